@@ -1,0 +1,42 @@
+//! EdDSA with Ed25519 (RFC 8037 §3.1), by ed25519-dalek in its strict form.
+
+use std::sync::Arc;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::{Algorithm, InvalidSignature, PreparedKey};
+use crate::key::{KeyError, KeyMaterial, VerificationKey};
+
+/// EdDSA over Ed25519.
+#[derive(Clone, Copy)]
+pub struct EdDsa;
+
+impl Algorithm for EdDsa {
+    fn name(&self) -> &str {
+        "EdDSA"
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        let x = match key.material() {
+            KeyMaterial::Okp { curve, x } if curve == "Ed25519" => x,
+            _ => return Err(KeyError::WrongFamily),
+        };
+        let invalid = KeyError::Invalid { reason: "not an Ed25519 public key" };
+        let bytes = x.as_slice().try_into().map_err(|_| invalid.clone())?;
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| invalid)?;
+        if key.is_weak() {
+            return Err(KeyError::Invalid { reason: "an Ed25519 point of small order" });
+        }
+        Ok(Arc::new(Prepared(key)))
+    }
+}
+
+struct Prepared(VerifyingKey);
+
+impl PreparedKey for Prepared {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        let signature = Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
+        // Strict: small-order points and s >= L are refused, one signature has one encoding.
+        self.0.verify_strict(signing_input, &signature).map_err(|_| InvalidSignature)
+    }
+}

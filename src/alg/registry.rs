@@ -1,0 +1,147 @@
+//! The algorithms a program knows. Which of them a verifier *allows* is the verifier's own list.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Algorithm, Ecdsa, EdDsa, Hmac, Rsa};
+
+/// A frozen set of algorithms, cheap to clone and share.
+///
+/// ```
+/// use claimgate::alg::Registry;
+/// let registry = Registry::builtin();
+/// assert!(registry.get("RS256").is_some());
+/// assert!(registry.get("none").is_none());
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    algorithms: Arc<[Arc<dyn Algorithm>]>,
+}
+
+impl Registry {
+    /// RS, PS, HS with SHA-256/384/512, ES256/384/512 and EdDSA (Ed25519).
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self { algorithms: builtin_algorithms().into() }
+    }
+
+    /// An empty registry to fill; [`RegistryBuilder::builtin`] adds the built-in ones.
+    #[must_use]
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder { algorithms: Vec::new(), refusal: None }
+    }
+
+    /// The algorithm of this name, compared case-sensitively.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Algorithm>> {
+        self.algorithms.iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The names, in order of registration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.algorithms.iter().map(|algorithm| algorithm.name())
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// Collects algorithms for a [`Registry`].
+pub struct RegistryBuilder {
+    algorithms: Vec<Arc<dyn Algorithm>>,
+    refusal: Option<RegistryError>,
+}
+
+impl RegistryBuilder {
+    /// Adds the built-in algorithms.
+    #[must_use]
+    pub fn builtin(self) -> Self {
+        builtin_algorithms().into_iter().fold(self, Self::add)
+    }
+
+    /// Adds an algorithm of the caller's own.
+    #[must_use]
+    pub fn register(self, algorithm: impl Algorithm + 'static) -> Self {
+        self.add(Arc::new(algorithm))
+    }
+
+    fn add(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
+        let name = algorithm.name();
+        let refusal = if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Some(RegistryError::Name)
+        } else if name.eq_ignore_ascii_case("none") {
+            Some(RegistryError::None)
+        } else if self.algorithms.iter().any(|known| known.name() == name) {
+            Some(RegistryError::Duplicate { name: name.to_owned() })
+        } else {
+            None
+        };
+        match refusal {
+            Some(refusal) => self.refusal = self.refusal.or(Some(refusal)),
+            None => self.algorithms.push(algorithm),
+        }
+        self
+    }
+
+    /// Freezes the registry.
+    ///
+    /// # Errors
+    /// The first [`RegistryError`] that a registration met.
+    pub fn build(self) -> Result<Registry, RegistryError> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(Registry { algorithms: self.algorithms.into() }),
+        }
+    }
+}
+
+/// Why an algorithm cannot be registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// `none`, in any case: an unsecured JWS (RFC 7515 A.5) proves nothing.
+    #[error("`none` cannot be registered")]
+    None,
+    /// The name is taken.
+    #[error("an algorithm named `{name}` is registered already")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// The name is empty or holds something other than visible ASCII.
+    #[error("an algorithm's name must be visible ASCII")]
+    Name,
+}
+
+impl RegistryError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            RegistryError::None => "registry.none",
+            RegistryError::Duplicate { .. } => "registry.duplicate",
+            RegistryError::Name => "registry.name",
+        }
+    }
+}
+
+fn builtin_algorithms() -> Vec<Arc<dyn Algorithm>> {
+    vec![
+        Arc::new(Rsa::RS256),
+        Arc::new(Rsa::RS384),
+        Arc::new(Rsa::RS512),
+        Arc::new(Rsa::PS256),
+        Arc::new(Rsa::PS384),
+        Arc::new(Rsa::PS512),
+        Arc::new(Hmac::HS256),
+        Arc::new(Hmac::HS384),
+        Arc::new(Hmac::HS512),
+        Arc::new(Ecdsa::ES256),
+        Arc::new(Ecdsa::ES384),
+        Arc::new(Ecdsa::ES512),
+        Arc::new(EdDsa),
+    ]
+}

@@ -1,0 +1,140 @@
+//! The compact serialization (RFC 7515 §7.1): three canonical base64url segments, borrowed.
+
+use crate::base64url;
+use crate::jws::{Header, HeaderError};
+use crate::limits::Limits;
+
+/// A token of the right shape. Nothing in it has been proved yet.
+#[derive(Clone, Copy, Debug)]
+pub struct CompactJws<'t> {
+    signing_input: &'t [u8],
+    protected: &'t [u8],
+    payload: &'t [u8],
+    signature: &'t [u8],
+}
+
+/// Why a text is not a compact JWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JwsError {
+    /// Longer than [`Limits::token_bytes`].
+    #[error("the token is longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Not three segments: two dots are wanted.
+    #[error("a compact JWS has three segments separated by dots")]
+    Shape,
+    /// A segment that is not canonical unpadded base64url: a character outside the alphabet (white
+    /// space, padding, `+`, `/`), an impossible length, non-zero trailing bits.
+    #[error("the {segment} segment is not canonical unpadded base64url")]
+    Base64Url {
+        /// `header`, `payload` or `signature`.
+        segment: &'static str,
+    },
+    /// The header segment is longer than [`Limits::header_bytes`].
+    #[error("the header segment is longer than {limit} bytes")]
+    HeaderTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The signature segment is empty, as in an unsecured JWS (RFC 7515 A.5).
+    #[error("the token has no signature")]
+    EmptySignature,
+}
+
+impl JwsError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            JwsError::TooLong { .. } => "jws.too_long",
+            JwsError::Shape => "jws.shape",
+            JwsError::Base64Url { .. } => "jws.base64url",
+            JwsError::HeaderTooLong { .. } => "jws.header_too_long",
+            JwsError::EmptySignature => "jws.no_signature",
+        }
+    }
+}
+
+impl<'t> CompactJws<'t> {
+    /// Splits a token and checks the form of each segment; decodes and allocates nothing.
+    ///
+    /// # Errors
+    /// A [`JwsError`].
+    pub fn parse(token: &'t str, limits: &Limits) -> Result<Self, JwsError> {
+        let token = token.as_bytes();
+        if token.len() > limits.token_bytes {
+            return Err(JwsError::TooLong { limit: limits.token_bytes });
+        }
+        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(JwsError::Shape);
+        };
+        let jws = Self {
+            signing_input: &token[..second],
+            protected: &token[..first],
+            payload: &token[first + 1..second],
+            signature: &token[second + 1..],
+        };
+        if jws.protected.len() > limits.header_bytes {
+            return Err(JwsError::HeaderTooLong { limit: limits.header_bytes });
+        }
+        for (segment, text) in
+            [("header", jws.protected), ("payload", jws.payload), ("signature", jws.signature)]
+        {
+            if !base64url::is_canonical(text) {
+                return Err(JwsError::Base64Url { segment });
+            }
+        }
+        if jws.signature.is_empty() {
+            return Err(JwsError::EmptySignature);
+        }
+        Ok(jws)
+    }
+
+    /// The bytes that were signed: `BASE64URL(header) || '.' || BASE64URL(payload)`.
+    #[must_use]
+    pub fn signing_input(&self) -> &'t [u8] {
+        self.signing_input
+    }
+
+    /// The header segment, as it stands.
+    #[must_use]
+    pub fn protected(&self) -> &'t [u8] {
+        self.protected
+    }
+
+    /// The payload segment, as it stands.
+    #[must_use]
+    pub fn payload(&self) -> &'t [u8] {
+        self.payload
+    }
+
+    /// The JOSE header.
+    ///
+    /// # Errors
+    /// A [`HeaderError`].
+    pub fn header(&self, limits: &Limits) -> Result<Header, HeaderError> {
+        Header::parse(&decode(self.protected), limits)
+    }
+
+    /// The payload's bytes. **Unverified**: for choosing whose keys to verify with, and for showing
+    /// a token to a person; [`JwsVerifier::verify`](crate::jws::JwsVerifier::verify) gives the
+    /// verified ones.
+    #[must_use]
+    pub fn unverified_payload(&self) -> Vec<u8> {
+        decode(self.payload)
+    }
+
+    /// The signature's bytes.
+    #[must_use]
+    pub fn signature(&self) -> Vec<u8> {
+        decode(self.signature)
+    }
+}
+
+fn decode(canonical: &[u8]) -> Vec<u8> {
+    base64url::decode(canonical).expect("`parse` has checked that the segment is canonical")
+}

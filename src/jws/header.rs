@@ -1,0 +1,121 @@
+//! The JOSE header (RFC 7515 §4).
+//!
+//! `jku`, `jwk`, `x5u` and `x5c` are never read: a token does not choose its own key.
+
+use serde_json::{Map, Value};
+
+use crate::json::{self, JsonError};
+use crate::limits::Limits;
+
+/// A parsed JOSE header. It says what a token claims about itself and proves nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    members: Map<String, Value>,
+}
+
+/// Why a JOSE header is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The header is not one JSON object as [`crate::json`] wants it.
+    #[error("the header is {0}")]
+    Json(JsonError),
+    /// No `alg` (RFC 7515 §4.1.1).
+    #[error("the header has no `alg`")]
+    NoAlgorithm,
+    /// `alg`, `kid`, `typ` or `cty` is not a string.
+    #[error("the header member `{member}` is not a string")]
+    WrongType {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// `crit` is malformed, or names an extension; this crate implements none (RFC 7515 §4.1.11).
+    #[error("the header marks an extension as critical that is not understood, or malformed")]
+    Critical,
+    /// `b64` other than true: an unencoded payload (RFC 7797), which RFC 7519 does not allow.
+    #[error("the header asks for an unencoded payload")]
+    UnencodedPayload,
+}
+
+impl HeaderError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            HeaderError::Json(_) => "header.json",
+            HeaderError::NoAlgorithm => "header.no_alg",
+            HeaderError::WrongType { .. } => "header.type",
+            HeaderError::Critical => "header.crit",
+            HeaderError::UnencodedPayload => "header.b64",
+        }
+    }
+}
+
+impl Header {
+    /// Parses the decoded header segment.
+    ///
+    /// # Errors
+    /// A [`HeaderError`]. Any `crit` is one: empty, malformed and duplicate lists must be refused,
+    /// and of the well-formed ones each names an extension that nobody here understands.
+    pub fn parse(json: &[u8], limits: &Limits) -> Result<Self, HeaderError> {
+        let members = json::parse_object(json, limits).map_err(HeaderError::Json)?;
+        for member in ["alg", "kid", "typ", "cty"] {
+            if members.get(member).is_some_and(|value| !value.is_string()) {
+                return Err(HeaderError::WrongType { member });
+            }
+        }
+        if !members.contains_key("alg") {
+            return Err(HeaderError::NoAlgorithm);
+        }
+        if members.get("b64").is_some_and(|value| value != &Value::Bool(true)) {
+            return Err(HeaderError::UnencodedPayload);
+        }
+        if members.contains_key("crit") {
+            return Err(HeaderError::Critical);
+        }
+        Ok(Self { members })
+    }
+
+    /// `alg`: the algorithm the token says it is signed with (RFC 7515 §4.1.1).
+    #[must_use]
+    pub fn algorithm(&self) -> &str {
+        self.text("alg").unwrap_or_default()
+    }
+
+    /// `kid`: a hint at the key (RFC 7515 §4.1.4), only ever compared with the known keys.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.text("kid")
+    }
+
+    /// `typ`: the media type of the whole token (RFC 7515 §4.1.9).
+    #[must_use]
+    pub fn typ(&self) -> Option<&str> {
+        self.text("typ")
+    }
+
+    /// Whether `typ` is this media type: compared without case, `application/` left out
+    /// (RFC 7515 §4.1.9).
+    #[must_use]
+    pub fn typ_is(&self, media_type: &str) -> bool {
+        self.typ().is_some_and(|typ| short(typ).eq_ignore_ascii_case(short(media_type)))
+    }
+
+    /// All members.
+    #[must_use]
+    pub fn as_object(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    fn text(&self, member: &str) -> Option<&str> {
+        self.members.get(member).and_then(Value::as_str)
+    }
+}
+
+fn short(media_type: &str) -> &str {
+    const PREFIX: &str = "application/";
+    match media_type.get(..PREFIX.len()) {
+        Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => &media_type[PREFIX.len()..],
+        _ => media_type,
+    }
+}

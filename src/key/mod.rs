@@ -1,0 +1,253 @@
+//! Verification keys: what may prove a signature, before an algorithm has prepared it.
+//!
+//! Scope: reading JWKs, JWK sets, PEM and raw secrets, and saying which algorithm a key is for.
+//! Not here: the mathematics of a key (the algorithm that will use it checks that once, in
+//! [`Algorithm::prepare`](crate::alg::Algorithm::prepare)), private keys, fetching.
+
+mod jwk;
+mod pem;
+mod set;
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::json::JsonError;
+
+pub use set::{KeySet, SkippedKey};
+
+/// Key bytes by family. A key belongs to exactly one family, which is what makes the confusion of
+/// a public key with an HMAC secret impossible (RFC 8725 §2.1).
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum KeyMaterial {
+    /// `kty` RSA (RFC 7518 §6.3): modulus and exponent, big-endian, no leading zero bytes.
+    Rsa {
+        /// The modulus.
+        n: Vec<u8>,
+        /// The public exponent.
+        e: Vec<u8>,
+    },
+    /// `kty` EC (RFC 7518 §6.2): the curve's name and the affine coordinates, big-endian.
+    Ec {
+        /// `crv`, such as `P-256`; an unknown curve is kept for an algorithm that knows it.
+        curve: String,
+        /// The x coordinate.
+        x: Vec<u8>,
+        /// The y coordinate.
+        y: Vec<u8>,
+    },
+    /// `kty` OKP (RFC 8037): the curve's name and the public key.
+    Okp {
+        /// `crv`, such as `Ed25519`.
+        curve: String,
+        /// The public key.
+        x: Vec<u8>,
+    },
+    /// `kty` oct (RFC 7518 §6.4): a shared secret, zeroized when dropped.
+    Secret(Zeroizing<Vec<u8>>),
+    /// Any other `kty`, with its members as they stand (the private ones of RFC 7518 taken out),
+    /// for an algorithm of the caller's own.
+    Other {
+        /// The `kty` value.
+        kty: String,
+        /// The key's members.
+        members: Map<String, Value>,
+    },
+    /// A SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of an algorithm this crate does not know.
+    Spki {
+        /// The algorithm's object identifier, dotted.
+        oid: String,
+        /// The subject public key's bytes.
+        public_key: Vec<u8>,
+    },
+}
+
+impl KeyMaterial {
+    /// The `kty` value this material has, or would have as a JWK.
+    #[must_use]
+    pub fn kty(&self) -> &str {
+        match self {
+            KeyMaterial::Rsa { .. } => "RSA",
+            KeyMaterial::Ec { .. } => "EC",
+            KeyMaterial::Okp { .. } => "OKP",
+            KeyMaterial::Secret(_) => "oct",
+            KeyMaterial::Other { kty, .. } => kty,
+            KeyMaterial::Spki { .. } => "SPKI",
+        }
+    }
+}
+
+/// One key with the metadata that selects it (RFC 7517 §4).
+#[derive(Clone)]
+pub struct VerificationKey {
+    material: KeyMaterial,
+    kid: Option<String>,
+    alg: Option<String>,
+    for_signatures: bool,
+    weak_allowed: bool,
+}
+
+impl VerificationKey {
+    /// A key without metadata: it may serve every algorithm of its family.
+    #[must_use]
+    pub fn new(material: KeyMaterial) -> Self {
+        Self { material, kid: None, alg: None, for_signatures: true, weak_allowed: false }
+    }
+
+    /// A shared secret for the HMAC family.
+    #[must_use]
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self::new(KeyMaterial::Secret(Zeroizing::new(secret.to_vec())))
+    }
+
+    /// Names the key (`kid`, RFC 7517 §4.5).
+    #[must_use]
+    pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
+        self.kid = Some(kid.into());
+        self
+    }
+
+    /// Ties the key to one algorithm (`alg`, RFC 7517 §4.4).
+    #[must_use]
+    pub fn with_alg(mut self, alg: impl Into<String>) -> Self {
+        self.alg = Some(alg.into());
+        self
+    }
+
+    /// **Danger.** Lets this key be weaker than RFC 7518 demands: an HMAC secret shorter than the
+    /// hash, an RSA modulus of 1024 to 2047 bits (RS256 and RS512 alone). For providers that hand
+    /// out short client secrets and cannot be changed; an empty secret stays refused.
+    #[must_use]
+    pub fn danger_allow_weak(mut self) -> Self {
+        self.weak_allowed = true;
+        self
+    }
+
+    /// The key's bytes, for the algorithm that prepares it.
+    #[must_use]
+    pub fn material(&self) -> &KeyMaterial {
+        &self.material
+    }
+
+    /// The `kid`, if it has one.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The `alg` it is tied to, if any.
+    #[must_use]
+    pub fn alg(&self) -> Option<&str> {
+        self.alg.as_deref()
+    }
+
+    /// Whether [`danger_allow_weak`](Self::danger_allow_weak) was called.
+    #[must_use]
+    pub fn weak_allowed(&self) -> bool {
+        self.weak_allowed
+    }
+
+    /// Whether the metadata lets this key verify signatures of `algorithm`. Asked by the engine
+    /// before any algorithm sees the key.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongUse`] for `use` other than `sig` or `key_ops` without `verify`,
+    /// [`KeyError::WrongAlgorithm`] for an `alg` that is another one.
+    pub fn permits(&self, algorithm: &str) -> Result<(), KeyError> {
+        if !self.for_signatures {
+            return Err(KeyError::WrongUse);
+        }
+        match &self.alg {
+            Some(alg) if alg != algorithm => Err(KeyError::WrongAlgorithm),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("kty", &self.material.kty())
+            .field("kid", &self.kid)
+            .field("alg", &self.alg)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a key, or a set of keys, cannot serve.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The text is not one JSON object as [`crate::json`] wants it.
+    #[error("the key is {0}")]
+    Json(JsonError),
+    /// A member is absent, of the wrong type, or not canonical base64url.
+    #[error("the key's member `{member}` is missing or malformed")]
+    Member {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// No PEM block that holds a public key or a certificate, or one that does not parse.
+    #[error("not a PEM public key (PUBLIC KEY, RSA PUBLIC KEY) or CERTIFICATE")]
+    Pem,
+    /// A private key was given where a public one belongs.
+    #[error("this is a private key; give the public one (`openssl pkey -in KEY -pubout`)")]
+    Private,
+    /// The set holds more bytes or keys than [`crate::limits::Limits`] allow.
+    #[error("the key set is larger than the limit")]
+    SetTooLarge,
+    /// Below the minimum strength: RSA under 2048 bits, an HMAC secret shorter than the hash
+    /// (RFC 7518 §3.2, §3.3), an empty secret.
+    #[error("the key is weaker than its algorithm demands")]
+    Weak,
+    /// Not a key at all: an even modulus or exponent, exponent 1, a point off the curve or of small
+    /// order, a size beyond 8192 bits, public-key text given as a secret.
+    #[error("the key is not valid: {reason}")]
+    Invalid {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// `use` is not `sig`, or `key_ops` lacks `verify`.
+    #[error("the key is not meant for verifying signatures (`use`, `key_ops`)")]
+    WrongUse,
+    /// The key's `alg` names another algorithm.
+    #[error("the key is tied to another algorithm (`alg`)")]
+    WrongAlgorithm,
+    /// The key's family (`kty`, `crv`) is not the algorithm's.
+    #[error("the key is of another family than the algorithm")]
+    WrongFamily,
+    /// No key has the token's `kid`, and none is without one.
+    #[error("no key has the token's kid")]
+    UnknownKid,
+    /// No key fits the token's algorithm.
+    #[error("no key fits the token's algorithm")]
+    NoneFits,
+    /// None of the first [`Limits::keys_tried`](crate::limits::Limits::keys_tried) keys verified
+    /// the token, and there were more.
+    #[error("more keys fit the token than may be tried")]
+    TooManyCandidates,
+}
+
+impl KeyError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            KeyError::Json(_) => "key.json",
+            KeyError::Member { .. } => "key.member",
+            KeyError::Pem => "key.pem",
+            KeyError::Private => "key.private",
+            KeyError::SetTooLarge => "key.set_too_large",
+            KeyError::Weak => "key.weak",
+            KeyError::Invalid { .. } => "key.invalid",
+            KeyError::WrongUse => "key.wrong_use",
+            KeyError::WrongAlgorithm => "key.wrong_algorithm",
+            KeyError::WrongFamily => "key.wrong_family",
+            KeyError::UnknownKid => "key.unknown_kid",
+            KeyError::NoneFits => "key.none_fits",
+            KeyError::TooManyCandidates => "key.too_many_candidates",
+        }
+    }
+}

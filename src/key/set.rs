@@ -1,0 +1,131 @@
+//! JWK Set (RFC 7517 §5): the keys of one issuer. A bad key is skipped and reported, the others serve.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{KeyError, VerificationKey, jwk, pem};
+use crate::json;
+use crate::limits::Limits;
+
+/// A key that was left out of a set, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Its place in the set, from 0.
+    pub index: usize,
+    /// Its `kid`, where one could be read.
+    pub kid: Option<String>,
+    /// What is wrong with it.
+    pub reason: KeyError,
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            Some(kid) => write!(f, "key {} (kid {kid:?}): {}", self.index, self.reason),
+            None => write!(f, "key {}: {}", self.index, self.reason),
+        }
+    }
+}
+
+/// The keys a verifier may use, in order, and those that could not be read.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: Vec<VerificationKey>,
+    skipped: Vec<SkippedKey>,
+}
+
+impl KeySet {
+    /// A set of the caller's own making.
+    #[must_use]
+    pub fn new(keys: impl IntoIterator<Item = VerificationKey>) -> Self {
+        Self { keys: keys.into_iter().collect(), skipped: Vec::new() }
+    }
+
+    /// One shared secret for the HMAC family.
+    #[must_use]
+    pub fn from_secret(secret: &[u8]) -> Self {
+        Self::new([VerificationKey::from_secret(secret)])
+    }
+
+    /// A JWK Set: an object whose member `keys` is an array of JWKs (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// [`KeyError::SetTooLarge`], [`KeyError::Json`] or [`KeyError::Member`] when the set itself is
+    /// malformed. A malformed key inside it is in [`skipped`](Self::skipped) instead.
+    pub fn from_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
+        if text.len() > limits.jwks_bytes {
+            return Err(KeyError::SetTooLarge);
+        }
+        let mut set = json::parse_object(text, limits).map_err(KeyError::Json)?;
+        let Some(Value::Array(keys)) = set.remove("keys") else {
+            return Err(KeyError::Member { member: "keys" });
+        };
+        if keys.len() > limits.keys_in_set {
+            return Err(KeyError::SetTooLarge);
+        }
+        Ok(Self::collect(keys.into_iter().map(|key| match key {
+            Value::Object(members) => {
+                let kid = members.get("kid").and_then(Value::as_str).map(str::to_owned);
+                (kid, jwk::from_object(members))
+            }
+            _ => (None, Err(KeyError::Json(json::JsonError::NotAnObject))),
+        })))
+    }
+
+    /// A single JWK (RFC 7517 §4).
+    ///
+    /// # Errors
+    /// As [`from_jwks`](Self::from_jwks), and whatever is wrong with the key.
+    pub fn from_jwk(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
+        if text.len() > limits.jwks_bytes {
+            return Err(KeyError::SetTooLarge);
+        }
+        let members = json::parse_object(text, limits).map_err(KeyError::Json)?;
+        Ok(Self::new([jwk::from_object(members)?]))
+    }
+
+    /// Every `PUBLIC KEY`, `RSA PUBLIC KEY` and `CERTIFICATE` block of a PEM text (RFC 7468).
+    ///
+    /// # Errors
+    /// [`KeyError::Pem`] where there is no block; where the only block is bad, what is wrong with it.
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let set = Self::collect(pem::read(text)?.into_iter().map(|key| (None, key)));
+        match set.skipped.first() {
+            Some(skipped) if set.keys.is_empty() => Err(skipped.reason.clone()),
+            _ => Ok(set),
+        }
+    }
+
+    fn collect(keys: impl Iterator<Item = (Option<String>, Result<VerificationKey, KeyError>)>) -> Self {
+        let mut set = Self::default();
+        for (index, (kid, key)) in keys.enumerate() {
+            match key {
+                Ok(key) => set.keys.push(key),
+                Err(reason) => set.skipped.push(SkippedKey { index, kid, reason }),
+            }
+        }
+        set
+    }
+
+    /// **Danger.** [`VerificationKey::danger_allow_weak`] for every key of the set.
+    #[must_use]
+    pub fn danger_allow_weak_keys(mut self) -> Self {
+        for key in &mut self.keys {
+            key.weak_allowed = true;
+        }
+        self
+    }
+
+    /// The keys, in order.
+    #[must_use]
+    pub fn keys(&self) -> &[VerificationKey] {
+        &self.keys
+    }
+
+    /// The keys that could not be read.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+}

@@ -1,0 +1,28 @@
+//! Points in time, as arguments.
+//!
+//! The engine never reads a clock: whoever calls it says what time it is. That makes every
+//! decision repeatable, in a test and at three in the morning.
+
+/// A point in time: whole seconds since 1970-01-01T00:00:00Z, leap seconds ignored (RFC 7519 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// This many seconds later, stopping at the ends of the range instead of overflowing.
+    #[must_use]
+    pub fn saturating_add(self, seconds: u64) -> UnixTime {
+        UnixTime(self.0.saturating_add_unsigned(seconds))
+    }
+
+    /// This many seconds earlier, stopping at the ends of the range instead of overflowing.
+    #[must_use]
+    pub fn saturating_sub(self, seconds: u64) -> UnixTime {
+        UnixTime(self.0.saturating_sub_unsigned(seconds))
+    }
+}
+
+impl std::fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
