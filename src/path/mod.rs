@@ -1,1 +1,176 @@
-//! Claim paths.
+//! Claim paths: where in a claims set a value stands.
+//!
+//! A text that begins with `$` is a JSONPath (RFC 9535); any other text is the literal name of a
+//! top-level member, so that `http://www.example.com/roles` works as it stands. Both are compiled
+//! once; evaluation visits a bounded number of nodes, and regular expressions run in linear time.
+
+mod ast;
+mod compile;
+mod eval;
+mod iregexp;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::limits::Limits;
+use ast::{Query, Step};
+
+/// A compiled claim path.
+///
+/// ```
+/// use claimgate::{limits::Limits, path::ClaimPath};
+/// let claims = serde_json::json!({"realm_access": {"roles": ["admin", "user"]}, "a.b": 1});
+/// let roles = ClaimPath::parse("$.realm_access.roles[*]")?;
+/// assert_eq!(roles.select(&claims, &Limits::DEFAULT)?, ["admin", "user"]);
+/// assert_eq!(ClaimPath::parse("a.b")?.first(&claims, &Limits::DEFAULT)?, Some(&1.into()));
+/// # Ok::<(), claimgate::path::PathError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClaimPath {
+    text: String,
+    plan: Plan,
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    /// A top-level member's name: the path's own text.
+    Literal,
+    /// Names, indices and wildcards only: walked without a list of nodes in between.
+    Chain(Vec<Step>),
+    Query(Query),
+}
+
+impl ClaimPath {
+    /// Compiles a path under [`Limits::DEFAULT`].
+    ///
+    /// # Errors
+    /// A [`PathError`] other than [`PathError::NodeLimit`].
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        Self::parse_with(text, &Limits::DEFAULT)
+    }
+
+    /// Compiles a path.
+    ///
+    /// # Errors
+    /// A [`PathError`] other than [`PathError::NodeLimit`].
+    pub fn parse_with(text: &str, limits: &Limits) -> Result<Self, PathError> {
+        if text.is_empty() {
+            return Err(PathError::Empty);
+        }
+        if text.len() > limits.path_bytes {
+            return Err(PathError::TooLong { limit: limits.path_bytes });
+        }
+        let plan = if text.starts_with('$') {
+            let query = compile::compile(text, limits)?;
+            match query.as_chain() {
+                Some(steps) => Plan::Chain(steps),
+                None => Plan::Query(query),
+            }
+        } else {
+            Plan::Literal
+        };
+        Ok(Self { text: text.to_owned(), plan })
+    }
+
+    /// The values the path selects, in RFC 9535's order; none where nothing is there.
+    ///
+    /// # Errors
+    /// [`PathError::NodeLimit`] where it would visit more than [`Limits::path_nodes`] nodes.
+    pub fn select<'v>(&self, document: &'v Value, limits: &Limits) -> Result<Vec<&'v Value>, PathError> {
+        match &self.plan {
+            Plan::Literal => Ok(document.get(&self.text).into_iter().collect()),
+            Plan::Chain(steps) => eval::chain(steps, document, limits),
+            Plan::Query(query) => eval::query(query, document, limits),
+        }
+    }
+
+    /// The first value the path selects.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn first<'v>(&self, document: &'v Value, limits: &Limits) -> Result<Option<&'v Value>, PathError> {
+        Ok(self.select(document, limits)?.into_iter().next())
+    }
+
+    /// The path as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is the literal name of a top-level member.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        matches!(self.plan, Plan::Literal)
+    }
+}
+
+impl FromStr for ClaimPath {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Why a path cannot be compiled or evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// No text.
+    #[error("a claim path must not be empty")]
+    Empty,
+    /// Longer than [`Limits::path_bytes`].
+    #[error("the claim path is longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Brackets and parentheses nested more deeply than [`Limits::path_depth`].
+    #[error("the claim path nests more than {limit} brackets")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not an RFC 9535 query.
+    #[error("not a JSONPath (RFC 9535): {reason}")]
+    Syntax {
+        /// What the parser said.
+        reason: String,
+    },
+    /// A function call or comparison that is not well-typed (RFC 9535 §2.4.3).
+    #[error("the JSONPath is not well-typed (RFC 9535 section 2.4.3): {reason}")]
+    IllTyped {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The evaluation would visit more than [`Limits::path_nodes`] nodes.
+    #[error("the claim path visits more than {limit} nodes")]
+    NodeLimit {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl PathError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            PathError::Empty => "path.empty",
+            PathError::TooLong { .. } => "path.too_long",
+            PathError::TooDeep { .. } => "path.too_deep",
+            PathError::Syntax { .. } => "path.syntax",
+            PathError::IllTyped { .. } => "path.type",
+            PathError::NodeLimit { .. } => "path.node_limit",
+        }
+    }
+}

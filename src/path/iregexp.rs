@@ -1,0 +1,69 @@
+//! I-Regexp (RFC 9485) by the linear-time `regex` crate.
+
+use regex::{Regex, RegexBuilder};
+
+/// Bytes a compiled expression may take.
+const COMPILED_BYTES: usize = 1 << 20;
+
+/// Compiles a pattern; none where it is not an I-Regexp or too large. `whole` anchors it.
+pub(super) fn compile(pattern: &str, whole: bool) -> Option<Regex> {
+    let translated = translate(pattern)?;
+    let anchored = if whole { format!(r"\A(?:{translated})\z") } else { translated };
+    RegexBuilder::new(&anchored).size_limit(COMPILED_BYTES).build().ok()
+}
+
+/// Rewrites what the `regex` crate reads differently: `.` leaves out CR beside LF (RFC 9485 §5.3),
+/// set operations inside a class are plain characters, and `(?…)` or `\d` and the like do not exist.
+fn translate(pattern: &str) -> Option<String> {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut characters = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => {
+                let escaped = characters.next()?;
+                if !matches!(
+                    escaped,
+                    '(' | ')'
+                        | '*'
+                        | '+'
+                        | '-'
+                        | '.'
+                        | '?'
+                        | '['
+                        | '\\'
+                        | ']'
+                        | '^'
+                        | '$'
+                        | 'n'
+                        | 'r'
+                        | 't'
+                        | '{'
+                        | '|'
+                        | '}'
+                ) && !(matches!(escaped, 'p' | 'P') && characters.peek() == Some(&'{'))
+                {
+                    return None;
+                }
+                out.extend(['\\', escaped]);
+            }
+            '.' if !in_class => out.push_str(r"[^\n\r]"),
+            '(' if !in_class && characters.peek() == Some(&'?') => return None,
+            '[' if !in_class => {
+                in_class = true;
+                out.push('[');
+                if characters.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(']');
+            }
+            '[' | '&' | '~' if in_class => out.extend(['\\', character]),
+            '-' if in_class && out.ends_with('-') => out.push_str(r"\-"),
+            _ => out.push(character),
+        }
+    }
+    (!in_class).then_some(out)
+}

@@ -1,0 +1,172 @@
+//! Claim paths: literal names, RFC 9535, limits.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use claimgate::limits::Limits;
+use claimgate::path::{ClaimPath, PathError};
+use serde_json::{Value, json};
+
+const LIMITS: &Limits = &Limits::DEFAULT;
+
+fn select(path: &str, document: &Value) -> Vec<Value> {
+    let path = ClaimPath::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    path.select(document, LIMITS).unwrap().into_iter().cloned().collect()
+}
+
+fn refused(path: &str) -> &'static str {
+    ClaimPath::parse(path).expect_err(path).code()
+}
+
+#[test]
+fn a_plain_name_is_a_literal_top_level_member() {
+    let claims =
+        json!({"http://www.myexample.com/roles": ["a"], "a.b": 1, "a": {"b": 2}, "cognito:groups": []});
+    assert_eq!(select("http://www.myexample.com/roles", &claims), [json!(["a"])]);
+    assert_eq!(select("a.b", &claims), [json!(1)]);
+    assert_eq!(select("$.a.b", &claims), [json!(2)]);
+    assert_eq!(select("$['cognito:groups']", &claims), [json!([])]);
+    assert!(select("missing", &claims).is_empty());
+    assert!(ClaimPath::parse("a.b").unwrap().is_literal());
+    assert!(!ClaimPath::parse("$.a").unwrap().is_literal());
+    assert_eq!(ClaimPath::parse("$.a[0]").unwrap().to_string(), "$.a[0]");
+}
+
+#[test]
+fn each_refusal_has_its_code() {
+    assert_eq!(refused(""), "path.empty");
+    assert_eq!(refused(&"a".repeat(LIMITS.path_bytes + 1)), "path.too_long");
+    assert_eq!(refused(&format!("${}", "[?@".repeat(LIMITS.path_depth + 1))), "path.too_deep");
+    for text in ["$.", "$[", "$ ", "$.a[?]", "$[01]", "$..", "$a"] {
+        assert_eq!(refused(text), "path.syntax", "{text}");
+    }
+    for text in
+        ["$[?length(@.*)>1]", "$[?count(1)>1]", "$[?match(@.a,'x')==true]", "$[?length(@.a)]", "$[?nope(@)]"]
+    {
+        assert!(matches!(refused(text), "path.type" | "path.syntax"), "{text}");
+    }
+}
+
+#[test]
+fn an_evaluation_stops_at_its_node_limit() {
+    let big = json!({"a": (0..50_000).collect::<Vec<_>>()});
+    for path in ["$..*", "$..[?@>1]", "$.a[?count($..*)>1]", "$.a[*]", "$[?@[?@[?$..a]]]"] {
+        let limits = Limits { path_nodes: 10_000, ..Limits::DEFAULT };
+        let started = Instant::now();
+        let result = ClaimPath::parse(path).unwrap().select(&big, &limits);
+        assert_eq!(result, Err(PathError::NodeLimit { limit: 10_000 }), "{path}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{path}");
+    }
+}
+
+#[test]
+fn deep_documents_do_not_use_up_the_stack() {
+    let mut deep = json!(1);
+    for _ in 0..5_000 {
+        deep = Value::Array(vec![deep]);
+    }
+    assert_eq!(select("$..[?@==1]", &deep), [json!(1)]);
+    // Dropping a deep value recurses inside serde_json: take it apart.
+    while let Value::Array(mut inner) = deep {
+        deep = inner.pop().unwrap();
+    }
+}
+
+#[test]
+fn a_catastrophic_regex_runs_in_linear_time() {
+    let document = json!([format!("{}!", "a".repeat(100_000))]);
+    let started = Instant::now();
+    assert!(select("$[?match(@,'(a+)+b')]", &document).is_empty());
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn hostile_paths_are_compiled_or_refused_in_bounded_time() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("$[?{}{inner}{}]", open.repeat(times), close.repeat(times))
+    };
+    let depth = LIMITS.path_depth - 1;
+    let hostile = [
+        nested("(", "@.a", ")", depth),
+        nested("(", "@.a==1", ")", depth),
+        nested("!(", "@.a", ")", depth),
+        nested("length(", "@.a", ")", depth),
+        nested("@[?", "@.a>1", "]", depth),
+        nested("((", "@.a", ")", depth / 2),
+        format!("$[?{}@.a]", "!".repeat(1_000)),
+        format!("$[?{}1==1]", "1==1||".repeat(600)),
+        format!("$[{}0]", "0,".repeat(2_000)),
+        format!("${}", "..a".repeat(1_000)),
+        format!("$[?@.a==1{}]", " ".repeat(3_000)),
+    ];
+    for path in hostile {
+        let started = Instant::now();
+        let _ = ClaimPath::parse(&path);
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?} for {}", &path[..60.min(path.len())]);
+    }
+}
+
+fn shared(file: &str) -> Option<Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(file);
+    match std::fs::read(&path) {
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
+        Err(_) => {
+            println!("{file}: not present, nothing compared");
+            None
+        }
+    }
+}
+
+#[test]
+fn the_rfc_9535_compliance_suite_passes_whole() {
+    let Some(suite) = shared("jsonpath/cts.json") else { return };
+    let cases = suite["tests"].as_array().unwrap();
+    let mut wrong = Vec::new();
+    for case in cases {
+        let (name, selector) = (case["name"].as_str().unwrap(), case["selector"].as_str().unwrap());
+        // The suite's queries all begin with `$` or are invalid; a literal name is no query.
+        let parsed = ClaimPath::parse(selector).ok().filter(|path| !path.is_literal());
+        let got = match (&parsed, case["invalid_selector"] == true) {
+            (None, true) => continue,
+            (Some(_), true) => "accepted".to_owned(),
+            (None, false) => format!("{:?}", ClaimPath::parse(selector).err()),
+            (Some(path), false) => {
+                let values = path.select(&case["document"], LIMITS).unwrap();
+                let values = Value::Array(values.into_iter().cloned().collect());
+                let right = match case.get("results") {
+                    Some(results) => results.as_array().unwrap().contains(&values),
+                    None => case["result"] == values,
+                };
+                if right { continue } else { values.to_string() }
+            }
+        };
+        wrong.push(format!("{name}: {selector}: {got}"));
+    }
+    assert_eq!(cases.len(), 703);
+    assert!(wrong.is_empty(), "{} of 703 differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn documented_claims_of_real_providers() {
+    let Some(providers) = shared("claims/providers.json") else { return };
+    let mut queries = 0;
+    for case in providers["cases"].as_array().unwrap() {
+        for query in case["queries"].as_array().unwrap() {
+            let path = query["jsonpath"].as_str().unwrap();
+            queries += 1;
+            if query["values"] == "INVALID" {
+                assert!(ClaimPath::parse(path).is_err() || !path.starts_with('$'), "{path}");
+            } else {
+                assert_eq!(
+                    &Value::Array(select(path, &case["claims"])),
+                    &query["values"],
+                    "{}: {path}",
+                    case["id"]
+                );
+            }
+        }
+    }
+    assert!(queries > 50);
+}
