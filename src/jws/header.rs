@@ -29,7 +29,7 @@ pub enum HeaderError {
         /// The member's name.
         member: &'static str,
     },
-    /// `crit` is malformed, or names an extension; this crate implements none (RFC 7515 §4.1.11).
+    /// `crit` is malformed, or names an extension that is not understood (RFC 7515 §4.1.11).
     #[error("the header marks an extension as critical that is not understood, or malformed")]
     Critical,
     /// `b64` other than true: an unencoded payload (RFC 7797), which RFC 7519 does not allow.
@@ -55,8 +55,8 @@ impl Header {
     /// Parses the decoded header segment.
     ///
     /// # Errors
-    /// A [`HeaderError`]. Any `crit` is one: empty, malformed and duplicate lists must be refused,
-    /// and of the well-formed ones each names an extension that nobody here understands.
+    /// A [`HeaderError`]. Every `crit` is one but `["b64"]` beside `"b64": true`, which changes
+    /// nothing (RFC 7797 §6).
     pub fn parse(json: &[u8], limits: &Limits) -> Result<Self, HeaderError> {
         let members = json::parse_object(json, limits).map_err(HeaderError::Json)?;
         for member in ["alg", "kid", "typ", "cty"] {
@@ -70,7 +70,7 @@ impl Header {
         if members.get("b64").is_some_and(|value| value != &Value::Bool(true)) {
             return Err(HeaderError::UnencodedPayload);
         }
-        if members.contains_key("crit") {
+        if members.get("crit").is_some_and(|crit| !is_understood(crit, &members)) {
             return Err(HeaderError::Critical);
         }
         Ok(Self { members })
@@ -110,6 +110,13 @@ impl Header {
     fn text(&self, member: &str) -> Option<&str> {
         self.members.get(member).and_then(Value::as_str)
     }
+}
+
+/// RFC 7515 §4.1.11: a list of distinct names of members that are there, each one understood. The
+/// one name known here is `b64`, whose value has been found to be true.
+fn is_understood(crit: &Value, members: &Map<String, Value>) -> bool {
+    let Value::Array(names) = crit else { return false };
+    matches!(names.as_slice(), [name] if name == "b64") && members.contains_key("b64")
 }
 
 fn short(media_type: &str) -> &str {

@@ -22,27 +22,8 @@ fn translate(pattern: &str) -> Option<String> {
         match character {
             '\\' => {
                 let escaped = characters.next()?;
-                if !matches!(
-                    escaped,
-                    '(' | ')'
-                        | '*'
-                        | '+'
-                        | '-'
-                        | '.'
-                        | '?'
-                        | '['
-                        | '\\'
-                        | ']'
-                        | '^'
-                        | '$'
-                        | 'n'
-                        | 'r'
-                        | 't'
-                        | '{'
-                        | '|'
-                        | '}'
-                ) && !(matches!(escaped, 'p' | 'P') && characters.peek() == Some(&'{'))
-                {
+                let property = matches!(escaped, 'p' | 'P') && characters.peek() == Some(&'{');
+                if !property && !r"()*+-.?[\]^$nrt{|}".contains(escaped) {
                     return None;
                 }
                 out.extend(['\\', escaped]);

@@ -1,2 +1,81 @@
-//! The claimgate command.
-fn main() {}
+//! The `claimgate` command: arguments → engine → output.
+//!
+//! Exit codes: 0 done, 1 refused (the token, path or claims), 2 wrong usage or unreadable input.
+
+mod inspect;
+mod input;
+mod jsonl;
+mod output;
+mod query;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use output::Failure;
+
+#[derive(Parser)]
+#[command(
+    name = "claimgate",
+    version,
+    about = "Verify JSON Web Tokens and read their claims",
+    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or unreadable input.\n\n\
+        Examples:\n  \
+        claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
+        claimgate query '$.realm_access.roles[*]' claims.json\n  \
+        claimgate decode - < token.txt"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Verify a token, or a file of tokens, and print the claims
+    Verify(Box<verify::Arguments>),
+    /// Print the values that a claim path selects
+    Query(query::Arguments),
+    /// Show a token's header and claims WITHOUT verifying it
+    Decode(inspect::DecodeArguments),
+    /// List the algorithms that can be allowed
+    Algorithms(inspect::AlgorithmsArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  claimgate completions bash > /etc/bash_completion.d/claimgate")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Verify(arguments) => arguments.run(),
+        Command::Query(arguments) => arguments.run(),
+        Command::Decode(arguments) => arguments.run(),
+        Command::Algorithms(arguments) => arguments.run(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "claimgate", &mut script);
+            output::write(&script)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::ReaderGone
+        } else {
+            Failure::Usage(format!("cannot write the output: {error}"))
+        }
+    }
+}
