@@ -17,8 +17,7 @@
 //! | --- | --- |
 //! | (none) | the engine: everything above |
 //! | `config` | the TOML configuration file |
-//! | `sign` | key generation and signing, for test material and tools |
-//! | `cli` | the `claimgate` command; implies both |
+//! | `cli` | the `claimgate` command; implies `config` |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation, fetching keys.
@@ -38,8 +37,6 @@ pub mod identity;
 pub mod verifier;
 #[cfg(feature = "config")]
 pub mod config;
-#[cfg(feature = "sign")]
-pub mod sign;
 
 pub use error::Error;
 pub use verifier::Verifier;
