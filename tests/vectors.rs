@@ -155,10 +155,8 @@ fn run(file: &str) -> Vec<Vector> {
         };
         let verdict = vector.input.judge();
         if verdict != wanted {
-            failures.push(format!(
-                "{} ({}): {verdict:?}, wanted {wanted:?}",
-                vector.input.id, vector.comment
-            ));
+            failures
+                .push(format!("{} ({}): {verdict:?}, wanted {wanted:?}", vector.input.id, vector.comment));
         }
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), vectors.len(), failures.join("\n"));
