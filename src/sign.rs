@@ -1,1 +1,0 @@
-//! Key generation and signing.
