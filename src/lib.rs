@@ -17,7 +17,8 @@
 //! | --- | --- |
 //! | (none) | the engine: everything above |
 //! | `config` | the TOML configuration file |
-//! | `cli` | the `claimgate` command; implies `config` |
+//! | `sign` | key generation and signing, for test material and tools |
+//! | `cli` | the `claimgate` command; implies both |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation, fetching keys.
@@ -37,6 +38,8 @@ pub mod identity;
 pub mod verifier;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "sign")]
+pub mod sign;
 
 pub use error::Error;
 pub use verifier::Verifier;

@@ -1,0 +1,257 @@
+//! Key generation and signing: the other side of the engine, for test material and tools.
+//!
+//! ```
+//! use claimgate::sign::SigningKey;
+//! # fn main() -> Result<(), claimgate::sign::SignError> {
+//! let key = SigningKey::generate("ES256", SigningKey::DEFAULT_RSA_BITS)?.with_kid("2026-11");
+//! let token = key.sign(&serde_json::Map::new(), br#"{"sub":"alice"}"#)?;
+//! assert_eq!(token.split('.').count(), 3);
+//! # Ok(()) }
+//! ```
+
+mod jwk;
+mod material;
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::base64url;
+use crate::json::{self, JsonError};
+use crate::limits::Limits;
+use material::Material;
+
+/// The algorithms that can sign, by their JWS names.
+pub const ALGORITHMS: [&str; 13] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256", "HS384", "HS512", "ES256", "ES384",
+    "ES512", "EdDSA",
+];
+
+/// A private key, or shared secret, tied to one algorithm. Its secrets are not in its `Debug` text
+/// and are wiped from memory when it is dropped, as far as the crates beneath wipe theirs.
+pub struct SigningKey {
+    algorithm: &'static str,
+    kid: Option<String>,
+    material: Material,
+}
+
+impl SigningKey {
+    /// The size of RSA keys where nothing else is said: about 112 bits of strength.
+    pub const DEFAULT_RSA_BITS: usize = 2048;
+
+    /// A new key from the operating system's randomness. `rsa_bits` matters for RSA alone.
+    ///
+    /// # Errors
+    /// [`SignError::UnknownAlgorithm`], [`SignError::RsaBits`] outside 1024 to 8192, or
+    /// [`SignError::Random`].
+    pub fn generate(algorithm: &str, rsa_bits: usize) -> Result<Self, SignError> {
+        let algorithm = known(algorithm)?;
+        Ok(Self { algorithm, kid: None, material: Material::generate(algorithm, rsa_bits)? })
+    }
+
+    /// A private JWK (RFC 7517). The algorithm is the one given, else the key's own `alg`, else the
+    /// usual one of its family and curve; the last two must agree with the first.
+    ///
+    /// # Errors
+    /// A [`SignError`] that names what is wrong with the key.
+    pub fn from_jwk(text: &[u8], algorithm: Option<&str>) -> Result<Self, SignError> {
+        let jwk = json::parse_object(text, &Limits::DEFAULT).map_err(SignError::Json)?;
+        let own = jwk::text(&jwk, "alg")?;
+        let kid = jwk::text(&jwk, "kid")?.map(str::to_owned);
+        if let (Some(wanted), Some(own)) = (algorithm, own)
+            && wanted != own
+        {
+            return Err(SignError::WrongFamily { algorithm: wanted.to_owned() });
+        }
+        let wanted = algorithm.or(own).map(str::to_owned);
+        let material = jwk::read(jwk)?;
+        Self::from_material(material, wanted.as_deref(), kid)
+    }
+
+    /// A PKCS#8 `PRIVATE KEY` block (RFC 5208, RFC 8410).
+    ///
+    /// # Errors
+    /// [`SignError::Pem`], or [`SignError::WrongFamily`] where the algorithm is of another family.
+    pub fn from_pem(text: &str, algorithm: Option<&str>) -> Result<Self, SignError> {
+        Self::from_material(Material::from_pem(text)?, algorithm, None)
+    }
+
+    /// A shared secret for HS256, HS384 or HS512, of any length.
+    ///
+    /// # Errors
+    /// [`SignError::WrongFamily`] for any other algorithm.
+    pub fn from_secret(secret: &[u8], algorithm: &str) -> Result<Self, SignError> {
+        Self::from_material(Material::Secret(secret.to_vec().into()), Some(algorithm), None)
+    }
+
+    fn from_material(
+        material: Material,
+        algorithm: Option<&str>,
+        kid: Option<String>,
+    ) -> Result<Self, SignError> {
+        let algorithm = known(algorithm.unwrap_or_else(|| material.usual_algorithm()))?;
+        if !material.fits(algorithm) {
+            return Err(SignError::WrongFamily { algorithm: algorithm.to_owned() });
+        }
+        Ok(Self { algorithm, kid, material })
+    }
+
+    /// The same key under a name.
+    #[must_use]
+    pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
+        self.kid = Some(kid.into());
+        self
+    }
+
+    /// The JWS name of the algorithm it signs with.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// Its name, where it has one.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Signs a payload into a compact token. `alg` and `kid` are added where the header lacks them.
+    ///
+    /// # Errors
+    /// [`SignError::Signing`].
+    pub fn sign(&self, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
+        let mut header = header.clone();
+        header.entry("alg").or_insert_with(|| self.algorithm.into());
+        if let Some(kid) = &self.kid {
+            header.entry("kid").or_insert_with(|| kid.as_str().into());
+        }
+        self.sign_compact_raw(Value::Object(header).to_string().as_bytes(), payload)
+    }
+
+    /// Signs any bytes as header and payload, well-formed or not: for making bad tokens.
+    ///
+    /// # Errors
+    /// [`SignError::Signing`].
+    pub fn sign_compact_raw(&self, header: &[u8], payload: &[u8]) -> Result<String, SignError> {
+        let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
+        let signature = self.signature(input.as_bytes())?;
+        Ok(format!("{input}.{}", base64url::encode(&signature)))
+    }
+
+    /// The signature over any bytes, in the form that JWS wants.
+    ///
+    /// # Errors
+    /// [`SignError::Signing`].
+    pub fn signature(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.material.sign(self.algorithm, signing_input)
+    }
+
+    /// The public JWK to verify with. A shared secret has no public half: that is an error.
+    ///
+    /// # Errors
+    /// [`SignError::NoPublicHalf`].
+    pub fn public_jwk(&self) -> Result<Value, SignError> {
+        Ok(self.described(jwk::public(&self.material).ok_or(SignError::NoPublicHalf)?))
+    }
+
+    /// The private JWK. **Secret**: whoever has it signs as you.
+    #[must_use]
+    pub fn private_jwk(&self) -> Value {
+        self.described(jwk::private(&self.material))
+    }
+
+    fn described(&self, mut jwk: Map<String, Value>) -> Value {
+        jwk.insert("alg".to_owned(), self.algorithm.into());
+        jwk.insert("use".to_owned(), "sig".into());
+        if let Some(kid) = &self.kid {
+            jwk.insert("kid".to_owned(), kid.as_str().into());
+        }
+        Value::Object(jwk)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+fn known(algorithm: &str) -> Result<&'static str, SignError> {
+    ALGORITHMS
+        .into_iter()
+        .find(|name| *name == algorithm)
+        .ok_or_else(|| SignError::UnknownAlgorithm { name: algorithm.to_owned() })
+}
+
+/// Why a key cannot be made, read or used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// Not one of [`ALGORITHMS`].
+    #[error("the algorithm `{name}` cannot sign here")]
+    UnknownAlgorithm {
+        /// The name asked for.
+        name: String,
+    },
+    /// The key cannot sign with the algorithm: another family, another curve, or tied to another.
+    #[error("the key is not one for `{algorithm}` (`kty`, `crv`, `alg`)")]
+    WrongFamily {
+        /// The algorithm asked for.
+        algorithm: String,
+    },
+    /// The key is not one JSON object as [`crate::json`] wants it.
+    #[error("the key is {0}")]
+    Json(JsonError),
+    /// A member is absent, of the wrong type, or not canonical base64url.
+    #[error("the key's member `{member}` is missing or malformed; is it a private key?")]
+    Member {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// The members do not make a key: wrong lengths, or a public half that belongs to another.
+    #[error("the key's members do not fit together")]
+    Invalid,
+    /// No PKCS#8 `PRIVATE KEY` block of a known family.
+    #[error(
+        "not a PKCS#8 PEM private key of RSA, P-256, P-384, P-521 or Ed25519 \
+        (`openssl pkcs8 -topk8 -nocrypt -in KEY` makes one)"
+    )]
+    Pem,
+    /// An RSA size that is refused.
+    #[error("RSA keys have 1024 to 8192 bits here")]
+    RsaBits,
+    /// A shared secret has no public half.
+    #[error("a shared secret has no public half")]
+    NoPublicHalf,
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness")]
+    Random,
+    /// The signature could not be made, as where an RSA key is too small for its hash.
+    #[error("the key cannot make this signature")]
+    Signing,
+}
+
+impl SignError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            SignError::UnknownAlgorithm { .. } => "sign.unknown_algorithm",
+            SignError::WrongFamily { .. } => "sign.wrong_family",
+            SignError::Json(_) => "sign.json",
+            SignError::Member { .. } => "sign.member",
+            SignError::Invalid => "sign.invalid",
+            SignError::Pem => "sign.pem",
+            SignError::RsaBits => "sign.rsa_bits",
+            SignError::NoPublicHalf => "sign.no_public_half",
+            SignError::Random => "sign.random",
+            SignError::Signing => "sign.signing",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
