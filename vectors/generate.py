@@ -103,8 +103,10 @@ attack("kid", "of-the-other-key", token("RS256", RSA2048, header={"alg": "RS256"
 
 for name, header in [("empty", {"crit": []}), ("unknown", {"crit": ["x"], "x": 1}), ("absent-member", {"crit": ["x"]}), ("duplicated", {"crit": ["x", "x"], "x": 1}),
                      ("registered", {"crit": ["alg"]}), ("string", {"crit": "x", "x": 1}), ("null", {"crit": None}), ("object", {"crit": {}}),
-                     ("number-inside", {"crit": [1]}), ("exp", {"crit": ["exp"], "exp": NOW + 1}), ("b64-true", {"crit": ["b64"], "b64": True})]:
+                     ("number-inside", {"crit": [1]}), ("exp", {"crit": ["exp"], "exp": NOW + 1}), ("b64-absent", {"crit": ["b64"]}),
+                     ("b64-twice", {"crit": ["b64", "b64"], "b64": True})]:
     attack("crit", name, hs(header={"alg": "HS256", **header}), "header.crit")
+attack("crit", "b64-true", hs(header={"alg": "HS256", "b64": True, "crit": ["b64"]}), True)
 attack("crit", "b64-false", hs(header={"alg": "HS256", "b64": False, "crit": ["b64"]}), "header.b64")
 attack("crit", "b64-false-not-critical", hs(header={"alg": "HS256", "b64": False}), "header.b64")
 attack("crit", "b64-text", hs(header={"alg": "HS256", "b64": "false"}), "header.b64")

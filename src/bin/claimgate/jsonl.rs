@@ -317,7 +317,7 @@ fn policy(value: Value) -> Result<(Policy, UnixTime), Malformed> {
         return Err(Malformed::new("input.policy", "`policy` must be an object"));
     };
     let kind = match members.get("kind").map(Value::as_str) {
-        None => TokenKind::Jwt,
+        None | Some(Some("jwt")) => TokenKind::Jwt,
         Some(Some("id_token")) => TokenKind::IdToken,
         Some(Some("logout_token")) => TokenKind::LogoutToken,
         Some(Some("access_token")) => TokenKind::AccessToken,

@@ -8,6 +8,7 @@ mod input;
 mod jsonl;
 mod output;
 mod query;
+mod sign;
 mod verify;
 
 use std::process::ExitCode;
@@ -45,6 +46,10 @@ enum Command {
     Config(explain::ConfigCommand),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(inspect::DecodeArguments),
+    /// Make a key, for test material
+    Keygen(sign::KeygenArguments),
+    /// Sign claims, for test material
+    Sign(sign::SignArguments),
     /// List the algorithms that can be allowed
     Algorithms(inspect::AlgorithmsArguments),
     /// Print a completion script for a shell
@@ -62,6 +67,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => arguments.run(),
         Command::Config(command) => command.run(),
         Command::Decode(arguments) => arguments.run(),
+        Command::Keygen(arguments) => arguments.run(),
+        Command::Sign(arguments) => arguments.run(),
         Command::Algorithms(arguments) => arguments.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

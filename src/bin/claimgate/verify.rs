@@ -2,7 +2,7 @@
 
 use claimgate::Verifier;
 use claimgate::claims::{Policy, TokenKind};
-use claimgate::key::KeySet;
+use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
 use serde_json::json;
@@ -102,7 +102,9 @@ impl Arguments {
             .policy(self.policy())
             .build()
             .map_err(|error| Failure::Usage(format!("{error}; `claimgate algorithms` lists them")))?;
-        for key in verifier.jws().key_report().skipped {
+        // A key of another family is nothing to speak of: most sets hold some.
+        let skipped = verifier.jws().key_report().skipped;
+        for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
             eprintln!("note: not used: {key}");
         }
         let token = input::token(&self.subject)?;
