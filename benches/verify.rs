@@ -1,38 +1,82 @@
-//! Whole verification per algorithm, and its parts.
+//! Whole verification per algorithm and size, single and in a batch; and its parts.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
+use claimgate::Verifier;
 use claimgate::claims::{Claims, Policy, TokenKind};
 use claimgate::jws::{CompactJws, Header};
 use claimgate::key::KeySet;
-use claimgate::{Verifier, limits::Limits, time::UnixTime};
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
 use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::Value;
 
-const NOW: UnixTime = UnixTime(1_800_000_000);
-const SECRET: &[u8] = b"a secret of at least 32 bytes, for fuzzing";
-const HS256: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjIwMDAwMDAwMDB9.MM_W3al6bkGxkQV1SVMyYIlBlZ7Y9lbzXYI4EBTd2nU";
-
-fn verifier() -> Verifier {
-    let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(SECRET));
-    builder.policy(Policy::new(TokenKind::Jwt)).build().expect("a fixed set-up")
+/// A good vector: its name, its token, and a verifier with its key.
+struct Case {
+    name: String,
+    token: String,
+    verifier: Verifier,
 }
 
-fn whole(c: &mut Criterion) {
-    let verifier = verifier();
-    c.bench_function("verify/HS256", |b| b.iter(|| verifier.verify(black_box(HS256), NOW).expect("valid")));
-    let batch = [HS256; 64];
-    c.bench_function("verify_batch/HS256/64", |b| b.iter(|| verifier.verify_batch(black_box(&batch), NOW)));
+/// The first good vector of each algorithm and length of token.
+fn cases() -> Vec<Case> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/good.jsonl"));
+    let limits = Limits::DEFAULT;
+    let mut seen = BTreeSet::new();
+    let mut cases = Vec::new();
+    for line in text.expect("vectors/good.jsonl").lines() {
+        let vector: Value = serde_json::from_str(line).expect("a vector");
+        let input = &vector["input"];
+        let token = input["token"].as_str().expect("a token").to_owned();
+        let keys = match (&input["jwk"], &input["jwks"]) {
+            (Value::Null, Value::Null) => continue,
+            (Value::Null, set) => KeySet::from_jwks(set.to_string().as_bytes(), &limits),
+            (key, _) => KeySet::from_jwk(key.to_string().as_bytes(), &limits),
+        };
+        let header =
+            CompactJws::parse(&token, &limits).expect("well-formed").header(&limits).expect("a header");
+        let name = format!("{}/{} bytes", header.algorithm(), token.len());
+        let policy = Policy::new(TokenKind::Jwt).require([""; 0]);
+        let policy = policy.ignore_expiry().ignore_not_before().ignore_issued_at();
+        let builder = Verifier::builder().algorithms([header.algorithm()]).policy(policy);
+        let verifier = builder.keys(keys.expect("a key")).build().expect("a built-in algorithm");
+        let usable = verifier.verify(&token, UnixTime(0)).is_ok();
+        if usable && seen.insert(name.clone()) {
+            cases.push(Case { name, token, verifier });
+        }
+    }
+    cases
+}
+
+fn single(c: &mut Criterion) {
+    for case in cases() {
+        c.bench_function(&format!("verify/{}", case.name), |b| {
+            b.iter(|| case.verifier.verify(black_box(&case.token), UnixTime(0)).expect("valid"));
+        });
+    }
+}
+
+fn batch(c: &mut Criterion) {
+    let mut seen = BTreeSet::new();
+    for case in cases().into_iter().filter(|case| seen.insert(case.name[..5].to_owned())) {
+        let tokens = [case.token.as_str(); 64];
+        c.bench_function(&format!("verify_batch/64/{}", case.name), |b| {
+            b.iter(|| case.verifier.verify_batch(black_box(&tokens), UnixTime(0)));
+        });
+    }
 }
 
 fn parts(c: &mut Criterion) {
     let limits = Limits::DEFAULT;
-    let jws = CompactJws::parse(HS256, &limits).expect("well-formed");
+    let case = cases().into_iter().next().expect("a good vector");
+    let jws = CompactJws::parse(&case.token, &limits).expect("well-formed");
     let payload = jws.unverified_payload();
-    c.bench_function("parts/compact", |b| b.iter(|| CompactJws::parse(black_box(HS256), &limits)));
-    let header = br#"{"alg":"HS256","typ":"JWT","kid":"2026-11"}"#;
+    let header = br#"{"alg":"RS256","typ":"JWT","kid":"2026-11"}"#;
+    c.bench_function("parts/compact", |b| b.iter(|| CompactJws::parse(black_box(&case.token), &limits)));
     c.bench_function("parts/header", |b| b.iter(|| Header::parse(black_box(header), &limits)));
     c.bench_function("parts/claims", |b| b.iter(|| Claims::parse(black_box(&payload), &limits)));
 }
 
-criterion_group!(benches, whole, parts);
+criterion_group!(benches, single, batch, parts);
 criterion_main!(benches);
