@@ -54,17 +54,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What an issuer would do: a key, and a token signed with it.
+/// An issuer's key, and a token signed with it.
 fn material() -> Result<(String, String), Box<dyn std::error::Error>> {
     let key = SigningKey::from_slice(&[7; 32])?;
     let point = key.verifying_key().to_sec1_point(false);
-    let (x, y) = point.as_bytes()[1..].split_at(32);
-    let jwk = serde_json::json!({
-        "kty": "EC", "crv": "secp256k1", "x": base64url::encode(x), "y": base64url::encode(y)
-    });
-    let input = [r#"{"alg":"ES256K"}"#, r#"{"iss":"https://issuer.example","sub":"ada","exp":2000000000}"#]
-        .map(|segment| base64url::encode(segment.as_bytes()))
-        .join(".");
+    let [x, y] = [&point.as_bytes()[1..33], &point.as_bytes()[33..]].map(base64url::encode);
+    let claims = br#"{"iss":"https://issuer.example","sub":"ada","exp":2000000000}"#;
+    let input = format!("{}.{}", base64url::encode(br#"{"alg":"ES256K"}"#), base64url::encode(claims));
     let signature: Signature = key.sign(input.as_bytes());
-    Ok((jwk.to_string(), format!("{input}.{}", base64url::encode(&signature.to_bytes()))))
+    let jwk = format!(r#"{{"kty":"EC","crv":"secp256k1","x":"{x}","y":"{y}"}}"#);
+    Ok((jwk, format!("{input}.{}", base64url::encode(&signature.to_bytes()))))
 }

@@ -122,8 +122,12 @@ impl Config {
             let reason = format!("`{unknown}` is no algorithm; `claimgate algorithms` lists them");
             return Err(value("provider.algorithms", reason));
         }
-        let mapping = Mapping::compile(&raw.identity, &Limits::DEFAULT)
-            .map_err(|reason| ConfigError::Mapping { file: name.to_owned(), reason })?;
+        let mapping =
+            Mapping::compile(&raw.identity, &Limits::DEFAULT).map_err(|reason| ConfigError::Mapping {
+                file: name.to_owned(),
+                line: line_of_setting(text, &reason.to_string()),
+                reason,
+            })?;
         let provider = Provider {
             issuer: raw.provider.issuer,
             audiences,
@@ -164,6 +168,23 @@ fn line_of(text: &str, key: &str) -> usize {
     text.lines().position(sets).map_or(0, |line| line + 1)
 }
 
+/// The line of the mapping's setting that a message begins with: `identity.team[1].regex: …` is the
+/// second `[[identity.team]]`, `identity.profile.email: …` the line that sets `email`.
+fn line_of_setting(text: &str, message: &str) -> usize {
+    let setting = message.split(": ").next().unwrap_or_default();
+    let rule = setting.strip_prefix("identity.team[").and_then(|rest| rest.split(']').next()?.parse().ok());
+    match rule {
+        Some(rule) => {
+            let heads = text
+                .lines()
+                .enumerate()
+                .filter(|(_, line)| line.trim_start().starts_with("[[identity.team]]"));
+            heads.map(|(line, _)| line + 1).nth(rule).unwrap_or(0)
+        }
+        None => line_of(text, setting.rsplit('.').next().unwrap_or(setting)),
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -201,10 +222,12 @@ pub enum ConfigError {
         reason: String,
     },
     /// The identity mapping does not compile.
-    #[error("{file}: {reason}")]
+    #[error("{file}:{line}: {reason}")]
     Mapping {
         /// The file.
         file: String,
+        /// The line, from 1; 0 where it cannot be told.
+        line: usize,
         /// What is wrong, with the setting's name.
         reason: MappingError,
     },

@@ -45,7 +45,7 @@ fn each_error_names_the_file_the_line_and_the_field() {
         (
             format!("{PROVIDER}[identity]\nusername = \"$[\"\n"),
             "mapping.path",
-            "claimgate.toml: identity.username: `$[`",
+            "claimgate.toml:5: identity.username: `$[`",
         ),
         (
             format!("{PROVIDER}[identity]\nuser = \"sub\"\n"),
@@ -55,7 +55,7 @@ fn each_error_names_the_file_the_line_and_the_field() {
         (
             format!("{PROVIDER}[[identity.team]]\ngroup = \"a\"\n"),
             "mapping.setting",
-            "identity.team[0]: give `team`",
+            "claimgate.toml:4: identity.team[0]: give `team`",
         ),
     ] {
         let error = parse(&text).unwrap_err();
