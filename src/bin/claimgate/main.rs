@@ -5,8 +5,10 @@
 mod inspect;
 mod input;
 mod jsonl;
+mod keygen;
 mod output;
 mod query;
+mod sign;
 mod verify;
 
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ enum Command {
     Query(query::Arguments),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(inspect::DecodeArguments),
+    /// Make a key to sign test tokens with
+    Keygen(keygen::Arguments),
+    /// Sign claims into a token, for tests
+    Sign(sign::Arguments),
     /// List the algorithms that can be allowed
     Algorithms(inspect::AlgorithmsArguments),
     /// Print a completion script for a shell
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => arguments.run(),
         Command::Query(arguments) => arguments.run(),
         Command::Decode(arguments) => arguments.run(),
+        Command::Keygen(arguments) => arguments.run(),
+        Command::Sign(arguments) => arguments.run(),
         Command::Algorithms(arguments) => arguments.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

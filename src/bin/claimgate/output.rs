@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Refused { code: &'static str, message: String },
     /// The arguments or the input's form are wrong.
     Usage(String),
+    /// Some of the answers already written were refusals.
+    Answered,
     /// Whoever read the output has stopped; nothing is left to say.
     ReaderGone,
 }
@@ -29,13 +31,13 @@ impl Failure {
         match self {
             Failure::Refused { code, message } => eprintln!("error[{code}]: {}", plain(message)),
             Failure::Usage(message) => eprintln!("error: {}", plain(message)),
-            Failure::ReaderGone => {}
+            Failure::Answered | Failure::ReaderGone => {}
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Refused { .. } => ExitCode::from(1),
+            Failure::Refused { .. } | Failure::Answered => ExitCode::from(1),
             Failure::Usage(_) => ExitCode::from(2),
             Failure::ReaderGone => ExitCode::SUCCESS,
         }
@@ -83,5 +85,6 @@ fn plain(message: &str) -> String {
 
 fn steers(character: char) -> bool {
     matches!(character,
-        '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }

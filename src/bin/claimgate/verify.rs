@@ -16,7 +16,7 @@ use crate::{input, jsonl};
     claimgate verify --secret-file client-secret --alg HS256 --kind id-token --format json \"$TOKEN\"\n  \
     claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
-    Exit codes: 0 valid (with --jsonl: every line was judged), 1 refused, 2 wrong usage or unreadable input.")]
+    Exit codes: 0 valid (with --jsonl: every line), 1 refused (any line), 2 wrong usage or unreadable input.")]
 pub(crate) struct Arguments {
     /// The token, or `-` for standard input; with --jsonl a file of them
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
