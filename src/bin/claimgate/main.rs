@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused (the token, path or claims), 2 wrong usage or unreadable input.
 
+mod explain;
 mod inspect;
 mod input;
 mod jsonl;
@@ -39,6 +40,11 @@ enum Command {
     Verify(Box<verify::Arguments>),
     /// Print the values that a claim path selects
     Query(query::Arguments),
+    /// Say who a token is about, and rule by rule why
+    Explain(explain::Arguments),
+    /// Work with the configuration file
+    #[command(subcommand)]
+    Config(explain::ConfigCommand),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(inspect::DecodeArguments),
     /// Make a key to sign test tokens with
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Verify(arguments) => arguments.run(),
         Command::Query(arguments) => arguments.run(),
+        Command::Explain(arguments) => arguments.run(),
+        Command::Config(command) => command.run(),
         Command::Decode(arguments) => arguments.run(),
         Command::Keygen(arguments) => arguments.run(),
         Command::Sign(arguments) => arguments.run(),

@@ -1,0 +1,124 @@
+//! `claimgate explain` and `claimgate config check`.
+
+use std::path::{Path, PathBuf};
+
+use claimgate::alg::Registry;
+use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::config::{Config, Token};
+use claimgate::jws::CompactJws;
+use claimgate::key::KeySet;
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
+use claimgate::{Error, Verifier};
+use serde_json::json;
+
+use crate::input;
+use crate::output::{self, Failure, Format};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate explain --config claimgate.toml - < token.txt\n  \
+    claimgate explain --config claimgate.toml --format json claims.json\n\n\
+    A token is verified first where the configuration names a jwks_file.\n\
+    Exit codes: 0 an identity was decided, 1 refused, 2 wrong usage or unreadable input.")]
+pub(crate) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A token, a file that holds claims or a token, or `-` for standard input
+    #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
+    subject: String,
+    /// Judge as if it were this time
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a configuration file and say what is wrong with it
+    #[command(after_help = "Example:\n  claimgate config check claimgate.toml")]
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+}
+
+impl ConfigCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let ConfigCommand::Check { file } = self;
+        let config = load(&file)?;
+        if config.provider().jwks_file.is_some() {
+            keys(&config)?;
+        }
+        output::write(format!("{}: fine\n", file.display()).as_bytes())
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let config = load(&self.config)?;
+        let text = if self.subject == "-" || Path::new(&self.subject).is_file() {
+            String::from_utf8_lossy(&input::read(&self.subject)?).trim().to_owned()
+        } else {
+            self.subject.clone()
+        };
+        let refused = |error: Error| Failure::Refused { code: error.code(), message: error.to_string() };
+        let limits = Limits::DEFAULT;
+        let (claims, verified) = if text.starts_with('{') {
+            (Claims::parse(text.as_bytes(), &limits).map_err(|error| refused(error.into()))?, false)
+        } else if config.provider().jwks_file.is_some() {
+            let now = self.now.map_or_else(input::now, UnixTime);
+            let token = verifier(&config)?.verify(&text, now).map_err(refused)?;
+            (token.claims().clone(), true)
+        } else {
+            let jws = CompactJws::parse(&text, &limits).map_err(|error| refused(error.into()))?;
+            (Claims::parse(&jws.unverified_payload(), &limits).map_err(|error| refused(error.into()))?, false)
+        };
+        let explanation = config.mapping().explain(claims.as_value());
+        match self.format {
+            Format::Json => {
+                output::document(&json!({"verified": verified, "explanation": explanation}), self.format)?
+            }
+            Format::Text => {
+                let mark = if verified { "VERIFIED" } else { "UNVERIFIED claims" };
+                output::write(output::escaped(&format!("{mark}\n\n{explanation}")).as_bytes())?;
+            }
+        }
+        match (explanation.code, explanation.message) {
+            (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<Config, Failure> {
+    let registry = Registry::builtin();
+    Config::load(file, &|name| registry.get(name).is_some())
+        .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))
+}
+
+fn keys(config: &Config) -> Result<KeySet, Failure> {
+    let file =
+        config.provider().jwks_file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+    KeySet::from_jwks(&input::read(&file)?, &Limits::DEFAULT)
+        .map_err(|error| Failure::Usage(format!("{file}: {error} [{}]", error.code())))
+}
+
+fn verifier(config: &Config) -> Result<Verifier, Failure> {
+    let provider = config.provider();
+    let kind = match provider.token {
+        Token::IdToken => TokenKind::IdToken,
+        Token::AccessToken => TokenKind::AccessToken,
+        Token::Jwt => TokenKind::Jwt,
+    };
+    let policy = Policy::new(kind).issuer(&provider.issuer).leeway(provider.leeway);
+    Verifier::builder()
+        .algorithms(provider.algorithms.clone())
+        .keys(keys(config)?)
+        .policy(provider.audiences.iter().fold(policy, Policy::audience))
+        .build()
+        .map_err(|error| Failure::Usage(error.to_string()))
+}

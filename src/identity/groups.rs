@@ -1,0 +1,90 @@
+//! Groups: strings out of one or more claims.
+
+use serde_json::Value;
+
+use super::explain::{Observer, Seen};
+use super::spec::{GroupDetail, GroupSpec, MappingSpec};
+use super::username::compile_path;
+use super::{IdentityError, MappingError};
+use crate::limits::Limits;
+use crate::path::ClaimPath;
+
+#[derive(Clone, Debug)]
+pub(super) struct GroupSource {
+    path: ClaimPath,
+    separator: Option<String>,
+    object_keys: bool,
+}
+
+pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<GroupSource>, MappingError> {
+    let source = |group: &GroupSpec| {
+        let detail = match group {
+            GroupSpec::Path(path) => GroupDetail { path: path.clone(), ..GroupDetail::default() },
+            GroupSpec::Detailed(detail) => detail.clone(),
+        };
+        if detail.separator.as_deref() == Some("") {
+            let reason = "must not be empty".to_owned();
+            return Err(MappingError::Setting { setting: "identity.groups.separator".to_owned(), reason });
+        }
+        Ok(GroupSource {
+            path: compile_path("identity.groups", &detail.path, limits)?,
+            separator: detail.separator,
+            object_keys: detail.object_keys,
+        })
+    };
+    spec.groups.iter().map(source).collect()
+}
+
+pub(super) fn read(
+    sources: &[GroupSource],
+    claims: &Value,
+    limits: &Limits,
+    observer: &mut dyn Observer,
+) -> Result<Vec<String>, IdentityError> {
+    let mut groups = Vec::new();
+    for source in sources {
+        let selected = source.path.select(claims, limits)?;
+        observer.groups(source.path.as_str(), &|| Seen::values(&selected));
+        let mut found = Found { groups: &mut groups, source, limits };
+        for value in selected {
+            match value {
+                Value::Array(elements) => elements.iter().try_for_each(|element| found.text(element))?,
+                Value::Object(members) if source.object_keys => {
+                    members.keys().try_for_each(|name| found.group(name))?;
+                }
+                Value::Null => {}
+                value => found.text(value)?,
+            }
+        }
+    }
+    Ok(groups)
+}
+
+struct Found<'a> {
+    groups: &'a mut Vec<String>,
+    source: &'a GroupSource,
+    limits: &'a Limits,
+}
+
+impl Found<'_> {
+    fn text(&mut self, value: &Value) -> Result<(), IdentityError> {
+        let Value::String(text) = value else {
+            return Err(IdentityError::GroupType { path: self.source.path.to_string() });
+        };
+        match &self.source.separator {
+            Some(separator) => {
+                let parts = text.split(separator.as_str()).map(str::trim).filter(|part| !part.is_empty());
+                parts.into_iter().try_for_each(|part| self.group(part))
+            }
+            None => self.group(text),
+        }
+    }
+
+    fn group(&mut self, name: &str) -> Result<(), IdentityError> {
+        if self.groups.len() >= self.limits.groups || name.len() > self.limits.group_bytes {
+            return Err(IdentityError::GroupLimit);
+        }
+        self.groups.push(name.to_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Profile fields: one string each, or nothing. A field never keeps anybody out.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::explain::{Observer, Seen};
+use super::spec::MappingSpec;
+use super::username::compile_path;
+use super::{MappingError, is_safe_name};
+use crate::limits::Limits;
+use crate::path::ClaimPath;
+
+#[derive(Clone, Debug)]
+pub(super) struct ProfileField {
+    name: String,
+    path: ClaimPath,
+}
+
+pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<ProfileField>, MappingError> {
+    let field = |(name, path): (&String, &String)| {
+        let path = compile_path(&format!("identity.profile.{name}"), path, limits)?;
+        Ok(ProfileField { name: name.clone(), path })
+    };
+    spec.profile.iter().map(field).collect()
+}
+
+pub(super) fn read(
+    fields: &[ProfileField],
+    claims: &Value,
+    limits: &Limits,
+    observer: &mut dyn Observer,
+) -> BTreeMap<String, String> {
+    let mut profile = BTreeMap::new();
+    for field in fields {
+        let selected = field.path.select(claims, limits).unwrap_or_default();
+        if let [Value::String(text)] = selected.as_slice()
+            && is_safe_name(text)
+        {
+            profile.insert(field.name.clone(), text.clone());
+        }
+        observer.profile(&field.name, field.path.as_str(), &|| match selected.as_slice() {
+            [] | [Value::Null] => Seen::Absent,
+            [Value::String(text)] if is_safe_name(text) => Seen::Value(text.clone()),
+            [Value::String(_)] => Seen::UnsafeCharacters,
+            other => Seen::values(other),
+        });
+    }
+    profile
+}

@@ -1,0 +1,212 @@
+//! Groups to teams. Exact rules are one look-up a group, however many there are; prefixes one per
+//! distinct length; regular expressions one pass over the set of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+use super::explain::{Fired, Observer};
+use super::spec::{MappingSpec, TeamSpec};
+use super::{IdentityError, MappingError, is_safe_name};
+
+/// Bytes the compiled expressions may take, each and together.
+const COMPILED_BYTES: usize = 8 << 20;
+/// The longest team name, in characters.
+const MAX_TEAM: usize = 255;
+
+#[derive(Clone, Debug)]
+pub(super) struct TeamRules {
+    default_teams: Vec<String>,
+    deny_unmatched: bool,
+    rules: Vec<Rule>,
+    exact: HashMap<String, Vec<usize>>,
+    /// By the prefix's length in bytes.
+    prefixes: BTreeMap<usize, HashMap<String, Vec<usize>>>,
+    patterns: RegexSet,
+    /// Rule and expression, in the order of `patterns`.
+    expressions: Vec<(usize, Regex)>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    text: String,
+    teams: Vec<Template>,
+}
+
+/// A team's name with its gaps.
+#[derive(Clone, Debug)]
+struct Template(Vec<Part>);
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Gap(String),
+}
+
+impl TeamRules {
+    pub(super) fn compile(spec: &MappingSpec) -> Result<Self, MappingError> {
+        let mut rules = Self {
+            default_teams: spec.default_teams.clone(),
+            deny_unmatched: spec.deny_unmatched,
+            rules: Vec::with_capacity(spec.team.len()),
+            exact: HashMap::new(),
+            prefixes: BTreeMap::new(),
+            patterns: RegexSet::empty(),
+            expressions: Vec::new(),
+        };
+        if let Some(team) = spec.default_teams.iter().find(|team| !is_team_name(team)) {
+            return Err(wrong(
+                "identity.default_teams",
+                format!("`{}` is no team name", team.escape_debug()),
+            ));
+        }
+        let mut patterns = Vec::new();
+        for (index, team) in spec.team.iter().enumerate() {
+            rules.add(index, team, &mut patterns)?;
+        }
+        rules.patterns =
+            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|_| {
+                MappingError::Pattern {
+                    setting: "identity.team".to_owned(),
+                    pattern: "all of them together".to_owned(),
+                }
+            })?;
+        Ok(rules)
+    }
+
+    fn add(&mut self, index: usize, spec: &TeamSpec, patterns: &mut Vec<String>) -> Result<(), MappingError> {
+        let setting = format!("identity.team[{index}]");
+        let teams: Vec<&String> = spec.team.iter().chain(&spec.teams).collect();
+        if teams.is_empty() {
+            return Err(wrong(&setting, "give `team` or `teams`"));
+        }
+        let (text, gaps) = match (&spec.group, &spec.prefix, &spec.regex) {
+            (Some(group), None, None) => {
+                self.exact.entry(group.clone()).or_default().push(index);
+                (format!("group {group:?}"), Vec::new())
+            }
+            (None, Some(prefix), None) => {
+                let of_length = self.prefixes.entry(prefix.len()).or_default();
+                of_length.entry(prefix.clone()).or_default().push(index);
+                (format!("prefix {prefix:?}"), vec!["rest".to_owned()])
+            }
+            (None, None, Some(pattern)) => {
+                let whole = format!(r"\A(?:{pattern})\z");
+                let regex = RegexBuilder::new(&whole).size_limit(COMPILED_BYTES).build().map_err(|_| {
+                    MappingError::Pattern { setting: format!("{setting}.regex"), pattern: pattern.clone() }
+                })?;
+                let names = regex.capture_names().flatten().map(str::to_owned);
+                let gaps = names.chain((1..regex.captures_len()).map(|number| number.to_string())).collect();
+                patterns.push(whole);
+                self.expressions.push((index, regex));
+                (format!("regex {pattern:?}"), gaps)
+            }
+            _ => return Err(wrong(&setting, "give exactly one of `group`, `prefix` and `regex`")),
+        };
+        let parse = |team: &&String| Template::parse(team, &gaps).map_err(|reason| wrong(&setting, reason));
+        self.rules.push(Rule { text, teams: teams.iter().map(parse).collect::<Result<_, _>>()? });
+        Ok(())
+    }
+
+    pub(super) fn assign(
+        &self,
+        groups: &[String],
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<String>, IdentityError> {
+        let mut fired: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for group in groups {
+            // A newline or a hidden character has no place in a group's name: it matches nothing.
+            if !is_safe_name(group) {
+                observer.dropped_group(group);
+                continue;
+            }
+            let mut fire = |rule: usize, gap: &dyn Fn(&str) -> Option<String>| {
+                let teams: Vec<String> =
+                    self.rules[rule].teams.iter().filter_map(|team| team.fill(gap)).collect();
+                observer.team_rule(&|| Fired {
+                    rule,
+                    text: self.rules[rule].text.clone(),
+                    group: group.clone(),
+                    teams: teams.clone(),
+                });
+                if !teams.is_empty() {
+                    fired.entry(rule).or_default().extend(teams);
+                }
+            };
+            for rule in self.exact.get(group).into_iter().flatten() {
+                fire(*rule, &|_| None);
+            }
+            for (length, prefixes) in self.prefixes.range(..=group.len()) {
+                let Some(start) = group.get(..*length) else { continue };
+                for rule in prefixes.get(start).into_iter().flatten() {
+                    fire(*rule, &|_| Some(group[*length..].to_owned()));
+                }
+            }
+            for matched in &self.patterns.matches(group) {
+                let (rule, regex) = &self.expressions[matched];
+                let Some(captures) = regex.captures(group) else { continue };
+                fire(*rule, &|gap| {
+                    let capture =
+                        gap.parse().map_or_else(|_| captures.name(gap), |number: usize| captures.get(number));
+                    capture.map(|capture| capture.as_str().to_owned())
+                });
+            }
+        }
+        observer.team_rules(self.rules.len(), &self.default_teams);
+        if self.deny_unmatched && fired.is_empty() {
+            return Err(IdentityError::NoTeam);
+        }
+        let mut teams: Vec<String> = Vec::new();
+        let mut known = BTreeSet::new();
+        for team in self.default_teams.iter().cloned().chain(fired.into_values().flatten()) {
+            if known.insert(team.clone()) {
+                teams.push(team);
+            }
+        }
+        Ok(teams)
+    }
+}
+
+impl Template {
+    fn parse(text: &str, gaps: &[String]) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (gap, after) =
+                after.split_once('}').ok_or_else(|| format!("`{text}` has a `{{` without its `}}`"))?;
+            if !gaps.iter().any(|known| known == gap) {
+                let known = if gaps.is_empty() { "none".to_owned() } else { gaps.join(", ") };
+                return Err(format!("`{text}` wants {{{gap}}}, but this rule provides: {known}"));
+            }
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Gap(gap.to_owned()));
+            rest = after;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        let fixed = parts.iter().all(|part| matches!(part, Part::Text(_)));
+        if fixed && !is_team_name(text) {
+            return Err(format!("`{}` is no team name", text.escape_debug()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The name; none where a gap is empty or the result is no team name.
+    fn fill(&self, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let mut name = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => name.push_str(text),
+                Part::Gap(gap) => name.push_str(&value(gap).filter(|value| !value.trim().is_empty())?),
+            }
+        }
+        is_team_name(&name).then_some(name)
+    }
+}
+
+fn is_team_name(name: &str) -> bool {
+    !name.trim().is_empty() && is_safe_name(name) && name.chars().count() <= MAX_TEAM
+}
+
+fn wrong(setting: &str, reason: impl Into<String>) -> MappingError {
+    MappingError::Setting { setting: setting.to_owned(), reason: reason.into() }
+}

@@ -1,0 +1,116 @@
+//! The username: which claim, how normalised, what is refused.
+
+use serde_json::Value;
+
+use super::explain::{Observer, Seen};
+use super::spec::{MappingSpec, Normalisation};
+use super::{IdentityError, MappingError, is_safe_name};
+use crate::limits::Limits;
+use crate::path::ClaimPath;
+
+/// The longest username that can be asked for, in characters.
+const MAX_CHARACTERS: usize = 255;
+
+#[derive(Clone, Debug)]
+pub(super) struct UsernameRules {
+    candidates: Vec<ClaimPath>,
+    prefix: String,
+    normalisation: Normalisation,
+    max: usize,
+    require_verified_email: bool,
+}
+
+impl UsernameRules {
+    pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Self, MappingError> {
+        let setting = |reason: &str, name: &str| MappingError::Setting {
+            setting: format!("identity.{name}"),
+            reason: reason.to_owned(),
+        };
+        let candidates = compile_paths("identity.username", spec.username.as_slice(), limits)?;
+        if candidates.is_empty() {
+            return Err(setting("name at least one claim, such as \"sub\"", "username"));
+        }
+        if !(1..=MAX_CHARACTERS).contains(&spec.username_max) {
+            return Err(setting("must be from 1 to 255 characters", "username_max"));
+        }
+        if !is_safe_name(&spec.username_prefix) {
+            return Err(setting("holds characters that no username may have", "username_prefix"));
+        }
+        Ok(Self {
+            candidates,
+            prefix: spec.username_prefix.clone(),
+            normalisation: spec.normalise,
+            max: spec.username_max,
+            require_verified_email: spec.require_verified_email,
+        })
+    }
+
+    pub(super) fn choose(
+        &self,
+        claims: &Value,
+        limits: &Limits,
+        observer: &mut dyn Observer,
+    ) -> Result<String, IdentityError> {
+        if self.require_verified_email && claims.get("email_verified") != Some(&Value::Bool(true)) {
+            return Err(IdentityError::EmailNotVerified);
+        }
+        for path in &self.candidates {
+            let raw = match path.select(claims, limits)?.as_slice() {
+                [] | [Value::Null] => {
+                    observer.username(path.as_str(), &|| Seen::Absent);
+                    continue;
+                }
+                [Value::String(text)] if text.trim().is_empty() => {
+                    observer.username(path.as_str(), &|| Seen::Empty);
+                    continue;
+                }
+                [Value::String(text)] => text,
+                // Never counted as absent: the next claim might be another person's.
+                other => {
+                    observer.username(path.as_str(), &|| Seen::values(other));
+                    return Err(IdentityError::UsernameType { path: path.to_string() });
+                }
+            };
+            observer.username(path.as_str(), &|| Seen::Value(raw.clone()));
+            return self.normalise(raw);
+        }
+        Err(IdentityError::NoUsername)
+    }
+
+    fn normalise(&self, raw: &str) -> Result<String, IdentityError> {
+        if !is_safe_name(raw) {
+            return Err(IdentityError::UsernameCharacters);
+        }
+        let name: String = match self.normalisation {
+            Normalisation::None => raw.to_owned(),
+            Normalisation::Default => {
+                raw.trim().to_lowercase().chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect()
+            }
+            Normalisation::LossyAscii => {
+                let keeps = |c: &char| c.is_ascii_alphanumeric() || "-@_.".contains(*c);
+                raw.to_lowercase().chars().map(|c| if keeps(&c) { c } else { '_' }).collect()
+            }
+        };
+        let name = format!("{}{name}", self.prefix);
+        if name.chars().count() > self.max {
+            return Err(IdentityError::UsernameTooLong { limit: self.max });
+        }
+        Ok(name)
+    }
+}
+
+pub(super) fn compile_paths(
+    setting: &str,
+    texts: &[String],
+    limits: &Limits,
+) -> Result<Vec<ClaimPath>, MappingError> {
+    texts.iter().map(|text| compile_path(setting, text, limits)).collect()
+}
+
+pub(super) fn compile_path(setting: &str, text: &str, limits: &Limits) -> Result<ClaimPath, MappingError> {
+    ClaimPath::parse_with(text, limits).map_err(|reason| MappingError::Path {
+        setting: setting.to_owned(),
+        path: text.to_owned(),
+        reason,
+    })
+}

@@ -1,0 +1,284 @@
+//! The policy at its boundaries: times to the second, presets that take nobody else's token.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Policy, TokenKind};
+use claimgate::jws::Header;
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
+use serde_json::{Value, json};
+
+const NOW: i64 = 1_795_478_400;
+const ISSUER: &str = "https://idp.example.com";
+
+fn judge(policy: &Policy, typ: Option<&str>, claims: &Value, now: i64) -> &'static str {
+    let header = match typ {
+        Some(typ) => json!({"alg": "RS256", "typ": typ}),
+        None => json!({"alg": "RS256"}),
+    };
+    let header = Header::parse(header.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    Claims::parse(claims.to_string().as_bytes(), &Limits::DEFAULT)
+        .and_then(|claims| policy.validate(&header, &claims, UnixTime(now)))
+        .map_or_else(|error| error.code(), |()| "valid")
+}
+
+fn jwt() -> Policy {
+    Policy::new(TokenKind::Jwt).require(Vec::<String>::new())
+}
+
+fn id_claims() -> Value {
+    json!({"iss": ISSUER, "sub": "alice", "aud": "crm", "iat": NOW, "exp": NOW + 300})
+}
+
+fn logout_claims() -> Value {
+    json!({"iss": ISSUER, "sub": "alice", "aud": "crm", "iat": NOW, "exp": NOW + 300, "jti": "j1",
+           "events": {BACKCHANNEL_LOGOUT_EVENT: {}}})
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}
+
+fn without(mut claims: Value, name: &str) -> Value {
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+#[test]
+fn times_are_exact_for_every_leeway() {
+    for leeway in [0, 1, 60, 86_400] {
+        let policy = jwt().leeway(leeway);
+        let leeway = i64::try_from(leeway).unwrap();
+        for (claim, offset, wanted) in [
+            ("exp", -leeway - 1, "claims.expired"),
+            ("exp", -leeway, "claims.expired"),
+            ("exp", -leeway + 1, "valid"),
+            ("nbf", leeway, "valid"),
+            ("nbf", leeway + 1, "claims.not_yet_valid"),
+            ("iat", leeway, "valid"),
+            ("iat", leeway + 1, "claims.issued_in_future"),
+        ] {
+            assert_eq!(
+                judge(&policy, None, &json!({claim: NOW + offset}), NOW),
+                wanted,
+                "{claim} {offset} leeway {leeway}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fractions_count_to_the_side_of_the_claim() {
+    let policy = jwt().leeway(0);
+    let text = |claim: &str, value: &str| {
+        serde_json::from_str::<Value>(&format!("{{\"{claim}\":{value}}}")).unwrap()
+    };
+    assert_eq!(judge(&policy, None, &text("exp", "1000.5"), 1000), "valid");
+    assert_eq!(judge(&policy, None, &text("exp", "1000.0"), 1000), "claims.expired");
+    assert_eq!(judge(&policy, None, &text("exp", "1e3"), 999), "valid");
+    assert_eq!(judge(&policy, None, &text("nbf", "1000.5"), 1000), "claims.not_yet_valid");
+    assert_eq!(judge(&policy, None, &text("nbf", "1000.5"), 1001), "valid");
+    assert_eq!(judge(&policy, None, &text("iat", "1000.000001"), 1000), "claims.issued_in_future");
+}
+
+#[test]
+fn maximum_age_is_exact_and_makes_iat_required() {
+    let policy = jwt().leeway(10).max_age(300);
+    assert_eq!(judge(&policy, None, &json!({"iat": NOW - 310}), NOW), "valid");
+    assert_eq!(judge(&policy, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
+    assert_eq!(judge(&policy, None, &json!({}), NOW), "claims.missing");
+    assert_eq!(judge(&jwt().leeway(0).max_age(0), None, &json!({"iat": NOW}), NOW), "valid");
+    assert_eq!(judge(&jwt().leeway(0).max_age(0), None, &json!({"iat": NOW - 1}), NOW), "claims.too_old");
+    let ignoring = policy.ignore_issued_at();
+    assert_eq!(judge(&ignoring, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
+}
+
+#[test]
+fn nothing_overflows_at_the_ends() {
+    let far = 1_i64 << 53;
+    for leeway in [0, 1, u64::MAX / 2, u64::MAX] {
+        for now in [i64::MIN, i64::MIN + 1, -1, 0, 1, far, i64::MAX - 1, i64::MAX] {
+            for seconds in [0, 1, far] {
+                for claim in ["exp", "nbf", "iat"] {
+                    let policy = jwt().leeway(leeway).max_age(u64::MAX);
+                    let claims = json!({"iat": 0, claim: seconds});
+                    let verdict = judge(&policy, None, &claims, now);
+                    // The truth, in numbers that cannot overflow.
+                    let (time, slack) = (i128::from(now), i128::from(leeway));
+                    let late = |name: &str| i128::from(claims[name].as_i64().unwrap_or(0)) > time + slack;
+                    let expired = claim == "exp" && i128::from(seconds) <= time - slack;
+                    let wanted = if expired {
+                        "claims.expired"
+                    } else if claim == "nbf" && late("nbf") {
+                        "claims.not_yet_valid"
+                    } else if late("iat") {
+                        "claims.issued_in_future"
+                    } else {
+                        "valid"
+                    };
+                    assert_eq!(verdict, wanted, "{claim} {seconds} at {now}, leeway {leeway}");
+                }
+            }
+        }
+    }
+    assert_eq!(judge(&jwt().leeway(u64::MAX), None, &json!({"exp": 0}), i64::MAX), "valid");
+    assert_eq!(judge(&jwt().leeway(u64::MAX), None, &json!({"nbf": far}), i64::MIN), "valid");
+    assert_eq!(judge(&jwt().leeway(0), None, &json!({"exp": far}), i64::MAX), "claims.expired");
+    assert_eq!(judge(&jwt().leeway(0), None, &json!({"nbf": 0}), i64::MIN), "claims.not_yet_valid");
+}
+
+#[test]
+fn times_can_be_ignored_one_by_one_but_never_mistyped() {
+    let claims = json!({"exp": 1, "nbf": NOW + 999, "iat": NOW + 999});
+    assert_eq!(judge(&jwt(), None, &claims, NOW), "claims.expired");
+    assert_eq!(judge(&jwt().ignore_expiry(), None, &claims, NOW), "claims.not_yet_valid");
+    assert_eq!(
+        judge(&jwt().ignore_expiry().ignore_not_before(), None, &claims, NOW),
+        "claims.issued_in_future"
+    );
+    let all = jwt().ignore_expiry().ignore_not_before().ignore_issued_at();
+    assert_eq!(judge(&all, None, &claims, NOW), "valid");
+    for claim in ["exp", "nbf", "iat"] {
+        for value in [json!("1"), json!(null), json!(true), json!([1]), json!({}), json!(-1)] {
+            assert_eq!(judge(&all, None, &json!({claim: value}), NOW), "claims.type");
+        }
+    }
+}
+
+#[test]
+fn no_preset_takes_another_kinds_token() {
+    let presets = [
+        ("id", Policy::id_token(ISSUER, "crm")),
+        ("logout", Policy::logout_token(ISSUER, "crm")),
+        ("access", Policy::access_token(ISSUER, "crm")),
+    ];
+    let tokens = [
+        ("id", Some("JWT"), id_claims()),
+        ("id", None, with(id_claims(), "jti", json!("j"))),
+        ("logout", Some("logout+jwt"), logout_claims()),
+        ("logout", Some("JWT"), logout_claims()),
+        ("logout", None, without(with(logout_claims(), "sid", json!("s")), "sub")),
+        ("access", Some("at+jwt"), id_claims()),
+        ("access", Some("application/at+jwt"), with(id_claims(), "jti", json!("j"))),
+    ];
+    for (kind, typ, claims) in &tokens {
+        for (preset, policy) in &presets {
+            let verdict = judge(policy, *typ, claims, NOW);
+            assert_eq!(verdict == "valid", kind == preset, "{kind} ({typ:?}) as {preset}: {verdict}");
+        }
+    }
+}
+
+#[test]
+fn what_a_preset_requires_cannot_be_waived() {
+    let id = Policy::id_token(ISSUER, "crm").require(Vec::<String>::new());
+    for claim in ["iss", "sub", "aud", "exp", "iat"] {
+        assert_eq!(judge(&id, None, &without(id_claims(), claim), NOW), "claims.missing", "{claim}");
+    }
+    assert_eq!(judge(&id, None, &with(id_claims(), "sub", json!("")), NOW), "claims.empty");
+    let logout = Policy::logout_token(ISSUER, "crm").require(Vec::<String>::new());
+    for claim in ["iss", "aud", "iat", "jti"] {
+        assert_eq!(judge(&logout, None, &without(logout_claims(), claim), NOW), "claims.missing", "{claim}");
+    }
+    assert_eq!(judge(&logout, None, &without(logout_claims(), "exp"), NOW), "valid");
+}
+
+#[test]
+fn a_required_claim_is_there_and_not_empty() {
+    let policy = jwt().require(["x"]);
+    assert_eq!(judge(&policy, None, &json!({}), NOW), "claims.missing");
+    assert_eq!(judge(&policy, None, &json!({"x": null}), NOW), "claims.missing");
+    for empty in [json!(""), json!([]), json!({})] {
+        assert_eq!(judge(&policy, None, &json!({"x": empty}), NOW), "claims.empty");
+    }
+    for full in [json!("a"), json!([0]), json!({"a": 0}), json!(0), json!(false)] {
+        assert_eq!(judge(&policy, None, &json!({"x": full}), NOW), "valid");
+    }
+    assert_eq!(judge(&Policy::new(TokenKind::Jwt), None, &json!({}), NOW), "claims.missing");
+}
+
+#[test]
+fn the_authorized_party() {
+    let policy = Policy::id_token(ISSUER, "crm");
+    let claims = |aud: Value, azp: Option<Value>| {
+        let claims = with(id_claims(), "aud", aud);
+        azp.map_or(claims.clone(), |azp| with(claims, "azp", azp))
+    };
+    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!("crm"))), NOW), "valid");
+    assert_eq!(judge(&policy, None, &claims(json!(["crm"]), None), NOW), "valid");
+    assert_eq!(judge(&policy, None, &claims(json!(["crm", "x"]), Some(json!("crm"))), NOW), "valid");
+    assert_eq!(judge(&policy, None, &claims(json!(["crm", "x"]), None), NOW), "claims.azp");
+    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!("x"))), NOW), "claims.azp");
+    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!(["crm"]))), NOW), "claims.type");
+    let tied = policy.authorized_party("spa");
+    assert_eq!(judge(&tied, None, &claims(json!("crm"), Some(json!("spa"))), NOW), "valid");
+    assert_eq!(judge(&tied, None, &claims(json!("crm"), Some(json!("crm"))), NOW), "claims.azp");
+    assert_eq!(judge(&tied, None, &claims(json!("crm"), None), NOW), "claims.missing");
+}
+
+#[test]
+fn nonce_subject_identifier_and_type() {
+    let policy = Policy::id_token(ISSUER, "crm").nonce("n1");
+    for (nonce, wanted) in [
+        (json!("n1"), "valid"),
+        (json!("n2"), "claims.nonce"),
+        (json!(""), "claims.nonce"),
+        (json!("n1 "), "claims.nonce"),
+        (json!(1), "claims.type"),
+        (json!(null), "claims.type"),
+    ] {
+        assert_eq!(judge(&policy, None, &with(id_claims(), "nonce", nonce), NOW), wanted);
+    }
+    assert_eq!(judge(&policy, None, &id_claims(), NOW), "claims.missing");
+    assert_eq!(judge(&jwt().subject("alice"), None, &id_claims(), NOW), "valid");
+    assert_eq!(judge(&jwt().subject("Alice"), None, &id_claims(), NOW), "claims.subject");
+    assert_eq!(judge(&jwt().token_id("j"), None, &id_claims(), NOW), "claims.missing");
+    assert_eq!(judge(&jwt().token_id("j"), None, &logout_claims(), NOW), "claims.jti");
+    for (typ, wanted) in
+        [("x+jwt", "valid"), ("application/X+JWT", "valid"), ("y+jwt", "claims.typ"), ("", "claims.typ")]
+    {
+        assert_eq!(judge(&jwt().typ("x+jwt"), Some(typ), &json!({}), NOW), wanted);
+    }
+    assert_eq!(judge(&jwt().typ("x+jwt"), None, &json!({}), NOW), "claims.typ");
+}
+
+#[test]
+fn issuers_and_audiences_are_alternatives() {
+    let policy = jwt().issuer("a").issuer("b").audience("x").audience("y");
+    for (claims, wanted) in [
+        (json!({"iss": "b", "aud": ["z", "y"]}), "valid"),
+        (json!({"iss": "a", "aud": "x"}), "valid"),
+        (json!({"iss": "c", "aud": "x"}), "claims.issuer"),
+        (json!({"iss": "a", "aud": ["z"]}), "claims.audience"),
+        (json!({"aud": "x"}), "claims.missing"),
+        (json!({"iss": "a"}), "claims.missing"),
+        (json!({"iss": "a", "aud": []}), "claims.type"),
+    ] {
+        assert_eq!(judge(&policy, None, &claims, NOW), wanted, "{claims}");
+    }
+}
+
+#[test]
+fn a_logout_token_by_its_specification() {
+    let policy = Policy::logout_token(ISSUER, "crm");
+    for events in [
+        json!(null),
+        json!([]),
+        json!("x"),
+        json!({}),
+        json!({BACKCHANNEL_LOGOUT_EVENT: []}),
+        json!({BACKCHANNEL_LOGOUT_EVENT: true}),
+    ] {
+        assert_eq!(judge(&policy, None, &with(logout_claims(), "events", events), NOW), "claims.events");
+    }
+    assert_eq!(
+        judge(&policy, None, &with(logout_claims(), "nonce", json!(null)), NOW),
+        "claims.nonce_present"
+    );
+    assert_eq!(judge(&policy, None, &without(logout_claims(), "sub"), NOW), "claims.sub_or_sid");
+    assert_eq!(
+        judge(&policy, None, &with(without(logout_claims(), "sub"), "sid", json!("")), NOW),
+        "claims.sub_or_sid"
+    );
+    assert_eq!(judge(&policy, None, &with(logout_claims(), "sid", json!([])), NOW), "claims.type");
+}
