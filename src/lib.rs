@@ -43,3 +43,8 @@ pub mod sign;
 
 pub use error::Error;
 pub use verifier::Verifier;
+
+/// The README's example, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

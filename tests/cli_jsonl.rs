@@ -34,12 +34,10 @@ fn without(line: &Value, name: &str) -> Value {
 #[test]
 fn answers_come_in_the_order_of_the_lines() {
     let keys = [key("ES256"), key("EdDSA"), key("ES384")];
+    let made: Vec<Value> = keys.iter().map(line).collect();
     let lines: Vec<String> = (0..5_000)
         .map(|number| {
-            let signer = &keys[number % 3];
-            let mut line = with(&line(&keys[0]), "id", number.into());
-            line["token"] = token(signer, &claims()).into();
-            line["jwk"] = signer.public_jwk().expect("public");
+            let mut line = with(&made[number % 3], "id", number.into());
             line["algorithms"] = json!(["ES256", "EdDSA", "ES384"]);
             if number % 7 == 0 {
                 line["policy"]["now"] = json!(NOW + 100_000);
@@ -48,7 +46,7 @@ fn answers_come_in_the_order_of_the_lines() {
         })
         .collect();
     let done = judge(&lines);
-    assert_eq!((done.code, done.err.as_str()), (1, ""));
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
     let answers = done.lines();
     assert_eq!(answers.len(), lines.len());
     for (number, answer) in answers.iter().enumerate() {
@@ -61,7 +59,7 @@ fn answers_come_in_the_order_of_the_lines() {
 }
 
 #[test]
-fn every_line_valid_exits_0_and_blank_lines_are_passed_over() {
+fn blank_lines_are_passed_over() {
     let key = key("ES256");
     let done = judge(&[String::new(), line(&key).to_string(), "  \r".to_owned(), line(&key).to_string()]);
     assert_eq!((done.code, done.lines().len()), (0, 2), "{}", done.err);
@@ -77,21 +75,21 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
         ("{".to_owned(), "input.json"),
         ("[]".to_owned(), "input.json"),
         ("\u{1}".to_owned(), "input.json"),
-        (good_text.replacen("\"id\":\"x\"", "\"id\":\"x\",\"id\":\"y\"", 1), "input.member"),
-        (without(&good, "token").to_string(), "input.member"),
-        (with(&good, "token", json!(1)).to_string(), "input.member"),
+        (good_text.replacen("\"id\":\"x\"", "\"id\":\"x\",\"id\":\"y\"", 1), "input.duplicate"),
+        (without(&good, "token").to_string(), "input.token"),
+        (with(&good, "token", json!(1)).to_string(), "input.token"),
         (with(&good, "extra", json!(1)).to_string(), "input.member"),
-        (with(&good, "allow_weak_keys", json!("no")).to_string(), "input.member"),
+        (with(&good, "allow_weak_keys", json!("no")).to_string(), "input.allow_weak_keys"),
         (without(&good, "jwk").to_string(), "input.key"),
         (with(&good, "pem", json!("x")).to_string(), "input.key"),
         (with(&good, "jwk", json!("x")).to_string(), "input.key"),
         (with(&without(&good, "jwk"), "secret_b64u", json!("a+b=")).to_string(), "input.key"),
-        (without(&good, "algorithms").to_string(), "input.algorithm"),
-        (with(&good, "algorithms", json!([])).to_string(), "input.algorithm"),
-        (with(&good, "algorithms", json!("ES256")).to_string(), "input.algorithm"),
-        (with(&good, "algorithms", json!(["none"])).to_string(), "input.algorithm"),
+        (without(&good, "algorithms").to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!([])).to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!("ES256")).to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!(["none"])).to_string(), "input.algorithms"),
         (with(&good, "policy", json!([])).to_string(), "input.policy"),
-        (with(&good, "policy", json!({"iss": "x"})).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"iss": "x"})).to_string(), "input.member"),
         (with(&good, "policy", json!({"leeway": -1})).to_string(), "input.policy"),
         (with(&good, "policy", json!({"kind": "saml"})).to_string(), "input.policy"),
         (with(&good, "policy", json!({"ignore": ["aud"]})).to_string(), "input.policy"),
@@ -103,7 +101,7 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
         lines.extend([text.clone(), good_text.clone()]);
     }
     let done = judge(&lines);
-    assert_eq!(done.code, 1);
+    assert_eq!(done.code, 0);
     let answers = done.lines();
     assert_eq!(answers.len(), lines.len());
     for (place, (text, code)) in cases.iter().enumerate() {

@@ -366,10 +366,13 @@ impl KeyTable {
 
     /// Why no key is there for a token: the reason its key was refused for, if it was.
     fn why_none(&self, algorithm: &str, kid: Option<&str>, no_key_for_algorithm: bool) -> KeyError {
-        let refused = self.refused.iter().find(|key| {
-            key.algorithm.as_deref().is_none_or(|name| name == algorithm)
-                && (kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid)
-        });
+        let mut refused =
+            self.refused.iter().filter(|key| key.algorithm.as_deref().is_none_or(|name| name == algorithm));
+        // The key of that kid says more than one that merely might be meant.
+        let refused = refused
+            .clone()
+            .find(|key| kid.is_some() && key.kid.as_deref() == kid)
+            .or_else(|| refused.find(|key| kid.is_none() || key.kid.is_none()));
         match refused {
             Some(key) => key.reason.clone(),
             None if kid.is_some() && !no_key_for_algorithm => KeyError::UnknownKid,

@@ -22,7 +22,7 @@ use crate::input;
 use crate::output::{self, Failure};
 
 /// The longest line, in bytes; a longer one is skipped to its end and answered.
-const MAX_LINE: usize = 4 * 1024 * 1024;
+const MAX_LINE: usize = 16 * 1024 * 1024;
 /// How much input is held at once: a bound on lines and on bytes.
 const CHUNK_LINES: usize = 2_048;
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
@@ -60,28 +60,25 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::default();
 }
 
-/// Answers every line of a file, or of standard input for `-`. [`Failure::Answered`] where some
-/// answer is a refusal.
+/// Answers every line of a file, or of standard input for `-`.
 pub(crate) fn run(file: &str, answer: Question) -> Result<(), Failure> {
     let mut lines = Lines { reader: input::open(file)?, number: 0 };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let progress = progress();
-    let mut all_good = true;
     loop {
         let (chunk, more) = lines.chunk(file)?;
-        let answers: Vec<(bool, String)> = chunk
+        let answers: Vec<String> = chunk
             .par_iter()
             .map(|line| WORKER.with_borrow_mut(|worker| line.answer(worker, answer)))
             .collect();
-        for (good, answer) in &answers {
-            all_good &= good;
+        for answer in &answers {
             out.write_all(answer.as_bytes())?;
         }
         out.flush()?;
         progress.inc(answers.len() as u64);
         if !more {
             progress.finish_and_clear();
-            return if all_good { Ok(()) } else { Err(Failure::Answered) };
+            return Ok(());
         }
     }
 }
@@ -102,8 +99,7 @@ struct Line {
 }
 
 impl Line {
-    /// The answer's line, and whether it is anything but a refusal.
-    fn answer(&self, worker: &mut Worker, answer: Question) -> (bool, String) {
+    fn answer(&self, worker: &mut Worker, answer: Question) -> String {
         let mut id = Value::Null;
         let result = self.parse().and_then(|mut members| {
             id = members.remove("id").unwrap_or(Value::Null);
@@ -123,7 +119,7 @@ impl Line {
             line.push_str(&format!(",{}:{value}", Value::from(name.as_str())));
         }
         line.push_str("}\n");
-        (!body.contains_key("code"), output::escaped(&line))
+        output::escaped(&line)
     }
 
     fn parse(&self) -> Result<Map<String, Value>, Malformed> {
@@ -131,7 +127,7 @@ impl Line {
             return Err(Malformed::new("input.line_too_long", format!("longer than {MAX_LINE} bytes")));
         };
         json::parse_object(text, &LINE_LIMITS).map_err(|error| match error {
-            JsonError::DuplicateMember => Malformed::new("input.member", error.to_string()),
+            JsonError::DuplicateMember => Malformed::new("input.duplicate", error.to_string()),
             error => Malformed::new("input.json", error.to_string()),
         })
     }
@@ -191,7 +187,7 @@ impl Lines {
 pub(crate) fn verify_line(worker: &mut Worker, members: &mut Map<String, Value>) -> Answer {
     let token = match members.remove("token") {
         Some(Value::String(token)) => token,
-        _ => return Err(Malformed::new("input.member", "`token` must be a string")),
+        _ => return Err(Malformed::new("input.token", "`token` must be a string")),
     };
     let policy = members.remove("policy").map(policy).transpose()?;
     let jws = match verifier(worker, members)? {
@@ -223,10 +219,10 @@ pub(crate) fn verify_line(worker: &mut Worker, members: &mut Map<String, Value>)
 /// `{"path", "document"}`.
 pub(crate) fn query_line(_: &mut Worker, members: &mut Map<String, Value>) -> Answer {
     let Some(Value::String(path)) = members.remove("path") else {
-        return Err(Malformed::new("input.member", "`path` must be a string"));
+        return Err(Malformed::new("input.path", "`path` must be a string"));
     };
     let Some(document) = members.remove("document") else {
-        return Err(Malformed::new("input.member", "`document` is missing"));
+        return Err(Malformed::new("input.document", "`document` is missing"));
     };
     nothing_else(members)?;
     let selected = ClaimPath::parse(&path).and_then(|path| {
@@ -265,14 +261,14 @@ fn verifier(
     }
     let algorithms = match members.remove("algorithms") {
         Some(value) => strings(value)
-            .ok_or_else(|| Malformed::new("input.algorithm", "`algorithms` must be a list of strings"))?,
-        None => return Err(Malformed::new("input.algorithm", "`algorithms` is missing")),
+            .ok_or_else(|| Malformed::new("input.algorithms", "`algorithms` must be a list of strings"))?,
+        None => return Err(Malformed::new("input.algorithms", "`algorithms` is missing")),
     };
     let weak = match members.remove("allow_weak_keys") {
         None => false,
         Some(Value::Bool(weak)) => weak,
         Some(_) => {
-            return Err(Malformed::new("input.member", "`allow_weak_keys` must be true or false"));
+            return Err(Malformed::new("input.allow_weak_keys", "`allow_weak_keys` must be true or false"));
         }
     };
     let keys = keys(members)?;
@@ -281,7 +277,7 @@ fn verifier(
         Ok(keys) => {
             let keys = if weak { keys.danger_allow_weak_keys() } else { keys };
             Ok(JwsVerifier::new(&Registry::builtin(), &algorithms, &keys, Limits::DEFAULT)
-                .map_err(|error| Malformed::new("input.algorithm", error.to_string()))?)
+                .map_err(|error| Malformed::new("input.algorithms", error.to_string()))?)
         }
         Err(error) => Err(Error::Key(error)),
     };
@@ -325,8 +321,7 @@ fn policy(value: Value) -> Result<(Policy, UnixTime), Malformed> {
         return Err(Malformed::new("input.policy", "`policy` must be an object"));
     };
     let kind = match members.get("kind").map(Value::as_str) {
-        None => TokenKind::Jwt,
-        Some(Some("jwt")) => TokenKind::Jwt,
+        None | Some(Some("jwt")) => TokenKind::Jwt,
         Some(Some("id_token")) => TokenKind::IdToken,
         Some(Some("logout_token")) => TokenKind::LogoutToken,
         Some(Some("access_token")) => TokenKind::AccessToken,
@@ -362,7 +357,7 @@ fn policy(value: Value) -> Result<(Policy, UnixTime), Malformed> {
                 "iat" => Ok(policy.ignore_issued_at()),
                 _ => Err(wrong("ignore")),
             })?,
-            _ => return Err(Malformed::new("input.policy", format!("unknown member `policy.{name}`"))),
+            _ => return Err(Malformed::new("input.member", format!("unknown member `policy.{name}`"))),
         };
     }
     Ok((policy, now.unwrap_or_else(input::now)))

@@ -6,7 +6,6 @@ mod explain;
 mod inspect;
 mod input;
 mod jsonl;
-mod keygen;
 mod output;
 mod query;
 mod sign;
@@ -47,10 +46,10 @@ enum Command {
     Config(explain::ConfigCommand),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(inspect::DecodeArguments),
-    /// Make a key to sign test tokens with
-    Keygen(keygen::Arguments),
-    /// Sign claims into a token, for tests
-    Sign(sign::Arguments),
+    /// Make a key, for test material
+    Keygen(sign::KeygenArguments),
+    /// Sign claims, for test material
+    Sign(sign::SignArguments),
     /// List the algorithms that can be allowed
     Algorithms(inspect::AlgorithmsArguments),
     /// Print a completion script for a shell

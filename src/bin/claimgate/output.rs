@@ -20,8 +20,6 @@ pub(crate) enum Failure {
     Refused { code: &'static str, message: String },
     /// The arguments or the input's form are wrong.
     Usage(String),
-    /// Some of the answers already written were refusals.
-    Answered,
     /// Whoever read the output has stopped; nothing is left to say.
     ReaderGone,
 }
@@ -31,13 +29,13 @@ impl Failure {
         match self {
             Failure::Refused { code, message } => eprintln!("error[{code}]: {}", plain(message)),
             Failure::Usage(message) => eprintln!("error: {}", plain(message)),
-            Failure::Answered | Failure::ReaderGone => {}
+            Failure::ReaderGone => {}
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Refused { .. } | Failure::Answered => ExitCode::from(1),
+            Failure::Refused { .. } => ExitCode::from(1),
             Failure::Usage(_) => ExitCode::from(2),
             Failure::ReaderGone => ExitCode::SUCCESS,
         }

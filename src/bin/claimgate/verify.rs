@@ -2,7 +2,7 @@
 
 use claimgate::Verifier;
 use claimgate::claims::{Policy, TokenKind};
-use claimgate::key::KeySet;
+use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{input, jsonl};
     claimgate verify --secret-file client-secret --alg HS256 --kind id-token --format json \"$TOKEN\"\n  \
     claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
-    Exit codes: 0 valid (with --jsonl: every line), 1 refused (any line), 2 wrong usage or unreadable input.")]
+    Exit codes: 0 valid (with --jsonl: every line was judged), 1 refused, 2 wrong usage or unreadable input.")]
 pub(crate) struct Arguments {
     /// The token, or `-` for standard input; with --jsonl a file of them
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
@@ -102,7 +102,9 @@ impl Arguments {
             .policy(self.policy())
             .build()
             .map_err(|error| Failure::Usage(format!("{error}; `claimgate algorithms` lists them")))?;
-        for key in verifier.jws().key_report().skipped {
+        // A key of another family is nothing to speak of: most sets hold some.
+        let skipped = verifier.jws().key_report().skipped;
+        for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
             eprintln!("note: not used: {key}");
         }
         let token = input::token(&self.subject)?;

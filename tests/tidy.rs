@@ -1,0 +1,102 @@
+//! The house rules that a test can hold.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(path).unwrap()));
+        }
+    }
+}
+
+fn library() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    sources(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.len() > 25);
+    found
+}
+
+/// Left never imports right; rooms in one bracket do not import one another upwards.
+const ORDER: [&str; 13] = [
+    "limits",
+    "time",
+    "base64url",
+    "json",
+    "key",
+    "alg",
+    "jws",
+    "claims",
+    "path",
+    "identity",
+    "verifier",
+    "config",
+    "sign",
+];
+
+#[test]
+fn imports_point_one_way() {
+    for (name, text) in library() {
+        let room = name.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
+        let Some(place) = ORDER.iter().position(|known| *known == room) else { continue };
+        for later in &ORDER[place + 1..] {
+            let imports = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let wrong =
+                imports.filter(|line| line.contains(&format!("crate::{later}::"))).collect::<Vec<_>>();
+            assert!(wrong.is_empty(), "{name} imports from `{later}`: {wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn the_library_has_no_clock_socket_or_unsafe() {
+    for (name, text) in library() {
+        assert!(!text.contains("unsafe {") && !text.contains("unsafe fn"), "{name}");
+        if name.starts_with("src/bin/") {
+            continue;
+        }
+        for word in ["SystemTime", "Instant::now", "std::net", "std::thread"] {
+            assert!(!text.contains(word), "{name} uses {word}");
+        }
+        if !name.starts_with("src/sign") {
+            assert!(!text.contains("getrandom") && !text.contains("rand_core"), "{name} uses randomness");
+        }
+    }
+}
+
+#[test]
+fn files_are_small_and_have_a_noun() {
+    for (name, text) in library() {
+        assert!(text.lines().count() <= 600, "{name} has {} lines", text.lines().count());
+        let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(!["utils", "util", "helpers", "common", "types", "misc"].contains(&stem.as_str()), "{name}");
+        assert!(text.starts_with("//!"), "{name} does not say what it is for");
+    }
+}
+
+#[test]
+fn no_dependency_needs_a_newer_compiler_than_stated() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--all-features"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let version =
+        |text: &str| -> Vec<u32> { text.split('.').take(2).map(|part| part.parse().unwrap()).collect() };
+    let stated = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 50);
+    for package in packages {
+        if let Some(needed) = package["rust_version"].as_str() {
+            assert!(version(needed) <= stated, "{} needs {needed}", package["name"]);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The whole pipeline: batches, keys replaced under load, the cache, and inputs too large to keep.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use claimgate::claims::{Policy, TokenKind};
+use claimgate::key::{KeySet, VerificationKey};
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
+use claimgate::{Verifier, base64url};
+use ring::hmac;
+use serde_json::{Value, json};
+
+const NOW: UnixTime = UnixTime(1_795_478_400);
+const OLD: &[u8] = b"the old secret, of at least 32 bytes";
+const NEW: &[u8] = b"the new secret, of at least 32 bytes";
+
+fn sign(secret: &[u8], header: &str, payload: &str) -> String {
+    let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(payload.as_bytes()));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
+    format!("{input}.{}", base64url::encode(tag.as_ref()))
+}
+
+fn token(secret: &[u8], claims: &Value) -> String {
+    sign(secret, r#"{"alg":"HS256"}"#, &claims.to_string())
+}
+
+fn expiring(number: usize) -> Value {
+    json!({"exp": NOW.0 + 100, "n": number})
+}
+
+fn verifier(cached: usize) -> Verifier {
+    Verifier::builder()
+        .algorithms(["HS256"])
+        .keys(KeySet::from_secret(OLD))
+        .policy(Policy::new(TokenKind::Jwt).leeway(0))
+        .cached_tokens(cached)
+        .build()
+        .unwrap()
+}
+
+fn code(verifier: &Verifier, token: &str, now: UnixTime) -> &'static str {
+    verifier.verify(token, now).map_or_else(|error| error.code(), |_| "valid")
+}
+
+#[test]
+fn a_batch_keeps_its_order_and_one_token_harms_no_other() {
+    let verifier = verifier(0);
+    let tokens: Vec<String> = (0..500)
+        .map(|number| match number % 5 {
+            1 => token(NEW, &expiring(number)),
+            2 => token(OLD, &json!({"exp": 1})),
+            3 => "rubbish".to_owned(),
+            4 => sign(OLD, r#"{"alg":"HS256"}"#, "[]"),
+            _ => token(OLD, &expiring(number)),
+        })
+        .collect();
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let verdicts = verifier.verify_batch(&tokens, NOW);
+    assert_eq!(verdicts.len(), tokens.len());
+    for (number, verdict) in verdicts.iter().enumerate() {
+        let wanted = ["", "signature.invalid", "claims.expired", "jws.shape", "claims.json"][number % 5];
+        match verdict {
+            Ok(validated) => assert_eq!(validated.claims().get("n"), Some(&json!(number))),
+            Err(error) => assert_eq!(error.code(), wanted, "{number}"),
+        }
+        assert_eq!(verdict.is_ok(), wanted.is_empty());
+    }
+}
+
+#[test]
+fn keys_are_replaced_while_others_verify() {
+    let verifier = verifier(64);
+    let (old, new) = (token(OLD, &expiring(0)), token(NEW, &expiring(1)));
+    let (stop, accepted) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for token in [&old, &new] {
+                        match verifier.verify(token, NOW) {
+                            Ok(_) => _ = accepted.fetch_add(1, Ordering::Relaxed),
+                            Err(error) => assert_eq!(error.code(), "signature.invalid"),
+                        }
+                    }
+                    let both = verifier.verify_batch(&[&old, &new], NOW);
+                    assert_eq!(
+                        both.iter().filter(|verdict| verdict.is_ok()).count(),
+                        1,
+                        "one set of keys per batch"
+                    );
+                }
+            });
+        }
+        for round in 0..400 {
+            let secret = [NEW, OLD][round % 2];
+            assert_eq!(verifier.replace_keys(&KeySet::from_secret(secret)).usable, 1);
+            let wanted = [("signature.invalid", "valid"), ("valid", "signature.invalid")][round % 2];
+            assert_eq!((code(&verifier, &old, NOW), code(&verifier, &new, NOW)), wanted);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(accepted.load(Ordering::Relaxed) > 0);
+    verifier.replace_keys(&KeySet::default());
+    assert_eq!(code(&verifier, &old, NOW), "key.none_fits");
+}
+
+#[test]
+fn a_cached_token_never_outlives_its_time_or_its_key() {
+    let verifier = verifier(16);
+    let text = token(OLD, &json!({"exp": NOW.0 + 100, "nbf": NOW.0}));
+    let first = verifier.verify(&text, NOW).unwrap();
+    let again = verifier.verify(&text, NOW).unwrap();
+    assert!(std::ptr::eq(first.claims(), again.claims()), "the second comes from the cache");
+    assert_eq!(code(&verifier, &text, UnixTime(NOW.0 + 99)), "valid");
+    assert_eq!(code(&verifier, &text, UnixTime(NOW.0 + 100)), "claims.expired");
+    assert_eq!(code(&verifier, &text, UnixTime(NOW.0 - 1)), "claims.not_yet_valid");
+    // Another text of the same start is another token.
+    assert_eq!(code(&verifier, &format!("{}AAA", &text[..text.len() - 3]), NOW), "signature.invalid");
+    verifier.replace_keys(&KeySet::from_secret(NEW));
+    assert_eq!(code(&verifier, &text, NOW), "signature.invalid");
+    verifier.replace_keys(&KeySet::from_secret(OLD));
+    let fresh = verifier.verify(&text, NOW).unwrap();
+    assert!(!std::ptr::eq(first.claims(), fresh.claims()), "forgotten with the keys");
+}
+
+#[test]
+fn the_cache_is_bounded_and_keeps_no_refusal() {
+    let verifier = verifier(8);
+    for number in 0..2_000 {
+        assert_eq!(code(&verifier, &token(OLD, &expiring(number)), NOW), "valid");
+        assert_eq!(code(&verifier, &token(NEW, &expiring(number)), NOW), "signature.invalid");
+    }
+    let shown = format!("{verifier:?}");
+    let entries = shown.split("entries: ").nth(1).unwrap();
+    let entries: usize =
+        entries.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
+    assert!(entries <= 8, "{shown}");
+    // Without `exp` nothing is remembered.
+    let policy = Policy::new(TokenKind::Jwt).require(Vec::<String>::new());
+    let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).policy(policy);
+    let verifier = builder.cached_tokens(8).build().unwrap();
+    let text = token(OLD, &json!({}));
+    let (first, again) = (verifier.verify(&text, NOW).unwrap(), verifier.verify(&text, NOW).unwrap());
+    assert!(!std::ptr::eq(first.claims(), again.claims()));
+}
+
+/// Wide of the truth on purpose: a refusal takes microseconds, a loaded machine takes its time.
+fn quickly<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    assert!(start.elapsed() < Duration::from_secs(2), "{what}: {:?}", start.elapsed());
+    result
+}
+
+#[test]
+fn large_tokens_are_refused_at_once() {
+    let verifier = verifier(4);
+    let header = |bytes: usize| format!(r#"{{"alg":"HS256","kid":"{}"}}"#, "k".repeat(bytes));
+    let claims = |count: usize| {
+        let claims: Vec<String> = (0..count).map(|number| format!("\"c{number}\":{number}")).collect();
+        format!("{{\"exp\":{},{}}}", NOW.0 + 1, claims.join(","))
+    };
+    let audience = |count: usize| json!({"exp": NOW.0 + 1, "aud": vec!["a"; count]}).to_string();
+    let plain = r#"{"alg":"HS256"}"#;
+    for (what, text, wanted) in [
+        ("a header of 1 MB", sign(OLD, &header(1_000_000), "{}"), "jws.too_long"),
+        ("a header of 20 KB", sign(OLD, &header(20_000), "{}"), "jws.header_too_long"),
+        ("a token of 10 MB", "a".repeat(10_000_000), "jws.too_long"),
+        ("100,000 dots", ".".repeat(100_000), "jws.shape"),
+        ("1,000,000 claims", sign(OLD, plain, &claims(1_000_000)), "jws.too_long"),
+        ("an audience of 100,000", sign(OLD, plain, &audience(100_000)), "jws.too_long"),
+    ] {
+        assert_eq!(quickly(what, || code(&verifier, &text, NOW)), wanted, "{what}");
+    }
+    // Where the token itself may be long, the count of its values is what stops it.
+    let limits = Limits { token_bytes: 32 * 1024 * 1024, ..Limits::DEFAULT };
+    let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).limits(limits);
+    let generous = builder.build().unwrap();
+    for (what, text) in [
+        ("100,000 claims", sign(OLD, plain, &claims(100_000))),
+        ("an audience of 100,000", sign(OLD, plain, &audience(100_000))),
+        ("nesting of 1,000,000", sign(OLD, plain, &format!("{{\"a\":{}", "[".repeat(1_000_000)))),
+    ] {
+        assert_eq!(quickly(what, || code(&generous, &text, NOW)), "claims.json", "{what}");
+    }
+}
+
+#[test]
+fn large_key_sets_are_refused_at_once() {
+    let many = |count: usize| json!({"keys": vec![json!({"kty": "oct", "k": "AA"}); count]}).to_string();
+    for count in [1_001, 10_000, 100_000] {
+        let refusal = quickly("keys", || KeySet::from_jwks(many(count).as_bytes(), &Limits::DEFAULT));
+        assert!(refusal.is_err(), "{count}");
+    }
+    assert_eq!(KeySet::from_jwks(many(1_000).as_bytes(), &Limits::DEFAULT).unwrap().keys().len(), 1_000);
+}
+
+#[test]
+fn a_verifier_shares_keys_and_is_shared_by_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let first = verifier(4);
+    shared(&first);
+    let second = Verifier::sharing_keys(first.jws().clone(), Policy::new(TokenKind::AccessToken));
+    let text = token(OLD, &expiring(0));
+    assert_eq!((code(&first, &text, NOW), code(&second, &text, NOW)), ("valid", "claims.typ"));
+    first.replace_keys(&KeySet::new([VerificationKey::from_secret(NEW).with_kid("n")]));
+    assert_eq!(
+        (code(&first, &text, NOW), code(&second, &text, NOW)),
+        ("signature.invalid", "signature.invalid")
+    );
+}
