@@ -1,11 +1,15 @@
 //! Why somebody got a username and teams, or did not: what each rule saw.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Identity, IdentityError};
+
+/// How many of the rules that did not fire are listed.
+const UNFIRED: usize = 200;
 
 /// What a path found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,7 +59,9 @@ pub struct Explanation {
     pub dropped_groups: Vec<String>,
     /// The team rules that matched, in the order of the groups.
     pub fired: Vec<Fired>,
-    /// How many team rules there are; those not in `fired` matched no group.
+    /// The team rules that matched no group; of very many, the first two hundred.
+    pub unfired: Vec<String>,
+    /// How many team rules there are.
     pub team_rules: usize,
     /// The teams that everybody gets.
     pub default_teams: Vec<String>,
@@ -86,7 +92,8 @@ pub(super) trait Observer {
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen);
     fn dropped_group(&mut self, group: &str);
     fn team_rule(&mut self, fired: &dyn Fn() -> Fired);
-    fn team_rules(&mut self, count: usize, default_teams: &[String]);
+    /// Called once, after the groups: all rules as texts, and the teams for everybody.
+    fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]);
 }
 
 /// Nobody watches.
@@ -98,7 +105,7 @@ impl Observer for Nobody {
     fn groups(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
     fn dropped_group(&mut self, _: &str) {}
     fn team_rule(&mut self, _: &dyn Fn() -> Fired) {}
-    fn team_rules(&mut self, _: usize, _: &[String]) {}
+    fn team_rules(&mut self, _: &mut dyn ExactSizeIterator<Item = &str>, _: &[String]) {}
 }
 
 impl Observer for Explanation {
@@ -122,8 +129,11 @@ impl Observer for Explanation {
         self.fired.push(fired());
     }
 
-    fn team_rules(&mut self, count: usize, default_teams: &[String]) {
-        self.team_rules = count;
+    fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]) {
+        self.team_rules = rules.len();
+        let fired: BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
+        let unfired = rules.enumerate().filter(|(rule, _)| !fired.contains(rule));
+        self.unfired = unfired.take(UNFIRED).map(|(rule, text)| format!("rule {rule} ({text})")).collect();
         self.default_teams = default_teams.to_vec();
     }
 }
@@ -185,12 +195,13 @@ impl fmt::Display for Explanation {
                 fired.rule, fired.text, fired.group, fired.teams
             )?;
         }
-        let matched: std::collections::BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
-        writeln!(
-            f,
-            "  {} of {} team rules matched no group",
-            self.team_rules - matched.len(),
-            self.team_rules
-        )
+        for rule in &self.unfired {
+            writeln!(f, "  {rule} matched no group")?;
+        }
+        let fired: BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
+        match self.team_rules.saturating_sub(fired.len() + self.unfired.len()) {
+            0 => Ok(()),
+            more => writeln!(f, "  {more} more rules matched no group"),
+        }
     }
 }

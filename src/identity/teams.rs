@@ -152,7 +152,7 @@ impl TeamRules {
                 });
             }
         }
-        observer.team_rules(self.rules.len(), &self.default_teams);
+        observer.team_rules(&mut self.rules.iter().map(|rule| rule.text.as_str()), &self.default_teams);
         if self.deny_unmatched && fired.is_empty() {
             return Err(IdentityError::NoTeam);
         }

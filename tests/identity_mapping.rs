@@ -1,0 +1,273 @@
+//! From claims to a username, a profile and teams.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use claimgate::identity::{
+    GroupDetail, GroupSpec, IdentityError, Mapping, MappingSpec, Normalisation, OneOrMany, TeamSpec,
+};
+use claimgate::limits::Limits;
+use serde_json::{Value, json};
+
+fn compile(spec: &MappingSpec) -> Mapping {
+    Mapping::compile(spec, &Limits::DEFAULT).unwrap()
+}
+
+fn username(spec: &MappingSpec, claims: &Value) -> Result<String, &'static str> {
+    compile(spec).identify(claims).map(|identity| identity.username).map_err(|error| error.code())
+}
+
+fn candidates(paths: &[&str]) -> MappingSpec {
+    MappingSpec {
+        username: OneOrMany::Many(paths.iter().map(|path| (*path).to_owned()).collect()),
+        ..MappingSpec::default()
+    }
+}
+
+fn rule(kind: &str, matched: &str, team: &str) -> TeamSpec {
+    let text = Some(matched.to_owned());
+    let mut spec = TeamSpec { team: Some(team.to_owned()), ..TeamSpec::default() };
+    match kind {
+        "group" => spec.group = text,
+        "prefix" => spec.prefix = text,
+        _ => spec.regex = text,
+    }
+    spec
+}
+
+fn with_teams(team: Vec<TeamSpec>) -> MappingSpec {
+    MappingSpec { groups: vec![GroupSpec::Path("groups".to_owned())], team, ..MappingSpec::default() }
+}
+
+fn teams(spec: &MappingSpec, groups: Value) -> Vec<String> {
+    compile(spec).identify(&json!({"sub": "x", "groups": groups})).unwrap().teams
+}
+
+#[test]
+fn the_first_candidate_that_is_there_decides() {
+    let spec = candidates(&["preferred_username", "$.user.name", "sub"]);
+    assert_eq!(username(&spec, &json!({"preferred_username": "Ada", "sub": "1"})), Ok("ada".into()));
+    assert_eq!(username(&spec, &json!({"user": {"name": "bob"}, "sub": "1"})), Ok("bob".into()));
+    assert_eq!(username(&spec, &json!({"preferred_username": null, "sub": "1"})), Ok("1".into()));
+    assert_eq!(username(&spec, &json!({"preferred_username": " ", "sub": "1"})), Ok("1".into()));
+    assert_eq!(username(&spec, &json!({})), Err("identity.no_username"));
+}
+
+#[test]
+fn a_wrong_type_is_refused_and_never_counts_as_absent() {
+    let spec = candidates(&["preferred_username", "sub"]);
+    for wrong in [json!(7), json!(true), json!(["a"]), json!({"a": 1})] {
+        let claims = json!({"preferred_username": wrong, "sub": "1"});
+        assert_eq!(username(&spec, &claims), Err("identity.username_type"), "{claims}");
+    }
+    let several = candidates(&["$.names[*]", "sub"]);
+    assert_eq!(username(&several, &json!({"names": ["a", "b"], "sub": "1"})), Err("identity.username_type"));
+}
+
+#[test]
+fn usernames_are_normalised_as_asked() {
+    let with = |normalise| MappingSpec { normalise, ..MappingSpec::default() };
+    for (given, default, ascii) in [
+        ("Jane Doe", "jane_doe", "jane_doe"),
+        ("ÅSA Öberg", "åsa_öberg", "_sa__berg"),
+        ("Юлия", "юлия", "____"),
+        (r"CORP\jdoe", r"corp\jdoe", "corp_jdoe"),
+        ("a+b@x.io", "a+b@x.io", "a_b@x.io"),
+    ] {
+        let claims = json!({ "sub": given });
+        assert_eq!(username(&with(Normalisation::Default), &claims), Ok(default.into()));
+        assert_eq!(username(&with(Normalisation::LossyAscii), &claims), Ok(ascii.into()));
+        assert_eq!(username(&with(Normalisation::None), &claims), Ok(given.into()));
+    }
+    let prefixed = MappingSpec { username_prefix: "oidc:".into(), ..MappingSpec::default() };
+    assert_eq!(username(&prefixed, &json!({"sub": "A"})), Ok("oidc:a".into()));
+}
+
+#[test]
+fn a_username_that_cannot_be_shown_or_kept_is_refused() {
+    let spec = MappingSpec::default();
+    for hostile in
+        ["a\nb", "a\0", "a\u{202e}b", "a\u{200b}b", "a\u{2066}", "\u{feff}a", "a\u{7f}", "a\u{85}b"]
+    {
+        assert_eq!(
+            username(&spec, &json!({"sub": hostile})),
+            Err("identity.username_characters"),
+            "{hostile:?}"
+        );
+    }
+    assert_eq!(username(&spec, &json!({"sub": "é".repeat(255)})), Ok("é".repeat(255)));
+    assert_eq!(username(&spec, &json!({"sub": "a".repeat(256)})), Err("identity.username_too_long"));
+    let verified = MappingSpec { require_verified_email: true, ..MappingSpec::default() };
+    for unverified in [json!(false), json!("true"), json!(1), json!(null)] {
+        let claims = json!({"sub": "a", "email_verified": unverified});
+        assert_eq!(username(&verified, &claims), Err("identity.email_not_verified"));
+    }
+    assert_eq!(username(&verified, &json!({"sub": "a"})), Err("identity.email_not_verified"));
+    assert_eq!(username(&verified, &json!({"sub": "a", "email_verified": true})), Ok("a".into()));
+}
+
+#[test]
+fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
+    let profile = [("email", "email"), ("phone", "$.p[*]"), ("name", "name"), ("gender", "gender")];
+    let profile = profile.map(|(field, path)| (field.to_owned(), path.to_owned())).into();
+    let mapping = compile(&MappingSpec { profile, ..MappingSpec::default() });
+    let claims = json!({"sub": "a", "email": "a@x.io", "p": ["1", "2"], "name": "a\r\nX-Admin: 1"});
+    let identity = mapping.identify(&claims).unwrap();
+    assert_eq!(identity.profile, [("email".to_owned(), "a@x.io".to_owned())].into());
+}
+
+#[test]
+fn groups_come_as_strings_lists_separated_or_as_keys() {
+    let read = |detail: GroupDetail, groups: Value| {
+        let spec = MappingSpec { groups: vec![GroupSpec::Detailed(detail)], ..MappingSpec::default() };
+        compile(&spec).identify(&json!({"sub": "x", "g": groups})).map(|identity| identity.groups)
+    };
+    let plain = || GroupDetail { path: "g".into(), ..GroupDetail::default() };
+    assert_eq!(read(plain(), json!("a b")).unwrap(), ["a b"]);
+    assert_eq!(read(plain(), json!(["a", "b"])).unwrap(), ["a", "b"]);
+    assert!(read(plain(), json!(null)).unwrap().is_empty());
+    let split = GroupDetail { separator: Some(",".into()), ..plain() };
+    assert_eq!(read(split, json!("a, b,,c")).unwrap(), ["a", "b", "c"]);
+    let keys = GroupDetail { object_keys: true, ..plain() };
+    assert_eq!(read(keys, json!({"admin": {}, "user": {}})).unwrap(), ["admin", "user"]);
+    for wrong in [json!(7), json!([1]), json!(["a", null]), json!({"a": 1}), json!([["a"]])] {
+        assert_eq!(read(plain(), wrong).unwrap_err(), IdentityError::GroupType { path: "g".into() });
+    }
+    let many = json!(vec!["a"; Limits::DEFAULT.groups + 1]);
+    assert_eq!(read(plain(), many).unwrap_err(), IdentityError::GroupLimit);
+    let long = json!(["a".repeat(Limits::DEFAULT.group_bytes + 1)]);
+    assert_eq!(read(plain(), long).unwrap_err(), IdentityError::GroupLimit);
+}
+
+#[test]
+fn rules_match_exactly_by_prefix_or_by_whole_pattern() {
+    let spec = with_teams(vec![
+        rule("group", "007", "Bond"),
+        rule("prefix", "/crm/", "CRM {rest}"),
+        rule("regex", "sales-(?<region>[a-z]+)", "Sales {region}"),
+        rule("regex", "r-(.*)-(.*)", "{2} of {1}"),
+    ]);
+    assert_eq!(teams(&spec, json!(["007"])), ["Bond"]);
+    for other in ["7", "0007", "007 ", "7e0", "/CRM/x", "xsales-a", "sales-a1", "sales-", "/crm", "sales-a\n"]
+    {
+        assert!(teams(&spec, json!([other])).is_empty(), "{other:?}");
+    }
+    assert_eq!(
+        teams(&spec, json!(["/crm/support", "sales-north", "r-x-y"])),
+        ["CRM support", "Sales north", "y of x"]
+    );
+    // An empty gap makes no team, and neither does one that cannot be shown.
+    assert!(teams(&spec, json!(["/crm/", "r--x", "/crm/a\u{202e}b", "/crm/\n"])).is_empty());
+    assert!(teams(&spec, json!([format!("/crm/{}", "a".repeat(255))])).is_empty());
+}
+
+#[test]
+fn teams_are_in_the_order_of_the_rules_each_once() {
+    let mut spec = with_teams(vec![
+        TeamSpec { group: Some("a".into()), teams: vec!["One".into(), "Two".into()], ..TeamSpec::default() },
+        rule("group", "b", "One"),
+        rule("group", "a", "Three"),
+    ]);
+    spec.default_teams = vec!["Everybody".into()];
+    assert_eq!(teams(&spec, json!(["b", "a", "a"])), ["Everybody", "One", "Two", "Three"]);
+    assert_eq!(teams(&spec, json!([])), ["Everybody"]);
+    spec.deny_unmatched = true;
+    let refused = compile(&spec).identify(&json!({"sub": "x", "groups": ["other"]}));
+    assert_eq!(refused.unwrap_err().code(), "identity.no_team");
+}
+
+#[test]
+fn a_mapping_that_means_nothing_is_refused_with_the_settings_name() {
+    let both = TeamSpec { group: Some("a".into()), ..rule("prefix", "a", "A") };
+    for (spec, code, setting) in [
+        (candidates(&[]), "mapping.setting", "identity.username"),
+        (candidates(&["$["]), "mapping.path", "identity.username"),
+        (with_teams(vec![both]), "mapping.setting", "identity.team[0]"),
+        (with_teams(vec![rule("group", "a", "A {rest}")]), "mapping.setting", "identity.team[0]"),
+        (with_teams(vec![rule("regex", "(", "A")]), "mapping.pattern", "identity.team[0].regex"),
+        (
+            with_teams(vec![rule("regex", "(a{1000}){1000}{1000}", "A")]),
+            "mapping.pattern",
+            "identity.team[0]",
+        ),
+        (with_teams(vec![rule("group", "a", " ")]), "mapping.setting", "identity.team[0]"),
+        (MappingSpec { username_max: 256, ..MappingSpec::default() }, "mapping.setting", "username_max"),
+    ] {
+        let error = Mapping::compile(&spec, &Limits::DEFAULT).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}
+
+#[test]
+fn an_explanation_decides_the_same_and_names_the_rules() {
+    let mapping = compile(&with_teams(vec![rule("group", "a", "A"), rule("group", "b", "B")]));
+    let claims = json!({"sub": "x", "groups": ["a", "evil\n"]});
+    let explanation = mapping.explain(&claims);
+    assert_eq!(explanation.identity, mapping.identify(&claims).ok());
+    assert_eq!((explanation.fired[0].rule, explanation.fired[0].group.as_str()), (0, "a"));
+    assert_eq!(explanation.dropped_groups, ["evil\n"]);
+    assert_eq!(explanation.unfired, ["rule 1 (group \"b\")"]);
+    assert_eq!(mapping.explain(&json!({})).code, Some("identity.no_username"));
+}
+
+#[test]
+fn a_hundred_thousand_exact_rules_cost_no_more_than_ten() {
+    let time = |rules: usize| {
+        let team = (0..rules).map(|index| rule("group", &format!("g{index}"), "T")).collect();
+        let mapping = compile(&with_teams(team));
+        let claims = json!({"sub": "x", "groups": ["g1", "g7", "other"]});
+        let run = || {
+            let started = Instant::now();
+            (0..5_000).for_each(|_| assert_eq!(mapping.identify(&claims).unwrap().teams, ["T"]));
+            started.elapsed()
+        };
+        (0..5).map(|_| run()).min().unwrap()
+    };
+    let (few, many) = (time(10), time(100_000));
+    // A linear search would be some thousand times slower.
+    assert!(many < few * 10, "{many:?} against {few:?}");
+}
+
+/// Cases of Kubernetes' own behaviour that this mapping decides otherwise on purpose.
+const KUBERNETES_DIFFERS: [(&str, &str); 0] = [];
+
+#[test]
+fn kubernetes_usernames_and_groups() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/claims/kubernetes_oidc.json");
+    let Ok(text) = std::fs::read(path) else {
+        println!("kubernetes_oidc.json: not present, nothing compared");
+        return;
+    };
+    let cases: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let mut compared = 0;
+    for case in &cases {
+        let config = &case["config"];
+        let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+        // Judged elsewhere: issuers, audiences, signatures, prefixes on groups, lower case.
+        if case["expect"] != "accept" || !text("groups_prefix").is_empty() {
+            continue;
+        }
+        let spec = MappingSpec {
+            username: OneOrMany::One(text("username_claim")),
+            username_prefix: text("username_prefix"),
+            normalise: Normalisation::None,
+            groups: config["groups_claim"]
+                .as_str()
+                .map(|path| GroupSpec::Path(path.into()))
+                .into_iter()
+                .collect(),
+            ..MappingSpec::default()
+        };
+        let identity = compile(&spec).identify(&case["claims"]).ok();
+        let same = identity.is_some_and(|identity| {
+            case["want"]["username"] == identity.username
+                && case["want"]["groups"].as_array().is_none_or(|want| *want == identity.groups)
+        });
+        compared += 1;
+        let excepted = KUBERNETES_DIFFERS.iter().any(|(id, _)| case["id"] == *id);
+        assert_eq!(same, !excepted, "{case}");
+    }
+    assert!(compared >= 5, "{compared}");
+}
