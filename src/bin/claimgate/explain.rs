@@ -71,7 +71,11 @@ impl Arguments {
             (Claims::parse(text.as_bytes(), &limits).map_err(|error| refused(error.into()))?, false)
         } else if config.provider().jwks_file.is_some() {
             let now = self.now.map_or_else(input::now, UnixTime);
-            let token = verifier(&config)?.verify(&text, now).map_err(refused)?;
+            let verifier = verifier(&config)?;
+            for key in verifier.jws().key_report().skipped {
+                eprintln!("note: not used: {key}");
+            }
+            let token = verifier.verify(&text, now).map_err(refused)?;
             (token.claims().clone(), true)
         } else {
             let jws = CompactJws::parse(&text, &limits).map_err(|error| refused(error.into()))?;

@@ -1,6 +1,7 @@
 //! JSON lines: one question a line in, one answer a line out, in order, on all cores, in constant
 //! memory. A malformed line is answered like any other, with a code `input.…`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -51,18 +52,25 @@ pub(crate) struct Worker {
 
 type Answer = Result<Map<String, Value>, Malformed>;
 
+/// How one kind of line is answered.
+pub(crate) type Question = fn(&mut Worker, &mut Map<String, Value>) -> Answer;
+
+thread_local! {
+    /// Rayon's threads live as long as the process, and so does what they have prepared.
+    static WORKER: RefCell<Worker> = RefCell::default();
+}
+
 /// Answers every line of a file, or of standard input for `-`.
-pub(crate) fn run(
-    file: &str,
-    answer: fn(&mut Worker, &mut Map<String, Value>) -> Answer,
-) -> Result<(), Failure> {
+pub(crate) fn run(file: &str, answer: Question) -> Result<(), Failure> {
     let mut lines = Lines { reader: input::open(file)?, number: 0 };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let progress = progress();
     loop {
         let (chunk, more) = lines.chunk(file)?;
-        let answers: Vec<String> =
-            chunk.par_iter().map_init(Worker::default, |worker, line| line.answer(worker, answer)).collect();
+        let answers: Vec<String> = chunk
+            .par_iter()
+            .map(|line| WORKER.with_borrow_mut(|worker| line.answer(worker, answer)))
+            .collect();
         for answer in &answers {
             out.write_all(answer.as_bytes())?;
         }
@@ -91,11 +99,7 @@ struct Line {
 }
 
 impl Line {
-    fn answer(
-        &self,
-        worker: &mut Worker,
-        answer: fn(&mut Worker, &mut Map<String, Value>) -> Answer,
-    ) -> String {
+    fn answer(&self, worker: &mut Worker, answer: Question) -> String {
         let mut id = Value::Null;
         let result = self.parse().and_then(|mut members| {
             id = members.remove("id").unwrap_or(Value::Null);

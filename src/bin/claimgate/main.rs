@@ -42,7 +42,7 @@ enum Command {
     /// Say who a token is about, and rule by rule why
     Explain(explain::Arguments),
     /// Work with the configuration file
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  claimgate config check claimgate.toml")]
     Config(explain::ConfigCommand),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(inspect::DecodeArguments),

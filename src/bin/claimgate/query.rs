@@ -3,8 +3,9 @@
 use claimgate::json;
 use claimgate::limits::Limits;
 use claimgate::path::{ClaimPath, PathError};
+use serde_json::json;
 
-use crate::output::{self, Failure};
+use crate::output::{self, Failure, Format};
 use crate::{input, jsonl};
 
 #[derive(clap::Args)]
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// The path, then the document's file or `-` for standard input (with --jsonl: the file alone)
     #[arg(value_name = "PATH [FILE|-]", num_args = 0..=2)]
     words: Vec<String>,
+    /// How to print the result: a value a line, or one JSON array
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "jsonl")]
+    format: Format,
 }
 
 impl Arguments {
@@ -38,16 +42,27 @@ impl Arguments {
             [path, file] => (*path, *file),
             _ => return Err(Failure::Usage("give a path, and a file or `-`; see --help".to_owned())),
         };
-        let refused = |error: PathError| Failure::Refused { code: error.code(), message: error.to_string() };
-        let path = ClaimPath::parse(path).map_err(refused)?;
         let limits = Limits { json_items: 1_000_000, json_depth: 100, ..Limits::DEFAULT };
+        let refused = |error: PathError| {
+            let failure = Failure::Refused { code: error.code(), message: error.to_string() };
+            match self.format {
+                Format::Text => failure,
+                Format::Json => {
+                    let answer = json!({"code": error.code(), "message": error.to_string()});
+                    output::document(&answer, Format::Json).err().unwrap_or(failure)
+                }
+            }
+        };
+        let path = ClaimPath::parse(path).map_err(refused)?;
         let document = json::parse(&input::read(file)?, &limits)
             .map_err(|error| Failure::Usage(format!("{file}: the document is {error}")))?;
-        let mut lines = String::new();
-        for value in path.select(&document, &Limits::DEFAULT).map_err(refused)? {
-            lines.push_str(&value.to_string());
-            lines.push('\n');
+        let values = path.select(&document, &Limits::DEFAULT).map_err(refused)?;
+        match self.format {
+            Format::Json => output::document(&json!(values), Format::Json),
+            Format::Text => {
+                let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+                output::write(output::escaped(&lines).as_bytes())
+            }
         }
-        output::write(output::escaped(&lines).as_bytes())
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct KeygenArguments {
     #[arg(long)]
     alg: String,
     /// The size of an RSA modulus, in bits
-    #[arg(long, default_value_t = 2048)]
-    bits: usize,
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u16).range(2048..=8192))]
+    bits: u16,
     /// The key's identifier
     #[arg(long)]
     kid: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) struct KeygenArguments {
 
 impl KeygenArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let mut key = SigningKey::generate(&self.alg, self.bits).map_err(usage)?;
+        let mut key = SigningKey::generate(&self.alg, self.bits.into()).map_err(usage)?;
         if let Some(kid) = self.kid {
             key = key.with_kid(kid);
         }
@@ -44,7 +44,7 @@ impl KeygenArguments {
             let set = serde_json::json!({"keys": [key.public_jwk().map_err(usage)?]});
             create(file, &format!("{set:#}\n"), 0o644)?;
         }
-        let private = format!("{:#}\n", key.private_jwk());
+        let private = zeroize::Zeroizing::new(format!("{:#}\n", key.private_jwk()));
         match &self.out {
             Some(file) => create(file, &private, 0o600),
             None => output::write(private.as_bytes()),
@@ -80,11 +80,13 @@ pub(crate) struct SignArguments {
 impl SignArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let text = zeroize::Zeroizing::new(input::read(&self.key)?);
-        let mut key = if text.trim_ascii_start().starts_with(b"{") {
-            SigningKey::from_jwk(&text, self.alg.as_deref()).map_err(usage)?
+        let key = if text.trim_ascii_start().starts_with(b"{") {
+            SigningKey::from_jwk(&text, self.alg.as_deref())
         } else {
-            SigningKey::from_pem(&String::from_utf8_lossy(&text), self.alg.as_deref()).map_err(usage)?
+            SigningKey::from_pem(std::str::from_utf8(&text).unwrap_or_default(), self.alg.as_deref())
         };
+        let mut key =
+            key.map_err(|error| Failure::Usage(format!("{}: {error} [{}]", self.key, error.code())))?;
         if let Some(kid) = self.kid {
             key = key.with_kid(kid);
         }
