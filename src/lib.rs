@@ -36,10 +36,12 @@ pub mod error;
 pub mod path;
 pub mod identity;
 pub mod verifier;
-#[cfg(feature = "config")]
-pub mod config;
 #[cfg(feature = "sign")]
 pub mod sign;
+#[cfg(feature = "oidc")]
+pub mod oidc;
+#[cfg(feature = "config")]
+pub mod config;
 
 pub use error::Error;
 pub use verifier::Verifier;

@@ -85,6 +85,17 @@ impl Mapping {
         explanation
     }
 
+    /// The names of the profile fields that the mapping fills.
+    pub fn profile_fields(&self) -> impl Iterator<Item = &str> {
+        self.profile.iter().map(ProfileField::name)
+    }
+
+    /// The group claims that are a plain member of the claims set: what a provider can be asked for
+    /// by name.
+    pub fn plain_group_claims(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().filter_map(GroupSource::plain_claim)
+    }
+
     fn decide(&self, claims: &Value, observer: &mut dyn Observer) -> Result<Identity, IdentityError> {
         let username = self.username.choose(claims, &self.limits, observer)?;
         let profile = profile::read(&self.profile, claims, &self.limits, observer);

@@ -17,6 +17,12 @@ pub(super) struct ProfileField {
     path: ClaimPath,
 }
 
+impl ProfileField {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<ProfileField>, MappingError> {
     let field = |(name, path): (&String, &String)| {
         let path = compile_path(&format!("identity.profile.{name}"), path, limits)?;

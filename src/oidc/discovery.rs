@@ -1,0 +1,192 @@
+//! Discovery (OpenID Connect Discovery 1.0 §4): what a provider says about itself, checked.
+
+use serde_json::{Map, Value};
+
+use super::endpoint::{Endpoint, EndpointError};
+use super::{Request, Response};
+use crate::json::{self, JsonError};
+use crate::limits::Limits;
+
+/// Endpoints that the configuration names; each takes the place of what discovery says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Where browsers are sent to sign in.
+    pub authorization_endpoint: Option<Endpoint>,
+    /// Where codes are exchanged.
+    pub token_endpoint: Option<Endpoint>,
+    /// Where more claims are.
+    pub userinfo_endpoint: Option<Endpoint>,
+    /// Where the keys are.
+    pub jwks_uri: Option<Endpoint>,
+    /// Where browsers are sent to sign out.
+    pub end_session_endpoint: Option<Endpoint>,
+}
+
+impl Overrides {
+    /// The metadata of a provider that is not asked for it; none where an endpoint is missing that
+    /// only discovery could tell.
+    #[must_use]
+    pub fn complete(&self) -> Option<Metadata> {
+        Some(Metadata {
+            authorization_endpoint: self.authorization_endpoint.clone()?,
+            token_endpoint: self.token_endpoint.clone()?,
+            userinfo_endpoint: self.userinfo_endpoint.clone(),
+            jwks_uri: self.jwks_uri.clone(),
+            end_session_endpoint: self.end_session_endpoint.clone(),
+            token_auth_methods: Vec::new(),
+            iss_in_callback: false,
+            claims_parameter: true,
+            backchannel_logout: None,
+            signing_algorithms: Vec::new(),
+        })
+    }
+}
+
+/// What is known about a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Where browsers are sent to sign in.
+    pub authorization_endpoint: Endpoint,
+    /// Where codes are exchanged.
+    pub token_endpoint: Endpoint,
+    /// Where more claims are.
+    pub userinfo_endpoint: Option<Endpoint>,
+    /// Where the keys are.
+    pub jwks_uri: Option<Endpoint>,
+    /// Where browsers are sent to sign out (RP-Initiated Logout 1.0 §2.1).
+    pub end_session_endpoint: Option<Endpoint>,
+    /// `token_endpoint_auth_methods_supported`; empty where nothing is said.
+    pub token_auth_methods: Vec<String>,
+    /// `authorization_response_iss_parameter_supported` (RFC 9207 §3).
+    pub iss_in_callback: bool,
+    /// Whether the `claims` request parameter may be sent: everywhere, unless it says no.
+    pub claims_parameter: bool,
+    /// `backchannel_logout_supported`, where something is said.
+    pub backchannel_logout: Option<bool>,
+    /// `id_token_signing_alg_values_supported`; empty where nothing is said.
+    pub signing_algorithms: Vec<String>,
+}
+
+/// Why a discovery document is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// Another status than 200.
+    #[error("the discovery document was answered with status {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Not one JSON object.
+    #[error("the discovery document is {0}")]
+    Json(JsonError),
+    /// Its `issuer` is not the one asked for (Discovery §4.3): a different text, even by a slash.
+    #[error("the discovery document's issuer is `{found}`, not `{expected}`; they must be equal to the letter")]
+    Issuer {
+        /// The configured issuer.
+        expected: String,
+        /// The document's.
+        found: String,
+    },
+    /// A member is absent or of the wrong type.
+    #[error("the discovery document lacks a usable `{member}`")]
+    Member {
+        /// The member.
+        member: &'static str,
+    },
+    /// An endpoint that must not be called.
+    #[error("the discovery document's `{member}` is refused: {reason}")]
+    Endpoint {
+        /// The member.
+        member: &'static str,
+        /// What is wrong with it.
+        reason: EndpointError,
+    },
+}
+
+impl DiscoveryError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            DiscoveryError::Status { .. } => "discovery.status",
+            DiscoveryError::Json(_) => "discovery.json",
+            DiscoveryError::Issuer { .. } => "discovery.issuer",
+            DiscoveryError::Member { .. } => "discovery.member",
+            DiscoveryError::Endpoint { .. } => "discovery.endpoint",
+        }
+    }
+}
+
+/// The request for a provider's discovery document (Discovery §4.1).
+#[must_use]
+pub fn request(issuer: &Endpoint) -> Request {
+    get(&issuer.with_path_suffix("/.well-known/openid-configuration"))
+}
+
+/// A GET for a JSON document.
+pub(crate) fn get(endpoint: &Endpoint) -> Request {
+    let request =
+        Request::builder().uri(endpoint.as_str()).header(http::header::ACCEPT, "application/json");
+    request.body(Vec::new()).expect("a parsed URL is a URI")
+}
+
+/// Reads the answer. Endpoints of an `https` issuer must be `https` themselves unless `allow_http`.
+///
+/// # Errors
+/// A [`DiscoveryError`].
+pub fn read(
+    response: &Response,
+    issuer: &str,
+    overrides: &Overrides,
+    allow_http: bool,
+) -> Result<Metadata, DiscoveryError> {
+    if response.status() != http::StatusCode::OK {
+        return Err(DiscoveryError::Status { status: response.status().as_u16() });
+    }
+    let document = json::parse_object(response.body(), &Limits::DEFAULT).map_err(DiscoveryError::Json)?;
+    let found = document.get("issuer").and_then(Value::as_str);
+    let found = found.ok_or(DiscoveryError::Member { member: "issuer" })?;
+    if found != issuer {
+        return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: found.to_owned() });
+    }
+    // An https provider has no business with plain http, not even on this machine.
+    let tls_only = issuer.starts_with("https:") && !allow_http;
+    let endpoint = |member: &'static str, own: &Option<Endpoint>| -> Result<Option<Endpoint>, _> {
+        if own.is_some() {
+            return Ok(own.clone());
+        }
+        let Some(value) = document.get(member) else { return Ok(None) };
+        let text = value.as_str().ok_or(DiscoveryError::Member { member })?;
+        let endpoint = Endpoint::parse(text, allow_http)
+            .map_err(|reason| DiscoveryError::Endpoint { member, reason })?;
+        if tls_only && endpoint.is_plain_http() {
+            return Err(DiscoveryError::Endpoint { member, reason: EndpointError::Scheme });
+        }
+        Ok(Some(endpoint))
+    };
+    let needed = |member: &'static str, endpoint: Option<Endpoint>| {
+        endpoint.ok_or(DiscoveryError::Member { member })
+    };
+    let authorization = endpoint("authorization_endpoint", &overrides.authorization_endpoint)?;
+    let token = endpoint("token_endpoint", &overrides.token_endpoint)?;
+    let jwks = endpoint("jwks_uri", &overrides.jwks_uri)?;
+    Ok(Metadata {
+        authorization_endpoint: needed("authorization_endpoint", authorization)?,
+        token_endpoint: needed("token_endpoint", token)?,
+        userinfo_endpoint: endpoint("userinfo_endpoint", &overrides.userinfo_endpoint)?,
+        jwks_uri: Some(needed("jwks_uri", jwks)?),
+        end_session_endpoint: endpoint("end_session_endpoint", &overrides.end_session_endpoint)?,
+        token_auth_methods: texts(&document, "token_endpoint_auth_methods_supported"),
+        iss_in_callback: document.get("authorization_response_iss_parameter_supported")
+            == Some(&Value::Bool(true)),
+        claims_parameter: document.get("claims_parameter_supported") != Some(&Value::Bool(false)),
+        backchannel_logout: document.get("backchannel_logout_supported").and_then(Value::as_bool),
+        signing_algorithms: texts(&document, "id_token_signing_alg_values_supported"),
+    })
+}
+
+fn texts(document: &Map<String, Value>, member: &str) -> Vec<String> {
+    let values = document.get(member).and_then(Value::as_array);
+    values.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}

@@ -1,0 +1,105 @@
+//! Addresses of a provider: which may be called, and how parameters are added to them.
+
+use url::{Host, Url};
+
+/// An absolute `https` address, or an `http` one where that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+/// Why an address is not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// Not an absolute URL with a host.
+    #[error("not an absolute URL")]
+    NotAUrl,
+    /// Another scheme than `https`.
+    #[error("not https (http is for loopback addresses, or where `allow_http` says so)")]
+    Scheme,
+    /// It carries a user name or password.
+    #[error("it carries credentials")]
+    Credentials,
+    /// It has a fragment.
+    #[error("it has a fragment")]
+    Fragment,
+}
+
+impl Endpoint {
+    /// Parses an address. `http` is accepted for loopback hosts, and for others where `allow_http`.
+    ///
+    /// # Errors
+    /// An [`EndpointError`].
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
+        if url.host().is_none() {
+            return Err(EndpointError::NotAUrl);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if allow_http || is_loopback(&url) => {}
+            _ => return Err(EndpointError::Scheme),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::Credentials);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointError::Fragment);
+        }
+        Ok(Self(url))
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it is called without TLS.
+    #[must_use]
+    pub fn is_plain_http(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+
+    /// Whether its host is this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
+    /// The address with parameters added to those it has.
+    #[must_use]
+    pub fn with_query<'p>(&self, parameters: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url.into()
+    }
+
+    /// The address with segments added to its path, for `/.well-known/…`.
+    #[must_use]
+    pub(crate) fn with_path_suffix(&self, suffix: &str) -> Endpoint {
+        let mut url = self.0.clone();
+        let path = format!("{}{suffix}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Endpoint(url)
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Encodes form parameters (`application/x-www-form-urlencoded`).
+pub(crate) fn form<'p>(parameters: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}

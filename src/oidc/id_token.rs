@@ -1,0 +1,129 @@
+//! ID token validation (Core §3.1.3.7): the engine's policy, and what belongs to one sign-in.
+
+use ring::digest::{SHA256, SHA384, SHA512, digest};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::login::CodeGrant;
+use super::token::TokenResponse;
+use crate::base64url;
+use crate::claims::{Claims, ClaimsError};
+use crate::time::UnixTime;
+use crate::verifier::ValidatedToken;
+use crate::{Error, Verifier};
+
+/// An ID token that belongs to this sign-in. Only [`validate`] makes one.
+pub struct ValidatedIdToken {
+    pub(super) token: ValidatedToken,
+    pub(super) raw: Zeroizing<String>,
+    pub(super) access_token: Option<Zeroizing<String>>,
+}
+
+impl ValidatedIdToken {
+    /// Its header and claims.
+    #[must_use]
+    pub fn token(&self) -> &ValidatedToken {
+        &self.token
+    }
+
+    /// Its claims.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        self.token.claims()
+    }
+
+    pub(super) fn subject(&self) -> &str {
+        self.claims().subject().expect("the policy requires `sub`")
+    }
+}
+
+/// Why an ID token is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdTokenError {
+    /// The engine refuses it.
+    #[error("the ID token is refused: {0}")]
+    Token(#[from] Error),
+    /// `nonce` is absent or another sign-in's.
+    #[error("the ID token belongs to another sign-in (nonce)")]
+    Nonce,
+    /// `at_hash` does not fit the access token (Core §3.1.3.8).
+    #[error("the ID token's at_hash does not fit the access token")]
+    AccessTokenHash,
+    /// `max_age` was asked for, and `auth_time` is absent, of the wrong type, or too long ago.
+    #[error("the provider signed the person in longer ago than max_age allows, or does not say when")]
+    AuthTime,
+}
+
+impl IdTokenError {
+    /// The stable code of this error; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            IdTokenError::Token(error) => error.code(),
+            IdTokenError::Nonce => "id_token.nonce",
+            IdTokenError::AccessTokenHash => "id_token.at_hash",
+            IdTokenError::AuthTime => "id_token.auth_time",
+        }
+    }
+}
+
+/// Validates the ID token of a sign-in, by the numbers of Core §3.1.3.7. `verifier` holds the ID
+/// token policy of the provider: `Policy::id_token(issuer, client_id)`.
+///
+/// # Errors
+/// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) is worth one refresh.
+pub fn validate(
+    verifier: &Verifier,
+    response: &TokenResponse,
+    grant: &CodeGrant,
+    leeway: u64,
+    now: UnixTime,
+) -> Result<ValidatedIdToken, IdTokenError> {
+    // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat:
+    // the engine and its policy.
+    let token = verifier.verify(&response.id_token, now)?;
+    let claims = token.claims();
+    // 11. nonce
+    match claims.get("nonce") {
+        Some(Value::String(nonce)) if bool::from(nonce.as_bytes().ct_eq(grant.nonce.as_bytes())) => {}
+        _ => return Err(IdTokenError::Nonce),
+    }
+    // 12 is about acr, which is not asked for. 13. auth_time
+    if let Some(max_age) = grant.max_age {
+        let at = claims.get("auth_time").and_then(Value::as_f64).ok_or(IdTokenError::AuthTime)?;
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
+        let earliest = now.saturating_sub(max_age).saturating_sub(leeway).0 as f64;
+        if !(at >= earliest) {
+            return Err(IdTokenError::AuthTime);
+        }
+    }
+    check_access_token_hash(&token, response.access_token.as_deref().map(String::as_str))?;
+    Ok(ValidatedIdToken {
+        token,
+        raw: response.id_token.clone(),
+        access_token: response.access_token.clone(),
+    })
+}
+
+/// Core §3.1.3.8: where the ID token names the access token's hash, it must be this one's.
+fn check_access_token_hash(token: &ValidatedToken, access_token: Option<&str>) -> Result<(), IdTokenError> {
+    let Some(claimed) = token.claims().get("at_hash") else { return Ok(()) };
+    let Some(access_token) = access_token else { return Ok(()) };
+    let alg = token.header().algorithm();
+    let hash = match alg.get(alg.len().saturating_sub(3)..) {
+        Some("256") => digest(&SHA256, access_token.as_bytes()),
+        Some("384") => digest(&SHA384, access_token.as_bytes()),
+        Some("512") => digest(&SHA512, access_token.as_bytes()),
+        _ if alg == "EdDSA" || alg == "Ed25519" => digest(&SHA512, access_token.as_bytes()),
+        // Nothing says which hash a custom algorithm means.
+        _ => return Ok(()),
+    };
+    let left_half = base64url::encode(&hash.as_ref()[..hash.as_ref().len() / 2]);
+    match claimed {
+        Value::String(claimed) if *claimed == left_half => Ok(()),
+        Value::String(_) => Err(IdTokenError::AccessTokenHash),
+        _ => Err(Error::from(ClaimsError::WrongType { claim: "at_hash".to_owned() }).into()),
+    }
+}

@@ -1,0 +1,62 @@
+//! The relying party's rules, as typed steps without sockets, clocks or randomness.
+//!
+//! ```text
+//! discovery::Metadata            what the provider says about itself, checked
+//!   → login::begin               AuthorizationRequest (a URL) and PendingLogin (for the cookie)
+//!   → PendingLogin::accept       the callback's parameters → CodeGrant
+//!   → token::request / read      a request to send → TokenResponse
+//!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken
+//!   → userinfo::request / merge  the claims
+//!   → sign_in::complete          user found, linked, created or refused; profile and teams; session
+//!
+//! logout::request                RP-Initiated Logout 1.0
+//! backchannel::apply             Back-Channel Logout 1.0: sessions ended, a mark left
+//! jwks::KeySchedule              when keys are fetched, and how long they serve without
+//! ```
+//!
+//! Each step is a type that only the step before it makes. HTTP requests are values that the caller
+//! sends; storage is the port [`records::Records`], one transaction at a time; time and random bytes
+//! are arguments.
+
+pub mod endpoint;
+pub mod discovery;
+pub mod client;
+pub mod jwks;
+pub mod login;
+pub mod token;
+pub mod id_token;
+pub mod userinfo;
+pub mod user;
+pub mod session;
+pub mod records;
+pub mod password;
+pub mod sync;
+pub mod sign_in;
+pub mod logout;
+pub mod backchannel;
+
+/// Fills a buffer with random bytes that nobody can guess.
+pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
+
+/// 256 random bits as base64url: for `state`, `nonce`, PKCE verifiers and session identifiers.
+pub fn random_token(random: Random<'_>) -> String {
+    let mut bytes = [0; 32];
+    random(&mut bytes);
+    crate::base64url::encode(&bytes)
+}
+
+/// An HTTP request for the caller to send: no redirects followed, the body bounded.
+pub type Request = http::Request<Vec<u8>>;
+
+/// The answer to a [`Request`].
+pub type Response = http::Response<Vec<u8>>;
+
+/// Most bytes of a provider's answer, key sets excepted: discovery documents, tokens and UserInfo
+/// are a few kilobytes.
+pub const MAX_RESPONSE: usize = 256 * 1024;
+
+/// The media type of an answer, without parameters, in lower case.
+pub(crate) fn media_type(response: &Response) -> String {
+    let value = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
