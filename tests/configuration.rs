@@ -9,7 +9,7 @@ use claimgate::config::{Config, ConfigError, Token};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let registry = Registry::builtin();
-    Config::parse(text, "claimgate.toml", &|name| registry.get(name).is_some())
+    Config::parse(text, "claimgate.toml", Path::new(""), &|name| registry.get(name).is_some())
 }
 
 const PROVIDER: &str = "[provider]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\n";
@@ -17,10 +17,10 @@ const PROVIDER: &str = "[provider]\nissuer = \"https://idp.example.com\"\nclient
 #[test]
 fn what_is_left_out_has_its_default() {
     let config = parse(PROVIDER).unwrap();
-    let provider = config.provider();
+    let provider = &config.providers[0];
     assert_eq!((provider.algorithms.as_slice(), provider.leeway), (&["RS256".to_owned()][..], 60));
     assert_eq!((provider.token, &provider.jwks_file), (Token::IdToken, &None));
-    let identity = config.mapping().identify(&serde_json::json!({"sub": "A"})).unwrap();
+    let identity = config.providers[0].mapping.identify(&serde_json::json!({"sub": "A"})).unwrap();
     assert_eq!(identity.username, "a");
 }
 
@@ -84,5 +84,5 @@ fn every_example_loads() {
 fn the_key_file_stands_beside_the_configuration() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/demo");
     let config = Config::load(&folder.join("claimgate.toml"), &|_| true).unwrap();
-    assert_eq!(config.provider().jwks_file.as_deref(), Some(folder.join("jwks.json").as_path()));
+    assert_eq!(config.providers[0].jwks_file.as_deref(), Some(folder.join("jwks.json").as_path()));
 }

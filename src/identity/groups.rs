@@ -16,6 +16,12 @@ pub(super) struct GroupSource {
     object_keys: bool,
 }
 
+impl GroupSource {
+    pub(super) fn plain_claim(&self) -> Option<&str> {
+        self.path.is_literal().then(|| self.path.as_str())
+    }
+}
+
 pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<GroupSource>, MappingError> {
     let source = |group: &GroupSpec| {
         let detail = match group {

@@ -52,7 +52,7 @@ pub struct Client {
     /// `client_secret`; never printed.
     pub secret: Option<Secret>,
     /// The key for `private_key_jwt`.
-    pub key: Option<SigningKey>,
+    pub key: Option<std::sync::Arc<SigningKey>>,
     /// The method, where the configuration names one.
     pub method: Option<AuthMethod>,
 }
@@ -155,9 +155,7 @@ impl Client {
                 header: None,
                 parameters: vec![id(), ("client_secret", Zeroizing::new(secret.to_owned()))],
             }),
-            AuthMethod::SecretJwt => {
-                assertion(&SigningKey::from_secret(secret.as_bytes(), "HS256")?, random)
-            }
+            AuthMethod::SecretJwt => assertion(&SigningKey::from_secret(secret.as_bytes(), "HS256")?, random),
             AuthMethod::PrivateKeyJwt => match &self.key {
                 Some(key) => assertion(key, random),
                 None => Err(SignError::Member { member: "private key" }),

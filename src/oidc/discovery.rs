@@ -81,7 +81,9 @@ pub enum DiscoveryError {
     #[error("the discovery document is {0}")]
     Json(JsonError),
     /// Its `issuer` is not the one asked for (Discovery §4.3): a different text, even by a slash.
-    #[error("the discovery document's issuer is `{found}`, not `{expected}`; they must be equal to the letter")]
+    #[error(
+        "the discovery document's issuer is `{found}`, not `{expected}`; they must be equal to the letter"
+    )]
     Issuer {
         /// The configured issuer.
         expected: String,
@@ -127,7 +129,7 @@ pub fn request(issuer: &Endpoint) -> Request {
 /// A GET for a JSON document.
 pub(crate) fn get(endpoint: &Endpoint) -> Request {
     let request =
-        Request::builder().uri(endpoint.as_str()).header(http::header::ACCEPT, "application/json");
+        http::Request::builder().uri(endpoint.as_str()).header(http::header::ACCEPT, "application/json");
     request.body(Vec::new()).expect("a parsed URL is a URI")
 }
 
@@ -165,9 +167,8 @@ pub fn read(
         }
         Ok(Some(endpoint))
     };
-    let needed = |member: &'static str, endpoint: Option<Endpoint>| {
-        endpoint.ok_or(DiscoveryError::Member { member })
-    };
+    let needed =
+        |member: &'static str, endpoint: Option<Endpoint>| endpoint.ok_or(DiscoveryError::Member { member });
     let authorization = endpoint("authorization_endpoint", &overrides.authorization_endpoint)?;
     let token = endpoint("token_endpoint", &overrides.token_endpoint)?;
     let jwks = endpoint("jwks_uri", &overrides.jwks_uri)?;

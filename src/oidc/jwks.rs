@@ -68,9 +68,8 @@ impl KeySchedule {
 
     /// A fetch brought keys; `max_age` is the provider's, from `Cache-Control`.
     pub fn fetched(&mut self, max_age: Option<u64>, now: UnixTime) {
-        let lifetime = max_age.map_or(self.times.lifetime, |seconds| {
-            seconds.clamp(self.times.shortest, self.times.longest)
-        });
+        let lifetime = max_age
+            .map_or(self.times.lifetime, |seconds| seconds.clamp(self.times.shortest, self.times.longest));
         self.failures = 0;
         self.stale_at = Some(now.saturating_add(lifetime));
         // Before they age out, so that nobody ever waits for it.
@@ -120,7 +119,7 @@ impl JwksError {
 /// The request for a key set.
 #[must_use]
 pub fn request(jwks_uri: &Endpoint) -> Request {
-    let request = Request::builder().uri(jwks_uri.as_str());
+    let request = http::Request::builder().uri(jwks_uri.as_str());
     let request = request.header(http::header::ACCEPT, "application/jwk-set+json, application/json");
     request.body(Vec::new()).expect("a parsed URL is a URI")
 }

@@ -70,8 +70,7 @@ pub fn request(
 ) -> Result<Request, TokenError> {
     let endpoint = &metadata.token_endpoint;
     let method = client.method(&metadata.token_auth_methods);
-    let proof =
-        client.authenticate(method, endpoint.as_str(), now, random).map_err(TokenError::Assertion)?;
+    let proof = client.authenticate(method, endpoint.as_str(), now, random).map_err(TokenError::Assertion)?;
     let mut parameters = vec![
         ("grant_type", "authorization_code"),
         ("code", grant.code.as_str()),
@@ -79,7 +78,7 @@ pub fn request(
         ("code_verifier", grant.code_verifier.as_str()),
     ];
     parameters.extend(proof.parameters.iter().map(|(name, value)| (*name, value.as_str())));
-    let mut request = Request::builder()
+    let mut request = http::Request::builder()
         .method(http::Method::POST)
         .uri(endpoint.as_str())
         .header(ACCEPT, "application/json")

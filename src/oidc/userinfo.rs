@@ -76,7 +76,7 @@ pub fn request(metadata: &Metadata, id_token: &ValidatedIdToken) -> Option<Reque
     let access_token = id_token.access_token.as_ref()?;
     let mut value = http::HeaderValue::from_str(&format!("Bearer {}", access_token.as_str())).ok()?;
     value.set_sensitive(true);
-    let request = Request::builder().uri(endpoint.as_str()).header(AUTHORIZATION, value);
+    let request = http::Request::builder().uri(endpoint.as_str()).header(AUTHORIZATION, value);
     request.header(ACCEPT, "application/json, application/jwt").body(Vec::new()).ok()
 }
 

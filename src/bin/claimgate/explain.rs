@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
 use claimgate::claims::{Claims, Policy, TokenKind};
-use claimgate::config::{Config, Token};
+use claimgate::config::{Config, Provider, Token};
 use claimgate::jws::CompactJws;
-use claimgate::key::KeySet;
+use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
 use claimgate::{Error, Verifier};
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// A token, a file that holds claims or a token, or `-` for standard input
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
+    /// The provider whose mapping it is, where the configuration has several
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
     /// Judge as if it were this time
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     now: Option<i64>,
@@ -50,8 +53,8 @@ impl ConfigCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let ConfigCommand::Check { file } = self;
         let config = load(&file)?;
-        if config.provider().jwks_file.is_some() {
-            keys(&config)?;
+        for provider in config.providers.iter().filter(|provider| provider.jwks_file.is_some()) {
+            keys(provider)?;
         }
         output::write(format!("{}: fine\n", file.display()).as_bytes())
     }
@@ -60,6 +63,7 @@ impl ConfigCommand {
 impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = load(&self.config)?;
+        let provider = self.provider(&config)?;
         let text = if self.subject == "-" || Path::new(&self.subject).is_file() {
             String::from_utf8_lossy(&input::read(&self.subject)?).trim().to_owned()
         } else {
@@ -69,10 +73,11 @@ impl Arguments {
         let limits = Limits::DEFAULT;
         let (claims, verified) = if text.starts_with('{') {
             (Claims::parse(text.as_bytes(), &limits).map_err(|error| refused(error.into()))?, false)
-        } else if config.provider().jwks_file.is_some() {
+        } else if provider.jwks_file.is_some() {
             let now = self.now.map_or_else(input::now, UnixTime);
-            let verifier = verifier(&config)?;
-            for key in verifier.jws().key_report().skipped {
+            let verifier = verifier(provider)?;
+            let skipped = verifier.jws().key_report().skipped;
+            for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
                 eprintln!("note: not used: {key}");
             }
             let token = verifier.verify(&text, now).map_err(refused)?;
@@ -81,7 +86,7 @@ impl Arguments {
             let jws = CompactJws::parse(&text, &limits).map_err(|error| refused(error.into()))?;
             (Claims::parse(&jws.unverified_payload(), &limits).map_err(|error| refused(error.into()))?, false)
         };
-        let explanation = config.mapping().explain(claims.as_value());
+        let explanation = provider.mapping.explain(claims.as_value());
         match self.format {
             Format::Json => {
                 output::document(&json!({"verified": verified, "explanation": explanation}), self.format)?
@@ -98,21 +103,34 @@ impl Arguments {
     }
 }
 
-fn load(file: &Path) -> Result<Config, Failure> {
+impl Arguments {
+    fn provider<'c>(&self, config: &'c Config) -> Result<&'c Provider, Failure> {
+        match (&self.provider, config.providers.as_slice()) {
+            (Some(name), _) => config
+                .provider(name)
+                .ok_or_else(|| Failure::Usage(format!("the configuration has no provider `{name}`"))),
+            (None, [only]) => Ok(only),
+            (None, several) => {
+                let names: Vec<_> = several.iter().map(|provider| provider.name.as_str()).collect();
+                Err(Failure::Usage(format!("say which one: --provider {}", names.join(" | --provider "))))
+            }
+        }
+    }
+}
+
+pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
     let registry = Registry::builtin();
     Config::load(file, &|name| registry.get(name).is_some())
         .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))
 }
 
-fn keys(config: &Config) -> Result<KeySet, Failure> {
-    let file =
-        config.provider().jwks_file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+fn keys(provider: &Provider) -> Result<KeySet, Failure> {
+    let file = provider.jwks_file.as_ref().map_or_else(String::new, |file| file.display().to_string());
     KeySet::from_jwks(&input::read(&file)?, &Limits::DEFAULT)
         .map_err(|error| Failure::Usage(format!("{file}: {error} [{}]", error.code())))
 }
 
-fn verifier(config: &Config) -> Result<Verifier, Failure> {
-    let provider = config.provider();
+fn verifier(provider: &Provider) -> Result<Verifier, Failure> {
     let kind = match provider.token {
         Token::IdToken => TokenKind::IdToken,
         Token::AccessToken => TokenKind::AccessToken,
@@ -121,7 +139,7 @@ fn verifier(config: &Config) -> Result<Verifier, Failure> {
     let policy = Policy::new(kind).issuer(&provider.issuer).leeway(provider.leeway);
     Verifier::builder()
         .algorithms(provider.algorithms.clone())
-        .keys(keys(config)?)
+        .keys(keys(provider)?)
         .policy(provider.audiences.iter().fold(policy, Policy::audience))
         .build()
         .map_err(|error| Failure::Usage(error.to_string()))
