@@ -42,6 +42,8 @@ pub mod sign;
 pub mod oidc;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "server")]
+pub mod store;
 
 pub use error::Error;
 pub use verifier::Verifier;
