@@ -1,0 +1,121 @@
+//! Cookies: what they are called, how they are set, how they are read.
+
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue};
+use cookie::{Cookie, SameSite};
+
+use crate::config::Server;
+use crate::oidc::login::LOGIN_LIFETIME;
+
+/// Most sign-ins one browser has under way; the rest of their cookies is thrown away.
+const MAX_LOGINS: usize = 5;
+
+/// The cookies of one deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Cookies {
+    session: String,
+    login: String,
+    logout: String,
+    secure: bool,
+    domain: Option<String>,
+}
+
+impl Cookies {
+    pub(crate) fn new(server: &Server) -> Self {
+        let secure = server.public_url.https;
+        // `__Host-`: this host, https, the whole site; `__Secure-` where hosts share it.
+        let own = if secure { "__Host-" } else { "" };
+        let session = match (secure, &server.cookie_domain) {
+            (true, Some(_)) => "__Secure-",
+            (true, None) => "__Host-",
+            (false, _) => "",
+        };
+        Self {
+            session: format!("{session}claimgate"),
+            login: format!("{own}claimgate-login-"),
+            logout: format!("{own}claimgate-logout"),
+            secure,
+            domain: server.cookie_domain.clone(),
+        }
+    }
+
+    /// The secret of the session; none where two differ, so that no neighbour can slip one in.
+    pub(crate) fn session_secret(&self, headers: &HeaderMap) -> Option<String> {
+        let mut found = named(headers, |name| name == self.session).map(|(_, value)| value);
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first)
+    }
+
+    pub(crate) fn open_session(&self, secret: &str, lifetime: u64) -> HeaderValue {
+        let cookie = Cookie::build((self.session.as_str(), secret));
+        self.finish(cookie, Some(lifetime), self.domain.as_deref())
+    }
+
+    pub(crate) fn close_session(&self) -> HeaderValue {
+        self.finish(Cookie::build((self.session.as_str(), "")), Some(0), self.domain.as_deref())
+    }
+
+    /// The cookie of one sign-in: several tabs may each have one.
+    pub(crate) fn begin_login(&self, state: &str, sealed: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.login_name(state), sealed)), Some(LOGIN_LIFETIME), None)
+    }
+
+    pub(crate) fn login(&self, headers: &HeaderMap, state: &str) -> Option<String> {
+        let name = self.login_name(state);
+        named(headers, |other| other == name).next().map(|(_, value)| value)
+    }
+
+    pub(crate) fn end_login(&self, state: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.login_name(state), "")), Some(0), None)
+    }
+
+    /// Ends the sign-ins that a browser left lying about.
+    pub(crate) fn end_old_logins(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let left = named(headers, |name| name.starts_with(&self.login)).skip(MAX_LOGINS - 1);
+        left.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+    }
+
+    pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.logout.as_str(), state)), Some(LOGIN_LIFETIME), None)
+    }
+
+    pub(crate) fn logout(&self, headers: &HeaderMap) -> Option<String> {
+        named(headers, |name| name == self.logout).next().map(|(_, value)| value)
+    }
+
+    pub(crate) fn end_logout(&self) -> HeaderValue {
+        self.finish(Cookie::build((self.logout.as_str(), "")), Some(0), None)
+    }
+
+    fn login_name(&self, state: &str) -> String {
+        let tag: String =
+            state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(12).collect();
+        format!("{}{tag}", self.login)
+    }
+
+    fn finish(
+        &self,
+        cookie: cookie::CookieBuilder<'_>,
+        max_age: Option<u64>,
+        domain: Option<&str>,
+    ) -> HeaderValue {
+        let mut cookie = cookie.path("/").http_only(true).same_site(SameSite::Lax).secure(self.secure);
+        if let Some(seconds) = max_age {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(time::Duration::seconds(seconds));
+        }
+        if let Some(domain) = domain {
+            cookie = cookie.domain(domain.to_owned());
+        }
+        HeaderValue::from_str(&cookie.build().to_string()).expect("cookie names and values are base64url")
+    }
+}
+
+fn named(
+    headers: &HeaderMap,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (String, String)> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}

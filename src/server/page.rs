@@ -1,0 +1,150 @@
+//! The pages: plain, accessible, without scripts. Every value is escaped.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::App;
+use crate::oidc::user::User;
+
+/// The style sheet, served as a file so that the policy needs no exception.
+pub(crate) const STYLE: &str = include_str!("style.css");
+
+fn frame(app: &App, title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                title { (title) }
+                link rel="stylesheet" href={ (app.path("/assets/claimgate.css")) };
+            }
+            body {
+                main {
+                    h1 { (title) }
+                    (body)
+                }
+            }
+        }
+    }
+}
+
+/// The doors: a button per provider, and the password form where it exists.
+pub(crate) fn sign_in(app: &App, return_to: &str, problem: Option<&str>) -> Markup {
+    let query = |name: &str| {
+        let login = app.path(&format!("/login/{name}"));
+        let encoded: String = url::form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
+        if return_to.is_empty() { login } else { format!("{login}?return_to={encoded}") }
+    };
+    let password = app.config.password.fallback;
+    frame(
+        app,
+        "Sign in",
+        &html! {
+            @if let Some(problem) = problem {
+                p.problem role="alert" { (problem) }
+            }
+            ul.doors {
+                @for provider in &app.providers {
+                    li { a.button href=(query(&provider.config.name)) { "Sign in with " (provider.config.title) } }
+                }
+            }
+            @if password {
+                details open[problem.is_some()] {
+                    summary { "Sign in with a password" }
+                    form method="post" action=(app.path("/login/password")) {
+                        label for="username" { "User name" }
+                        input #username name="username" autocomplete="username" required maxlength="255";
+                        label for="password" { "Password" }
+                        input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
+                        input type="hidden" name="return_to" value=(return_to);
+                        button type="submit" { "Sign in" }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Who is signed in.
+pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup {
+    frame(
+        app,
+        "Signed in",
+        &html! {
+            dl {
+                dt { "User" } dd #user { (user.username) }
+                dt { "Name" } dd { (user.display_name()) }
+                @if let Some(email) = user.email() { dt { "Email" } dd #email { (email) } }
+                dt { "Teams" }
+                dd #teams {
+                    @if user.teams.is_empty() { "none" }
+                    @for (index, team) in user.teams.keys().enumerate() {
+                        @if index > 0 { ", " }
+                        span.team { (team) }
+                    }
+                }
+            }
+            form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
+            @if let Some(explanation) = explanation {
+                details open {
+                    summary { "Why" }
+                    pre #explanation { (explanation) }
+                }
+            }
+        },
+    )
+}
+
+/// Nobody is signed in any more.
+pub(crate) fn signed_out(app: &App) -> Markup {
+    frame(
+        app,
+        "Signed out",
+        &html! {
+            p #signed-out { "You are signed out here." }
+            p { a.button href=(app.path("/login")) { "Sign in" } }
+        },
+    )
+}
+
+/// Asks before signing out, for a request that another site may have caused.
+pub(crate) fn confirm_sign_out(app: &App) -> Markup {
+    frame(
+        app,
+        "Sign out?",
+        &html! {
+            form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
+        },
+    )
+}
+
+/// On the way to the provider's own sign-out. A page rather than a redirect: the form's policy
+/// would have to name every host that the provider may send the browser through.
+pub(crate) fn leaving(app: &App, address: &str) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content={ "0;url=" (address) };
+                title { "Signing out" }
+                link rel="stylesheet" href={ (app.path("/assets/claimgate.css")) };
+            }
+            body { main { h1 { "Signing out" } p { a #leave href=(address) { "Go on" } } } }
+        }
+    }
+}
+
+/// Something was refused or went wrong.
+pub(crate) fn problem(app: &App, title: &str, message: &str, code: &str, reference: &str) -> Markup {
+    frame(
+        app,
+        title,
+        &html! {
+            p.problem role="alert" { (message) }
+            p { a.button href=(app.path("/login")) { "Sign in again" } }
+            p.small { "Error " code #code { (code) } ", reference " code #reference { (reference) } }
+        },
+    )
+}
