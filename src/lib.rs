@@ -44,6 +44,8 @@ pub mod oidc;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use error::Error;
 pub use verifier::Verifier;

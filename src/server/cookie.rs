@@ -111,10 +111,7 @@ impl Cookies {
     }
 }
 
-fn named(
-    headers: &HeaderMap,
-    wanted: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (String, String)> {
+fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, String)> {
     let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()))

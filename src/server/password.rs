@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::Argon2;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -79,9 +79,8 @@ impl Passwords {
             let known = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok());
             let exists = known.is_some();
             let hash = known.or_else(|| PasswordHash::new(&nobody).ok());
-            let fits = hash.is_some_and(|hash| {
-                Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
-            });
+            let fits = hash
+                .is_some_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
             fits && exists && password.len() <= MAX_PASSWORD
         };
         tokio::task::spawn_blocking(compare).await.unwrap_or(false)

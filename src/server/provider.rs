@@ -215,7 +215,7 @@ impl Provider {
     pub(crate) async fn verify<T, E>(
         &self,
         verify: impl Fn() -> Result<T, E>,
-        token_error: impl Fn(&E) -> Option<&Error>,
+        token_error: fn(&E) -> Option<&Error>,
     ) -> Result<T, E> {
         let before = self.fetches.load(Ordering::Acquire);
         let first = verify();
@@ -328,11 +328,9 @@ impl Provider {
 fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
     let mut keys = Vec::new();
     if let Some(file) = &config.jwks_file {
-        let refused =
-            |reason: String| ProviderSetupError::Keys { file: file.display().to_string(), reason };
+        let refused = |reason: String| ProviderSetupError::Keys { file: file.display().to_string(), reason };
         let text = std::fs::read(file).map_err(|error| refused(error.to_string()))?;
-        let set =
-            KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
+        let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
         keys.extend(set.keys().iter().cloned());
     }
     let hmac = config.algorithms.iter().any(|name| name.starts_with("HS"));

@@ -110,7 +110,11 @@ impl Problem {
         let told = |status, title, message| Answer { status, title, message: Some(message) };
         let refused = "Sign-in refused";
         let store = || {
-            told(StatusCode::SERVICE_UNAVAILABLE, "Try again", "The server cannot save this now. Try again soon.")
+            told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Try again",
+                "The server cannot save this now. Try again soon.",
+            )
         };
         match self {
             Problem::Provider(_) | Problem::Fetch(_) | Problem::NoKeys => told(
@@ -128,7 +132,9 @@ impl Problem {
             Problem::SignIn(SignInError::Store(_)) => store(),
             Problem::SignIn(_) => own(StatusCode::FORBIDDEN, refused),
             Problem::Logout(LogoutError::Store(_)) | Problem::Store(_) => store(),
-            Problem::Logout(_) => told(StatusCode::BAD_REQUEST, "Refused", "The logout token is not acceptable."),
+            Problem::Logout(_) => {
+                told(StatusCode::BAD_REQUEST, "Refused", "The logout token is not acceptable.")
+            }
             Problem::Password(_) | Problem::BadRequest(_) => own(StatusCode::BAD_REQUEST, "Bad request"),
             Problem::WrongPassword => own(StatusCode::FORBIDDEN, refused),
             Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, refused),
@@ -250,7 +256,10 @@ pub(crate) fn readiness(ready: bool, body: serde_json::Value) -> Response {
 }
 
 /// Adds cookies to an answer.
-pub(crate) fn with_cookies(mut response: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+pub(crate) fn with_cookies(
+    mut response: Response,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response {
     for cookie in cookies {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

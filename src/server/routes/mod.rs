@@ -1,0 +1,114 @@
+//! The routes, and what every answer has.
+
+mod assets;
+mod auth;
+mod backchannel;
+mod callback;
+mod health;
+mod home;
+mod login;
+mod logout;
+mod me;
+mod password;
+mod sessions;
+mod users;
+mod verify;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, delete, get, post, put};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use tracing::debug;
+
+use super::Server;
+use super::respond::Problem;
+
+/// Most bytes of a request's body: a logout token and its encoding.
+const MAX_BODY: usize = 256 * 1024;
+/// The longest that a body may pause.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a request may take: two calls to a provider, at their limits.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
+
+pub(super) fn router(server: &Server) -> Router {
+    let routes = Router::new()
+        .route("/", get(home::get))
+        .route("/login", get(login::doors))
+        .route("/login/password", post(password::post))
+        .route("/login/{provider}", get(login::begin))
+        .route("/callback/{provider}", get(callback::get))
+        .route("/logout", get(logout::get).post(logout::post))
+        .route("/logged-out", get(logout::landed))
+        .route("/backchannel-logout", post(backchannel::post))
+        .route("/api/v1/backchannelLogout", post(backchannel::post))
+        .route("/api/v1/Oidc/backchannelLogout", post(backchannel::post))
+        .route("/auth", any(auth::decide))
+        .route("/auth/redirect", any(auth::redirect))
+        .route("/auth/redirect/{*original}", any(auth::redirect))
+        .route("/api/v1/verify", post(verify::post))
+        .route("/api/v1/me", get(me::get))
+        .route("/api/v1/users", get(users::list).post(users::create))
+        .route("/api/v1/users/{id}", get(users::show).patch(users::change))
+        .route("/api/v1/users/{id}/password", put(users::set_password))
+        .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
+        .route("/api/v1/teams", get(users::teams))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{id}", delete(sessions::end))
+        .route("/assets/claimgate.css", get(assets::style))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics));
+    let path = server.app().server.public_url.path.clone();
+    let routes = if path.is_empty() { routes } else { Router::new().nest(&path, routes) };
+    routes
+        .fallback(async || Problem::NotFound.json())
+        .layer(middleware::from_fn_with_state(server.clone(), finish))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(server.clone())
+}
+
+/// Counts, logs (the path without its query: codes travel there) and secures every answer.
+async fn finish(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    // The pattern, not what a stranger wrote.
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.unwrap_or_else(|| "-".to_owned());
+    let mut response = next.run(request).await;
+    let app = server.app();
+    let elapsed = begun.elapsed();
+    let status = response.status().as_u16();
+    app.metrics().answered(&route, status, elapsed.as_secs_f64());
+    debug!(%method, route, status, micros = elapsed.as_micros(), "answered");
+    let headers = response.headers_mut();
+    let policy = HeaderValue::from_str(&app.content_policy).expect("a domain is visible ASCII");
+    headers.insert("content-security-policy", policy);
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if app.server.public_url.https {
+        let value = HeaderValue::from_static("max-age=31536000");
+        headers.insert("strict-transport-security", value);
+    }
+    response
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.json()
+    }
+}

@@ -1,0 +1,152 @@
+//! Listening, reloading, stopping.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use super::{Server, clock};
+
+/// How long requests under way may still take once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long a client may take for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often expired sessions, marks and `jti`s are forgotten.
+const PURGE: Duration = Duration::from_secs(60);
+
+/// Why a server stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Certificate or key.
+    #[error("{file}: {reason}")]
+    Tls {
+        /// The certificate's file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Makes ring the process's TLS cryptography. Once, before anything speaks TLS.
+pub fn install_tls() {
+    // An error says that it was installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Serves until `stop` completes, then finishes what is under way. `reload` is awaited again and
+/// again; each time it completes with a configuration, that is put in place.
+///
+/// # Errors
+/// A [`RunError`].
+pub async fn run<S, R, F>(server: Server, stop: S, mut reload: R) -> Result<(), RunError>
+where
+    S: Future<Output = ()> + Send + 'static,
+    R: FnMut() -> F + Send + 'static,
+    F: Future<Output = Option<crate::config::Config>> + Send,
+{
+    let app = server.app();
+    let address = app.server.listen;
+    let listener = std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    let tls = match &app.server.tls {
+        Some((certificate, key)) => {
+            Some((load_tls(certificate, key).await?, certificate.clone(), key.clone()))
+        }
+        None => None,
+    };
+    drop(app);
+
+    let handle = Handle::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(stop_gracefully(stop, handle.clone()));
+    tasks.spawn(purge(server.clone()));
+    let reloading = server.clone();
+    let tls_files = tls.clone();
+    tasks.spawn(async move {
+        let mut fresh = keep_fresh(&reloading);
+        loop {
+            let Some(config) = reload().await else { continue };
+            match reloading.reload(config) {
+                Ok(()) => {
+                    info!("configuration reloaded");
+                    fresh = keep_fresh(&reloading);
+                }
+                Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
+            }
+            if let Some((config, certificate, key)) = &tls_files
+                && let Err(error) = config.reload_from_pem_file(certificate, key).await
+            {
+                error!(%error, "the certificate was not reloaded; the old one goes on");
+            }
+            let _ = &fresh;
+        }
+    });
+
+    info!(address = %bound, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
+    let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
+    let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
+    let result = match tls {
+        Some((config, ..)) => {
+            let mut bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?.handle(handle);
+            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            bound.serve(service).await
+        }
+        None => {
+            let mut bound = axum_server::from_tcp(listener).map_err(listen)?.handle(handle);
+            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            bound.serve(service).await
+        }
+    };
+    info!("stopped");
+    result.map_err(listen)
+}
+
+async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {
+    RustlsConfig::from_pem_file(certificate, key)
+        .await
+        .map_err(|error| RunError::Tls { file: certificate.display().to_string(), reason: error.to_string() })
+}
+
+async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAddr>) {
+    stop.await;
+    info!("stopping; requests under way are finished");
+    handle.graceful_shutdown(Some(GRACE));
+}
+
+async fn purge(server: Server) {
+    loop {
+        tokio::time::sleep(PURGE).await;
+        let app = server.app();
+        if let Err(error) = app.store.purge(clock::now()).await {
+            warn!(%error, "expired records could not be forgotten");
+        }
+        app.lasting.limiter.forget_idle();
+    }
+}
+
+/// Keeps the present providers' keys fresh until the result is dropped.
+fn keep_fresh(server: &Server) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for provider in &server.app().providers {
+        tasks.spawn(Arc::clone(provider).keep_fresh());
+    }
+    tasks
+}
