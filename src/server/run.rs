@@ -2,17 +2,19 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::{Server, clock};
+use crate::config::Config;
 
 /// How long requests under way may still take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -49,17 +51,16 @@ pub fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// Serves until `stop` completes, then finishes what is under way. `reload` is awaited again and
-/// again; each time it completes with a configuration, that is put in place.
+/// Serves until `stop` completes, then finishes what is under way. Each configuration that comes
+/// through `reloads` is put in place.
 ///
 /// # Errors
 /// A [`RunError`].
-pub async fn run<S, R, F>(server: Server, stop: S, mut reload: R) -> Result<(), RunError>
-where
-    S: Future<Output = ()> + Send + 'static,
-    R: FnMut() -> F + Send + 'static,
-    F: Future<Output = Option<crate::config::Config>> + Send,
-{
+pub async fn run(
+    server: Server,
+    stop: impl Future<Output = ()> + Send + 'static,
+    reloads: mpsc::Receiver<Config>,
+) -> Result<(), RunError> {
     let app = server.app();
     let address = app.server.listen;
     let listener = std::net::TcpListener::bind(address)
@@ -78,27 +79,7 @@ where
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_gracefully(stop, handle.clone()));
     tasks.spawn(purge(server.clone()));
-    let reloading = server.clone();
-    let tls_files = tls.clone();
-    tasks.spawn(async move {
-        let mut fresh = keep_fresh(&reloading);
-        loop {
-            let Some(config) = reload().await else { continue };
-            match reloading.reload(config) {
-                Ok(()) => {
-                    info!("configuration reloaded");
-                    fresh = keep_fresh(&reloading);
-                }
-                Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
-            }
-            if let Some((config, certificate, key)) = &tls_files
-                && let Err(error) = config.reload_from_pem_file(certificate, key).await
-            {
-                error!(%error, "the certificate was not reloaded; the old one goes on");
-            }
-            let _ = &fresh;
-        }
-    });
+    tasks.spawn(reload(server.clone(), reloads, tls.clone()));
 
     info!(address = %bound, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
     let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
@@ -117,6 +98,31 @@ where
     };
     info!("stopped");
     result.map_err(listen)
+}
+
+/// Puts new configurations in place; the old ones' background work ends with them.
+async fn reload(
+    server: Server,
+    mut reloads: mpsc::Receiver<Config>,
+    tls: Option<(RustlsConfig, PathBuf, PathBuf)>,
+) {
+    let mut background = keep_fresh(&server);
+    while let Some(config) = reloads.recv().await {
+        match server.reload(config) {
+            Ok(()) => {
+                background = keep_fresh(&server);
+                info!("configuration reloaded");
+            }
+            Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
+        }
+        if let Some((config, certificate, key)) = &tls
+            && let Err(error) = config.reload_from_pem_file(certificate, key).await
+        {
+            error!(%error, "the certificate was not reloaded; the old one goes on");
+        }
+    }
+    // Nobody will reload any more; what there is goes on.
+    while background.join_next().await.is_some() {}
 }
 
 async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {

@@ -42,21 +42,35 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check a configuration file and say what is wrong with it
-    #[command(after_help = "Example:\n  claimgate config check claimgate.toml")]
+    #[command(after_help = "Examples:\n  claimgate config check claimgate.toml\n  \
+        claimgate config check --online claimgate.toml")]
     Check {
         /// The configuration file
         file: PathBuf,
+        /// Ask the providers too: say what would not work, and print the addresses to register there
+        #[cfg(feature = "server")]
+        #[arg(long)]
+        online: bool,
     },
 }
 
 impl ConfigCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let ConfigCommand::Check { file } = self;
+        let ConfigCommand::Check {
+            file,
+            #[cfg(feature = "server")]
+            online,
+        } = self;
         let config = load(&file)?;
         for provider in config.providers.iter().filter(|provider| provider.jwks_file.is_some()) {
             keys(provider)?;
         }
-        output::write(format!("{}: fine\n", file.display()).as_bytes())
+        output::write(format!("{}: fine\n", file.display()).as_bytes())?;
+        #[cfg(feature = "server")]
+        if online {
+            return crate::online::check(&config);
+        }
+        Ok(())
     }
 }
 

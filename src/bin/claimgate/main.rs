@@ -2,12 +2,18 @@
 //!
 //! Exit codes: 0 done, 1 refused (the token, path or claims), 2 wrong usage or unreadable input.
 
+#[cfg(feature = "server")]
+mod accounts;
 mod explain;
 mod inspect;
 mod input;
 mod jsonl;
+#[cfg(feature = "server")]
+mod online;
 mod output;
 mod query;
+#[cfg(feature = "server")]
+mod serve;
 mod sign;
 mod verify;
 
@@ -35,6 +41,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the server: sign-in, forward-auth, back-channel logout
+    #[cfg(feature = "server")]
+    Serve(serve::Arguments),
+    /// Make, list and change users
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    User(accounts::UserCommand),
+    /// List and end sessions
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Session(accounts::SessionCommand),
     /// Verify a token, or a file of tokens, and print the claims
     Verify(Box<verify::Arguments>),
     /// Print the values that a claim path selects
@@ -62,6 +79,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        #[cfg(feature = "server")]
+        Command::Serve(arguments) => arguments.run(),
+        #[cfg(feature = "server")]
+        Command::User(command) => command.run(),
+        #[cfg(feature = "server")]
+        Command::Session(command) => command.run(),
         Command::Verify(arguments) => arguments.run(),
         Command::Query(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),
