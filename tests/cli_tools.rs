@@ -172,7 +172,7 @@ fn config_check_names_file_line_and_field() {
 fn lists_algorithms_and_prints_completions() {
     let listed = run(&["algorithms", "--format", "json"]).json();
     assert_eq!(listed, json!(Registry::builtin().names().collect::<Vec<_>>()));
-    assert_eq!(run(&["algorithms"]).out.lines().count(), 13);
+    assert_eq!(run(&["algorithms"]).out.lines().count(), 14);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell]);
         assert!(script.code == 0 && script.out.contains("keygen"), "{shell}");

@@ -1,4 +1,4 @@
-//! EdDSA with Ed25519 (RFC 8037 §3.1), by ed25519-dalek in its strict form.
+//! Ed25519 (RFC 8037 §3.1), by ed25519-dalek in its strict form, under both of its names.
 
 use std::sync::Arc;
 
@@ -9,11 +9,18 @@ use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// EdDSA over Ed25519.
 #[derive(Clone, Copy)]
-pub struct EdDsa;
+pub struct EdDsa(&'static str);
+
+impl EdDsa {
+    /// `EdDSA`, which leaves the curve to the key (RFC 8037 §3.1).
+    pub const POLYMORPHIC: EdDsa = EdDsa("EdDSA");
+    /// `Ed25519`, which names it (RFC 9864 §2.2).
+    pub const ED25519: EdDsa = EdDsa("Ed25519");
+}
 
 impl Algorithm for EdDsa {
     fn name(&self) -> &str {
-        "EdDSA"
+        self.0
     }
 
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {

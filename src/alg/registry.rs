@@ -142,6 +142,7 @@ fn builtin_algorithms() -> Vec<Arc<dyn Algorithm>> {
         Arc::new(Ecdsa::ES256),
         Arc::new(Ecdsa::ES384),
         Arc::new(Ecdsa::ES512),
-        Arc::new(EdDsa),
+        Arc::new(EdDsa::POLYMORPHIC),
+        Arc::new(EdDsa::ED25519),
     ]
 }

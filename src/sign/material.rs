@@ -33,7 +33,7 @@ impl Material {
             "ES512" => p521::ecdsa::SigningKey::try_generate_from_rng(rng)
                 .map(|key| Self::P521(Box::new(key)))
                 .map_err(|_| SignError::Random),
-            "EdDSA" => {
+            "EdDSA" | "Ed25519" => {
                 let mut seed = Zeroizing::new([0; 32]);
                 getrandom::fill(seed.as_mut_slice()).map_err(|_| SignError::Random)?;
                 Ok(Self::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&seed))))
@@ -92,6 +92,7 @@ impl Material {
         match self {
             Self::Rsa(_) => algorithm.starts_with("RS") || algorithm.starts_with("PS"),
             Self::Secret(_) => algorithm.starts_with("HS"),
+            Self::Ed25519(_) => algorithm == "EdDSA" || algorithm == "Ed25519",
             _ => algorithm == self.usual_algorithm(),
         }
     }

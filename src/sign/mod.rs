@@ -22,9 +22,9 @@ use crate::limits::Limits;
 use material::Material;
 
 /// The algorithms that can sign, by their JWS names.
-pub const ALGORITHMS: [&str; 13] = [
+pub const ALGORITHMS: [&str; 14] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256", "HS384", "HS512", "ES256", "ES384",
-    "ES512", "EdDSA",
+    "ES512", "EdDSA", "Ed25519",
 ];
 
 /// A private key, or shared secret, tied to one algorithm. Its secrets are not in its `Debug` text

@@ -65,7 +65,16 @@ pub(super) fn router(server: &Server) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics));
     let path = server.app().server.public_url.path.clone();
-    let routes = if path.is_empty() { routes } else { Router::new().nest(&path, routes) };
+    let routes = match path.as_str() {
+        "" => routes,
+        path => Router::new()
+            .nest(path, routes)
+            .route(&format!("{path}/"), get(home::get))
+            // Probes ask the process, not the public address.
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(health::metrics)),
+    };
     routes
         .fallback(async || Problem::NotFound.json())
         .layer(middleware::from_fn_with_state(server.clone(), finish))
@@ -88,7 +97,7 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     let elapsed = begun.elapsed();
     let status = response.status().as_u16();
     app.metrics().answered(&route, status, elapsed.as_secs_f64());
-    debug!(%method, route, status, micros = elapsed.as_micros(), "answered");
+    debug!(%method, route, status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
     let headers = response.headers_mut();
     let policy = HeaderValue::from_str(&app.content_policy).expect("a domain is visible ASCII");
     headers.insert("content-security-policy", policy);

@@ -1,0 +1,105 @@
+// nginx before an application: auth_request, as docs/forward-auth.md says. The configuration under
+// test is the one printed there.
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Agent, Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { Op } from './op.mjs';
+
+const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0) ?? 'nginx';
+
+let op;
+let gate;
+let echo;
+let nginx;
+let folder;
+let site;
+
+before(async () => {
+  op = await Op.start();
+  gate = await Claimgate.prepare();
+  const port = await freePort();
+  site = `http://127.0.0.1:${port}`;
+  // The application: says what it was sent.
+  echo = http.createServer((request, response) => response.end(JSON.stringify({ url: request.url, headers: request.headers })));
+  await new Promise((done) => echo.listen(0, '127.0.0.1', done));
+
+  const { client, provider } = pair(op, gate, 'crm');
+  client.redirect_uris = [`${site}/sso/callback/crm`];
+  op.configure([client]);
+  await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
+
+  const documented = /```nginx\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
+  folder = mkdtempSync(join(tmpdir(), 'claimgate-nginx-'));
+  writeFileSync(join(folder, 'nginx.conf'), `
+daemon off; pid ${folder}/pid; error_log stderr warn; worker_processes 1;
+events {}
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+  ${documented
+    .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
+    .replace(/ *ssl_certificate[^;]*;\n/g, '')
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
+    .replaceAll('127.0.0.1:3000', `127.0.0.1:${echo.address().port}`)}
+}`);
+  nginx = spawn(NGINX, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  nginx.stderr.on('data', (chunk) => { log += chunk; });
+  await until('nginx answers', async () => {
+    if (nginx.exitCode !== null) throw new Error(log);
+    return fetch(`${site}/sso/healthz`).then((answer) => answer.ok, () => false);
+  });
+});
+
+after(async () => {
+  nginx?.kill();
+  await gate.close();
+  await op.stop();
+  echo.close();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+test('signed out: to the sign-in page, and back to what was asked for', async () => {
+  const agent = new Agent();
+  const sent = await agent.request(`${site}/reports?year=2026&month=1`);
+  assert.equal(sent.status, 303);
+  assert.equal(new URL(sent.location).pathname, '/sso/login');
+  const page = await agent.request(sent.location);
+  const link = /href="([^"]+\/login\/crm[^"]*)"/.exec(page.text)[1].replaceAll('&amp;', '&');
+  const landed = await agent.walk(new URL(link, site).href, { as: 'ada' });
+  assert.equal(landed.url, `${site}/reports?year=2026&month=1`);
+  const seen = JSON.parse(landed.text);
+  assert.equal(seen.headers['x-auth-user'], 'ada');
+  assert.equal(seen.headers['x-auth-email'], 'ada@example.com');
+  assert.equal(seen.headers['x-auth-teams'], 'Administrators,sales');
+  assert.equal(seen.headers['x-auth-name'], 'Ada Lovelace');
+});
+
+test('what a client says about itself is overwritten', async () => {
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
+  const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };
+  const answer = await agent.request(`${site}/`, { headers: claimed });
+  const { headers } = JSON.parse(answer.text);
+  assert.equal(headers['x-auth-user'], 'linus');
+  assert.equal(headers['x-auth-teams'], undefined);
+  assert.equal(headers['x-auth-email'], 'linus@example.com');
+  const stranger = await new Agent().request(`${site}/`, { headers: claimed });
+  assert.equal(stranger.status, 303);
+});
+
+test('after a back-channel logout the application is closed', async () => {
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'grace' });
+  assert.equal((await agent.request(`${site}/`)).status, 200);
+  const [session] = JSON.parse(gate.command(['session', 'list', '--user', 'grace', '--format', 'json']).out);
+  const answer = await fetch(`${site}/sso/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: await op.logoutToken('crm', 'grace', session.sid) }) });
+  assert.equal(answer.status, 200);
+  assert.equal((await agent.request(`${site}/`)).status, 303);
+});

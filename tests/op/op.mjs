@@ -1,0 +1,194 @@
+// A real OpenID Provider on loopback: the npm package oidc-provider, with people, groups and clients
+// of every kind, pages of its own, and switches for what goes wrong in life.
+
+import * as http from 'node:http';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import Provider from 'oidc-provider';
+
+export const PEOPLE = {
+  ada: { groups: ['crm-admin', '/crm/sales'], email: 'ada@example.com', name: 'Ada Lovelace', given_name: 'Ada', family_name: 'Lovelace', phone_number: '+44 1' },
+  grace: { groups: ['/crm/support'], email: 'grace@example.com', name: 'Grace Hopper', given_name: 'Grace', family_name: 'Hopper' },
+  linus: { groups: [], email: 'linus@example.com', name: 'Linus' },
+};
+
+export const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
+export const SYMMETRIC = ['HS256', 'HS384', 'HS512'];
+
+function jwk(kind, options) {
+  const { privateKey } = generateKeyPairSync(kind, options);
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig' };
+}
+
+/** One key of each family. */
+export function freshKeys() {
+  return [
+    jwk('rsa', { modulusLength: 2048 }),
+    jwk('ec', { namedCurve: 'P-256' }),
+    jwk('ec', { namedCurve: 'P-384' }),
+    jwk('ec', { namedCurve: 'P-521' }),
+    jwk('ed25519'),
+  ];
+}
+
+const page = (title, body) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1>${body}`;
+
+export class Op {
+  /** Listens on a free port of loopback; clients come with `configure`. */
+  static async start() {
+    const op = new Op();
+    op.server = http.createServer((request, response) => op.#handle(request, response));
+    await new Promise((resolve) => op.server.listen(0, '127.0.0.1', resolve));
+    op.port = op.server.address().port;
+    op.issuer = `http://127.0.0.1:${op.port}`;
+    op.keys = freshKeys();
+    op.hits = {};
+    op.rotations = 0;
+    return op;
+  }
+
+  /** The clients, in oidc-provider's terms; forgets sessions and codes. */
+  configure(clients) {
+    this.clients = clients;
+    this.storage = new Map();
+    this.#make();
+  }
+
+  /** New keys; the old ones are gone. Sessions stay. */
+  rotateKeys() {
+    this.keys = freshKeys();
+    this.#make();
+  }
+
+  #make() {
+    const storage = this.storage;
+    this.provider = new Provider(this.issuer, {
+      adapter: adapterOn(storage),
+      clients: this.clients,
+      jwks: { keys: this.keys },
+      cookies: { keys: ['a key for tests'] },
+      // It refuses loopback addresses by default.
+      fetch: (url, options) => { delete options.dispatcher; return fetch(url, options); },
+      subjectTypes: ['public', 'pairwise'],
+      pairwiseIdentifier: (_ctx, accountId, client) => `pairwise-${client.clientId}-${accountId}`,
+      claims: {
+        openid: ['sub'],
+        profile: ['name', 'given_name', 'family_name', 'preferred_username', 'groups'],
+        email: ['email', 'email_verified'],
+        phone: ['phone_number'],
+      },
+      scopes: ['openid', 'profile', 'email', 'phone'],
+      conformIdTokenClaims: false,
+      clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+      enabledJWA: {
+        idTokenSigningAlgValues: [...ASYMMETRIC, ...SYMMETRIC],
+        clientAuthSigningAlgValues: ['HS256', 'RS256', 'ES256', 'EdDSA'],
+        userinfoSigningAlgValues: ['RS256', 'ES256'],
+      },
+      features: {
+        devInteractions: { enabled: false },
+        backchannelLogout: { enabled: true },
+        claimsParameter: { enabled: true },
+        jwtUserinfo: { enabled: true },
+        rpInitiatedLogout: {
+          enabled: true,
+          logoutSource: (ctx, form) => {
+            ctx.body = page('Sign out at the provider?', `${form}<button autofocus type="submit" form="op.logoutForm" value="yes" name="logout">Yes</button>`);
+          },
+        },
+      },
+      interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+      findAccount: (_ctx, id) => PEOPLE[id] && ({
+        accountId: id,
+        claims: () => ({ sub: id, preferred_username: id, email_verified: true, ...PEOPLE[id], ...this.overrides?.[id] }),
+      }),
+      renderError: (ctx, out) => { ctx.body = page('Error', `<pre>${JSON.stringify(out)}</pre>`); },
+    });
+    this.provider.on('server_error', (_ctx, error) => { this.lastError = error; });
+    this.callback = this.provider.callback();
+  }
+
+  async #handle(request, response) {
+    const path = new URL(request.url, this.issuer).pathname;
+    this.hits[path] = (this.hits[path] ?? 0) + 1;
+    if (this.down) { request.socket.destroy(); return; }
+    try {
+      if (path.startsWith('/interaction/')) await this.#interact(request, response);
+      else await this.callback(request, response);
+    } catch (error) {
+      this.lastError = error;
+      response.writeHead(500).end(String(error));
+    }
+  }
+
+  /** A page with a button per person and one to deny; and a page for consent. */
+  async #interact(request, response) {
+    const details = await this.provider.interactionDetails(request, response);
+    if (request.method === 'GET') {
+      response.setHeader('content-type', 'text/html');
+      const people = Object.keys(PEOPLE).map((id) => `<button name="login" value="${id}">${id}</button>`).join('');
+      const buttons = details.prompt.name === 'login' ? people : '<button name="consent" value="yes">Allow</button>';
+      response.end(page(details.prompt.name, `<form method="post">${buttons}<button name="deny" value="yes">Deny</button></form>`));
+      return;
+    }
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const form = new URLSearchParams(body);
+    let result;
+    if (form.has('deny')) {
+      result = { error: 'access_denied', error_description: 'The person <b>said</b> no' };
+    } else if (details.prompt.name === 'login') {
+      result = { login: { accountId: form.get('login') } };
+    } else {
+      const grant = details.grantId
+        ? await this.provider.Grant.find(details.grantId)
+        : new this.provider.Grant({ accountId: details.session.accountId, clientId: details.params.client_id });
+      const { missingOIDCScope, missingOIDCClaims } = details.prompt.details;
+      if (missingOIDCScope) grant.addOIDCScope(missingOIDCScope.join(' '));
+      if (missingOIDCClaims) grant.addOIDCClaims(missingOIDCClaims);
+      result = { consent: { grantId: await grant.save() } };
+    }
+    await this.provider.interactionFinished(request, response, result, { mergeWithLastSubmission: !form.has('deny') });
+  }
+
+  /** Sends a back-channel logout for a client by itself; `sid` where the client wants one. */
+  async logOut(clientId, sub, sid) {
+    const client = await this.provider.Client.find(clientId);
+    return client.backchannelLogout(sub, sid);
+  }
+
+  /** A logout token, unsent. */
+  async logoutToken(clientId, sub, sid) {
+    const client = await this.provider.Client.find(clientId);
+    const token = new this.provider.IdToken({ sub }, { client, ctx: undefined });
+    token.mask = { sub: null };
+    token.set('events', { 'http://schemas.openid.net/event/backchannel-logout': {} });
+    token.set('jti', randomUUID());
+    if (sid) token.set('sid', sid);
+    return token.issue({ use: 'logout' });
+  }
+
+  async stop() {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+/** oidc-provider's storage, kept over a change of keys. */
+function adapterOn(storage) {
+  return class {
+    constructor(model) { this.model = model; }
+    #key(id) { return `${this.model}:${id}`; }
+    async upsert(id, payload) { storage.set(this.#key(id), payload); }
+    async find(id) { return storage.get(this.#key(id)); }
+    async findByUid(uid) {
+      for (const [key, value] of storage) if (key.startsWith(`${this.model}:`) && value.uid === uid) return value;
+      return undefined;
+    }
+    async findByUserCode() { return undefined; }
+    async consume(id) { const value = storage.get(this.#key(id)); if (value) value.consumed = Math.floor(Date.now() / 1000); }
+    async destroy(id) { storage.delete(this.#key(id)); }
+    async revokeByGrantId(grantId) {
+      for (const [key, value] of storage) if (value.grantId === grantId) storage.delete(key);
+    }
+  };
+}

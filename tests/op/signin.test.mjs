@@ -1,0 +1,241 @@
+// Sign-in: every algorithm, every way a client proves itself, people, consent and denial.
+
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Agent, Claimgate, nextSecond, pair } from './claimgate.mjs';
+import { ASYMMETRIC, Op, SYMMETRIC } from './op.mjs';
+
+let op;
+let gate;
+before(async () => { op = await Op.start(); gate = await Claimgate.prepare(); });
+after(async () => { await gate.close(); await op.stop(); });
+
+/** Another database, without users. */
+async function afresh() {
+  await gate.close();
+  gate = await Claimgate.prepare();
+}
+
+/** One client, served. */
+async function serve(name, settings = {}, rest = {}) {
+  await gate.stop();
+  const { client, provider } = pair(op, gate, name, settings);
+  op.configure([client]);
+  gate.write({ providers: [provider], ...rest });
+  await gate.start();
+}
+
+for (const algorithm of [...ASYMMETRIC, ...SYMMETRIC]) {
+  test(`ID tokens signed with ${algorithm}`, async () => {
+    await serve('crm', { client: { id_token_signed_response_alg: algorithm } });
+    const me = await new Agent().signIn(gate, 'crm', 'ada');
+    assert.equal(me.username, 'ada');
+    assert.equal(me.email, 'ada@example.com');
+    assert.equal(me.profile.family_name, 'Lovelace');
+    assert.deepEqual(me.teams, ['Administrators', 'sales']);
+  });
+}
+
+test('an algorithm that is not allowed is refused', async () => {
+  await serve('crm', { client: { id_token_signed_response_alg: 'RS512' }, provider: { algorithms: ['RS256', 'ES256'] } });
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
+  assert.equal(landed.status, 403);
+  assert.match(landed.text, /<code id="code">sign_in\.token</);
+  assert.equal(gate.logged('algorithm.not_allowed').length, 1);
+});
+
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+for (const [method, settings] of Object.entries({
+  client_secret_basic: {},
+  client_secret_post: {},
+  client_secret_jwt: {},
+  private_key_jwt: {
+    client: { jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'client', alg: 'ES256', use: 'sig' }] } },
+    provider: { private_key_file: 'client.pem', private_key_id: 'client' },
+  },
+  none: {},
+})) {
+  test(`the client proves itself by ${method}`, async () => {
+    writeFileSync(join(gate.folder, 'client.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    await serve('crm', {
+      client: { token_endpoint_auth_method: method, ...settings.client },
+      provider: { token_endpoint_auth_method: method, ...settings.provider },
+    });
+    assert.equal((await new Agent().signIn(gate, 'crm', 'grace')).username, 'grace');
+  });
+}
+
+test('a wrong client secret is said in the log and shown with a code', async () => {
+  await serve('crm', { provider: { client_secret: 'not the secret that the provider knows' } });
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
+  assert.equal(landed.status, 502);
+  assert.match(landed.text, /token\.refused/);
+  assert.match(landed.text, /invalid_client/);
+});
+
+test('pairwise subjects', async () => {
+  await afresh();
+  await serve('crm', { client: { subject_type: 'pairwise' } });
+  const agent = new Agent();
+  assert.equal((await agent.signIn(gate, 'crm', 'ada')).username, 'ada');
+  const sessions = JSON.parse(gate.command(['session', 'list', '--format', 'json']).out);
+  assert.equal(sessions[0].subject, 'pairwise-crm-ada');
+});
+
+test('a signed UserInfo response', async () => {
+  await afresh();
+  await serve('crm', { client: { userinfo_signed_response_alg: 'RS256' } });
+  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).email, 'ada@example.com');
+});
+
+test('UserInfo is asked, and left alone where the file says so', async () => {
+  await afresh();
+  for (const [userinfo, calls] of [[true, 1], [false, 0]]) {
+    await serve('crm', { provider: { userinfo } });
+    op.hits = {};
+    assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
+    assert.equal(op.hits['/me'] ?? 0, calls);
+  }
+});
+
+test('max_age is asked for and auth_time compared', async () => {
+  await serve('crm', { provider: { max_age: 3600 } });
+  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
+});
+
+test('prompt is passed on', async () => {
+  await serve('crm', { provider: { prompt: 'consent' } });
+  const begun = await new Agent().request(`${gate.url}/login/crm`);
+  const asked = new URL(begun.location).searchParams;
+  assert.equal(asked.get('prompt'), 'consent');
+  assert.equal(asked.get('code_challenge_method'), 'S256');
+  assert.equal(asked.get('scope'), 'openid profile email phone');
+  assert.deepEqual(JSON.parse(asked.get('claims')), { id_token: { groups: { essential: true } } });
+  assert.equal(asked.get('response_type'), 'code');
+});
+
+test('denial shows the provider’s words, escaped, and signs nobody in', async () => {
+  await serve('crm');
+  const agent = new Agent();
+  const landed = await agent.walk(`${gate.url}/login/crm`, { deny: true });
+  assert.equal(landed.status, 403);
+  assert.match(landed.text, /callback\.provider_error/);
+  assert.match(landed.text, /access_denied: The person &lt;b&gt;said&lt;\/b&gt; no/);
+  assert.equal(await agent.me(gate), undefined);
+});
+
+test('a callback: without a sign-in, with another state, of another browser, used twice', async () => {
+  await serve('crm');
+  const agent = new Agent();
+  const stranger = new Agent();
+  assert.match((await stranger.request(`${gate.url}/callback/crm?code=x&state=y`)).text, /callback\.state/);
+  const callback = await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
+  const address = callback.location;
+  assert.match((await stranger.request(address)).text, /callback\.state/);
+  const changed = new URL(address);
+  changed.searchParams.set('state', `${changed.searchParams.get('state').slice(0, 20)}AAAAAAAAAAAAAAAAAAAAAAA`);
+  assert.match((await agent.request(changed.href)).text, /callback\.state/);
+  const other = new URL(address);
+  other.searchParams.set('iss', 'https://evil.example.com');
+  assert.match((await agent.request(other.href)).text, /callback\.issuer/);
+  const twice = new URL(address);
+  twice.searchParams.append('code', 'another');
+  assert.match((await agent.request(twice.href)).text, /callback\.parameter/);
+  // The cookie is kept by hand, as an attacker who copied it would.
+  const kept = new Map(agent.cookies(gate.url));
+  assert.equal((await agent.request(address)).status, 303);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  for (const [name, value] of kept) agent.cookies(gate.url).set(name, value);
+  const again = await agent.request(address);
+  assert.equal(again.status, 400);
+  assert.match(again.text, /callback\.used/);
+});
+
+test('return_to leads to paths of this site alone', async () => {
+  await serve('crm');
+  for (const [asked, landed] of [
+    ['/reports?year=2026#top', '/reports?year=2026#top'],
+    ['//evil.example.com/', '/'], ['https:evil.example.com', '/'], ['\\\\evil.example.com', '/'], ['/\\evil.example.com', '/'],
+    ['javascript:alert(1)', '/'], ['https://evil.example.com/', '/'], ['/%0d%0aX: y', '/%0d%0aX:%20y'], ['/a\r\nX: y', '/'],
+    ['/\t/evil.example.com', '/'], ['http://evil@127.0.0.1/', '/'],
+  ]) {
+    const agent = new Agent();
+    const callback = await agent.walk(`${gate.url}/login/crm?return_to=${encodeURIComponent(asked)}`, { as: 'ada', stopAt: `${gate.url}/callback` });
+    const done = await agent.request(callback.location);
+    assert.ok([landed, '/'].includes(done.headers.get('location')), `${asked} → ${done.headers.get('location')}`);
+    if (landed !== '/' && !landed.includes('%')) assert.equal(done.headers.get('location'), landed);
+  }
+});
+
+test('sync follows what the provider says; an absent claim empties nothing', async () => {
+  await serve('crm');
+  assert.deepEqual((await new Agent().signIn(gate, 'crm', 'ada')).profile.phone_number, '+44 1');
+  op.overrides = { ada: { groups: ['/crm/lab'], phone_number: undefined, email: 'new@example.com' } };
+  const me = await new Agent().signIn(gate, 'crm', 'ada');
+  op.overrides = undefined;
+  assert.deepEqual(me.teams, ['lab']);
+  assert.equal(me.email, 'new@example.com');
+  assert.equal(me.profile.phone_number, '+44 1');
+});
+
+test('without sync a user keeps what creation gave', async () => {
+  await gate.stop();
+  const { client, provider } = pair(op, gate, 'crm');
+  op.configure([client]);
+  gate.write({ providers: [{ ...provider, name: 'crm' }], signIn: { sync_profile: false, sync_teams: false } });
+  await gate.start();
+  await new Agent().signIn(gate, 'crm', 'linus');
+  op.overrides = { linus: { groups: ['crm-admin'], email: 'other@example.com' } };
+  const me = await new Agent().signIn(gate, 'crm', 'linus');
+  op.overrides = undefined;
+  assert.deepEqual(me.teams, []);
+  assert.equal(me.email, 'linus@example.com');
+});
+
+test('who may come in: nobody unknown, no admin unless allowed, nobody inactive, no other kinds', async () => {
+  await afresh();
+  const refused = async (who, code) => {
+    const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: who });
+    assert.equal(landed.status, 403, landed.text);
+    assert.match(landed.text, new RegExp(code.replace('.', '\\.')));
+  };
+  await serve('crm', {}, { signIn: { create_users: false } });
+  await refused('ada', 'sign_in.unknown');
+  gate.command(['user', 'add', 'ada', '--kind', 'admin', '--no-password']);
+  await refused('ada', 'sign_in.admin');
+  gate.command(['user', 'add', 'grace', '--kind', 'super-admin', '--no-password']);
+  gate.command(['user', 'add', 'linus', '--no-password']);
+  assert.equal((await new Agent().signIn(gate, 'crm', 'linus')).username, 'linus');
+  gate.command(['user', 'deactivate', 'linus']);
+  await refused('linus', 'sign_in.inactive');
+  await serve('crm', {}, { signIn: { create_users: false, allow_admins: true } });
+  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).kind, 'admin');
+  await refused('grace', 'sign_in.admin');
+});
+
+test('two subjects never share an account', async () => {
+  await afresh();
+  await serve('crm');
+  await new Agent().signIn(gate, 'crm', 'ada');
+  op.overrides = { grace: { preferred_username: 'ADA' } };
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'grace' });
+  op.overrides = undefined;
+  assert.match(landed.text, /sign_in\.username_taken/);
+});
+
+test('the session secret changes at sign-in and the old session ends', async () => {
+  await afresh();
+  await serve('crm');
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const first = agent.cookies(gate.url).get('claimgate');
+  await nextSecond();
+  await agent.signIn(gate, 'crm', 'ada');
+  const second = agent.cookies(gate.url).get('claimgate');
+  assert.notEqual(first, second);
+  const old = await fetch(`${gate.url}/api/v1/me`, { headers: { cookie: `claimgate=${first}` } });
+  assert.equal(old.status, 401);
+});
