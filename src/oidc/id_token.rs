@@ -95,7 +95,7 @@ pub fn validate(
         let at = claims.get("auth_time").and_then(Value::as_f64).ok_or(IdTokenError::AuthTime)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
         let earliest = now.saturating_sub(max_age).saturating_sub(leeway).0 as f64;
-        if !(at >= earliest) {
+        if at < earliest {
             return Err(IdTokenError::AuthTime);
         }
     }

@@ -100,19 +100,27 @@ impl CallbackError {
     }
 }
 
+/// Who is asked, for whom, and where everybody goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'l> {
+    /// The provider's name here.
+    pub provider: &'l str,
+    /// What is known about it.
+    pub metadata: &'l Metadata,
+    /// Our `client_id` there.
+    pub client_id: &'l str,
+    /// Where the provider sends the browser back to.
+    pub redirect_uri: &'l str,
+    /// What to ask for.
+    pub options: &'l LoginOptions,
+    /// Where the person wants to go.
+    pub return_to: &'l str,
+}
+
 /// Begins a sign-in: the address to send the browser to, and what it must bring back.
 #[must_use]
-#[allow(clippy::too_many_arguments)]
-pub fn begin(
-    provider: &str,
-    metadata: &Metadata,
-    client_id: &str,
-    redirect_uri: &str,
-    options: &LoginOptions,
-    return_to: &str,
-    now_ms: i64,
-    random: Random<'_>,
-) -> (String, PendingLogin) {
+pub fn begin(login: &Login<'_>, now_ms: i64, random: Random<'_>) -> (String, PendingLogin) {
+    let Login { provider, metadata, client_id, redirect_uri, options, return_to } = *login;
     let pending = PendingLogin {
         provider: provider.to_owned(),
         state: random_token(random),

@@ -141,7 +141,6 @@ impl Server {
     }
 
     /// The HTTP service.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         routes::router(self)
     }

@@ -11,7 +11,7 @@ use super::{App, clock};
 use crate::claims::Claims;
 use crate::jws::Header;
 use crate::oidc::id_token::{self, IdTokenError};
-use crate::oidc::login::{self, CallbackError, PendingLogin};
+use crate::oidc::login::{self, CallbackError, Login, PendingLogin};
 use crate::oidc::session::SessionId;
 use crate::oidc::sign_in::{self, Person, SignInError, SignedIn};
 use crate::oidc::userinfo::{self, SignInClaims};
@@ -27,16 +27,15 @@ pub(crate) async fn begin(
     let metadata = provider.metadata().await?;
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider);
-    let (address, pending) = login::begin(
-        &config.name,
-        &metadata,
-        &config.client.id,
-        &redirect_uri,
-        &config.login,
+    let login = Login {
+        provider: &config.name,
+        metadata: &metadata,
+        client_id: &config.client.id,
+        redirect_uri: &redirect_uri,
+        options: &config.login,
         return_to,
-        clock::now_ms(),
-        &mut clock::random,
-    );
+    };
+    let (address, pending) = login::begin(&login, clock::now_ms(), &mut clock::random);
     let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
     let mut cookies = app.cookies.end_old_logins(headers);
     cookies.push(app.cookies.begin_login(pending.state(), &app.lasting.sealer.seal("login", &text)));

@@ -270,8 +270,11 @@ pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
+/// Everything that the memory index holds.
+pub(super) type Live = (Vec<(SessionId, Entry)>, Vec<User>);
+
 /// All sessions, and the users they belong to.
-pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Vec<(SessionId, Entry)>, Vec<User>)> {
+pub(super) fn load(connection: &Connection) -> rusqlite::Result<Live> {
     let mut sessions = connection.prepare("SELECT id, user, expires FROM session")?;
     let sessions = sessions.query_map([], |row| {
         let entry = Entry { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
