@@ -46,6 +46,8 @@ pub mod config;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod demo;
 
 pub use error::Error;
 pub use verifier::Verifier;

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "server")]
 mod accounts;
+#[cfg(feature = "server")]
+mod demo;
 mod explain;
 mod inspect;
 mod input;
@@ -44,6 +46,9 @@ enum Command {
     /// Run the server: sign-in, forward-auth, back-channel logout
     #[cfg(feature = "server")]
     Serve(serve::Arguments),
+    /// Try it: a server and a development provider on this machine, nothing to install
+    #[cfg(feature = "server")]
+    Demo(demo::Arguments),
     /// Make, list and change users
     #[cfg(feature = "server")]
     #[command(subcommand)]
@@ -81,6 +86,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         #[cfg(feature = "server")]
         Command::Serve(arguments) => arguments.run(),
+        #[cfg(feature = "server")]
+        Command::Demo(arguments) => arguments.run(),
         #[cfg(feature = "server")]
         Command::User(command) => command.run(),
         #[cfg(feature = "server")]

@@ -1,0 +1,98 @@
+//! The development provider's pages.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::people::PEOPLE;
+use super::state::OpState;
+
+pub(super) const STYLE: &str = "
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 6vh auto; padding: 0 1rem; background: #fffbe6; color: #222; }
+.warning { background: #7a4b00; color: #fff; padding: .5rem .8rem; border-radius: .3rem; }
+button { font: inherit; padding: .4rem .8rem; margin: .15rem; cursor: pointer; }
+table { border-collapse: collapse; } td, th { text-align: left; padding: .3rem .6rem .3rem 0; vertical-align: top; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #fff; padding: .6rem; }
+";
+
+fn frame(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " (development provider)" }
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                p.warning role="note" { "Development provider: anybody can sign in as anybody." }
+                h1 { (title) }
+                (body)
+            }
+        }
+    }
+}
+
+pub(super) fn choose(query: &str) -> Markup {
+    frame(
+        "Who are you?",
+        &html! {
+            form method="post" action="/choose" {
+                input type="hidden" name="query" value=(query);
+                table {
+                    @for person in &PEOPLE {
+                        tr {
+                            td { button name="person" value=(person.sub) { (person.given_name) } }
+                            td { (person.about) }
+                        }
+                    }
+                }
+                p { button name="person" value="deny" { "Deny" } }
+            }
+        },
+    )
+}
+
+pub(super) struct Sent<'s> {
+    pub(super) uri: &'s str,
+    pub(super) token: &'s str,
+    pub(super) answer: &'s str,
+}
+
+pub(super) fn overview(state: &OpState, sent: Option<&Sent<'_>>) -> Markup {
+    let name =
+        |sub: &str| PEOPLE.iter().find(|person| person.sub == sub).map_or("", |person| person.given_name);
+    frame(
+        "Sessions at the provider",
+        &html! {
+            @if let Some(sent) = sent {
+                p role="status" { "Sent a logout token to " (sent.uri) "; the answer: " strong #answer { (sent.answer) } }
+                pre { (sent.token) }
+            }
+            @if state.sessions.is_empty() {
+                p { "Nobody is signed in." }
+            }
+            table {
+                @for session in state.sessions.values() {
+                    tr {
+                        td { (name(&session.sub)) }
+                        td {
+                            form method="post" action="/log-out" {
+                                input type="hidden" name="sub" value=(session.sub);
+                                input type="hidden" name="sid" value=(session.sid);
+                                button { "Back-channel logout of this session (sid)" }
+                            }
+                            form method="post" action="/log-out" {
+                                input type="hidden" name="sub" value=(session.sub);
+                                button { "Back-channel logout everywhere (sub)" }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+pub(super) fn refused(reason: &str) -> Markup {
+    frame("That does not work", &html! { p { (reason) } })
+}

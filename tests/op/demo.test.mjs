@@ -1,0 +1,90 @@
+// `claimgate demo`, clicked through as a newcomer would.
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { BINARY, freePort, until } from './claimgate.mjs';
+
+let demo;
+let out = '';
+let site;
+let provider;
+let browser;
+let page;
+const profile = mkdtempSync(join(tmpdir(), 'claimgate-demo-'));
+
+before(async () => {
+  const [a, b] = [await freePort(), await freePort()];
+  demo = spawn(BINARY, ['demo', '--listen', `127.0.0.1:${a}`, '--provider', `127.0.0.1:${b}`]);
+  demo.stdout.on('data', (chunk) => { out += chunk; });
+  [site, provider] = [`http://127.0.0.1:${a}`, `http://127.0.0.1:${b}`];
+  await until('it says where it is', () => out.includes('by password'));
+  await until('it answers', () => fetch(`${site}/healthz`).then((answer) => answer.ok, () => false));
+  browser = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'], javaScriptEnabled: false });
+  page = browser.pages()[0] ?? await browser.newPage();
+});
+after(async () => {
+  await browser?.close();
+  demo.kill();
+  rmSync(profile, { recursive: true, force: true });
+});
+
+async function signIn(who) {
+  await page.goto(`${site}/`);
+  await page.getByRole('link', { name: /development provider/ }).click();
+  assert.match(await page.getByRole('note').textContent(), /anybody can sign in as anybody/);
+  await page.getByRole('button', { name: who }).click();
+  await page.waitForURL(`${site}/`);
+}
+
+test('it says where to go', () => {
+  assert.ok(out.includes(`${site}/`) && out.includes(`${provider}/`), out);
+});
+
+test('sign in, and see why', async () => {
+  await signIn('Ada');
+  assert.equal(await page.locator('#user').textContent(), 'ada');
+  assert.deepEqual(await page.locator('.team').allTextContents(), ['Administrators', 'CRM sales', 'Everybody']);
+  const why = await page.locator('#explanation').textContent();
+  assert.match(why, /\$\.realm_access\.roles\[\*\]/);
+  assert.match(why, /crm-admin/);
+});
+
+test('a back-channel logout from the provider ends it', async () => {
+  await page.goto(`${provider}/`);
+  await page.getByRole('button', { name: /this session/ }).click();
+  assert.equal(await page.locator('#answer').textContent(), '200 OK');
+  await page.goto(`${site}/`);
+  assert.equal(await page.title(), 'Sign in');
+});
+
+test('deny, sign out, and by password', async () => {
+  await page.goto(`${site}/login/demo`);
+  await page.getByRole('button', { name: 'Deny' }).click();
+  assert.equal(await page.locator('#code').textContent(), 'callback.provider_error');
+  await new Promise((done) => setTimeout(done, 1100));
+  await signIn('Linus');
+  assert.deepEqual(await page.locator('.team').allTextContents(), ['Everybody']);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.waitForURL(/logged-out/);
+  const [, user, password] = /by password +(\S+) \/ (\S+)/.exec(out);
+  await page.goto(`${site}/login`);
+  await page.getByText('Sign in with a password').click();
+  await page.getByLabel('User name').fill(user);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.waitForURL(`${site}/`);
+  assert.equal(await page.locator('#user').textContent(), 'root');
+});
+
+test('it listens on loopback alone', () => {
+  for (const flag of ['--listen', '--provider']) {
+    const refused = spawnSync(BINARY, ['demo', flag, '0.0.0.0:0'], { encoding: 'utf8' });
+    assert.equal(refused.status, 2);
+    assert.match(refused.stderr, /not a loopback address/);
+  }
+});
