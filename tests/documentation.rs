@@ -26,7 +26,7 @@ fn codes_in_the_code() -> BTreeSet<String> {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
     let code = regex::Regex::new(
-        r#"(?:=>\s*|Malformed::new\(\s*|code: )"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input)\.[a-z0-9_]+)""#,
+        r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|backchannel|fetch|provider|password|request)\.[a-z0-9_]+)""#,
     )
     .unwrap();
     let mut codes = BTreeSet::new();
@@ -63,4 +63,52 @@ fn links_and_files_named_in_the_readme_exist() {
         checked += 1;
     }
     assert!(checked >= 8);
+}
+
+/// Every setting that the file may have is in the reference, and the reference names no other.
+#[test]
+fn the_configuration_reference_is_complete() {
+    let reference = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let field = regex::Regex::new(r"(?m)^\s+pub(?:\(super\))? ([a-z_0-9]+): ").unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `([a-z_0-9]+)` \|").unwrap();
+    for (heading, file, structure) in [
+        ("## `[server]`", "src/config/raw.rs", "struct Server"),
+        ("## `[sign_in]`", "src/config/raw.rs", "struct SignIn"),
+        ("## `[provider]`", "src/config/raw.rs", "struct Provider "),
+        ("## `[identity]`", "src/identity/spec.rs", "struct MappingSpec"),
+        ("### Groups", "src/identity/spec.rs", "struct GroupDetail"),
+        ("### Teams", "src/identity/spec.rs", "struct TeamSpec"),
+    ] {
+        let code = fs::read_to_string(root().join(file)).unwrap();
+        let body = code.split(structure).nth(1).unwrap().split("\n}").next().unwrap();
+        let existing: BTreeSet<_> = field.captures_iter(body).map(|found| found[1].to_owned()).collect();
+        let section = reference.split(&format!("{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading}"));
+        let section = section.split("\n##").next().unwrap();
+        let documented: BTreeSet<_> = row.captures_iter(section).map(|found| found[1].to_owned()).collect();
+        assert!(existing.len() >= 3, "{heading}");
+        assert_eq!(documented, existing, "{heading}");
+    }
+}
+
+/// Every example in the reference and the guides is read as `claimgate serve` would read it.
+#[cfg(feature = "config")]
+#[test]
+fn the_configurations_in_the_documents_load() {
+    let block = regex::Regex::new(r"```toml\n([^`]*)```").unwrap();
+    let mut checked = 0;
+    for document in ["README.md", "docs/configuration.md", "docs/providers.md", "docs/deployment.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for found in block.captures_iter(&text) {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("client-secret"), "a secret for the test\n").unwrap();
+            let registry = claimgate::alg::Registry::builtin();
+            let known = |name: &str| registry.get(name).is_some();
+            let config = claimgate::config::Config::parse(&found[1], document, folder.path(), &known);
+            if let Err(error) = config {
+                panic!("{error}\n{}", &found[1]);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 7, "{checked}");
 }
