@@ -1,4 +1,4 @@
-//! Claimgate: verify a JSON Web Token, read its claims, decide who it is.
+//! Claimgate: verify a JSON Web Token, read its claims, decide who it is; and sign people in.
 //!
 //! ```text
 //! token bytes
@@ -6,22 +6,27 @@
 //!   → claims    one JSON object, registered claims typed, held against a policy
 //!   → path      claim paths: a literal name, or RFC 9535 JSONPath compiled once
 //!   → identity  username, profile, groups → teams, and why
+//!   → oidc      sign-in, sync, sessions, logout: typed steps, no sockets
+//!   → store     SQLite behind one writer; sessions in memory for reading
+//!   → server    HTTP
 //! ```
 //!
 //! The order of checks is fixed: size → shape → header → crit → allow-list → key → signature →
 //! JSON → policy. Unverified and verified are different types, and only verification makes the
-//! latter. The library has no clock, no randomness, no network and no global state; time is an
-//! argument, a registry and a key set are values.
+//! latter. Everything up to `oidc` and `config` has no clock, no randomness, no network and no
+//! global state: time and random bytes are arguments, a registry and a key set are values.
 //!
 //! | feature | brings |
 //! | --- | --- |
-//! | (none) | the engine: everything above |
-//! | `config` | the TOML configuration file |
-//! | `sign` | key generation and signing, for test material and tools |
-//! | `cli` | the `claimgate` command; implies both |
+//! | (none) | the engine: `jws` to `identity` |
+//! | `sign` | key generation and signing, for test material and client assertions |
+//! | `oidc` | the relying party's rules; implies `sign` |
+//! | `config` | the TOML configuration file; implies `oidc` |
+//! | `cli` | the `claimgate` command without the server; implies the above |
+//! | `server` | HTTP, the store, the whole command |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
-//! certificate path validation, fetching keys.
+//! certificate path validation.
 
 // Modules in the order of the data; none imports one below it.
 pub mod limits;

@@ -13,7 +13,7 @@ use super::fetch::{FetchError, Fetcher};
 use crate::alg::Registry;
 use crate::claims::{Policy, TokenKind};
 use crate::config::{self, Token};
-use crate::jws::{BuildError, JwsVerifier};
+use crate::jws::{BuildError, JwsVerifier, KeyReport};
 use crate::key::{KeyError, KeySet, VerificationKey};
 use crate::limits::Limits;
 use crate::oidc::discovery::{self, DiscoveryError, Metadata};
@@ -95,6 +95,8 @@ pub struct Provider {
     metadata_until: AtomicI64,
     /// Keys that are there without fetching: the key file's, and the client secret.
     own_keys: KeySet,
+    /// Keys that the provider published, as last fetched.
+    fetched_keys: Mutex<KeySet>,
     schedule: Mutex<KeySchedule>,
     keys_fetched_at: AtomicI64,
     fetches: AtomicU64,
@@ -144,6 +146,7 @@ impl Provider {
             metadata: ArcSwapOption::empty(),
             metadata_until: AtomicI64::new(i64::MIN),
             own_keys,
+            fetched_keys: Mutex::default(),
             schedule: Mutex::new(KeySchedule::new(KeyTimes::DEFAULT, clock::now())),
             keys_fetched_at: AtomicI64::new(i64::MIN),
             fetches: AtomicU64::new(0),
@@ -268,7 +271,7 @@ impl Provider {
                 warn!(provider = self.config.name, code = error.code(), %error, "keys could not be fetched");
                 if schedule.is_over(now) {
                     warn!(provider = self.config.name, "the last good keys are too old and serve no more");
-                    self.jws.replace_keys(&self.own_keys);
+                    self.use_keys(&KeySet::default());
                 }
             }
         }
@@ -283,13 +286,18 @@ impl Provider {
         let Some(uri) = &metadata.jwks_uri else { return Ok(Some(u64::MAX)) };
         let response: Response = self.fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await?;
         let (keys, max_age) = jwks::read(&response)?;
-        let all = KeySet::new(self.own_keys.keys().iter().chain(keys.keys()).cloned());
-        let report = self.jws.replace_keys(&all);
+        let report = self.use_keys(&keys);
         for key in keys.skipped().iter().chain(&report.skipped) {
             debug!(provider = self.config.name, %key, "key not used");
         }
         info!(provider = self.config.name, usable = report.usable, "keys fetched");
+        *self.fetched_keys.lock() = keys;
         Ok(max_age)
+    }
+
+    fn use_keys(&self, fetched: &KeySet) -> KeyReport {
+        let all = KeySet::new(self.own_keys.keys().iter().chain(fetched.keys()).cloned());
+        self.jws.replace_keys(&all)
     }
 
     /// Keeps metadata and keys fresh, for good.
@@ -298,8 +306,10 @@ impl Provider {
             let now = clock::now();
             {
                 let mut attempt = self.flight.lock().await;
-                if now.0 >= self.metadata_until.load(Ordering::Relaxed) {
-                    // The known metadata goes on serving where this fails.
+                let known = self.metadata.load().is_some();
+                if known && now.0 >= self.metadata_until.load(Ordering::Relaxed) {
+                    // What is known goes on serving where this fails. Where nothing is known, fetching
+                    // the keys begins with it.
                     drop(self.discover(&mut attempt).await);
                 }
                 let due = self.schedule.lock().refresh_at();
@@ -313,13 +323,19 @@ impl Provider {
         }
     }
 
-    /// Takes over what another instance of the same provider has learned.
+    /// Takes over what another instance of the same provider has learned, so that a reload during an
+    /// outage loses neither keys nor endpoints.
     pub(crate) fn inherit(&self, old: &Provider) {
         let same = self.config.issuer == old.config.issuer
             && self.config.endpoints == old.config.endpoints
             && self.config.allow_http == old.config.allow_http;
         if same {
             self.metadata.store(old.metadata.load_full());
+            let keys = old.fetched_keys.lock().clone();
+            self.use_keys(&keys);
+            *self.fetched_keys.lock() = keys;
+            *self.schedule.lock() = old.schedule.lock().clone();
+            self.keys_fetched_at.store(old.keys_fetched_at.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 }

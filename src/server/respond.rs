@@ -4,6 +4,7 @@
 //! refused. The log has all of it, under the reference that the answer shows.
 
 use axum::Json;
+use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
@@ -63,6 +64,10 @@ pub(crate) enum Problem {
     BadRequest(&'static str),
     #[error("that name is taken")]
     Taken,
+    #[error("the request's body is too large")]
+    TooLarge,
+    #[error("the request's body did not come in time")]
+    SlowBody,
 }
 
 struct Answer {
@@ -70,6 +75,15 @@ struct Answer {
     /// What people read; where it is none, the error's own text.
     message: Option<&'static str>,
     title: &'static str,
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+            _ => Problem::SlowBody,
+        }
+    }
 }
 
 impl Problem {
@@ -94,6 +108,8 @@ impl Problem {
             Problem::NotFound => "request.not_found",
             Problem::BadRequest(_) => "request.malformed",
             Problem::Taken => "request.taken",
+            Problem::TooLarge => "request.too_large",
+            Problem::SlowBody => "request.slow_body",
         }
     }
 
@@ -142,6 +158,8 @@ impl Problem {
             Problem::SignedOut => own(StatusCode::UNAUTHORIZED, "Signed out"),
             Problem::NotFound => own(StatusCode::NOT_FOUND, "Not found"),
             Problem::Taken => own(StatusCode::CONFLICT, "Taken"),
+            Problem::TooLarge => own(StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+            Problem::SlowBody => own(StatusCode::REQUEST_TIMEOUT, "Too slow"),
         }
     }
 
@@ -247,6 +265,13 @@ pub(crate) fn identity(headers: [(HeaderName, HeaderValue); 4]) -> Response {
 pub(crate) fn text(content_type: &'static str, text: impl Into<String>) -> Response {
     let content_type = [(axum::http::header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
     (StatusCode::OK, content_type, text.into()).into_response()
+}
+
+/// A file of our own, good for an hour.
+pub(crate) fn asset(content_type: &'static str, text: &'static str) -> Response {
+    let mut response = self::text(content_type, text);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// Ready or not.

@@ -135,6 +135,18 @@ test('SIGHUP: a new configuration without a dropped request, a bad one is not ta
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
+test('a reload while the provider is down loses no keys', async () => {
+  const token = await op.logoutToken('crm', 'ada');
+  op.down = true;
+  const { provider } = pair(op, gate, 'crm');
+  gate.write({ providers: [{ ...provider, title: 'Still There' }] });
+  gate.process.kill('SIGHUP');
+  await until('the new title', async () => (await fetch(`${gate.url}/login`).then((page) => page.text())).includes('Still There'));
+  const answer = await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
+  op.down = false;
+  assert.equal(answer.status, 200);
+});
+
 test('SIGTERM finishes and stops with success', async () => {
   assert.deepEqual(await gate.stop('SIGTERM'), { code: 0, signal: null });
 });

@@ -90,9 +90,11 @@ test('what is no logout request', async () => {
   await refused(await post(PATHS[0], { logout_token: `${good}x` }));
   await refused(await post(PATHS[0], { logout_token: 'not.a.token' }));
   await refused(await fetch(`${gate.url}${PATHS[0]}`, { method: 'POST', body: JSON.stringify({ logout_token: good }), headers: { 'content-type': 'application/json' } }));
+  const get = await fetch(`${gate.url}${PATHS[0]}?logout_token=${good}`);
+  assert.equal(get.status, 405);
+  assert.equal(get.headers.get('cache-control'), 'no-store');
   const huge = await post(PATHS[0], { logout_token: 'x'.repeat(10 * 1024 * 1024) }).catch(() => ({ status: 413 }));
   assert.equal(huge.status, 413);
-  assert.equal((await fetch(`${gate.url}${PATHS[0]}?logout_token=${good}`)).status, 405);
   assert.equal((await agent.me(gate)).username, 'ada');
   // An ID token is none.
   const idToken = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });

@@ -4,8 +4,12 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use claimgate::claims::Claims;
+use claimgate::config::{Config, Provider};
+use claimgate::identity::Identity;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
+use claimgate::oidc::sync::{self, SyncPolicy};
 use claimgate::oidc::user::{User, UserKind};
 use claimgate::server::password;
 use claimgate::store::{SqliteRecords, Store};
@@ -217,12 +221,51 @@ impl SessionCommand {
     }
 }
 
-fn open(config: &Path) -> Result<Store, Failure> {
-    let loaded = load(config)?;
-    let server = loaded.server.ok_or_else(|| {
-        Failure::Usage(format!("{}: there is no [server] section to name the database", config.display()))
+fn open(file: &Path) -> Result<Store, Failure> {
+    open_of(&load(file)?, file)
+}
+
+fn open_of(config: &Config, file: &Path) -> Result<Store, Failure> {
+    let server = config.server.as_ref().ok_or_else(|| {
+        Failure::Usage(format!("{}: there is no [server] section to name the database", file.display()))
     })?;
     Store::open(&server.database).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What a sign-in with these claims would do to the database, one line each.
+pub(crate) fn dry_run(
+    config: &Config,
+    provider: &Provider,
+    claims: &Claims,
+    identity: &Identity,
+    file: &Path,
+) -> Result<Vec<String>, Failure> {
+    let store = open_of(config, file)?;
+    let issuer = provider.issuer.clone();
+    let subject = claims.subject().unwrap_or_default().to_owned();
+    let name = identity.username.clone();
+    let (linked, named) = work(&store, move |records| {
+        Ok((records.user_by_link(&issuer, &subject)?, records.user_by_name(&name)?))
+    })?;
+    let policy = config.sign_in;
+    let (user, sync, mut lines) = match (linked, named) {
+        (Some(user), _) => (user, policy.sync, Vec::new()),
+        (None, Some(user)) => {
+            let line = format!("link this person to the user {:?}, if nobody else is", user.username);
+            (user, policy.sync, vec![line])
+        }
+        (None, None) if policy.create_users => {
+            let line = format!("create the user {:?}", identity.username);
+            (sync::nobody(&identity.username), SyncPolicy::CREATION, vec![line])
+        }
+        (None, None) => return Ok(vec!["be refused: there is no such user".to_owned()]),
+    };
+    let changes = sync::plan(&user, identity, provider.mapping.profile_fields(), sync);
+    lines.extend(changes.iter().map(ToString::to_string));
+    if lines.is_empty() {
+        lines.push("change nothing".to_owned());
+    }
+    Ok(lines)
 }
 
 fn work<T: Send + 'static>(

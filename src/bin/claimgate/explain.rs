@@ -31,6 +31,10 @@ pub(crate) struct Arguments {
     /// The provider whose mapping it is, where the configuration has several
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
+    /// Show also what a sign-in would change in the database; nothing is changed
+    #[cfg(feature = "server")]
+    #[arg(long)]
+    changes: bool,
     /// Judge as if it were this time
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     now: Option<i64>,
@@ -101,13 +105,31 @@ impl Arguments {
             (Claims::parse(&jws.unverified_payload(), &limits).map_err(|error| refused(error.into()))?, false)
         };
         let explanation = provider.mapping.explain(claims.as_value());
+        #[cfg(feature = "server")]
+        let changes = match (self.changes, provider.mapping.identify(claims.as_value())) {
+            (true, Ok(identity)) => {
+                Some(crate::accounts::dry_run(&config, provider, &claims, &identity, &self.config)?)
+            }
+            _ => None,
+        };
+        #[cfg(not(feature = "server"))]
+        let changes: Option<Vec<String>> = None;
         match self.format {
             Format::Json => {
-                output::document(&json!({"verified": verified, "explanation": explanation}), self.format)?
+                let mut answer = json!({"verified": verified, "explanation": explanation});
+                if let Some(changes) = &changes {
+                    answer["changes"] = json!(changes);
+                }
+                output::document(&answer, self.format)?;
             }
             Format::Text => {
                 let mark = if verified { "VERIFIED" } else { "UNVERIFIED claims" };
-                output::write(output::escaped(&format!("{mark}\n\n{explanation}")).as_bytes())?;
+                let mut text = format!("{mark}\n\n{explanation}");
+                if let Some(changes) = &changes {
+                    text.push_str("\nA sign-in would:\n");
+                    changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));
+                }
+                output::write(output::escaped(&text).as_bytes())?;
             }
         }
         match (explanation.code, explanation.message) {

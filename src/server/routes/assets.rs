@@ -5,5 +5,5 @@ use axum::response::Response;
 use crate::server::{page, respond};
 
 pub(super) async fn style() -> Response {
-    respond::text("text/css; charset=utf-8", page::STYLE)
+    respond::asset("text/css; charset=utf-8", page::STYLE)
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tracing::info;
 
 use crate::oidc::backchannel::{self, LogoutError};
@@ -21,12 +21,10 @@ pub(super) async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let app = server.app();
-    let body = match body {
-        Ok(body) => body,
-        // Too large, or too slow.
-        Err(rejection) => return rejection.into_response(),
+    let result = match body {
+        Ok(body) => log_out(&app, &headers, &body).await,
+        Err(rejection) => Err(rejection.into()),
     };
-    let result = log_out(&app, &headers, &body).await;
     app.metrics().logged_out(result.as_ref().err().map_or("ok", |problem| problem.code()));
     match result {
         Ok(ended) => {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -99,6 +100,9 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     app.metrics().answered(&route, status, elapsed.as_secs_f64());
     debug!(%method, route, status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
     let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     let policy = HeaderValue::from_str(&app.content_policy).expect("a domain is visible ASCII");
     headers.insert("content-security-policy", policy);
     for (name, value) in [

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
@@ -32,7 +32,7 @@ pub(super) async fn post(
     }
     match form {
         Ok(Form(form)) => respond::document(verify(&app, &form.token).await),
-        Err(FormRejection::BytesRejection(rejection)) => rejection.into_response(),
+        Err(FormRejection::BytesRejection(rejection)) => Problem::from(rejection).json(),
         Err(_) => Problem::BadRequest("send `token=` as a form").json(),
     }
 }
