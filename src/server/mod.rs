@@ -1,7 +1,7 @@
 //! The relying party over HTTP.
 //!
 //! A handler extracts, makes one domain call, and responds; `respond` is the only place that knows
-//! a status. The configuration and the providers are one value, [`App`], that a reload replaces
+//! a status. The configuration and the providers are one value, `App`, that a reload replaces
 //! whole: a request goes on with the one it began with.
 
 mod clock;
@@ -86,7 +86,7 @@ pub(crate) struct App {
     lasting: Arc<Lasting>,
 }
 
-/// A server: the present [`App`], replaced whole by a reload.
+/// A server: the present `App`, replaced whole by a reload.
 #[derive(Clone)]
 pub struct Server(Arc<ArcSwap<App>>);
 

@@ -97,7 +97,7 @@ impl SqliteRecords<'_> {
         let sql = "SELECT session.id, user.id, user.username, issuer, subject, sid, session.created, expires
             FROM session JOIN user ON user.id = session.user
             WHERE expires > ?1 AND (?2 IS NULL OR user.id = ?2)
-            ORDER BY session.created DESC, session.id LIMIT ?3";
+            ORDER BY session.created DESC, session.rowid DESC LIMIT ?3";
         self.rows(sql, params![now.0, user.map(|id| id.0), limit], |row| {
             Ok(ListedSession {
                 id: SessionId(row.get(0)?).to_string(),

@@ -1,0 +1,258 @@
+// A provider that does every wrong thing it can. Named after what the OpenID Foundation's conformance
+// suite tries on relying parties, where it tries it; the table says what must come of each.
+
+import assert from 'node:assert/strict';
+import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
+import * as http from 'node:http';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { Agent, Claimgate, pair, until } from './claimgate.mjs';
+
+const b64 = (value) => Buffer.from(value).toString('base64url');
+const json = (value) => b64(JSON.stringify(value));
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+function rsa(kid) {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { kid, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), ...(kid && { kid }), use: 'sig', alg: 'RS256' } };
+}
+
+function sign(header, claims, key) {
+  const input = `${json(header)}.${json(claims)}`;
+  return `${input}.${createSign('RSA-SHA256').update(input).sign(key.privateKey).toString('base64url')}`;
+}
+
+/** Answers everything itself; `wrong` changes one thing. */
+class BadOp {
+  static async start() {
+    const op = new BadOp();
+    op.key = rsa('one');
+    op.other = rsa('two');
+    op.server = http.createServer((request, response) => op.handle(request, response).catch(() => response.destroy()));
+    await new Promise((done) => op.server.listen(0, '127.0.0.1', done));
+    op.issuer = `http://127.0.0.1:${op.server.address().port}`;
+    op.wrong = {};
+    op.calls = {};
+    return op;
+  }
+
+  async handle(request, response) {
+    const url = new URL(request.url, this.issuer);
+    const { wrong } = this;
+    this.calls[url.pathname] = (this.calls[url.pathname] ?? 0) + 1;
+    const send = (body, type = 'application/json') => response.setHeader('content-type', type).end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
+    switch (url.pathname) {
+      case '/.well-known/openid-configuration': {
+        if (wrong.discovery) return wrong.discovery(response, send);
+        const at = (path) => `${this.issuer}${path}`;
+        return send({ issuer: this.issuer, authorization_endpoint: at('/authorize'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks'), end_session_endpoint: at('/end'), ...wrong.metadata });
+      }
+      case '/jwks':
+        if (wrong.jwks) return wrong.jwks(response, send);
+        return send({ keys: wrong.keys ? wrong.keys(this) : [this.key.jwk] });
+      case '/authorize': {
+        this.nonce = url.searchParams.get('nonce');
+        const back = new URL(url.searchParams.get('redirect_uri'));
+        back.searchParams.set('state', url.searchParams.get('state'));
+        back.searchParams.set('code', 'c');
+        return response.writeHead(303, { location: back.href }).end();
+      }
+      case '/token': {
+        if (wrong.token) return wrong.token(response, send);
+        return send({ token_type: 'Bearer', access_token: 'at', id_token: this.idToken() });
+      }
+      case '/me':
+        if (wrong.userinfo) return wrong.userinfo(response, send);
+        return send({ sub: 's1', preferred_username: 'ada' });
+      default:
+        return response.writeHead(404).end();
+    }
+  }
+
+  claims() {
+    const now = Math.floor(Date.now() / 1000);
+    return { iss: this.issuer, sub: 's1', aud: 'bad', iat: now, exp: now + 300, nonce: this.nonce, preferred_username: 'ada', ...this.wrong.claims };
+  }
+
+  idToken() {
+    const { wrong } = this;
+    if (wrong.idToken) return wrong.idToken(this);
+    return sign({ alg: 'RS256', kid: 'one', ...wrong.header }, this.claims(), wrong.signer?.(this) ?? this.key);
+  }
+
+  logoutToken(claims = {}, header = {}, key = this.key) {
+    const now = Math.floor(Date.now() / 1000);
+    return sign({ alg: 'RS256', kid: 'one', typ: 'logout+jwt', ...header }, { iss: this.issuer, aud: 'bad', iat: now, exp: now + 120, jti: randomUUID(), sub: 's1', events: { [EVENT]: {} }, ...claims }, key);
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    return new Promise((done) => this.server.close(done));
+  }
+}
+
+let op;
+let gate;
+before(async () => { op = await BadOp.start(); gate = await Claimgate.prepare(); });
+after(async () => { await gate.close(); await op.stop(); });
+
+async function serve(wrong = {}, provider = {}) {
+  await gate.close();
+  gate = await Claimgate.prepare();
+  op.wrong = wrong;
+  op.calls = {};
+  const table = { ...pair(op, gate, 'bad').provider, ...provider };
+  await gate.write({ providers: [table] }).start();
+}
+
+const signIn = (agent = new Agent()) => agent.walk(`${gate.url}/login/bad`);
+const never = (response) => { response.write('{'); };
+const endless = (response) => { const chunk = Buffer.alloc(65536, 0x20); const more = () => { while (!response.destroyed && response.write(chunk)); }; response.on('drain', more); response.setHeader('content-type', 'application/json'); more(); };
+const redirect = (to) => (response) => response.writeHead(302, { location: to }).end();
+const unsigned = (alg) => (bad) => `${json({ alg })}.${json(bad.claims())}.`;
+const hmac = (secret) => (bad) => { const input = `${json({ alg: 'HS256', kid: 'one' })}.${json(bad.claims())}`; return `${input}.${createHmac('sha256', secret(bad)).update(input).digest('base64url')}`; };
+const spoiled = (bad) => { const [header, claims, signature] = sign({ alg: 'RS256', kid: 'one' }, bad.claims(), bad.key).split('.'); return `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`; };
+
+// what → what is wrong, and the code in the log; none: it must work.
+const SIGN_INS = [
+  ['oidcc-client-test', {}],
+  ['oidcc-client-test-idtoken-sig-rs256', {}],
+  ['oidcc-client-test-invalid-iss', { claims: { iss: 'https://other.example.com/' } }, 'claims.issuer'],
+  ['oidcc-client-test-missing-sub', { claims: { sub: undefined } }, 'claims.missing'],
+  ['oidcc-client-test-invalid-aud', { claims: { aud: 'other' } }, 'claims.audience'],
+  ['oidcc-client-test-missing-aud', { claims: { aud: undefined } }, 'claims.missing'],
+  ['oidcc-client-test-missing-iat', { claims: { iat: undefined } }, 'claims.missing'],
+  ['oidcc-client-test-kid-absent-single-jwks', { header: { kid: undefined } }],
+  ['oidcc-client-test-kid-absent-multiple-jwks', { header: { kid: undefined }, keys: (bad) => [bad.other.jwk, bad.key.jwk] }],
+  ['keys without a kid', { keys: (bad) => [{ ...bad.key.jwk, kid: undefined }] }],
+  ['oidcc-client-test-idtoken-sig-none', { idToken: unsigned('none') }, 'jws.no_signature'],
+  ['alg nOnE with a signature', { idToken: (bad) => `${unsigned('nOnE')(bad)}AAAA` }, 'algorithm.not_allowed'],
+  ['oidcc-client-test-invalid-sig-rs256', { idToken: spoiled }, 'signature.invalid'],
+  ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'algorithm.not_allowed'],
+  ['confusion: HS256 by the public key', { idToken: hmac((bad) => bad.key.publicKey.export({ type: 'spki', format: 'pem' })) }, 'algorithm.not_allowed'],
+  ['signed by another key of the same name', { signer: (bad) => bad.other }, 'signature.invalid'],
+  ['an unknown kid', { header: { kid: 'three' } }, 'key.unknown_kid'],
+  ['a key of its own in the header', { header: { kid: 'two', jwk: { kty: 'RSA' } }, signer: (bad) => bad.other }, 'key.unknown_kid'],
+  ['an unknown crit', { header: { crit: ['x'], x: 1 } }, 'header.crit'],
+  ['oidcc-client-test-nonce-invalid', { claims: { nonce: 'another' } }, 'id_token.nonce'],
+  ['no nonce', { claims: { nonce: undefined } }, 'id_token.nonce'],
+  ['oidcc-client-test-invalid-athash', { claims: { at_hash: createHash('sha256').update('other').digest().subarray(0, 16).toString('base64url') } }, 'id_token.at_hash'],
+  ['a right at_hash', { claims: { at_hash: createHash('sha256').update('at').digest().subarray(0, 16).toString('base64url') } }],
+  ['expired', { claims: { exp: 1_000_000_000 } }, 'claims.expired'],
+  ['for several, by another', { claims: { aud: ['bad', 'other'], azp: 'other' } }, 'claims.azp'],
+  ['a logout token as an ID token', { idToken: (bad) => bad.logoutToken({ nonce: bad.nonce }) }, 'claims.typ'],
+  ['an access token as an ID token', { header: { typ: 'at+jwt' } }, 'claims.typ'],
+  ['oidcc-client-test-userinfo-invalid-sub', { userinfo: (_response, send) => send({ sub: 's2', groups: ['crm-admin'] }) }, 'userinfo.subject'],
+  ['UserInfo without sub', { userinfo: (_response, send) => send({ groups: ['crm-admin'] }) }, 'userinfo.subject'],
+  ['UserInfo redirects', { userinfo: redirect('http://127.0.0.1:1/') }, 'userinfo.status'],
+  ['UserInfo is a page', { userinfo: (_response, send) => send('<html>', 'text/html') }, 'userinfo.json'],
+  ['the token endpoint redirects', { token: redirect('http://127.0.0.1:1/') }, 'token.refused'],
+  ['the token endpoint never ends', { token: endless }, 'fetch.too_large'],
+  ['no ID token', { token: (_response, send) => send({ access_token: 'at' }) }, 'token.no_id_token'],
+  ['oidcc-client-test-discovery-issuer-mismatch', { metadata: { issuer: 'https://other.example.com' } }, 'discovery.issuer'],
+  ['discovery redirects to a metadata address', { discovery: redirect('http://169.254.169.254/latest/meta-data/') }, 'discovery.status'],
+  ['discovery is a page', { discovery: (_response, send) => send('<html>', 'text/html') }, 'discovery.json'],
+  ['discovery never ends', { discovery: endless }, 'fetch.too_large'],
+  ['discovery has no jwks_uri', { metadata: { jwks_uri: undefined } }, 'discovery.member'],
+  ['discovery names a file', { metadata: { jwks_uri: 'file:///etc/passwd' } }, 'discovery.endpoint'],
+  ['discovery names plain http elsewhere', { metadata: { token_endpoint: 'http://192.0.2.1/token' } }, 'discovery.endpoint'],
+  ['the key set redirects to a file', { jwks: redirect('file:///etc/passwd') }, 'jwks.status'],
+  ['the key set is a page', { jwks: (_response, send) => send('<html>', 'text/html') }, 'key.json'],
+  ['the key set never ends', { jwks: endless }, 'fetch.too_large'],
+  ['the key set has 1,500 keys', { jwks: (_response, send) => send({ keys: Array(1_500).fill({ kty: 'RSA' }) }) }, 'key.set_too_large'],
+  ['the key set is a gzip bomb', { jwks: (response, send) => { response.setHeader('content-encoding', 'gzip'); send(gzipSync(Buffer.alloc(50_000_000, 0x20))); } }, 'key.json'],
+  ['the key set has a bad key beside the good one', { keys: (bad) => [{ kty: 'RSA', n: 'AQ', e: 'AQAB', kid: 'weak' }, { kty: '?' }, { ...bad.other.jwk, use: 'enc' }, bad.key.jwk] }],
+];
+
+for (const [what, wrong, code] of SIGN_INS) {
+  test(`sign-in: ${what}`, async () => {
+    await serve(wrong);
+    const agent = new Agent();
+    const landed = await signIn(agent);
+    const me = await agent.me(gate);
+    if (code) {
+      assert.equal(me, undefined, landed.text);
+      assert.ok(landed.status >= 400, landed.text);
+      assert.ok(gate.logged(code).length >= 1, `not ${code}:\n${gate.log}`);
+      assert.deepEqual(JSON.parse(gate.command(['user', 'list', '--format', 'json']).out), [], 'a user was made');
+    } else {
+      assert.equal(me?.username, 'ada', landed.text);
+    }
+  });
+}
+
+test('sign-in: oidcc-client-test-signing-key-rotation, and just before signing', async () => {
+  await serve();
+  assert.equal((await signIn()).status, 200);
+  op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
+  const agent = new Agent();
+  await signIn(agent);
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
+
+test('a provider that answers slowly holds up nobody else', async () => {
+  await serve({ token: never });
+  const waiting = signIn();
+  const begun = Date.now();
+  for (let index = 0; index < 20; index += 1) assert.equal((await fetch(`${gate.url}/auth`)).status, 401);
+  assert.ok(Date.now() - begun < 2000);
+  const landed = await waiting;
+  assert.equal(landed.status, 503);
+  assert.ok(Date.now() - begun < 15_000, 'ten seconds are the limit');
+  assert.equal(gate.logged('fetch.unreachable').length, 1);
+});
+
+const LOGOUTS = [
+  ['oidcc-client-test-rp-backchannel-rpinitlogout', {}],
+  ['typ JWT', { header: { typ: 'JWT' } }],
+  ['no typ', { header: { typ: undefined } }],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-alg-none', { token: (bad) => `${json({ alg: 'none' })}.${bad.logoutToken().split('.')[1]}.` }, 'jws.no_signature'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg', { token: (bad) => { const input = `${json({ alg: 'HS256' })}.${bad.logoutToken().split('.')[1]}`; return `${input}.${createHmac('sha256', 'x').update(input).digest('base64url')}`; } }, 'algorithm.not_allowed'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-no-event', { claims: { events: undefined } }, 'claims.events'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-event', { claims: { events: { 'http://schemas.openid.net/event/other': {} } } }, 'claims.events'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-with-nonce', { claims: { nonce: 'n' } }, 'claims.nonce_present'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-aud', { claims: { aud: 'other' } }, 'claims.audience'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-iss', { claims: { iss: 'https://other.example.com' } }, 'backchannel.issuer'],
+  ['neither sub nor sid', { claims: { sub: undefined } }, 'claims.sub_or_sid'],
+  ['no jti', { claims: { jti: undefined } }, 'claims.missing'],
+  ['no iat', { claims: { iat: undefined } }, 'claims.missing'],
+  ['no exp', { claims: { exp: undefined } }, 'claims.missing'],
+  ['events is a list', { claims: { events: [EVENT] } }, 'claims.events'],
+  ['an ID token', { claims: { events: undefined, nonce: 'n' }, header: { typ: 'JWT' } }, 'claims.events'],
+  ['another typ', { header: { typ: 'at+jwt' } }, 'claims.typ'],
+  ['signed by another key', { signer: (bad) => bad.other }, 'signature.invalid'],
+];
+
+for (const [what, wrong, code] of LOGOUTS) {
+  test(`logout: ${what}`, async () => {
+    if (!gate.process || op.wrong.token) await serve();
+    op.wrong = {};
+    // A logout and a sign-in by it within one second of the provider's clock: the logout wins.
+    await new Promise((done) => setTimeout(done, 1000 - (Date.now() % 1000) + 10));
+    const agent = new Agent();
+    await signIn(agent);
+    assert.equal((await agent.me(gate))?.username, 'ada');
+    const token = wrong.token?.(op) ?? op.logoutToken(wrong.claims, wrong.header, wrong.signer?.(op));
+    const before = code && gate.logged(code).length;
+    const answer = await fetch(`${gate.url}/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
+    assert.equal(answer.status, code ? 400 : 200);
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
+    assert.equal((await agent.me(gate))?.username, code ? 'ada' : undefined);
+    if (code) await until(`the log says ${code}`, () => gate.logged(code).length === before + 1, 2000);
+  });
+}
+
+test('logout: providers without exp, where the file says so', async () => {
+  await serve({}, { logout_without_exp: true });
+  const post = (logout_token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
+  assert.equal((await post(op.logoutToken({ exp: undefined }))).status, 200);
+  assert.equal((await post(op.logoutToken({ exp: undefined, iat: Math.floor(Date.now() / 1000) - 700 }))).status, 400);
+  assert.equal(gate.logged('claims.too_old').length, 1);
+});
+
+test('logout: strict type', async () => {
+  await serve({}, { strict_logout_type: true });
+  const post = (logout_token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
+  assert.equal((await post(op.logoutToken())).status, 200);
+  assert.equal((await post(op.logoutToken({}, { typ: 'JWT' }))).status, 400);
+});
