@@ -1,0 +1,32 @@
+//! Whatever a provider, or somebody in its place, answers: read without a panic, and nothing is
+//! accepted that leads where it must not.
+#![no_main]
+
+use claimgate::oidc::discovery::{self, Overrides};
+use claimgate::oidc::{backchannel, jwks, token};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let issuer = "https://idp.example.com";
+    let answer = http::Response::new(data.to_vec());
+    if let Ok(metadata) = discovery::read(&answer, issuer, &Overrides::default(), false) {
+        let jwks = metadata.jwks_uri.expect("required");
+        for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint, &jwks] {
+            assert!(endpoint.as_str().starts_with("https://"), "{endpoint}");
+            assert!(!endpoint.as_str().contains('#'), "{endpoint}");
+        }
+    }
+    if let Ok((keys, _)) = jwks::read(&answer) {
+        assert!(keys.keys().len() + keys.skipped().len() <= 1_000);
+    }
+    let _ = token::read(&answer);
+    if let Ok(token) = backchannel::token_of_form(data) {
+        let _ = backchannel::unverified_issuer(&token);
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(issuer) = backchannel::unverified_issuer(text)
+    {
+        // Only three canonical segments get that far.
+        assert_eq!(text.bytes().filter(|byte| *byte == b'.').count(), 2, "{issuer}");
+    }
+});
