@@ -277,3 +277,29 @@ test('several providers: each finds its own, a logout token of one ends nothing 
   assert.equal((await ada.me(gate)).username, 'ada');
   await second.stop();
 });
+
+test('a body that does not come, or is too large', async () => {
+  await serve();
+  const { connect } = await import('node:net');
+  const slow = new Promise((done) => {
+    const socket = connect(gate.port, '127.0.0.1', () => socket.write('POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\nlogout_token='));
+    let answer = '';
+    socket.on('data', (chunk) => { answer += chunk; });
+    socket.on('close', () => done(answer));
+    setTimeout(() => socket.end(), 14_000).unref();
+  });
+  const head = new Promise((done) => {
+    const begun = Date.now();
+    const socket = connect(gate.port, '127.0.0.1', () => socket.write('GET /healthz HTTP/1.1\r\nhost:'));
+    socket.on('close', () => done(Date.now() - begun));
+    socket.on('data', () => {});
+  });
+  const large = await fetch(`${gate.url}/api/v1/verify`, { method: 'POST', body: new URLSearchParams({ token: 'x'.repeat(300_000) }) });
+  assert.equal(large.status, 413);
+  assert.equal((await large.json()).error, 'request.too_large');
+  const answer = await slow;
+  assert.match(answer, /^HTTP\/1\.1 408 /);
+  assert.match(answer, /request\.slow_body/);
+  const closed = await head;
+  assert.ok(closed > 8_000 && closed < 13_000, `a head that does not come is waited for ${closed} ms`);
+});
