@@ -244,7 +244,7 @@ fn the_id_token_is_held_to_every_rule() {
         ("id_token.at_hash", Box::new(set("at_hash", json!("AAAA")))),
         ("claims.type", Box::new(set("at_hash", json!(1)))),
         (
-            "claims.kind",
+            "claims.typ",
             Box::new(set("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
         ),
     ] {
@@ -256,8 +256,8 @@ fn the_id_token_is_held_to_every_rule() {
     assert_eq!(op.refused(set("at_hash", json!(half))), "accepted");
     let of =
         |header: Value| op.validate(&LoginOptions::default(), header, |_| {}).map(drop).unwrap_err().code();
-    assert_eq!(of(json!({"typ": "logout+jwt"})), "claims.kind");
-    assert_eq!(of(json!({"typ": "at+jwt"})), "claims.kind");
+    assert_eq!(of(json!({"typ": "logout+jwt"})), "claims.typ");
+    assert_eq!(of(json!({"typ": "at+jwt"})), "claims.typ");
     assert_eq!(of(json!({"alg": "none"})), "algorithm.not_allowed");
     assert_eq!(of(json!({"alg": "ES384"})), "algorithm.not_allowed");
     assert_eq!(of(json!({"kid": "unknown"})), "key.unknown_kid");

@@ -11,7 +11,7 @@ from jose import *
 
 GOOD = [("RS256", RSA2048), ("RS384", RSA2048), ("RS512", RSA3072), ("PS256", RSA2048), ("PS384", RSA2048),
         ("PS512", RSA3072), ("HS256", SECRET), ("HS384", SECRET), ("HS512", SECRET), ("ES256", P256),
-        ("ES384", P384), ("ES512", P521), ("EdDSA", ED)]
+        ("ES384", P384), ("ES512", P521), ("EdDSA", ED), ("Ed25519", ED)]
 for alg, key in GOOD:
     material = SECRET_KEY if isinstance(key, bytes) else {"jwk": key.jwk(kid="k1", use="sig", alg=alg)}
     kid = {} if isinstance(key, bytes) else {"kid": "k1"}
