@@ -9,6 +9,7 @@ mod hmac;
 mod registry;
 mod rsa;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::key::{KeyError, VerificationKey};
@@ -46,23 +47,24 @@ pub trait Algorithm: Send + Sync {
     /// [`KeyError::WrongFamily`] for a key of another family (the key is then passed over in
     /// silence), any other [`KeyError`] for a key that should have fitted (it is reported).
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError>;
+
+    /// Verifies many at once into `results`, which is as long as `items`; each by a key that this
+    /// algorithm prepared. Override it where many together cost less than one by one.
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+        for (item, result) in items.iter().zip(results) {
+            *result = item.verify();
+        }
+    }
 }
 
-/// A key made ready by the one algorithm that will use it.
-pub trait PreparedKey: Send + Sync {
+/// A key made ready by the one algorithm that will use it. That algorithm may find its own type
+/// again through [`Any`].
+pub trait PreparedKey: Any + Send + Sync {
     /// Verifies one signature over one signing input (RFC 7515 §5.2).
     ///
     /// # Errors
     /// [`InvalidSignature`], whatever is wrong. MACs must be compared in constant time.
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature>;
-
-    /// Verifies many at once into `results`, which is as long as `items`. Override it where many
-    /// together cost less than one by one.
-    fn verify_batch(&self, items: &[Signed<'_>], results: &mut [Result<(), InvalidSignature>]) {
-        for (item, result) in items.iter().zip(results) {
-            *result = self.verify(item.signing_input, item.signature);
-        }
-    }
 }
 
 /// One signing input with the signature it came with.
@@ -72,4 +74,23 @@ pub struct Signed<'a> {
     pub signing_input: &'a [u8],
     /// The decoded signature.
     pub signature: &'a [u8],
+}
+
+/// One of many signatures to verify at once.
+#[derive(Clone, Copy)]
+pub struct BatchItem<'a> {
+    /// The key to verify with.
+    pub key: &'a dyn PreparedKey,
+    /// What was signed, and the signature.
+    pub signed: Signed<'a>,
+}
+
+impl BatchItem<'_> {
+    /// Verifies this one by itself.
+    ///
+    /// # Errors
+    /// As [`PreparedKey::verify`].
+    pub fn verify(&self) -> Result<(), InvalidSignature> {
+        self.key.verify(self.signed.signing_input, self.signed.signature)
+    }
 }

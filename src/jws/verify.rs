@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::alg::{Algorithm, InvalidSignature, PreparedKey, Registry, RegistryError, Signed};
+use crate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Signed};
 use crate::error::Error;
 use crate::jws::{CompactJws, Header};
 use crate::key::{KeyError, KeySet, SkippedKey};
@@ -168,12 +168,13 @@ impl JwsVerifier {
         Err(candidates.exhausted())
     }
 
-    /// Verifies many tokens; results in the order of the tokens. Tokens of one key are handed to
-    /// its algorithm together, which may be cheaper than one by one.
+    /// Verifies many tokens; results in the order of the tokens. Tokens of one algorithm are
+    /// handed to it together, which may be cheaper than one by one.
     pub fn verify_batch(&self, tokens: &[&str]) -> Vec<Result<VerifiedJws, Error>> {
         let table = self.keys.load();
         let mut results: Vec<Option<Result<VerifiedJws, Error>>> = Vec::with_capacity(tokens.len());
-        let mut groups: HashMap<*const (), Group<'_, '_>> = HashMap::new();
+        let mut groups: Vec<Vec<Member<'_, '_>>> = Vec::new();
+        groups.resize_with(self.allowed.len(), Vec::new);
         for (index, token) in tokens.iter().enumerate() {
             let judged = self.parse(token).and_then(|parsed| {
                 let candidates = self.candidates(&table, &parsed)?;
@@ -184,23 +185,21 @@ impl JwsVerifier {
             });
             results.push(match judged {
                 Ok(Some((key, parsed))) => {
-                    let group = groups
-                        .entry(Arc::as_ptr(key).cast())
-                        .or_insert_with(|| Group { key, members: Vec::new() });
-                    group.members.push((index, parsed));
+                    groups[parsed.algorithm].push(Member { index, key, parsed });
                     None
                 }
                 Ok(None) => Some(self.verify(token)),
                 Err(error) => Some(Err(error)),
             });
         }
-        for group in groups.into_values() {
-            let items: Vec<Signed<'_>> = group.members.iter().map(|(_, parsed)| parsed.signed()).collect();
+        for (algorithm, members) in groups.into_iter().enumerate().filter(|(_, members)| !members.is_empty()) {
+            let items: Vec<BatchItem<'_>> = members.iter().map(Member::item).collect();
             let mut verdicts = vec![Err(InvalidSignature); items.len()];
-            group.key.verify_batch(&items, &mut verdicts);
+            self.allowed[algorithm].verify_batch(&items, &mut verdicts);
             drop(items);
-            for ((index, parsed), verdict) in group.members.into_iter().zip(verdicts) {
-                results[index] = Some(verdict.map(|()| parsed.verified()).map_err(Error::Signature));
+            for (member, verdict) in members.into_iter().zip(verdicts) {
+                let verified = verdict.map(|()| member.parsed.verified());
+                results[member.index] = Some(verified.map_err(Error::Signature));
             }
         }
         results.into_iter().map(|result| result.expect("each token is judged or in a group")).collect()
@@ -259,9 +258,17 @@ impl Parsed<'_> {
     }
 }
 
-struct Group<'k, 't> {
+/// A token of a batch that one key alone may have signed.
+struct Member<'k, 't> {
+    index: usize,
     key: &'k Arc<dyn PreparedKey>,
-    members: Vec<(usize, Parsed<'t>)>,
+    parsed: Parsed<'t>,
+}
+
+impl Member<'_, '_> {
+    fn item(&self) -> BatchItem<'_> {
+        BatchItem { key: self.key.as_ref(), signed: self.parsed.signed() }
+    }
 }
 
 struct Candidates<'k> {

@@ -1,0 +1,253 @@
+//! RSASSA-PKCS1-v1_5 verification on the AVX-512 kernel, for moduli of 2048, 3072 and 4096 bits and
+//! the exponent 65537.
+//!
+//! The padding is never parsed: the one right encoded message is built (RFC 8017 §8.2.2) and
+//! compared as a number. The kernel leaves its power with a factor, `R^-65536`; the encoded message
+//! is given the same: its constant part once per key, its hash, a short number, each time.
+
+use ring::digest::{self, digest};
+
+use super::ifma::{self, LANES, Modulus};
+use super::number::{self, LIMB_BITS};
+use crate::alg::Signed;
+
+/// A hash with the DER that goes before it (RFC 8017 §9.2, note 1).
+#[derive(Clone, Copy)]
+pub(super) struct Hash {
+    algorithm: &'static digest::Algorithm,
+    prefix: &'static [u8],
+}
+
+impl Hash {
+    pub(super) const SHA256: Hash = Hash {
+        algorithm: &digest::SHA256,
+        prefix: b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
+    };
+    pub(super) const SHA384: Hash = Hash {
+        algorithm: &digest::SHA384,
+        prefix: b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
+    };
+    pub(super) const SHA512: Hash = Hash {
+        algorithm: &digest::SHA512,
+        prefix: b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
+    };
+}
+
+/// A key that the kernel serves, by the size of its modulus.
+pub(super) enum Kernel {
+    Bits2048(Box<Key<40, 5>>),
+    Bits3072(Box<Key<64, 8>>),
+    Bits4096(Box<Key<80, 10>>),
+}
+
+impl Kernel {
+    /// The kernel for a key, where there is one: on this CPU, for this size and exponent, and only
+    /// where it gave the right answers for this very modulus.
+    pub(super) fn prepare(n: &[u8], e: &[u8], hash: Hash) -> Option<Kernel> {
+        if e != [1, 0, 1] || !ifma::is_available() || n.first()? & 0x80 == 0 {
+            return None;
+        }
+        match n.len() {
+            256 => Key::prepare(n, hash).map(Kernel::Bits2048),
+            384 => Key::prepare(n, hash).map(Kernel::Bits3072),
+            512 => Key::prepare(n, hash).map(Kernel::Bits4096),
+            _ => None,
+        }
+    }
+
+    /// Whether it accepts; a `false` is to be confirmed by somebody slower.
+    pub(super) fn accepts(&self, item: Signed<'_>) -> bool {
+        match self {
+            Kernel::Bits2048(key) => key.accepts(item),
+            Kernel::Bits3072(key) => key.accepts(item),
+            Kernel::Bits4096(key) => key.accepts(item),
+        }
+    }
+}
+
+/// Fewer than this many cost less one by one.
+const WORTHWHILE: usize = 5;
+
+/// Tries each item by its key, eight at a time where the sizes of the keys allow.
+pub(super) fn accept_many(items: &[(&Kernel, Signed<'_>)], accepted: &mut [bool]) {
+    let mut sizes: [Vec<usize>; 3] = Default::default();
+    for (index, (kernel, _)) in items.iter().enumerate() {
+        sizes[match kernel {
+            Kernel::Bits2048(_) => 0,
+            Kernel::Bits3072(_) => 1,
+            Kernel::Bits4096(_) => 2,
+        }]
+        .push(index);
+    }
+    for lanes in sizes.iter().flat_map(|indices| indices.chunks(LANES)) {
+        if lanes.len() < WORTHWHILE {
+            for &index in lanes {
+                let (kernel, item) = items[index];
+                accepted[index] = kernel.accepts(item);
+            }
+            continue;
+        }
+        // A lane that is left over repeats the last one.
+        let lane = |lane: usize| items[lanes[lane.min(lanes.len() - 1)]];
+        let signed = std::array::from_fn(|index| lane(index).1);
+        let verdicts = match lane(0).0 {
+            Kernel::Bits2048(first) => Key::accept_eight(signed, |index| match lane(index).0 {
+                Kernel::Bits2048(key) => key,
+                _ => first,
+            }),
+            Kernel::Bits3072(first) => Key::accept_eight(signed, |index| match lane(index).0 {
+                Kernel::Bits3072(key) => key,
+                _ => first,
+            }),
+            Kernel::Bits4096(first) => Key::accept_eight(signed, |index| match lane(index).0 {
+                Kernel::Bits4096(key) => key,
+                _ => first,
+            }),
+        };
+        for (&index, verdict) in lanes.iter().zip(verdicts) {
+            accepted[index] = verdict;
+        }
+    }
+}
+
+/// A modulus of `L` limbs in `V` vectors, and what is compared with.
+pub(super) struct Key<const L: usize, const V: usize> {
+    modulus: Modulus<L>,
+    bytes: usize,
+    hash: Hash,
+    /// The encoded message with zeros for its hash, with the power's factor.
+    message: [u64; L],
+    /// What gives a hash the same factor, beside that of the short product that applies it.
+    factor: [u64; L],
+}
+
+impl<const L: usize, const V: usize> Key<L, V> {
+    fn prepare(n: &[u8], hash: Hash) -> Option<Box<Self>> {
+        let bytes = n.len();
+        let n = number::limbs::<L>(n);
+        let k0 = number::negated_inverse(n[0]);
+        let mut one = [0; L];
+        one[0] = 1;
+        // R^-65535 is what sixteen squarings make of one; the factor itself takes one more product.
+        let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &n, k0));
+        let factor = number::reduced(&number::montgomery(&almost, &one, &n, k0), &n);
+        let message = number::montgomery(&almost, &encoded(bytes, hash), &n, k0);
+        let key = Self {
+            message: number::reduced(&message, &n),
+            factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &n),
+            modulus: Modulus { n, k0 },
+            bytes,
+            hash,
+        };
+        key.answers_rightly(&almost).then(|| Box::new(key))
+    }
+
+    /// The signature as a number below the modulus (RFC 8017 §8.2.2, 1 and 2b).
+    fn number(&self, signature: &[u8]) -> Option<[u64; L]> {
+        if signature.len() != self.bytes {
+            return None;
+        }
+        let s = number::limbs(signature);
+        number::is_less(&s, &self.modulus.n).then_some(s)
+    }
+
+    /// The encoded message of a hash, with the power's factor, below `3n`.
+    fn expected(&self, hash: &[u8]) -> [u64; L] {
+        let hash = match digits(self.hash) {
+            5 => ifma::product::<L, V, 5>(&self.factor, &number::limbs(hash), &self.modulus),
+            8 => ifma::product::<L, V, 8>(&self.factor, &number::limbs(hash), &self.modulus),
+            _ => ifma::product::<L, V, 10>(&self.factor, &number::limbs(hash), &self.modulus),
+        };
+        number::add(&hash, &self.message)
+    }
+
+    /// Whether a power, below `2n`, is that of the encoded message of a signing input.
+    fn is_expected(&self, power: &[u64; L], signing_input: &[u8]) -> bool {
+        let n = &self.modulus.n;
+        let expected = self.expected(digest(self.hash.algorithm, signing_input).as_ref());
+        number::reduced(power, n) == number::reduced(&expected, n)
+    }
+
+    fn accepts(&self, item: Signed<'_>) -> bool {
+        self.number(item.signature)
+            .is_some_and(|s| self.is_expected(&ifma::power::<L, V>(&s, &self.modulus), item.signing_input))
+    }
+
+    fn accept_eight<'k>(items: [Signed<'_>; LANES], key: impl Fn(usize) -> &'k Self) -> [bool; LANES] {
+        let keys: [&Self; LANES] = std::array::from_fn(key);
+        // A lane without a usable signature computes 0 and is not looked at.
+        let numbers: [Option<[u64; L]>; LANES] =
+            std::array::from_fn(|lane| keys[lane].number(items[lane].signature));
+        let powers = ifma::power_of_eight(
+            &std::array::from_fn(|lane| numbers[lane].unwrap_or([0; L])),
+            std::array::from_fn(|lane| &keys[lane].modulus),
+        );
+        std::array::from_fn(|lane| {
+            numbers[lane].is_some() && keys[lane].is_expected(&powers[lane], items[lane].signing_input)
+        })
+    }
+
+    /// Known answers by plain arithmetic: the edges, numbers that carry everywhere, some without a
+    /// pattern; and encoded messages. `almost` is `R^-65535`.
+    fn answers_rightly(&self, almost: &[u64; L]) -> bool {
+        let Modulus { n, k0 } = &self.modulus;
+        let small = |value: u64| number::limbs::<L>(&value.to_be_bytes());
+        let half: [u64; L] = std::array::from_fn(|index| {
+            (n[index] >> 1) | n.get(index + 1).map_or(0, |above| (above & 1) << (LIMB_BITS - 1))
+        });
+        // One byte shorter than the modulus, so below it.
+        let mixed = |seed: &[u8]| number::limbs::<L>(&pattern(seed, self.bytes - 1));
+        let numbers: [[u64; L]; LANES] = [
+            small(0),
+            small(2),
+            number::subtract(n, &small(1)),
+            half,
+            number::limbs(&vec![0xff; self.bytes - 1]),
+            mixed(b"one"),
+            mixed(b"two"),
+            mixed(b"three"),
+        ];
+        let all = ifma::power_of_eight(&numbers, [&self.modulus; LANES]);
+        let powers_are_right = numbers.iter().zip(&all).all(|(s, of_eight)| {
+            let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
+            let expected = number::reduced(&number::montgomery(&power, s, n, *k0), n);
+            let alone = ifma::power::<L, V>(s, &self.modulus);
+            number::reduced(&alone, n) == expected && number::reduced(of_eight, n) == expected
+        });
+        let length = self.hash.algorithm.output_len();
+        let hashes = [vec![0; length], vec![0xff; length], pattern(b"hash", length)];
+        powers_are_right
+            && hashes.iter().all(|hash| {
+                let message = number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
+                let expected = number::montgomery(almost, &message, n, *k0);
+                number::reduced(&self.expected(hash), n) == number::reduced(&expected, n)
+            })
+    }
+}
+
+/// How many limbs a hash takes.
+fn digits(hash: Hash) -> usize {
+    (hash.algorithm.output_len() * 8).div_ceil(LIMB_BITS)
+}
+
+/// The encoded message (RFC 8017 §9.2) with zeros where the hash goes.
+fn encoded<const L: usize>(bytes: usize, hash: Hash) -> [u64; L] {
+    let mut message = vec![0xff; bytes];
+    let suffix = hash.prefix.len() + hash.algorithm.output_len();
+    message[0] = 0;
+    message[1] = 1;
+    message[bytes - suffix - 1] = 0;
+    message[bytes - suffix..][..hash.prefix.len()].copy_from_slice(hash.prefix);
+    message[bytes - hash.algorithm.output_len()..].fill(0);
+    number::limbs(&message)
+}
+
+/// Bytes without a pattern, the same each time.
+fn pattern(seed: &[u8], length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        bytes.extend_from_slice(digest(&digest::SHA512, &[seed, &bytes].concat()).as_ref());
+    }
+    bytes.truncate(length);
+    bytes
+}

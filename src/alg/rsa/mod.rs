@@ -1,0 +1,200 @@
+//! RS256/384/512 and PS256/384/512 (RFC 7518 §3.3, §3.5), by ring; the former, on CPUs with AVX-512
+//! IFMA and for the usual keys, by a kernel of our own whose rejections ring confirms.
+
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod number;
+
+use std::sync::Arc;
+
+use ring::signature::{self, RsaParameters, RsaPublicKeyComponents};
+
+use super::{Algorithm, InvalidSignature, PreparedKey};
+#[cfg(target_arch = "x86_64")]
+use {
+    self::kernel::Kernel,
+    super::{BatchItem, Signed},
+    std::any::Any,
+};
+use crate::key::{KeyError, KeyMaterial, VerificationKey};
+
+/// RFC 7518 §3.3: "a key of size 2048 bits or larger MUST be used".
+const MIN_BITS: usize = 2048;
+/// The smallest modulus that [`VerificationKey::danger_allow_weak`] lets through.
+const MIN_WEAK_BITS: usize = 1024;
+/// ring's own bound; a larger modulus makes each verification a cost worth attacking.
+const MAX_BITS: usize = 8192;
+/// ring's own bound on the exponent: below 2^33.
+const MAX_EXPONENT_BITS: usize = 33;
+
+/// One algorithm of the RSA family.
+#[derive(Clone, Copy)]
+pub struct Rsa {
+    name: &'static str,
+    parameters: &'static RsaParameters,
+    /// For moduli under 2048 bits, where ring has them.
+    weak_parameters: Option<&'static RsaParameters>,
+    #[cfg(target_arch = "x86_64")]
+    kernel: Option<kernel::Hash>,
+}
+
+impl Rsa {
+    /// The same algorithm by ring alone, on every CPU.
+    #[must_use]
+    pub fn by_ring(self) -> Rsa {
+        Rsa {
+            #[cfg(target_arch = "x86_64")]
+            kernel: None,
+            ..self
+        }
+    }
+
+    /// RSASSA-PKCS1-v1_5 using SHA-256.
+    pub const RS256: Rsa = Rsa {
+        name: "RS256",
+        parameters: &signature::RSA_PKCS1_2048_8192_SHA256,
+        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
+        #[cfg(target_arch = "x86_64")]
+        kernel: Some(kernel::Hash::SHA256),
+    };
+    /// RSASSA-PKCS1-v1_5 using SHA-384.
+    pub const RS384: Rsa = Rsa {
+        name: "RS384",
+        parameters: &signature::RSA_PKCS1_2048_8192_SHA384,
+        weak_parameters: None,
+        #[cfg(target_arch = "x86_64")]
+        kernel: Some(kernel::Hash::SHA384),
+    };
+    /// RSASSA-PKCS1-v1_5 using SHA-512.
+    pub const RS512: Rsa = Rsa {
+        name: "RS512",
+        parameters: &signature::RSA_PKCS1_2048_8192_SHA512,
+        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
+        #[cfg(target_arch = "x86_64")]
+        kernel: Some(kernel::Hash::SHA512),
+    };
+    /// RSASSA-PSS using SHA-256 and MGF1 with SHA-256, salt as long as the hash.
+    pub const PS256: Rsa = Rsa {
+        name: "PS256",
+        parameters: &signature::RSA_PSS_2048_8192_SHA256,
+        weak_parameters: None,
+        #[cfg(target_arch = "x86_64")]
+        kernel: None,
+    };
+    /// RSASSA-PSS using SHA-384 and MGF1 with SHA-384, salt as long as the hash.
+    pub const PS384: Rsa = Rsa {
+        name: "PS384",
+        parameters: &signature::RSA_PSS_2048_8192_SHA384,
+        weak_parameters: None,
+        #[cfg(target_arch = "x86_64")]
+        kernel: None,
+    };
+    /// RSASSA-PSS using SHA-512 and MGF1 with SHA-512, salt as long as the hash.
+    pub const PS512: Rsa = Rsa {
+        name: "PS512",
+        parameters: &signature::RSA_PSS_2048_8192_SHA512,
+        weak_parameters: None,
+        #[cfg(target_arch = "x86_64")]
+        kernel: None,
+    };
+}
+
+impl Algorithm for Rsa {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        let KeyMaterial::Rsa { n, e } = key.material() else {
+            return Err(KeyError::WrongFamily);
+        };
+        let bits = bit_length(n);
+        let parameters = if bits >= MIN_BITS {
+            self.parameters
+        } else if key.weak_allowed() && bits >= MIN_WEAK_BITS {
+            self.weak_parameters.ok_or(KeyError::Weak)?
+        } else {
+            return Err(KeyError::Weak);
+        };
+        if bits > MAX_BITS {
+            return Err(KeyError::Invalid { reason: "an RSA modulus of over 8192 bits" });
+        }
+        if !is_odd(n) {
+            return Err(KeyError::Invalid { reason: "an even RSA modulus" });
+        }
+        if !is_odd(e) || e == &[1] || bit_length(e) > MAX_EXPONENT_BITS {
+            return Err(KeyError::Invalid { reason: "an RSA exponent that is even, 1 or over 33 bits" });
+        }
+        let by_ring =
+            ByRing { components: RsaPublicKeyComponents { n: n.clone(), e: e.clone() }, parameters };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernel) = self.kernel.and_then(|hash| Kernel::prepare(n, e, hash)) {
+            return Ok(Arc::new(ByKernel { kernel, by_ring }));
+        }
+        Ok(Arc::new(by_ring))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+        let mut by_kernel = Vec::with_capacity(items.len());
+        let mut indices = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match (item.key as &dyn Any).downcast_ref::<ByKernel>() {
+                Some(key) => {
+                    by_kernel.push((&key.kernel, item.signed));
+                    indices.push(index);
+                }
+                None => results[index] = item.verify(),
+            }
+        }
+        let mut accepted = vec![false; by_kernel.len()];
+        kernel::accept_many(&by_kernel, &mut accepted);
+        for ((index, (_, signed)), accepted) in indices.into_iter().zip(by_kernel).zip(accepted) {
+            let Some(key) = (items[index].key as &dyn Any).downcast_ref::<ByKernel>() else { continue };
+            results[index] = match accepted {
+                true => Ok(()),
+                false => key.by_ring.verify(signed.signing_input, signed.signature),
+            };
+        }
+    }
+}
+
+struct ByRing {
+    components: RsaPublicKeyComponents<Vec<u8>>,
+    parameters: &'static RsaParameters,
+}
+
+impl PreparedKey for ByRing {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        self.components.verify(self.parameters, signing_input, signature).map_err(|_| InvalidSignature)
+    }
+}
+
+/// The kernel accepts by itself; what it does not accept, ring judges.
+#[cfg(target_arch = "x86_64")]
+struct ByKernel {
+    kernel: Kernel,
+    by_ring: ByRing,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl PreparedKey for ByKernel {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        if self.kernel.accepts(Signed { signing_input, signature }) {
+            return Ok(());
+        }
+        self.by_ring.verify(signing_input, signature)
+    }
+}
+
+/// The length in bits of a big-endian number without leading zero bytes.
+fn bit_length(number: &[u8]) -> usize {
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+fn is_odd(number: &[u8]) -> bool {
+    number.last().is_some_and(|last| last & 1 == 1)
+}

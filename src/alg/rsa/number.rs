@@ -1,0 +1,139 @@
+//! Numbers as the kernel wants them: limbs of 52 bits, least significant first; and the arithmetic
+//! that is done once per key, slowly and plainly.
+
+/// Bits in a limb: what `vpmadd52luq` multiplies.
+pub(super) const LIMB_BITS: usize = 52;
+pub(super) const MASK: u64 = (1 << LIMB_BITS) - 1;
+
+/// Reads a big-endian number into limbs; what does not fit must be zero.
+pub(super) fn limbs<const L: usize>(bytes: &[u8]) -> [u64; L] {
+    std::array::from_fn(|index| {
+        let bit = index * LIMB_BITS;
+        let end = bytes.len().saturating_sub(bit / 8);
+        let word = match bytes[..end].last_chunk::<8>() {
+            Some(word) => u64::from_be_bytes(*word),
+            None => bytes[..end].iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        (word >> (bit % 8)) & MASK
+    })
+}
+
+/// Whether `a < b`.
+pub(super) fn is_less<const L: usize>(a: &[u64; L], b: &[u64; L]) -> bool {
+    a.iter().rev().lt(b.iter().rev())
+}
+
+/// `a - b`, for `a >= b`.
+pub(super) fn subtract<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+    let mut borrow = 0;
+    std::array::from_fn(|index| {
+        let difference = a[index].wrapping_sub(b[index]).wrapping_sub(borrow);
+        borrow = difference >> 63;
+        difference & MASK
+    })
+}
+
+/// `a + b`, where it fits.
+pub(super) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+    let mut carry = 0;
+    std::array::from_fn(|index| {
+        let sum = a[index] + b[index] + carry;
+        carry = sum >> LIMB_BITS;
+        sum & MASK
+    })
+}
+
+/// `a mod n`, for `a` of a few times `n` at most.
+pub(super) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
+    let mut a = *a;
+    while !is_less(&a, n) {
+        a = subtract(&a, n);
+    }
+    a
+}
+
+/// `2^bits · a mod n`, for `a < n`.
+pub(super) fn shifted<const L: usize>(a: &[u64; L], bits: usize, n: &[u64; L]) -> [u64; L] {
+    (0..bits).fold(*a, |a, _| reduced(&add(&a, &a), n))
+}
+
+/// `-n⁻¹ mod 2^52`, for odd `n`: Newton's iteration doubles the right bits each time.
+pub(super) fn negated_inverse(n0: u64) -> u64 {
+    let mut inverse = 1_u64;
+    for _ in 0..6 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(n0.wrapping_mul(inverse)));
+    }
+    inverse.wrapping_neg() & MASK
+}
+
+/// `a · b / R mod n`, below `2n` for factors below `2n`: Montgomery's product a limb at a time, in
+/// plain integers. `R` is `2^(52·L)`.
+pub(super) fn montgomery<const L: usize>(a: &[u64; L], b: &[u64; L], n: &[u64; L], k0: u64) -> [u64; L] {
+    let mut sum = [0_u128; L];
+    for digit in b {
+        for (limb, factor) in sum.iter_mut().zip(a) {
+            *limb += u128::from(*digit) * u128::from(*factor);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^64 is what is meant")]
+        let quotient = (sum[0] as u64).wrapping_mul(k0) & MASK;
+        for (limb, factor) in sum.iter_mut().zip(n) {
+            *limb += u128::from(quotient) * u128::from(*factor);
+        }
+        let carry = sum[0] >> LIMB_BITS;
+        sum.rotate_left(1);
+        sum[L - 1] = 0;
+        sum[0] += carry;
+    }
+    let mut carry = 0;
+    sum.map(|limb| {
+        let whole = limb + carry;
+        carry = whole >> LIMB_BITS;
+        #[expect(clippy::cast_possible_truncation, reason = "masked to 52 bits")]
+        let limb = whole as u64 & MASK;
+        limb
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By adding and doubling: slow, and unlike Montgomery's product in every step.
+    fn plain<const L: usize>(a: &[u64; L], b: &[u64; L], n: &[u64; L]) -> [u64; L] {
+        let mut product = [0; L];
+        for bit in (0..L * LIMB_BITS).rev() {
+            product = shifted(&product, 1, n);
+            if b[bit / LIMB_BITS] >> (bit % LIMB_BITS) & 1 == 1 {
+                product = reduced(&add(&product, a), n);
+            }
+        }
+        product
+    }
+
+    #[test]
+    fn numbers_are_read() {
+        let number: [u64; 3] = limbs(&[1, 0, 1, 0, 0, 0, 0, 0, 0xf]);
+        let value = 0x01_0001_0000_0000_000f_u128;
+        assert_eq!(u128::from(number[0]) | u128::from(number[1]) << LIMB_BITS, value);
+        assert_eq!(number[2], 0);
+        assert_eq!(shifted(&[1], 10, &[7]), [1024 % 7]);
+        for n0 in [1_u64, 3, MASK, 0x0001_2345_6789_abcd] {
+            assert_eq!(n0.wrapping_mul(negated_inverse(n0)) & MASK, MASK, "{n0}");
+        }
+    }
+
+    #[test]
+    fn montgomery_is_multiplication() {
+        // Three limbs, three bits to spare.
+        let n = [MASK - 30, MASK, MASK >> 3];
+        let k0 = negated_inverse(n[0]);
+        let r = shifted(&[1, 0, 0], 3 * LIMB_BITS, &n);
+        let mut a = subtract(&n, &[1, 0, 0]);
+        for round in 0..50_u64 {
+            let b = reduced(&[MASK - round, round, 5 + round], &n);
+            let product = montgomery(&a, &b, &n, k0);
+            assert_eq!(plain(&reduced(&product, &n), &r, &n), plain(&a, &b, &n));
+            a = plain(&a, &b, &n);
+        }
+    }
+}
