@@ -20,6 +20,9 @@ pub struct Limits {
     /// Longest protected header segment, in base64url characters. Real headers hold an `alg`, a
     /// `kid` and a `typ` (about 100 bytes); an embedded `x5c` chain reaches some kilobytes.
     pub header_bytes: usize,
+    /// Most header segments whose parse and keys are remembered per key set, each of a token that
+    /// verified: they are compared one by one.
+    pub headers_cached: usize,
     /// Deepest nesting of arrays and objects in a header, claims set or JWK set. Bounds the stack.
     pub json_depth: usize,
     /// Most values (members and elements, at all depths together) in one JSON text. Bounds memory.
@@ -47,6 +50,7 @@ impl Limits {
     pub const DEFAULT: Limits = Limits {
         token_bytes: 128 * 1024,
         header_bytes: 16 * 1024,
+        headers_cached: 32,
         json_depth: 32,
         json_items: 20_000,
         jwks_bytes: 1024 * 1024,

@@ -122,7 +122,7 @@ impl Verifier {
 
     fn judge(&self, jws: VerifiedJws, now: UnixTime) -> Result<ValidatedToken, Error> {
         let (header, payload) = jws.into_parts();
-        let claims = Claims::parse(&payload, self.jws.limits())?;
+        let claims = Claims::of_payload(payload, self.jws.limits())?;
         self.policy.validate(&header, &claims, now)?;
         Ok(ValidatedToken(Arc::new(Contents { header, claims })))
     }

@@ -64,7 +64,9 @@ fn imports_point_one_way() {
 #[test]
 fn the_library_has_no_clock_socket_or_unsafe() {
     for (name, text) in library() {
-        assert!(!text.contains("unsafe {") && !text.contains("unsafe fn"), "{name}");
+        // One file loads, stores and asks the CPU for the AVX-512 kernel.
+        let is_unsafe = text.contains("unsafe {") || text.contains("unsafe fn");
+        assert_eq!(is_unsafe, name == "src/alg/rsa/ifma/mod.rs", "{name}");
         if OUTSIDE.iter().any(|room| name.starts_with(room)) {
             continue;
         }

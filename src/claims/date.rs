@@ -17,12 +17,17 @@ pub struct NumericDate {
 const MAX_SECONDS: u64 = 1 << 53;
 
 impl NumericDate {
+    /// A whole number of seconds, refused beyond 2^53.
+    pub(super) fn from_seconds(seconds: u64) -> Option<Self> {
+        let seconds = i64::try_from(seconds).ok().filter(|_| seconds <= MAX_SECONDS)?;
+        Some(Self { seconds, fraction: false })
+    }
+
     /// Reads a JSON number; anything else, a negative one and one beyond 2^53 are refused.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         let Value::Number(number) = value else { return None };
         if let Some(seconds) = number.as_u64() {
-            let seconds = i64::try_from(seconds).ok().filter(|_| seconds <= MAX_SECONDS)?;
-            return Some(Self { seconds, fraction: false });
+            return Self::from_seconds(seconds);
         }
         let seconds = number.as_f64().filter(|seconds| (0.0..=MAX_SECONDS as f64).contains(seconds))?;
         // Exact: the range check leaves only values that an i64 holds.

@@ -3,6 +3,10 @@
 mod date;
 mod error;
 mod policy;
+mod scanned;
+
+use std::fmt;
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -14,11 +18,20 @@ pub use date::NumericDate;
 pub use error::ClaimsError;
 pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy, TokenKind};
 
+use scanned::{Presence, Registered};
+
 /// A claims set whose registered claims have the types of RFC 7519 §4.1.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// It keeps the payload's text. Of ordinary ones, the registered claims are read at once and all
+/// others when somebody asks for one of them.
+#[derive(Clone)]
 pub struct Claims {
+    /// The payload; empty where `document` is there from the beginning.
+    text: String,
+    /// What an ordinary payload says of the claims that a policy is about.
+    registered: Option<Registered>,
     /// Always a [`Value::Object`]; kept as a value so that claim paths can start from it.
-    document: Value,
+    document: OnceLock<Value>,
     expires_at: Option<NumericDate>,
     not_before: Option<NumericDate>,
     issued_at: Option<NumericDate>,
@@ -32,6 +45,29 @@ impl Claims {
     /// [`ClaimsError::WrongType`] for a registered claim of the wrong type. A present claim never
     /// counts as absent: `null` is a wrong type too.
     pub fn parse(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
+        Self::of_payload(payload.to_vec(), limits)
+    }
+
+    /// As [`parse`](Self::parse), without a copy.
+    pub(crate) fn of_payload(payload: Vec<u8>, limits: &Limits) -> Result<Self, ClaimsError> {
+        let text = match String::from_utf8(payload) {
+            Ok(text) => text,
+            Err(error) => return Self::of_unusual(error.as_bytes(), limits),
+        };
+        match Registered::scan(&text, limits) {
+            Some((registered, [expires_at, not_before, issued_at])) => Ok(Self {
+                text,
+                registered: Some(registered),
+                document: OnceLock::new(),
+                expires_at,
+                not_before,
+                issued_at,
+            }),
+            None => Self::of_unusual(text.as_bytes(), limits),
+        }
+    }
+
+    fn of_unusual(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
         let members = json::parse_object(payload, limits).map_err(ClaimsError::Json)?;
         for claim in ["iss", "sub", "jti"] {
             if members.get(claim).is_some_and(|value| !value.is_string()) {
@@ -42,33 +78,39 @@ impl Claims {
             return Err(ClaimsError::WrongType { claim: "aud".to_owned() });
         }
         Ok(Self {
+            text: String::new(),
+            registered: None,
             expires_at: date(&members, "exp")?,
             not_before: date(&members, "nbf")?,
             issued_at: date(&members, "iat")?,
-            document: Value::Object(members),
+            document: Value::Object(members).into(),
         })
     }
 
     /// `iss`: who issued the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.text("iss")
+        self.string("iss")
     }
 
     /// `sub`: whom it is about.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.text("sub")
+        self.string("sub")
     }
 
     /// `aud`: whom it is for; a single string counts as a list of one.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        let values = match self.get("aud") {
-            Some(Value::Array(values)) => values.as_slice(),
-            Some(value) => std::slice::from_ref(value),
-            None => &[],
+        let scanned = self.registered.as_ref().map(|registered| registered.audience(&self.text));
+        let parsed = match &self.registered {
+            Some(_) => &[],
+            None => match self.get("aud") {
+                Some(Value::Array(values)) => values.as_slice(),
+                Some(value) => std::slice::from_ref(value),
+                None => &[],
+            },
         };
-        values.iter().filter_map(Value::as_str)
+        scanned.into_iter().flatten().chain(parsed.iter().filter_map(Value::as_str))
     }
 
     /// `exp`: the time from which on it must not be accepted.
@@ -92,7 +134,13 @@ impl Claims {
     /// `jti`: its identifier.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.text("jti")
+        self.string("jti")
+    }
+
+    /// `sid`: the session at the provider (Front-Channel Logout §3); none where it is no string.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.string("sid")
     }
 
     /// Any claim, by its literal name.
@@ -104,13 +152,16 @@ impl Claims {
     /// All claims.
     #[must_use]
     pub fn as_object(&self) -> &Map<String, Value> {
-        self.document.as_object().expect("a claims set is an object")
+        self.as_value().as_object().expect("a claims set is an object")
     }
 
     /// All claims as one JSON value, for claim paths.
     #[must_use]
     pub fn as_value(&self) -> &Value {
-        &self.document
+        self.document.get_or_init(|| {
+            let limits = Limits { json_depth: usize::MAX, json_items: usize::MAX, ..Limits::DEFAULT };
+            json::parse(self.text.as_bytes(), &limits).expect("what the scanner takes is JSON")
+        })
     }
 
     /// The claims as a type of the caller's own.
@@ -118,11 +169,50 @@ impl Claims {
     /// # Errors
     /// [`ClaimsError::Deserialize`] where the claims do not fit the type.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        T::deserialize(&self.document).map_err(|error| ClaimsError::Deserialize { reason: error.to_string() })
+        let result = match self.text.as_str() {
+            "" => T::deserialize(self.as_value()),
+            text => serde_json::from_str(text),
+        };
+        result.map_err(|error| ClaimsError::Deserialize { reason: error.to_string() })
     }
 
-    fn text(&self, claim: &str) -> Option<&str> {
-        self.get(claim).and_then(Value::as_str)
+    /// A claim that is a string; none where it is absent or something else.
+    fn string(&self, claim: &str) -> Option<&str> {
+        match self.presence(claim) {
+            Presence::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What there is of a claim. Of those that policies are about, this costs no parse.
+    fn presence(&self, claim: &str) -> Presence<'_> {
+        match self.registered.as_ref().and_then(|registered| registered.presence(claim, self, &self.text)) {
+            Some(presence) => presence,
+            None => Presence::of(self.get(claim)),
+        }
+    }
+
+    /// Whether `events` has a logout event, and whether that is an object as it should be.
+    fn logout_event(&self) -> Option<bool> {
+        match &self.registered {
+            Some(registered) => registered.logout_event(),
+            None => self
+                .get("events")
+                .and_then(|events| events.get(BACKCHANNEL_LOGOUT_EVENT))
+                .map(Value::is_object),
+        }
+    }
+}
+
+impl PartialEq for Claims {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_value() == other.as_value()
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claims").field(self.as_value()).finish()
     }
 }
 

@@ -2,9 +2,9 @@
 //! token: an ID token (OpenID Connect Core §3.1.3.7), a logout token (Back-Channel Logout §2.6), an
 //! access token (RFC 9068 §4).
 
-use serde_json::Value;
 use subtle::ConstantTimeEq;
 
+use crate::claims::scanned::Presence;
 use crate::claims::{Claims, ClaimsError};
 use crate::jws::Header;
 use crate::time::UnixTime;
@@ -242,8 +242,7 @@ impl Policy {
             None => self.kind.accepts_type(header),
         };
         // A logout token of an old provider bears `typ` JWT or none: its event gives it away.
-        let is_logout =
-            claims.get("events").is_some_and(|events| events.get(BACKCHANNEL_LOGOUT_EVENT).is_some());
+        let is_logout = claims.logout_event().is_some();
         let wrong_event = is_logout && matches!(self.kind, TokenKind::IdToken | TokenKind::AccessToken);
         if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
     }
@@ -301,11 +300,10 @@ impl Policy {
 
 /// Back-Channel Logout §2.4 and §2.6, what goes beyond an ID token's rules.
 fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
-    match claims.get("events").and_then(|events| events.get(BACKCHANNEL_LOGOUT_EVENT)) {
-        Some(Value::Object(_)) => {}
-        _ => return Err(ClaimsError::Events),
+    if claims.logout_event() != Some(true) {
+        return Err(ClaimsError::Events);
     }
-    if claims.get("nonce").is_some() {
+    if claims.presence("nonce") != Presence::Absent {
         return Err(ClaimsError::NoncePresent);
     }
     let session = text(claims, "sid")?;
@@ -314,27 +312,24 @@ fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
 }
 
 fn require(claims: &Claims, claim: &str) -> Result<(), ClaimsError> {
-    let empty = match claims.get(claim) {
-        None | Some(Value::Null) => return Err(ClaimsError::Missing { claim: claim.to_owned() }),
-        Some(Value::String(text)) => text.is_empty(),
-        Some(Value::Array(elements)) => elements.is_empty(),
-        Some(Value::Object(members)) => members.is_empty(),
-        Some(_) => false,
-    };
-    if empty { Err(ClaimsError::Empty { claim: claim.to_owned() }) } else { Ok(()) }
+    match claims.presence(claim) {
+        Presence::Absent | Presence::Null => Err(ClaimsError::Missing { claim: claim.to_owned() }),
+        Presence::Text("") | Presence::Empty => Err(ClaimsError::Empty { claim: claim.to_owned() }),
+        Presence::Text(_) | Presence::Other => Ok(()),
+    }
 }
 
 fn text<'c>(claims: &'c Claims, claim: &str) -> Result<Option<&'c str>, ClaimsError> {
-    match claims.get(claim) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(ClaimsError::WrongType { claim: claim.to_owned() }),
+    match claims.presence(claim) {
+        Presence::Absent => Ok(None),
+        Presence::Text(text) => Ok(Some(text)),
+        _ => Err(ClaimsError::WrongType { claim: claim.to_owned() }),
     }
 }
 
 fn absent_or(claims: &Claims, claim: &str, other: ClaimsError) -> ClaimsError {
-    match claims.get(claim) {
-        None => ClaimsError::Missing { claim: claim.to_owned() },
-        Some(_) => other,
+    match claims.presence(claim) {
+        Presence::Absent => ClaimsError::Missing { claim: claim.to_owned() },
+        _ => other,
     }
 }

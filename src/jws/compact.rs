@@ -1,5 +1,7 @@
 //! The compact serialization (RFC 7515 §7.1): three canonical base64url segments, borrowed.
 
+use memchr::memchr_iter;
+
 use crate::base64url;
 use crate::jws::{Header, HeaderError};
 use crate::limits::Limits;
@@ -68,7 +70,7 @@ impl<'t> CompactJws<'t> {
         if token.len() > limits.token_bytes {
             return Err(JwsError::TooLong { limit: limits.token_bytes });
         }
-        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let mut dots = memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(JwsError::Shape);
         };
@@ -133,8 +135,38 @@ impl<'t> CompactJws<'t> {
     pub fn signature(&self) -> Vec<u8> {
         decode(self.signature)
     }
+
+    pub(super) fn decoded_signature(&self) -> Signature {
+        let len = base64url::decoded_len(self.signature);
+        let mut signature = Signature { short: [0; SHORT], len, long: Vec::new() };
+        if len > SHORT {
+            signature.long = decode(self.signature);
+        } else {
+            base64url::decode_into(self.signature, &mut signature.short).expect(CANONICAL);
+        }
+        signature
+    }
 }
 
 fn decode(canonical: &[u8]) -> Vec<u8> {
-    base64url::decode(canonical).expect("`parse` has checked that the segment is canonical")
+    base64url::decode(canonical).expect(CANONICAL)
+}
+
+const CANONICAL: &str = "`parse` has checked that the segment is canonical";
+
+/// A decoded signature, on the stack where it is of a usual length.
+pub(super) struct Signature {
+    short: [u8; SHORT],
+    len: usize,
+    /// The whole signature where it is longer than `short`.
+    long: Vec<u8>,
+}
+
+/// An RSA signature of 4096 bits; those of all other built-in algorithms are shorter.
+const SHORT: usize = 512;
+
+impl Signature {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or(&self.long)
+    }
 }

@@ -2,15 +2,18 @@
 //!
 //! `jku`, `jwk`, `x5u` and `x5c` are never read: a token does not choose its own key.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
 
-/// A parsed JOSE header. It says what a token claims about itself and proves nothing.
+/// A parsed JOSE header. It says what a token claims about itself and proves nothing. A clone
+/// shares the contents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    members: Map<String, Value>,
+    members: Arc<Map<String, Value>>,
 }
 
 /// Why a JOSE header is refused.
@@ -73,7 +76,7 @@ impl Header {
         if members.get("crit").is_some_and(|crit| !is_understood(crit, &members)) {
             return Err(HeaderError::Critical);
         }
-        Ok(Self { members })
+        Ok(Self { members: Arc::new(members) })
     }
 
     /// `alg`: the algorithm the token says it is signed with (RFC 7515 §4.1.1).

@@ -4,6 +4,7 @@
 
 mod compact;
 mod header;
+mod route;
 mod verify;
 
 pub use compact::{CompactJws, JwsError};

@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 
 use crate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Signed};
 use crate::error::Error;
+use crate::jws::compact::Signature;
+use crate::jws::route::{Route, Routes};
 use crate::jws::{CompactJws, Header};
 use crate::key::{KeyError, KeySet, SkippedKey};
 use crate::limits::Limits;
@@ -29,6 +31,10 @@ impl VerifiedJws {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    pub(super) fn new(header: Header, payload: Vec<u8>) -> Self {
+        Self { header, payload }
     }
 
     pub(crate) fn into_parts(self) -> (Header, Vec<u8>) {
@@ -158,79 +164,90 @@ impl JwsVerifier {
     /// The [`Error`] of the first stage that refuses.
     pub fn verify(&self, token: &str) -> Result<VerifiedJws, Error> {
         let table = self.keys.load();
-        let parsed = self.parse(token)?;
-        let candidates = self.candidates(&table, &parsed)?;
-        for key in candidates.keys() {
-            if key.verify(parsed.jws.signing_input(), &parsed.signature).is_ok() {
-                return Ok(parsed.verified());
+        let jws = CompactJws::parse(token, &self.limits)?;
+        let known = table.routes.load();
+        let found = known.find(jws.protected());
+        let (route, is_new) = match found {
+            Some(route) => (route, false),
+            None => (&Arc::new(self.route(&table, &jws)?), true),
+        };
+        let signature = jws.decoded_signature();
+        for key in &route.keys {
+            if key.verify(jws.signing_input(), signature.as_bytes()).is_ok() {
+                if is_new {
+                    table.routes.keep(route, self.limits.headers_cached);
+                }
+                return Ok(route.verified(&jws));
             }
         }
-        Err(candidates.exhausted())
+        Err(route.exhausted())
     }
 
     /// Verifies many tokens; results in the order of the tokens. Tokens of one algorithm are
     /// handed to it together, which may be cheaper than one by one.
     pub fn verify_batch(&self, tokens: &[&str]) -> Vec<Result<VerifiedJws, Error>> {
         let table = self.keys.load();
+        let known = table.routes.load();
         let mut results: Vec<Option<Result<VerifiedJws, Error>>> = Vec::with_capacity(tokens.len());
-        let mut groups: Vec<Vec<Member<'_, '_>>> = Vec::new();
+        let mut groups: Vec<Vec<Member<'_>>> = Vec::new();
         groups.resize_with(self.allowed.len(), Vec::new);
         for (index, token) in tokens.iter().enumerate() {
-            let judged = self.parse(token).and_then(|parsed| {
-                let candidates = self.candidates(&table, &parsed)?;
-                match candidates.only() {
-                    Some(key) => Ok(Some((key, parsed))),
-                    None => Ok(None),
-                }
+            let member = CompactJws::parse(token, &self.limits).map_err(Error::from).and_then(|jws| {
+                let route = match known.find(jws.protected()) {
+                    Some(route) => Arc::clone(route),
+                    None => Arc::new(self.route(&table, &jws)?),
+                };
+                Ok(Member { index, jws, route, signature: jws.decoded_signature() })
             });
-            results.push(match judged {
-                Ok(Some((key, parsed))) => {
-                    groups[parsed.algorithm].push(Member { index, key, parsed });
+            results.push(match member {
+                Ok(member) if member.route.keys.len() == 1 => {
+                    groups[member.route.algorithm].push(member);
                     None
                 }
-                Ok(None) => Some(self.verify(token)),
+                Ok(_) => Some(self.verify(token)),
                 Err(error) => Some(Err(error)),
             });
         }
-        for (algorithm, members) in groups.into_iter().enumerate().filter(|(_, members)| !members.is_empty()) {
+        for (algorithm, members) in groups.into_iter().enumerate().filter(|(_, members)| !members.is_empty())
+        {
             let items: Vec<BatchItem<'_>> = members.iter().map(Member::item).collect();
             let mut verdicts = vec![Err(InvalidSignature); items.len()];
             self.allowed[algorithm].verify_batch(&items, &mut verdicts);
-            drop(items);
-            for (member, verdict) in members.into_iter().zip(verdicts) {
-                let verified = verdict.map(|()| member.parsed.verified());
-                results[member.index] = Some(verified.map_err(Error::Signature));
+            for (member, verdict) in members.iter().zip(verdicts) {
+                results[member.index] = Some(match verdict {
+                    Ok(()) => {
+                        table.routes.keep(&member.route, self.limits.headers_cached);
+                        Ok(member.route.verified(&member.jws))
+                    }
+                    Err(_) => Err(member.route.exhausted()),
+                });
             }
         }
         results.into_iter().map(|result| result.expect("each token is judged or in a group")).collect()
     }
 
-    fn parse<'t>(&self, token: &'t str) -> Result<Parsed<'t>, Error> {
-        let jws = CompactJws::parse(token, &self.limits)?;
+    /// What a token's header leads to: parsed, its algorithm allowed, the keys that may fit.
+    fn route(&self, table: &KeyTable, jws: &CompactJws<'_>) -> Result<Route, Error> {
         let header = jws.header(&self.limits)?;
         let algorithm = self
             .allowed
             .iter()
             .position(|algorithm| algorithm.name() == header.algorithm())
             .ok_or(AlgorithmError)?;
-        let signature = jws.signature();
-        Ok(Parsed { jws, header, algorithm, signature })
-    }
-
-    fn candidates<'k>(&self, table: &'k KeyTable, parsed: &Parsed<'_>) -> Result<Candidates<'k>, Error> {
-        let keys = &table.by_algorithm[parsed.algorithm];
-        let kid = parsed.header.key_id();
+        let keys = &table.by_algorithm[algorithm];
+        let kid = header.key_id();
         let (named, others) = match kid {
             // Keys without a kid may be the one meant; keys with another kid are not.
             Some(kid) => (keys.named.get(kid).map_or(&[][..], Vec::as_slice), keys.nameless.as_slice()),
             None => (keys.all.as_slice(), &[][..]),
         };
-        if named.is_empty() && others.is_empty() {
-            return Err(table
-                .why_none(self.allowed[parsed.algorithm].name(), kid, keys.all.is_empty())
-                .into());
+        let count = named.len() + others.len();
+        if count == 0 {
+            return Err(table.why_none(self.allowed[algorithm].name(), kid, keys.all.is_empty()).into());
         }
-        Ok(Candidates { named, others, limit: self.limits.keys_tried })
+        let keys = named.iter().chain(others).take(self.limits.keys_tried).cloned().collect();
+        let is_cut = count > self.limits.keys_tried;
+        Ok(Route { protected: jws.protected().into(), header, algorithm, keys, is_cut })
     }
 }
 
@@ -241,60 +258,18 @@ impl std::fmt::Debug for JwsVerifier {
     }
 }
 
-struct Parsed<'t> {
-    jws: CompactJws<'t>,
-    header: Header,
-    algorithm: usize,
-    signature: Vec<u8>,
-}
-
-impl Parsed<'_> {
-    fn signed(&self) -> Signed<'_> {
-        Signed { signing_input: self.jws.signing_input(), signature: &self.signature }
-    }
-
-    fn verified(self) -> VerifiedJws {
-        VerifiedJws { payload: self.jws.unverified_payload(), header: self.header }
-    }
-}
-
 /// A token of a batch that one key alone may have signed.
-struct Member<'k, 't> {
+struct Member<'t> {
     index: usize,
-    key: &'k Arc<dyn PreparedKey>,
-    parsed: Parsed<'t>,
+    jws: CompactJws<'t>,
+    route: Arc<Route>,
+    signature: Signature,
 }
 
-impl Member<'_, '_> {
+impl Member<'_> {
     fn item(&self) -> BatchItem<'_> {
-        BatchItem { key: self.key.as_ref(), signed: self.parsed.signed() }
-    }
-}
-
-struct Candidates<'k> {
-    named: &'k [Arc<dyn PreparedKey>],
-    others: &'k [Arc<dyn PreparedKey>],
-    limit: usize,
-}
-
-impl<'k> Candidates<'k> {
-    fn keys(&self) -> impl Iterator<Item = &'k Arc<dyn PreparedKey>> {
-        self.named.iter().chain(self.others).take(self.limit)
-    }
-
-    fn only(&self) -> Option<&'k Arc<dyn PreparedKey>> {
-        match (self.named, self.others) {
-            ([key], []) | ([], [key]) => Some(key),
-            _ => None,
-        }
-    }
-
-    fn exhausted(&self) -> Error {
-        if self.named.len() + self.others.len() > self.limit {
-            KeyError::TooManyCandidates.into()
-        } else {
-            InvalidSignature.into()
-        }
+        let signed = Signed { signing_input: self.jws.signing_input(), signature: self.signature.as_bytes() };
+        BatchItem { key: self.route.keys[0].as_ref(), signed }
     }
 }
 
@@ -304,6 +279,7 @@ pub(crate) struct KeyTable {
     /// Keys that should have served an algorithm but may not: what to tell a token that asks.
     refused: Vec<Refused>,
     report: KeyReport,
+    routes: Routes,
 }
 
 #[derive(Default)]
@@ -368,7 +344,7 @@ impl KeyTable {
                 report.skipped.push(SkippedKey { index, kid: key.kid().map(str::to_owned), reason });
             }
         }
-        Self { by_algorithm, refused, report }
+        Self { by_algorithm, refused, report, routes: Routes::default() }
     }
 
     /// Why no key is there for a token: the reason its key was refused for, if it was.

@@ -63,7 +63,7 @@ fn text<'j>(jwk: &'j Map<String, Value>, member: &'static str) -> Result<Option<
 
 fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, KeyError> {
     text(jwk, member)?
-        .and_then(|text| base64url::decode(text.as_bytes()).ok())
+        .and_then(|text| base64url::decode_secret(text.as_bytes()).ok())
         .ok_or(KeyError::Member { member })
 }
 

@@ -34,7 +34,7 @@ impl Sealer {
 
     /// Opens what was sealed for this purpose.
     pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
-        let whole = base64url::decode(sealed.as_bytes()).ok()?;
+        let whole = base64url::decode_secret(sealed.as_bytes()).ok()?;
         let (nonce, sealed) = whole.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let aad = Aad::from(purpose.as_bytes());
@@ -57,7 +57,7 @@ mod tests {
         assert_ne!(sealer.seal("login", "text"), sealed);
         let other = Sealer::new(&[8; KEY_LEN]).expect("a key");
         assert!(other.open("login", &sealed).is_none());
-        let mut bytes = base64url::decode(sealed.as_bytes()).expect("base64url");
+        let mut bytes = base64url::decode_secret(sealed.as_bytes()).expect("base64url");
         for index in 0..bytes.len() {
             bytes[index] ^= 1;
             assert!(sealer.open("login", &base64url::encode(&bytes)).is_none(), "byte {index}");

@@ -79,7 +79,7 @@ pub(super) fn text<'j>(
 
 fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Zeroizing<Vec<u8>>, SignError> {
     text(jwk, member)?
-        .and_then(|text| base64url::decode(text.as_bytes()).ok())
+        .and_then(|text| base64url::decode_secret(text.as_bytes()).ok())
         .filter(|bytes| !bytes.is_empty())
         .map(Zeroizing::new)
         .ok_or(SignError::Member { member })

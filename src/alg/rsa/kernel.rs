@@ -41,12 +41,14 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
-    /// The kernel for a key, where there is one: on this CPU, for this size and exponent, and only
-    /// where it gave the right answers for this very modulus.
-    pub(super) fn prepare(n: &[u8], e: &[u8], hash: Hash) -> Option<Kernel> {
-        if e != [1, 0, 1] || !ifma::is_available() || n.first()? & 0x80 == 0 {
-            return None;
-        }
+    /// Whether there is a kernel for keys like this one on this CPU.
+    pub(super) fn is_for(n: &[u8], e: &[u8]) -> bool {
+        let is_full = n.first().is_some_and(|first| first & 0x80 != 0);
+        e == [1, 0, 1] && is_full && matches!(n.len(), 256 | 384 | 512) && ifma::is_available()
+    }
+
+    /// The kernel for a key of that kind, provided that it gives the right answers for it.
+    pub(super) fn prepare(n: &[u8], hash: Hash) -> Option<Kernel> {
         match n.len() {
             256 => Key::prepare(n, hash).map(Kernel::Bits2048),
             384 => Key::prepare(n, hash).map(Kernel::Bits3072),

@@ -9,17 +9,19 @@ mod kernel;
 mod number;
 
 use std::sync::Arc;
+#[cfg(target_arch = "x86_64")]
+use std::sync::OnceLock;
 
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents};
 
 use super::{Algorithm, InvalidSignature, PreparedKey};
+use crate::key::{KeyError, KeyMaterial, VerificationKey};
 #[cfg(target_arch = "x86_64")]
 use {
     self::kernel::Kernel,
     super::{BatchItem, Signed},
     std::any::Any,
 };
-use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// RFC 7518 §3.3: "a key of size 2048 bits or larger MUST be used".
 const MIN_BITS: usize = 2048;
@@ -131,32 +133,23 @@ impl Algorithm for Rsa {
         let by_ring =
             ByRing { components: RsaPublicKeyComponents { n: n.clone(), e: e.clone() }, parameters };
         #[cfg(target_arch = "x86_64")]
-        if let Some(kernel) = self.kernel.and_then(|hash| Kernel::prepare(n, e, hash)) {
-            return Ok(Arc::new(ByKernel { kernel, by_ring }));
+        if let Some(hash) = self.kernel.filter(|_| Kernel::is_for(n, e)) {
+            return Ok(Arc::new(ByKernel { kernel: OnceLock::new(), hash, by_ring }));
         }
         Ok(Arc::new(by_ring))
     }
 
     #[cfg(target_arch = "x86_64")]
     fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
-        let mut by_kernel = Vec::with_capacity(items.len());
-        let mut indices = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            match (item.key as &dyn Any).downcast_ref::<ByKernel>() {
-                Some(key) => {
-                    by_kernel.push((&key.kernel, item.signed));
-                    indices.push(index);
-                }
-                None => results[index] = item.verify(),
-            }
-        }
+        let by_kernel: Vec<(&Kernel, Signed<'_>)> =
+            items.iter().filter_map(|item| Some((ByKernel::of(item.key)?, item.signed))).collect();
         let mut accepted = vec![false; by_kernel.len()];
         kernel::accept_many(&by_kernel, &mut accepted);
-        for ((index, (_, signed)), accepted) in indices.into_iter().zip(by_kernel).zip(accepted) {
-            let Some(key) = (items[index].key as &dyn Any).downcast_ref::<ByKernel>() else { continue };
-            results[index] = match accepted {
-                true => Ok(()),
-                false => key.by_ring.verify(signed.signing_input, signed.signature),
+        let mut accepted = accepted.into_iter();
+        for (item, result) in items.iter().zip(results) {
+            *result = match ByKernel::of(item.key).and_then(|_| accepted.next()) {
+                Some(true) => Ok(()),
+                _ => item.verify(),
             };
         }
     }
@@ -176,14 +169,29 @@ impl PreparedKey for ByRing {
 /// The kernel accepts by itself; what it does not accept, ring judges.
 #[cfg(target_arch = "x86_64")]
 struct ByKernel {
-    kernel: Kernel,
+    /// Made ready at the first signature: a set of a thousand keys should not cost a thousand proofs.
+    kernel: OnceLock<Option<Kernel>>,
+    hash: kernel::Hash,
     by_ring: ByRing,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl ByKernel {
+    /// The kernel of a key that has one.
+    fn of(key: &dyn PreparedKey) -> Option<&Kernel> {
+        (key as &dyn Any).downcast_ref::<Self>().and_then(Self::kernel)
+    }
+
+    /// None where the kernel gave a wrong answer for this key.
+    fn kernel(&self) -> Option<&Kernel> {
+        self.kernel.get_or_init(|| Kernel::prepare(&self.by_ring.components.n, self.hash)).as_ref()
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 impl PreparedKey for ByKernel {
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        if self.kernel.accepts(Signed { signing_input, signature }) {
+        if self.kernel().is_some_and(|kernel| kernel.accepts(Signed { signing_input, signature })) {
             return Ok(());
         }
         self.by_ring.verify(signing_input, signature)

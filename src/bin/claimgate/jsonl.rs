@@ -300,7 +300,7 @@ fn keys(members: &mut Map<String, Value>) -> Result<Keys, Malformed> {
             ("jwk", key @ Value::Object(_)) => KeySet::from_jwk(key.to_string().as_bytes(), &LINE_LIMITS),
             ("pem", Value::String(text)) => KeySet::from_pem(&text),
             ("secret_b64u", Value::String(text)) => {
-                let secret = base64url::decode(text.as_bytes())
+                let secret = base64url::decode_secret(text.as_bytes())
                     .map_err(|error| Malformed::new("input.key", format!("`secret_b64u`: {error}")))?;
                 Ok(KeySet::from_secret(&secret))
             }

@@ -5,8 +5,8 @@
 //! loaded and stored once for eight multiplications.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_madd52hi_epu64 as high,
-    _mm512_madd52lo_epu64 as low, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
+    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
 };
 
 use super::super::number::MASK;

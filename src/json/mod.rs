@@ -3,6 +3,8 @@
 //! `serde_json` does the lexing (UTF-8, escapes, surrogates, numbers, trailing bytes); this module
 //! adds what it leaves open: duplicate members, depth, and how many values one text may hold.
 
+mod scan;
+
 use std::cell::Cell;
 use std::fmt;
 
@@ -10,6 +12,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::limits::Limits;
+
+pub(crate) use scan::{Scanned, scan_object};
 
 /// Why a text is not an acceptable JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

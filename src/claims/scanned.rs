@@ -1,0 +1,167 @@
+//! The claims that policies are about, read from an ordinary payload in one pass.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::{BACKCHANNEL_LOGOUT_EVENT, Claims, NumericDate};
+use crate::json::{Scanned, scan_object};
+use crate::limits::Limits;
+
+/// The string claims that a policy compares.
+const TEXTS: [&str; 6] = ["iss", "sub", "jti", "azp", "nonce", "sid"];
+const DATES: [&str; 3] = ["exp", "nbf", "iat"];
+
+/// Where in the payload each of them stands.
+#[derive(Clone)]
+pub(super) struct Registered {
+    texts: [Option<Span>; TEXTS.len()],
+    audience: Option<Span>,
+    /// Whether `events` has a logout event, and whether that is an object.
+    logout_event: Option<bool>,
+}
+
+/// A part of the payload, from one byte up to another.
+#[derive(Clone, Copy)]
+struct Span(u32, u32);
+
+impl Span {
+    fn of(part: &str, whole: &str) -> Option<Self> {
+        let start = part.as_ptr().addr() - whole.as_ptr().addr();
+        Some(Self(u32::try_from(start).ok()?, u32::try_from(start + part.len()).ok()?))
+    }
+
+    fn range(self) -> Range<usize> {
+        self.0 as usize..self.1 as usize
+    }
+}
+
+/// What there is of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence<'c> {
+    Absent,
+    /// `null`, which is as good as absent where a claim is required.
+    Null,
+    Text(&'c str),
+    /// An array or object without contents.
+    Empty,
+    Other,
+}
+
+impl<'c> Presence<'c> {
+    pub(super) fn of(value: Option<&'c Value>) -> Self {
+        match value {
+            None => Presence::Absent,
+            Some(Value::Null) => Presence::Null,
+            Some(Value::String(text)) => Presence::Text(text),
+            Some(Value::Array(elements)) if elements.is_empty() => Presence::Empty,
+            Some(Value::Object(members)) if members.is_empty() => Presence::Empty,
+            Some(_) => Presence::Other,
+        }
+    }
+}
+
+impl Registered {
+    /// Reads a payload, with its `exp`, `nbf` and `iat`. `None` where it is not ordinary: where the
+    /// scanner says so, or one of these claims is not of the type it should be.
+    pub(super) fn scan(text: &str, limits: &Limits) -> Option<(Self, [Option<NumericDate>; 3])> {
+        let mut found = Self { texts: [None; TEXTS.len()], audience: None, logout_event: None };
+        let mut dates = [None; DATES.len()];
+        let mut ordinary = true;
+        scan_object(text, limits, |name, value| {
+            ordinary &= found.take(name, value, text, limits, &mut dates).is_some();
+        })?;
+        ordinary.then_some((found, dates))
+    }
+
+    fn take(
+        &mut self,
+        name: &str,
+        value: Scanned<'_>,
+        whole: &str,
+        limits: &Limits,
+        dates: &mut [Option<NumericDate>; DATES.len()],
+    ) -> Option<()> {
+        // The names differ in length from nearly all others.
+        if !(3..=6).contains(&name.len()) {
+            return Some(());
+        }
+        match (name, value) {
+            ("aud", Scanned::Text(one)) if !one.is_empty() => self.audience = Some(Span::of(one, whole)?),
+            ("aud", Scanned::Array(list)) if is_list_of_names(list) => {
+                self.audience = Some(Span::of(list, whole)?);
+            }
+            ("aud", _) => return None,
+            ("events", Scanned::Object(events)) => {
+                scan_object(events, limits, |name, event| {
+                    if name == BACKCHANNEL_LOGOUT_EVENT {
+                        self.logout_event = Some(matches!(event, Scanned::Object(_)));
+                    }
+                })?;
+            }
+            ("events", _) => return None,
+            _ => {
+                if let Some(index) = DATES.iter().position(|date| *date == name) {
+                    let Scanned::Integer(seconds) = value else { return None };
+                    dates[index] = Some(NumericDate::from_seconds(seconds)?);
+                } else if let Some(index) = TEXTS.iter().position(|text| *text == name) {
+                    let Scanned::Text(text) = value else { return None };
+                    self.texts[index] = Some(Span::of(text, whole)?);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// What there is of a claim, if it is one of those that were read.
+    pub(super) fn presence<'c>(&self, claim: &str, claims: &Claims, whole: &'c str) -> Option<Presence<'c>> {
+        if let Some(index) = TEXTS.iter().position(|text| *text == claim) {
+            return Some(match self.texts[index] {
+                Some(span) => Presence::Text(&whole[span.range()]),
+                None => Presence::Absent,
+            });
+        }
+        let is_there = match claim {
+            "aud" => self.audience.is_some(),
+            "exp" => claims.expires_at.is_some(),
+            "nbf" => claims.not_before.is_some(),
+            "iat" => claims.issued_at.is_some(),
+            _ => return None,
+        };
+        Some(if is_there { Presence::Other } else { Presence::Absent })
+    }
+
+    pub(super) fn logout_event(&self) -> Option<bool> {
+        self.logout_event
+    }
+
+    /// The audience: one name, or the names of the list.
+    pub(super) fn audience<'c>(&self, whole: &'c str) -> impl Iterator<Item = &'c str> + use<'c> {
+        let span = self.audience.map_or(0..0, Span::range);
+        let is_one = span.start > 0 && whole.as_bytes()[span.start - 1] == b'"';
+        let text = &whole[span];
+        // A list's names lie between its quotation marks: there are no escapes.
+        let (skip, step) = if is_one { (0, 1) } else { (1, 2) };
+        text.split(move |character| !is_one && character == '"').skip(skip).step_by(step)
+    }
+}
+
+/// Whether a scanned array holds names alone, at least one and none empty.
+fn is_list_of_names(list: &str) -> bool {
+    let mut outside = true;
+    let mut names = 0;
+    for part in list.split('"') {
+        let fine = if outside {
+            part.bytes().all(|byte| matches!(byte, b' ' | b',' | b'[' | b']'))
+        } else {
+            names += 1;
+            !part.is_empty()
+        };
+        // A bracket after the first would be a list within the list.
+        if !fine || (outside && names > 0 && part.contains('[')) {
+            return false;
+        }
+        outside = !outside;
+    }
+    names > 0 && !list[1..].trim_start_matches(' ').starts_with('[')
+}
