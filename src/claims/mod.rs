@@ -18,7 +18,7 @@ pub use date::NumericDate;
 pub use error::ClaimsError;
 pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy, TokenKind};
 
-use scanned::{Presence, Registered};
+use scanned::{Known, Presence, Registered};
 
 /// A claims set whose registered claims have the types of RFC 7519 §4.1.
 ///
@@ -90,13 +90,13 @@ impl Claims {
     /// `iss`: who issued the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.string("iss")
+        self.string(Known::Issuer)
     }
 
     /// `sub`: whom it is about.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.string("sub")
+        self.string(Known::Subject)
     }
 
     /// `aud`: whom it is for; a single string counts as a list of one.
@@ -134,13 +134,13 @@ impl Claims {
     /// `jti`: its identifier.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.string("jti")
+        self.string(Known::TokenId)
     }
 
     /// `sid`: the session at the provider (Front-Channel Logout §3); none where it is no string.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.string("sid")
+        self.string(Known::SessionId)
     }
 
     /// Any claim, by its literal name.
@@ -177,18 +177,18 @@ impl Claims {
     }
 
     /// A claim that is a string; none where it is absent or something else.
-    fn string(&self, claim: &str) -> Option<&str> {
-        match self.presence(claim) {
+    fn string(&self, known: Known) -> Option<&str> {
+        match self.presence(known) {
             Presence::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// What there is of a claim. Of those that policies are about, this costs no parse.
-    fn presence(&self, claim: &str) -> Presence<'_> {
-        match self.registered.as_ref().and_then(|registered| registered.presence(claim, self, &self.text)) {
-            Some(presence) => presence,
-            None => Presence::of(self.get(claim)),
+    /// What there is of a claim that policies are about; of an ordinary payload without a parse.
+    fn presence(&self, known: Known) -> Presence<'_> {
+        match &self.registered {
+            Some(registered) => registered.presence(known, self, &self.text),
+            None => Presence::of(self.get(known.name())),
         }
     }
 

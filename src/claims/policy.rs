@@ -4,7 +4,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::claims::scanned::Presence;
+use crate::claims::scanned::{Known, Presence};
 use crate::claims::{Claims, ClaimsError};
 use crate::jws::Header;
 use crate::time::UnixTime;
@@ -28,12 +28,13 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    fn required(self) -> &'static [&'static str] {
+    fn required(self) -> &'static [Known] {
+        use Known::{Audience, ExpiresAt, IssuedAt, Issuer, Subject, TokenId};
         match self {
             TokenKind::Jwt => &[],
-            TokenKind::IdToken => &["iss", "sub", "aud", "exp", "iat"],
-            TokenKind::LogoutToken => &["iss", "aud", "iat", "jti"],
-            TokenKind::AccessToken => &["iss", "sub", "aud", "exp"],
+            TokenKind::IdToken => &[Issuer, Subject, Audience, ExpiresAt, IssuedAt],
+            TokenKind::LogoutToken => &[Issuer, Audience, IssuedAt, TokenId],
+            TokenKind::AccessToken => &[Issuer, Subject, Audience, ExpiresAt],
         }
     }
 
@@ -46,6 +47,13 @@ impl TokenKind {
             TokenKind::AccessToken => header.typ_is("at+jwt"),
         }
     }
+}
+
+/// A claim that must be there: one that is read anyway, or any other by its name.
+#[derive(Clone, Debug)]
+enum Required {
+    Known(Known),
+    Other(String),
 }
 
 /// The rules a claims set is held against. What is not named is not compared, but `exp`, `nbf` and
@@ -62,7 +70,7 @@ pub struct Policy {
     typ: Option<String>,
     leeway: u64,
     max_age: Option<u64>,
-    required: Vec<String>,
+    required: Vec<Required>,
     check_expiry: bool,
     check_not_before: bool,
     check_issued_at: bool,
@@ -86,7 +94,7 @@ impl Policy {
             typ: None,
             leeway: Self::DEFAULT_LEEWAY,
             max_age: None,
-            required: vec!["exp".to_owned()],
+            required: vec![Required::Known(Known::ExpiresAt)],
             check_expiry: true,
             check_not_before: true,
             check_issued_at: true,
@@ -178,7 +186,9 @@ impl Policy {
     /// of token requires stays required.
     #[must_use]
     pub fn require<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
-        self.required = claims.into_iter().map(Into::into).collect();
+        let claims = claims.into_iter().map(Into::into);
+        self.required =
+            claims.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known)).collect();
         self
     }
 
@@ -210,24 +220,29 @@ impl Policy {
     /// nonce, events, times.
     pub fn validate(&self, header: &Header, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
         self.check_kind(header, claims)?;
-        let kind_required = self.kind.required().iter().copied();
-        for claim in kind_required.chain(self.required.iter().map(String::as_str)) {
-            require(claims, claim)?;
+        for known in self.kind.required() {
+            require(claims.presence(*known), known.name())?;
+        }
+        for required in &self.required {
+            match required {
+                Required::Known(known) => require(claims.presence(*known), known.name())?,
+                Required::Other(name) => require(Presence::of(claims.get(name)), name)?,
+            }
         }
         if !self.issuers.is_empty() && !self.issuers.iter().any(|issuer| claims.issuer() == Some(issuer)) {
-            return Err(absent_or(claims, "iss", ClaimsError::Issuer));
+            return Err(absent_or(claims, Known::Issuer, ClaimsError::Issuer));
         }
         if !self.audiences.is_empty()
             && !claims.audience().any(|name| self.audiences.iter().any(|own| own == name))
         {
-            return Err(absent_or(claims, "aud", ClaimsError::Audience));
+            return Err(absent_or(claims, Known::Audience, ClaimsError::Audience));
         }
         self.check_authorized_party(claims)?;
         if self.subject.as_deref().is_some_and(|subject| claims.subject() != Some(subject)) {
-            return Err(absent_or(claims, "sub", ClaimsError::Subject));
+            return Err(absent_or(claims, Known::Subject, ClaimsError::Subject));
         }
         if self.token_id.as_deref().is_some_and(|id| claims.token_id() != Some(id)) {
-            return Err(absent_or(claims, "jti", ClaimsError::TokenId));
+            return Err(absent_or(claims, Known::TokenId, ClaimsError::TokenId));
         }
         self.check_nonce(claims)?;
         if self.kind == TokenKind::LogoutToken {
@@ -249,12 +264,12 @@ impl Policy {
 
     /// OpenID Connect Core §3.1.3.7, items 4 and 5.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        let party = text(claims, "azp")?;
+        let party = text(claims, Known::AuthorizedParty)?;
         if let Some(expected) = &self.authorized_party {
             return if party == Some(expected) {
                 Ok(())
             } else {
-                Err(absent_or(claims, "azp", ClaimsError::AuthorizedParty))
+                Err(absent_or(claims, Known::AuthorizedParty, ClaimsError::AuthorizedParty))
             };
         }
         if self.kind != TokenKind::IdToken || self.audiences.is_empty() {
@@ -269,9 +284,9 @@ impl Policy {
 
     fn check_nonce(&self, claims: &Claims) -> Result<(), ClaimsError> {
         let Some(expected) = &self.nonce else { return Ok(()) };
-        match text(claims, "nonce")? {
+        match text(claims, Known::Nonce)? {
             Some(nonce) if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) => Ok(()),
-            _ => Err(absent_or(claims, "nonce", ClaimsError::Nonce)),
+            _ => Err(absent_or(claims, Known::Nonce, ClaimsError::Nonce)),
         }
     }
 
@@ -303,33 +318,33 @@ fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
     if claims.logout_event() != Some(true) {
         return Err(ClaimsError::Events);
     }
-    if claims.presence("nonce") != Presence::Absent {
+    if claims.presence(Known::Nonce) != Presence::Absent {
         return Err(ClaimsError::NoncePresent);
     }
-    let session = text(claims, "sid")?;
+    let session = text(claims, Known::SessionId)?;
     let named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
     if named(session) || named(claims.subject()) { Ok(()) } else { Err(ClaimsError::NobodyToLogOut) }
 }
 
-fn require(claims: &Claims, claim: &str) -> Result<(), ClaimsError> {
-    match claims.presence(claim) {
+fn require(presence: Presence<'_>, claim: &str) -> Result<(), ClaimsError> {
+    match presence {
         Presence::Absent | Presence::Null => Err(ClaimsError::Missing { claim: claim.to_owned() }),
         Presence::Text("") | Presence::Empty => Err(ClaimsError::Empty { claim: claim.to_owned() }),
         Presence::Text(_) | Presence::Other => Ok(()),
     }
 }
 
-fn text<'c>(claims: &'c Claims, claim: &str) -> Result<Option<&'c str>, ClaimsError> {
-    match claims.presence(claim) {
+fn text(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
+    match claims.presence(known) {
         Presence::Absent => Ok(None),
         Presence::Text(text) => Ok(Some(text)),
-        _ => Err(ClaimsError::WrongType { claim: claim.to_owned() }),
+        _ => Err(ClaimsError::WrongType { claim: known.name().to_owned() }),
     }
 }
 
-fn absent_or(claims: &Claims, claim: &str, other: ClaimsError) -> ClaimsError {
-    match claims.presence(claim) {
-        Presence::Absent => ClaimsError::Missing { claim: claim.to_owned() },
+fn absent_or(claims: &Claims, known: Known, other: ClaimsError) -> ClaimsError {
+    match claims.presence(known) {
+        Presence::Absent => ClaimsError::Missing { claim: known.name().to_owned() },
         _ => other,
     }
 }

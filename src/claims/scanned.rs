@@ -8,14 +8,62 @@ use super::{BACKCHANNEL_LOGOUT_EVENT, Claims, NumericDate};
 use crate::json::{Scanned, scan_object};
 use crate::limits::Limits;
 
-/// The string claims that a policy compares.
-const TEXTS: [&str; 6] = ["iss", "sub", "jti", "azp", "nonce", "sid"];
-const DATES: [&str; 3] = ["exp", "nbf", "iat"];
+/// The claims that a policy compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Issuer,
+    Subject,
+    TokenId,
+    AuthorizedParty,
+    Nonce,
+    SessionId,
+    Audience,
+    ExpiresAt,
+    NotBefore,
+    IssuedAt,
+}
+
+/// How many of them are strings; those come first.
+const TEXTS: usize = 6;
+
+impl Known {
+    const ALL: [Known; 10] = [
+        Known::Issuer,
+        Known::Subject,
+        Known::TokenId,
+        Known::AuthorizedParty,
+        Known::Nonce,
+        Known::SessionId,
+        Known::Audience,
+        Known::ExpiresAt,
+        Known::NotBefore,
+        Known::IssuedAt,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Known::Issuer => "iss",
+            Known::Subject => "sub",
+            Known::TokenId => "jti",
+            Known::AuthorizedParty => "azp",
+            Known::Nonce => "nonce",
+            Known::SessionId => "sid",
+            Known::Audience => "aud",
+            Known::ExpiresAt => "exp",
+            Known::NotBefore => "nbf",
+            Known::IssuedAt => "iat",
+        }
+    }
+
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
 
 /// Where in the payload each of them stands.
 #[derive(Clone)]
 pub(super) struct Registered {
-    texts: [Option<Span>; TEXTS.len()],
+    texts: [Option<Span>; TEXTS],
     audience: Option<Span>,
     /// Whether `events` has a logout event, and whether that is an object.
     logout_event: Option<bool>,
@@ -65,8 +113,8 @@ impl Registered {
     /// Reads a payload, with its `exp`, `nbf` and `iat`. `None` where it is not ordinary: where the
     /// scanner says so, or one of these claims is not of the type it should be.
     pub(super) fn scan(text: &str, limits: &Limits) -> Option<(Self, [Option<NumericDate>; 3])> {
-        let mut found = Self { texts: [None; TEXTS.len()], audience: None, logout_event: None };
-        let mut dates = [None; DATES.len()];
+        let mut found = Self { texts: [None; TEXTS], audience: None, logout_event: None };
+        let mut dates = [None; 3];
         let mut ordinary = true;
         scan_object(text, limits, |name, value| {
             ordinary &= found.take(name, value, text, limits, &mut dates).is_some();
@@ -80,55 +128,55 @@ impl Registered {
         value: Scanned<'_>,
         whole: &str,
         limits: &Limits,
-        dates: &mut [Option<NumericDate>; DATES.len()],
+        dates: &mut [Option<NumericDate>; 3],
     ) -> Option<()> {
-        // The names differ in length from nearly all others.
-        if !(3..=6).contains(&name.len()) {
-            return Some(());
-        }
         match (name, value) {
-            ("aud", Scanned::Text(one)) if !one.is_empty() => self.audience = Some(Span::of(one, whole)?),
+            ("iss", value) => self.take_text(Known::Issuer, value, whole),
+            ("sub", value) => self.take_text(Known::Subject, value, whole),
+            ("jti", value) => self.take_text(Known::TokenId, value, whole),
+            ("azp", value) => self.take_text(Known::AuthorizedParty, value, whole),
+            ("nonce", value) => self.take_text(Known::Nonce, value, whole),
+            ("sid", value) => self.take_text(Known::SessionId, value, whole),
+            ("exp", value) => take_date(&mut dates[0], value),
+            ("nbf", value) => take_date(&mut dates[1], value),
+            ("iat", value) => take_date(&mut dates[2], value),
+            ("aud", Scanned::Text(one)) if !one.is_empty() => {
+                self.audience = Some(Span::of(one, whole)?);
+                Some(())
+            }
             ("aud", Scanned::Array(list)) if is_list_of_names(list) => {
                 self.audience = Some(Span::of(list, whole)?);
+                Some(())
             }
-            ("aud", _) => return None,
-            ("events", Scanned::Object(events)) => {
-                scan_object(events, limits, |name, event| {
-                    if name == BACKCHANNEL_LOGOUT_EVENT {
-                        self.logout_event = Some(matches!(event, Scanned::Object(_)));
-                    }
-                })?;
-            }
-            ("events", _) => return None,
-            _ => {
-                if let Some(index) = DATES.iter().position(|date| *date == name) {
-                    let Scanned::Integer(seconds) = value else { return None };
-                    dates[index] = Some(NumericDate::from_seconds(seconds)?);
-                } else if let Some(index) = TEXTS.iter().position(|text| *text == name) {
-                    let Scanned::Text(text) = value else { return None };
-                    self.texts[index] = Some(Span::of(text, whole)?);
+            ("events", Scanned::Object(events)) => scan_object(events, limits, |name, event| {
+                if name == BACKCHANNEL_LOGOUT_EVENT {
+                    self.logout_event = Some(matches!(event, Scanned::Object(_)));
                 }
-            }
+            }),
+            ("aud" | "events", _) => None,
+            _ => Some(()),
         }
+    }
+
+    fn take_text(&mut self, known: Known, value: Scanned<'_>, whole: &str) -> Option<()> {
+        let Scanned::Text(text) = value else { return None };
+        self.texts[known as usize] = Some(Span::of(text, whole)?);
         Some(())
     }
 
-    /// What there is of a claim, if it is one of those that were read.
-    pub(super) fn presence<'c>(&self, claim: &str, claims: &Claims, whole: &'c str) -> Option<Presence<'c>> {
-        if let Some(index) = TEXTS.iter().position(|text| *text == claim) {
-            return Some(match self.texts[index] {
-                Some(span) => Presence::Text(&whole[span.range()]),
-                None => Presence::Absent,
-            });
-        }
-        let is_there = match claim {
-            "aud" => self.audience.is_some(),
-            "exp" => claims.expires_at.is_some(),
-            "nbf" => claims.not_before.is_some(),
-            "iat" => claims.issued_at.is_some(),
-            _ => return None,
+    /// What there is of a claim.
+    pub(super) fn presence<'c>(&self, known: Known, claims: &Claims, whole: &'c str) -> Presence<'c> {
+        let is_there = match known {
+            Known::Audience => self.audience.is_some(),
+            Known::ExpiresAt => claims.expires_at.is_some(),
+            Known::NotBefore => claims.not_before.is_some(),
+            Known::IssuedAt => claims.issued_at.is_some(),
+            text => {
+                let span = self.texts[text as usize];
+                return span.map_or(Presence::Absent, |span| Presence::Text(&whole[span.range()]));
+            }
         };
-        Some(if is_there { Presence::Other } else { Presence::Absent })
+        if is_there { Presence::Other } else { Presence::Absent }
     }
 
     pub(super) fn logout_event(&self) -> Option<bool> {
@@ -144,6 +192,12 @@ impl Registered {
         let (skip, step) = if is_one { (0, 1) } else { (1, 2) };
         text.split(move |character| !is_one && character == '"').skip(skip).step_by(step)
     }
+}
+
+fn take_date(date: &mut Option<NumericDate>, value: Scanned<'_>) -> Option<()> {
+    let Scanned::Integer(seconds) = value else { return None };
+    *date = Some(NumericDate::from_seconds(seconds)?);
+    Some(())
 }
 
 /// Whether a scanned array holds names alone, at least one and none empty.

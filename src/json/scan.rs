@@ -42,7 +42,7 @@ pub(crate) fn scan_object<'t>(
     if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'\\')) {
         return None;
     }
-    let mut scanner = Scanner { text, at: 0, items: limits.json_items, names: [""; NAMES], open: 0 };
+    let mut scanner = Scanner { text, at: 0, items: limits.json_items, names: [(0, 0); NAMES], open: 0 };
     scanner.skip_spaces();
     scanner.object(limits.json_depth.min(SERDE_JSON_DEPTH), &mut member)?;
     scanner.skip_spaces();
@@ -54,8 +54,8 @@ struct Scanner<'t> {
     at: usize,
     /// How many more members and elements there may be.
     items: usize,
-    /// The names in each object that is open, the innermost last.
-    names: [&'t str; NAMES],
+    /// Where the names in each object that is open stand, the innermost's last.
+    names: [(u32, u32); NAMES],
     open: usize,
 }
 
@@ -89,11 +89,7 @@ impl<'t> Scanner<'t> {
         }
         loop {
             let name = self.string()?;
-            if self.names[outer..self.open].contains(&name) {
-                return None;
-            }
-            *self.names.get_mut(self.open)? = name;
-            self.open += 1;
+            self.open_name(name, outer)?;
             self.items = self.items.checked_sub(1)?;
             self.skip_spaces();
             self.take(b':')?;
@@ -108,6 +104,20 @@ impl<'t> Scanner<'t> {
         }
         self.open = outer;
         self.take(b'}')
+    }
+
+    /// Notes a name that has just been read; `None` if its object has it already.
+    fn open_name(&mut self, name: &str, outer: usize) -> Option<()> {
+        let start = self.at - 1 - name.len();
+        for (start, length) in &self.names[outer..self.open] {
+            let is_as_long = *length as usize == name.len();
+            if is_as_long && self.text.as_bytes()[*start as usize..].starts_with(name.as_bytes()) {
+                return None;
+            }
+        }
+        *self.names.get_mut(self.open)? = (u32::try_from(start).ok()?, u32::try_from(name.len()).ok()?);
+        self.open += 1;
+        Some(())
     }
 
     fn array(&mut self, depth: usize) -> Option<()> {

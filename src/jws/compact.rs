@@ -136,15 +136,14 @@ impl<'t> CompactJws<'t> {
         decode(self.signature)
     }
 
-    pub(super) fn decoded_signature(&self) -> Signature {
-        let len = base64url::decoded_len(self.signature);
-        let mut signature = Signature { short: [0; SHORT], len, long: Vec::new() };
-        if len > SHORT {
-            signature.long = decode(self.signature);
-        } else {
-            base64url::decode_into(self.signature, &mut signature.short).expect(CANONICAL);
-        }
-        signature
+    /// The signature's length once decoded, in bytes.
+    pub(super) fn signature_len(&self) -> usize {
+        base64url::decoded_len(self.signature)
+    }
+
+    /// Decodes the signature into a buffer of [`signature_len`](Self::signature_len) bytes at least.
+    pub(super) fn decode_signature<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
+        base64url::decode_into(self.signature, buffer).expect(CANONICAL)
     }
 }
 
@@ -153,20 +152,3 @@ fn decode(canonical: &[u8]) -> Vec<u8> {
 }
 
 const CANONICAL: &str = "`parse` has checked that the segment is canonical";
-
-/// A decoded signature, on the stack where it is of a usual length.
-pub(super) struct Signature {
-    short: [u8; SHORT],
-    len: usize,
-    /// The whole signature where it is longer than `short`.
-    long: Vec<u8>,
-}
-
-/// An RSA signature of 4096 bits; those of all other built-in algorithms are shorter.
-const SHORT: usize = 512;
-
-impl Signature {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.short.get(..self.len).unwrap_or(&self.long)
-    }
-}

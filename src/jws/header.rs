@@ -12,8 +12,13 @@ use crate::limits::Limits;
 /// A parsed JOSE header. It says what a token claims about itself and proves nothing. A clone
 /// shares the contents.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Header {
-    members: Arc<Map<String, Value>>,
+pub struct Header(Arc<Contents>);
+
+#[derive(Debug, PartialEq)]
+struct Contents {
+    members: Map<String, Value>,
+    /// `typ` without `application/`, found once: it is compared for each token.
+    typ: Option<String>,
 }
 
 /// Why a JOSE header is refused.
@@ -76,7 +81,8 @@ impl Header {
         if members.get("crit").is_some_and(|crit| !is_understood(crit, &members)) {
             return Err(HeaderError::Critical);
         }
-        Ok(Self { members: Arc::new(members) })
+        let typ = members.get("typ").and_then(Value::as_str).map(|typ| short(typ).to_owned());
+        Ok(Self(Arc::new(Contents { members, typ })))
     }
 
     /// `alg`: the algorithm the token says it is signed with (RFC 7515 §4.1.1).
@@ -101,17 +107,17 @@ impl Header {
     /// (RFC 7515 §4.1.9).
     #[must_use]
     pub fn typ_is(&self, media_type: &str) -> bool {
-        self.typ().is_some_and(|typ| short(typ).eq_ignore_ascii_case(short(media_type)))
+        self.0.typ.as_ref().is_some_and(|typ| typ.eq_ignore_ascii_case(short(media_type)))
     }
 
     /// All members.
     #[must_use]
     pub fn as_object(&self) -> &Map<String, Value> {
-        &self.members
+        &self.0.members
     }
 
     fn text(&self, member: &str) -> Option<&str> {
-        self.members.get(member).and_then(Value::as_str)
+        self.0.members.get(member).and_then(Value::as_str)
     }
 }
 

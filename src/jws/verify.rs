@@ -1,13 +1,13 @@
 //! From a token's bytes to a verified one, by allowed algorithms and known keys alone.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Signed};
 use crate::error::Error;
-use crate::jws::compact::Signature;
 use crate::jws::route::{Route, Routes};
 use crate::jws::{CompactJws, Header};
 use crate::key::{KeyError, KeySet, SkippedKey};
@@ -86,6 +86,10 @@ impl BuildError {
         }
     }
 }
+
+/// Signatures up to this length are decoded on the stack: an RSA signature of 4096 bits, and those of
+/// all other built-in algorithms are shorter.
+const SHORT: usize = 512;
 
 /// What became of the keys of a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,9 +175,20 @@ impl JwsVerifier {
             Some(route) => (route, false),
             None => (&Arc::new(self.route(&table, &jws)?), true),
         };
-        let signature = jws.decoded_signature();
+        let (mut short, mut long);
+        let buffer = match jws.signature_len() {
+            0..=SHORT => {
+                short = [0; SHORT];
+                &mut short[..]
+            }
+            length => {
+                long = vec![0; length];
+                &mut long[..]
+            }
+        };
+        let signature = jws.decode_signature(buffer);
         for key in &route.keys {
-            if key.verify(jws.signing_input(), signature.as_bytes()).is_ok() {
+            if key.verify(jws.signing_input(), signature).is_ok() {
                 if is_new {
                     table.routes.keep(route, self.limits.headers_cached);
                 }
@@ -191,13 +206,17 @@ impl JwsVerifier {
         let mut results: Vec<Option<Result<VerifiedJws, Error>>> = Vec::with_capacity(tokens.len());
         let mut groups: Vec<Vec<Member<'_>>> = Vec::new();
         groups.resize_with(self.allowed.len(), Vec::new);
+        let mut signatures = Vec::new();
         for (index, token) in tokens.iter().enumerate() {
             let member = CompactJws::parse(token, &self.limits).map_err(Error::from).and_then(|jws| {
-                let route = match known.find(jws.protected()) {
-                    Some(route) => Arc::clone(route),
-                    None => Arc::new(self.route(&table, &jws)?),
+                let (route, is_new) = match known.find(jws.protected()) {
+                    Some(route) => (Arc::clone(route), false),
+                    None => (Arc::new(self.route(&table, &jws)?), true),
                 };
-                Ok(Member { index, jws, route, signature: jws.decoded_signature() })
+                let start = signatures.len();
+                signatures.resize(start + jws.signature_len(), 0);
+                jws.decode_signature(&mut signatures[start..]);
+                Ok(Member { index, jws, route, is_new, signature: start..signatures.len() })
             });
             results.push(match member {
                 Ok(member) if member.route.keys.len() == 1 => {
@@ -210,13 +229,15 @@ impl JwsVerifier {
         }
         for (algorithm, members) in groups.into_iter().enumerate().filter(|(_, members)| !members.is_empty())
         {
-            let items: Vec<BatchItem<'_>> = members.iter().map(Member::item).collect();
+            let items: Vec<BatchItem<'_>> = members.iter().map(|member| member.item(&signatures)).collect();
             let mut verdicts = vec![Err(InvalidSignature); items.len()];
             self.allowed[algorithm].verify_batch(&items, &mut verdicts);
             for (member, verdict) in members.iter().zip(verdicts) {
                 results[member.index] = Some(match verdict {
                     Ok(()) => {
-                        table.routes.keep(&member.route, self.limits.headers_cached);
+                        if member.is_new {
+                            table.routes.keep(&member.route, self.limits.headers_cached);
+                        }
                         Ok(member.route.verified(&member.jws))
                     }
                     Err(_) => Err(member.route.exhausted()),
@@ -263,13 +284,19 @@ struct Member<'t> {
     index: usize,
     jws: CompactJws<'t>,
     route: Arc<Route>,
-    signature: Signature,
+    /// Whether the route is not remembered yet.
+    is_new: bool,
+    /// Where among the batch's signatures its own stands.
+    signature: Range<usize>,
 }
 
 impl Member<'_> {
-    fn item(&self) -> BatchItem<'_> {
-        let signed = Signed { signing_input: self.jws.signing_input(), signature: self.signature.as_bytes() };
-        BatchItem { key: self.route.keys[0].as_ref(), signed }
+    fn item<'b>(&'b self, signatures: &'b [u8]) -> BatchItem<'b> {
+        let signature = &signatures[self.signature.clone()];
+        BatchItem {
+            key: self.route.keys[0].as_ref(),
+            signed: Signed { signing_input: self.jws.signing_input(), signature },
+        }
     }
 }
 
