@@ -253,3 +253,119 @@ fn pattern(seed: &[u8], length: usize) -> Vec<u8> {
     bytes.truncate(length);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Numbers below `2^(52·L)` that are random, sparse, full of carries, or at the edges of `n`.
+    fn number_for<const L: usize>(n: [u64; L]) -> impl Strategy<Value = [u64; L]> {
+        let limb = prop_oneof![Just(0), Just(number::MASK), Just(1), 0..=number::MASK];
+        let offset = (any::<bool>(), 0_u64..3).prop_map(move |(above, by)| {
+            let by = number::limbs::<L>(&by.to_be_bytes());
+            number::reduced(&if above { number::add(&n, &by) } else { number::subtract(&n, &by) }, &n)
+        });
+        let power = (0..L * LIMB_BITS).prop_map(|bit| {
+            let mut number = [0; L];
+            number[bit / LIMB_BITS] = 1 << (bit % LIMB_BITS);
+            number
+        });
+        let any = vec(limb, L).prop_map(|limbs| <[u64; L]>::try_from(limbs).expect("L limbs"));
+        prop_oneof![4 => any, 1 => power, 1 => offset].prop_map(move |s| {
+            let mut s = s;
+            // Below 2^(bits of n), so that a subtraction brings it below n.
+            let top = n.iter().rposition(|limb| *limb != 0).expect("a modulus");
+            s[top] &= n[top].next_power_of_two() - 1;
+            s[top + 1..].fill(0);
+            number::reduced(&s, &n)
+        })
+    }
+
+    /// An odd modulus of exactly so many bytes.
+    fn modulus<const L: usize>(bytes: usize) -> impl Strategy<Value = Modulus<L>> {
+        vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], bytes).prop_map(|mut n| {
+            n[0] |= 0x80;
+            *n.last_mut().expect("many bytes") |= 1;
+            let n = number::limbs::<L>(&n);
+            Modulus { n, k0: number::negated_inverse(n[0]) }
+        })
+    }
+
+    fn plainly<const L: usize>(s: &[u64; L], Modulus { n, k0 }: &Modulus<L>) -> [u64; L] {
+        let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
+        number::reduced(&number::montgomery(&power, s, n, *k0), n)
+    }
+
+    /// One and eight, each of the eight with a modulus of its own, against plain arithmetic.
+    fn agrees<const L: usize, const V: usize>(bytes: usize) {
+        if !ifma::is_available() {
+            eprintln!("not run: this CPU has no AVX-512 IFMA");
+            return;
+        }
+        let one = modulus::<L>(bytes).prop_flat_map(|modulus| (number_for(modulus.n), Just(modulus)));
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+        let result = runner.run(&vec(one, LANES), |lanes| {
+            let numbers = std::array::from_fn(|lane| lanes[lane].0);
+            let moduli = std::array::from_fn(|lane| &lanes[lane].1);
+            let eight = ifma::power_of_eight(&numbers, moduli);
+            for ((s, modulus), of_eight) in lanes.iter().zip(eight) {
+                let expected = plainly(s, modulus);
+                prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &modulus.n), expected);
+                prop_assert_eq!(number::reduced(&of_eight, &modulus.n), expected);
+                let short: &[u64; 5] = s.first_chunk().expect("five limbs");
+                let product = ifma::product::<L, V, 5>(&expected, short, modulus);
+                let mut long = [0; L];
+                long[L - 5..].copy_from_slice(short);
+                // b·2^(52·(L-5)) / R = b / 2^(52·5)
+                let wanted = number::montgomery(&expected, &long, &modulus.n, modulus.k0);
+                prop_assert_eq!(number::reduced(&product, &modulus.n), number::reduced(&wanted, &modulus.n));
+            }
+            Ok(())
+        });
+        if let Err(failure) = result {
+            panic!("{failure}");
+        }
+    }
+
+    #[test]
+    fn of_2048_bits() {
+        agrees::<40, 5>(256);
+    }
+
+    #[test]
+    fn of_3072_bits() {
+        agrees::<64, 8>(384);
+    }
+
+    #[test]
+    fn of_4096_bits() {
+        agrees::<80, 10>(512);
+    }
+
+    /// A key whose answers do not come out right has no kernel.
+    #[test]
+    fn a_wrong_answer_switches_it_off() {
+        if !ifma::is_available() {
+            eprintln!("not run: this CPU has no AVX-512 IFMA");
+            return;
+        }
+        let mut n = pattern(b"modulus", 256);
+        n[0] |= 0x80;
+        n[255] |= 1;
+        let hash = Hash::SHA256;
+        let key = Key::<40, 5>::prepare(&n, hash).expect("a modulus like any other");
+        let limbs = number::limbs::<40>(&n);
+        let one = number::limbs::<40>(&[1]);
+        let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &limbs, key.modulus.k0));
+        assert!(key.answers_rightly(&almost));
+        let mut wrong = Key { modulus: key.modulus.clone(), ..*key };
+        wrong.message[7] ^= 1;
+        assert!(!wrong.answers_rightly(&almost), "another encoded message");
+        let mut wrong = Key { modulus: key.modulus.clone(), ..*key };
+        wrong.factor[0] ^= 1;
+        assert!(!wrong.answers_rightly(&almost), "another factor");
+    }
+}
