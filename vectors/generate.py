@@ -19,6 +19,8 @@ for alg, key in GOOD:
     if not isinstance(key, bytes):
         row("good", "pem", alg, token(alg, key), {"pem": public_pem(key)}, [alg], True, ID_POLICY)
         row("good", "signature", alg, token(alg, key, payload=b"not even JSON"), {"jwk": key.jwk()}, [alg], True)
+for alg, key in [("RS256", RSA3072), ("RS256", RSA4096), ("RS384", RSA4096), ("RS512", RSA2048), ("RS512", RSA4096), ("PS256", RSA4096)]:
+    row("good", "rsa size", f"{alg}-{key.n.bit_length()}", token(alg, key), {"jwk": key.jwk()}, [alg], True, ID_POLICY)
 for name, payload, header, policy in [
     ("id-token", ID, {"alg": "HS256"}, ID_POLICY),
     ("id-token-media-type", ID, {"alg": "HS256", "typ": "application/jwt"}, ID_POLICY),

@@ -127,6 +127,7 @@ def public_pem(key, form="SubjectPublicKeyInfo"):
 
 RSA2048, RSA2048_B, RSA3072 = RsaKey("rsa a", 2048), RsaKey("rsa b", 2048), RsaKey("rsa c", 3072)
 RSA1024 = RsaKey("rsa weak", 1024)
+RSA4096 = RsaKey("rsa d", 4096)
 P256, P256_B, P384, P521 = EcKey("p256", "P-256"), EcKey("p256 b", "P-256"), EcKey("p384", "P-384"), EcKey("p521", "P-521")
 ED, ED_B = EdKey("ed25519"), EdKey("ed25519 b")
 SECRET = stream("secret", 64)
