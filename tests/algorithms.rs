@@ -4,6 +4,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+#[cfg(feature = "aws-lc")]
+use claimgate::alg::Rsa;
 use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError};
 use claimgate::base64url;
 use claimgate::jws::{BuildError, JwsVerifier};
@@ -216,4 +218,43 @@ fn a_verifier_without_an_algorithm_cannot_be_built() {
         let refusal = JwsVerifier::new(&Registry::builtin(), [name], &KeySet::default(), Limits::DEFAULT);
         assert_eq!(refusal.unwrap_err().code(), "build.unknown_algorithm");
     }
+}
+
+/// Every RSA backend says the same of every RSA vector, and of it by a neighbour's signature.
+#[test]
+fn rsa_backends_agree() {
+    let rows =
+        include_str!("../vectors/good.jsonl").lines().chain(include_str!("../vectors/attacks.jsonl").lines());
+    let mut seen = 0;
+    for row in rows.map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let input = &row["input"];
+        let Some(token) = input["token"].as_str() else { continue };
+        let Ok(keys) = KeySet::from_jwk(input["jwk"].to_string().as_bytes(), &Limits::DEFAULT) else {
+            continue;
+        };
+        if !matches!(keys.keys()[0].material(), KeyMaterial::Rsa { .. }) {
+            continue;
+        }
+        let names = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+        let of = |registry: &Registry| JwsVerifier::new(registry, names, &keys, Limits::DEFAULT).unwrap();
+        let (builtin, by_ring) = (of(&Registry::builtin()), of(&Registry::builtin_by_ring()));
+        assert_eq!(code(&builtin, token), code(&by_ring, token), "{}", input["id"]);
+        let batch: Vec<_> =
+            builtin.verify_batch(&[token; 9]).into_iter().map(|verdict| verdict.is_ok()).collect();
+        assert_eq!(batch, [code(&by_ring, token) == "valid"; 9], "{}", input["id"]);
+        #[cfg(feature = "aws-lc")]
+        {
+            let rsa = [Rsa::RS256, Rsa::RS384, Rsa::RS512, Rsa::PS256, Rsa::PS384, Rsa::PS512];
+            let registry =
+                rsa.into_iter().fold(Registry::builder(), |builder, rsa| builder.register(rsa.by_aws_lc()));
+            assert_eq!(
+                code(&of(&registry.build().unwrap()), token),
+                code(&by_ring, token),
+                "{}",
+                input["id"]
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen}");
 }

@@ -25,6 +25,20 @@ impl Registry {
         Self { algorithms: builtin_algorithms().into() }
     }
 
+    /// The same algorithms, RSA by ring alone: without the kernel for CPUs with AVX-512 IFMA.
+    #[must_use]
+    pub fn builtin_by_ring() -> Self {
+        let rsa = [Rsa::RS256, Rsa::RS384, Rsa::RS512, Rsa::PS256, Rsa::PS384, Rsa::PS512];
+        let by_ring = rsa.map(|algorithm| Arc::new(algorithm.by_ring()) as Arc<dyn Algorithm>);
+        let mut algorithms = builtin_algorithms();
+        for algorithm in by_ring {
+            if let Some(known) = algorithms.iter_mut().find(|known| known.name() == algorithm.name()) {
+                *known = algorithm;
+            }
+        }
+        Self { algorithms: algorithms.into() }
+    }
+
     /// An empty registry to fill; [`RegistryBuilder::builtin`] adds the built-in ones.
     #[must_use]
     pub fn builder() -> RegistryBuilder {

@@ -1,6 +1,8 @@
 //! RS256/384/512 and PS256/384/512 (RFC 7518 §3.3, §3.5), by ring; the former, on CPUs with AVX-512
 //! IFMA and for the usual keys, by a kernel of our own whose rejections ring confirms.
 
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 #[cfg(target_arch = "x86_64")]
@@ -41,17 +43,29 @@ pub struct Rsa {
     weak_parameters: Option<&'static RsaParameters>,
     #[cfg(target_arch = "x86_64")]
     kernel: Option<kernel::Hash>,
+    #[cfg(feature = "aws-lc")]
+    is_by_aws_lc: bool,
 }
 
 impl Rsa {
-    /// The same algorithm by ring alone, on every CPU.
+    /// The same algorithm by ring alone, on every CPU; register it in the built-in one's place
+    /// ([`Registry::builtin_by_ring`](super::Registry::builtin_by_ring) does so for all).
     #[must_use]
     pub fn by_ring(self) -> Rsa {
         Rsa {
             #[cfg(target_arch = "x86_64")]
             kernel: None,
+            #[cfg(feature = "aws-lc")]
+            is_by_aws_lc: false,
             ..self
         }
+    }
+
+    /// The same algorithm by aws-lc-rs, which on CPUs without AVX-512 IFMA is faster than ring.
+    #[cfg(feature = "aws-lc")]
+    #[must_use]
+    pub fn by_aws_lc(self) -> Rsa {
+        Rsa { is_by_aws_lc: true, ..self.by_ring() }
     }
 
     /// RSASSA-PKCS1-v1_5 using SHA-256.
@@ -61,6 +75,8 @@ impl Rsa {
         weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
         #[cfg(target_arch = "x86_64")]
         kernel: Some(kernel::Hash::SHA256),
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
     /// RSASSA-PKCS1-v1_5 using SHA-384.
     pub const RS384: Rsa = Rsa {
@@ -69,6 +85,8 @@ impl Rsa {
         weak_parameters: None,
         #[cfg(target_arch = "x86_64")]
         kernel: Some(kernel::Hash::SHA384),
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
     /// RSASSA-PKCS1-v1_5 using SHA-512.
     pub const RS512: Rsa = Rsa {
@@ -77,6 +95,8 @@ impl Rsa {
         weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
         #[cfg(target_arch = "x86_64")]
         kernel: Some(kernel::Hash::SHA512),
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
     /// RSASSA-PSS using SHA-256 and MGF1 with SHA-256, salt as long as the hash.
     pub const PS256: Rsa = Rsa {
@@ -85,6 +105,8 @@ impl Rsa {
         weak_parameters: None,
         #[cfg(target_arch = "x86_64")]
         kernel: None,
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
     /// RSASSA-PSS using SHA-384 and MGF1 with SHA-384, salt as long as the hash.
     pub const PS384: Rsa = Rsa {
@@ -93,6 +115,8 @@ impl Rsa {
         weak_parameters: None,
         #[cfg(target_arch = "x86_64")]
         kernel: None,
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
     /// RSASSA-PSS using SHA-512 and MGF1 with SHA-512, salt as long as the hash.
     pub const PS512: Rsa = Rsa {
@@ -101,6 +125,8 @@ impl Rsa {
         weak_parameters: None,
         #[cfg(target_arch = "x86_64")]
         kernel: None,
+        #[cfg(feature = "aws-lc")]
+        is_by_aws_lc: false,
     };
 }
 
@@ -129,6 +155,10 @@ impl Algorithm for Rsa {
         }
         if !is_odd(e) || e == &[1] || bit_length(e) > MAX_EXPONENT_BITS {
             return Err(KeyError::Invalid { reason: "an RSA exponent that is even, 1 or over 33 bits" });
+        }
+        #[cfg(feature = "aws-lc")]
+        if self.is_by_aws_lc {
+            return Ok(Arc::new(aws_lc::ByAwsLc::prepare(self, n, e, bits < MIN_BITS)?));
         }
         let by_ring =
             ByRing { components: RsaPublicKeyComponents { n: n.clone(), e: e.clone() }, parameters };

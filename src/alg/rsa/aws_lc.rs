@@ -1,0 +1,41 @@
+//! The RSA family by aws-lc-rs, where the feature `aws-lc` asks for it.
+
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
+
+use super::Rsa;
+use crate::alg::{InvalidSignature, PreparedKey};
+use crate::key::KeyError;
+
+/// A key as aws-lc-rs holds it.
+pub(super) struct ByAwsLc(ParsedPublicKey);
+
+impl ByAwsLc {
+    /// Prepares a key whose size and exponent have been found fit.
+    pub(super) fn prepare(algorithm: &Rsa, n: &[u8], e: &[u8], is_weak: bool) -> Result<Self, KeyError> {
+        let parameters = parameters(algorithm.name, is_weak).ok_or(KeyError::Weak)?;
+        RsaPublicKeyComponents { n, e }
+            .to_parsed_public_key(parameters)
+            .map(Self)
+            .map_err(|_| KeyError::Invalid { reason: "an RSA key that aws-lc does not take" })
+    }
+}
+
+impl PreparedKey for ByAwsLc {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        self.0.verify_sig(signing_input, signature).map_err(|_| InvalidSignature)
+    }
+}
+
+fn parameters(name: &str, is_weak: bool) -> Option<&'static RsaParameters> {
+    Some(match (name, is_weak) {
+        ("RS256", false) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        ("RS384", false) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        ("RS512", false) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        ("PS256", false) => &signature::RSA_PSS_2048_8192_SHA256,
+        ("PS384", false) => &signature::RSA_PSS_2048_8192_SHA384,
+        ("PS512", false) => &signature::RSA_PSS_2048_8192_SHA512,
+        ("RS256", true) => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        ("RS512", true) => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        _ => return None,
+    })
+}
