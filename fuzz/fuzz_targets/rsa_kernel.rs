@@ -1,21 +1,29 @@
-//! RS256 by whatever this CPU uses, beside ring: one by one and in batches of any length, for
-//! signatures that are right, spoiled, at the edges of the modulus, or heavy with carries.
+//! RSASSA-PKCS1-v1_5 by whatever this CPU uses, beside ring: one by one and in batches of any length,
+//! of one key or of several, for signatures that are right, spoiled, at the edges of the modulus, or
+//! heavy with carries.
 //!
-//! The input is the key's size, then four bytes for each signature: kind, message, two numbers.
+//! The input is a byte for the hash and the keys, then five bytes for each signature: kind, message,
+//! two numbers, key.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
 
-use claimgate::alg::{Algorithm, InvalidSignature, PreparedKey, Rsa, Signed};
+use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Rsa, Signed};
 use claimgate::key::{KeyMaterial, VerificationKey};
 use libfuzzer_sys::fuzz_target;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
-use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
+use ring::signature::{self, RsaEncoding, RsaKeyPair, RsaParameters, UnparsedPublicKey};
 
 const MESSAGES: usize = 16;
-/// Four batches of eight, and some that are left over.
-const MOST: usize = 37;
+/// Two batches of eight, and some that are left over.
+const MOST: usize = 19;
+
+struct Hash {
+    algorithm: Rsa,
+    parameters: &'static RsaParameters,
+    keys: Vec<Key>,
+}
 
 struct Key {
     modulus: Vec<u8>,
@@ -25,30 +33,44 @@ struct Key {
     signed: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-static KEYS: LazyLock<[Key; 3]> = LazyLock::new(|| {
+static HASHES: LazyLock<[Hash; 3]> = LazyLock::new(|| {
     [
-        &include_bytes!("../keys/rsa2048.pk8")[..],
-        include_bytes!("../keys/rsa3072.pk8"),
-        include_bytes!("../keys/rsa4096.pk8"),
+        Hash::new(Rsa::RS256, &signature::RSA_PKCS1_2048_8192_SHA256, &signature::RSA_PKCS1_SHA256),
+        Hash::new(Rsa::RS384, &signature::RSA_PKCS1_2048_8192_SHA384, &signature::RSA_PKCS1_SHA384),
+        Hash::new(Rsa::RS512, &signature::RSA_PKCS1_2048_8192_SHA512, &signature::RSA_PKCS1_SHA512),
     ]
-    .map(|der| {
+});
+
+impl Hash {
+    fn new(algorithm: Rsa, parameters: &'static RsaParameters, encoding: &'static dyn RsaEncoding) -> Self {
+        let keys = [
+            &include_bytes!("../keys/rsa2048.pk8")[..],
+            include_bytes!("../keys/rsa2048b.pk8"),
+            include_bytes!("../keys/rsa3072.pk8"),
+            include_bytes!("../keys/rsa4096.pk8"),
+        ];
+        let keys = keys.map(|der| Key::new(der, algorithm, encoding));
+        Self { algorithm, parameters, keys: keys.into() }
+    }
+}
+
+impl Key {
+    fn new(der: &[u8], algorithm: Rsa, encoding: &'static dyn RsaEncoding) -> Self {
         let pair = RsaKeyPair::from_pkcs8(der).expect("a good key");
         let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
         let key = VerificationKey::new(KeyMaterial::Rsa { n: n.clone(), e });
+        let prepared = algorithm.prepare(&key).expect("a good key");
         let sign = |number: usize| {
             let message = format!("header{number}.payload").into_bytes();
             let mut signature = vec![0; n.len()];
-            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature).expect("a good key");
+            pair.sign(encoding, &SystemRandom::new(), &message, &mut signature).expect("a good key");
+            assert!(prepared.verify(&message, &signature).is_ok(), "a right signature is refused");
             (message, signature)
         };
-        Key {
-            signed: (0..MESSAGES).map(sign).collect(),
-            prepared: Rsa::RS256.prepare(&key).expect("a good key"),
-            public: pair.public().as_ref().to_vec(),
-            modulus: n,
-        }
-    })
-});
+        let signed = (0..MESSAGES).map(sign).collect();
+        Key { signed, public: pair.public().as_ref().to_vec(), prepared, modulus: n }
+    }
+}
 
 /// Big-endian addition of a small number that may be negative, as long as it stays within the length.
 fn plus(number: &[u8], small: i16) -> Vec<u8> {
@@ -121,33 +143,43 @@ fn signature(key: &Key, kind: u8, right: &[u8], a: u8, b: u8) -> Vec<u8> {
     }
 }
 
+struct Made<'k> {
+    key: &'k Key,
+    message: &'k [u8],
+    signature: Vec<u8>,
+}
+
 fuzz_target!(|data: &[u8]| {
-    let Some((size, rest)) = data.split_first() else { return };
-    let key = &KEYS[usize::from(*size) % KEYS.len()];
-    let made: Vec<(&[u8], Vec<u8>)> = rest
-        .chunks_exact(4)
-        .take(MOST)
-        .map(|chunk| {
-            let (message, _) = &key.signed[usize::from(chunk[1]) % MESSAGES];
-            // Half of the time the signature is another message's.
-            let of = usize::from(if chunk[1] < 128 { chunk[1] } else { chunk[1] >> 3 }) % MESSAGES;
-            (message.as_slice(), signature(key, chunk[0], &key.signed[of].1, chunk[2], chunk[3]))
+    let Some((choice, rest)) = data.split_first() else { return };
+    let hash = &HASHES[usize::from(*choice >> 3) % HASHES.len()];
+    let several = choice & 4 != 0;
+    let make = |chunk: &[u8]| {
+        let key = &hash.keys[usize::from(if several { chunk[4] } else { *choice }) % 4];
+        let (message, _) = &key.signed[usize::from(chunk[1]) % MESSAGES];
+        // Half of the time the signature is another message's.
+        let of = usize::from(if chunk[1] < 128 { chunk[1] } else { chunk[1] >> 3 }) % MESSAGES;
+        Made { key, message, signature: signature(key, chunk[0], &key.signed[of].1, chunk[2], chunk[3]) }
+    };
+    let made: Vec<Made<'_>> = rest.chunks_exact(5).take(MOST).map(make).collect();
+    let by_ring = |made: &Made<'_>| {
+        let ring = UnparsedPublicKey::new(hash.parameters, &made.key.public);
+        ring.verify(made.message, &made.signature).map_err(|_| InvalidSignature)
+    };
+    let expected: Vec<_> = made.iter().map(by_ring).collect();
+    for (made, expected) in made.iter().zip(&expected) {
+        let verdict = made.key.prepared.verify(made.message, &made.signature);
+        assert_eq!(&verdict, expected, "{:02x?}", made.signature);
+    }
+    let items: Vec<BatchItem<'_>> = made
+        .iter()
+        .map(|made| BatchItem {
+            key: &*made.key.prepared,
+            signed: Signed { signing_input: made.message, signature: &made.signature },
         })
         .collect();
-    let ring = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &key.public);
-    let expected: Vec<Result<(), InvalidSignature>> = made
-        .iter()
-        .map(|(message, signature)| ring.verify(message, signature).map_err(|_| InvalidSignature))
-        .collect();
-    for ((message, signature), expected) in made.iter().zip(&expected) {
-        assert_eq!(&key.prepared.verify(message, signature), expected, "{signature:02x?}");
-    }
-    let items: Vec<Signed<'_>> =
-        made.iter().map(|(message, signature)| Signed { signing_input: message, signature }).collect();
-    // Nothing may be left as it stood before.
-    for before in [Ok(()), Err(InvalidSignature)] {
-        let mut results = vec![before; items.len()];
-        key.prepared.verify_batch(&items, &mut results);
-        assert_eq!(results, expected);
-    }
+    // Nothing may be left as it stood before: the opposite of what is right.
+    let opposite = |right: &Result<(), _>| if right.is_ok() { Err(InvalidSignature) } else { Ok(()) };
+    let mut results: Vec<_> = expected.iter().map(opposite).collect();
+    hash.algorithm.verify_batch(&items, &mut results);
+    assert_eq!(results, expected);
 });

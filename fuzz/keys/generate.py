@@ -12,9 +12,9 @@ sys.path.insert(0, str(HERE.parent.parent / "vectors"))
 
 import jose  # noqa: E402
 
-for bits in (2048, 3072, 4096):
-    key = jose.RsaKey(f"fuzz rsa {bits}", bits).private()
+for name, bits in (("2048", 2048), ("2048b", 2048), ("3072", 3072), ("4096", 4096)):
+    key = jose.RsaKey(f"fuzz rsa {name}", bits).private()
     der = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    (HERE / f"rsa{bits}.pk8").write_bytes(der)
+    (HERE / f"rsa{name}.pk8").write_bytes(der)
