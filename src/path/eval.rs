@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::{Number, Value};
 
 use super::PathError;
-use super::ast::{Comparison, Nodes, Operand, Pattern, Query, Selector, Test};
+use super::ast::{Comparison, Nodes, Operand, Pattern, Query, Segment, Selector, Test};
 use super::iregexp;
 use super::walk::{child, children, element, slice};
 use crate::limits::Limits;
@@ -63,9 +63,21 @@ impl<'v> Walk<'v> {
     }
 
     fn query(&self, query: &Query, start: &'v Value) -> Evaluated<Vec<&'v Value>> {
-        let mut nodes = vec![start];
         self.pay(1)?;
-        for segment in &query.segments {
+        // Names and indices at the beginning lead from one node to one node: no lists yet.
+        let (mut node, mut segments) = (start, query.segments.as_slice());
+        while let [Segment { descendant: false, selectors }, rest @ ..] = segments {
+            let child = match selectors.as_slice() {
+                [Selector::Name(name)] => node.as_object().and_then(|members| members.get(name)),
+                [Selector::Index(index)] => element(node, *index),
+                _ => break,
+            };
+            self.pay(1)?;
+            let Some(child) = child else { return Ok(Vec::new()) };
+            (node, segments) = (child, rest);
+        }
+        let mut nodes = vec![node];
+        for segment in segments {
             let mut selected = Vec::new();
             for node in nodes {
                 if segment.descendant {
