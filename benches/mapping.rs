@@ -26,6 +26,17 @@ fn identify(c: &mut Criterion) {
             b.iter(|| mapping.identify(black_box(&claims)))
         });
     }
+    let prefix = |index: usize| TeamSpec {
+        prefix: Some(format!("g{index}")),
+        team: Some(format!("T{index} {{rest}}")),
+        ..TeamSpec::default()
+    };
+    for rules in [10, 100_000] {
+        let mapping = mapping((0..rules).map(prefix).collect());
+        c.bench_function(&format!("identify/prefix/{rules}"), |b| {
+            b.iter(|| mapping.identify(black_box(&claims)))
+        });
+    }
     let regex = |index: usize| TeamSpec {
         regex: Some(format!("x{index}?-(?<team>[a-z]+)")),
         team: Some("{team}".to_owned()),

@@ -9,14 +9,20 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::{Value, json};
 
-const PATHS: [(&str, &str); 2] =
-    [("chain", "$.resource_access.crm.roles[*]"), ("match", "$.groups[?match(@,'/crm/.*')]")];
+const PATHS: [(&str, &str); 5] = [
+    ("chain", "$.resource_access.crm.roles[*]"),
+    ("descendants", "$..roles"),
+    ("filter", "$.people[?@.age > 30 && @.name != 'eve'].name"),
+    ("match", "$.groups[?match(@,'/crm/.*')]"),
+    ("match by the document's pattern", "$.groups[?match(@,$.pattern)]"),
+];
 
 fn claims() -> Value {
     json!({
         "iss": "https://idp.example.com/realms/acme", "sub": "248289761001", "aud": "crm", "exp": 2_000_000_000,
         "resource_access": {"crm": {"roles": ["admin", "user", "audit"]}, "wiki": {"roles": ["reader"]}},
-        "groups": ["/crm/sales", "/crm/support", "/wiki/readers", "/everybody"],
+        "groups": ["/crm/sales", "/crm/support", "/wiki/readers", "/everybody"], "pattern": "/crm/.*",
+        "people": [{"name": "ada", "age": 36}, {"name": "bob", "age": 20}, {"name": "eve", "age": 50}],
     })
 }
 

@@ -1,6 +1,7 @@
 //! Claim paths: literal names, RFC 9535, limits.
 #![allow(clippy::unwrap_used)]
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,50 @@ fn a_catastrophic_regex_runs_in_linear_time() {
     let started = Instant::now();
     assert!(select("$[?match(@,'(a+)+b')]", &document).is_empty());
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// A pattern out of the document is compiled once an evaluation, however many values it meets; many
+/// different ones, and expensive ones, end at the budget.
+#[test]
+fn a_documents_own_patterns_cost_a_bounded_time() {
+    let one = json!({"pattern": "/crm/.*", "groups": vec!["/crm/a"; 1_000]});
+    assert_eq!(select("$.groups[?match(@,$.pattern)]", &one).len(), 1_000);
+    let own = ClaimPath::parse("$[?match(@.of,@.by)]").unwrap();
+    let pairs = |number: usize, pattern: &dyn Fn(usize) -> String, subject: &str| -> Value {
+        (0..number).map(|at| json!({"of": subject, "by": pattern(at)})).collect()
+    };
+    let few = pairs(6, &|at| format!("a{{{}}}", at + 1), "aaa");
+    assert_eq!(own.select(&few, LIMITS).unwrap(), [&json!({"of": "aaa", "by": "a{3}"})]);
+    let expensive: [&dyn Fn(usize) -> String; 4] = [
+        &|at| format!("/crm/{at}/.*"),
+        &|at| format!("((a{{1,30}}){{1,30}}){{1,{}}}", at + 1),
+        &|at| format!("(.{{1,{}}})*b", 60 + at),
+        &|at| format!("(\\p{{L}}{{100}}){{{}}}", 100 + at),
+    ];
+    for pattern in expensive {
+        let started = Instant::now();
+        let refused = own.select(&pairs(200, pattern, &"a".repeat(2_000)), LIMITS).map(|_| ());
+        assert_eq!(refused, Err(PathError::NodeLimit { limit: LIMITS.path_nodes }));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?} for {}", started.elapsed(), pattern(0));
+    }
+}
+
+#[test]
+fn a_chain_is_walked_no_further_than_asked() {
+    let document = json!({"a": vec![1; 1_000]});
+    let limits = Limits { path_nodes: 3, ..Limits::DEFAULT };
+    let path = ClaimPath::parse("$.a[*]").unwrap();
+    assert_eq!(path.first(&document, &limits), Ok(Some(&json!(1))));
+    assert_eq!(path.select(&document, &limits), Err(PathError::NodeLimit { limit: 3 }));
+    for path in ["$.a[*]", "$.a[0,1,2]", "$..[1]"] {
+        let mut seen = 0;
+        let two = |_: &Value| {
+            seen += 1;
+            if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        ClaimPath::parse(path).unwrap().visit(&document, LIMITS, two).unwrap();
+        assert_eq!(seen, select(path, &document).len().min(2), "{path}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![no_main]
 
 use claimgate::oidc::discovery::{self, Overrides};
-use claimgate::oidc::{backchannel, jwks, token};
+use claimgate::oidc::token::{self, TokenError};
+use claimgate::oidc::{backchannel, jwks};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -20,6 +21,17 @@ fuzz_target!(|data: &[u8]| {
         assert!(keys.keys().len() + keys.skipped().len() <= 1_000);
     }
     let _ = token::read(&answer);
+    let mut refusal = answer.clone();
+    *refusal.status_mut() = http::StatusCode::BAD_REQUEST;
+    match token::read(&refusal) {
+        // What a provider says is shown to people: bounded, and without control characters.
+        Err(TokenError::Refused { error, description }) => {
+            for text in description.iter().chain([&error]) {
+                assert!(text.chars().count() <= 300 && !text.chars().any(char::is_control), "{text:?}");
+            }
+        }
+        _ => panic!("a refusal was read as something else"),
+    }
     if let Ok(token) = backchannel::token_of_form(data) {
         let _ = backchannel::unverified_issuer(&token);
     }

@@ -1,5 +1,7 @@
 //! Groups: strings out of one or more claims.
 
+use std::ops::ControlFlow;
+
 use serde_json::Value;
 
 use super::explain::{Observer, Seen};
@@ -49,18 +51,20 @@ pub(super) fn read(
 ) -> Result<Vec<String>, IdentityError> {
     let mut groups = Vec::new();
     for source in sources {
-        let selected = source.path.select(claims, limits)?;
-        observer.groups(source.path.as_str(), &|| Seen::values(&selected));
+        observer.groups(source.path.as_str(), &|| {
+            Seen::values(&source.path.select(claims, limits).unwrap_or_default())
+        });
         let mut found = Found { groups: &mut groups, source, limits };
-        for value in selected {
-            match value {
-                Value::Array(elements) => elements.iter().try_for_each(|element| found.text(element))?,
-                Value::Object(members) if source.object_keys => {
-                    members.keys().try_for_each(|name| found.group(name))?;
-                }
-                Value::Null => {}
-                value => found.text(value)?,
+        let mut refusal = None;
+        source.path.visit(claims, limits, |value| match found.value(value) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                refusal = Some(error);
+                ControlFlow::Break(())
             }
+        })?;
+        if let Some(error) = refusal {
+            return Err(error);
         }
     }
     Ok(groups)
@@ -73,6 +77,17 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    fn value(&mut self, value: &Value) -> Result<(), IdentityError> {
+        match value {
+            Value::Array(elements) => elements.iter().try_for_each(|element| self.text(element)),
+            Value::Object(members) if self.source.object_keys => {
+                members.keys().try_for_each(|name| self.group(name))
+            }
+            Value::Null => Ok(()),
+            value => self.text(value),
+        }
+    }
+
     fn text(&mut self, value: &Value) -> Result<(), IdentityError> {
         let Value::String(text) = value else {
             return Err(IdentityError::GroupType { path: self.source.path.to_string() });

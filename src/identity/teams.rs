@@ -1,7 +1,7 @@
 //! Groups to teams. Exact rules are one look-up a group, however many there are; prefixes one per
 //! distinct length; regular expressions one pass over the set of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
@@ -113,7 +113,7 @@ impl TeamRules {
         groups: &[String],
         observer: &mut dyn Observer,
     ) -> Result<Vec<String>, IdentityError> {
-        let mut fired: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        let mut fired: Vec<(usize, String)> = Vec::new();
         for group in groups {
             // A newline or a hidden character has no place in a group's name: it matches nothing.
             if !is_safe_name(group) {
@@ -121,17 +121,15 @@ impl TeamRules {
                 continue;
             }
             let mut fire = |rule: usize, gap: &dyn Fn(&str) -> Option<String>| {
-                let teams: Vec<String> =
-                    self.rules[rule].teams.iter().filter_map(|team| team.fill(gap)).collect();
+                let before = fired.len();
+                let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
+                fired.extend(teams.map(|team| (rule, team)));
                 observer.team_rule(&|| Fired {
                     rule,
                     text: self.rules[rule].text.clone(),
                     group: group.clone(),
-                    teams: teams.clone(),
+                    teams: fired[before..].iter().map(|(_, team)| team.clone()).collect(),
                 });
-                if !teams.is_empty() {
-                    fired.entry(rule).or_default().extend(teams);
-                }
             };
             for rule in self.exact.get(group).into_iter().flatten() {
                 fire(*rule, &|_| None);
@@ -156,15 +154,19 @@ impl TeamRules {
         if self.deny_unmatched && fired.is_empty() {
             return Err(IdentityError::NoTeam);
         }
-        let mut teams: Vec<String> = Vec::new();
-        let mut known = BTreeSet::new();
-        for team in self.default_teams.iter().cloned().chain(fired.into_values().flatten()) {
-            if known.insert(team.clone()) {
-                teams.push(team);
-            }
-        }
-        Ok(teams)
+        fired.sort_unstable();
+        let teams = self.default_teams.iter().cloned().chain(fired.into_iter().map(|(_, team)| team));
+        Ok(once(teams.collect()))
     }
+}
+
+/// Each team once, at its first place.
+fn once(mut teams: Vec<String>) -> Vec<String> {
+    let mut known = HashSet::with_capacity(teams.len());
+    let keep: Vec<bool> = teams.iter().map(|team| known.insert(team.as_str())).collect();
+    let mut keep = keep.into_iter();
+    teams.retain(|_| keep.next().expect("one for each"));
+    teams
 }
 
 impl Template {

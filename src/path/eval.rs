@@ -1,27 +1,24 @@
 //! Walks a compiled query (RFC 9535 §2). Every node visited, in nested queries too, is paid for
 //! out of one budget, so a path costs a bounded time whatever the document.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
+use regex::Regex;
 use serde_json::{Number, Value};
 
 use super::PathError;
-use super::ast::{Comparison, Nodes, Operand, Pattern, Query, Selector, Step, Test};
+use super::ast::{Comparison, Nodes, Operand, Pattern, Query, Segment, Selector, Test};
 use super::iregexp;
+use super::walk::{child, children, element, slice};
 use crate::limits::Limits;
 
 /// What compiling a pattern out of the document costs, in nodes.
-const PATTERN_COST: usize = 1_000;
+const PATTERN_COST: usize = 10_000;
+/// How many patterns out of the document one evaluation keeps; a document rarely holds two.
+const PATTERNS_KEPT: usize = 4;
 
 type Evaluated<T> = Result<T, PathError>;
-
-pub(super) fn chain<'v>(steps: &[Step], root: &'v Value, limits: &Limits) -> Evaluated<Vec<&'v Value>> {
-    let walk = Walk::new(root, limits);
-    let mut selected = Vec::new();
-    walk.chain(steps, root, &mut selected)?;
-    Ok(selected)
-}
 
 pub(super) fn query<'v>(query: &Query, root: &'v Value, limits: &Limits) -> Evaluated<Vec<&'v Value>> {
     Walk::new(root, limits).query(query, root)
@@ -31,6 +28,15 @@ struct Walk<'v> {
     root: &'v Value,
     left: Cell<usize>,
     limit: usize,
+    /// Patterns out of the document that were compiled, with how they match.
+    patterns: RefCell<Vec<Compiled>>,
+}
+
+struct Compiled {
+    pattern: String,
+    whole: bool,
+    /// None where it is not an I-Regexp.
+    regex: Option<Regex>,
 }
 
 /// A ValueType at run time: a node, a computed value, or nothing.
@@ -42,7 +48,12 @@ enum Operated<'v> {
 
 impl<'v> Walk<'v> {
     fn new(root: &'v Value, limits: &Limits) -> Self {
-        Self { root, left: Cell::new(limits.path_nodes), limit: limits.path_nodes }
+        Self {
+            root,
+            left: Cell::new(limits.path_nodes),
+            limit: limits.path_nodes,
+            patterns: RefCell::default(),
+        }
     }
 
     fn pay(&self, nodes: usize) -> Evaluated<()> {
@@ -51,31 +62,22 @@ impl<'v> Walk<'v> {
         Ok(())
     }
 
-    /// Recursion is bounded by the number of steps, and that by the length of the path.
-    fn chain(&self, steps: &[Step], node: &'v Value, selected: &mut Vec<&'v Value>) -> Evaluated<()> {
-        self.pay(1)?;
-        let Some((step, rest)) = steps.split_first() else {
-            selected.push(node);
-            return Ok(());
-        };
-        match step {
-            Step::Wildcard => {
-                for child in children(node) {
-                    self.chain(rest, child, selected)?;
-                }
-                Ok(())
-            }
-            step => match child(node, step) {
-                Some(child) => self.chain(rest, child, selected),
-                None => Ok(()),
-            },
-        }
-    }
-
     fn query(&self, query: &Query, start: &'v Value) -> Evaluated<Vec<&'v Value>> {
-        let mut nodes = vec![start];
         self.pay(1)?;
-        for segment in &query.segments {
+        // Names and indices at the beginning lead from one node to one node: no lists yet.
+        let (mut node, mut segments) = (start, query.segments.as_slice());
+        while let [Segment { descendant: false, selectors }, rest @ ..] = segments {
+            let child = match selectors.as_slice() {
+                [Selector::Name(name)] => node.as_object().and_then(|members| members.get(name)),
+                [Selector::Index(index)] => element(node, *index),
+                _ => break,
+            };
+            self.pay(1)?;
+            let Some(child) = child else { return Ok(Vec::new()) };
+            (node, segments) = (child, rest);
+        }
+        let mut nodes = vec![node];
+        for segment in segments {
             let mut selected = Vec::new();
             for node in nodes {
                 if segment.descendant {
@@ -100,9 +102,7 @@ impl<'v> Walk<'v> {
         while let Some(node) = waiting.pop() {
             self.pay(1)?;
             self.select(selectors, node, selected)?;
-            let first = waiting.len();
-            waiting.extend(children(node));
-            waiting[first..].reverse();
+            waiting.extend(children(node).rev());
         }
         Ok(())
     }
@@ -168,12 +168,29 @@ impl<'v> Walk<'v> {
                     Pattern::Dynamic(pattern) => {
                         let pattern = self.operand(pattern, current)?;
                         let Some(Value::String(pattern)) = pattern.node() else { return Ok(false) };
-                        self.pay(PATTERN_COST + pattern.len())?;
-                        Ok(iregexp::compile(pattern, *whole).is_some_and(|regex| regex.is_match(subject)))
+                        self.matches(pattern, *whole, subject)
                     }
                 }
             }
         }
+    }
+
+    /// Matches by a pattern out of the document, compiled at its first use and paid for then.
+    fn matches(&self, pattern: &str, whole: bool, subject: &str) -> Evaluated<bool> {
+        self.pay(1 + pattern.len() / 64 + subject.len() / 16)?;
+        let mut kept = self.patterns.borrow_mut();
+        let known = kept.iter().position(|known| known.whole == whole && known.pattern == pattern);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.pay(PATTERN_COST + pattern.len())?;
+                kept.truncate(PATTERNS_KEPT - 1);
+                let regex = iregexp::compile_foreign(pattern, whole);
+                kept.push(Compiled { pattern: pattern.to_owned(), whole, regex });
+                kept.len() - 1
+            }
+        };
+        Ok(kept[at].regex.as_ref().is_some_and(|regex| regex.is_match(subject)))
     }
 
     fn nodes(&self, nodes: &Nodes, current: &'v Value) -> Evaluated<Vec<&'v Value>> {
@@ -305,57 +322,5 @@ fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
     match (left.as_i128(), right.as_i128()) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
-    }
-}
-
-fn children(node: &Value) -> impl Iterator<Item = &Value> {
-    let elements = node.as_array().map(|elements| elements.iter());
-    let members = node.as_object().map(|members| members.values());
-    elements.into_iter().flatten().chain(members.into_iter().flatten())
-}
-
-fn child<'v>(node: &'v Value, step: &Step) -> Option<&'v Value> {
-    match step {
-        Step::Name(name) => node.as_object()?.get(name),
-        Step::Index(index) => element(node, *index),
-        Step::Wildcard => None,
-    }
-}
-
-fn element(node: &Value, index: i64) -> Option<&Value> {
-    let elements = node.as_array()?;
-    let index = if index < 0 {
-        elements.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
-    } else {
-        usize::try_from(index).ok()?
-    };
-    elements.get(index)
-}
-
-/// RFC 9535 §2.3.4.2.2.
-fn slice<'v>(
-    elements: &'v [Value],
-    start: Option<i64>,
-    end: Option<i64>,
-    step: i64,
-    selected: &mut Vec<&'v Value>,
-) {
-    let len = i64::try_from(elements.len()).unwrap_or(i64::MAX);
-    let normal = |index: i64| if index >= 0 { index } else { len.saturating_add(index) };
-    let at = |index: i64| usize::try_from(index).ok().and_then(|index| elements.get(index));
-    if step > 0 {
-        let (mut index, upper) =
-            (normal(start.unwrap_or(0)).clamp(0, len), normal(end.unwrap_or(len)).clamp(0, len));
-        while index < upper {
-            selected.extend(at(index));
-            index = index.saturating_add(step);
-        }
-    } else if step < 0 {
-        let lower = end.map_or(-1, |end| normal(end).clamp(-1, len - 1));
-        let mut index = normal(start.unwrap_or(len - 1)).clamp(-1, len - 1);
-        while index > lower {
-            selected.extend(at(index));
-            index = index.saturating_add(step);
-        }
     }
 }

@@ -8,8 +8,10 @@ mod ast;
 mod compile;
 mod eval;
 mod iregexp;
+mod walk;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -79,11 +81,15 @@ impl ClaimPath {
     /// # Errors
     /// [`PathError::NodeLimit`] where it would visit more than [`Limits::path_nodes`] nodes.
     pub fn select<'v>(&self, document: &'v Value, limits: &Limits) -> Result<Vec<&'v Value>, PathError> {
-        match &self.plan {
-            Plan::Literal => Ok(document.get(&self.text).into_iter().collect()),
-            Plan::Chain(steps) => eval::chain(steps, document, limits),
-            Plan::Query(query) => eval::query(query, document, limits),
+        if let Plan::Query(query) = &self.plan {
+            return eval::query(query, document, limits);
         }
+        let mut selected = Vec::new();
+        self.visit(document, limits, |value| {
+            selected.push(value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(selected)
     }
 
     /// The first value the path selects.
@@ -91,7 +97,37 @@ impl ClaimPath {
     /// # Errors
     /// As [`select`](Self::select).
     pub fn first<'v>(&self, document: &'v Value, limits: &Limits) -> Result<Option<&'v Value>, PathError> {
-        Ok(self.select(document, limits)?.into_iter().next())
+        let mut first = None;
+        self.visit(document, limits, |value| {
+            first = Some(value);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+
+    /// Shows the values the path selects one by one, in the same order, until told to stop. A chain
+    /// of names, indices and wildcards is walked without a list, and no further than asked.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select); what was shown by then is not all.
+    pub fn visit<'v>(
+        &self,
+        document: &'v Value,
+        limits: &Limits,
+        mut each: impl FnMut(&'v Value) -> ControlFlow<()>,
+    ) -> Result<(), PathError> {
+        match &self.plan {
+            Plan::Literal => {
+                // One value at most: nothing is left to stop.
+                let _ = document.get(&self.text).map(each);
+                Ok(())
+            }
+            Plan::Chain(steps) => walk::chain(steps, document, limits, &mut each),
+            Plan::Query(query) => {
+                let _ = eval::query(query, document, limits)?.into_iter().try_for_each(each);
+                Ok(())
+            }
+        }
     }
 
     /// The path as it was written.

@@ -1,0 +1,165 @@
+//! A back-channel logout request, from the form to the sessions that end: whatever is sent, only a
+//! validated token ends anything, it ends what it names and nothing newer, and once.
+//!
+//! The first byte says what follows: even, a form body; odd, the claims of a token that is signed here.
+#![no_main]
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use claimgate::Verifier;
+use claimgate::claims::Policy;
+use claimgate::key::KeySet;
+use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
+use claimgate::oidc::session::{Origin, Session, SessionId};
+use claimgate::oidc::user::{User, UserId, UserKind};
+use claimgate::sign::SigningKey;
+use claimgate::time::UnixTime;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Map;
+
+const ISSUER: &str = "https://idp.example.com";
+const SECRET: &[u8] = b"a secret of at least 32 bytes, for fuzzing";
+const NOW_MS: i64 = 1_800_000_000_000;
+const LEEWAY: u64 = 60;
+
+static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+    let keys = KeySet::from_secret(SECRET);
+    let policy = Policy::logout_token(ISSUER, "crm").leeway(LEEWAY);
+    Verifier::builder().algorithms(["HS256"]).keys(keys).policy(policy).build().expect("a fixed set-up")
+});
+
+static KEY: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::from_secret(SECRET, "HS256").expect("a fixed key"));
+
+/// A session: issuer, subject, sid, when its ID token was issued.
+type Opened = (&'static str, &'static str, Option<&'static str>, i64);
+
+const SESSIONS: [Opened; 6] = [
+    (ISSUER, "s1", Some("a"), 1_799_999_000),
+    (ISSUER, "s1", None, 1_799_999_000),
+    (ISSUER, "s1", Some("b"), 1_800_000_050),
+    (ISSUER, "s2", Some("a"), 1_799_999_000),
+    (ISSUER, "s2", None, 1_700_000_000),
+    ("https://other.example.com", "s1", Some("a"), 1_700_000_000),
+];
+
+struct Memory {
+    sessions: Vec<Opened>,
+    seen: HashSet<(String, String)>,
+    marks: Vec<LogoutMark>,
+}
+
+impl Records for Memory {
+    fn end_logged_out(
+        &mut self,
+        issuer: &str,
+        target: &LogoutTarget,
+        until: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| !is_meant(session, issuer, target, until));
+        Ok(before - self.sessions.len())
+    }
+
+    fn remember_jti(&mut self, issuer: &str, jti: &str, until: UnixTime) -> Result<bool, StoreError> {
+        assert!(until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
+        Ok(self.seen.insert((issuer.to_owned(), jti.to_owned())))
+    }
+
+    fn mark_logout(&mut self, mark: &LogoutMark) -> Result<(), StoreError> {
+        self.marks.push(mark.clone());
+        Ok(())
+    }
+
+    fn user(&mut self, _: UserId) -> Result<Option<User>, StoreError> {
+        unreachable!("a logout reads no user")
+    }
+    fn user_by_name(&mut self, _: &str) -> Result<Option<User>, StoreError> {
+        unreachable!()
+    }
+    fn user_by_link(&mut self, _: &str, _: &str) -> Result<Option<User>, StoreError> {
+        unreachable!()
+    }
+    fn is_linked(&mut self, _: UserId) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    fn link(&mut self, _: &str, _: &str, _: UserId) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn create_user(&mut self, _: &str, _: UserKind, _: UnixTime) -> Result<User, StoreError> {
+        unreachable!()
+    }
+    fn update_user(&mut self, _: &User, _: UnixTime) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn password(&mut self, _: UserId) -> Result<Option<String>, StoreError> {
+        unreachable!()
+    }
+    fn set_password(&mut self, _: UserId, _: &str, _: UnixTime) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn open_session(&mut self, _: &Session) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn end_session(&mut self, _: SessionId) -> Result<Option<Origin>, StoreError> {
+        unreachable!()
+    }
+    fn end_sessions_of(&mut self, _: UserId) -> Result<usize, StoreError> {
+        unreachable!()
+    }
+    fn newest_mark(
+        &mut self,
+        _: &str,
+        _: Option<&str>,
+        _: &str,
+    ) -> Result<Option<(UnixTime, i64)>, StoreError> {
+        unreachable!()
+    }
+}
+
+fn is_meant(session: &Opened, issuer: &str, target: &LogoutTarget, until: UnixTime) -> bool {
+    let (of, subject, sid, issued_at) = *session;
+    let named = match target {
+        LogoutTarget::Session { sid: wanted, subject: of } => {
+            let fits = of.as_deref().is_none_or(|of| of == subject);
+            sid.map_or(of.is_some(), |sid| sid == wanted) && fits
+        }
+        LogoutTarget::Subject(wanted) => wanted == subject,
+    };
+    of == issuer && named && issued_at <= until.0
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let signed = kind % 2 == 1;
+    let body = if signed {
+        let token = KEY.sign(&Map::new(), rest).expect("HMAC signs anything");
+        format!("logout_token={token}").into_bytes()
+    } else {
+        rest.to_vec()
+    };
+    let Ok(token) = backchannel::token_of_form(&body) else { return };
+    let issuer = backchannel::unverified_issuer(&token);
+    let Ok(logout) = backchannel::validate(&VERIFIER, &token, LEEWAY, NOW_MS) else { return };
+    // Nobody else has the secret, and chance does not sign.
+    assert!(signed, "a token that was not signed here was validated: {token}");
+    assert_eq!(issuer.as_deref(), Ok(ISSUER));
+    let claims = logout.token().claims();
+    assert!(claims.get("nonce").is_none() && claims.get("events").is_some());
+    let issued_at = claims.issued_at().expect("required").seconds();
+    match logout.target() {
+        LogoutTarget::Session { sid, .. } => assert!(!sid.is_empty()),
+        LogoutTarget::Subject(subject) => assert!(!subject.is_empty(), "neither sub nor sid"),
+    }
+
+    let mut records = Memory { sessions: SESSIONS.to_vec(), seen: HashSet::new(), marks: Vec::new() };
+    let ended = backchannel::apply(&mut records, &logout).expect("the first use");
+    let meant = |session: &&Opened| is_meant(session, ISSUER, logout.target(), issued_at);
+    assert_eq!(ended, SESSIONS.iter().filter(meant).count());
+    assert_eq!(records.marks.len(), 1);
+    assert!(records.marks[0].until.0 * 1000 > NOW_MS, "the mark is over before it begins");
+    assert_eq!(backchannel::apply(&mut records, &logout), Err(LogoutError::Replayed));
+    assert_eq!((records.sessions.len(), records.marks.len()), (SESSIONS.len() - ended, 1));
+});
