@@ -1,9 +1,12 @@
-//! Contenders take turns, round after round; what counts are medians, and medians of the ratios
-//! within a round, so that whatever else the machine does falls on all alike.
+//! Contenders take turns, in another order each round; what counts are medians, and medians of the
+//! ratios within a round, so that whatever else the machine does falls on all alike. The clock is the
+//! thread's CPU time: it stands still while others have the processor.
 
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Something that can be timed against others at the same items.
 pub trait Contender {
@@ -46,11 +49,11 @@ impl<T, F: FnMut(&T) -> bool> Contender for OneByOne<T, F> {
     }
 
     fn time(&mut self, start: usize, count: usize) -> Duration {
-        let begin = Instant::now();
+        let begin = cpu_time();
         for item in self.items.iter().cycle().skip(start % self.items.len()).take(count) {
             assert!((self.accepts)(black_box(item)));
         }
-        begin.elapsed()
+        cpu_time() - begin
     }
 }
 
@@ -84,12 +87,18 @@ impl<F: FnMut(&[&str]) -> usize> Contender for InBatches<F> {
     fn time(&mut self, start: usize, count: usize) -> Duration {
         let tokens = self.tokens.iter().cycle().skip(start % self.tokens.len()).take(count);
         let tokens: Vec<&str> = tokens.map(String::as_str).collect();
-        let begin = Instant::now();
+        let begin = cpu_time();
         for batch in tokens.chunks_exact(self.size) {
             assert_eq!((self.accepts)(black_box(batch)), self.size);
         }
-        begin.elapsed()
+        cpu_time() - begin
     }
+}
+
+/// The CPU time of this thread; nobody here starts another.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().expect("not negative")
 }
 
 /// How long and how often.
@@ -124,9 +133,11 @@ pub fn interleaved(contenders: &mut [Box<dyn Contender>], effort: Effort) -> Vec
         contenders.iter_mut().map(|contender| items_per_turn(&mut **contender, effort.turn)).collect();
     let mut samples = vec![Vec::with_capacity(effort.rounds); contenders.len()];
     let mut places = vec![0; contenders.len()];
-    for round in 0..effort.rounds {
-        for turn in 0..contenders.len() {
-            let index = (turn + round) % contenders.len();
+    let mut order: Vec<usize> = (0..contenders.len()).collect();
+    let mut random = 1_u32;
+    for _ in 0..effort.rounds {
+        shuffle(&mut order, &mut random);
+        for &index in &order {
             let time = contenders[index].time(places[index], counts[index]);
             places[index] += counts[index];
             samples[index].push(time.as_nanos() as f64 / counts[index] as f64);
@@ -134,6 +145,14 @@ pub fn interleaved(contenders: &mut [Box<dyn Contender>], effort: Effort) -> Vec
     }
     let named = contenders.iter().zip(samples);
     named.map(|(contender, samples)| Row { name: contender.name().to_owned(), samples }).collect()
+}
+
+/// Fisher and Yates, by a linear congruence: nobody always follows the same one's warm caches.
+fn shuffle(order: &mut [usize], random: &mut u32) {
+    for last in (1..order.len()).rev() {
+        *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        order.swap(last, (*random >> 8) as usize % (last + 1));
+    }
 }
 
 /// Warms up, and finds how many items fill a turn.

@@ -107,8 +107,8 @@ pub fn document(environment: &Environment, bars: &[Bar], outcomes: &[Outcome]) -
     format!(
         "# Claimgate and its peers\n\n\
          Written by `benches/peers/run`; do not edit. {}\n\
-         Every contender takes its turn in every round, over tokens that all differ. Times are the median per\n\
-         token (or per path); a ratio is the median of the rounds' ratios, over 1 where Claimgate is faster.\n\
+         Every contender takes its turn in every round, over tokens that all differ. Times are CPU time, the median\n\
+         per token (or per path); a ratio is the median of the rounds' ratios, over 1 where Claimgate is faster.\n\
          Each verifies the signature and checks `iss`, `aud` and `exp` against the clock; before it is timed it must\n\
          refuse a forged, an expired and a foreign token. The `raw` rows do the cryptography alone.\n\
          josekit and biscuit run in a process of their own, which takes its turns like the others.\n\n\

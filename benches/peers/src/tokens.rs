@@ -132,15 +132,16 @@ pub fn claims(kind: Kind, index: usize, now: u64) -> Value {
     match kind {
         Kind::Id => json!({
             "exp": now + 24 * 3600, "iat": now - 10, "auth_time": now - 20, "jti": id, "iss": ISSUER, "aud": CLIENT,
-            "sub": "f:7d1c:248289761001", "typ": "ID", "azp": CLIENT, "sid": id, "email_verified": true,
-            "preferred_username": format!("ada{index}"), "name": "Ada Lovelace", "email": "ada@example.com",
+            "sub": "f:7d1c:248289761001", "typ": "ID", "azp": CLIENT, "sid": id, "acr": "1", "email_verified": true,
+            "given_name": "Ada", "family_name": "Lovelace", "locale": "en-GB",
+            "preferred_username": format!("ada{index}"), "name": "Ada Lovelace", "email": "ada.lovelace@example.com",
             "realm_access": {"roles": ["offline_access", "uma_authorization", "staff"]},
             "resource_access": {"crm": {"roles": ["admin", "user", "audit"]}, "wiki": {"roles": ["reader"]}},
             "groups": ["/crm/sales", "/crm/support", "/wiki/readers", "/everybody"],
         }),
         Kind::Logout => json!({
             "iss": ISSUER, "aud": CLIENT, "iat": now - 1, "exp": now + 24 * 3600, "jti": id, "sid": id,
-            "sub": "f:7d1c:2482",
+            "sub": "f:7d1c:24828976",
             "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
         }),
     }
