@@ -102,7 +102,7 @@ fn measure_all(elsewhere: &Elsewhere, quick: bool) -> Vec<Outcome> {
     let (effort, count) = if quick {
         (Effort { rounds: 9, turn: Duration::from_micros(300) }, 64)
     } else {
-        (Effort { rounds: 61, turn: Duration::from_millis(3) }, 1024)
+        (Effort { rounds: 41, turn: Duration::from_millis(3) }, 1024)
     };
     let mut outcomes = Vec::new();
     for (algorithm, rsa_bits) in [("RS256", 2048), ("RS256", 4096), ("HS256", 0), ("ES256", 0), ("EdDSA", 0)]
