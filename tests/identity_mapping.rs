@@ -86,9 +86,17 @@ fn usernames_are_normalised_as_asked() {
 #[test]
 fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     let spec = MappingSpec::default();
-    for hostile in
-        ["a\nb", "a\0", "a\u{202e}b", "a\u{200b}b", "a\u{2066}", "\u{feff}a", "a\u{7f}", "a\u{85}b"]
-    {
+    for hostile in [
+        "a\nb",
+        "a\0",
+        "a\u{202e}b",
+        "a\u{200b}b",
+        "a\u{2066}",
+        "\u{feff}a",
+        "a\u{7f}",
+        "a\u{85}b",
+        "a\u{3164}",
+    ] {
         assert_eq!(
             username(&spec, &json!({"sub": hostile})),
             Err("identity.username_characters"),

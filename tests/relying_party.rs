@@ -97,7 +97,9 @@ impl Op {
         let Value::Object(header) = header else { panic!() };
         let id_token = self.key.sign(&header, claims.to_string().as_bytes()).unwrap();
         let body = json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"});
-        let response = token::read(&http::Response::new(body.to_string().into_bytes())).unwrap();
+        let response =
+            token::read(&http::Response::new(body.to_string().into_bytes()), &token::Secrets::default())
+                .unwrap();
         let verifier = Verifier::sharing_keys(self.jws.clone(), Policy::id_token(ISSUER, CLIENT));
         id_token::validate(&verifier, &response, &grant, 60, UnixTime(NOW))
     }
@@ -243,6 +245,8 @@ fn the_id_token_is_held_to_every_rule() {
         ("id_token.nonce", Box::new(set("nonce", json!(null)))),
         ("id_token.at_hash", Box::new(set("at_hash", json!("AAAA")))),
         ("claims.type", Box::new(set("at_hash", json!(1)))),
+        ("claims.type", Box::new(set("sid", json!(7)))),
+        ("claims.type", Box::new(set("sid", json!(null)))),
         (
             "claims.typ",
             Box::new(set("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
@@ -334,7 +338,9 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
 
     let read = |status: u16, body: &str| {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        token::read(&response).map(drop).map_err(|error| (error.code(), error.to_string()))
+        token::read(&response, &token::Secrets::default())
+            .map(drop)
+            .map_err(|error| (error.code(), error.to_string()))
     };
     let refused = read(400, r#"{"error":"invalid_grant","error_description":"used"}"#).unwrap_err();
     assert_eq!(

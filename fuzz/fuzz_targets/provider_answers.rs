@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok((keys, _)) = jwks::read(&answer) {
         assert!(keys.keys().len() + keys.skipped().len() <= 1_000);
     }
-    let _ = token::read(&answer);
+    let _ = token::read(&answer, &token::Secrets::default());
     if let Ok(token) = backchannel::token_of_form(data) {
         let _ = backchannel::unverified_issuer(&token);
     }

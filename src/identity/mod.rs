@@ -108,10 +108,13 @@ impl Mapping {
 /// Whether a text may become a name that people and programs will see: no control characters, no
 /// invisible ones, none that reorder the text around them.
 fn is_safe_name(text: &str) -> bool {
-    !text.chars().any(|character| {
-        character.is_control()
-            || matches!(character,
-                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-    })
+    !text.chars().any(is_unsafe)
+}
+
+/// Control characters, line separators, and what hides or reorders its neighbours.
+pub(crate) fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
