@@ -154,6 +154,26 @@ test('a callback: without a sign-in, with another state, of another browser, use
   assert.match(again.text, /callback\.used/);
 });
 
+// attack: state.code-replay
+test('a code that was used opens nothing in another sign-in', async () => {
+  await serve('crm');
+  const [ada, eve] = [new Agent(), new Agent()];
+  const first = await ada.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
+  const code = new URL(first.location).searchParams.get('code');
+  const second = new URL((await eve.walk(`${gate.url}/login/crm`, { as: 'linus', stopAt: `${gate.url}/callback` })).location);
+  second.searchParams.set('code', code);
+  // Injected before its owner used it: the verifier is not the one that the provider was promised.
+  const injected = await eve.request(second.href);
+  assert.equal(injected.status, 502);
+  assert.match(injected.text, /token\.refused/);
+  assert.equal(await eve.me(gate), undefined);
+  await ada.request(first.location);
+  const third = new URL((await eve.walk(`${gate.url}/login/crm`, { as: 'linus', stopAt: `${gate.url}/callback` })).location);
+  third.searchParams.set('code', code);
+  assert.match((await eve.request(third.href)).text, /token\.refused/);
+  assert.equal(await eve.me(gate), undefined);
+});
+
 test('return_to leads to paths of this site alone', async () => {
   await serve('crm');
   for (const [asked, landed] of [
