@@ -53,6 +53,7 @@ fn the_first_candidate_that_is_there_decides() {
     assert_eq!(username(&spec, &json!({})), Err("identity.no_username"));
 }
 
+// attack: claims-types.others
 #[test]
 fn a_wrong_type_is_refused_and_never_counts_as_absent() {
     let spec = candidates(&["preferred_username", "sub"]);
@@ -83,6 +84,7 @@ fn usernames_are_normalised_as_asked() {
     assert_eq!(username(&prefixed, &json!({"sub": "A"})), Ok("oidc:a".into()));
 }
 
+// attack: mapping.controls, mapping.bidirectional, mapping.invisible, mapping.long-username
 #[test]
 fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     let spec = MappingSpec::default();
@@ -114,6 +116,7 @@ fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     assert_eq!(username(&verified, &json!({"sub": "a", "email_verified": true})), Ok("a".into()));
 }
 
+// attack: headers.line-breaks
 #[test]
 fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     let profile = [("email", "email"), ("phone", "$.p[*]"), ("name", "name"), ("gender", "gender")];
@@ -124,6 +127,7 @@ fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     assert_eq!(identity.profile, [("email".to_owned(), "a@x.io".to_owned())].into());
 }
 
+// attack: size.groups
 #[test]
 fn groups_come_as_strings_lists_separated_or_as_keys() {
     let read = |detail: GroupDetail, groups: Value| {
@@ -147,6 +151,7 @@ fn groups_come_as_strings_lists_separated_or_as_keys() {
     assert_eq!(read(plain(), long).unwrap_err(), IdentityError::GroupLimit);
 }
 
+// attack: mapping.group-like-a-team, mapping.empty-capture, mapping.group-with-a-newline
 #[test]
 fn rules_match_exactly_by_prefix_or_by_whole_pattern() {
     let spec = with_teams(vec![

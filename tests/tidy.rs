@@ -96,6 +96,34 @@ fn the_server_has_one_clock() {
     }
 }
 
+/// A comparison that stops at the first difference tells how far a guess came.
+// attack: time-of-check.source
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    for (name, compares) in [
+        ("src/alg/hmac.rs", "verify_slice("),
+        ("src/oidc/id_token.rs", "nonce.as_bytes().ct_eq("),
+        ("src/oidc/login.rs", "state.as_bytes().ct_eq("),
+        ("src/server/routes/verify.rs", "given.as_bytes().ct_eq("),
+    ] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        assert!(text.contains(compares), "{name} does not say {compares}");
+        for plain in [
+            "== mac",
+            "== tag",
+            "nonce ==",
+            "state ==",
+            "given ==",
+            "== secret",
+            "secret ==",
+            "== signature",
+            "signature ==",
+        ] {
+            assert!(!text.contains(plain), "{name} says {plain}");
+        }
+    }
+}
+
 #[test]
 fn files_are_small_and_have_a_noun() {
     for (name, text) in library() {

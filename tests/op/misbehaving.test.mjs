@@ -42,14 +42,19 @@ const SIGN_INS = [
   ['oidcc-client-test-kid-absent-single-jwks', { header: { kid: undefined } }],
   ['oidcc-client-test-kid-absent-multiple-jwks', { header: { kid: undefined }, keys: (bad) => [bad.other.jwk, bad.key.jwk] }],
   ['keys without a kid', { keys: (bad) => [{ ...bad.key.jwk, kid: undefined }] }],
+  // attack: none.empty-signature
   ['oidcc-client-test-idtoken-sig-none', { idToken: unsigned('none') }, 'jws.no_signature'],
+  // attack: none.spelling
   ['alg nOnE with a signature', { idToken: (bad) => `${unsigned('nOnE')(bad)}AAAA` }, 'algorithm.not_allowed'],
   ['oidcc-client-test-invalid-sig-rs256', { idToken: spoiled }, 'signature.invalid'],
   ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'algorithm.not_allowed'],
+  // attack: confusion.pem
   ['confusion: HS256 by the public key', { idToken: hmac((bad) => bad.key.publicKey.export({ type: 'spki', format: 'pem' })) }, 'algorithm.not_allowed'],
   ['signed by another key of the same name', { signer: (bad) => bad.other }, 'signature.invalid'],
   ['an unknown kid', { header: { kid: 'three' } }, 'key.unknown_kid'],
+  // attack: embedded-keys.jwk
   ['a key of its own in the header', { header: { kid: 'two', jwk: { kty: 'RSA' } }, signer: (bad) => bad.other }, 'key.unknown_kid'],
+  // attack: crit.unknown
   ['an unknown crit', { header: { crit: ['x'], x: 1 } }, 'header.crit'],
   ['oidcc-client-test-nonce-invalid', { claims: { nonce: 'another' } }, 'id_token.nonce'],
   ['no nonce', { claims: { nonce: undefined } }, 'id_token.nonce'],
@@ -57,7 +62,9 @@ const SIGN_INS = [
   ['a right at_hash', { claims: { at_hash: createHash('sha256').update('at').digest().subarray(0, 16).toString('base64url') } }],
   ['expired', { claims: { exp: 1_000_000_000 } }, 'claims.expired'],
   ['for several, by another', { claims: { aud: ['bad', 'other'], azp: 'other' } }, 'claims.azp'],
+  // attack: typ.logout-token-as-id-token
   ['a logout token as an ID token', { idToken: (bad) => bad.logoutToken({ nonce: bad.nonce }) }, 'claims.typ'],
+  // attack: typ.access-token-as-either
   ['an access token as an ID token', { header: { typ: 'at+jwt' } }, 'claims.typ'],
   ['oidcc-client-test-userinfo-invalid-sub', { userinfo: (_response, send) => send({ sub: 's2', groups: ['crm-admin'] }) }, 'userinfo.subject'],
   ['UserInfo without sub', { userinfo: (_response, send) => send({ groups: ['crm-admin'] }) }, 'userinfo.subject'],
@@ -66,18 +73,29 @@ const SIGN_INS = [
   ['the token endpoint redirects', { token: redirect('http://127.0.0.1:1/') }, 'token.refused'],
   ['the token endpoint never ends', { token: endless }, 'fetch.too_large'],
   ['no ID token', { token: (_response, send) => send({ access_token: 'at' }) }, 'token.no_id_token'],
+  // attack: discovery.other-issuer
   ['oidcc-client-test-discovery-issuer-mismatch', { metadata: { issuer: 'https://other.example.com' } }, 'discovery.issuer'],
+  // attack: key-fetch.redirect-to-metadata
   ['discovery redirects to a metadata address', { discovery: redirect('http://169.254.169.254/latest/meta-data/') }, 'discovery.status'],
   ['discovery is a page', { discovery: (_response, send) => send('<html>', 'text/html') }, 'discovery.json'],
   ['discovery never ends', { discovery: endless }, 'fetch.too_large'],
+  // attack: discovery.no-jwks-uri
   ['discovery has no jwks_uri', { metadata: { jwks_uri: undefined } }, 'discovery.member'],
+  // attack: discovery.plain-http
   ['discovery names a file', { metadata: { jwks_uri: 'file:///etc/passwd' } }, 'discovery.endpoint'],
+  // attack: discovery.plain-http
   ['discovery names plain http elsewhere', { metadata: { token_endpoint: 'http://192.0.2.1/token' } }, 'discovery.endpoint'],
+  // attack: key-fetch.redirect-to-a-file
   ['the key set redirects to a file', { jwks: redirect('file:///etc/passwd') }, 'jwks.status'],
+  // attack: key-fetch.html
   ['the key set is a page', { jwks: (_response, send) => send('<html>', 'text/html') }, 'key.json'],
+  // attack: key-fetch.never-ending
   ['the key set never ends', { jwks: endless }, 'fetch.too_large'],
+  // attack: size.key-set
   ['the key set has 1,500 keys', { jwks: (_response, send) => send({ keys: Array(1_500).fill({ kty: 'RSA' }) }) }, 'key.set_too_large'],
+  // attack: key-fetch.gzip-bomb
   ['the key set is a gzip bomb', { jwks: (response, send) => { response.setHeader('content-encoding', 'gzip'); send(gzipSync(Buffer.alloc(50_000_000, 0x20))); } }, 'key.json'],
+  // attack: keys.beside-good
   ['the key set has a bad key beside the good one', { keys: (bad) => [{ kty: 'RSA', n: 'AQ', e: 'AQAB', kid: 'weak' }, { kty: '?' }, { ...bad.other.jwk, use: 'enc' }, bad.key.jwk] }],
 ];
 
@@ -123,20 +141,29 @@ const LOGOUTS = [
   ['oidcc-client-test-rp-backchannel-rpinitlogout', {}],
   ['typ JWT', { header: { typ: 'JWT' } }],
   ['no typ', { header: { typ: undefined } }],
+  // attack: back-channel.unsigned
   ['oidcc-client-test-rp-backchannel-rpinitlogout-alg-none', { token: (bad) => `${json({ alg: 'none' })}.${bad.logoutToken().split('.')[1]}.` }, 'jws.no_signature'],
+  // attack: back-channel.unsigned
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg', { token: (bad) => { const input = `${json({ alg: 'HS256' })}.${bad.logoutToken().split('.')[1]}`; return `${input}.${createHmac('sha256', 'x').update(input).digest('base64url')}`; } }, 'algorithm.not_allowed'],
+  // attack: back-channel.no-events
   ['oidcc-client-test-rp-backchannel-rpinitlogout-no-event', { claims: { events: undefined } }, 'claims.events'],
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-event', { claims: { events: { 'http://schemas.openid.net/event/other': {} } } }, 'claims.events'],
+  // attack: back-channel.nonce
   ['oidcc-client-test-rp-backchannel-rpinitlogout-with-nonce', { claims: { nonce: 'n' } }, 'claims.nonce_present'],
+  // attack: back-channel.wrong-audience
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-aud', { claims: { aud: 'other' } }, 'claims.audience'],
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-iss', { claims: { iss: 'https://other.example.com' } }, 'backchannel.issuer'],
+  // attack: back-channel.nobody
   ['neither sub nor sid', { claims: { sub: undefined } }, 'claims.sub_or_sid'],
+  // attack: back-channel.replayed
   ['no jti', { claims: { jti: undefined } }, 'claims.missing'],
   ['no iat', { claims: { iat: undefined } }, 'claims.missing'],
   ['no exp', { claims: { exp: undefined } }, 'claims.missing'],
   ['events is a list', { claims: { events: [EVENT] } }, 'claims.events'],
+  // attack: typ.id-token-as-logout-token
   ['an ID token', { claims: { events: undefined, nonce: 'n' }, header: { typ: 'JWT' } }, 'claims.events'],
   ['another typ', { header: { typ: 'at+jwt' } }, 'claims.typ'],
+  // attack: back-channel.unsigned
   ['signed by another key', { signer: (bad) => bad.other }, 'signature.invalid'],
 ];
 

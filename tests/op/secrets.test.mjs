@@ -15,6 +15,7 @@ let gate;
 before(async () => { op = await Op.start(); gate = await Claimgate.prepare(); });
 after(async () => { await gate.close(); await op.stop(); });
 
+// attack: logs.secrets, console.secrets-in-html
 test('no secret is in the log, a page, an answer or the metrics', async () => {
   const { client, provider } = pair(op, gate, 'crm');
   op.configure([client]);

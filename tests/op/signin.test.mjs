@@ -39,6 +39,7 @@ for (const algorithm of [...ASYMMETRIC, ...SYMMETRIC]) {
   });
 }
 
+// attack: allow-list.same-family
 test('an algorithm that is not allowed is refused', async () => {
   await serve('crm', { client: { id_token_signed_response_alg: 'RS512' }, provider: { algorithms: ['RS256', 'ES256'] } });
   const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
@@ -117,6 +118,7 @@ test('prompt is passed on', async () => {
   assert.equal(asked.get('response_type'), 'code');
 });
 
+// attack: console.script-in-provider-errors
 test('denial shows the provider’s words, escaped, and signs nobody in', async () => {
   await serve('crm');
   const agent = new Agent();
@@ -127,6 +129,7 @@ test('denial shows the provider’s words, escaped, and signs nobody in', async 
   assert.equal(await agent.me(gate), undefined);
 });
 
+// attack: state.absent, state.made-up, state.another-browser, state.used-twice, state.mix-up
 test('a callback: without a sign-in, with another state, of another browser, used twice', async () => {
   await serve('crm');
   const agent = new Agent();
@@ -174,6 +177,8 @@ test('a code that was used opens nothing in another sign-in', async () => {
   assert.equal(await eve.me(gate), undefined);
 });
 
+// attack: redirect.two-slashes, redirect.scheme-without-slashes, redirect.backslashes
+// attack: redirect.slash-backslash, redirect.javascript, redirect.line-breaks
 test('return_to leads to paths of this site alone', async () => {
   await serve('crm');
   for (const [asked, landed] of [
@@ -215,6 +220,7 @@ test('without sync a user keeps what creation gave', async () => {
   assert.equal(me.email, 'linus@example.com');
 });
 
+// attack: mapping.admin-from-outside
 test('who may come in: nobody unknown, no admin unless allowed, nobody inactive, no other kinds', async () => {
   await afresh();
   const refused = async (who, code) => {
@@ -236,6 +242,7 @@ test('who may come in: nobody unknown, no admin unless allowed, nobody inactive,
   await refused('grace', 'sign_in.admin');
 });
 
+// attack: mapping.two-subjects
 test('two subjects never share an account', async () => {
   await afresh();
   await serve('crm');
@@ -246,6 +253,7 @@ test('two subjects never share an account', async () => {
   assert.match(landed.text, /sign_in\.username_taken/);
 });
 
+// attack: console.session-fixation
 test('the session secret changes at sign-in and the old session ends', async () => {
   await afresh();
   await serve('crm');

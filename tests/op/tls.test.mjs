@@ -137,6 +137,7 @@ test('a provider whose authority is not trusted is not talked to', async () => {
   await gate.stop();
 });
 
+// attack: redirect.credentials, redirect.backslashes
 test('a domain’s hosts share the session where the file says so, and sign-in leads within it', async () => {
   gate.write({ providers: [provider()], server: { public_url: 'https://sso.example.test', cookie_domain: 'example.test' } });
   await gate.start();

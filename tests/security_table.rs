@@ -1,0 +1,229 @@
+//! `docs/security-tests.md` and `docs/conformance.md`: what is tried, and the tests that show what comes
+//! of it. Both are made from what is in the tree, and held against the committed files:
+//!
+//! - a line `// attack: class.input, class.input` directly above a test, or above a row of a table of
+//!   tests, says which inputs of `docs/attacks.toml` it shows;
+//! - a vector shows the inputs that name it;
+//! - a test of `tests/op` whose name, or whose `// conformance:` line, holds the name of a module of
+//!   `docs/conformance.toml` shows that module.
+//!
+//! `CLAIMGATE_WRITE_TABLES=1 cargo test --features server --test security_table` writes the files anew.
+#![cfg(feature = "config")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A test of the tree, with the inputs and modules that the lines above it name.
+struct Test {
+    file: String,
+    name: String,
+    attacks: Vec<String>,
+    modules: Vec<String>,
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "node_modules" {
+            files(&path, found);
+        } else if name.ends_with(".rs") || name.ends_with(".test.mjs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every test: a function under `#[test]`, a call of `test(…)`, a row `['name', …` of a table.
+fn tests() -> Vec<Test> {
+    let rust = Regex::new(r"^\s*fn (\w+)\(").unwrap();
+    let script =
+        Regex::new(r#"^\s*(?:test\(|\[)(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"((?:[^"\\]|\\.)*)")"#).unwrap();
+    let mut paths = Vec::new();
+    files(&root().join("src"), &mut paths);
+    files(&root().join("tests"), &mut paths);
+    let mut found = Vec::new();
+    for path in paths {
+        let file = path.strip_prefix(root()).unwrap().display().to_string();
+        let is_rust = file.ends_with(".rs");
+        let (mut attacks, mut modules, mut is_test) = (Vec::new(), Vec::new(), false);
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let trimmed = line.trim_start();
+            let list = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
+            if let Some(text) = trimmed.strip_prefix("// attack:") {
+                attacks.extend(list(text));
+            } else if let Some(text) = trimmed.strip_prefix("// conformance:") {
+                modules.extend(list(text));
+            } else if is_rust && (trimmed == "#[test]" || trimmed.starts_with("#[tokio::test")) {
+                is_test = true;
+            } else if is_rust && (trimmed.starts_with("//") || trimmed.starts_with("#[")) {
+                // Between the line and the function.
+            } else {
+                let name = if is_rust {
+                    rust.captures(line).filter(|_| is_test).map(|found| found[1].to_owned())
+                } else {
+                    script.captures(line).map(|found| {
+                        found.iter().skip(1).flatten().next().unwrap().as_str().replace(r"\'", "'")
+                    })
+                };
+                assert!(
+                    name.is_some() || (attacks.is_empty() && modules.is_empty()),
+                    "{file}:{}: the lines above belong to no test",
+                    number + 1
+                );
+                if let Some(name) = name {
+                    let (attacks, modules) = (std::mem::take(&mut attacks), std::mem::take(&mut modules));
+                    found.push(Test { file: file.clone(), name, attacks, modules });
+                }
+                is_test = false;
+            }
+        }
+        assert!(attacks.is_empty() && modules.is_empty(), "{file}: its last lines belong to no test");
+    }
+    assert!(found.len() > 250, "the search for tests finds too few: {}", found.len());
+    found
+}
+
+/// Vectors by `row/name`, with what is expected of each.
+fn vectors() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for file in ["attacks", "good"] {
+        let text = fs::read_to_string(root().join(format!("vectors/{file}.jsonl"))).unwrap();
+        for line in text.lines() {
+            let vector: Value = serde_json::from_str(line).unwrap();
+            let id = vector["input"]["id"].as_str().unwrap();
+            let id = id.strip_prefix(&format!("{file}/")).unwrap().to_owned();
+            let expected = vector["expect"]["code"].as_str().unwrap_or("accepted").to_owned();
+            found.insert(id, expected);
+        }
+    }
+    found
+}
+
+fn fits(pattern: &str, id: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == id,
+        Some((start, rest)) => {
+            let Some(left) = id.strip_prefix(start) else { return false };
+            (0..=left.len()).any(|at| left.is_char_boundary(at) && fits(rest, &left[at..]))
+        }
+    }
+}
+
+/// Holds a document against what it should be, or writes it where that is asked for.
+fn hold(file: &str, wanted: &str) {
+    let path = root().join(file);
+    if std::env::var_os("CLAIMGATE_WRITE_TABLES").is_some() {
+        fs::write(&path, wanted).unwrap();
+    }
+    let is = fs::read_to_string(&path).unwrap_or_default();
+    let difference = is.lines().zip(wanted.lines()).find(|(is, wanted)| is != wanted);
+    assert!(
+        is == wanted,
+        "{file} is not what the tests say; run this test with CLAIMGATE_WRITE_TABLES=1. First difference: {difference:?}"
+    );
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attacks {
+    class: Vec<Class>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    id: String,
+    title: String,
+    must: String,
+    #[serde(default)]
+    server: bool,
+    input: Vec<Vec<String>>,
+}
+
+/// Tests by file, each file once: `file`: name · name.
+fn shown(tests: &[&Test]) -> String {
+    let mut by_file: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for test in tests {
+        by_file.entry(&test.file).or_default().push(test.name.replace('|', r"\|"));
+    }
+    let files = by_file.iter().map(|(file, names)| format!("`{file}`: {}", names.join(" · ")));
+    files.collect::<Vec<_>>().join("<br>")
+}
+
+#[test]
+fn every_attack_is_shown_refused() {
+    let attacks: Attacks =
+        toml::from_str(&fs::read_to_string(root().join("docs/attacks.toml")).unwrap()).unwrap();
+    let (tests, vectors) = (tests(), vectors());
+    let mut page = String::from(
+        "# Attacks, and the tests that show them refused\n\n\
+         Made by `tests/security_table.rs` from `docs/attacks.toml`, the vectors and the `attack:` lines beside\n\
+         the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are\n\
+         `vectors/attacks.jsonl`, each with exactly the code it expects; *accepted* among the codes are the\n\
+         neighbours at the boundary that must not be refused.\n",
+    );
+    let (mut known, mut used, mut inputs) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for class in &attacks.class {
+        write!(
+            page,
+            "\n## {} (`{}`)\n\nMust be: {}.\n\n| input | tests | vectors and codes |\n| --- | --- | --- |\n",
+            class.title, class.id, class.must
+        )
+        .unwrap();
+        for input in &class.input {
+            let [name, what, patterns @ ..] = input.as_slice() else { panic!("{}: {input:?}", class.id) };
+            let id = format!("{}.{name}", class.id);
+            assert!(known.insert(id.clone()), "{id} is there twice");
+            let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
+            for pattern in patterns {
+                let fitting: Vec<_> = vectors.iter().filter(|(vector, _)| fits(pattern, vector)).collect();
+                assert!(!fitting.is_empty(), "{id}: no vector is called {pattern}");
+                for (vector, code) in fitting {
+                    used.insert(vector.as_str());
+                    *codes.entry(code).or_default() += 1;
+                }
+            }
+            let by: Vec<&Test> = tests.iter().filter(|test| test.attacks.contains(&id)).collect();
+            assert!(!by.is_empty() || !codes.is_empty(), "{id} is shown by no test and no vector");
+            assert!(
+                !class.server || by.iter().any(|test| test.file.starts_with("tests/op/")),
+                "{id} is not shown over HTTP"
+            );
+            let codes: Vec<String> =
+                codes.iter().map(|(code, count)| format!("{count} × `{code}`")).collect();
+            writeln!(page, "| {what} | {} | {} |", shown(&by), codes.join(", ")).unwrap();
+            inputs += 1;
+        }
+    }
+    for test in &tests {
+        for attack in &test.attacks {
+            assert!(
+                known.contains(attack),
+                "{}: `{}` names {attack}, which is no input",
+                test.file,
+                test.name
+            );
+        }
+    }
+    let rows: BTreeSet<&str> = used.iter().map(|vector| vector.rsplit_once('/').unwrap().0).collect();
+    let file = fs::read_to_string(root().join("vectors/attacks.jsonl")).unwrap();
+    for line in file.lines() {
+        let vector: Value = serde_json::from_str(line).unwrap();
+        let row = vector["row"].as_str().unwrap();
+        assert!(rows.contains(row), "vectors of {row} belong to no class");
+    }
+    assert!(attacks.class.len() >= 29 && inputs > 150, "{} classes, {inputs} inputs", attacks.class.len());
+    hold("docs/security-tests.md", &page);
+}
