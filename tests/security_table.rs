@@ -170,9 +170,9 @@ fn every_attack_is_shown_refused() {
     let mut page = String::from(
         "# Attacks, and the tests that show them refused\n\n\
          Made by `tests/security_table.rs` from `docs/attacks.toml`, the vectors and the `attack:` lines beside\n\
-         the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are\n\
-         `vectors/attacks.jsonl`, each with exactly the code it expects; *accepted* among the codes are the\n\
-         neighbours at the boundary that must not be refused.\n",
+         the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are of\n\
+         `vectors/attacks.jsonl` and `good.jsonl`, each with exactly the code it expects; `accepted` among the codes\n\
+         are the neighbours at the boundary that must not be refused.\n",
     );
     let (mut known, mut used, mut inputs) = (BTreeSet::new(), BTreeSet::new(), 0);
     for class in &attacks.class {
@@ -226,4 +226,79 @@ fn every_attack_is_shown_refused() {
     }
     assert!(attacks.class.len() >= 29 && inputs > 150, "{} classes, {inputs} inputs", attacks.class.len());
     hold("docs/security-tests.md", &page);
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Conformance {
+    module: Vec<[String; 4]>,
+    out_of_scope: Vec<[String; 3]>,
+}
+
+#[test]
+fn every_conformance_module_is_answered() {
+    let text = fs::read_to_string(root().join("docs/conformance.toml")).unwrap();
+    let modules: Conformance = toml::from_str(&text).unwrap();
+    let tests = tests();
+    let bears = |name: &str, module: &str| {
+        let mut words = name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words.any(|word| word == module)
+    };
+    let mut page = String::from(
+        "# The relying-party conformance modules\n\n\
+         Made by `tests/security_table.rs` from `docs/conformance.toml` and the tests of `tests/op` that bear a\n\
+         module's name; do not edit. The names are those of the OpenID Foundation's suite, which has not itself\n\
+         been run: these tests put a provider of their own in each situation, over HTTP.\n\n\
+         | module | plan | the provider | result | shown by |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let mut known = BTreeSet::new();
+    for [name, plans, what, result] in &modules.module {
+        assert!(known.insert(name.clone()), "{name} is there twice");
+        let shows = |test: &&Test| test.modules.contains(name) || bears(&test.name, name);
+        let by: Vec<&Test> = tests.iter().filter(shows).collect();
+        assert!(by.iter().any(|test| test.file.starts_with("tests/op/")), "{name} is shown by no test");
+        writeln!(page, "| {name} | {plans} | {what} | {result} | {} |", shown(&by)).unwrap();
+    }
+    page.push_str("\n## Out of scope\n\n| module | plan | why |\n| --- | --- | --- |\n");
+    for [name, plans, reason] in &modules.out_of_scope {
+        assert!(known.insert(name.clone()), "{name} is there twice");
+        assert!(!reason.is_empty());
+        writeln!(page, "| {name} | {plans} | {reason} |").unwrap();
+    }
+    for test in &tests {
+        for module in &test.modules {
+            assert!(
+                known.contains(module),
+                "{}: `{}` names {module}, which is no module",
+                test.file,
+                test.name
+            );
+        }
+    }
+    hold("docs/conformance.md", &page);
+    // The suite's own list, where it is there: no module is forgotten, and each is in the plans it is said to be.
+    let Ok(list) = fs::read_to_string(root().join("../shared/data/conformance/oidcc_client_modules.json"))
+    else {
+        return;
+    };
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let names = |value: &Value| -> BTreeSet<String> {
+        value.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let all = list["modules"].as_array().unwrap();
+    let all: BTreeSet<_> = all.iter().map(|module| module["testName"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(known, all);
+    let plans = modules.module.iter().map(|[name, plans, ..]| (name, plans));
+    let plans: BTreeMap<_, _> =
+        plans.chain(modules.out_of_scope.iter().map(|[name, plans, _]| (name, plans))).collect();
+    for (word, plan) in [
+        ("basic", "oidcc-client-basic-certification-test-plan"),
+        ("config", "oidcc-client-config-certification-test-plan"),
+        ("back-channel", "oidcc-client-back-channel-logout-rp-basic"),
+        ("RP-initiated", "oidcc-client-rp-initiated-logout-rp-basic"),
+    ] {
+        let said = plans.iter().filter(|(_, plans)| plans.split(", ").any(|plan| plan == word));
+        let said: BTreeSet<String> = said.map(|(name, _)| (*name).clone()).collect();
+        assert_eq!(said, names(&list["plans"][plan]), "{plan}");
+    }
 }

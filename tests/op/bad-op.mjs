@@ -36,7 +36,8 @@ export class BadOp {
     const { wrong } = this;
     this.calls[url.pathname] = (this.calls[url.pathname] ?? 0) + 1;
     const send = (body, type = 'application/json') => response.setHeader('content-type', type).end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
-    switch (url.pathname) {
+    // Everything is at a second address, too.
+    switch (url.pathname.replace(/^\/elsewhere/, '')) {
       case '/.well-known/openid-configuration': {
         if (wrong.discovery) return wrong.discovery(response, send);
         const at = (path) => `${this.issuer}${path}`;
@@ -57,8 +58,15 @@ export class BadOp {
         return send({ token_type: 'Bearer', access_token: 'at', id_token: this.idToken() });
       }
       case '/me':
+        this.bearer = request.headers.authorization;
         if (wrong.userinfo) return wrong.userinfo(response, send);
         return send({ sub: 's1', preferred_username: 'ada' });
+      case '/end': {
+        const back = new URL(url.searchParams.get('post_logout_redirect_uri'));
+        const state = wrong.state === undefined ? url.searchParams.get('state') : wrong.state;
+        if (state !== null) back.searchParams.set('state', state);
+        return response.writeHead(303, { location: back.href }).end();
+      }
       default:
         return response.writeHead(404).end();
     }

@@ -143,6 +143,7 @@ test('a logout that overtakes a sign-in wins', async () => {
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
+// conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-backchannel-rpinitlogout
 test('RP-initiated: ends here, at the provider, and comes back', async () => {
   await serve();
   const agent = new Agent();

@@ -2,7 +2,7 @@
 // suite tries on relying parties, where it tries it; the table says what must come of each.
 
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { BadOp, EVENT, json, sign } from './bad-op.mjs';
@@ -30,7 +30,11 @@ const unsigned = (alg) => (bad) => `${json({ alg })}.${json(bad.claims())}.`;
 const hmac = (secret) => (bad) => { const input = `${json({ alg: 'HS256', kid: 'one' })}.${json(bad.claims())}`; return `${input}.${createHmac('sha256', secret(bad)).update(input).digest('base64url')}`; };
 const spoiled = (bad) => { const [header, claims, signature] = sign({ alg: 'RS256', kid: 'one' }, bad.claims(), bad.key).split('.'); return `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`; };
 
-// what → what is wrong, and the code in the log; none: it must work.
+const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+EC.jwk = { ...EC.publicKey.export({ format: 'jwk' }), kid: 'ec' };
+const ecdsa = (bad) => { const input = `${json({ alg: 'ES256', kid: 'ec' })}.${json(bad.claims())}`; return `${input}.${createSign('SHA256').update(input).sign({ key: EC.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`; };
+
+// what → what is wrong, and the code in the log; none: it must work. The algorithms allowed, where not RS256.
 const SIGN_INS = [
   ['oidcc-client-test', {}],
   ['oidcc-client-test-idtoken-sig-rs256', {}],
@@ -47,11 +51,19 @@ const SIGN_INS = [
   // attack: none.spelling
   ['alg nOnE with a signature', { idToken: (bad) => `${unsigned('nOnE')(bad)}AAAA` }, 'algorithm.not_allowed'],
   ['oidcc-client-test-invalid-sig-rs256', { idToken: spoiled }, 'signature.invalid'],
-  ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'algorithm.not_allowed'],
+  ['HS256 where it is not allowed', { idToken: hmac(() => pair(op, gate, 'bad').provider.client_secret) }, 'algorithm.not_allowed'],
+  ['HS256 by the client secret', { idToken: hmac(() => pair(op, gate, 'bad').provider.client_secret) }, undefined, ['HS256']],
+  ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'signature.invalid', ['HS256']],
+  ['ES256', { keys: () => [EC.jwk], idToken: (bad) => ecdsa(bad) }, undefined, ['ES256']],
+  ['oidcc-client-test-invalid-sig-es256', { keys: () => [EC.jwk], idToken: (bad) => { const token = ecdsa(bad); const at = token.lastIndexOf('.') + 20; return `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`; } }, 'signature.invalid', ['ES256']],
   // attack: confusion.pem
   ['confusion: HS256 by the public key', { idToken: hmac((bad) => bad.key.publicKey.export({ type: 'spki', format: 'pem' })) }, 'algorithm.not_allowed'],
   ['signed by another key of the same name', { signer: (bad) => bad.other }, 'signature.invalid'],
   ['an unknown kid', { header: { kid: 'three' } }, 'key.unknown_kid'],
+  ['an unknown kid, several keys', { header: { kid: 'three' }, keys: (bad) => [bad.other.jwk, bad.key.jwk] }, 'key.unknown_kid'],
+  ['an unknown kid, keys without a kid', { header: { kid: 'three' }, keys: (bad) => [{ ...bad.other.jwk, kid: undefined }, { ...bad.key.jwk, kid: undefined }] }],
+  // attack: kid.empty
+  ['an empty kid', { header: { kid: '' } }, 'key.unknown_kid'],
   // attack: embedded-keys.jwk
   ['a key of its own in the header', { header: { kid: 'two', jwk: { kty: 'RSA' } }, signer: (bad) => bad.other }, 'key.unknown_kid'],
   // attack: crit.unknown
@@ -99,9 +111,9 @@ const SIGN_INS = [
   ['the key set has a bad key beside the good one', { keys: (bad) => [{ kty: 'RSA', n: 'AQ', e: 'AQAB', kid: 'weak' }, { kty: '?' }, { ...bad.other.jwk, use: 'enc' }, bad.key.jwk] }],
 ];
 
-for (const [what, wrong, code] of SIGN_INS) {
+for (const [what, wrong, code, algorithms] of SIGN_INS) {
   test(`sign-in: ${what}`, async () => {
-    await serve(wrong);
+    await serve(wrong, algorithms && { algorithms });
     const agent = new Agent();
     const landed = await signIn(agent);
     const me = await agent.me(gate);
@@ -116,7 +128,7 @@ for (const [what, wrong, code] of SIGN_INS) {
   });
 }
 
-test('sign-in: oidcc-client-test-signing-key-rotation, and just before signing', async () => {
+test('sign-in: oidcc-client-test-signing-key-rotation', async () => {
   await serve();
   assert.equal((await signIn()).status, 200);
   op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
@@ -124,6 +136,79 @@ test('sign-in: oidcc-client-test-signing-key-rotation, and just before signing',
   await signIn(agent);
   assert.equal((await agent.me(gate)).username, 'ada');
 });
+
+test('sign-in: oidcc-client-test-signing-key-rotation-just-before-signing', async () => {
+  await serve();
+  await until('the first keys are there', () => gate.log.includes('keys fetched'));
+  const agent = new Agent();
+  const callback = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
+  await agent.request(callback.location);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  assert.equal(op.calls['/jwks'], 2);
+});
+
+// conformance: oidcc-client-test-discovery-openid-config, oidcc-client-test-discovery-jwks-uri-keys
+// conformance: oidcc-client-test-userinfo-bearer-header, oidcc-client-test-scope-userinfo-claims
+// conformance: oidcc-client-test-nonce-unless-code-flow
+test('everything is asked for where the document says, and the access token goes in the header', async () => {
+  const at = (path) => `${op.issuer}/elsewhere${path}`;
+  const metadata = { authorization_endpoint: at('/authorize'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks') };
+  await serve({ metadata, claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1', preferred_username: 'ada', email: 'ada@example.com', given_name: 'Ada' }) });
+  const agent = new Agent();
+  const asked = new URL((await agent.request(`${gate.url}/login/bad`)).location);
+  assert.equal(asked.searchParams.get('scope'), 'openid profile email phone');
+  assert.equal(asked.searchParams.get('nonce').length, 43);
+  await signIn(agent);
+  const me = await agent.me(gate);
+  assert.deepEqual([me.username, me.email, me.name], ['ada', 'ada@example.com', 'Ada']);
+  assert.equal(op.bearer, 'Bearer at');
+  assert.deepEqual(Object.keys(op.calls).sort(), ['/.well-known/openid-configuration', '/elsewhere/authorize', '/elsewhere/jwks', '/elsewhere/me', '/elsewhere/token']);
+});
+
+// conformance: oidcc-client-test-3rd-party-init-login
+test('a sign-in that somebody else began ends here, not where they say', async () => {
+  await serve();
+  const agent = new Agent();
+  const query = new URLSearchParams({ iss: op.issuer, login_hint: 'ada', target_link_uri: 'https://evil.example.com/' });
+  const landed = await agent.walk(`${gate.url}/login/bad?${query}`);
+  assert.equal(landed.url, `${gate.url}/`);
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
+
+for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['oidcc-client-test-rp-init-logout-other-state', 'another'], ['oidcc-client-test-rp-init-logout-no-state', null]]) {
+  // conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-init-logout-other-state
+  // conformance: oidcc-client-test-rp-init-logout-no-state
+  test(`sign-out: ${what}`, async () => {
+    await serve({ state });
+    const agent = new Agent();
+    await signIn(agent);
+    const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
+    const address = new URL(sent.location);
+    assert.equal(`${address.origin}${address.pathname}`, `${op.issuer}/end`);
+    assert.equal(address.searchParams.get('id_token_hint').split('.').length, 3);
+    assert.ok(address.searchParams.get('state').length > 20);
+    assert.equal(await agent.me(gate), undefined, 'ended here before the browser leaves');
+    const back = await agent.request(address.href);
+    assert.ok(back.location.startsWith(`${gate.url}/logged-out`));
+    const landed = await agent.request(back.location);
+    assert.match(landed.text, /You are signed out here/);
+    assert.equal(gate.log.includes('a logout came back with another state'), state === 'another');
+  });
+}
+
+for (const [what, wrong] of [['discovery', { discovery: never }], ['the key set', { jwks: never }], ['the token endpoint', { token: never }], ['UserInfo', { userinfo: never }]]) {
+  test(`${what} is slow`, async () => {
+    await serve(wrong);
+    const agent = new Agent();
+    const begun = Date.now();
+    const landed = await signIn(agent);
+    assert.ok([403, 503].includes(landed.status), landed.text);
+    assert.ok(Date.now() - begun < 22_000, `${Date.now() - begun} ms: ten seconds for each of two calls are the limit`);
+    assert.equal(await agent.me(gate), undefined);
+    assert.ok(gate.logged('fetch.unreachable').length >= 1, gate.log);
+  });
+}
 
 test('a provider that answers slowly holds up nobody else', async () => {
   await serve({ token: never });

@@ -59,6 +59,7 @@ for (const [method, settings] of Object.entries({
   },
   none: {},
 })) {
+  // conformance: oidcc-client-test-client-secret-basic
   test(`the client proves itself by ${method}`, async () => {
     writeFileSync(join(gate.folder, 'client.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await serve('crm', {
@@ -86,6 +87,7 @@ test('pairwise subjects', async () => {
   assert.equal(sessions[0].subject, 'pairwise-crm-ada');
 });
 
+// conformance: oidcc-client-test-userinfo-signed
 test('a signed UserInfo response', async () => {
   await afresh();
   await serve('crm', { client: { userinfo_signed_response_alg: 'RS256' } });
