@@ -32,7 +32,7 @@ const post = (path, form, options = {}) => fetch(`${gate.url}${path}`, { method:
 function raw(text, { end = false } = {}) {
   return new Promise((done, failed) => {
     let answer = '';
-    const socket = connect(gate.port, '127.0.0.1', () => { socket.write(text); if (end) socket.end(); });
+    const socket = connect(gate.port, '127.0.0.1', () => { socket.write(text, 'latin1'); if (end) socket.end(); });
     socket.on('data', (chunk) => { answer += chunk; });
     socket.on('close', () => done(answer));
     socket.on('error', failed);
@@ -189,5 +189,18 @@ test('the password door: many names, one name many times, and a password of 1 MB
   for (const claimed of ['9.9.9.9', '127.0.0.1']) {
     const answer = await fetch(`${gate.url}/login/password`, { method: 'POST', headers: { ...OWN, 'x-forwarded-for': claimed, forwarded: `for=${claimed}` }, body: new URLSearchParams({ username: 'root', password: PASSWORD }), redirect: 'manual' });
     assert.equal(answer.status, 429, 'a client cannot say that it is somebody else');
+  }
+});
+
+test('an application’s cookie of other letters beside ours signs nobody out', async () => {
+  await serve();
+  const agent = new Agent();
+  await signIn(agent);
+  const cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+  for (const beside of ['name=Zo\u00eb', 'name=\u00ff\u00fe', 'a="\u00e9"; b=c', '=x; y; ;;=']) {
+    for (const header of [`${beside}; ${cookie}`, `${cookie}; ${beside}`]) {
+      const answer = await raw(`GET /api/v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ${header}\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 200 /, header);
+    }
   }
 });

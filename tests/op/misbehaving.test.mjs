@@ -99,6 +99,8 @@ const SIGN_INS = [
   ['discovery names plain http elsewhere', { metadata: { token_endpoint: 'http://192.0.2.1/token' } }, 'discovery.endpoint'],
   // attack: key-fetch.redirect-to-a-file
   ['the key set redirects to a file', { jwks: redirect('file:///etc/passwd') }, 'jwks.status'],
+  // attack: key-fetch.redirect-to-metadata
+  ['the key set redirects to a metadata address', { jwks: redirect('http://169.254.169.254/latest/meta-data/') }, 'jwks.status'],
   // attack: key-fetch.html
   ['the key set is a page', { jwks: (_response, send) => send('<html>', 'text/html') }, 'key.json'],
   // attack: key-fetch.never-ending
