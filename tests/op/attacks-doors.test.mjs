@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { BadOp, EVENT, json } from './bad-op.mjs';
 import { Agent, Claimgate, nextSecond, pair, until } from './claimgate.mjs';
+import { clock } from './clock.mjs';
 
 const PATHS = ['/api/v1/backchannelLogout', '/api/v1/Oidc/backchannelLogout', '/backchannel-logout'];
 const OWN = { 'sec-fetch-site': 'same-origin' };
@@ -17,12 +18,12 @@ let gate;
 before(async () => { op = await BadOp.start(); gate = await Claimgate.prepare(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(wrong = {}, rest = {}) {
+async function serve(wrong = {}, rest = {}, start = {}) {
   await gate.close();
   gate = await Claimgate.prepare();
   op.wrong = wrong;
   op.calls = {};
-  await gate.write({ providers: [pair(op, gate, 'bad').provider], ...rest }).start();
+  await gate.write({ providers: [pair(op, gate, 'bad').provider], ...rest }).start(start);
 }
 
 const signIn = (agent) => agent.walk(`${gate.url}/login/bad`);
@@ -203,4 +204,24 @@ test('an application’s cookie of other letters beside ours signs nobody out', 
       assert.match(answer, /^HTTP\/1\.1 200 /, header);
     }
   }
+});
+
+// attack: key-fetch.out-of-date
+test('keys of a provider that has been gone for longer than the grace serve no more, nor after a reload', async () => {
+  const { set, env } = clock();
+  await serve({}, {}, { env });
+  await until('the keys are there', () => gate.log.includes('keys fetched'));
+  const later = Math.floor(Date.now() / 1000) + 26 * 3600;
+  const logout = async (header) => (await post(PATHS[0], { logout_token: op.logoutToken({ iat: later, exp: later + 600 }, header) })).status;
+  set('+26h');
+  assert.equal(await logout(), 200, 'until a fetch has failed they serve');
+  op.wrong = { jwks: (response) => response.destroy() };
+  await logout({ kid: 'unknown' });
+  assert.ok(gate.log.includes('the last good keys are too old'), gate.log);
+  assert.equal(await logout(), 503);
+  gate.process.kill('SIGHUP');
+  await until('it is reloaded', () => gate.log.includes('configuration reloaded'));
+  const answers = [];
+  for (let index = 0; index < 20; index += 1) answers.push(await logout());
+  assert.deepEqual([...new Set(answers)], [503]);
 });

@@ -2,12 +2,10 @@
 // names in an `attack:` line the inputs that it shows refused.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { BadOp } from './bad-op.mjs';
 import { Agent, Claimgate, IDENTITY, nextSecond, pair } from './claimgate.mjs';
+import { clock } from './clock.mjs';
 
 const OWN = { 'sec-fetch-site': 'same-origin' };
 const HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>';
@@ -148,18 +146,15 @@ test('a callback without its browser’s sealed sign-in opens nothing', async ()
 
 // attack: state.old
 test('a callback of more than fifteen minutes ago', async () => {
-  const libraries = readdirSync('/usr/lib').map((folder) => `/usr/lib/${folder}/faketime/libfaketimeMT.so.1`).filter(existsSync);
-  assert.equal(libraries.length, 1, 'faketime is installed');
-  const offset = join(mkdtempSync(join(tmpdir(), 'claimgate-clock-')), 'offset');
-  writeFileSync(offset, '+0');
-  await serve({}, { env: { LD_PRELOAD: libraries[0], FAKETIME_TIMESTAMP_FILE: offset, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' } });
+  const { set, env } = clock();
+  await serve({}, { env });
   const [agent, other] = [new Agent(), new Agent()];
   const begun = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
   const late = await other.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
-  writeFileSync(offset, '+14m');
+  set('+14m');
   op.wrong = { claims: { exp: Math.floor(Date.now() / 1000) + 3600, nonce: undefined } };
   assert.match((await other.request(late.location)).text, /sign_in\.token/, 'it came as far as the token');
-  writeFileSync(offset, '+16m');
+  set('+16m');
   const answer = await agent.request(begun.location);
   assert.equal(answer.status, 400);
   assert.match(answer.text, /callback\.too_late/);
