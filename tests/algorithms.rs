@@ -55,6 +55,7 @@ fn code(verifier: &JwsVerifier, token: &str) -> &'static str {
     verifier.verify(token).map_or_else(|error| error.code(), |_| "valid")
 }
 
+// attack: confusion.other-families
 #[test]
 fn each_token_verifies_by_its_own_key_alone() {
     let good = good();
@@ -76,6 +77,7 @@ fn each_token_verifies_by_its_own_key_alone() {
     }
 }
 
+// attack: allow-list.same-family, allow-list.other-family
 #[test]
 fn each_algorithm_is_allowed_by_its_own_name_alone() {
     let good = good();
@@ -88,6 +90,7 @@ fn each_algorithm_is_allowed_by_its_own_name_alone() {
     }
 }
 
+// attack: confusion.other-families
 #[test]
 fn a_renamed_header_never_verifies() {
     let good = good();
@@ -192,6 +195,7 @@ fn an_algorithm_from_outside_serves_like_a_built_in_one() {
     assert_eq!(verifier.key_report().usable, 0);
 }
 
+// attack: none.registering
 #[test]
 fn some_names_cannot_be_registered() {
     let refusal = |name| Registry::builder().builtin().register(Toy(name)).build().unwrap_err();
@@ -209,6 +213,7 @@ fn some_names_cannot_be_registered() {
     assert_eq!(RegistryError::None.code(), "registry.none");
 }
 
+// attack: none.registering
 #[test]
 fn a_verifier_without_an_algorithm_cannot_be_built() {
     let nothing: [&str; 0] = [];

@@ -49,6 +49,7 @@ fn each_refusal_has_its_code() {
     }
 }
 
+// attack: path.wildcards
 #[test]
 fn an_evaluation_stops_at_its_node_limit() {
     let big = json!({"a": (0..50_000).collect::<Vec<_>>()});
@@ -61,6 +62,7 @@ fn an_evaluation_stops_at_its_node_limit() {
     }
 }
 
+// attack: path.recursion
 #[test]
 fn deep_documents_do_not_use_up_the_stack() {
     let mut deep = json!(1);
@@ -74,6 +76,7 @@ fn deep_documents_do_not_use_up_the_stack() {
     }
 }
 
+// attack: path.regex
 #[test]
 fn a_catastrophic_regex_runs_in_linear_time() {
     let document = json!([format!("{}!", "a".repeat(100_000))]);
@@ -126,6 +129,7 @@ fn a_chain_is_walked_no_further_than_asked() {
     }
 }
 
+// attack: path.recursion, path.regex
 #[test]
 fn hostile_paths_are_compiled_or_refused_in_bounded_time() {
     let nested = |open: &str, inner: &str, close: &str, times: usize| {

@@ -100,6 +100,7 @@ proptest! {
         }
     }
 
+    // attack: path.wildcards
     #[test]
     fn the_budget_holds(document in document(), path in path(rich_step()), nodes in 0_usize..200) {
         let limits = Limits { path_nodes: nodes, ..Limits::DEFAULT };

@@ -30,6 +30,7 @@ fn good() -> Vec<(JwsVerifier, String)> {
         .collect()
 }
 
+// attack: time-of-check.mac
 #[test]
 fn no_single_flipped_bit_verifies() {
     for (verifier, token) in good() {
@@ -93,6 +94,7 @@ fn colons(text: &str) -> usize {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
+    // attack: shape.alphabet
     #[test]
     fn no_other_text_verifies(which in 0..13_usize, at in any::<prop::sample::Index>(), new in "[A-Za-z0-9_.=\\-]{0,3}", remove in 0..3_usize) {
         thread_local!(static GOOD: Vec<(JwsVerifier, String)> = good());
@@ -129,6 +131,7 @@ proptest! {
         }
     }
 
+    // attack: json.duplicate-claims
     #[test]
     fn json_is_what_serde_json_reads_without_duplicates(text in document()) {
         let plain: Value = serde_json::from_str(&text).unwrap();
@@ -144,6 +147,7 @@ proptest! {
         prop_assert_eq!(object.is_ok(), !duplicates && text.starts_with('{'));
     }
 
+    // attack: shape.last-bits, shape.padding
     #[test]
     fn base64url_has_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..100), text in "[A-Za-z0-9_\\-+/= \u{e9}]{0,12}", raw in prop::collection::vec(any::<u8>(), 0..9)) {
         let encoded = base64url::encode(&bytes);

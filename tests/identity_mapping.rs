@@ -53,6 +53,7 @@ fn the_first_candidate_that_is_there_decides() {
     assert_eq!(username(&spec, &json!({})), Err("identity.no_username"));
 }
 
+// attack: claims-types.others
 #[test]
 fn a_wrong_type_is_refused_and_never_counts_as_absent() {
     let spec = candidates(&["preferred_username", "sub"]);
@@ -83,12 +84,21 @@ fn usernames_are_normalised_as_asked() {
     assert_eq!(username(&prefixed, &json!({"sub": "A"})), Ok("oidc:a".into()));
 }
 
+// attack: mapping.controls, mapping.bidirectional, mapping.invisible, mapping.long-username
 #[test]
 fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     let spec = MappingSpec::default();
-    for hostile in
-        ["a\nb", "a\0", "a\u{202e}b", "a\u{200b}b", "a\u{2066}", "\u{feff}a", "a\u{7f}", "a\u{85}b"]
-    {
+    for hostile in [
+        "a\nb",
+        "a\0",
+        "a\u{202e}b",
+        "a\u{200b}b",
+        "a\u{2066}",
+        "\u{feff}a",
+        "a\u{7f}",
+        "a\u{85}b",
+        "a\u{3164}",
+    ] {
         assert_eq!(
             username(&spec, &json!({"sub": hostile})),
             Err("identity.username_characters"),
@@ -106,6 +116,7 @@ fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     assert_eq!(username(&verified, &json!({"sub": "a", "email_verified": true})), Ok("a".into()));
 }
 
+// attack: headers.line-breaks
 #[test]
 fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     let profile = [("email", "email"), ("phone", "$.p[*]"), ("name", "name"), ("gender", "gender")];
@@ -116,6 +127,7 @@ fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     assert_eq!(identity.profile, [("email".to_owned(), "a@x.io".to_owned())].into());
 }
 
+// attack: size.groups
 #[test]
 fn groups_come_as_strings_lists_separated_or_as_keys() {
     let read = |detail: GroupDetail, groups: Value| {
@@ -133,12 +145,15 @@ fn groups_come_as_strings_lists_separated_or_as_keys() {
     for wrong in [json!(7), json!([1]), json!(["a", null]), json!({"a": 1}), json!([["a"]])] {
         assert_eq!(read(plain(), wrong).unwrap_err(), IdentityError::GroupType { path: "g".into() });
     }
-    let many = json!(vec!["a"; Limits::DEFAULT.groups + 1]);
-    assert_eq!(read(plain(), many).unwrap_err(), IdentityError::GroupLimit);
+    for count in [Limits::DEFAULT.groups + 1, 100_000] {
+        let many = json!(vec!["a"; count]);
+        assert_eq!(read(plain(), many).unwrap_err(), IdentityError::GroupLimit);
+    }
     let long = json!(["a".repeat(Limits::DEFAULT.group_bytes + 1)]);
     assert_eq!(read(plain(), long).unwrap_err(), IdentityError::GroupLimit);
 }
 
+// attack: mapping.group-like-a-team, mapping.empty-capture, mapping.group-with-a-newline
 #[test]
 fn rules_match_exactly_by_prefix_or_by_whole_pattern() {
     let spec = with_teams(vec![

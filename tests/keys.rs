@@ -86,6 +86,7 @@ fn every_form_of_pem_verifies() {
     assert_eq!(code(&verifier(&["RS256", "ES256"], &keys), &token("ES256")), "valid");
 }
 
+// attack: keys.private
 #[test]
 fn what_is_no_public_key_in_pem_is_refused() {
     for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
@@ -110,6 +111,17 @@ fn what_is_no_public_key_in_pem_is_refused() {
     ] {
         assert_eq!(code_of(KeySet::from_pem(&text)), "key.pem", "{text}");
     }
+}
+
+// attack: keys.private
+#[test]
+fn a_text_of_many_beginnings_takes_no_longer_than_its_length() {
+    let text = "-----BEGIN ".repeat(400_000);
+    let begun = std::time::Instant::now();
+    for text in [text.clone(), format!("{text}-----END "), format!("{text}-----END X-----")] {
+        assert_eq!(code_of(KeySet::from_pem(&text)), "key.pem");
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -139,6 +151,7 @@ fn a_malformed_jwk_names_its_member() {
     }
 }
 
+// attack: size.key-set
 #[test]
 fn a_set_is_bounded_and_well_formed() {
     let limits = Limits { keys_in_set: 3, jwks_bytes: 400, ..Limits::DEFAULT };
@@ -157,6 +170,7 @@ fn a_set_is_bounded_and_well_formed() {
     }
 }
 
+// attack: keys.beside-good
 #[test]
 fn a_bad_key_is_skipped_and_reported() {
     let keys = set(&[
@@ -196,6 +210,7 @@ fn a_bad_key_is_skipped_and_reported() {
     assert_ne!(code(&verifier, &kid("nobody")), "valid");
 }
 
+// attack: keys.rsa-small, keys.hmac-short, keys.hmac-empty
 #[test]
 fn minimum_strengths_and_the_opt_in() {
     let token = |secret: &[u8]| hs256(secret, json!({"alg": "HS256"}));
@@ -221,6 +236,7 @@ fn minimum_strengths_and_the_opt_in() {
     assert_eq!(code(&verifier, &hs256(b"soft", json!({"alg": "HS256", "kid": "b"}))), "key.weak");
 }
 
+// attack: keys.use, kid.shared
 #[test]
 fn metadata_selects_the_key() {
     let usable = |jwk: Value| verifier(&["HS256"], &set(&[jwk])).key_report().usable == 1;
@@ -253,6 +269,7 @@ fn metadata_selects_the_key() {
     assert_eq!(code(&nothing, &hs256(SECRET, json!({"alg": "HS256", "kid": "c"}))), "key.none_fits");
 }
 
+// attack: size.key-set
 #[test]
 fn only_so_many_keys_are_tried() {
     let limit = Limits::DEFAULT.keys_tried;
@@ -269,6 +286,7 @@ fn only_so_many_keys_are_tried() {
     assert_eq!(at(usize::MAX, limit), "signature.invalid");
 }
 
+// attack: logs.secrets
 #[test]
 fn no_secret_is_ever_shown() {
     let secret = b"correct horse battery staple, 32";

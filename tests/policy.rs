@@ -44,6 +44,7 @@ fn without(mut claims: Value, name: &str) -> Value {
     claims
 }
 
+// attack: time.exp, time.nbf, time.iat
 #[test]
 fn times_are_exact_for_every_leeway() {
     for leeway in [0, 1, 60, 86_400] {
@@ -67,6 +68,7 @@ fn times_are_exact_for_every_leeway() {
     }
 }
 
+// attack: numbers.fraction
 #[test]
 fn fractions_count_to_the_side_of_the_claim() {
     let policy = jwt().leeway(0);
@@ -93,6 +95,7 @@ fn maximum_age_is_exact_and_makes_iat_required() {
     assert_eq!(judge(&ignoring, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
 }
 
+// attack: numbers.leeway, time.now
 #[test]
 fn nothing_overflows_at_the_ends() {
     let far = 1_i64 << 53;
@@ -127,6 +130,7 @@ fn nothing_overflows_at_the_ends() {
     assert_eq!(judge(&jwt().leeway(0), None, &json!({"nbf": 0}), i64::MIN), "claims.not_yet_valid");
 }
 
+// attack: numbers.type
 #[test]
 fn times_can_be_ignored_one_by_one_but_never_mistyped() {
     let claims = json!({"exp": 1, "nbf": NOW + 999, "iat": NOW + 999});
@@ -145,6 +149,8 @@ fn times_can_be_ignored_one_by_one_but_never_mistyped() {
     }
 }
 
+// attack: typ.id-token-as-logout-token, typ.logout-token-as-id-token, typ.access-token-as-either
+// attack: typ.as-access-token
 #[test]
 fn no_preset_takes_another_kinds_token() {
     let presets = [

@@ -51,6 +51,7 @@ fn a_good_document_is_read_and_the_configuration_wins() {
     assert_eq!(read(&document(), &overrides).unwrap().token_endpoint, own);
 }
 
+// attack: discovery.other-issuer, discovery.no-jwks-uri, discovery.plain-http
 #[test]
 fn a_lying_document_is_refused() {
     let spoiled = |member: &str, value: Value| {
@@ -92,6 +93,7 @@ fn a_lying_document_is_refused() {
     }
 }
 
+// attack: discovery.plain-http
 #[test]
 fn http_is_for_loopback_or_by_permission() {
     for host in ["localhost", "sub.localhost", "127.0.0.1", "127.8.8.8", "[::1]"] {
@@ -105,6 +107,7 @@ fn http_is_for_loopback_or_by_permission() {
     assert_eq!(Endpoint::parse("ftp://localhost/", true), Err(EndpointError::Scheme));
 }
 
+// attack: key-fetch.hundred-megabytes
 #[test]
 fn a_key_set_is_bounded_and_its_lifetime_read() {
     let set = br#"{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"?"},7]}"#;

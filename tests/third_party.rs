@@ -99,6 +99,7 @@ fn judge(case: &Value) -> Result<(), String> {
     verifier.verify(&token).map(|_| ()).map_err(|error| error.code().to_owned())
 }
 
+// attack: rsa-padding.wycheproof
 #[test]
 fn jose() {
     let Some(cases) = lines("jose/cases.jsonl") else { return };

@@ -154,6 +154,7 @@ fn quickly<T>(what: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
+// attack: size.header, size.token, size.dots, size.claims, size.audience, json.depth, kid.one-megabyte
 #[test]
 fn large_tokens_are_refused_at_once() {
     let verifier = verifier(4);
@@ -187,6 +188,7 @@ fn large_tokens_are_refused_at_once() {
     }
 }
 
+// attack: size.key-set
 #[test]
 fn large_key_sets_are_refused_at_once() {
     let many = |count: usize| json!({"keys": vec![json!({"kty": "oct", "k": "AA"}); count]}).to_string();

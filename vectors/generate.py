@@ -61,6 +61,9 @@ attack("none", "alg-array", hs(header={"alg": ["HS256"]}), "header.type")
 attack("none", "signature-removed", hs().rsplit(".", 1)[0] + ".", "jws.no_signature")
 attack("none", "alg-lower-case", hs(header={"alg": "hs256"}), "algorithm.not_allowed")
 attack("none", "alg-with-space", hs(header={"alg": "HS256 "}), "algorithm.not_allowed")
+for alg in ["none", "", "HS256"]:
+    attack("none", f"no-key-known-{alg or 'empty'}", unsigned(alg), "jws.no_signature", {"jwks": {"keys": []}})
+    attack("none", f"no-key-known-signed-{alg or 'empty'}", hs(header={"alg": alg}), "key.none_fits" if alg == "HS256" else "algorithm.not_allowed", {"jwks": {"keys": []}})
 attack("none", "build-none", hs(), "build.unknown_algorithm", algorithms=["none"])
 attack("none", "build-nothing", hs(), "build.no_algorithm", algorithms=[])
 
@@ -131,7 +134,7 @@ attack("shape", "empty-payload", with_signature({"alg": "HS256"}, b"", lambda m:
 attack("shape", "dots-only", "..", "jws.no_signature")
 
 e = str(NOW + 9).encode()
-for name, text in [("duplicate", b'{"exp":%s,"exp":1}' % e), ("duplicate-by-escape", b'{"exp":%s,"\\u0065xp":1}' % e), ("duplicate-deep", b'{"exp":%s,"a":[{"b":1,"b":1}]}' % e),
+for name, text in [("duplicate", b'{"exp":%s,"exp":1}' % e), ("duplicate-by-escape", b'{"exp":%s,"\\u0065xp":1}' % e), ("duplicate-deep", b'{"exp":%s,"a":[{"b":1,"b":1}]}' % e), ("duplicate-deep-by-escape", b'{"exp":%s,"a":[{"b":{"c":1,"\\u0063":1}}]}' % e),
                    ("trailing-bytes", b'{"exp":%s}x' % e), ("two-objects", b'{"exp":%s}{}' % e), ("bom", b'\xef\xbb\xbf{"exp":%s}' % e), ("lone-surrogate", b'{"exp":%s,"a":"\\ud800"}' % e),
                    ("array", b"[]"), ("string", b'"x"'), ("number", b"1"), ("null", b"null"), ("nan", b'{"exp":NaN}'), ("infinity", b'{"exp":Infinity}'), ("comment", b'{/**/"exp":%s}' % e),
                    ("single-quotes", b"{'exp':%s}" % e), ("trailing-comma", b'{"exp":%s,}' % e), ("invalid-utf-8", b'{"exp":%s,"a":"\xff"}' % e), ("utf-16", '{"exp":1}'.encode("utf-16-le")),
@@ -139,7 +142,7 @@ for name, text in [("duplicate", b'{"exp":%s,"exp":1}' % e), ("duplicate-by-esca
                    ("leading-zero", b'{"exp":0%s}' % e), ("plus", b'{"exp":+%s}' % e), ("hex", b'{"exp":0xff}'), ("overflow", b'{"exp":1e400}'), ("unfinished", b'{"exp":%s' % e)]:
     attack("JSON", f"claims-{name}", hs(text), "claims.json", policy=JWT_POLICY)
 for name, text in [("duplicate-alg", b'{"alg":"HS256","alg":"none"}'), ("duplicate-by-escape", b'{"alg":"HS256","\\u0061lg":"HS256"}'), ("duplicate-kid", b'{"kid":"a","alg":"HS256","kid":"b"}'),
-                   ("duplicate-deep", b'{"alg":"HS256","x":{"a":1,"a":1}}'), ("trailing-bytes", b'{"alg":"HS256"} x'), ("bom", b'\xef\xbb\xbf{"alg":"HS256"}'), ("array", b'["alg","HS256"]'),
+                   ("duplicate-deep", b'{"alg":"HS256","x":{"a":1,"a":1}}'), ("duplicate-deep-by-escape", b'{"alg":"HS256","x":[{"a":1,"\\u0061":1}]}'), ("trailing-bytes", b'{"alg":"HS256"} x'), ("bom", b'\xef\xbb\xbf{"alg":"HS256"}'), ("array", b'["alg","HS256"]'),
                    ("depth-2000", b'{"alg":"HS256","a":' + b"[" * 2000 + b"]" * 2000 + b"}"), ("invalid-utf-8", b'{"alg":"HS256","kid":"\xc0\x80"}'), ("comment", b'{"alg":"HS256"}//')]:
     attack("JSON", f"header-{name}", hs(header=text), "header.json")
 
@@ -271,6 +274,20 @@ padding("block-type-0", lambda m, d: b"\0\0" + pkcs1_block(256, D + d)[2:])
 padding("block-type-2", lambda m, d: b"\0\2" + pkcs1_block(256, D + d)[2:])
 padding("separator-not-zero", lambda m, d: pkcs1_block(256, D + d).replace(b"\xff\0" + D, b"\xff\1" + D))
 padding("other-message", lambda m, d: pkcs1_block(256, D + hashlib.sha256(m + b"x").digest()))
+def cube_root_forgery(padding_bytes):
+    """A signature for e = 3 without the private key: a cube whose first bytes are a padded digest."""
+    def make(message):
+        start = b"\0\1" + b"\xff" * padding_bytes + b"\0" + D + hashlib.sha256(message).digest()
+        block = int.from_bytes(start + b"\xff" * (256 - len(start)), "big")
+        low, high = 0, 1 << 700
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if middle**3 <= block else (low, middle - 1)
+        assert (low**3).to_bytes(256, "big").startswith(start)
+        return low.to_bytes(256, "big")
+    return make
+for count in [1, 8]:
+    attack("RSA padding", f"bleichenbacher-2006-cube-root-{count}", with_signature({"alg": "RS256"}, ID, cube_root_forgery(count)), "signature.invalid", {"jwk": {**RSA2048.jwk(), "e": "Aw"}}, ["RS256"])
 for name, length, trailer in [("empty-salt", 0, b"\xbc"), ("salt-too-short", 31, b"\xbc"), ("salt-too-long", 33, b"\xbc"), ("wrong-trailer", 32, b"\xbd"), ("trailer-of-x9.31", 32, b"\xcc")]:
     attack("RSA padding", f"pss-{name}", with_signature({"alg": "PS256"}, ID, lambda m: pss(RSA2048, "sha256", m, length, trailer)), "signature.invalid", {"jwk": RSA2048.jwk()}, ["PS256"])
 

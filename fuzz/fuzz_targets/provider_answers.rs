@@ -20,10 +20,10 @@ fuzz_target!(|data: &[u8]| {
     if let Ok((keys, _)) = jwks::read(&answer) {
         assert!(keys.keys().len() + keys.skipped().len() <= 1_000);
     }
-    let _ = token::read(&answer);
+    let _ = token::read(&answer, &token::Secrets::default());
     let mut refusal = answer.clone();
     *refusal.status_mut() = http::StatusCode::BAD_REQUEST;
-    match token::read(&refusal) {
+    match token::read(&refusal, &token::Secrets::default()) {
         // What a provider says is shown to people: bounded, and without control characters.
         Err(TokenError::Refused { error, description }) => {
             for text in description.iter().chain([&error]) {

@@ -108,10 +108,11 @@ impl Mapping {
 /// Whether a text may become a name that people and programs will see: no control characters, no
 /// invisible ones, none that reorder the text around them.
 fn is_safe_name(text: &str) -> bool {
-    text.chars().all(|character| character == ' ' || character.is_ascii_graphic() || !is_hidden(character))
+    text.chars().all(|character| character == ' ' || character.is_ascii_graphic() || !is_unsafe(character))
 }
 
-fn is_hidden(character: char) -> bool {
+/// Control characters, line separators, and what hides or reorders its neighbours.
+pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

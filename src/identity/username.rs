@@ -78,7 +78,7 @@ impl UsernameRules {
     }
 
     fn normalise(&self, raw: &str) -> Result<String, IdentityError> {
-        if !is_safe_name(raw) {
+        if !is_safe_name(raw) || raw.chars().any(is_invisible) {
             return Err(IdentityError::UsernameCharacters);
         }
         let name: String = match self.normalisation {
@@ -97,6 +97,15 @@ impl UsernameRules {
         }
         Ok(name)
     }
+}
+
+/// Unicode's default-ignorable characters that a group or a profile may have (variation selectors
+/// of pictures, fillers), but no username: with one, a name would look like another.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 pub(super) fn compile_paths(

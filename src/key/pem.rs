@@ -29,13 +29,17 @@ pub(super) fn read(text: &str) -> Result<Vec<Result<VerificationKey, KeyError>>,
 }
 
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("-----BEGIN ").map(|(start, _)| {
-        let block = &text[start..];
+    // Each block is looked for behind the one before, so that no text takes longer than its length.
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let block = &rest[rest.find("-----BEGIN ")?..];
         let end = block.find("-----END ").and_then(|at| {
             let label = at + "-----END ".len();
             block[label..].find("-----").map(|rest| label + rest + "-----".len())
         });
-        &block[..end.unwrap_or(block.len())]
+        let (block, behind) = block.split_at(end.unwrap_or(block.len()));
+        rest = behind;
+        Some(block)
     })
 }
 

@@ -157,6 +157,7 @@ mod tests {
 
     const T: UnixTime = UnixTime(1_000_000);
 
+    // attack: key-fetch.invented-kids
     #[test]
     fn a_flood_of_unknown_kids_is_one_fetch_per_cool_down() {
         let mut schedule = KeySchedule::new(KeyTimes::DEFAULT, T);

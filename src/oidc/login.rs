@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use super::discovery::Metadata;
 use super::{Random, random_token};
 use crate::base64url;
+use crate::identity::is_unsafe;
 use crate::time::UnixTime;
 
 /// Seconds between the authorization request and its callback: long enough for a second factor.
@@ -231,7 +232,7 @@ impl PendingLogin {
 
 /// A provider's text for people: cut to a bearable length, without control characters.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(300).collect()
+    text.chars().filter(|character| !is_unsafe(*character)).take(300).collect()
 }
 
 struct Parameters(HashMap<String, String>);

@@ -91,15 +91,48 @@ pub fn request(
     Ok(request.body(form(parameters).into_bytes()).expect("a parsed URL is a URI"))
 }
 
+/// The secrets that went with a token request, to keep them out of messages: a provider may repeat
+/// in its refusal what it was sent, and its words are shown and logged.
+#[derive(Default)]
+pub struct Secrets(Vec<Zeroizing<String>>);
+
+impl Secrets {
+    /// Code, verifier and proofs of a request made by [`request`] for this client.
+    #[must_use]
+    pub fn of(request: &Request, client: &Client) -> Self {
+        let sent = url::form_urlencoded::parse(request.body())
+            .filter(|(name, _)| {
+                ["code", "code_verifier", "client_secret", "client_assertion"].contains(&name.as_ref())
+            })
+            .map(|(_, value)| Zeroizing::new(value.into_owned()));
+        let own = client.secret.iter().map(|secret| Zeroizing::new(secret.expose().to_owned()));
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header =
+            header.and_then(|value| value.strip_prefix("Basic ")).map(|value| value.to_owned().into());
+        let plain: Vec<Zeroizing<String>> =
+            sent.chain(own).chain(header).filter(|text| !text.is_empty()).collect();
+        let encode = |text: &Zeroizing<String>| -> Zeroizing<String> {
+            Zeroizing::new(url::form_urlencoded::byte_serialize(text.as_bytes()).collect())
+        };
+        let encoded: Vec<_> = plain.iter().map(encode).collect();
+        Self(plain.into_iter().chain(encoded).collect())
+    }
+
+    fn taken_out_of(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
+    }
+}
+
 /// Reads the answer (Core §3.1.3.3 and §3.1.3.4).
 ///
 /// # Errors
-/// A [`TokenError`].
-pub fn read(response: &Response) -> Result<TokenResponse, TokenError> {
+/// A [`TokenError`], without the given secrets in its text.
+pub fn read(response: &Response, secrets: &Secrets) -> Result<TokenResponse, TokenError> {
     let parsed = json::parse_object(response.body(), &Limits::DEFAULT);
     if !response.status().is_success() {
         let text = |name: &str| {
-            parsed.as_ref().ok().and_then(|object| object.get(name)).and_then(Value::as_str).map(shown)
+            let text = parsed.as_ref().ok().and_then(|object| object.get(name)).and_then(Value::as_str);
+            text.map(|text| shown(&secrets.taken_out_of(text)))
         };
         return Err(TokenError::Refused {
             error: text("error").unwrap_or_else(|| format!("status {}", response.status().as_u16())),

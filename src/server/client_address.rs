@@ -41,6 +41,7 @@ pub(crate) fn counted(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    // attack: password.stuffing
     #[test]
     fn only_named_proxies_are_believed() {
         let headers = |value: &str| {

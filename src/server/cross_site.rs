@@ -21,8 +21,13 @@ pub(crate) fn refuse(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem
     }
 }
 
-/// Whether a navigation was begun on this site, or by the person directly.
+/// Whether a navigation was begun on this site, or by the person directly. Of a neighbouring host a
+/// link counts, an image or a frame does not.
 pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    matches!(site, Some("same-origin" | "same-site" | "none"))
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match header("sec-fetch-site") {
+        Some("same-origin" | "none") => true,
+        Some("same-site") => header("sec-fetch-dest") == Some("document"),
+        _ => false,
+    }
 }

@@ -7,6 +7,7 @@ use crate::oidc::{Request, Response};
 
 /// The longest that a provider may take to answer, from the first byte to the last.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that the connection to it may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call brought no answer.

@@ -272,6 +272,8 @@ impl Provider {
                 if schedule.is_over(now) {
                     warn!(provider = self.config.name, "the last good keys are too old and serve no more");
                     self.use_keys(&KeySet::default());
+                    // Nor after a reload, which inherits them.
+                    *self.fetched_keys.lock() = KeySet::default();
                 }
             }
         }

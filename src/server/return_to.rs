@@ -20,14 +20,14 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
         }
         let base = Url::parse(&server.public_url.origin).ok()?;
         let url = base.join(text).ok()?;
-        return (url.origin() == base.origin()).then(|| url[url::Position::BeforePath..].to_owned());
+        return if url.origin() == base.origin() { path_of(&url) } else { None };
     }
     let url = Url::parse(text).ok()?;
     if url.origin().ascii_serialization() == server.public_url.origin
         && url.username().is_empty()
         && url.password().is_none()
     {
-        return Some(url[url::Position::BeforePath..].to_owned());
+        return path_of(&url);
     }
     let domain = server.cookie_domain.as_deref()?;
     let host = url.host_str()?;
@@ -35,4 +35,11 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
     let scheme = if server.public_url.https { "https" } else { "http" };
     let plain = url.username().is_empty() && url.password().is_none();
     (inside && plain && url.scheme() == scheme).then(|| url.into())
+}
+
+/// Path and query, where a browser reads them as such: `/.//elsewhere` and `https://own//elsewhere`
+/// leave two slashes in front, which begin a host.
+fn path_of(url: &Url) -> Option<String> {
+    let path = &url[url::Position::BeforePath..];
+    (!path.starts_with("//")).then(|| path.to_owned())
 }

@@ -48,6 +48,7 @@ impl Sealer {
 mod tests {
     use super::*;
 
+    // attack: state.made-up
     #[test]
     fn opens_what_was_sealed_for_the_same_purpose_alone() {
         let sealer = Sealer::new(&[7; KEY_LEN]).expect("a key");

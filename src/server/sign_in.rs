@@ -68,7 +68,8 @@ pub(crate) async fn complete(
 
     let redirect_uri = app.redirect_uri(provider);
     let request = token::request(&grant, &config.client, &metadata, &redirect_uri, now, &mut clock::random)?;
-    let tokens = token::read(&provider.fetcher.send(request, MAX_RESPONSE).await?)?;
+    let secrets = token::Secrets::of(&request, &config.client);
+    let tokens = token::read(&provider.fetcher.send(request, MAX_RESPONSE).await?, &secrets)?;
 
     let validated = provider
         .verify(

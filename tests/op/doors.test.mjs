@@ -57,6 +57,7 @@ test('no OIDC for admins and no fallback is refused at the start', async () => {
   assert.match(gate.log, /no admin can sign in/);
 });
 
+// attack: password.enumeration-by-time, password.enumeration-by-text
 test('wrong password, nobody, and not by password: the same answer, about the same time', async () => {
   await serve();
   add('root', 'admin');
@@ -75,6 +76,7 @@ test('wrong password, nobody, and not by password: the same answer, about the sa
   }
 });
 
+// attack: password.stuffing
 test('attempts at a name, and from an address, are limited', async () => {
   await serve();
   add('root', 'admin');
@@ -101,6 +103,7 @@ test('a deactivated user is out at once, and a password session has no way to th
   assert.equal((await enter(agent, 'root')).status, 403);
 });
 
+// attack: console.cross-site
 test('a form of another site is refused', async () => {
   await serve();
   add('root', 'admin');
@@ -110,6 +113,7 @@ test('a form of another site is refused', async () => {
   assert.equal((await enter(new Agent(), 'root', PASSWORD, { origin: gate.url })).status, 303);
 });
 
+// attack: headers.from-the-client, headers.line-breaks, headers.non-ascii
 test('forward-auth: who it is, or not; teams; nothing a client sends comes back', async () => {
   await serve();
   const agent = new Agent();
@@ -251,6 +255,7 @@ test('a public URL with a path, and an answer’s headers', async () => {
   assert.equal(home.headers.get('cache-control'), 'no-store');
 });
 
+// attack: state.mix-up
 test('several providers: each finds its own, a logout token of one ends nothing of another', async () => {
   if (gate) await gate.close();
   gate = await Claimgate.prepare();
@@ -278,6 +283,7 @@ test('several providers: each finds its own, a logout token of one ends nothing 
   await second.stop();
 });
 
+// attack: back-channel.slow-body, size.token
 test('a body that does not come, or is too large', async () => {
   await serve();
   const { connect } = await import('node:net');

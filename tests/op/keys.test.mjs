@@ -38,6 +38,7 @@ test('rotation: the first token by a new key may be a logout token', async () =>
   assert.equal(await agent.me(gate), undefined);
 });
 
+// attack: key-fetch.invented-kids
 test('a flood of invented kids is one fetch', async () => {
   await prepare();
   await gate.start();

@@ -75,6 +75,8 @@ test('each path takes logout tokens; a good one for nobody is answered 200 too',
   }
 });
 
+// attack: back-channel.two-fields, back-channel.json-body, back-channel.get, back-channel.large-body
+// attack: typ.id-token-as-logout-token
 test('what is no logout request', async () => {
   await serve();
   const agent = new Agent();
@@ -102,6 +104,7 @@ test('what is no logout request', async () => {
   await refused(await post(PATHS[0], { logout_token: hint }));
 });
 
+// attack: back-channel.replayed
 test('a replayed token is refused, and ends no newer session', async () => {
   await serve();
   const agent = new Agent();
@@ -140,6 +143,7 @@ test('a logout that overtakes a sign-in wins', async () => {
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
+// conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-backchannel-rpinitlogout
 test('RP-initiated: ends here, at the provider, and comes back', async () => {
   await serve();
   const agent = new Agent();
@@ -180,6 +184,7 @@ test('logout_url takes the place of the provider’s own', async () => {
   assert.equal(sent.location, `https://idp.example.com/bye?client=crm&to=${encodeURIComponent(gate.url)}`);
 });
 
+// attack: console.cross-site
 test('another site cannot sign anybody out', async () => {
   await serve();
   const agent = new Agent();

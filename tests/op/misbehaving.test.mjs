@@ -2,94 +2,11 @@
 // suite tries on relying parties, where it tries it; the table says what must come of each.
 
 import assert from 'node:assert/strict';
-import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
-import * as http from 'node:http';
+import { createHash, createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { BadOp, EVENT, json, sign } from './bad-op.mjs';
 import { Agent, Claimgate, pair, until } from './claimgate.mjs';
-
-const b64 = (value) => Buffer.from(value).toString('base64url');
-const json = (value) => b64(JSON.stringify(value));
-const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-
-function rsa(kid) {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { kid, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), ...(kid && { kid }), use: 'sig', alg: 'RS256' } };
-}
-
-function sign(header, claims, key) {
-  const input = `${json(header)}.${json(claims)}`;
-  return `${input}.${createSign('RSA-SHA256').update(input).sign(key.privateKey).toString('base64url')}`;
-}
-
-/** Answers everything itself; `wrong` changes one thing. */
-class BadOp {
-  static async start() {
-    const op = new BadOp();
-    op.key = rsa('one');
-    op.other = rsa('two');
-    op.server = http.createServer((request, response) => op.handle(request, response).catch(() => response.destroy()));
-    await new Promise((done) => op.server.listen(0, '127.0.0.1', done));
-    op.issuer = `http://127.0.0.1:${op.server.address().port}`;
-    op.wrong = {};
-    op.calls = {};
-    return op;
-  }
-
-  async handle(request, response) {
-    const url = new URL(request.url, this.issuer);
-    const { wrong } = this;
-    this.calls[url.pathname] = (this.calls[url.pathname] ?? 0) + 1;
-    const send = (body, type = 'application/json') => response.setHeader('content-type', type).end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
-    switch (url.pathname) {
-      case '/.well-known/openid-configuration': {
-        if (wrong.discovery) return wrong.discovery(response, send);
-        const at = (path) => `${this.issuer}${path}`;
-        return send({ issuer: this.issuer, authorization_endpoint: at('/authorize'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks'), end_session_endpoint: at('/end'), ...wrong.metadata });
-      }
-      case '/jwks':
-        if (wrong.jwks) return wrong.jwks(response, send);
-        return send({ keys: wrong.keys ? wrong.keys(this) : [this.key.jwk] });
-      case '/authorize': {
-        this.nonce = url.searchParams.get('nonce');
-        const back = new URL(url.searchParams.get('redirect_uri'));
-        back.searchParams.set('state', url.searchParams.get('state'));
-        back.searchParams.set('code', 'c');
-        return response.writeHead(303, { location: back.href }).end();
-      }
-      case '/token': {
-        if (wrong.token) return wrong.token(response, send);
-        return send({ token_type: 'Bearer', access_token: 'at', id_token: this.idToken() });
-      }
-      case '/me':
-        if (wrong.userinfo) return wrong.userinfo(response, send);
-        return send({ sub: 's1', preferred_username: 'ada' });
-      default:
-        return response.writeHead(404).end();
-    }
-  }
-
-  claims() {
-    const now = Math.floor(Date.now() / 1000);
-    return { iss: this.issuer, sub: 's1', aud: 'bad', iat: now, exp: now + 300, nonce: this.nonce, preferred_username: 'ada', ...this.wrong.claims };
-  }
-
-  idToken() {
-    const { wrong } = this;
-    if (wrong.idToken) return wrong.idToken(this);
-    return sign({ alg: 'RS256', kid: 'one', ...wrong.header }, this.claims(), wrong.signer?.(this) ?? this.key);
-  }
-
-  logoutToken(claims = {}, header = {}, key = this.key) {
-    const now = Math.floor(Date.now() / 1000);
-    return sign({ alg: 'RS256', kid: 'one', typ: 'logout+jwt', ...header }, { iss: this.issuer, aud: 'bad', iat: now, exp: now + 120, jti: randomUUID(), sub: 's1', events: { [EVENT]: {} }, ...claims }, key);
-  }
-
-  stop() {
-    this.server.closeAllConnections();
-    return new Promise((done) => this.server.close(done));
-  }
-}
 
 let op;
 let gate;
@@ -113,7 +30,11 @@ const unsigned = (alg) => (bad) => `${json({ alg })}.${json(bad.claims())}.`;
 const hmac = (secret) => (bad) => { const input = `${json({ alg: 'HS256', kid: 'one' })}.${json(bad.claims())}`; return `${input}.${createHmac('sha256', secret(bad)).update(input).digest('base64url')}`; };
 const spoiled = (bad) => { const [header, claims, signature] = sign({ alg: 'RS256', kid: 'one' }, bad.claims(), bad.key).split('.'); return `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`; };
 
-// what → what is wrong, and the code in the log; none: it must work.
+const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+EC.jwk = { ...EC.publicKey.export({ format: 'jwk' }), kid: 'ec' };
+const ecdsa = (bad) => { const input = `${json({ alg: 'ES256', kid: 'ec' })}.${json(bad.claims())}`; return `${input}.${createSign('SHA256').update(input).sign({ key: EC.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`; };
+
+// what → what is wrong, and the code in the log; none: it must work. The algorithms allowed, where not RS256.
 const SIGN_INS = [
   ['oidcc-client-test', {}],
   ['oidcc-client-test-idtoken-sig-rs256', {}],
@@ -125,14 +46,27 @@ const SIGN_INS = [
   ['oidcc-client-test-kid-absent-single-jwks', { header: { kid: undefined } }],
   ['oidcc-client-test-kid-absent-multiple-jwks', { header: { kid: undefined }, keys: (bad) => [bad.other.jwk, bad.key.jwk] }],
   ['keys without a kid', { keys: (bad) => [{ ...bad.key.jwk, kid: undefined }] }],
+  // attack: none.empty-signature
   ['oidcc-client-test-idtoken-sig-none', { idToken: unsigned('none') }, 'jws.no_signature'],
+  // attack: none.spelling
   ['alg nOnE with a signature', { idToken: (bad) => `${unsigned('nOnE')(bad)}AAAA` }, 'algorithm.not_allowed'],
   ['oidcc-client-test-invalid-sig-rs256', { idToken: spoiled }, 'signature.invalid'],
-  ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'algorithm.not_allowed'],
+  ['HS256 where it is not allowed', { idToken: hmac(() => pair(op, gate, 'bad').provider.client_secret) }, 'algorithm.not_allowed'],
+  ['HS256 by the client secret', { idToken: hmac(() => pair(op, gate, 'bad').provider.client_secret) }, undefined, ['HS256']],
+  ['oidcc-client-test-invalid-sig-hs256', { idToken: hmac(() => 'another secret') }, 'signature.invalid', ['HS256']],
+  ['ES256', { keys: () => [EC.jwk], idToken: (bad) => ecdsa(bad) }, undefined, ['ES256']],
+  ['oidcc-client-test-invalid-sig-es256', { keys: () => [EC.jwk], idToken: (bad) => { const token = ecdsa(bad); const at = token.lastIndexOf('.') + 20; return `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`; } }, 'signature.invalid', ['ES256']],
+  // attack: confusion.pem
   ['confusion: HS256 by the public key', { idToken: hmac((bad) => bad.key.publicKey.export({ type: 'spki', format: 'pem' })) }, 'algorithm.not_allowed'],
   ['signed by another key of the same name', { signer: (bad) => bad.other }, 'signature.invalid'],
   ['an unknown kid', { header: { kid: 'three' } }, 'key.unknown_kid'],
+  ['an unknown kid, several keys', { header: { kid: 'three' }, keys: (bad) => [bad.other.jwk, bad.key.jwk] }, 'key.unknown_kid'],
+  ['an unknown kid, keys without a kid', { header: { kid: 'three' }, keys: (bad) => [{ ...bad.other.jwk, kid: undefined }, { ...bad.key.jwk, kid: undefined }] }],
+  // attack: kid.empty
+  ['an empty kid', { header: { kid: '' } }, 'key.unknown_kid'],
+  // attack: embedded-keys.jwk
   ['a key of its own in the header', { header: { kid: 'two', jwk: { kty: 'RSA' } }, signer: (bad) => bad.other }, 'key.unknown_kid'],
+  // attack: crit.unknown
   ['an unknown crit', { header: { crit: ['x'], x: 1 } }, 'header.crit'],
   ['oidcc-client-test-nonce-invalid', { claims: { nonce: 'another' } }, 'id_token.nonce'],
   ['no nonce', { claims: { nonce: undefined } }, 'id_token.nonce'],
@@ -140,7 +74,9 @@ const SIGN_INS = [
   ['a right at_hash', { claims: { at_hash: createHash('sha256').update('at').digest().subarray(0, 16).toString('base64url') } }],
   ['expired', { claims: { exp: 1_000_000_000 } }, 'claims.expired'],
   ['for several, by another', { claims: { aud: ['bad', 'other'], azp: 'other' } }, 'claims.azp'],
+  // attack: typ.logout-token-as-id-token
   ['a logout token as an ID token', { idToken: (bad) => bad.logoutToken({ nonce: bad.nonce }) }, 'claims.typ'],
+  // attack: typ.access-token-as-either
   ['an access token as an ID token', { header: { typ: 'at+jwt' } }, 'claims.typ'],
   ['oidcc-client-test-userinfo-invalid-sub', { userinfo: (_response, send) => send({ sub: 's2', groups: ['crm-admin'] }) }, 'userinfo.subject'],
   ['UserInfo without sub', { userinfo: (_response, send) => send({ groups: ['crm-admin'] }) }, 'userinfo.subject'],
@@ -149,24 +85,37 @@ const SIGN_INS = [
   ['the token endpoint redirects', { token: redirect('http://127.0.0.1:1/') }, 'token.refused'],
   ['the token endpoint never ends', { token: endless }, 'fetch.too_large'],
   ['no ID token', { token: (_response, send) => send({ access_token: 'at' }) }, 'token.no_id_token'],
+  // attack: discovery.other-issuer
   ['oidcc-client-test-discovery-issuer-mismatch', { metadata: { issuer: 'https://other.example.com' } }, 'discovery.issuer'],
+  // attack: key-fetch.redirect-to-metadata
   ['discovery redirects to a metadata address', { discovery: redirect('http://169.254.169.254/latest/meta-data/') }, 'discovery.status'],
   ['discovery is a page', { discovery: (_response, send) => send('<html>', 'text/html') }, 'discovery.json'],
   ['discovery never ends', { discovery: endless }, 'fetch.too_large'],
+  // attack: discovery.no-jwks-uri
   ['discovery has no jwks_uri', { metadata: { jwks_uri: undefined } }, 'discovery.member'],
+  // attack: discovery.plain-http
   ['discovery names a file', { metadata: { jwks_uri: 'file:///etc/passwd' } }, 'discovery.endpoint'],
+  // attack: discovery.plain-http
   ['discovery names plain http elsewhere', { metadata: { token_endpoint: 'http://192.0.2.1/token' } }, 'discovery.endpoint'],
+  // attack: key-fetch.redirect-to-a-file
   ['the key set redirects to a file', { jwks: redirect('file:///etc/passwd') }, 'jwks.status'],
+  // attack: key-fetch.redirect-to-metadata
+  ['the key set redirects to a metadata address', { jwks: redirect('http://169.254.169.254/latest/meta-data/') }, 'jwks.status'],
+  // attack: key-fetch.html
   ['the key set is a page', { jwks: (_response, send) => send('<html>', 'text/html') }, 'key.json'],
+  // attack: key-fetch.never-ending
   ['the key set never ends', { jwks: endless }, 'fetch.too_large'],
+  // attack: size.key-set
   ['the key set has 1,500 keys', { jwks: (_response, send) => send({ keys: Array(1_500).fill({ kty: 'RSA' }) }) }, 'key.set_too_large'],
+  // attack: key-fetch.gzip-bomb
   ['the key set is a gzip bomb', { jwks: (response, send) => { response.setHeader('content-encoding', 'gzip'); send(gzipSync(Buffer.alloc(50_000_000, 0x20))); } }, 'key.json'],
+  // attack: keys.beside-good
   ['the key set has a bad key beside the good one', { keys: (bad) => [{ kty: 'RSA', n: 'AQ', e: 'AQAB', kid: 'weak' }, { kty: '?' }, { ...bad.other.jwk, use: 'enc' }, bad.key.jwk] }],
 ];
 
-for (const [what, wrong, code] of SIGN_INS) {
+for (const [what, wrong, code, algorithms] of SIGN_INS) {
   test(`sign-in: ${what}`, async () => {
-    await serve(wrong);
+    await serve(wrong, algorithms && { algorithms });
     const agent = new Agent();
     const landed = await signIn(agent);
     const me = await agent.me(gate);
@@ -181,7 +130,7 @@ for (const [what, wrong, code] of SIGN_INS) {
   });
 }
 
-test('sign-in: oidcc-client-test-signing-key-rotation, and just before signing', async () => {
+test('sign-in: oidcc-client-test-signing-key-rotation', async () => {
   await serve();
   assert.equal((await signIn()).status, 200);
   op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
@@ -189,6 +138,79 @@ test('sign-in: oidcc-client-test-signing-key-rotation, and just before signing',
   await signIn(agent);
   assert.equal((await agent.me(gate)).username, 'ada');
 });
+
+test('sign-in: oidcc-client-test-signing-key-rotation-just-before-signing', async () => {
+  await serve();
+  await until('the first keys are there', () => gate.log.includes('keys fetched'));
+  const agent = new Agent();
+  const callback = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
+  await agent.request(callback.location);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  assert.equal(op.calls['/jwks'], 2);
+});
+
+// conformance: oidcc-client-test-discovery-openid-config, oidcc-client-test-discovery-jwks-uri-keys
+// conformance: oidcc-client-test-userinfo-bearer-header, oidcc-client-test-scope-userinfo-claims
+// conformance: oidcc-client-test-nonce-unless-code-flow
+test('everything is asked for where the document says, and the access token goes in the header', async () => {
+  const at = (path) => `${op.issuer}/elsewhere${path}`;
+  const metadata = { authorization_endpoint: at('/authorize'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks') };
+  await serve({ metadata, claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1', preferred_username: 'ada', email: 'ada@example.com', given_name: 'Ada' }) });
+  const agent = new Agent();
+  const asked = new URL((await agent.request(`${gate.url}/login/bad`)).location);
+  assert.equal(asked.searchParams.get('scope'), 'openid profile email phone');
+  assert.equal(asked.searchParams.get('nonce').length, 43);
+  await signIn(agent);
+  const me = await agent.me(gate);
+  assert.deepEqual([me.username, me.email, me.name], ['ada', 'ada@example.com', 'Ada']);
+  assert.equal(op.bearer, 'Bearer at');
+  assert.deepEqual(Object.keys(op.calls).sort(), ['/.well-known/openid-configuration', '/elsewhere/authorize', '/elsewhere/jwks', '/elsewhere/me', '/elsewhere/token']);
+});
+
+// conformance: oidcc-client-test-3rd-party-init-login
+test('a sign-in that somebody else began ends here, not where they say', async () => {
+  await serve();
+  const agent = new Agent();
+  const query = new URLSearchParams({ iss: op.issuer, login_hint: 'ada', target_link_uri: 'https://evil.example.com/' });
+  const landed = await agent.walk(`${gate.url}/login/bad?${query}`);
+  assert.equal(landed.url, `${gate.url}/`);
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
+
+for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['oidcc-client-test-rp-init-logout-other-state', 'another'], ['oidcc-client-test-rp-init-logout-no-state', null]]) {
+  // conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-init-logout-other-state
+  // conformance: oidcc-client-test-rp-init-logout-no-state
+  test(`sign-out: ${what}`, async () => {
+    await serve({ state });
+    const agent = new Agent();
+    await signIn(agent);
+    const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
+    const address = new URL(sent.location);
+    assert.equal(`${address.origin}${address.pathname}`, `${op.issuer}/end`);
+    assert.equal(address.searchParams.get('id_token_hint').split('.').length, 3);
+    assert.ok(address.searchParams.get('state').length > 20);
+    assert.equal(await agent.me(gate), undefined, 'ended here before the browser leaves');
+    const back = await agent.request(address.href);
+    assert.ok(back.location.startsWith(`${gate.url}/logged-out`));
+    const landed = await agent.request(back.location);
+    assert.match(landed.text, /You are signed out here/);
+    assert.equal(gate.log.includes('a logout came back with another state'), state === 'another');
+  });
+}
+
+for (const [what, wrong] of [['discovery', { discovery: never }], ['the key set', { jwks: never }], ['the token endpoint', { token: never }], ['UserInfo', { userinfo: never }]]) {
+  test(`${what} is slow`, async () => {
+    await serve(wrong);
+    const agent = new Agent();
+    const begun = Date.now();
+    const landed = await signIn(agent);
+    assert.ok([403, 503].includes(landed.status), landed.text);
+    assert.ok(Date.now() - begun < 22_000, `${Date.now() - begun} ms: ten seconds for each of two calls are the limit`);
+    assert.equal(await agent.me(gate), undefined);
+    assert.ok(gate.logged('fetch.unreachable').length >= 1, gate.log);
+  });
+}
 
 test('a provider that answers slowly holds up nobody else', async () => {
   await serve({ token: never });
@@ -206,20 +228,29 @@ const LOGOUTS = [
   ['oidcc-client-test-rp-backchannel-rpinitlogout', {}],
   ['typ JWT', { header: { typ: 'JWT' } }],
   ['no typ', { header: { typ: undefined } }],
+  // attack: back-channel.unsigned
   ['oidcc-client-test-rp-backchannel-rpinitlogout-alg-none', { token: (bad) => `${json({ alg: 'none' })}.${bad.logoutToken().split('.')[1]}.` }, 'jws.no_signature'],
+  // attack: back-channel.unsigned
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg', { token: (bad) => { const input = `${json({ alg: 'HS256' })}.${bad.logoutToken().split('.')[1]}`; return `${input}.${createHmac('sha256', 'x').update(input).digest('base64url')}`; } }, 'algorithm.not_allowed'],
+  // attack: back-channel.no-events
   ['oidcc-client-test-rp-backchannel-rpinitlogout-no-event', { claims: { events: undefined } }, 'claims.events'],
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-event', { claims: { events: { 'http://schemas.openid.net/event/other': {} } } }, 'claims.events'],
+  // attack: back-channel.nonce
   ['oidcc-client-test-rp-backchannel-rpinitlogout-with-nonce', { claims: { nonce: 'n' } }, 'claims.nonce_present'],
+  // attack: back-channel.wrong-audience
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-aud', { claims: { aud: 'other' } }, 'claims.audience'],
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-iss', { claims: { iss: 'https://other.example.com' } }, 'backchannel.issuer'],
+  // attack: back-channel.nobody
   ['neither sub nor sid', { claims: { sub: undefined } }, 'claims.sub_or_sid'],
+  // attack: back-channel.replayed
   ['no jti', { claims: { jti: undefined } }, 'claims.missing'],
   ['no iat', { claims: { iat: undefined } }, 'claims.missing'],
   ['no exp', { claims: { exp: undefined } }, 'claims.missing'],
   ['events is a list', { claims: { events: [EVENT] } }, 'claims.events'],
+  // attack: typ.id-token-as-logout-token
   ['an ID token', { claims: { events: undefined, nonce: 'n' }, header: { typ: 'JWT' } }, 'claims.events'],
   ['another typ', { header: { typ: 'at+jwt' } }, 'claims.typ'],
+  // attack: back-channel.unsigned
   ['signed by another key', { signer: (bad) => bad.other }, 'signature.invalid'],
 ];
 

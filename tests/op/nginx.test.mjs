@@ -81,6 +81,7 @@ test('signed out: to the sign-in page, and back to what was asked for', async ()
   assert.equal(seen.headers['x-auth-name'], 'Ada Lovelace');
 });
 
+// attack: headers.from-the-client
 test('what a client says about itself is overwritten', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });

@@ -111,6 +111,7 @@ export class Op {
     const path = new URL(request.url, this.issuer).pathname;
     this.hits[path] = (this.hits[path] ?? 0) + 1;
     if (this.down) { request.socket.destroy(); return; }
+    if (this.tap) listen(request, response, (sent, answer) => this.tap(path, request, sent, answer));
     try {
       if (path.startsWith('/interaction/')) await this.#interact(request, response);
       else await this.callback(request, response);
@@ -171,6 +172,18 @@ export class Op {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }
+}
+
+/** Hears a request's body and its answer's, and changes neither. */
+function listen(request, response, heard) {
+  const [sent, answered] = [[], []];
+  const { push } = request;
+  request.push = (chunk, encoding) => { if (chunk) sent.push(chunk); return push.call(request, chunk, encoding); };
+  for (const name of ['write', 'end']) {
+    const own = response[name];
+    response[name] = (chunk, ...rest) => { if (chunk && typeof chunk !== 'function') answered.push(Buffer.from(chunk)); return own.call(response, chunk, ...rest); };
+  }
+  response.on('finish', () => heard(Buffer.concat(sent).toString(), Buffer.concat(answered).toString()));
 }
 
 /** oidc-provider's storage, kept over a change of keys. */

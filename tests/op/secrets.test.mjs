@@ -1,74 +1,193 @@
-// Nothing secret is written down: the whole debug log, every page and answer of a run through all doors
-// is searched for every secret, code, token, cookie and password that was used in it.
+// Nothing secret is written down: the whole log at its most talkative, every page, answer and metric of a
+// run through all doors, and of its failures, is searched for every secret, code, token, signature,
+// cookie and password that was used in it, in the spellings in which they travel.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { BadOp } from './bad-op.mjs';
 import { Agent, Claimgate, pair } from './claimgate.mjs';
 import { Op } from './op.mjs';
 
 const PASSWORD = 'correct horse battery staple';
 const WRONG = 'incorrect horse battery staple';
+const VERIFY = 'the secret of services & others';
+const OWN = { 'sec-fetch-site': 'same-origin' };
 
 let op;
+let bad;
 let gate;
-before(async () => { op = await Op.start(); gate = await Claimgate.prepare(); });
-after(async () => { await gate.close(); await op.stop(); });
+before(async () => { op = await Op.start(); bad = await BadOp.start(); gate = await Claimgate.prepare(); });
+after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
 
-test('no secret is in the log, a page, an answer or the metrics', async () => {
-  const { client, provider } = pair(op, gate, 'crm');
-  op.configure([client]);
-  await gate.write({ providers: [provider], server: { verify_secret: 'the secret of services' } }).start();
-  gate.command(['user', 'add', 'root', '--kind', 'admin', '--password-stdin'], PASSWORD);
+const secrets = new Map();
+const answers = [];
+const remember = (what, value) => { assert.ok(value?.length > 10, `no ${what} was seen`); secrets.set(`${what} ${secrets.size}`, value); };
+const rememberToken = (what, token) => { remember(what, token); remember(`signature of ${what}`, token.split('.')[2]); };
+const rememberCookies = (agent) => { for (const [name, value] of agent.cookies(gate.url)) remember(`cookie ${name}`, value); };
 
-  const secrets = new Map([['password', PASSWORD], ['wrong password', WRONG], ['client secret', provider.client_secret], ['verify secret', 'the secret of services']]);
-  const seen = [];
+/** A request to the server; what comes back is searched at the end, save what must be where it is. */
+async function call(agent, path, options) {
+  const answer = await agent.request(path.startsWith('http') ? path : `${gate.url}${path}`, options);
+  rememberCookies(agent);
+  const headers = [...answer.headers].filter(([name]) => name !== 'set-cookie' && name !== 'location');
+  answers.push({ what: path.split('?')[0], text: `${headers.join('\n')}\n${answer.text}`, location: answer.location ?? '' });
+  return answer;
+}
+
+/** How a secret may be spelled on its way. */
+function spellings(secret) {
+  const form = new URLSearchParams({ x: secret }).toString().slice(2);
+  return new Set([secret, encodeURIComponent(secret), form, JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('base64url'), Buffer.from(secret).toString('hex')]);
+}
+
+test('a run through every door', async () => {
+  const first = pair(op, gate, 'crm');
+  op.configure([first.client]);
+  const other = { ...pair(bad, gate, 'bad').provider };
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  writeFileSync(join(gate.folder, 'client.pem'), pem);
+  const signing = { name: 'signing', issuer: `${bad.issuer}/elsewhere`, client_id: 'signing', private_key_file: 'client.pem', authorization_endpoint: `${bad.issuer}/authorize`, token_endpoint: `${bad.issuer}/token`, jwks_uri: `${bad.issuer}/jwks`, discovery: false };
+  await gate.write({ providers: [first.provider, other, signing], server: { verify_secret: VERIFY } }).start({ logLevel: 'trace' });
+  gate.command(['user', 'add', 'root', '--kind', 'super-admin', '--password-stdin'], PASSWORD);
+  for (const [what, value] of [['password', PASSWORD], ['wrong password', WRONG], ['client secret', first.provider.client_secret], ['other client secret', other.client_secret], ['verify secret', VERIFY], ['private key', pem.split('\n')[1]], ['private number', privateKey.export({ format: 'jwk' }).d]]) remember(what, value);
+
+  // What the real provider is sent and answers.
+  const exchanged = [];
+  op.tap = (path, request, sent, answer) => {
+    if (path === '/token') exchanged.push({ form: new URLSearchParams(sent), basic: request.headers.authorization, answer: JSON.parse(answer) });
+    if (path === '/me') remember('bearer', request.headers.authorization.slice('Bearer '.length));
+  };
   const agent = new Agent();
-  const call = async (url, options) => { const answer = await agent.request(url, options); seen.push(answer.text, [...answer.headers].filter(([name]) => name !== 'set-cookie' && name !== 'location').join('\n')); return answer; };
-
-  // In through the provider, with a failure on the way.
-  await call(`${gate.url}/callback/crm?code=a-code-of-nobody-0123456789&state=a-state-of-nobody-0123456789`);
-  secrets.set('stray code', 'a-code-of-nobody-0123456789').set('stray state', 'a-state-of-nobody-0123456789');
+  await call(agent, '/callback/crm?code=a-code-of-nobody-0123456789&state=a-state-of-nobody-0123456789');
+  remember('stray code', 'a-code-of-nobody-0123456789');
+  remember('stray state', 'a-state-of-nobody-0123456789');
+  await call(agent, '/login/crm');
   const callback = await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
-  for (const [name, value] of agent.cookies(gate.url)) secrets.set(`cookie ${name}`, value);
+  rememberCookies(agent);
   const query = new URL(callback.location).searchParams;
-  secrets.set('code', query.get('code')).set('state', query.get('state'));
-  await call(callback.location);
-  await call(callback.location);
-  secrets.set('session cookie', agent.cookies(gate.url).get('claimgate'));
-  await call(`${gate.url}/`);
-  await call(`${gate.url}/api/v1/me`);
-  await call(`${gate.url}/auth`);
+  remember('code', query.get('code'));
+  remember('state', query.get('state'));
+  await call(agent, callback.location);
+  await call(agent, callback.location);
+  for (const { form, basic, answer } of exchanged) {
+    remember('verifier', form.get('code_verifier'));
+    remember('basic credentials', basic.slice('Basic '.length));
+    remember('access token', answer.access_token);
+    rememberToken('ID token', answer.id_token);
+  }
+  assert.equal(exchanged.length, 1);
+  for (const path of ['/', '/api/v1/me', '/auth', '/auth/redirect', '/login', '/readyz', '/healthz', '/metrics', '/assets/claimgate.css', '/nowhere?code=a-code-of-nobody-0123456789', '/api/v1/users']) await call(agent, path);
 
   // Tokens: presented, and logged out by.
-  const hint = new URL((await call(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } })).location).searchParams.get('id_token_hint');
-  secrets.set('signature of the ID token', hint.split('.')[2]).set('ID token', hint);
-  await call(`${gate.url}/api/v1/verify`, { method: 'POST', form: { token: hint }, headers: { authorization: 'Bearer the secret of services' } });
-  await call(`${gate.url}/api/v1/verify`, { method: 'POST', form: { token: hint }, headers: { authorization: 'Bearer a wrong secret of services' } });
-  secrets.set('wrong verify secret', 'a wrong secret of services');
+  const hint = new URL((await call(agent, '/logout', { headers: { 'sec-fetch-site': 'none' } })).location).searchParams.get('id_token_hint');
+  assert.equal(hint, exchanged[0].answer.id_token);
+  await call(agent, '/logged-out?state=a-state-of-nobody-0123456789');
+  for (const [token, bearer] of [[hint, VERIFY], [`${hint}x`, VERIFY], [hint, 'a wrong secret of services']]) await call(agent, '/api/v1/verify', { method: 'POST', form: { token }, headers: { authorization: `Bearer ${bearer}` } });
+  remember('wrong verify secret', 'a wrong secret of services');
   const logout = await op.logoutToken('crm', 'ada');
-  secrets.set('logout token', logout).set('signature of the logout token', logout.split('.')[2]);
-  for (const token of [logout, logout, `${logout}x`]) await call(`${gate.url}/backchannel-logout`, { method: 'POST', form: { logout_token: token } });
+  rememberToken('logout token', logout);
+  for (const token of [logout, logout, `${logout}x`, hint]) await call(agent, '/backchannel-logout', { method: 'POST', form: { logout_token: token } });
+  await call(agent, `/backchannel-logout?logout_token=${logout}`);
 
-  // By password.
-  for (const password of [WRONG, PASSWORD]) await call(`${gate.url}/login/password`, { method: 'POST', form: { username: 'root', password } });
-  secrets.set('password session', agent.cookies(gate.url).get('claimgate'));
-  for (const path of ['/api/v1/users', '/api/v1/sessions', '/api/v1/teams', '/readyz', '/metrics', '/']) await call(`${gate.url}${path}`);
-  const made = await call(`${gate.url}/api/v1/users`, { method: 'POST', json: { username: 'zoe', password: 'another long password' } });
-  secrets.set('another password', 'another long password');
-  await call(`${gate.url}/api/v1/users/${JSON.parse(made.text).id}/password`, { method: 'PUT', json: { password: 'yet another long password' } });
-  secrets.set('yet another password', 'yet another long password');
-  await gate.stop();
-
-  assert.ok(gate.log.includes('"what":"ID token"') && gate.log.includes('"what":"logout token"'), 'the log is at debug level');
-  assert.ok(gate.log.length > 5000 && seen.length > 40);
-  for (const [what, secret] of secrets) {
-    assert.ok(secret?.length > 10, what);
-    assert.ok(!gate.log.includes(secret), `${what} is in the log`);
-    for (const text of seen) assert.ok(!text.includes(secret), `${what} is in an answer`);
+  // Failures at a provider that repeats what it is told.
+  const told = [];
+  const failing = async (name, wrong) => {
+    bad.wrong = wrong;
+    bad.code = `a code for ${name}, 0123456789`;
+    remember('code', bad.code);
+    const stranger = new Agent();
+    const back = await stranger.walk(`${gate.url}/login/${name}`, { stopAt: `${gate.url}/callback` });
+    remember('state', new URL(back.location).searchParams.get('state'));
+    rememberCookies(stranger);
+    await call(stranger, back.location);
+  };
+  const hear = (answer, status = 200) => async (response, send, request) => {
+    let sent = '';
+    for await (const chunk of request) sent += chunk;
+    told.push(new URLSearchParams(sent));
+    response.statusCode = status;
+    send(await answer(sent, request));
+  };
+  const tokens = { access_token: 'an access token, 0123456789', refresh_token: 'a refresh token, 0123456789', token_type: 'Bearer' };
+  remember('access token', tokens.access_token);
+  remember('refresh token', tokens.refresh_token);
+  const good = hear(() => { const id_token = bad.idToken(); rememberToken('ID token', id_token); return { ...tokens, id_token }; });
+  await failing('bad', { token: good });
+  await failing('bad', { token: good, claims: { nonce: 'another' } });
+  await failing('bad', { token: good, claims: { exp: 1_000_000_000 } });
+  await failing('bad', { token: good, header: { kid: 'unknown' } });
+  await failing('bad', { token: good, userinfo: (response, send) => { response.statusCode = 500; send(`${bad.bearer}`, 'text/plain'); } });
+  await failing('bad', { token: good, userinfo: (_response, send) => send({ sub: bad.bearer, access_token: bad.bearer }) });
+  await failing('bad', { token: hear((sent, request) => ({ error: `invalid ${sent}`, error_description: `${sent} ${request.headers.authorization}` }), 400) });
+  await failing('bad', { token: hear((sent) => ({ error: 'invalid_client', error_description: new URLSearchParams(sent).get('code') }), 401) });
+  await failing('bad', { token: hear((sent) => sent) });
+  await failing('bad', { token: (response) => response.destroy() });
+  await failing('bad', { token: (response, _send, request) => response.writeHead(302, { location: `http://127.0.0.1:1/?${request.headers.authorization}` }).end() });
+  await failing('signing', { token: hear((sent) => ({ error: 'invalid_client', error_description: sent }), 400) });
+  for (const form of told) {
+    remember('verifier', form.get('code_verifier'));
+    if (form.has('client_assertion')) rememberToken('assertion', form.get('client_assertion'));
   }
-  // The database opens nothing either: sessions are there as hashes, passwords as argon2id.
+  assert.ok(told.some((form) => form.has('client_assertion')));
+  const denied = new Agent();
+  const back = new URL((await denied.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` })).location);
+  back.searchParams.set('error', 'access_denied');
+  await call(denied, back.href);
+
+  // By password, and what an administrator sees and does.
+  const root = new Agent();
+  for (const password of [WRONG, PASSWORD]) await call(root, '/login/password', { method: 'POST', form: { username: 'root', password }, headers: OWN });
+  await call(root, '/login/password', { method: 'POST', form: { username: WRONG, password: PASSWORD, return_to: '/' } });
+  for (const path of ['/api/v1/users', '/api/v1/users/1', '/api/v1/sessions', '/api/v1/teams', '/readyz', '/metrics', '/']) await call(root, path);
+  const made = await call(root, '/api/v1/users', { method: 'POST', json: { username: 'zoe', password: 'another long password' } });
+  remember('password', 'another long password');
+  await call(root, `/api/v1/users/${JSON.parse(made.text).id}/password`, { method: 'PUT', json: { password: 'yet another long password' } });
+  remember('password', 'yet another long password');
+  for (const [method, path] of [['POST', '/api/v1/users'], ['PUT', `/api/v1/users/${JSON.parse(made.text).id}/password`]]) await call(root, path, { method, json: { username: 'x', password: 'a long password', colour: 'a long password' } });
+  remember('refused password', 'a long password');
+  // The page on the way to the provider's own sign-out holds the ID token, as RP-Initiated Logout wants it.
+  const ada = new Agent();
+  await ada.walk(`${gate.url}/login/crm`, { as: 'ada' });
+  rememberCookies(ada);
+  const leaving = await ada.request(`${gate.url}/logout`, { method: 'POST', headers: OWN });
+  rememberToken('ID token', new URLSearchParams(/\?([^"]*)"/.exec(leaving.text)[1].replaceAll('&amp;', '&')).get('id_token_hint'));
+  for (const args of [['session', 'list'], ['user', 'list'], ['session', 'list', '--format', 'json'], ['user', 'list', '--format', 'json']]) { const run = gate.command(args); answers.push({ what: args.join(' '), text: run.out + run.err, location: '' }); }
+  process.kill(gate.process.pid, 'SIGHUP');
+  await call(root, '/metrics');
+  await gate.stop();
+  op.tap = undefined;
+});
+
+// attack: logs.secrets, console.secrets-in-html
+test('no secret of it is in the log, a page, an answer or the metrics', () => {
+  assert.ok(gate.log.includes('"what":"ID token"') && gate.log.includes('"what":"logout token"') && gate.log.includes('token.refused'), 'the log is talkative');
+  assert.ok(gate.log.length > 20_000 && answers.length > 55 && secrets.size > 100, `${gate.log.length}, ${answers.length}, ${secrets.size}`);
+  for (const kind of ['cookie claimgate ', 'cookie claimgate-login-', 'cookie claimgate-logout', 'code', 'verifier', 'state', 'access token', 'refresh token', 'bearer', 'assertion', 'signature of', 'basic', 'client secret', 'password']) {
+    assert.ok([...secrets.keys()].some((what) => what.startsWith(kind)), `no ${kind} is looked for`);
+  }
+  assert.ok(!/eyJ[\w-]+\.eyJ[\w-]+\.[\w-]{20}/.test(gate.log), 'a whole token is in the log');
+  for (const [what, secret] of secrets) {
+    for (const spelling of spellings(secret)) {
+      assert.ok(!gate.log.includes(spelling), `${what} is in the log: ${gate.log.split('\n').find((line) => line.includes(spelling))}`);
+      for (const answer of answers) {
+        assert.ok(!answer.text.includes(spelling), `${what} is in an answer of ${answer.what}: ${answer.text}`);
+        // The state goes to the provider, and so does the ID token as a hint; nothing else does.
+        const travels = /^(state|cookie claimgate-logout|stray state|(signature of )?ID token)/.test(what);
+        assert.ok(travels || !answer.location.includes(spelling), `${what} is in an address: ${answer.location}`);
+      }
+    }
+  }
+});
+
+test('the database opens nothing either: hashes of sessions, argon2id of passwords', () => {
   const database = ['', '-wal'].map((end) => { try { return readFileSync(`${gate.folder}/claimgate.db${end}`).toString('latin1'); } catch { return ''; } }).join('');
-  for (const what of ['password', 'session cookie', 'password session', 'client secret', 'code']) assert.ok(!database.includes(secrets.get(what)), `${what} is in the database`);
   assert.ok(database.includes('$argon2id$'));
+  for (const [what, secret] of secrets) {
+    // It holds the ID token, for the provider's sign-out.
+    if (!/^(signature of )?ID token/.test(what)) assert.ok(!database.includes(secret), `${what} is in the database`);
+  }
 });

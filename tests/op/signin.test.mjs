@@ -39,6 +39,7 @@ for (const algorithm of [...ASYMMETRIC, ...SYMMETRIC]) {
   });
 }
 
+// attack: allow-list.same-family
 test('an algorithm that is not allowed is refused', async () => {
   await serve('crm', { client: { id_token_signed_response_alg: 'RS512' }, provider: { algorithms: ['RS256', 'ES256'] } });
   const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
@@ -58,6 +59,7 @@ for (const [method, settings] of Object.entries({
   },
   none: {},
 })) {
+  // conformance: oidcc-client-test-client-secret-basic
   test(`the client proves itself by ${method}`, async () => {
     writeFileSync(join(gate.folder, 'client.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await serve('crm', {
@@ -85,6 +87,7 @@ test('pairwise subjects', async () => {
   assert.equal(sessions[0].subject, 'pairwise-crm-ada');
 });
 
+// conformance: oidcc-client-test-userinfo-signed
 test('a signed UserInfo response', async () => {
   await afresh();
   await serve('crm', { client: { userinfo_signed_response_alg: 'RS256' } });
@@ -117,6 +120,7 @@ test('prompt is passed on', async () => {
   assert.equal(asked.get('response_type'), 'code');
 });
 
+// attack: console.script-in-provider-errors
 test('denial shows the provider’s words, escaped, and signs nobody in', async () => {
   await serve('crm');
   const agent = new Agent();
@@ -127,6 +131,7 @@ test('denial shows the provider’s words, escaped, and signs nobody in', async 
   assert.equal(await agent.me(gate), undefined);
 });
 
+// attack: state.absent, state.made-up, state.another-browser, state.used-twice, state.mix-up
 test('a callback: without a sign-in, with another state, of another browser, used twice', async () => {
   await serve('crm');
   const agent = new Agent();
@@ -154,6 +159,28 @@ test('a callback: without a sign-in, with another state, of another browser, use
   assert.match(again.text, /callback\.used/);
 });
 
+// attack: state.code-replay
+test('a code that was used opens nothing in another sign-in', async () => {
+  await serve('crm');
+  const [ada, eve] = [new Agent(), new Agent()];
+  const first = await ada.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
+  const code = new URL(first.location).searchParams.get('code');
+  const second = new URL((await eve.walk(`${gate.url}/login/crm`, { as: 'linus', stopAt: `${gate.url}/callback` })).location);
+  second.searchParams.set('code', code);
+  // Injected before its owner used it: the verifier is not the one that the provider was promised.
+  const injected = await eve.request(second.href);
+  assert.equal(injected.status, 502);
+  assert.match(injected.text, /token\.refused/);
+  assert.equal(await eve.me(gate), undefined);
+  await ada.request(first.location);
+  const third = new URL((await eve.walk(`${gate.url}/login/crm`, { as: 'linus', stopAt: `${gate.url}/callback` })).location);
+  third.searchParams.set('code', code);
+  assert.match((await eve.request(third.href)).text, /token\.refused/);
+  assert.equal(await eve.me(gate), undefined);
+});
+
+// attack: redirect.two-slashes, redirect.scheme-without-slashes, redirect.backslashes
+// attack: redirect.slash-backslash, redirect.javascript, redirect.line-breaks
 test('return_to leads to paths of this site alone', async () => {
   await serve('crm');
   for (const [asked, landed] of [
@@ -195,6 +222,7 @@ test('without sync a user keeps what creation gave', async () => {
   assert.equal(me.email, 'linus@example.com');
 });
 
+// attack: mapping.admin-from-outside
 test('who may come in: nobody unknown, no admin unless allowed, nobody inactive, no other kinds', async () => {
   await afresh();
   const refused = async (who, code) => {
@@ -216,6 +244,7 @@ test('who may come in: nobody unknown, no admin unless allowed, nobody inactive,
   await refused('grace', 'sign_in.admin');
 });
 
+// attack: mapping.two-subjects
 test('two subjects never share an account', async () => {
   await afresh();
   await serve('crm');
@@ -226,6 +255,7 @@ test('two subjects never share an account', async () => {
   assert.match(landed.text, /sign_in\.username_taken/);
 });
 
+// attack: console.session-fixation
 test('the session secret changes at sign-in and the old session ends', async () => {
   await afresh();
   await serve('crm');

@@ -49,7 +49,7 @@ before(async () => {
       const input = `${encode({ alg: 'RS256', kid: 'k' })}.${encode({ iss: issuer, sub: 's1', aud: 'crm', iat: now, exp: now + 60, nonce: op.nonce, preferred_username: 'ada' })}`;
       return send({ id_token: `${input}.${createSign('RSA-SHA256').update(input).sign(privateKey).toString('base64url')}` });
     }
-    return send({ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks` });
+    return send({ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`, ...op.metadata });
   });
   await new Promise((done) => op.listen(0, '127.0.0.1', done));
   issuer = `https://localhost:${op.address().port}`;
@@ -113,6 +113,21 @@ test('a renewed certificate is taken on SIGHUP; an old protocol is refused', asy
   await ready;
 });
 
+// attack: discovery.plain-http
+test('an https provider that names plain http, even on this machine, is not used', async () => {
+  for (const member of ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri', 'end_session_endpoint']) {
+    op.metadata = { [member]: 'http://127.0.0.1:1/' };
+    gate.log = '';
+    await gate.write({ providers: [provider()] }).start();
+    const answer = await fetch(`${gate.url}/login/crm`, { redirect: 'manual' });
+    assert.equal(answer.status, 503);
+    assert.match(await answer.text(), /The sign-in provider cannot be reached, or does not answer as it should/);
+    await until('the log says so', () => gate.logged('discovery.endpoint').length > 0);
+    await gate.stop();
+  }
+  op.metadata = {};
+});
+
 test('a provider whose authority is not trusted is not talked to', async () => {
   const { ca_file: _, ...untrusted } = provider();
   await gate.write({ providers: [untrusted] }).start();
@@ -122,6 +137,7 @@ test('a provider whose authority is not trusted is not talked to', async () => {
   await gate.stop();
 });
 
+// attack: redirect.credentials, redirect.backslashes
 test('a domain’s hosts share the session where the file says so, and sign-in leads within it', async () => {
   gate.write({ providers: [provider()], server: { public_url: 'https://sso.example.test', cookie_domain: 'example.test' } });
   await gate.start();

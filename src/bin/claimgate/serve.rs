@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::explain::load;
-use crate::output::Failure;
+use crate::output::{Failure, escaped};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -56,7 +56,7 @@ impl LogArguments {
         let json = self.log_format.map_or(!terminal, |format| format == LogFormat::Json);
         let lines = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(filter))
-            .with_writer(std::io::stderr)
+            .with_writer(|| Plain(std::io::stderr()))
             .with_ansi(terminal);
         if json {
             lines.json().flatten_event(true).init()
@@ -64,6 +64,21 @@ impl LogArguments {
             lines.init()
         }
         Ok(())
+    }
+}
+
+/// Writes lines in which nothing from outside steers a terminal or reorders what it shows. Line ends
+/// and escape sequences within values the subscriber escapes itself.
+struct Plain<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -114,6 +114,7 @@ fn original(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
 mod tests {
     use super::encode;
 
+    // attack: headers.line-breaks, headers.non-ascii
     #[test]
     fn headers_carry_what_they_can() {
         for (text, list, encoded) in [

@@ -1,0 +1,388 @@
+// What hostile people try against the running server, as docs/security-tests.md lists it: each test
+// names in an `attack:` line the inputs that it shows refused.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { BadOp } from './bad-op.mjs';
+import { Agent, Claimgate, IDENTITY, nextSecond, pair } from './claimgate.mjs';
+import { clock } from './clock.mjs';
+
+const OWN = { 'sec-fetch-site': 'same-origin' };
+const HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>';
+
+let op;
+let gate;
+before(async () => { op = await BadOp.start(); gate = await Claimgate.prepare(); });
+after(async () => { await gate.close(); await op.stop(); });
+
+async function serve(wrong = {}, { rest = {}, provider = {}, ...start } = {}) {
+  await gate.close();
+  gate = await Claimgate.prepare();
+  op.wrong = wrong;
+  op.calls = {};
+  await gate.write({ providers: [{ ...pair(op, gate, 'bad').provider, ...provider }], ...rest }).start(start);
+}
+
+const signIn = (agent, query = '') => agent.walk(`${gate.url}/login/bad${query}`);
+const users = () => JSON.parse(gate.command(['user', 'list', '--format', 'json']).out);
+
+/** Signs in as somebody of whom the provider says this; the code of the refusal, or who it is. */
+async function person(claims) {
+  op.wrong = { claims, userinfo: (_response, send) => send({ sub: claims.sub ?? 's1' }) };
+  const agent = new Agent();
+  const landed = await signIn(agent);
+  const me = await agent.me(gate);
+  return me ?? /<code id="code">([^<]+)/.exec(landed.text)[1];
+}
+
+// --- redirect -------------------------------------------------------------------------------------
+
+// attack: redirect.two-slashes, redirect.scheme-without-slashes, redirect.backslashes, redirect.slash-backslash
+// attack: redirect.javascript, redirect.line-breaks, redirect.encoded, redirect.dot-segments, redirect.own-origin
+// attack: redirect.credentials
+test('return_to: no spelling leads to another site', async () => {
+  await serve();
+  const own = gate.url;
+  for (const asked of [
+    '//evil.example', '///evil.example', '////evil.example', 'https:evil.example', 'https:/evil.example', 'https:///evil.example', 'http:evil.example',
+    '\\evil.example', '\\\\evil.example', '/\\evil.example', '/\\/evil.example', '\\/evil.example', '/%5Cevil.example', '/%2F/evil.example', '/%2fevil.example',
+    'javascript:alert(1)', 'JavaScript:alert(1)', 'java\nscript:alert(1)', 'data:text/html,x', 'vbscript:x', 'file:///etc/passwd', 'blob:x',
+    '/\r\nLocation: //evil.example', '/\r\n\r\n<script>', '/%0d%0aLocation:%20//evil.example', '/\t/evil.example', '\t//evil.example', ' //evil.example', '/\u0000/evil.example', '/\u2028/evil.example',
+    // What is left of these when the dots are resolved begins with two slashes.
+    '/.//evil.example', '/..//evil.example', '/a/..//evil.example', '/%2e//evil.example', '/%2e%2e//evil.example', '/.//.//evil.example', '/./\u002f/evil.example',
+    // The own origin, and after it what a browser would take for another.
+    `${own}//evil.example`, `${own}/.//evil.example`, `${own}/a/..//evil.example`, `${own}\\\\evil.example`, `${own}@evil.example`, `${own}.evil.example`,
+    'http://user@127.0.0.1/', `http://user:pass@127.0.0.1:${gate.port}/`, '@evil.example', 'evil.example', '?//evil.example', '#//evil.example', '', ' ', '/'.repeat(4000),
+  ]) {
+    const agent = new Agent();
+    const callback = await agent.walk(`${gate.url}/login/bad?return_to=${encodeURIComponent(asked)}`, { stopAt: `${gate.url}/callback` });
+    const done = await agent.request(callback.location);
+    assert.equal(done.status, 303, `${JSON.stringify(asked)}: ${done.text}`);
+    const to = done.headers.get('location');
+    // As a browser reads it, standing on the callback's page.
+    assert.equal(new URL(to, done.url).origin, own, `${JSON.stringify(asked)} leads to ${to}`);
+    assert.ok(to.startsWith('/') && !/^\/[/\\]/.test(to) && !/[\r\n\t]/.test(to), to);
+    // The other ways there: the sign-in page's links, and the doors of somebody who is signed in already.
+    const again = await agent.request(`${gate.url}/login?return_to=${encodeURIComponent(asked)}`);
+    assert.equal(new URL(again.headers.get('location'), again.url).origin, own, asked);
+  }
+});
+
+// attack: redirect.forwarded-headers
+test('what a proxy’s headers name leads nowhere else either', async () => {
+  await serve();
+  for (const headers of [
+    { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https', 'x-forwarded-uri': '/' },
+    { 'x-forwarded-host': `127.0.0.1:${gate.port}`, 'x-forwarded-proto': 'http', 'x-forwarded-uri': '//evil.example' },
+    { 'x-forwarded-host': `127.0.0.1:${gate.port}@evil.example`, 'x-forwarded-proto': 'http', 'x-forwarded-uri': '/' },
+    { 'x-forwarded-proto': 'javascript', 'x-forwarded-host': 'alert(1)//', 'x-forwarded-uri': '/' },
+  ]) {
+    const sent = await new Agent().request(`${gate.url}/auth/redirect`, { headers: { accept: 'text/html', ...headers } });
+    assert.equal(new URL(sent.location).origin, gate.url);
+    const agent = new Agent();
+    const page = await agent.request(sent.location);
+    const link = /href="([^"]*\/login\/bad[^"]*)"/.exec(page.text)[1].replaceAll('&amp;', '&');
+    const callback = await agent.walk(new URL(link, gate.url).href, { stopAt: `${gate.url}/callback` });
+    const done = await agent.request(callback.location);
+    assert.equal(new URL(done.headers.get('location'), done.url).origin, gate.url);
+  }
+});
+
+// --- state ----------------------------------------------------------------------------------------
+
+// attack: state.mix-up
+test('a callback of one provider is not taken for another’s', async () => {
+  await gate.close();
+  gate = await Claimgate.prepare();
+  op.wrong = {};
+  op.calls = {};
+  const other = await BadOp.start();
+  gate.write({ providers: [pair(op, gate, 'bad').provider, { ...pair(other, gate, 'other').provider, client_id: 'bad' }] });
+  await gate.start();
+  const agent = new Agent();
+  const callback = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  const mixed = await agent.request(callback.location.replace('/callback/bad', '/callback/other'));
+  assert.equal(mixed.status, 400);
+  assert.match(mixed.text, /callback\.state/);
+  assert.equal(other.calls['/token'], undefined, 'the code was given to the other provider');
+  const named = new URL(callback.location);
+  named.searchParams.set('iss', other.issuer);
+  assert.match((await agent.request(named.href)).text, /callback\.issuer/);
+  assert.equal(op.calls['/token'], undefined, 'the code was redeemed');
+  // A provider that promises `iss` and leaves it out is another's answer, too.
+  op.wrong = { metadata: { authorization_response_iss_parameter_supported: true } };
+  await gate.stop();
+  await gate.start();
+  assert.match((await signIn(new Agent())).text, /callback\.issuer/);
+  await other.stop();
+});
+
+// attack: state.absent, state.another-browser, state.made-up
+test('a callback without its browser’s sealed sign-in opens nothing', async () => {
+  await serve();
+  const [ada, eve] = [new Agent(), new Agent()];
+  const begun = await ada.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  const eves = await eve.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  const url = new URL(begun.location);
+  url.searchParams.delete('state');
+  const none = await ada.request(url.href);
+  assert.equal(none.status, 400);
+  assert.match(none.text, /callback\.state/);
+  // Her answer in his browser, and the other way round: sign-in forced upon somebody.
+  for (const [agent, address] of [[eve, begun.location], [ada, eves.location]]) {
+    assert.match((await agent.request(address)).text, /callback\.state/);
+    assert.equal(await agent.me(gate), undefined);
+  }
+  // Her cookie's content under his cookie's name.
+  const [[hers]] = [...ada.cookies(gate.url)].map(([, value]) => [value]);
+  const [[his]] = eve.cookies(gate.url);
+  eve.cookies(gate.url).set(his, hers);
+  assert.match((await eve.request(eves.location)).text, /callback\.state/);
+  for (const content of ['', 'x', hers.slice(0, -2), `${hers}AA`, Buffer.alloc(200).toString('base64url')]) {
+    eve.cookies(gate.url).set(his, content);
+    assert.match((await eve.request(eves.location)).text, /callback\.state/);
+  }
+});
+
+// attack: state.old
+test('a callback of more than fifteen minutes ago', async () => {
+  const { set, env } = clock();
+  await serve({}, { env });
+  const [agent, other] = [new Agent(), new Agent()];
+  const begun = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  const late = await other.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
+  set('+14m');
+  op.wrong = { claims: { exp: Math.floor(Date.now() / 1000) + 3600, nonce: undefined } };
+  assert.match((await other.request(late.location)).text, /sign_in\.token/, 'it came as far as the token');
+  set('+16m');
+  const answer = await agent.request(begun.location);
+  assert.equal(answer.status, 400);
+  assert.match(answer.text, /callback\.too_late/);
+  assert.equal(await agent.me(gate), undefined);
+});
+
+// --- embedded keys --------------------------------------------------------------------------------
+
+// attack: embedded-keys.jwk, embedded-keys.jku, embedded-keys.x5u, embedded-keys.x5c
+test('a header’s addresses are not called, its keys not used', async () => {
+  await serve();
+  const at = `${op.issuer}/evil`;
+  const { jwk } = op.other;
+  for (const header of [{ jku: at }, { x5u: at }, { jwk }, { x5c: ['AAAA'], x5t: 'AAAA' }, { jku: 'file:///etc/passwd' }, { jku: at, x5u: at, jwk, kid: 'two' }, { jku: at, kid: undefined }]) {
+    op.wrong = { header, signer: (bad) => bad.other };
+    const agent = new Agent();
+    assert.equal((await signIn(agent)).status, 403);
+    assert.equal(await agent.me(gate), undefined);
+    const logout = await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: op.logoutToken({}, header, op.other) }) });
+    assert.equal(logout.status, 400);
+  }
+  assert.equal(op.calls['/evil'], undefined, 'it was called');
+});
+
+// --- mapping --------------------------------------------------------------------------------------
+
+// attack: mapping.group-like-a-team, mapping.group-with-a-newline, mapping.empty-capture
+test('a group is no team, and a group’s text no more than its rule lets through', async () => {
+  const identity = `${IDENTITY}[[identity.team]]\nregex = "^team:(?P<name>.*)$"\nteam = "{name}"\n`;
+  await serve({}, { rest: { identity } });
+  for (const [groups, teams] of [
+    [['Administrators', 'administrators', 'crm-admin2', 'CRM-ADMIN', ' crm-admin', 'crm-admin '], []],
+    [['crm-admin\n', '\ncrm-admin', 'x\ncrm-admin', 'team:a\nAdministrators', 'team:a\u2028b', 'crm-admin\u0000', 'crm\u00ad-admin'], []],
+    [['team:', 'team: ', '/crm/', '/crm/ '], []],
+    [['team:Lab', '/crm/sales'], ['Lab', 'sales']],
+    [['team:Administrators\u202e'], []],
+    [['crm-admin'], ['Administrators']],
+  ]) {
+    const me = await person({ groups });
+    assert.deepEqual(me.teams, teams, JSON.stringify(groups));
+  }
+  for (const groups of [{ a: 1 }, 7, [7], [null], [['crm-admin']], true]) assert.equal(await person({ groups }), 'identity.group_type', JSON.stringify(groups));
+});
+
+// attack: mapping.two-subjects, mapping.confusables, size.groups, mapping.long-username, mapping.controls
+// attack: mapping.bidirectional, mapping.invisible
+test('a username is never taken from its owner, nor shown as another', async () => {
+  await serve();
+  const ada = await person({ sub: 's1', preferred_username: 'ada' });
+  assert.equal(ada.username, 'ada');
+  for (const name of ['ada', 'ADA', 'Ada', ' ada', 'ada ', '\u3000ada']) {
+    assert.equal(await person({ sub: 's2', preferred_username: name }), 'sign_in.username_taken', JSON.stringify(name));
+  }
+  for (const name of ['a\u0000da', 'ada\n', 'ada\r\nroot', '\u001b[31mada', 'a\u007fda', 'a\u0085da', '\u202eada', 'a\u2066da', 'a\u200bda', 'ada\u200d', '\ufeffada', 'ada\u00ad', 'ada\u{e0041}', 'ada\u3164', 'ada\u115f', 'ada\uffa0', 'ada\u034f', 'ada\ufe0f', 'ada\u{e0100}', 'ada\u17b4', 'ada\u180b']) {
+    assert.equal(await person({ sub: 's3', preferred_username: name }), 'identity.username_characters', JSON.stringify(name));
+  }
+  assert.equal(await person({ sub: 's4', preferred_username: 'x'.repeat(256) }), 'identity.username_too_long');
+  assert.equal(await person({ sub: 's4', preferred_username: ['ada'] }), 'identity.username_type');
+  assert.equal(await person({ sub: 's4', groups: Array(5001).fill('g') }), 'identity.group_limit');
+  // Look-alikes are other names: other accounts, never hers.
+  const cyrillic = await person({ sub: 's5', preferred_username: '\u0430d\u0430' });
+  assert.notEqual(cyrillic.id, ada.id);
+  assert.equal((await person({ sub: 's1', preferred_username: 'renamed' })).id, ada.id, 'she is her subject, whatever her name');
+  assert.deepEqual(users().map(({ username }) => username), ['ada', '\u0430d\u0430']);
+});
+
+// attack: mapping.admin-from-outside
+test('no claim makes an admin', async () => {
+  await serve();
+  for (const kind of ['admin', 'super-admin', 'api', 'system', 'portal']) gate.command(['user', 'add', kind, '--kind', kind, '--no-password']);
+  for (const name of ['admin', 'Admin', 'super-admin']) assert.equal(await person({ sub: name, preferred_username: name }), 'sign_in.admin');
+  for (const name of ['api', 'system', 'portal']) assert.equal(await person({ sub: name, preferred_username: name }), 'sign_in.kind');
+  const me = await person({ preferred_username: 'eve', kind: 'admin', role: 'admin', roles: ['admin'], is_admin: true, admin: true, active: true, id: 1, teams: ['Administrators'], team: 'Administrators' });
+  assert.equal(me.kind, 'regular');
+  assert.deepEqual(me.teams, []);
+});
+
+// --- headers and pages ----------------------------------------------------------------------------
+
+// attack: headers.from-the-client, headers.line-breaks, headers.non-ascii
+test('identity headers hold one line of plain ASCII, and nothing that the client sent', async () => {
+  await serve({}, { rest: { identity: IDENTITY.replace('[identity.profile]', '[identity.profile]\nname = "name"') } });
+  const agent = new Agent();
+  op.wrong = { claims: { name: 'Ada\r\nX-Auth-User: root', given_name: 'Zo\u00eb', family_name: '\u674e\u200b', email: 'a\u00eb@x.io', preferred_username: 'zo\u00eb%0d', groups: ['/crm/a,b', '/crm/\u00e9', '/crm/x\r\ny'] }, userinfo: (_response, send) => send({ sub: 's1' }) };
+  await signIn(agent);
+  const claimed = { 'x-auth-user': 'root', 'X-Auth-Teams': 'Administrators', 'x-auth-email': 'root@x.io', 'x-auth-name': 'Root', 'x-auth-anything': 'root' };
+  for (const path of ['/auth', '/auth/redirect']) {
+    const answer = await agent.request(`${gate.url}${path}`, { headers: claimed });
+    assert.equal(answer.status, 200);
+    const identity = Object.fromEntries([...answer.headers].filter(([name]) => name.startsWith('x-auth-')));
+    assert.deepEqual(identity, { 'x-auth-user': 'zo%C3%AB%250d', 'x-auth-teams': 'a%2Cb,%C3%A9', 'x-auth-email': 'a%C3%AB@x.io', 'x-auth-name': 'Zo%C3%AB' });
+    const stranger = await new Agent().request(`${gate.url}${path}`, { headers: { ...claimed, accept: 'application/json' } });
+    assert.equal(stranger.status, 401);
+    assert.deepEqual([...stranger.headers].filter(([name]) => name.startsWith('x-auth-')), []);
+  }
+});
+
+// attack: console.script-in-claims, console.script-in-groups, console.script-in-provider-errors
+test('whatever others write is text in a page', async () => {
+  const identity = `${IDENTITY}[[identity.team]]\nprefix = "any:"\nteam = "{rest}"\n`;
+  await serve({}, { rest: { identity } });
+  const seen = [];
+  const agent = new Agent();
+  op.wrong = { claims: { preferred_username: HOSTILE.toLowerCase(), given_name: HOSTILE, family_name: "' onload='x", email: HOSTILE, groups: [`any:${HOSTILE}`] }, userinfo: (_response, send) => send({ sub: 's1' }) };
+  seen.push(await signIn(agent));
+  assert.ok(seen[0].text.includes('&lt;script&gt;alert(1)&lt;/script&gt;'), seen[0].text);
+  seen.push(await agent.request(`${gate.url}/?x=${encodeURIComponent(HOSTILE)}`));
+  op.wrong = { token: (response, send) => { response.statusCode = 400; send({ error: HOSTILE, error_description: `${HOSTILE}\u202e\u001b[2J\r\n` }); } };
+  seen.push(await signIn(new Agent()));
+  const denied = new Agent();
+  const callback = new URL((await denied.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` })).location);
+  callback.searchParams.delete('code');
+  callback.searchParams.set('error', HOSTILE);
+  callback.searchParams.set('error_description', `${HOSTILE}\u202e\u2066`);
+  seen.push(await denied.request(callback.href));
+  for (const path of ['/login', '/callback/bad', '/login/x', '/logged-out', '/nowhere', '/logout', '/auth', '/api/v1/me']) {
+    seen.push(await new Agent().request(`${gate.url}${path}?return_to=/${encodeURIComponent(HOSTILE)}&state=${encodeURIComponent(HOSTILE)}&code=${encodeURIComponent(HOSTILE)}&team=${encodeURIComponent(HOSTILE)}`, { headers: { accept: 'text/html' } }));
+  }
+  for (const answer of seen) {
+    assert.ok(!/<script|<img/.test(answer.text) || answer.headers.get('content-type') === 'application/json', `${answer.url}: ${answer.text}`);
+    assert.ok(!/[\u202a-\u202e\u2066-\u2069\u001b]/.test(answer.text), `${answer.url}: ${JSON.stringify(answer.text)}`);
+    assert.match(answer.headers.get('content-security-policy'), /default-src 'none'/);
+    assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
+    assert.equal(answer.headers.get('x-frame-options'), 'DENY');
+  }
+});
+
+// attack: console.session-fixation
+test('a session cookie from before sign-in opens nothing after it', async () => {
+  await serve();
+  const planted = 'A'.repeat(43);
+  const agent = new Agent();
+  agent.cookies(gate.url).set('claimgate', planted);
+  await signIn(agent);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  assert.notEqual(agent.cookies(gate.url).get('claimgate'), planted);
+  const probe = (cookie) => fetch(`${gate.url}/api/v1/me`, { headers: { cookie } }).then(({ status }) => status);
+  assert.equal(await probe(`claimgate=${planted}`), 401);
+  // Somebody else's live session, planted: sign-in ends it rather than taking it over.
+  const eve = new Agent();
+  await nextSecond();
+  op.wrong = { claims: { sub: 's9', preferred_username: 'eve' }, userinfo: (_response, send) => send({ sub: 's9' }) };
+  await signIn(eve);
+  const eves = eve.cookies(gate.url).get('claimgate');
+  op.wrong = {};
+  const ada = new Agent();
+  ada.cookies(gate.url).set('claimgate', eves);
+  await signIn(ada);
+  assert.equal((await ada.me(gate)).username, 'ada');
+  assert.equal(await probe(`claimgate=${eves}`), 401);
+});
+
+// attack: console.cross-site
+test('no other site’s form does anything', async () => {
+  await serve();
+  const agent = new Agent();
+  await signIn(agent);
+  gate.command(['user', 'add', 'root', '--kind', 'super-admin', '--password-stdin'], 'correct horse battery staple\n');
+  const root = new Agent();
+  await root.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'root', password: 'correct horse battery staple' }, headers: OWN });
+  assert.equal((await root.me(gate)).username, 'root');
+  for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'https://evil.example' }, { origin: 'null' }, { origin: `${gate.url}.evil.example` }, { 'sec-fetch-site': 'cross-site', origin: gate.url }]) {
+    for (const [method, path] of [['POST', '/logout'], ['POST', '/login/password'], ['POST', '/api/v1/users'], ['PATCH', '/api/v1/users/1'], ['PUT', '/api/v1/users/1/password'], ['DELETE', '/api/v1/users/1/sessions'], ['DELETE', `/api/v1/sessions/${'0'.repeat(32)}`]]) {
+      const answer = await root.request(`${gate.url}${path}`, { method, headers, ...(path.startsWith('/api') ? { json: {} } : { form: { username: 'root', password: 'correct horse battery staple' } }) });
+      assert.equal(answer.status, 403, `${method} ${path} ${JSON.stringify(headers)}`);
+      assert.match(answer.text, /request\.cross_site/);
+    }
+    const asked = await root.request(`${gate.url}/logout`, { headers: { ...headers, 'sec-fetch-dest': 'image' } });
+    assert.equal((await root.me(gate))?.username, 'root', `GET /logout ${JSON.stringify(headers)}: ${asked.status}`);
+  }
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
+
+// --- logs -----------------------------------------------------------------------------------------
+
+const NASTY = 'x\r\n{"level":"ERROR","code":"forged"}\r\n2026-01-01T00:00:00Z ERROR forged: \u001b[2J\u001b]0;owned\u0007\u009b31m\u202e';
+
+for (const format of ['json', 'text']) {
+  // attack: logs.line-breaks, logs.escape-sequences
+  test(`the log, as ${format}: a claim stays within its line and steers no terminal`, async () => {
+    await serve({}, { logFormat: format });
+    op.wrong = { claims: { preferred_username: 'ada', name: NASTY, [NASTY]: NASTY, given_name: NASTY, groups: [NASTY] }, header: { x: NASTY }, userinfo: (_response, send) => send({ sub: 's1', more: NASTY }) };
+    await signIn(new Agent());
+    op.wrong = { claims: { preferred_username: NASTY } };
+    await signIn(new Agent());
+    op.wrong = { claims: { iss: NASTY } };
+    await signIn(new Agent());
+    op.wrong = { header: { kid: NASTY } };
+    await signIn(new Agent());
+    op.wrong = { token: (response, send) => { response.statusCode = 400; send({ error: NASTY, error_description: NASTY }); } };
+    await signIn(new Agent());
+    op.wrong = { metadata: { issuer: NASTY } };
+    await fetch(`${gate.url}/callback/bad?state=${encodeURIComponent(NASTY)}&error=${encodeURIComponent(NASTY)}&code=${encodeURIComponent(NASTY)}`);
+    await fetch(`${gate.url}/${encodeURIComponent(NASTY)}`, { headers: { 'user-agent': 'x\u009b' } });
+    await fetch(`${gate.url}/login/password`, { method: 'POST', headers: OWN, body: new URLSearchParams({ username: NASTY, password: 'p'.repeat(20) }) });
+    await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: NASTY }) });
+    await gate.stop();
+    assert.ok(gate.log.includes('ID token'), gate.log);
+    const lines = gate.log.trimEnd().split('\n');
+    for (const line of lines) {
+      assert.ok(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(line), JSON.stringify(line));
+      if (format === 'json') assert.notEqual(JSON.parse(line).code, 'forged');
+      else assert.ok(!/^\s*(2026-01-01|\{"level)/.test(line), JSON.stringify(line));
+    }
+  });
+}
+
+// attack: logs.secrets-from-the-provider
+test('a provider that repeats what it was sent puts no secret in a page or the log', async () => {
+  await serve();
+  let sent;
+  const echo = async (response, send, request) => {
+    sent = '';
+    for await (const chunk of request) sent += chunk;
+    const form = new URLSearchParams(sent);
+    response.statusCode = 400;
+    const basic = Buffer.from(request.headers.authorization.slice(6), 'base64').toString();
+    send({ error: `no such code: ${form.get('code')}`, error_description: `verifier ${form.get('code_verifier')}, client ${basic}, ${decodeURIComponent(basic.split(':')[1].replaceAll('+', ' '))}, ${request.headers.authorization}, ${sent}` });
+  };
+  op.code = 'a-code-0123456789abcdef';
+  op.wrong = { token: echo };
+  const landed = await signIn(new Agent());
+  op.code = undefined;
+  const form = new URLSearchParams(sent);
+  assert.equal(landed.status, 502);
+  assert.match(landed.text, /no such code: /);
+  for (const secret of [form.get('code'), form.get('code_verifier'), pair(op, gate, 'bad').provider.client_secret]) {
+    assert.ok(secret.length > 20);
+    assert.ok(!landed.text.includes(secret) && !gate.log.includes(secret), secret);
+  }
+});
