@@ -20,14 +20,14 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
         }
         let base = Url::parse(&server.public_url.origin).ok()?;
         let url = base.join(text).ok()?;
-        return (url.origin() == base.origin()).then(|| url[url::Position::BeforePath..].to_owned());
+        return if url.origin() == base.origin() { path_of(&url) } else { None };
     }
     let url = Url::parse(text).ok()?;
     if url.origin().ascii_serialization() == server.public_url.origin
         && url.username().is_empty()
         && url.password().is_none()
     {
-        return Some(url[url::Position::BeforePath..].to_owned());
+        return path_of(&url);
     }
     let domain = server.cookie_domain.as_deref()?;
     let host = url.host_str()?;
@@ -35,4 +35,11 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
     let scheme = if server.public_url.https { "https" } else { "http" };
     let plain = url.username().is_empty() && url.password().is_none();
     (inside && plain && url.scheme() == scheme).then(|| url.into())
+}
+
+/// Path, query and fragment. With the dots taken out, `/.//host` and `https://own//host` become
+/// `//host`, which a browser takes for another host's address.
+fn path_of(url: &Url) -> Option<String> {
+    let path = &url[url::Position::BeforePath..];
+    (!path.starts_with("//")).then(|| path.to_owned())
 }
