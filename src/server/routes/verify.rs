@@ -60,6 +60,9 @@ async fn verify(app: &App, token: &str) -> Value {
         Ok(token) => {
             let mut answer = token.claims().as_object().clone();
             answer.insert("active".to_owned(), Value::Bool(true));
+            // These two are the mapping's, or nobody's: a claim of the same name is not it.
+            answer.remove("username");
+            answer.remove("teams");
             if let Ok(identity) = provider.config.mapping.identify(token.claims().as_value()) {
                 answer.insert("username".to_owned(), identity.username.into());
                 answer.insert("teams".to_owned(), identity.teams.into());
