@@ -44,8 +44,13 @@ pub(super) async fn end(
     let admin = app.admin(&headers)?;
     cross_site::refuse(&headers, &app.server.public_url)?;
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let end = app.store.transact(move |records| records.end_session(id).map_err(Problem::from));
-    end.await?.ok_or(Problem::NotFound)?;
+    let kind = admin.kind;
+    let end = app.store.transact(move |records| -> Result<(), Problem> {
+        let owner = records.session_owner(id)?.ok_or(Problem::NotFound)?;
+        may_change(kind, owner.kind)?;
+        Ok(records.end_session(id).map(drop)?)
+    });
+    end.await?;
     info!(admin = admin.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
