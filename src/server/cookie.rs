@@ -71,8 +71,11 @@ impl Cookies {
 
     /// Ends the sign-ins that a browser left lying about.
     pub(crate) fn end_old_logins(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
-        let left = named(headers, |name| name.starts_with(&self.login)).skip(MAX_LOGINS - 1);
-        left.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+        let left: Vec<_> = named(headers, |name| name.starts_with(&self.login)).collect();
+        // Browsers send the oldest first (RFC 6265 §5.4): the tabs opened last keep theirs.
+        let too_many = (left.len() + 1).saturating_sub(MAX_LOGINS);
+        let old = left.into_iter().take(too_many);
+        old.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
     }
 
     pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
@@ -115,4 +118,33 @@ fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<It
     let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_sign_ins_under_way_the_oldest_are_given_up() {
+        let cookies = Cookies {
+            session: "claimgate".to_owned(),
+            login: "claimgate-login-".to_owned(),
+            logout: "claimgate-logout".to_owned(),
+            secure: false,
+            domain: None,
+        };
+        let ended = |sent: &str| -> Vec<String> {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, sent.parse().expect("a header"));
+            let ended = cookies.end_old_logins(&headers);
+            ended.iter().map(|value| value.to_str().expect("ASCII")[16..17].to_owned()).collect()
+        };
+        let sent = |names: &str| -> String {
+            names.chars().map(|name| format!("claimgate-login-{name}=x; ")).collect::<String>()
+                + "claimgate=y"
+        };
+        assert_eq!(ended(&sent("abcd")), [""; 0]);
+        assert_eq!(ended(&sent("abcde")), ["a"]);
+        assert_eq!(ended(&sent("abcdefg")), ["a", "b", "c"]);
+    }
 }
