@@ -20,6 +20,14 @@ pub struct TokenResponse {
     pub(super) access_token: Option<Zeroizing<String>>,
 }
 
+impl TokenResponse {
+    /// The ID token as it came, **unverified**: for a log that says so.
+    #[must_use]
+    pub fn unverified_id_token(&self) -> &str {
+        &self.id_token
+    }
+}
+
 /// Why no tokens came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

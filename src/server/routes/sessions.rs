@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
+use super::asked::Asked;
 use super::users::may_change;
 use crate::oidc::records::Records;
 use crate::oidc::session::SessionId;
@@ -22,7 +23,7 @@ pub(super) struct Parameters {
 
 pub(super) async fn list(
     State(server): State<Server>,
-    Query(parameters): Query<Parameters>,
+    Asked(Query(parameters)): Asked<Query<Parameters>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -57,7 +58,7 @@ pub(super) async fn end(
 
 pub(super) async fn end_all(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();

@@ -12,6 +12,7 @@ use serde_json::json;
 use tracing::info;
 use zeroize::Zeroizing;
 
+use super::asked::Asked;
 use crate::oidc::records::{Records, StoreError};
 use crate::oidc::user::{TeamSource, User, UserId, UserKind};
 use crate::server::respond::Problem;
@@ -26,7 +27,7 @@ pub(super) struct Page {
 
 pub(super) async fn list(
     State(server): State<Server>,
-    Query(page): Query<Page>,
+    Asked(Query(page)): Asked<Query<Page>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -46,7 +47,7 @@ pub(super) async fn teams(State(server): State<Server>, headers: HeaderMap) -> R
 
 pub(super) async fn show(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -116,7 +117,7 @@ pub(super) struct Changes {
 
 pub(super) async fn change(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
     body: Result<Json<Changes>, JsonRejection>,
 ) -> Result<Response, Problem> {
@@ -157,7 +158,7 @@ pub(super) struct NewPassword {
 /// Sets a password; every session of the user ends.
 pub(super) async fn set_password(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
     body: Result<Json<NewPassword>, JsonRejection>,
 ) -> Result<Response, Problem> {
