@@ -24,6 +24,11 @@ use crate::sign::SigningKey;
 const STANDARD_PROFILE: [&str; 7] =
     ["name", "given_name", "middle_name", "family_name", "email", "phone_number", "gender"];
 
+/// Where the database is: beside the file unless it says otherwise.
+pub(super) fn database(folder: &Path, written: Option<PathBuf>) -> PathBuf {
+    folder.join(written.unwrap_or_else(|| PathBuf::from("claimgate.db")))
+}
+
 pub(super) struct Resolver<'f> {
     pub(super) text: &'f str,
     pub(super) name: &'f str,
@@ -171,7 +176,7 @@ impl<'f> Resolver<'f> {
         Ok(Server {
             public_url,
             listen,
-            database: self.folder.join(raw.database.unwrap_or_else(|| PathBuf::from("claimgate.db"))),
+            database: database(self.folder, raw.database),
             tls,
             trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies)?,
             metrics_from: networks("metrics_from", raw.metrics_from.as_deref().unwrap_or(&here))?,

@@ -65,6 +65,14 @@ pub enum SetupError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A reload that changes where every address lies.
+    #[error("the path of public_url cannot change from {before:?} to {after:?} without a restart")]
+    Path {
+        /// What it was.
+        before: String,
+        /// What it is to be.
+        after: String,
+    },
 }
 
 /// What outlives a reload.
@@ -141,6 +149,11 @@ impl Server {
     /// A [`SetupError`]; the present configuration then goes on.
     pub fn reload(&self, config: Config) -> Result<(), SetupError> {
         let old = self.app();
+        let path = |server: &ServerConfig| server.public_url.path.clone();
+        let (before, after) = (path(&old.server), config.server.as_ref().map(path));
+        if let Some(after) = after.filter(|after| *after != before) {
+            return Err(SetupError::Path { before, after });
+        }
         let app = App::new(config, old.store.clone(), Arc::clone(&old.lasting), &old.providers)?;
         self.0.store(Arc::new(app));
         Ok(())

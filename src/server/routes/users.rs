@@ -13,10 +13,11 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use super::asked::Asked;
+use crate::identity::check_username;
 use crate::oidc::records::{Records, StoreError};
 use crate::oidc::user::{TeamSource, User, UserId, UserKind};
 use crate::server::respond::Problem;
-use crate::server::{Server, clock, cross_site, password, respond};
+use crate::server::{Server, clock, cross_site, respond};
 
 #[derive(Deserialize)]
 pub(super) struct Page {
@@ -80,13 +81,15 @@ pub(super) async fn create(
     let Json(new) =
         body.map_err(|_| Problem::BadRequest("not a user: username, kind, password, profile, teams"))?;
     may_change(admin.kind, new.kind)?;
-    if new.username.is_empty()
-        || new.username.chars().count() > 255
-        || new.username.chars().any(char::is_control)
-    {
-        return Err(Problem::BadRequest("a username has 1 to 255 characters, none of them a control"));
+    if check_username(&new.username).is_err() {
+        return Err(Problem::BadRequest(
+            "a username has 1 to 255 characters, none of them a control or invisible",
+        ));
     }
-    let hash = new.password.as_deref().map(|password| password::hash(password)).transpose()?;
+    let hash = match new.password {
+        Some(password) => Some(app.lasting.passwords.hash(password).await?),
+        None => None,
+    };
     let make = app.store.transact(move |records| -> Result<User, Problem> {
         if records.user_by_name(&new.username)?.is_some() {
             return Err(Problem::Taken);
@@ -166,7 +169,7 @@ pub(super) async fn set_password(
     let admin = app.admin(&headers)?;
     cross_site::refuse(&headers, &app.server.public_url)?;
     let Json(new) = body.map_err(|_| Problem::BadRequest("send {\"password\": …}"))?;
-    let hash = password::hash(&new.password)?;
+    let hash = app.lasting.passwords.hash(new.password).await?;
     let kind = admin.kind;
     let set = app.store.transact(move |records| -> Result<(), Problem> {
         let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
