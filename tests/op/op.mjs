@@ -111,6 +111,7 @@ export class Op {
     const path = new URL(request.url, this.issuer).pathname;
     this.hits[path] = (this.hits[path] ?? 0) + 1;
     if (this.down) { request.socket.destroy(); return; }
+    if (this.delays?.[path]) await new Promise((done) => setTimeout(done, this.delays[path]));
     try {
       if (path.startsWith('/interaction/')) await this.#interact(request, response);
       else await this.callback(request, response);
