@@ -40,7 +40,8 @@ fn explain(room: &Room, config: &str, claims: &Value) -> Vec<String> {
 }
 
 fn add(config: &str, arguments: &[&str]) {
-    let ran = run_with(&[&["user", "add", "--config", config], arguments].concat(), b"a long enough password\n");
+    let ran =
+        run_with(&[&["user", "add", "--config", config], arguments].concat(), b"a long enough password\n");
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
@@ -69,7 +70,10 @@ fn a_dry_run_says_what_a_sign_in_would_do_and_does_nothing() {
     add(&config, &["root", "--kind", "admin", "--password-stdin"]);
     let root = json!({"sub": "s2", "preferred_username": "root"});
     refused(explain(&room, &config, &root), "[sign_in.admin]");
-    assert_eq!(run(&["user", "deactivate", "ada", "--config", &config]).out, "deactivated; 0 sessions ended\n");
+    assert_eq!(
+        run(&["user", "deactivate", "ada", "--config", &config]).out,
+        "deactivated; 0 sessions ended\n"
+    );
     refused(explain(&room, &config, &ada), "[sign_in.inactive]");
     let listed = run(&["user", "list", "--format", "json", "--config", &config]).json();
     assert_eq!(listed[0]["teams"], json!({"Chess": "hand"}), "{listed}");

@@ -243,6 +243,9 @@ fn the_id_token_is_held_to_every_rule() {
         ("id_token.nonce", Box::new(set("nonce", json!(null)))),
         ("id_token.at_hash", Box::new(set("at_hash", json!("AAAA")))),
         ("claims.type", Box::new(set("at_hash", json!(1)))),
+        ("claims.type", Box::new(set("sid", json!(1)))),
+        ("claims.type", Box::new(set("sid", json!(null)))),
+        ("accepted", Box::new(set("sid", json!("")))),
         (
             "claims.typ",
             Box::new(set("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
@@ -346,6 +349,14 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     assert_eq!(read(200, "<html>").unwrap_err().0, "token.json");
     assert_eq!(read(200, r#"{"access_token":"x"}"#).unwrap_err().0, "token.no_id_token");
     assert_eq!(read(200, r#"{"id_token":"x","id_token":"y"}"#).unwrap_err().0, "token.json");
+    // RFC 6749 §7.1: not to be used by whoever does not know how.
+    let typed =
+        |kind: &str| read(200, &format!(r#"{{"id_token":"x","access_token":"y","token_type":{kind}}}"#));
+    assert_eq!(typed(r#""bearer""#), Ok(()));
+    assert_eq!(typed(r#""DPoP""#).unwrap_err().0, "token.type");
+    assert_eq!(typed("1").unwrap_err().0, "token.type");
+    // Some leave it out.
+    assert_eq!(read(200, r#"{"id_token":"x","access_token":"y"}"#), Ok(()));
 }
 
 const OPEN: SignInPolicy = SignInPolicy {

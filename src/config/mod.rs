@@ -8,6 +8,7 @@ mod error;
 mod place;
 mod raw;
 mod resolve;
+mod table;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -101,7 +101,7 @@ impl Person {
         let origin = OidcOrigin {
             issuer: own.issuer().expect("the policy requires `iss`").to_owned(),
             subject: own.subject().expect("the policy requires `sub`").to_owned(),
-            sid: own.get("sid").and_then(|sid| sid.as_str()).map(str::to_owned),
+            sid: own.get("sid").and_then(|sid| sid.as_str()).filter(|sid| !sid.is_empty()).map(str::to_owned),
             issued_at: own.issued_at().expect("the policy requires `iat`").seconds(),
             id_token: claims.id_token.raw.to_string(),
         };

@@ -99,11 +99,7 @@ pub async fn run(
 }
 
 /// Puts new configurations in place; the old ones' background work ends with them.
-async fn reload(
-    server: Server,
-    mut reloads: mpsc::Receiver<Config>,
-    tls: Option<RustlsConfig>,
-) {
+async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     while let Some(config) = reloads.recv().await {
         let before = server.app();
