@@ -35,8 +35,9 @@ pub(crate) async fn begin(
     };
     let (address, pending) = login::begin(&login, clock::now_ms(), &mut clock::random);
     let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
-    let mut cookies = app.cookies.end_old_logins(headers);
-    cookies.push(app.cookies.begin_login(pending.state(), &app.lasting.sealer.seal("login", &text)));
+    let sealed = app.lasting.sealer.seal("login", &text);
+    let mut cookies = app.cookies.end_old_logins(headers, sealed.len());
+    cookies.push(app.cookies.begin_login(pending.state(), &sealed));
     Ok((address, cookies))
 }
 
