@@ -111,6 +111,10 @@ pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup 
                     summary { "Why" }
                     pre #explanation { (explanation) }
                 }
+                // A demonstration's: its provider has a page.
+                @for provider in &app.providers {
+                    p { a href=(provider.config.issuer) { "To the provider's page" } ", which can end this session from there." }
+                }
             }
         },
     )

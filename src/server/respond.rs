@@ -199,7 +199,7 @@ impl Problem {
         let answer = self.answer();
         let reference = reference();
         self.log(&reference, answer.status);
-        let own = self.to_string();
+        let own = sentence(&self.to_string());
         let message = answer.message.unwrap_or(&own);
         let notice = page::Notice { message, code: self.shown_code(), reference: &reference };
         finish((answer.status, Html(page(answer.title, &notice).into_string())).into_response())
@@ -225,6 +225,17 @@ impl Problem {
         };
         finish((answer.status, Json(body)).into_response())
     }
+}
+
+/// An error's text as people write: with a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase).into_iter().flatten();
+    let mut sentence: String = first.chain(characters).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 fn finish(mut response: Response) -> Response {

@@ -55,10 +55,12 @@ test('sign in, and see why', async () => {
 });
 
 test('a back-channel logout from the provider ends it', async () => {
-  await page.goto(`${provider}/`);
+  await page.getByRole('link', { name: /provider's page/ }).click();
+  await page.waitForURL(`${provider}/`);
   await page.getByRole('button', { name: /this session/ }).click();
   assert.equal(await page.locator('#answer').textContent(), '200 OK');
-  await page.goto(`${site}/`);
+  assert.match(await page.locator('pre').first().textContent(), /"http:\/\/schemas.openid.net\/event\/backchannel-logout": \{\}/);
+  await page.getByRole('link', { name: 'Back to the site' }).click();
   assert.equal(await page.title(), 'Sign in');
 });
 

@@ -141,6 +141,9 @@ test('forward-auth for proxies that pass the answer on', async () => {
   const envoy = await ask('/auth/redirect/reports?a=1', page);
   assert.equal(new URL(envoy.location).searchParams.get('return_to'), `${gate.url}/reports?a=1`);
   assert.equal((await ask('/auth/redirect', { accept: 'application/json' })).status, 401);
+  for (const [mode, status] of [['navigate', 303], ['cors', 401], ['no-cors', 401]]) {
+    assert.equal((await ask('/auth/redirect', { accept: '*/*', 'sec-fetch-mode': mode })).status, status, mode);
+  }
   const evil = await new Agent().walk(`${gate.url}/login/crm?return_to=${encodeURIComponent('http://evil.example.com/')}`, { as: 'ada' });
   assert.equal(evil.url, `${gate.url}/`);
 });
@@ -247,7 +250,7 @@ test('a public URL with a path, and an answer’s headers', async () => {
   assert.match(home.text, /action="\/sso\/logout"/);
   assert.match(home.headers.get('content-security-policy'), /^default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
   assert.equal(home.headers.get('x-content-type-options'), 'nosniff');
-  assert.equal(home.headers.get('referrer-policy'), 'no-referrer');
+  assert.equal(home.headers.get('referrer-policy'), 'strict-origin');
   assert.equal(home.headers.get('cache-control'), 'no-store');
 });
 

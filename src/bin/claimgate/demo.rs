@@ -63,6 +63,7 @@ impl Arguments {
         let client = DemoClient {
             client_id: "claimgate-demo".to_owned(),
             client_secret: secret,
+            site: format!("{site}/"),
             redirect_uri: format!("{site}/callback/demo"),
             post_logout_redirect_uri: format!("{site}/logged-out"),
             backchannel_logout_uri: format!("{site}/api/v1/backchannelLogout"),

@@ -97,7 +97,13 @@ fn encode(text: &str, in_list: bool) -> String {
     out
 }
 
+/// Whether to send the asker to a page. What a page loads by itself is not sent: a sign-in would
+/// begin with every image and every call of a script.
 fn wants_page(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode").and_then(|value| value.to_str().ok());
+    if mode.is_some_and(|mode| mode != "navigate") {
+        return false;
+    }
     let accept = headers.get("accept").and_then(|value| value.to_str().ok());
     accept.is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
 }

@@ -116,7 +116,9 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("referrer-policy", "no-referrer"),
+        // No path travels, for codes are in some. Not `no-referrer`: browsers that do not know
+        // Sec-Fetch-Site would then call the origin of our own forms null.
+        ("referrer-policy", "strict-origin"),
         ("cross-origin-opener-policy", "same-origin"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
