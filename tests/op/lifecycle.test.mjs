@@ -101,3 +101,24 @@ sys.stdin.read()
   assert.equal(await agent.me(gate), undefined);
   assert.equal((await fetch(`${gate.url}/readyz`)).status, 200);
 });
+
+test('thirty sign-ins under way and one logout in their midst: whoever began before it is out', async () => {
+  await serve();
+  const agents = [];
+  for (let index = 0; index < 30; index += 1) {
+    const agent = new Agent();
+    agents.push({ agent, callback: await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` }) });
+  }
+  const logout_token = await op.logoutToken('crm', 'ada');
+  const landed = agents.map(async ({ agent, callback }, index) => {
+    await sleep(index * 20);
+    return (await agent.request(callback.location)).status;
+  });
+  await sleep(300);
+  const answer = await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
+  assert.equal(answer.status, 200);
+  const statuses = await Promise.all(landed);
+  assert.deepEqual([...new Set(statuses)].sort(), [303, 403], 'the logout came too early or too late to show anything');
+  for (const { agent } of agents) assert.equal(await agent.me(gate), undefined);
+  assert.deepEqual(JSON.parse(gate.command(['session', 'list', '--format', 'json']).out), []);
+});
