@@ -1,7 +1,7 @@
 // Settings that change what a sign-in does, end to end: those no other file is about.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { Agent, Claimgate, IDENTITY, pair, until } from './claimgate.mjs';
@@ -30,6 +30,25 @@ async function reload(settings, seen) {
   gate.process.kill('SIGHUP');
   await until(seen, () => gate.log.includes(seen));
 }
+
+test('the ten lines of the README sign somebody in, and the back channel signs them out', async () => {
+  gate = await Claimgate.prepare();
+  const { client, provider } = pair(op, gate, 'oidc');
+  op.configure([client]);
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const lines = /```toml\n(\[server\][^]*?)```/.exec(readme)[1]
+    .replace('https://sso.example.com', gate.url)
+    .replace('https://idp.example.com/realms/acme', op.issuer)
+    .replace('client_id = "claimgate"', 'client_id = "oidc"');
+  assert.equal(lines.trim().split('\n').filter((line) => line).length, 8);
+  writeFileSync(gate.config, lines.replace('[sign_in]', `listen = "127.0.0.1:${gate.port}"\n[sign_in]`));
+  writeFileSync(join(gate.folder, 'client-secret'), `${provider.client_secret}\n`);
+  await gate.start();
+  const agent = new Agent();
+  assert.equal((await agent.signIn(gate, 'oidc', 'ada')).username, 'ada');
+  await op.logOut('oidc', 'ada', JSON.parse(gate.command(['session', 'list', '--format', 'json']).out)[0].sid);
+  assert.equal(await agent.me(gate), undefined);
+});
 
 test('endpoints by hand, without discovery, and with a query of their own', async () => {
   const at = (path) => `${op.issuer}${path}?by=hand`;
