@@ -83,6 +83,17 @@ test('deny, sign out, and by password', async () => {
   assert.equal(await page.locator('#user').textContent(), 'root');
 });
 
+test('a port that is taken is said, with the way out, before anything else', () => {
+  const { host } = new URL(site);
+  for (const flag of ['--listen', '--provider']) {
+    const other = flag === '--listen' ? '--provider' : '--listen';
+    const refused = spawnSync(BINARY, ['demo', flag, host, other, '127.0.0.1:0'], { encoding: 'utf8' });
+    assert.equal(refused.status, 2);
+    assert.equal(refused.stdout, '');
+    assert.ok(refused.stderr.includes(`choose another with ${flag}`), refused.stderr);
+  }
+});
+
 test('it listens on loopback alone', () => {
   for (const flag of ['--listen', '--provider']) {
     const refused = spawnSync(BINARY, ['demo', flag, '0.0.0.0:0'], { encoding: 'utf8' });
