@@ -21,8 +21,10 @@ pub(crate) fn refuse(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem
     }
 }
 
-/// Whether a navigation was begun on this site, or by the person directly.
+/// Whether a navigation was begun on this site, or by the person directly; what a browser fetches
+/// because the person may go there next is neither.
 pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    matches!(site, Some("same-origin" | "same-site" | "none"))
+    let speculative = headers.contains_key("sec-purpose") || headers.contains_key("purpose");
+    !speculative && matches!(site, Some("same-origin" | "same-site" | "none"))
 }

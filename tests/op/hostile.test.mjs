@@ -137,3 +137,14 @@ test('a refused token is shown in the debug log, as unverified, and without its 
     assert.ok(!gate.log.includes('SSSS'));
   }
 });
+
+test('a browser that fetches /logout ahead of the person signs nobody out', async () => {
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const ahead = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none', 'sec-purpose': 'prefetch;prerender' } });
+  assert.match(ahead.text, /Sign out\?/);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  const gone = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
+  assert.equal(gone.status, 303);
+  assert.equal(await agent.me(gate), undefined);
+});
