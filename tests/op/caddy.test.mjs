@@ -34,20 +34,24 @@ before(async () => {
     signIn: { password_fallback_regular: true },
     server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
   }).start();
-  // Somebody without email, name or teams.
-  assert.equal(gate.command(['user', 'add', 'joe', '--password-stdin'], PASSWORD).code, 0);
+  // Somebody without email and name, in another team than is asked for.
+  assert.equal(gate.command(['user', 'add', 'joe', '--password-stdin', '--team', 'Lab'], PASSWORD).code, 0);
   const agent = new Agent();
   await agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'joe', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } });
   cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
 
   const documented = /```caddyfile\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
   folder = mkdtempSync(join(tmpdir(), 'claimgate-caddy-'));
+  // The same application for a team alone, as the page says below.
+  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'));
+  const app = documented.slice(documented.indexOf('app.example.com {'));
+  const admin = app.replace('app.example.com {', `http://admin.gate.localhost:${port} {\nbind 127.0.0.1`).replace('uri /auth/redirect?', forTeam);
   writeFileSync(join(folder, 'Caddyfile'), `{
   admin off
   auto_https off
   storage file_system ${folder}
 }
-${documented
+${(documented + admin)
     .replace('sso.example.com {', `http://sso.gate.localhost:${port} {\nbind 127.0.0.1`)
     .replace('app.example.com {', `http://app.gate.localhost:${port} {\nbind 127.0.0.1`)
     .replaceAll('claimgate:8080', `127.0.0.1:${gate.port}`)
@@ -96,10 +100,17 @@ test('signed in: the application learns who it is, and nothing of what a client 
   assert.equal(headers['x-auth-user'], 'joe');
   assert.equal(headers['x-auth-name'], 'joe');
   assert.equal(headers['x-auth-email'] ?? '', '');
-  assert.equal(headers['x-auth-teams'] ?? '', '');
+  assert.equal(headers['x-auth-teams'], 'Lab');
   assert.equal((await ask('app', '/', claimed)).status, 303);
 });
 
 test('a query of the application’s own is no question about teams', async () => {
   assert.equal((await ask('app', '/reports?team=nobody', { cookie })).status, 200);
+});
+
+test('for a team alone: others stay outside, whatever their own query says', async () => {
+  for (const query of ['', '?team=Lab', '?x&team=Lab', '?team=Administrators']) {
+    assert.equal((await ask('admin', `/x${query}`, { cookie })).status, 403, query);
+  }
+  assert.equal((await ask('app', '/x?team=Administrators', { cookie })).status, 200);
 });
