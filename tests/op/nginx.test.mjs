@@ -118,3 +118,13 @@ test('after a back-channel logout the application is closed', async () => {
   assert.equal(answer.status, 200);
   assert.equal((await agent.request(`${site}/`)).status, 303);
 });
+
+test('somebody in many teams passes as well', async () => {
+  op.overrides = { linus: { groups: Array.from({ length: 300 }, (_, index) => `/crm/a team with a long name, number ${index}`) } };
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
+  op.overrides = undefined;
+  const answer = await agent.request(`${site}/`);
+  assert.equal(answer.status, 200);
+  assert.equal(JSON.parse(answer.text).headers['x-auth-teams'].split(',').length, 300);
+});
