@@ -138,3 +138,18 @@ test('debug: header and claims of every token, and which rules fired', async () 
   const mapping = lines().find(({ message }) => message === 'mapping');
   assert.match(mapping.explanation, /rule 0 \(group "crm-admin"\) fired on "crm-admin"/);
 });
+
+test('a browser that reopens twelve tabs signs in in each, and each leads where it was', async () => {
+  await serve();
+  const agent = new Agent();
+  const begun = [];
+  for (let tab = 0; tab < 12; tab += 1) begun.push((await agent.request(`${gate.url}/login/crm?return_to=/page/${tab}`)).location);
+  for (const [tab, address] of begun.entries()) {
+    const callback = await agent.walk(address, { as: 'ada', stopAt: `${gate.url}/callback` });
+    const landed = await agent.request(callback.location);
+    assert.equal(landed.headers.get('location'), `/page/${tab}`, landed.text);
+  }
+  assert.equal((await agent.me(gate)).username, 'ada');
+  const cookies = [...agent.cookies(gate.url)].map(([name, value]) => `${name}=${value}`).join('; ');
+  assert.ok(cookies.length < 8 * 1024 && !cookies.includes('login'), cookies);
+});
