@@ -67,6 +67,83 @@ fn each_error_names_the_file_the_line_and_the_field() {
     assert!(missing.to_string().contains("no-such-file.toml"));
 }
 
+/// A setting that cannot work is an error at the start, with its place, and not a surprise later.
+#[cfg(feature = "server")]
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
+    let secret = "client_secret = \"a secret\"\n";
+    let ways = "discovery = false\nauthorization_endpoint = \"https://idp.example.com/a\"\ntoken_endpoint = \"https://idp.example.com/t\"\n";
+    for (start, provider, names) in [
+        ("[server]\npublic_url = \"http://sso.example.com\"\n", "", "server.public_url"),
+        ("[server]\npublic_url = \"https://sso.example.com/?a\"\n", "", "server.public_url"),
+        ("[server]\npublic_url = \"https://u:p@sso.example.com\"\n", "", "server.public_url"),
+        ("[server]\npublic_url = \"javascript:x\"\n", "", "server.public_url"),
+        (&format!("{server}listen = \"8080\"\n"), "", "server.listen"),
+        (&format!("{server}tls_key = \"k.pem\"\n"), "", "server.tls_key"),
+        (&format!("{server}cookie_domain = \"example.org\"\n"), "", "server.cookie_domain"),
+        (&format!("{server}cookie_domain = \"com\"\n"), "", "server.cookie_domain"),
+        (&format!("{server}cookie_domain = \"o.example.com\"\n"), "", "server.cookie_domain"),
+        (&format!("{server}trusted_proxies = [\"proxy\"]\n"), "", "server.trusted_proxies"),
+        (&format!("{server}metrics_from = [\"10.0.0.0/33\"]\n"), "", "server.metrics_from"),
+        (&format!("{server}verify_secret = \"\"\n"), "", "server.verify_secret"),
+        ("[sign_in]\npassword_fallback = false\n", "", "sign_in.password_fallback"),
+        ("[sign_in]\nsession_lifetime = 59\n", "", "sign_in.session_lifetime"),
+        ("[sign_in]\nsession_lifetime = 7776001\n", "", "sign_in.session_lifetime"),
+        (server, "name = \"password\"\n", "provider.name"),
+        (server, "name = \"a/b\"\n", "provider.name"),
+        (server, "jwks_uri = \"http://idp.example.com/jwks\"\n", "provider.jwks_uri"),
+        (server, "token_endpoint = \"file:///etc/passwd\"\n", "provider.token_endpoint"),
+        (server, "userinfo_endpoint = \"https://a:b@idp.example.com/\"\n", "provider.userinfo_endpoint"),
+        (server, "discovery = false\n", "provider.discovery"),
+        (server, ways, "provider.discovery"),
+        (server, "algorithms = [\"HS256\"]\n", "provider.algorithms"),
+        (server, "algorithms = [\"rs256\"]\n", "provider.algorithms"),
+        (server, "token_endpoint_auth_method = \"tls_client_auth\"\n", "provider.token_endpoint_auth_method"),
+        (
+            server,
+            "token_endpoint_auth_method = \"client_secret_post\"\n",
+            "provider.token_endpoint_auth_method",
+        ),
+        (server, "token_endpoint_auth_method = \"private_key_jwt\"\n", "provider.token_endpoint_auth_method"),
+        (server, "private_key_file = \"no-such-file.pem\"\n", "provider.private_key_file"),
+        (server, "client_secret_file = \"no-such-file\"\n", "provider.client_secret_file"),
+        (server, "client_secret_env = \"CLAIMGATE_NO_SUCH_VARIABLE\"\n", "provider.client_secret_env"),
+        (server, &format!("{secret}client_secret_env = \"PATH\"\n"), "provider.client_secret"),
+        (server, "leeway = 3601\n", "provider.leeway"),
+        (server, "prompt = \"always\"\n", "provider.prompt"),
+        (server, "scopes = [\"profile email\"]\n", "provider.scopes"),
+        (server, "logout_url = \"javascript:alert(1)\"\n", "provider.logout_url"),
+    ] {
+        let text = format!("{start}{PROVIDER}{provider}");
+        let error = parse(&text).expect_err(&text);
+        assert_eq!(error.code(), "config.value", "{error}\n{text}");
+        assert!(error.to_string().contains(&format!(" {names}: ")), "{error} should name {names}");
+        assert!(!error.to_string().contains(":0:"), "{error} names no line");
+    }
+    for (start, provider) in [
+        ("[sign_in]\npassword_fallback = false\nallow_admins = true\n", ""),
+        ("[server]\npublic_url = \"http://127.0.0.1:8080\"\n", ""),
+        ("[server]\npublic_url = \"http://app.localhost\"\n", ""),
+        (server, "prompt = \"login consent\"\n"),
+        (server, &format!("{secret}algorithms = [\"HS256\"]\n")),
+        (server, &format!("{ways}jwks_uri = \"https://idp.example.com/jwks?v=2\"\n")),
+        (server, "logout_url = \"https://idp.example.com/bye?c={clientId}&to={siteUrl}#x\"\n"),
+    ] {
+        parse(&format!("{start}{PROVIDER}{provider}")).unwrap();
+    }
+    let two = |a: &str, b: &str| {
+        parse(&format!(
+            "[[provider]]\nissuer = \"https://a.example.com\"\nclient_id = \"x\"\n{a}[[provider]]\nissuer = \"https://b.example.com\"\nclient_id = \"x\"\n{b}"
+        ))
+    };
+    two("", "name = \"b\"\n").unwrap();
+    let error = two("", "").unwrap_err();
+    assert!(error.to_string().contains("provider.name"), "{error}");
+    let same = "[[provider]]\nissuer = \"https://a.example.com\"\nclient_id = \"x\"\n[[provider]]\nname = \"b\"\nissuer = \"https://a.example.com\"\nclient_id = \"y\"\n";
+    assert!(parse(same).unwrap_err().to_string().contains("claimgate.toml:6: provider.issuer"));
+}
+
 #[test]
 fn every_example_loads() {
     let registry = Registry::builtin();

@@ -112,3 +112,26 @@ fn the_configurations_in_the_documents_load() {
     }
     assert!(checked >= 8, "{checked}");
 }
+
+/// Each test that `docs/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
+/// the words its title begins with.
+#[test]
+fn the_tests_that_show_a_behaviour_exist() {
+    let page = fs::read_to_string(root().join("docs/behaviour.md")).unwrap();
+    let named = regex::Regex::new(r"`((?:tests|src)/[\w./-]+): ([^`]+)`").unwrap();
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| behaviour |")) {
+        if row.starts_with("| ---") {
+            continue;
+        }
+        rows += 1;
+        assert!(named.is_match(row), "no test shows: {row}");
+        for found in named.captures_iter(row) {
+            let (file, name) = (&found[1], &found[2]);
+            let text = fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("{file}"));
+            let title = format!(r#"(?m)fn {0}\w*\(|test\(['`]{0}|^  \['{0}"#, regex::escape(name));
+            assert!(regex::Regex::new(&title).unwrap().is_match(&text), "{file} has no test `{name}`");
+        }
+    }
+    assert!(rows > 45, "{rows}");
+}

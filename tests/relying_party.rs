@@ -16,7 +16,7 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::login::{self, CallbackError, Login, LoginOptions, PendingLogin};
 use claimgate::oidc::records::{Records, StoreError};
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{OidcOrigin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::sync::SyncPolicy;
 use claimgate::oidc::token;
@@ -248,8 +248,9 @@ fn the_id_token_is_held_to_every_rule() {
         ("id_token.nonce", Box::new(set("nonce", json!(null)))),
         ("id_token.at_hash", Box::new(set("at_hash", json!("AAAA")))),
         ("claims.type", Box::new(set("at_hash", json!(1)))),
-        ("claims.type", Box::new(set("sid", json!(7)))),
+        ("claims.type", Box::new(set("sid", json!(1)))),
         ("claims.type", Box::new(set("sid", json!(null)))),
+        ("accepted", Box::new(set("sid", json!("")))),
         (
             "claims.typ",
             Box::new(set("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
@@ -355,6 +356,14 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     assert_eq!(read(200, "<html>").unwrap_err().0, "token.json");
     assert_eq!(read(200, r#"{"access_token":"x"}"#).unwrap_err().0, "token.no_id_token");
     assert_eq!(read(200, r#"{"id_token":"x","id_token":"y"}"#).unwrap_err().0, "token.json");
+    // RFC 6749 §7.1: not to be used by whoever does not know how.
+    let typed =
+        |kind: &str| read(200, &format!(r#"{{"id_token":"x","access_token":"y","token_type":{kind}}}"#));
+    assert_eq!(typed(r#""bearer""#), Ok(()));
+    assert_eq!(typed(r#""DPoP""#).unwrap_err().0, "token.type");
+    assert_eq!(typed("1").unwrap_err().0, "token.type");
+    // Some leave it out.
+    assert_eq!(read(200, r#"{"id_token":"x","access_token":"y"}"#), Ok(()));
 }
 
 const OPEN: SignInPolicy = SignInPolicy {
@@ -635,6 +644,32 @@ fn a_logout_overtakes_a_sign_in_by_either_clock() {
         assert_eq!(result, expected, "{about} {started_ms} {iat}");
         assert_eq!(is_open(&store, 1), expected.is_ok());
     }
+}
+
+#[test]
+fn signing_out_leads_to_the_provider_with_a_hint_that_fits() {
+    let op = Op::new();
+    let mut origin = OidcOrigin {
+        issuer: ISSUER.to_owned(),
+        subject: "s1".to_owned(),
+        sid: None,
+        issued_at: UnixTime(NOW),
+        id_token: "a.b.c".to_owned(),
+    };
+    let ask = |origin: &OidcOrigin, template: Option<&str>| {
+        let (site, after) = ("https://crm.example.com", "https://crm.example.com/logged-out");
+        claimgate::oidc::logout::request(Some(&op.metadata), template, origin, "c&d", site, after, "st")
+    };
+    assert_eq!(
+        ask(&origin, None).unwrap(),
+        "https://idp.example.com/end?id_token_hint=a.b.c&client_id=c%26d&post_logout_redirect_uri=https%3A%2F%2Fcrm.example.com%2Flogged-out&state=st"
+    );
+    assert_eq!(
+        ask(&origin, Some("https://x/?c={clientId}&s={siteUrl}")).unwrap(),
+        "https://x/?c=c%26d&s=https%3A%2F%2Fcrm.example.com"
+    );
+    origin.id_token = "x".repeat(6 * 1024 + 1);
+    assert!(ask(&origin, None).unwrap().starts_with("https://idp.example.com/end?client_id="));
 }
 
 // attack: back-channel.two-fields

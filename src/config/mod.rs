@@ -8,6 +8,7 @@ mod error;
 mod place;
 mod raw;
 mod resolve;
+mod table;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -130,10 +131,19 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`].
     pub fn load(file: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<Self, ConfigError> {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::Read { file: name.clone(), reason: error.to_string() })?;
+        let (name, text) = read(file)?;
         Self::parse(&text, &name, file.parent().unwrap_or(Path::new("")), is_known)
+    }
+
+    /// The database that a file names; none where it has no `[server]`. No secret and no key is
+    /// read: whoever looks after users need not be who the server runs as.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
+    pub fn database(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
+        let (name, text) = read(file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        Ok(written(&text, &name)?.server.map(|server| resolve::database(folder, server.database)))
     }
 
     /// Parses a text; `name` is what its errors call it, `folder` where the files it names are.
@@ -146,10 +156,7 @@ impl Config {
         folder: &Path,
         is_known: &dyn Fn(&str) -> bool,
     ) -> Result<Self, ConfigError> {
-        let raw: raw::File = toml::from_str(text).map_err(|error| {
-            let (line, column) = place::position(text, error.span().map_or(0, |span| span.start));
-            ConfigError::Syntax { file: name.to_owned(), line, column, reason: error.message().to_owned() }
-        })?;
+        let raw = written(text, name)?;
         resolve::Resolver { text, name, folder, is_known }.file(raw)
     }
 
@@ -158,4 +165,19 @@ impl Config {
     pub fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.name == name)
     }
+}
+
+fn read(file: &Path) -> Result<(String, String), ConfigError> {
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(ConfigError::Read { file: name, reason: error.to_string() }),
+    }
+}
+
+fn written(text: &str, name: &str) -> Result<raw::File, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let (line, column) = place::position(text, error.span().map_or(0, |span| span.start));
+        ConfigError::Syntax { file: name.to_owned(), line, column, reason: error.message().to_owned() }
+    })
 }

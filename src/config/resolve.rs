@@ -7,11 +7,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use url::Url;
 
-use super::place::{line_in, line_of_setting};
+use super::place::line_of_setting;
+use super::table::Table;
 use super::{Config, ConfigError, Provider, PublicUrl, Server, raw};
 use crate::identity::{Mapping, MappingSpec};
 use crate::limits::Limits;
-use crate::oidc::client::{AuthMethod, Client, Secret};
+use crate::oidc::client::{AuthMethod, Client};
 use crate::oidc::discovery::Overrides;
 use crate::oidc::endpoint::Endpoint;
 use crate::oidc::login::LoginOptions;
@@ -24,78 +25,27 @@ use crate::sign::SigningKey;
 const STANDARD_PROFILE: [&str; 7] =
     ["name", "given_name", "middle_name", "family_name", "email", "phone_number", "gender"];
 
+/// Where the database is: beside the file unless it says otherwise.
+pub(super) fn database(folder: &Path, written: Option<PathBuf>) -> PathBuf {
+    folder.join(written.unwrap_or_else(|| PathBuf::from("claimgate.db")))
+}
+
+/// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
+const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+
+/// The most that clocks may be apart, in seconds.
+const MOST_LEEWAY: u64 = 3600;
+
+/// RFC 6749 §3.3.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
 pub(super) struct Resolver<'f> {
     pub(super) text: &'f str,
     pub(super) name: &'f str,
     pub(super) folder: &'f Path,
     pub(super) is_known: &'f dyn Fn(&str) -> bool,
-}
-
-/// A table of the file, for the errors of its fields.
-#[derive(Clone, Copy)]
-struct Table<'f> {
-    file: &'f Resolver<'f>,
-    name: &'static str,
-    index: usize,
-}
-
-impl Table<'_> {
-    fn error(&self, field: &str, reason: impl Into<String>) -> ConfigError {
-        ConfigError::Value {
-            file: self.file.name.to_owned(),
-            line: line_in(self.file.text, self.name, self.index, field),
-            field: format!("{}.{field}", self.name),
-            reason: reason.into(),
-        }
-    }
-
-    fn endpoint(
-        &self,
-        field: &str,
-        text: Option<String>,
-        http: bool,
-    ) -> Result<Option<Endpoint>, ConfigError> {
-        let parse = |text: String| {
-            Endpoint::parse(&text, http)
-                .map_err(|reason| self.error(field, format!("`{text}` is refused: {reason}")))
-        };
-        text.map(parse).transpose()
-    }
-
-    /// One of `field`, `field_file` and `field_env`.
-    fn secret(
-        &self,
-        field: &str,
-        written: Option<String>,
-        file: Option<PathBuf>,
-        env: Option<String>,
-    ) -> Result<Option<Secret>, ConfigError> {
-        let (field, secret) = match (written, file, env) {
-            (None, None, None) => return Ok(None),
-            (Some(secret), None, None) => (field.to_owned(), secret),
-            (None, Some(file), None) => {
-                let field = format!("{field}_file");
-                let path = self.file.folder.join(file);
-                let read = std::fs::read_to_string(&path);
-                let text =
-                    read.map_err(|error| self.error(&field, format!("{}: {error}", path.display())))?;
-                (field, text.trim_end_matches(['\r', '\n']).to_owned())
-            }
-            (None, None, Some(variable)) => {
-                let field = format!("{field}_env");
-                let value = std::env::var(&variable);
-                let text = value.map_err(|_| {
-                    self.error(&field, format!("the environment variable {variable} is not set"))
-                })?;
-                (field, text)
-            }
-            _ => return Err(self.error(field, format!("give one of {field}, {field}_file and {field}_env"))),
-        };
-        if secret.is_empty() {
-            return Err(self.error(&field, "the secret is empty"));
-        }
-        Ok(Some(Secret::new(secret)))
-    }
 }
 
 impl<'f> Resolver<'f> {
@@ -171,7 +121,7 @@ impl<'f> Resolver<'f> {
         Ok(Server {
             public_url,
             listen,
-            database: self.folder.join(raw.database.unwrap_or_else(|| PathBuf::from("claimgate.db"))),
+            database: database(self.folder, raw.database),
             tls,
             trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies)?,
             metrics_from: networks("metrics_from", raw.metrics_from.as_deref().unwrap_or(&here))?,
@@ -280,6 +230,24 @@ impl<'f> Resolver<'f> {
             None => None,
             Some(text) => Some(self.method(table, text, secret.is_some(), key.is_some())?),
         };
+        if raw.leeway > MOST_LEEWAY {
+            return Err(table.error("leeway", "must be at most 3600 seconds: set the clocks instead"));
+        }
+        if let Some(prompt) = &raw.prompt
+            && !prompt.split(' ').all(|value| PROMPTS.contains(&value))
+        {
+            return Err(table.error("prompt", format!("`{prompt}` is none of {}", PROMPTS.join(", "))));
+        }
+        if let Some(scope) = raw.scopes.iter().find(|scope| !is_scope(scope)) {
+            return Err(table.error("scopes", format!("`{scope}` is no scope; write each one by itself")));
+        }
+        if let Some(template) = &raw.logout_url {
+            let filled = template.replace("{clientId}", "x").replace("{siteUrl}", "x");
+            let web = Url::parse(&filled).is_ok_and(|url| ["https", "http"].contains(&url.scheme()));
+            if !web {
+                return Err(table.error("logout_url", format!("`{template}` is no web address")));
+            }
+        }
         let mapping = self.mapping(raw.identity.as_ref().unwrap_or(shared))?;
         let login = LoginOptions {
             scopes: raw.scopes.into_iter().filter(|scope| scope != "openid").collect(),

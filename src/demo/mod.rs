@@ -36,6 +36,8 @@ pub struct DemoClient {
     pub client_id: String,
     /// `client_secret`
     pub client_secret: String,
+    /// Its front page.
+    pub site: String,
     /// The one redirect URI.
     pub redirect_uri: String,
     /// The one post-logout redirect URI.
@@ -133,7 +135,7 @@ struct Authorization {
 
 async fn overview(State(op): State<Arc<DemoProvider>>) -> Response {
     let state = op.state.lock();
-    page(pages::overview(&state, None))
+    page(pages::overview(&state, &op.client.site, None))
 }
 
 async fn discovery(State(op): State<Arc<DemoProvider>>) -> Response {
@@ -355,8 +357,10 @@ async fn log_out(State(op): State<Arc<DemoProvider>>, Form(request): Form<LogOut
     state.sessions.retain(|id, session| {
         !(sid == Some(id.as_str()) || (sid.is_none() && sub == Some(session.sub.as_str())))
     });
-    let sent = pages::Sent { uri: &op.client.backchannel_logout_uri, token: &token, answer: &answer };
-    page(pages::overview(&state, Some(&sent)))
+    let claims = tokens::claims_of(&token);
+    let uri = &op.client.backchannel_logout_uri;
+    let sent = pages::Sent { uri, token: &token, claims: &claims, answer: &answer };
+    page(pages::overview(&state, &op.client.site, Some(&sent)))
 }
 
 fn page(markup: maud::Markup) -> Response {

@@ -9,7 +9,7 @@ pub(super) const STYLE: &str = "
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 6vh auto; padding: 0 1rem; background: #fffbe6; color: #222; }
 .warning { background: #7a4b00; color: #fff; padding: .5rem .8rem; border-radius: .3rem; }
 button { font: inherit; padding: .4rem .8rem; margin: .15rem; cursor: pointer; }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .3rem .6rem .3rem 0; vertical-align: top; }
+table { border-collapse: collapse; } td, th { text-align: left; padding: .3rem .6rem .3rem 0; vertical-align: middle; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #fff; padding: .6rem; }
 ";
 
@@ -55,10 +55,11 @@ pub(super) fn choose(query: &str) -> Markup {
 pub(super) struct Sent<'s> {
     pub(super) uri: &'s str,
     pub(super) token: &'s str,
+    pub(super) claims: &'s str,
     pub(super) answer: &'s str,
 }
 
-pub(super) fn overview(state: &OpState, sent: Option<&Sent<'_>>) -> Markup {
+pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> Markup {
     let name =
         |sub: &str| PEOPLE.iter().find(|person| person.sub == sub).map_or("", |person| person.given_name);
     frame(
@@ -66,11 +67,13 @@ pub(super) fn overview(state: &OpState, sent: Option<&Sent<'_>>) -> Markup {
         &html! {
             @if let Some(sent) = sent {
                 p role="status" { "Sent a logout token to " (sent.uri) "; the answer: " strong #answer { (sent.answer) } }
-                pre { (sent.token) }
+                pre { (sent.claims) }
+                details { summary { "The token as it was sent" } pre { (sent.token) } }
             }
             @if state.sessions.is_empty() {
                 p { "Nobody is signed in." }
             }
+            p { a href=(site) { "Back to the site" } ", to see who is signed in there." }
             table {
                 @for session in state.sessions.values() {
                     tr {

@@ -105,6 +105,25 @@ impl Mapping {
     }
 }
 
+/// Whether a name that somebody gives by hand may be a username, by the rules that hold for those
+/// from claims.
+///
+/// # Errors
+/// [`IdentityError::NoUsername`], [`IdentityError::UsernameCharacters`] or
+/// [`IdentityError::UsernameTooLong`].
+pub fn check_username(name: &str) -> Result<(), IdentityError> {
+    if name.trim().is_empty() {
+        return Err(IdentityError::NoUsername);
+    }
+    if !is_safe_name(name) {
+        return Err(IdentityError::UsernameCharacters);
+    }
+    if name.chars().count() > username::MAX_CHARACTERS {
+        return Err(IdentityError::UsernameTooLong { limit: username::MAX_CHARACTERS });
+    }
+    Ok(())
+}
+
 /// Whether a text may become a name that people and programs will see: no control characters, no
 /// invisible ones, none that reorder the text around them.
 fn is_safe_name(text: &str) -> bool {

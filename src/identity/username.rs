@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::path::ClaimPath;
 
 /// The longest username that can be asked for, in characters.
-const MAX_CHARACTERS: usize = 255;
+pub(super) const MAX_CHARACTERS: usize = 255;
 
 #[derive(Clone, Debug)]
 pub(super) struct UsernameRules {

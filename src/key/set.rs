@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{KeyError, VerificationKey, jwk, pem};
+use super::{KeyError, KeyMaterial, VerificationKey, jwk, pem};
 use crate::json;
 use crate::limits::Limits;
 
@@ -54,6 +54,19 @@ impl KeySet {
     /// [`KeyError::SetTooLarge`], [`KeyError::Json`] or [`KeyError::Member`] when the set itself is
     /// malformed. A malformed key inside it is in [`skipped`](Self::skipped) instead.
     pub fn from_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
+        Self::read(text, limits, false)
+    }
+
+    /// A JWK Set that anybody can fetch: a secret in it is none, and is skipped as
+    /// [`KeyError::Private`]. Where HMAC algorithms are allowed it would be everybody's signature.
+    ///
+    /// # Errors
+    /// As [`from_jwks`](Self::from_jwks).
+    pub fn from_published_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
+        Self::read(text, limits, true)
+    }
+
+    fn read(text: &[u8], limits: &Limits, published: bool) -> Result<Self, KeyError> {
         if text.len() > limits.jwks_bytes {
             return Err(KeyError::SetTooLarge);
         }
@@ -67,7 +80,11 @@ impl KeySet {
         Ok(Self::collect(keys.into_iter().map(|key| match key {
             Value::Object(members) => {
                 let kid = members.get("kid").and_then(Value::as_str).map(str::to_owned);
-                (kid, jwk::from_object(members))
+                let key = jwk::from_object(members).and_then(|key| match key.material() {
+                    KeyMaterial::Secret(_) if published => Err(KeyError::Private),
+                    _ => Ok(key),
+                });
+                (kid, key)
             }
             _ => (None, Err(KeyError::Json(json::JsonError::NotAnObject))),
         })))

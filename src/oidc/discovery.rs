@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::endpoint::{Endpoint, EndpointError};
+use super::login::shown;
 use super::{Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
@@ -38,6 +39,8 @@ impl Overrides {
             claims_parameter: true,
             backchannel_logout: None,
             signing_algorithms: Vec::new(),
+            code_challenge_methods: Vec::new(),
+            scopes: Vec::new(),
         })
     }
 }
@@ -65,6 +68,10 @@ pub struct Metadata {
     pub backchannel_logout: Option<bool>,
     /// `id_token_signing_alg_values_supported`; empty where nothing is said.
     pub signing_algorithms: Vec<String>,
+    /// `code_challenge_methods_supported` (RFC 8414 §2); empty where nothing is said.
+    pub code_challenge_methods: Vec<String>,
+    /// `scopes_supported`; empty where nothing is said.
+    pub scopes: Vec<String>,
 }
 
 /// Why a discovery document is not used.
@@ -150,7 +157,7 @@ pub fn read(
     let found = document.get("issuer").and_then(Value::as_str);
     let found = found.ok_or(DiscoveryError::Member { member: "issuer" })?;
     if found != issuer {
-        return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: found.to_owned() });
+        return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: shown(found) });
     }
     // An https provider has no business with plain http, not even on this machine.
     let tls_only = issuer.starts_with("https:") && !allow_http;
@@ -184,6 +191,8 @@ pub fn read(
         claims_parameter: document.get("claims_parameter_supported") != Some(&Value::Bool(false)),
         backchannel_logout: document.get("backchannel_logout_supported").and_then(Value::as_bool),
         signing_algorithms: texts(&document, "id_token_signing_alg_values_supported"),
+        code_challenge_methods: texts(&document, "code_challenge_methods_supported"),
+        scopes: texts(&document, "scopes_supported"),
     })
 }
 

@@ -181,6 +181,12 @@ impl PendingLogin {
         &self.state
     }
 
+    /// Where the person wants to go.
+    #[must_use]
+    pub fn return_to(&self) -> &str {
+        &self.return_to
+    }
+
     /// Accepts the callback's parameters. `use_state` is told the `state` once it is known to be
     /// this sign-in's, and says whether this is its first use.
     ///

@@ -101,7 +101,7 @@ impl Person {
         let origin = OidcOrigin {
             issuer: own.issuer().expect("the policy requires `iss`").to_owned(),
             subject: own.subject().expect("the policy requires `sub`").to_owned(),
-            sid: own.get("sid").and_then(|sid| sid.as_str()).map(str::to_owned),
+            sid: own.get("sid").and_then(|sid| sid.as_str()).filter(|sid| !sid.is_empty()).map(str::to_owned),
             issued_at: own.issued_at().expect("the policy requires `iat`").seconds(),
             id_token: claims.id_token.raw.to_string(),
         };
@@ -130,23 +130,53 @@ pub fn complete(
     now: UnixTime,
 ) -> Result<SignedIn, SignInError> {
     refuse_logged_out(records, person)?;
-    let (mut user, created, linked) = resolve(records, person, policy, now)?;
-    let sync = if created { SyncPolicy::CREATION } else { policy.sync };
-    let changes = sync::plan(&user, &person.identity, fields.iter().copied(), sync);
-    if !changes.is_empty() {
-        sync::apply(&mut user, &changes);
-        records.update_user(&user, now)?;
-    }
+    let OidcOrigin { issuer, subject, .. } = &person.origin;
+    let signed_in = receive(records, (issuer, subject), &person.identity, fields, policy, now)?;
     if let Some(old) = replaces {
         records.end_session(old)?;
     }
     records.open_session(&Session {
         id: session,
-        user: user.id,
+        user: signed_in.user.id,
         origin: Origin::Oidc(person.origin.clone()),
         created: now,
         expires: now.saturating_add(policy.session_lifetime),
     })?;
+    Ok(signed_in)
+}
+
+/// A rehearsal: what a sign-in of this (issuer, subject) would do, by the same rules, without a
+/// session. The claims may be anybody's: the transaction must **not** be kept.
+///
+/// # Errors
+/// The [`SignInError`] of the sign-in.
+pub fn rehearse(
+    records: &mut dyn Records,
+    subject: (&str, &str),
+    identity: &Identity,
+    fields: &[&str],
+    policy: &SignInPolicy,
+    now: UnixTime,
+) -> Result<SignedIn, SignInError> {
+    receive(records, subject, identity, fields, policy, now)
+}
+
+/// The user found or made, and brought up to date.
+fn receive(
+    records: &mut dyn Records,
+    subject: (&str, &str),
+    identity: &Identity,
+    fields: &[&str],
+    policy: &SignInPolicy,
+    now: UnixTime,
+) -> Result<SignedIn, SignInError> {
+    let (mut user, created, linked) = resolve(records, subject, &identity.username, policy, now)?;
+    let sync = if created { SyncPolicy::CREATION } else { policy.sync };
+    let changes = sync::plan(&user, identity, fields.iter().copied(), sync);
+    if !changes.is_empty() {
+        sync::apply(&mut user, &changes);
+        records.update_user(&user, now)?;
+    }
     Ok(SignedIn { user, created, linked, changes })
 }
 
@@ -168,16 +198,15 @@ fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), S
 /// Finds the user by (issuer, subject), else by name, else makes one.
 fn resolve(
     records: &mut dyn Records,
-    person: &Person,
+    (issuer, subject): (&str, &str),
+    username: &str,
     policy: &SignInPolicy,
     now: UnixTime,
 ) -> Result<(User, bool, bool), SignInError> {
-    let OidcOrigin { issuer, subject, .. } = &person.origin;
     if let Some(user) = records.user_by_link(issuer, subject)? {
         admit(&user, policy)?;
         return Ok((user, false, false));
     }
-    let username = &person.identity.username;
     if let Some(user) = records.user_by_name(username)? {
         admit(&user, policy)?;
         // Two subjects never share an account, however their names normalise.

@@ -1,6 +1,5 @@
 //! Profile and team sync, as a list of changes: shown by a dry run, applied by a sign-in.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -110,19 +109,6 @@ pub fn apply(user: &mut User, changes: &[Change]) {
                 user.teams.remove(team);
             }
         }
-    }
-}
-
-/// A user who does not exist yet, for a dry run.
-#[must_use]
-pub fn nobody(username: &str) -> User {
-    User {
-        id: super::user::UserId(0),
-        username: username.to_owned(),
-        kind: super::user::UserKind::Regular,
-        active: true,
-        profile: BTreeMap::new(),
-        teams: BTreeMap::new(),
     }
 }
 

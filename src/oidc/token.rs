@@ -20,6 +20,14 @@ pub struct TokenResponse {
     pub(super) access_token: Option<Zeroizing<String>>,
 }
 
+impl TokenResponse {
+    /// The ID token as it came, **unverified**: for a log that says so.
+    #[must_use]
+    pub fn unverified_id_token(&self) -> &str {
+        &self.id_token
+    }
+}
+
 /// Why no tokens came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,6 +46,9 @@ pub enum TokenError {
     /// Not one JSON object.
     #[error("the token response is {0}")]
     Json(JsonError),
+    /// `token_type` is another than `Bearer` (Core §3.1.3.3).
+    #[error("the token response's `token_type` is not Bearer")]
+    Type,
     /// It holds no ID token: is `openid` among the scopes the client may ask for?
     #[error("the token response holds no `id_token`")]
     NoIdToken,
@@ -51,6 +62,7 @@ impl TokenError {
             TokenError::Assertion(_) => "token.assertion",
             TokenError::Refused { .. } => "token.refused",
             TokenError::Json(_) => "token.json",
+            TokenError::Type => "token.type",
             TokenError::NoIdToken => "token.no_id_token",
         }
     }
@@ -140,6 +152,11 @@ pub fn read(response: &Response, secrets: &Secrets) -> Result<TokenResponse, Tok
         });
     }
     let mut object = parsed.map_err(TokenError::Json)?;
+    match object.get("token_type") {
+        None => {}
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
+        Some(_) => return Err(TokenError::Type),
+    }
     let mut text = |name: &str| match object.remove(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(Zeroizing::new(text)),
         _ => None,

@@ -26,6 +26,11 @@ pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Ip
     address
 }
 
+/// Whether a proxy says that it passes the request on for somebody else.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].into_iter().any(|name| headers.contains_key(name))
+}
+
 /// What attempts are counted by: the address, or its /64, which one subscriber owns.
 pub(crate) fn counted(address: IpAddr) -> IpAddr {
     match address {

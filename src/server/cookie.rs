@@ -7,8 +7,9 @@ use cookie::{Cookie, SameSite};
 use crate::config::Server;
 use crate::oidc::login::LOGIN_LIFETIME;
 
-/// Most sign-ins one browser has under way; the rest of their cookies is thrown away.
-const MAX_LOGINS: usize = 5;
+/// Most bytes of cookies for sign-ins under way; what is beyond is thrown away. Proxies refuse
+/// requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
+const LOGIN_BYTES: usize = 6 * 1024;
 
 /// The cookies of one deployment.
 #[derive(Clone, Debug)]
@@ -69,10 +70,16 @@ impl Cookies {
         self.finish(Cookie::build((self.login_name(state), "")), Some(0), None)
     }
 
-    /// Ends the sign-ins that a browser left lying about.
-    pub(crate) fn end_old_logins(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
-        let left = named(headers, |name| name.starts_with(&self.login)).skip(MAX_LOGINS - 1);
-        left.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+    /// Ends the sign-ins that a browser left lying about, to make room for one of this size.
+    pub(crate) fn end_old_logins(&self, headers: &HeaderMap, new: usize) -> Vec<HeaderValue> {
+        let left: Vec<_> = named(headers, |name| name.starts_with(&self.login)).collect();
+        // Browsers send the oldest first (RFC 6265 §5.4): the tabs opened last keep theirs.
+        let mut kept = new;
+        let old = left.into_iter().rev().filter(|(name, value)| {
+            kept += name.len() + value.len();
+            kept > LOGIN_BYTES
+        });
+        old.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
     }
 
     pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
@@ -117,4 +124,31 @@ fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<It
     let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.is_ascii()));
     let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_sign_ins_under_way_the_oldest_are_given_up() {
+        let cookies = Cookies {
+            session: "claimgate".to_owned(),
+            login: "claimgate-login-".to_owned(),
+            logout: "claimgate-logout".to_owned(),
+            secure: false,
+            domain: None,
+        };
+        let ended = |names: &str| -> Vec<String> {
+            let login = |name| format!("claimgate-login-{name}={}; ", "x".repeat(983));
+            let sent = names.chars().map(login).collect::<String>() + "claimgate=y";
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, sent.parse().expect("a header"));
+            let ended = cookies.end_old_logins(&headers, 500);
+            ended.iter().map(|value| value.to_str().expect("ASCII")[16..17].to_owned()).collect()
+        };
+        assert_eq!(ended("abcde"), [""; 0]);
+        assert_eq!(ended("abcdef"), ["a"]);
+        assert_eq!(ended("abcdefgh"), ["c", "b", "a"]);
+    }
 }

@@ -22,9 +22,13 @@ pub(crate) fn refuse(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem
 }
 
 /// Whether a navigation was begun on this site, or by the person directly. Of a neighbouring host a
-/// link counts, an image or a frame does not.
+/// link counts, an image or a frame does not; what a browser fetches because the person may go there
+/// next never does.
 pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if headers.contains_key("sec-purpose") || headers.contains_key("purpose") {
+        return false;
+    }
     match header("sec-fetch-site") {
         Some("same-origin" | "none") => true,
         Some("same-site") => header("sec-fetch-dest") == Some("document"),

@@ -20,14 +20,17 @@ mod routes;
 pub mod run;
 mod seal;
 mod sign_in;
+mod token_log;
 mod used;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
+use tracing::warn;
 
 use crate::config::{Config, Server as ServerConfig};
 use crate::oidc::records::StoreError;
@@ -62,6 +65,14 @@ pub enum SetupError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A reload that changes where every address lies.
+    #[error("the path of public_url cannot change from {before:?} to {after:?} without a restart")]
+    Path {
+        /// What it was.
+        before: String,
+        /// What it is to be.
+        after: String,
+    },
 }
 
 /// What outlives a reload.
@@ -71,6 +82,8 @@ struct Lasting {
     limiter: Limiter,
     passwords: Passwords,
     metrics: Metrics,
+    /// Whether the log has been told of a proxy that nobody named.
+    warned_of_proxy: AtomicBool,
     /// The last decision per session, where a demonstration shows them.
     explanations: Option<Mutex<std::collections::HashMap<SessionId, String>>>,
 }
@@ -122,6 +135,7 @@ impl Server {
             limiter: Limiter::default(),
             passwords: Passwords::new(),
             metrics: Metrics::default(),
+            warned_of_proxy: AtomicBool::new(false),
             explanations: explains.then(Mutex::default),
         });
         let app = App::new(config, store, lasting, &[])?;
@@ -135,6 +149,11 @@ impl Server {
     /// A [`SetupError`]; the present configuration then goes on.
     pub fn reload(&self, config: Config) -> Result<(), SetupError> {
         let old = self.app();
+        let path = |server: &ServerConfig| server.public_url.path.clone();
+        let (before, after) = (path(&old.server), config.server.as_ref().map(path));
+        if let Some(after) = after.filter(|after| *after != before) {
+            return Err(SetupError::Path { before, after });
+        }
         let app = App::new(config, old.store.clone(), Arc::clone(&old.lasting), &old.providers)?;
         self.0.store(Arc::new(app));
         Ok(())
@@ -209,7 +228,18 @@ impl App {
     }
 
     fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        client_address::of(peer, headers, &self.server.trusted_proxies)
+        let proxies = &self.server.trusted_proxies;
+        let address = client_address::of(peer, headers, proxies);
+        if client_address::is_forwarded(headers)
+            && !proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()))
+            && !self.lasting.warned_of_proxy.swap(true, Ordering::Relaxed)
+        {
+            warn!(
+                proxy = %address,
+                "a proxy that is not in trusted_proxies passes requests on: all its clients count as one address"
+            );
+        }
+        address
     }
 
     fn metrics(&self) -> &Metrics {

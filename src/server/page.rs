@@ -29,32 +29,52 @@ fn frame(app: &App, title: &str, body: &Markup) -> Markup {
     }
 }
 
+/// What went wrong, for a page.
+pub(crate) struct Notice<'n> {
+    pub(crate) message: &'n str,
+    pub(crate) code: &'n str,
+    /// What joins the page to its line in the log.
+    pub(crate) reference: &'n str,
+}
+
+impl Notice<'_> {
+    fn markup(&self) -> Markup {
+        html! {
+            div.problem role="alert" {
+                p { (self.message) }
+                p.small { "Error " code #code { (self.code) } ", reference " code #reference { (self.reference) } }
+            }
+        }
+    }
+}
+
+/// The address of a door, which leads to `return_to`.
+fn door(app: &App, path: &str, return_to: &str) -> String {
+    let login = app.path(path);
+    let encoded: String = url::form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
+    if return_to.is_empty() { login } else { format!("{login}?return_to={encoded}") }
+}
+
 /// The doors: a button per provider, and the password form where it exists.
-pub(crate) fn sign_in(app: &App, return_to: &str, problem: Option<&str>) -> Markup {
-    let query = |name: &str| {
-        let login = app.path(&format!("/login/{name}"));
-        let encoded: String = url::form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
-        if return_to.is_empty() { login } else { format!("{login}?return_to={encoded}") }
-    };
+pub(crate) fn sign_in(app: &App, return_to: &str, username: &str, notice: Option<&Notice<'_>>) -> Markup {
     let password = app.config.password.fallback;
     frame(
         app,
         "Sign in",
         &html! {
-            @if let Some(problem) = problem {
-                p.problem role="alert" { (problem) }
-            }
+            @if let Some(notice) = notice { (notice.markup()) }
             ul.doors {
                 @for provider in &app.providers {
-                    li { a.button href=(query(&provider.config.name)) { "Sign in with " (provider.config.title) } }
+                    @let href = door(app, &format!("/login/{}", provider.config.name), return_to);
+                    li { a.button href=(href) { "Sign in with " (provider.config.title) } }
                 }
             }
             @if password {
-                details open[problem.is_some()] {
+                details open[notice.is_some()] {
                     summary { "Sign in with a password" }
                     form method="post" action=(app.path("/login/password")) {
                         label for="username" { "User name" }
-                        input #username name="username" autocomplete="username" required maxlength="255";
+                        input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255" value=(username);
                         label for="password" { "Password" }
                         input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
                         input type="hidden" name="return_to" value=(return_to);
@@ -90,6 +110,10 @@ pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup 
                 details open {
                     summary { "Why" }
                     pre #explanation { (explanation) }
+                }
+                // A demonstration's: its provider has a page.
+                @for provider in &app.providers {
+                    p { a href=(provider.config.issuer) { "To the provider's page" } ", which can end this session from there." }
                 }
             }
         },
@@ -137,14 +161,18 @@ pub(crate) fn leaving(app: &App, address: &str) -> Markup {
 }
 
 /// Something was refused or went wrong.
-pub(crate) fn problem(app: &App, title: &str, message: &str, code: &str, reference: &str) -> Markup {
+pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &str) -> Markup {
+    let again = !notice.code.starts_with("request.");
     frame(
         app,
         title,
         &html! {
-            p.problem role="alert" { (message) }
-            p { a.button href=(app.path("/login")) { "Sign in again" } }
-            p.small { "Error " code #code { (code) } ", reference " code #reference { (reference) } }
+            (notice.markup())
+            @if again {
+                p { a.button href=(door(app, "/login", return_to)) { "Sign in again" } }
+            } @else {
+                p { a.button href=(app.path("/")) { "To the start" } }
+            }
         },
     )
 }

@@ -71,6 +71,13 @@ impl Passwords {
         Self { turns: Arc::new(Semaphore::new(cores)), nobody: nobody.into() }
     }
 
+    /// Hashes a new password, in turn.
+    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, PasswordError> {
+        let _turn = self.turns.acquire().await;
+        let hashed = tokio::task::spawn_blocking(move || hash(&password)).await;
+        hashed.expect("hashing does not panic while there is randomness")
+    }
+
     /// Whether a password fits a hash; where there is none, no, and as late.
     pub(crate) async fn check(&self, password: Zeroizing<String>, hash: Option<String>) -> bool {
         let Ok(_turn) = self.turns.acquire().await else { return false };

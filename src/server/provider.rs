@@ -133,9 +133,8 @@ impl Provider {
             Token::Jwt => TokenKind::Jwt,
         });
         let presented = config.audiences.iter().fold(presented, Policy::audience);
-        let direct = config.discovery.as_ref().is_some_and(crate::oidc::endpoint::Endpoint::is_loopback);
         Ok(Self {
-            fetcher: Fetcher::new(config.ca_file.as_deref(), direct)?,
+            fetcher: fetcher(&config)?,
             id_tokens: Verifier::sharing_keys(
                 jws.clone(),
                 of(TokenKind::IdToken).audience(&config.client.id),
@@ -340,6 +339,15 @@ impl Provider {
             self.keys_fetched_at.store(old.keys_fetched_at.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
+}
+
+/// What calls a provider: past the environment's proxies where it is this machine.
+///
+/// # Errors
+/// [`FetchError::Client`].
+pub fn fetcher(config: &config::Provider) -> Result<Fetcher, FetchError> {
+    let asked = config.discovery.as_ref().or(config.endpoints.token_endpoint.as_ref());
+    Fetcher::new(config.ca_file.as_deref(), asked.is_some_and(crate::oidc::endpoint::Endpoint::is_loopback))
 }
 
 /// The key file's keys, and the client secret where HS algorithms are allowed.

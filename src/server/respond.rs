@@ -60,6 +60,8 @@ pub(crate) enum Problem {
     Forbidden,
     #[error("there is no such thing")]
     NotFound,
+    #[error("this address does not take this method")]
+    Method,
     #[error("{0}")]
     BadRequest(&'static str),
     #[error("that name is taken")]
@@ -106,6 +108,7 @@ impl Problem {
             Problem::SignedOut => "request.signed_out",
             Problem::Forbidden => "request.forbidden",
             Problem::NotFound => "request.not_found",
+            Problem::Method => "request.method",
             Problem::BadRequest(_) => "request.malformed",
             Problem::Taken => "request.taken",
             Problem::TooLarge => "request.too_large",
@@ -157,6 +160,7 @@ impl Problem {
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Refused"),
             Problem::SignedOut => own(StatusCode::UNAUTHORIZED, "Signed out"),
             Problem::NotFound => own(StatusCode::NOT_FOUND, "Not found"),
+            Problem::Method => own(StatusCode::METHOD_NOT_ALLOWED, "Not here"),
             Problem::Taken => own(StatusCode::CONFLICT, "Taken"),
             Problem::TooLarge => own(StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
             Problem::SlowBody => own(StatusCode::REQUEST_TIMEOUT, "Too slow"),
@@ -167,7 +171,7 @@ impl Problem {
         let code = self.code();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             error!(code, reference, error = %self, "request failed");
-        } else if matches!(self, Problem::SignedOut | Problem::NotFound) {
+        } else if matches!(self, Problem::SignedOut | Problem::NotFound | Problem::Method) {
             tracing::debug!(code, reference, "request refused");
         } else if matches!(self, Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword) {
             info!(code, reference, error = %self, "request refused");
@@ -178,13 +182,27 @@ impl Problem {
 
     /// The answer for people.
     pub(crate) fn page(&self, app: &App) -> Response {
+        self.page_with_way_back(app, "")
+    }
+
+    /// The same for people on their way to somewhere: signing in again leads there.
+    pub(crate) fn page_with_way_back(&self, app: &App, return_to: &str) -> Response {
+        self.show(|title, notice| page::problem(app, title, notice, return_to))
+    }
+
+    /// The same with the doors: to try again at once, under the same name.
+    pub(crate) fn doors(&self, app: &App, return_to: &str, username: &str) -> Response {
+        self.show(|_, notice| page::sign_in(app, return_to, username, Some(notice)))
+    }
+
+    fn show(&self, page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup) -> Response {
         let answer = self.answer();
         let reference = reference();
         self.log(&reference, answer.status);
-        let own = self.to_string();
+        let own = sentence(&self.to_string());
         let message = answer.message.unwrap_or(&own);
-        let page = page::problem(app, answer.title, message, self.shown_code(), &reference);
-        finish((answer.status, Html(page.into_string())).into_response())
+        let notice = page::Notice { message, code: self.shown_code(), reference: &reference };
+        finish((answer.status, Html(page(answer.title, &notice).into_string())).into_response())
     }
 
     /// The answer for programs.
@@ -207,6 +225,17 @@ impl Problem {
         };
         finish((answer.status, Json(body)).into_response())
     }
+}
+
+/// An error's text as people write: with a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase).into_iter().flatten();
+    let mut sentence: String = first.chain(characters).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 fn finish(mut response: Response) -> Response {

@@ -37,9 +37,91 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
     (inside && plain && url.scheme() == scheme).then(|| url.into())
 }
 
-/// Path and query, where a browser reads them as such: `/.//elsewhere` and `https://own//elsewhere`
-/// leave two slashes in front, which begin a host.
+/// Path, query and fragment. With the dots taken out, `/.//host` and `https://own//host` become
+/// `//host`, which a browser takes for another host's address.
 fn path_of(url: &Url) -> Option<String> {
     let path = &url[url::Position::BeforePath..];
     (!path.starts_with("//")).then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::PublicUrl;
+
+    fn server(domain: Option<&str>) -> Server {
+        Server {
+            public_url: PublicUrl {
+                origin: "https://sso.example.com".to_owned(),
+                path: String::new(),
+                https: true,
+            },
+            listen: ([127, 0, 0, 1], 8080).into(),
+            database: PathBuf::new(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            metrics_from: Vec::new(),
+            cookie_domain: domain.map(str::to_owned),
+            verify_secret: None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_not() {
+        let alone = server(None);
+        for (text, kept) in [
+            ("/", Some("/")),
+            ("/a/../b?c#d", Some("/b?c#d")),
+            ("/a//b", Some("/a//b")),
+            ("https://sso.example.com/x", Some("/x")),
+            ("https://sso.example.com", Some("/")),
+            ("", None),
+            ("a", None),
+            ("//evil.example.com", None),
+            ("/.//evil.example.com", None),
+            ("/a/..//evil.example.com", None),
+            ("/%2e%2E//evil.example.com", None),
+            ("https://sso.example.com//evil.example.com", None),
+            ("https://sso.example.com/.//evil.example.com", None),
+            ("https://sso.example.com@evil.example.com/", None),
+            ("https://sso.example.com.evil.example.com/", None),
+            ("https://sso.example.com:444/", None),
+            ("http://sso.example.com/", None),
+            ("https://app.example.com/", None),
+        ] {
+            assert_eq!(check(&alone, text).as_deref(), kept, "{text}");
+        }
+        let shared = server(Some("example.com"));
+        let app = Some("https://app.example.com/x?y".to_owned());
+        assert_eq!(check(&shared, "https://app.example.com/x?y"), app);
+        for text in ["https://example.com.evil/", "https://badexample.com/", "http://app.example.com/"] {
+            assert_eq!(check(&shared, text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// However it is spelt: a browser that follows what is kept stays where it may be.
+        #[test]
+        fn a_browser_never_leaves(
+            text in r"(https://sso\.example\.com|https:|)(/|/|\.|\.\.|evil\.org|[\\@:?#\t]|%2e|%5c){0,7}",
+        ) {
+            let base = Url::parse("https://sso.example.com/callback/oidc?code=c").expect("a URL");
+            if let Some(kept) = check(&server(None), &text) {
+                let url = base.join(&kept).expect("an address");
+                prop_assert_eq!(url.origin(), base.origin(), "{:?} became {:?}", text, kept);
+            }
+            if let Some(kept) = check(&server(Some("example.com")), &text) {
+                let url = base.join(&kept).expect("an address");
+                let host = url.host_str().expect("a host");
+                prop_assert!(host == "example.com" || host.ends_with(".example.com"), "{text:?} → {kept:?}");
+                prop_assert_eq!(url.scheme(), "https");
+            }
+        }
+    }
 }

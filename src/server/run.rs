@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::{Server, clock};
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// How long requests under way may still take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -68,9 +68,7 @@ pub async fn run(
         .map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
     let bound = listener.local_addr().unwrap_or(address);
     let tls = match &app.server.tls {
-        Some((certificate, key)) => {
-            Some((load_tls(certificate, key).await?, certificate.clone(), key.clone()))
-        }
+        Some((certificate, key)) => Some(load_tls(certificate, key).await?),
         None => None,
     };
     drop(app);
@@ -85,7 +83,7 @@ pub async fn run(
     let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
     let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
     let result = match tls {
-        Some((config, ..)) => {
+        Some(config) => {
             let mut bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?.handle(handle);
             bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             bound.serve(service).await
@@ -101,28 +99,39 @@ pub async fn run(
 }
 
 /// Puts new configurations in place; the old ones' background work ends with them.
-async fn reload(
-    server: Server,
-    mut reloads: mpsc::Receiver<Config>,
-    tls: Option<(RustlsConfig, PathBuf, PathBuf)>,
-) {
+async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     while let Some(config) = reloads.recv().await {
+        let before = server.app();
         match server.reload(config) {
             Ok(()) => {
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
+                warn_of_what_waits(&before.server, &server.app().server);
             }
             Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
         }
-        if let Some((config, certificate, key)) = &tls
-            && let Err(error) = config.reload_from_pem_file(certificate, key).await
+        if let (Some(serving), Some((certificate, key))) = (&tls, &server.app().server.tls)
+            && let Err(error) = serving.reload_from_pem_file(certificate, key).await
         {
             error!(%error, "the certificate was not reloaded; the old one goes on");
         }
     }
     // Nobody will reload any more; what there is goes on.
     while background.join_next().await.is_some() {}
+}
+
+/// Says which changed settings wait for a restart.
+fn warn_of_what_waits(before: &config::Server, after: &config::Server) {
+    for (setting, changed) in [
+        ("listen", before.listen != after.listen),
+        ("database", before.database != after.database),
+        ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
+    ] {
+        if changed {
+            warn!(setting, "this setting has changed and waits for a restart");
+        }
+    }
 }
 
 async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {

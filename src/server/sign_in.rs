@@ -7,9 +7,7 @@ use tracing::{debug, info};
 
 use super::provider::Provider;
 use super::respond::Problem;
-use super::{App, clock};
-use crate::claims::Claims;
-use crate::jws::Header;
+use super::{App, clock, token_log};
 use crate::oidc::id_token::{self, IdTokenError};
 use crate::oidc::login::{self, CallbackError, Login, PendingLogin};
 use crate::oidc::session::SessionId;
@@ -37,8 +35,9 @@ pub(crate) async fn begin(
     };
     let (address, pending) = login::begin(&login, clock::now_ms(), &mut clock::random);
     let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
-    let mut cookies = app.cookies.end_old_logins(headers);
-    cookies.push(app.cookies.begin_login(pending.state(), &app.lasting.sealer.seal("login", &text)));
+    let sealed = app.lasting.sealer.seal("login", &text);
+    let mut cookies = app.cookies.end_old_logins(headers, sealed.len());
+    cookies.push(app.cookies.begin_login(pending.state(), &sealed));
     Ok((address, cookies))
 }
 
@@ -48,18 +47,25 @@ pub(crate) struct Completed {
     pub(crate) cookies: Vec<HeaderValue>,
 }
 
+/// The sign-in that this browser has under way, by the `state` of the callback's query.
+pub(crate) fn under_way(app: &App, query: &str, headers: &HeaderMap) -> Result<PendingLogin, Problem> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, state) = pairs.find(|(name, _)| name == "state").ok_or(CallbackError::State)?;
+    let sealed = app.cookies.login(headers, &state).ok_or(CallbackError::State)?;
+    let opened = app.lasting.sealer.open("login", &sealed).ok_or(CallbackError::State)?;
+    Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
+}
+
 /// Completes a sign-in from the callback's query.
 pub(crate) async fn complete(
     app: &Arc<App>,
     provider: &Arc<Provider>,
+    pending: PendingLogin,
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Completed, Problem> {
     let config = &provider.config;
-    let state = state_of(query).ok_or(CallbackError::State)?;
-    let sealed = app.cookies.login(headers, &state).ok_or(CallbackError::State)?;
-    let opened = app.lasting.sealer.open("login", &sealed).ok_or(CallbackError::State)?;
-    let pending: PendingLogin = serde_json::from_str(&opened).map_err(|_| CallbackError::State)?;
+    let state = pending.state().to_owned();
     let metadata = provider.metadata().await?;
     let now = clock::now();
     let used = &app.lasting.used_states;
@@ -82,8 +88,10 @@ pub(crate) async fn complete(
         .await;
     let counted = validated.as_ref().map(|token| token.token().header().algorithm());
     app.metrics().verified(counted.map_err(IdTokenError::code));
-    let validated = validated?;
-    log_token("ID token", validated.token().header(), validated.claims());
+    let validated = validated.inspect_err(|error| {
+        token_log::refused("ID token", tokens.unverified_id_token(), error.code());
+    })?;
+    token_log::accepted("ID token", validated.token().header(), validated.claims());
 
     let request = if config.userinfo { userinfo::request(&metadata, &validated) } else { None };
     let claims = match request {
@@ -142,17 +150,4 @@ async fn record(
             sign_in::complete(records, &person, &fields, &policy, session, replaces, clock::now())
         })
         .await
-}
-
-fn state_of(query: &str) -> Option<String> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == "state").map(|(_, value)| value.into_owned())
-}
-
-/// Header and claims at debug level; never the signature.
-pub(crate) fn log_token(what: &str, header: &Header, claims: &Claims) {
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let header = serde_json::to_string(header.as_object()).unwrap_or_default();
-        debug!(what, header, claims = %claims.as_value(), "token");
-    }
 }

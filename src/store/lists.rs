@@ -112,6 +112,16 @@ impl SqliteRecords<'_> {
         })
     }
 
+    /// Whose session it is; none where there is no such session.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let sql = "SELECT user.id, user.username, user.kind, user.active, user.profile, user.teams
+            FROM session JOIN user ON user.id = session.user WHERE session.id = ?1";
+        Ok(self.rows(sql, [id.0], read_user)?.pop())
+    }
+
     fn rows<T>(
         &self,
         sql: &str,

@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import * as http from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -120,6 +121,25 @@ export class Claimgate {
   }
 }
 
+/** One request by hand: fetch() says about every one that a script made it (`sec-fetch-mode: cors`). */
+function exchange(url, { method, headers, body }) {
+  return new Promise((done, failed) => {
+    const request = http.request(url, { method, headers, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('error', failed);
+      response.on('end', () => {
+        const received = new Headers();
+        for (let index = 0; index < response.rawHeaders.length; index += 2) received.append(response.rawHeaders[index], response.rawHeaders[index + 1]);
+        done({ status: response.statusCode, headers: received, text });
+      });
+    });
+    request.on('error', failed);
+    request.end(body);
+  });
+}
+
 /** A browser without pictures: cookies by host and port, redirects followed by hand. */
 export class Agent {
   constructor() { this.jars = new Map(); }
@@ -135,16 +155,16 @@ export class Agent {
   async request(url, { method = 'GET', form, json, headers = {} } = {}) {
     const jar = this.#jar(url);
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
-    const body = form ? new URLSearchParams(form) : json && JSON.stringify(json);
-    const type = json ? { 'content-type': 'application/json' } : {};
-    const response = await fetch(url, { method, body, redirect: 'manual', headers: { ...(cookie && { cookie }), ...type, ...headers } });
+    const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
+    const type = body === undefined ? {} : { 'content-type': json ? 'application/json' : 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body) };
+    const response = await exchange(url, { method, body, headers: { accept: '*/*', ...(cookie && { cookie }), ...type, ...headers } });
     for (const line of response.headers.getSetCookie()) {
       const [pair, ...attributes] = line.split(';').map((part) => part.trim());
       const at = pair.indexOf('=');
       const gone = attributes.some((attribute) => /^max-age=0$/i.test(attribute) || /^expires=.*1970/i.test(attribute));
       if (gone) jar.delete(pair.slice(0, at)); else jar.set(pair.slice(0, at), pair.slice(at + 1));
     }
-    return { status: response.status, url, headers: response.headers, text: await response.text(), location: response.headers.has('location') ? new URL(response.headers.get('location'), url).href : undefined };
+    return { status: response.status, url, headers: response.headers, text: response.text, location: response.headers.has('location') ? new URL(response.headers.get('location'), url).href : undefined };
   }
 
   /** Follows redirects, and answers the provider's pages: `as` signs in, `deny` says no. */

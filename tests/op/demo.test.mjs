@@ -55,10 +55,12 @@ test('sign in, and see why', async () => {
 });
 
 test('a back-channel logout from the provider ends it', async () => {
-  await page.goto(`${provider}/`);
+  await page.getByRole('link', { name: /provider's page/ }).click();
+  await page.waitForURL(`${provider}/`);
   await page.getByRole('button', { name: /this session/ }).click();
   assert.equal(await page.locator('#answer').textContent(), '200 OK');
-  await page.goto(`${site}/`);
+  assert.match(await page.locator('pre').first().textContent(), /"http:\/\/schemas.openid.net\/event\/backchannel-logout": \{\}/);
+  await page.getByRole('link', { name: 'Back to the site' }).click();
   assert.equal(await page.title(), 'Sign in');
 });
 
@@ -79,6 +81,17 @@ test('deny, sign out, and by password', async () => {
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.waitForURL(`${site}/`);
   assert.equal(await page.locator('#user').textContent(), 'root');
+});
+
+test('a port that is taken is said, with the way out, before anything else', () => {
+  const { host } = new URL(site);
+  for (const flag of ['--listen', '--provider']) {
+    const other = flag === '--listen' ? '--provider' : '--listen';
+    const refused = spawnSync(BINARY, ['demo', flag, host, other, '127.0.0.1:0'], { encoding: 'utf8' });
+    assert.equal(refused.status, 2);
+    assert.equal(refused.stdout, '');
+    assert.ok(refused.stderr.includes(`choose another with ${flag}`), refused.stderr);
+  }
 });
 
 test('it listens on loopback alone', () => {

@@ -35,6 +35,7 @@ before(async () => {
   await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
 
   const documented = /```nginx\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
+  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'));
   folder = mkdtempSync(join(tmpdir(), 'claimgate-nginx-'));
   writeFileSync(join(folder, 'nginx.conf'), `
 daemon off; pid ${folder}/pid; error_log stderr warn; worker_processes 1;
@@ -45,6 +46,9 @@ http {
   ${documented
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
+    // The page's own way to ask for a team, beside the question without one.
+    .replace('# The application.', `location = /sso/auth-team { internal; ${forTeam} proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+      location /admin/ { auth_request /sso/auth-team; proxy_pass http://127.0.0.1:3000; }`)
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
     .replaceAll('127.0.0.1:3000', `127.0.0.1:${echo.address().port}`)}
 }`);
@@ -95,6 +99,17 @@ test('what a client says about itself is overwritten', async () => {
   assert.equal(stranger.status, 303);
 });
 
+test('for a team alone: others stay outside, whatever their own query says', async () => {
+  const [ada, grace] = [new Agent(), new Agent()];
+  await ada.walk(`${site}/sso/login/crm`, { as: 'ada' });
+  await grace.walk(`${site}/sso/login/crm`, { as: 'grace' });
+  assert.equal((await ada.request(`${site}/admin/x?team=nobody`)).status, 200);
+  for (const query of ['', '?team=support', '?x&team=support', '?team=Administrators']) {
+    assert.equal((await grace.request(`${site}/admin/x${query}`)).status, 403, query);
+  }
+  assert.equal((await new Agent().request(`${site}/admin/x?team=support`)).status, 401);
+});
+
 test('after a back-channel logout the application is closed', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'grace' });
@@ -103,4 +118,14 @@ test('after a back-channel logout the application is closed', async () => {
   const answer = await fetch(`${site}/sso/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: await op.logoutToken('crm', 'grace', session.sid) }) });
   assert.equal(answer.status, 200);
   assert.equal((await agent.request(`${site}/`)).status, 303);
+});
+
+test('somebody in many teams passes as well', async () => {
+  op.overrides = { linus: { groups: Array.from({ length: 300 }, (_, index) => `/crm/a team with a long name, number ${index}`) } };
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
+  op.overrides = undefined;
+  const answer = await agent.request(`${site}/`);
+  assert.equal(answer.status, 200);
+  assert.equal(JSON.parse(answer.text).headers['x-auth-teams'].split(',').length, 300);
 });

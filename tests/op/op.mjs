@@ -112,6 +112,7 @@ export class Op {
     this.hits[path] = (this.hits[path] ?? 0) + 1;
     if (this.down) { request.socket.destroy(); return; }
     if (this.tap) listen(request, response, (sent, answer) => this.tap(path, request, sent, answer));
+    if (this.delays?.[path]) await new Promise((done) => setTimeout(done, this.delays[path]));
     try {
       if (path.startsWith('/interaction/')) await this.#interact(request, response);
       else await this.callback(request, response);

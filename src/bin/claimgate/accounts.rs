@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use claimgate::claims::Claims;
 use claimgate::config::{Config, Provider};
-use claimgate::identity::Identity;
+use claimgate::identity::{Identity, check_username};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
-use claimgate::oidc::sync::{self, SyncPolicy};
+use claimgate::oidc::sign_in::{self, SignInError, SignedIn};
 use claimgate::oidc::user::{User, UserKind};
 use claimgate::server::password;
 use claimgate::store::{SqliteRecords, Store};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::explain::load;
 use crate::input;
 use crate::output::{self, Failure, Format};
 
@@ -54,6 +53,9 @@ pub(crate) enum UserCommand {
         place: Where,
     },
     /// List users
+    #[command(after_help = "Examples:\n  \
+        claimgate user list\n  \
+        claimgate user list --format json --config /etc/claimgate/claimgate.toml")]
     List {
         /// How to print them
         #[arg(long, value_enum, default_value = "text")]
@@ -62,6 +64,7 @@ pub(crate) enum UserCommand {
         place: Where,
     },
     /// Set a user's password; every session of the user ends
+    #[command(after_help = "Example:\n  claimgate user passwd root")]
     Passwd {
         /// The name
         username: String,
@@ -72,6 +75,7 @@ pub(crate) enum UserCommand {
         place: Where,
     },
     /// Close every door for a user and end every session
+    #[command(after_help = "Example:\n  claimgate user deactivate ada")]
     Deactivate {
         /// The name
         username: String,
@@ -79,6 +83,7 @@ pub(crate) enum UserCommand {
         place: Where,
     },
     /// Open the doors again
+    #[command(after_help = "Example:\n  claimgate user activate ada")]
     Activate {
         /// The name
         username: String,
@@ -90,6 +95,9 @@ pub(crate) enum UserCommand {
 #[derive(clap::Subcommand)]
 pub(crate) enum SessionCommand {
     /// List live sessions, newest first
+    #[command(after_help = "Examples:\n  \
+        claimgate session list\n  \
+        claimgate session list --user ada --format json")]
     List {
         /// Only this user's
         #[arg(long, value_name = "USERNAME")]
@@ -128,11 +136,15 @@ impl UserCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             UserCommand::Add { username, kind, password_stdin, no_password, team, place } => {
-                if username.is_empty()
-                    || username.chars().count() > 255
-                    || username.chars().any(char::is_control)
-                {
-                    return Err(Failure::Usage("a username has 1 to 255 characters, no controls".to_owned()));
+                if check_username(&username).is_err() {
+                    let rule = "a username has 1 to 255 characters, none of them a control or invisible";
+                    return Err(Failure::Usage(rule.to_owned()));
+                }
+                if username.trim() != username || username.to_lowercase() != username {
+                    eprintln!(
+                        "note: a sign-in through a provider finds this user only where its mapping has \
+                         normalise = \"none\"; otherwise names are looked up in lower case"
+                    );
                 }
                 let store = open(&place.config)?;
                 let hash = if no_password { None } else { Some(read_password(password_stdin)?) };
@@ -222,14 +234,12 @@ impl SessionCommand {
 }
 
 fn open(file: &Path) -> Result<Store, Failure> {
-    open_of(&load(file)?, file)
-}
-
-fn open_of(config: &Config, file: &Path) -> Result<Store, Failure> {
-    let server = config.server.as_ref().ok_or_else(|| {
-        Failure::Usage(format!("{}: there is no [server] section to name the database", file.display()))
-    })?;
-    Store::open(&server.database).map_err(|error| Failure::Usage(error.to_string()))
+    let database = Config::database(file)
+        .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))?
+        .ok_or_else(|| {
+            Failure::Usage(format!("{}: there is no [server] section to name the database", file.display()))
+        })?;
+    Store::open(&database).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// What a sign-in with these claims would do to the database, one line each.
@@ -240,32 +250,44 @@ pub(crate) fn dry_run(
     identity: &Identity,
     file: &Path,
 ) -> Result<Vec<String>, Failure> {
-    let store = open_of(config, file)?;
+    let store = open(file)?;
     let issuer = provider.issuer.clone();
     let subject = claims.subject().unwrap_or_default().to_owned();
-    let name = identity.username.clone();
-    let (linked, named) = work(&store, move |records| {
-        Ok((records.user_by_link(&issuer, &subject)?, records.user_by_name(&name)?))
-    })?;
+    let identity = identity.clone();
     let policy = config.sign_in;
-    let (user, sync, mut lines) = match (linked, named) {
-        (Some(user), _) => (user, policy.sync, Vec::new()),
-        (None, Some(user)) => {
-            let line = format!("link this person to the user {:?}, if nobody else is", user.username);
-            (user, policy.sync, vec![line])
-        }
-        (None, None) if policy.create_users => {
-            let line = format!("create the user {:?}", identity.username);
-            (sync::nobody(&identity.username), SyncPolicy::CREATION, vec![line])
-        }
-        (None, None) => return Ok(vec!["be refused: there is no such user".to_owned()]),
+    let mapping = provider.mapping.clone();
+    let rehearsed = store.transact_blocking(move |records| -> Result<(), Rehearsed> {
+        let fields: Vec<&str> = mapping.profile_fields().collect();
+        let subject = (issuer.as_str(), subject.as_str());
+        // An error in any case: nothing of it is kept.
+        Err(Rehearsed(sign_in::rehearse(records, subject, &identity, &fields, &policy, input::now())))
+    });
+    let signed_in = match rehearsed {
+        Ok(()) => return Ok(Vec::new()),
+        Err(Rehearsed(Err(SignInError::Store(error)))) => return Err(Failure::Usage(error.to_string())),
+        Err(Rehearsed(Err(error))) => return Ok(vec![format!("be refused: {error} [{}]", error.code())]),
+        Err(Rehearsed(Ok(signed_in))) => signed_in,
     };
-    let changes = sync::plan(&user, identity, provider.mapping.profile_fields(), sync);
-    lines.extend(changes.iter().map(ToString::to_string));
+    let user = &signed_in.user.username;
+    let mut lines = match (signed_in.created, signed_in.linked) {
+        (true, _) => vec![format!("create the user {user:?}")],
+        (false, true) => vec![format!("link this person to the user {user:?}")],
+        (false, false) => Vec::new(),
+    };
+    lines.extend(signed_in.changes.iter().map(ToString::to_string));
     if lines.is_empty() {
-        lines.push("change nothing".to_owned());
+        lines.push(format!("change nothing of {user:?}"));
     }
     Ok(lines)
+}
+
+/// What a rehearsal brought, as an error: the store then forgets it.
+struct Rehearsed(Result<SignedIn, SignInError>);
+
+impl From<StoreError> for Rehearsed {
+    fn from(error: StoreError) -> Self {
+        Self(Err(error.into()))
+    }
 }
 
 fn work<T: Send + 'static>(
@@ -284,11 +306,13 @@ fn find(store: &Store, username: &str) -> Result<User, Failure> {
 }
 
 fn set_active(store: &Store, username: &str, active: bool) -> Result<(), Failure> {
-    let mut user = find(store, username)?;
-    user.active = active;
+    let id = find(store, username)?.id;
     let ended = work(store, move |records| {
+        // Read here: a sign-in may have changed teams and profile since.
+        let Some(mut user) = records.user(id)? else { return Ok(0) };
+        user.active = active;
         records.update_user(&user, input::now())?;
-        if active { Ok(0) } else { records.end_sessions_of(user.id) }
+        if active { Ok(0) } else { records.end_sessions_of(id) }
     })?;
     let done = if active { "activated".to_owned() } else { format!("deactivated; {ended} sessions ended") };
     output::write(format!("{done}\n").as_bytes())

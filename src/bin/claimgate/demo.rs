@@ -48,9 +48,11 @@ impl Arguments {
 
     async fn serve(self) -> Result<(), Failure> {
         let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
-        let provider = listen(self.provider)?;
+        let provider = listen(self.provider, "--provider")?;
         let issuer = url(provider.local_addr().map_err(|error| usage(&error))?);
-        let listen = free_if_zero(self.listen)?;
+        // Known before the server listens: its address is in the configuration, and a port that is
+        // taken is said before anything else.
+        let listen = listen(self.listen, "--listen")?.local_addr().map_err(|error| usage(&error))?;
         let site = url(listen);
         let secret = random();
         let config = Config::parse(
@@ -63,6 +65,7 @@ impl Arguments {
         let client = DemoClient {
             client_id: "claimgate-demo".to_owned(),
             client_secret: secret,
+            site: format!("{site}/"),
             redirect_uri: format!("{site}/callback/demo"),
             post_logout_redirect_uri: format!("{site}/logged-out"),
             backchannel_logout_uri: format!("{site}/api/v1/backchannelLogout"),
@@ -135,19 +138,10 @@ fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| Failure::Usage(format!("cannot listen on {address}: {error}")))
-}
-
-/// The public address must be known before the server listens: for port 0, one that is free now.
-fn free_if_zero(address: SocketAddr) -> Result<SocketAddr, Failure> {
-    if address.port() != 0 {
-        return Ok(address);
-    }
-    let listener = listen(address)?;
-    listener.local_addr().map_err(|error| Failure::Usage(error.to_string()))
+fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(
+        |error| Failure::Usage(format!("cannot listen on {address}: {error}; choose another with {flag}")),
+    )
 }
 
 fn random() -> String {

@@ -29,9 +29,12 @@ use output::Failure;
 #[command(
     name = "claimgate",
     version,
-    about = "Verify JSON Web Tokens and read their claims",
+    about = "OpenID Connect sign-in for many systems; JSON Web Tokens verified, claims mapped to people and teams",
     after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or unreadable input.\n\n\
         Examples:\n  \
+        claimgate demo\n  \
+        claimgate config check --online claimgate.toml\n  \
+        claimgate serve --config claimgate.toml\n  \
         claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
         claimgate query '$.realm_access.roles[*]' claims.json\n  \
         claimgate decode - < token.txt"

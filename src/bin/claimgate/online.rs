@@ -5,8 +5,11 @@ use claimgate::jws::JwsVerifier;
 use claimgate::key::KeyError;
 use claimgate::limits::Limits;
 use claimgate::oidc::discovery::{self, Metadata};
+use claimgate::oidc::login::{self, Login};
+use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 use claimgate::server::fetch::Fetcher;
+use claimgate::server::provider::fetcher;
 
 use crate::output::{self, Failure};
 
@@ -65,7 +68,7 @@ impl Report {
 }
 
 async fn check_provider(provider: &Provider, report: &mut Report) {
-    let fetcher = match Fetcher::new(provider.ca_file.as_deref(), false) {
+    let fetcher = match fetcher(provider) {
         Ok(fetcher) => fetcher,
         Err(error) => return report.problem(&error.to_string()),
     };
@@ -94,6 +97,55 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
             Ok(response) => check_keys(provider, &response, report),
         }
     }
+    check_client(provider, &metadata, &fetcher, report).await;
+}
+
+/// Presents a code that nobody issued: a provider that knows the client refuses the code, one that
+/// does not refuses the client.
+async fn check_client(provider: &Provider, metadata: &Metadata, fetcher: &Fetcher, report: &mut Report) {
+    let login = Login {
+        provider: &provider.name,
+        metadata,
+        client_id: &provider.client.id,
+        redirect_uri: "https://check.invalid/",
+        options: &provider.login,
+        return_to: "/",
+    };
+    let now = crate::input::now();
+    let mut random =
+        |bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system gives randomness");
+    let (_, pending) = login::begin(&login, now.0.saturating_mul(1000), &mut random);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("state", pending.state())
+        .append_pair("iss", &provider.issuer)
+        .append_pair("code", "claimgate-config-check")
+        .finish();
+    let grant = pending.accept(&provider.name, &provider.issuer, metadata, &query, now, |_| true);
+    let grant = grant.expect("the answer to one's own question");
+    let request =
+        token::request(&grant, &provider.client, metadata, "https://check.invalid/", now, &mut random);
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
+    };
+    let response = match fetcher.send(request, MAX_RESPONSE).await {
+        Ok(response) => response,
+        Err(error) => return report.problem(&error.to_string()),
+    };
+    match token::read(&response) {
+        Err(TokenError::Refused { error, .. }) if error == "invalid_grant" => {
+            report.good("it knows the client and accepts how it proves itself");
+        }
+        Err(TokenError::Refused { error, description }) if error == "invalid_client" => {
+            let description = description.map(|text| format!(" ({text})")).unwrap_or_default();
+            report.problem(&format!(
+                "it refuses the client{description}: client_id, secret or token_endpoint_auth_method"
+            ));
+        }
+        // A made-up code cannot show more: some say invalid_request for another redirect URI.
+        Err(error) => report.note(&format!("whether it knows the client is not clear: {error}")),
+        Ok(_) => report.problem("it gave tokens for a code that nobody issued"),
+    }
 }
 
 fn check_metadata(provider: &Provider, metadata: &Metadata, report: &mut Report) {
@@ -119,6 +171,14 @@ fn check_metadata(provider: &Provider, metadata: &Metadata, report: &mut Report)
         report.good(&format!("the client proves itself by {name}"));
     } else {
         report.problem(&format!("it does not support {name}, but {}", supported.join(", ")));
+    }
+    let pkce = &metadata.code_challenge_methods;
+    if !pkce.is_empty() && !pkce.iter().any(|known| known == "S256") {
+        report.problem(&format!("it does not support PKCE with S256, but {}", pkce.join(", ")));
+    }
+    let unknown = |scope: &&String| !metadata.scopes.is_empty() && !metadata.scopes.contains(scope);
+    for scope in provider.login.scopes.iter().filter(unknown) {
+        report.note(&format!("it does not list the scope {scope}; some providers refuse unknown ones"));
     }
     if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {
         report.note("it has no end_session_endpoint: signing out here leaves people signed in there");

@@ -27,22 +27,35 @@ pub(super) async fn redirect(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let app = server.app();
-    match admit(&app, query.as_deref(), &headers) {
+    admit_or_redirect(&server.app(), query.as_deref(), &uri, &headers)
+}
+
+/// `/auth/redirect/…`: the same for a proxy that appends what was asked for. The query is then the
+/// application's, and says nothing about teams.
+pub(super) async fn redirect_appended(
+    State(server): State<Server>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    admit_or_redirect(&server.app(), None, &uri, &headers)
+}
+
+fn admit_or_redirect(app: &App, query: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Response {
+    match admit(app, query, headers) {
         Ok(response) => response,
-        Err(Problem::SignedOut) if wants_page(&headers) => {
-            let original = original(&app, &uri, &headers);
+        Err(Problem::SignedOut) if wants_page(headers) => {
+            let original = original(app, uri, headers);
             let encoded: String = url::form_urlencoded::byte_serialize(original.as_bytes()).collect();
             respond::go(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
         }
-        Err(problem) if wants_page(&headers) => problem.page(&app),
+        Err(problem) if wants_page(headers) => problem.page(app),
         Err(problem) => problem.json(),
     }
 }
 
 fn admit(app: &App, query: Option<&str>, headers: &HeaderMap) -> Result<Response, Problem> {
     let user = app.user(headers).ok_or(Problem::SignedOut)?;
-    // `?team=a&team=b`: any of them. What a proxy appends of the original query is not ours.
+    // `?team=a&team=b`: any of them.
     let mut wanted = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(name, _)| name == "team")
         .map(|(_, team)| team)
@@ -84,7 +97,13 @@ fn encode(text: &str, in_list: bool) -> String {
     out
 }
 
+/// Whether to send the asker to a page. What a page loads by itself is not sent: a sign-in would
+/// begin with every image and every call of a script.
 fn wants_page(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode").and_then(|value| value.to_str().ok());
+    if mode.is_some_and(|mode| mode != "navigate") {
+        return false;
+    }
     let accept = headers.get("accept").and_then(|value| value.to_str().ok());
     accept.is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
 }

@@ -12,8 +12,7 @@ use tracing::info;
 
 use crate::oidc::backchannel::{self, LogoutError};
 use crate::server::respond::Problem;
-use crate::server::sign_in::log_token;
-use crate::server::{App, Server, clock, respond};
+use crate::server::{App, Server, clock, respond, token_log};
 
 pub(super) async fn post(
     State(server): State<Server>,
@@ -59,8 +58,11 @@ async fn log_out(app: &Arc<App>, headers: &HeaderMap, body: &[u8]) -> Result<usi
         Ok(logout) => logout,
         // Not the token's fault: the provider is to try again.
         Err(_) if !provider.has_keys() => return Err(Problem::NoKeys),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            token_log::refused("logout token", &token, error.code());
+            return Err(error.into());
+        }
     };
-    log_token("logout token", logout.token().header(), logout.token().claims());
+    token_log::accepted("logout token", logout.token().header(), logout.token().claims());
     Ok(app.store.transact(move |records| backchannel::apply(records, &logout)).await?)
 }

@@ -13,15 +13,16 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Response {
     let app = server.app();
-    let result = match app.provider(&name) {
-        Ok(provider) => {
-            sign_in::complete(&app, provider, query.as_deref().unwrap_or_default(), &headers).await
-        }
-        Err(problem) => Err(problem),
+    let query = query.as_deref().unwrap_or_default();
+    let pending = sign_in::under_way(&app, query, &headers);
+    let way_back = pending.as_ref().map_or_else(|_| String::new(), |login| login.return_to().to_owned());
+    let result = match (app.provider(&name), pending) {
+        (Ok(provider), Ok(pending)) => sign_in::complete(&app, provider, pending, query, &headers).await,
+        (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));
     match result {
         Ok(done) => respond::with_cookies(respond::go(&done.return_to), done.cookies),
-        Err(problem) => problem.page(&app),
+        Err(problem) => problem.page_with_way_back(&app, &way_back),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::oidc::records::StoreError;
 use crate::server::respond::Problem;
-use crate::server::{Server, clock, respond};
+use crate::server::{Server, client_address, clock, respond};
 
 /// The process answers.
 pub(super) async fn healthz() -> Response {
@@ -43,7 +43,9 @@ pub(super) async fn metrics(
 ) -> Response {
     let app = server.app();
     let address = app.client_address(peer, &headers);
-    if !app.server.metrics_from.iter().any(|network| network.contains(&address)) {
+    // A proxy on this machine must not make strangers local.
+    let hidden = client_address::is_forwarded(&headers) && address == peer.ip().to_canonical();
+    if hidden || !app.server.metrics_from.iter().any(|network| network.contains(&address)) {
         return Problem::NotFound.json();
     }
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,5 +1,6 @@
 //! The routes, and what every answer has.
 
+mod asked;
 mod assets;
 mod auth;
 mod backchannel;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post, put};
@@ -51,7 +52,8 @@ pub(super) fn router(server: &Server) -> Router {
         .route("/api/v1/Oidc/backchannelLogout", post(backchannel::post))
         .route("/auth", any(auth::decide))
         .route("/auth/redirect", any(auth::redirect))
-        .route("/auth/redirect/{*original}", any(auth::redirect))
+        .route("/auth/redirect/", any(auth::redirect_appended))
+        .route("/auth/redirect/{*original}", any(auth::redirect_appended))
         .route("/api/v1/verify", post(verify::post))
         .route("/api/v1/me", get(me::get))
         .route("/api/v1/users", get(users::list).post(users::create))
@@ -77,13 +79,19 @@ pub(super) fn router(server: &Server) -> Router {
             .route("/metrics", get(health::metrics)),
     };
     routes
-        .fallback(async || Problem::NotFound.json())
-        .layer(middleware::from_fn_with_state(server.clone(), finish))
+        .fallback(not_found)
+        .method_not_allowed_fallback(async || Problem::Method.json())
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Outermost: what timed out or panicked is counted and secured like anything else.
+        .layer(middleware::from_fn_with_state(server.clone(), finish))
         .with_state(server.clone())
+}
+
+async fn not_found(State(server): State<Server>, headers: HeaderMap) -> Response {
+    if asked::is_browser(&headers) { Problem::NotFound.page(&server.app()) } else { Problem::NotFound.json() }
 }
 
 /// Counts, logs (the path without its query: codes travel there) and secures every answer.
@@ -108,7 +116,9 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("referrer-policy", "no-referrer"),
+        // No path travels, for codes are in some. Not `no-referrer`: browsers that do not know
+        // Sec-Fetch-Site would then call the origin of our own forms null.
+        ("referrer-policy", "strict-origin"),
         ("cross-origin-opener-policy", "same-origin"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -33,14 +33,24 @@ pub(super) async fn post(
     form: Result<Form<Parameters>, FormRejection>,
 ) -> Response {
     let app = server.app();
-    let result = sign_in(&app, peer, &headers, form).await;
-    app.metrics().by_password(result.as_ref().err().map_or("ok", |problem| problem.code()));
+    let result = match form {
+        Ok(Form(form)) => {
+            let again = (return_to::check(&app.server, &form.return_to), form.username.clone());
+            sign_in(&app, peer, &headers, form).await.map_err(|problem| (problem, Some(again)))
+        }
+        Err(FormRejection::BytesRejection(rejection)) => Err((Problem::from(rejection), None)),
+        Err(_) => Err((Problem::BadRequest("the form lacks username or password"), None)),
+    };
+    app.metrics().by_password(result.as_ref().err().map_or("ok", |(problem, _)| problem.code()));
     match result {
         Ok((destination, secret)) => {
             let cookie = app.cookies.open_session(&secret, app.config.sign_in.session_lifetime);
             respond::with_cookies(respond::go(&destination), [cookie])
         }
-        Err(problem) => problem.page(&app),
+        Err((problem @ (Problem::WrongPassword | Problem::TooMany), Some((return_to, username)))) => {
+            problem.doors(&app, return_to.as_deref().unwrap_or_default(), &username)
+        }
+        Err((problem, _)) => problem.page(&app),
     }
 }
 
@@ -48,10 +58,9 @@ async fn sign_in(
     app: &Arc<App>,
     peer: SocketAddr,
     headers: &HeaderMap,
-    form: Result<Form<Parameters>, FormRejection>,
+    form: Parameters,
 ) -> Result<(String, String), Problem> {
     cross_site::refuse(headers, &app.server.public_url)?;
-    let Form(form) = form.map_err(|_| Problem::BadRequest("the form lacks username or password"))?;
     if !app.lasting.limiter.allow(&form.username, app.client_address(peer, headers)) {
         return Err(Problem::TooMany);
     }

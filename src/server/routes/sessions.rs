@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
+use super::asked::Asked;
 use super::users::may_change;
 use crate::oidc::records::Records;
 use crate::oidc::session::SessionId;
@@ -22,7 +23,7 @@ pub(super) struct Parameters {
 
 pub(super) async fn list(
     State(server): State<Server>,
-    Query(parameters): Query<Parameters>,
+    Asked(Query(parameters)): Asked<Query<Parameters>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -44,15 +45,20 @@ pub(super) async fn end(
     let admin = app.admin(&headers)?;
     cross_site::refuse(&headers, &app.server.public_url)?;
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let end = app.store.transact(move |records| records.end_session(id).map_err(Problem::from));
-    end.await?.ok_or(Problem::NotFound)?;
+    let kind = admin.kind;
+    let end = app.store.transact(move |records| -> Result<(), Problem> {
+        let owner = records.session_owner(id)?.ok_or(Problem::NotFound)?;
+        may_change(kind, owner.kind)?;
+        Ok(records.end_session(id).map(drop)?)
+    });
+    end.await?;
     info!(admin = admin.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
 
 pub(super) async fn end_all(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();

@@ -12,10 +12,12 @@ use serde_json::json;
 use tracing::info;
 use zeroize::Zeroizing;
 
+use super::asked::Asked;
+use crate::identity::check_username;
 use crate::oidc::records::{Records, StoreError};
 use crate::oidc::user::{TeamSource, User, UserId, UserKind};
 use crate::server::respond::Problem;
-use crate::server::{Server, clock, cross_site, password, respond};
+use crate::server::{Server, clock, cross_site, respond};
 
 #[derive(Deserialize)]
 pub(super) struct Page {
@@ -26,7 +28,7 @@ pub(super) struct Page {
 
 pub(super) async fn list(
     State(server): State<Server>,
-    Query(page): Query<Page>,
+    Asked(Query(page)): Asked<Query<Page>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -46,7 +48,7 @@ pub(super) async fn teams(State(server): State<Server>, headers: HeaderMap) -> R
 
 pub(super) async fn show(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let app = server.app();
@@ -79,13 +81,15 @@ pub(super) async fn create(
     let Json(new) =
         body.map_err(|_| Problem::BadRequest("not a user: username, kind, password, profile, teams"))?;
     may_change(admin.kind, new.kind)?;
-    if new.username.is_empty()
-        || new.username.chars().count() > 255
-        || new.username.chars().any(char::is_control)
-    {
-        return Err(Problem::BadRequest("a username has 1 to 255 characters, none of them a control"));
+    if check_username(&new.username).is_err() {
+        return Err(Problem::BadRequest(
+            "a username has 1 to 255 characters, none of them a control or invisible",
+        ));
     }
-    let hash = new.password.as_deref().map(|password| password::hash(password)).transpose()?;
+    let hash = match new.password {
+        Some(password) => Some(app.lasting.passwords.hash(password).await?),
+        None => None,
+    };
     let make = app.store.transact(move |records| -> Result<User, Problem> {
         if records.user_by_name(&new.username)?.is_some() {
             return Err(Problem::Taken);
@@ -116,7 +120,7 @@ pub(super) struct Changes {
 
 pub(super) async fn change(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
     body: Result<Json<Changes>, JsonRejection>,
 ) -> Result<Response, Problem> {
@@ -157,7 +161,7 @@ pub(super) struct NewPassword {
 /// Sets a password; every session of the user ends.
 pub(super) async fn set_password(
     State(server): State<Server>,
-    Path(id): Path<i64>,
+    Asked(Path(id)): Asked<Path<i64>>,
     headers: HeaderMap,
     body: Result<Json<NewPassword>, JsonRejection>,
 ) -> Result<Response, Problem> {
@@ -165,7 +169,7 @@ pub(super) async fn set_password(
     let admin = app.admin(&headers)?;
     cross_site::refuse(&headers, &app.server.public_url)?;
     let Json(new) = body.map_err(|_| Problem::BadRequest("send {\"password\": …}"))?;
-    let hash = password::hash(&new.password)?;
+    let hash = app.lasting.passwords.hash(new.password).await?;
     let kind = admin.kind;
     let set = app.store.transact(move |records| -> Result<(), Problem> {
         let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::oidc::backchannel;
 use crate::server::respond::Problem;
-use crate::server::{App, Server, clock, respond};
+use crate::server::{App, Server, clock, respond, token_log};
 use crate::{Error, verifier::ValidatedToken};
 
 #[derive(Deserialize)]
@@ -58,8 +58,12 @@ async fn verify(app: &App, token: &str) -> Value {
     app.metrics().verified(result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code));
     match result {
         Ok(token) => {
+            token_log::accepted("presented token", token.header(), token.claims());
             let mut answer = token.claims().as_object().clone();
             answer.insert("active".to_owned(), Value::Bool(true));
+            // These two are the mapping's, or nobody's: a claim of the same name is not it.
+            answer.remove("username");
+            answer.remove("teams");
             if let Ok(identity) = provider.config.mapping.identify(token.claims().as_value()) {
                 answer.insert("username".to_owned(), identity.username.into());
                 answer.insert("teams".to_owned(), identity.teams.into());
@@ -68,6 +72,7 @@ async fn verify(app: &App, token: &str) -> Value {
         }
         Err(error) => {
             debug!(code = error.code(), %error, "a presented token was refused");
+            token_log::refused("presented token", token, error.code());
             json!({"active": false})
         }
     }

@@ -1,0 +1,116 @@
+// Caddy before an application: forward_auth, as docs/forward-auth.md says. The configuration under
+// test is the one printed there.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Agent, Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { Op } from './op.mjs';
+
+const PASSWORD = 'correct horse battery staple';
+
+let op;
+let gate;
+let echo;
+let caddy;
+let folder;
+let port;
+let cookie;
+
+before(async () => {
+  op = await Op.start();
+  gate = await Claimgate.prepare();
+  port = await freePort();
+  echo = http.createServer((request, response) => response.end(JSON.stringify({ url: request.url, headers: request.headers })));
+  await new Promise((done) => echo.listen(0, '127.0.0.1', done));
+  const { client, provider } = pair(op, gate, 'crm');
+  op.configure([client]);
+  await gate.write({
+    providers: [provider],
+    signIn: { password_fallback_regular: true },
+    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
+  }).start();
+  // Somebody without email and name, in another team than is asked for.
+  assert.equal(gate.command(['user', 'add', 'joe', '--password-stdin', '--team', 'Lab'], PASSWORD).code, 0);
+  const agent = new Agent();
+  await agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'joe', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } });
+  cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+
+  const documented = /```caddyfile\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
+  folder = mkdtempSync(join(tmpdir(), 'claimgate-caddy-'));
+  // The same application for a team alone, as the page says below.
+  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'));
+  const app = documented.slice(documented.indexOf('app.example.com {'));
+  const admin = app.replace('app.example.com {', `http://admin.gate.localhost:${port} {\nbind 127.0.0.1`).replace('uri /auth/redirect?', forTeam);
+  writeFileSync(join(folder, 'Caddyfile'), `{
+  admin off
+  auto_https off
+  storage file_system ${folder}
+}
+${(documented + admin)
+    .replace('sso.example.com {', `http://sso.gate.localhost:${port} {\nbind 127.0.0.1`)
+    .replace('app.example.com {', `http://app.gate.localhost:${port} {\nbind 127.0.0.1`)
+    .replaceAll('claimgate:8080', `127.0.0.1:${gate.port}`)
+    .replaceAll('app:3000', `127.0.0.1:${echo.address().port}`)}`);
+  caddy = spawn('caddy', ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
+  let log = '';
+  caddy.stderr.on('data', (chunk) => { log += chunk; });
+  await until('caddy answers', async () => {
+    if (caddy.exitCode !== null) throw new Error(log);
+    return ask('sso', '/healthz').then(({ status }) => status === 200, () => false);
+  });
+});
+
+after(async () => {
+  caddy?.kill();
+  await gate.close();
+  await op.stop();
+  echo.close();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Asks a host of the domain, whose names need not resolve. */
+function ask(host, path, headers = {}) {
+  return new Promise((done, failed) => {
+    http.get({ host: '127.0.0.1', port, path, headers: { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers } }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('end', () => done({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', failed);
+  });
+}
+
+test('signed out: to the sign-in page, and back to what was asked for', async () => {
+  const sent = await ask('app', '/reports?year=2026&team=nobody');
+  assert.equal(sent.status, 303);
+  const address = new URL(sent.headers.location);
+  assert.equal(address.host, `sso.gate.localhost:${port}`);
+  assert.equal(address.searchParams.get('return_to'), `http://app.gate.localhost:${port}/reports?year=2026&team=nobody`);
+});
+
+test('signed in: the application learns who it is, and nothing of what a client says about itself', async () => {
+  const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };
+  const answer = await ask('app', '/', { cookie, ...claimed });
+  assert.equal(answer.status, 200);
+  const { headers } = JSON.parse(answer.text);
+  assert.equal(headers['x-auth-user'], 'joe');
+  assert.equal(headers['x-auth-name'], 'joe');
+  assert.equal(headers['x-auth-email'] ?? '', '');
+  assert.equal(headers['x-auth-teams'], 'Lab');
+  assert.equal((await ask('app', '/', claimed)).status, 303);
+});
+
+test('a query of the application’s own is no question about teams', async () => {
+  assert.equal((await ask('app', '/reports?team=nobody', { cookie })).status, 200);
+});
+
+test('for a team alone: others stay outside, whatever their own query says', async () => {
+  for (const query of ['', '?team=Lab', '?x&team=Lab', '?team=Administrators']) {
+    assert.equal((await ask('admin', `/x${query}`, { cookie })).status, 403, query);
+  }
+  assert.equal((await ask('app', '/x?team=Administrators', { cookie })).status, 200);
+});
