@@ -2,7 +2,7 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)]
 
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::store::Store;
@@ -137,18 +137,25 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     let store = Store::in_memory().unwrap();
     open(&store, "ada", 1, 60);
     open(&store, "ada", 2, 600);
-    let seen = |until: u64| {
-        store.transact_blocking(move |records| records.remember_jti("i", "j", NOW.saturating_add(until)))
+    let remember = |issuer: &str, jti: &'static str| {
+        let mark = LogoutMark {
+            issuer: issuer.to_owned(),
+            target: LogoutTarget::Subject("ada".to_owned()),
+            issued_at: NOW,
+            received_ms: NOW.0 * 1000,
+            until: NOW.saturating_add(60),
+        };
+        store.transact_blocking(move |records| records.remember_logout(jti, &mark))
     };
-    assert!(seen(60).unwrap());
-    assert!(!seen(60).unwrap());
+    let seen = || remember("i", "j");
+    assert!(seen().unwrap());
+    assert!(!seen().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(store.purge(NOW.saturating_add(60))).unwrap();
     assert_eq!(store.live_sessions(), 1);
     assert_eq!(who(&store, 2).as_deref(), Some("ada"));
-    assert!(seen(60).unwrap(), "a jti is forgotten with its token's lifetime");
-    let other = store.transact_blocking(|records| records.remember_jti("ij", "", NOW.saturating_add(60)));
-    assert!(other.unwrap(), "issuer and jti do not run together");
+    assert!(seen().unwrap(), "a jti is forgotten with its token's lifetime");
+    assert!(remember("ij", "").unwrap(), "issuer and jti do not run together");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod cookie;
 mod cross_site;
 pub mod fetch;
 mod limiter;
+mod logouts;
 mod metrics;
 mod page;
 pub mod password;
@@ -37,6 +38,7 @@ use crate::store::Store;
 
 use cookie::Cookies;
 use limiter::Limiter;
+use logouts::Logouts;
 use metrics::Metrics;
 use password::Passwords;
 use provider::{Provider, ProviderSetupError};
@@ -69,6 +71,7 @@ struct Lasting {
     sealer: Sealer,
     used_states: UsedOnce,
     limiter: Limiter,
+    logouts: Logouts,
     passwords: Passwords,
     metrics: Metrics,
     /// The last decision per session, where a demonstration shows them.
@@ -120,6 +123,7 @@ impl Server {
             sealer,
             used_states: UsedOnce::default(),
             limiter: Limiter::default(),
+            logouts: Logouts::start(store.clone())?,
             passwords: Passwords::new(),
             metrics: Metrics::default(),
             explanations: explains.then(Mutex::default),
@@ -199,11 +203,11 @@ impl App {
     }
 
     /// Whose live session a request brings.
-    fn user(&self, headers: &HeaderMap) -> Option<Arc<User>> {
+    fn user(&self, headers: &HeaderMap) -> Option<User> {
         self.store.session_user(self.session_id(headers)?, clock::now())
     }
 
-    fn admin(&self, headers: &HeaderMap) -> Result<Arc<User>, Problem> {
+    fn admin(&self, headers: &HeaderMap) -> Result<User, Problem> {
         let user = self.user(headers).ok_or(Problem::SignedOut)?;
         if user.kind.is_admin() { Ok(user) } else { Err(Problem::Forbidden) }
     }

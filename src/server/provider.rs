@@ -222,11 +222,8 @@ impl Provider {
     ) -> Result<T, E> {
         let before = self.fetches.load(Ordering::Acquire);
         let first = verify();
-        let lacks_key = |error: &E| {
-            matches!(token_error(error), Some(Error::Key(KeyError::UnknownKid | KeyError::NoneFits)))
-        };
         match &first {
-            Err(error) if lacks_key(error) => {}
+            Err(error) if token_error(error).is_some_and(lacks_key) => {}
             _ => return first,
         }
         let allowed = self.schedule.lock().allow_refresh(clock::now());
@@ -338,6 +335,11 @@ impl Provider {
             self.keys_fetched_at.store(old.keys_fetched_at.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a newer key set may bring the key that was missing.
+pub(crate) fn lacks_key(error: &Error) -> bool {
+    matches!(error, Error::Key(KeyError::UnknownKid | KeyError::NoneFits))
 }
 
 /// The key file's keys, and the client secret where HS algorithms are allowed.
