@@ -4,6 +4,7 @@
 //! a status. The configuration and the providers are one value, `App`, that a reload replaces
 //! whole: a request goes on with the one it began with.
 
+mod bounds;
 mod clock;
 mod client_address;
 mod cookie;
@@ -36,6 +37,7 @@ use crate::oidc::session::SessionId;
 use crate::oidc::user::User;
 use crate::store::Store;
 
+use bounds::Places;
 use cookie::Cookies;
 use limiter::Limiter;
 use logouts::Logouts;
@@ -68,6 +70,7 @@ pub enum SetupError {
 
 /// What outlives a reload.
 struct Lasting {
+    places: Places,
     sealer: Sealer,
     used_states: UsedOnce,
     limiter: Limiter,
@@ -120,6 +123,7 @@ impl Server {
         let sealer = Sealer::new(&key)
             .ok_or_else(|| StoreError { reason: "the cookie key is of another length".to_owned() })?;
         let lasting = Arc::new(Lasting {
+            places: Places::default(),
             sealer,
             used_states: UsedOnce::default(),
             limiter: Limiter::default(),

@@ -11,8 +11,9 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use super::bounds::{Door, MAX_HEAD};
 use super::{Server, clock};
 use crate::config::Config;
 
@@ -20,6 +21,8 @@ use crate::config::Config;
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
 /// How often expired sessions, marks and `jti`s are forgotten.
 const PURGE: Duration = Duration::from_secs(60);
 
@@ -86,18 +89,35 @@ pub async fn run(
     let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
     let result = match tls {
         Some((config, ..)) => {
-            let mut bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?.handle(handle);
-            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            bound.serve(service).await
+            let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
+            bounded(bound, handle).serve(service).await
         }
-        None => {
-            let mut bound = axum_server::from_tcp(listener).map_err(listen)?.handle(handle);
-            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            bound.serve(service).await
-        }
+        None => bounded(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
     };
     info!("stopped");
     result.map_err(listen)
+}
+
+/// Bounds what a connection may take, in time and in memory.
+fn bounded<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    handle: Handle<SocketAddr>,
+) -> axum_server::Server<SocketAddr, Door<A>> {
+    let door = handle.clone();
+    let mut server = server
+        .handle(handle)
+        .first_request_timeout(HEAD_TIMEOUT)
+        .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
+        .map(|acceptor| Door::new(acceptor, door));
+    let http = server.http_builder();
+    let mut http1 = http.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let mut http2 = http.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).keep_alive_timeout(HEAD_TIMEOUT);
+    http2
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
+    server
 }
 
 /// Puts new configurations in place; the old ones' background work ends with them.

@@ -138,7 +138,7 @@ impl Claimgate {
     /// How many of the acknowledged logouts the database knows, as another program reads it.
     pub fn remembered(&self, acknowledged: &[usize]) -> Result<usize, Failed> {
         let database = self.database()?;
-        let mut statement = database.prepare("SELECT value FROM logout_mark WHERE about = 'session'")?;
+        let mut statement = database.prepare("SELECT sid FROM logout WHERE sid IS NOT NULL")?;
         let known: HashSet<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(acknowledged.iter().filter(|index| known.contains(&sid(**index))).count())
     }
