@@ -4,11 +4,15 @@ use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
-use axum::body::HttpBody;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum_server::Handle;
 use axum_server::accept::Accept;
+use http_body::{Frame, SizeHint};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::respond::Problem;
@@ -20,36 +24,102 @@ const CONNECTIONS: usize = 16_384;
 const OTHER_FILES: usize = 256;
 /// Most requests under way.
 const REQUESTS: usize = 8_192;
-/// Most bytes of bodies under way, in KiB: 256 MiB. A body counts by what its head announces, or in
-/// full where it announces nothing.
-const BODIES_KIB: usize = 256 * 1024;
+/// Most bytes of bodies under way, counted as they come.
+const BODIES: usize = 256 * 1024 * 1024;
 /// Most bytes of one body: the longest token, in a form.
 pub(super) const MAX_BODY: usize = 256 * 1024;
 /// Most bytes of a request's head: what proxies let through.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// Requests under way.
+/// Requests under way, and the bytes of their bodies.
 pub(super) struct Places {
     requests: Semaphore,
-    bodies: Semaphore,
+    bodies: Arc<AtomicUsize>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { requests: Semaphore::new(REQUESTS), bodies: Semaphore::new(BODIES_KIB) }
+        Self { requests: Semaphore::new(REQUESTS), bodies: Arc::default() }
     }
 }
 
 impl Places {
     /// A place for a request, until it is dropped; none to wait for.
-    pub(super) fn take(&self, request: &Request) -> Result<[SemaphorePermit<'_>; 2], Problem> {
-        let hint = request.body().size_hint();
-        let announced = hint.upper().and_then(|bytes| usize::try_from(bytes).ok());
-        // More than the most is refused without being read.
-        let kib = announced.unwrap_or(MAX_BODY).min(MAX_BODY).div_ceil(1024);
-        let place = self.requests.try_acquire().map_err(|_| Problem::Busy)?;
-        let body = self.bodies.try_acquire_many(u32::try_from(kib).expect("MAX_BODY in KiB is small"));
-        Ok([place, body.map_err(|_| Problem::Busy)?])
+    pub(super) fn take(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.requests.try_acquire().map_err(|_| Problem::Busy)
+    }
+
+    /// Counts a body as it comes, until the request is done with and the result dropped.
+    pub(super) fn count(&self, request: Request) -> (Request, Arc<Counted>) {
+        let counted = Arc::new(Counted {
+            own: AtomicUsize::new(0),
+            all: Arc::clone(&self.bodies),
+            full: AtomicBool::new(false),
+        });
+        if request.body().is_end_stream() {
+            return (request, counted);
+        }
+        let counting = Arc::clone(&counted);
+        let request = request.map(|body| Body::new(CountedBody { body, counting }));
+        (request, counted)
+    }
+}
+
+/// What has come of one body.
+pub(super) struct Counted {
+    own: AtomicUsize,
+    all: Arc<AtomicUsize>,
+    full: AtomicBool,
+}
+
+impl Counted {
+    /// Whether the body was refused because there were too many bytes in all.
+    pub(super) fn refused(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) -> bool {
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        let full = self.all.fetch_add(bytes, Ordering::Relaxed) + bytes > BODIES;
+        self.full.fetch_or(full, Ordering::Relaxed);
+        !full
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.all.fetch_sub(*self.own.get_mut(), Ordering::Relaxed);
+    }
+}
+
+struct CountedBody {
+    body: Body,
+    counting: Arc<Counted>,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        if self.counting.add(bytes) {
+            Poll::Ready(frame)
+        } else {
+            Poll::Ready(Some(Err(axum::Error::new(Problem::Busy))))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -65,7 +65,7 @@ export class Claimgate {
   }
 
   async start({ expectReady = true } = {}) {
-    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', 'debug', '--log-format', 'json'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', 'debug', '--log-format', 'json'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.env } });
     this.process.stderr.on('data', (chunk) => { this.log += chunk; });
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
     for (let tries = 0; tries < 200; tries += 1) {

@@ -93,8 +93,13 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "-".to_owned());
     let app = server.app();
-    let mut response = match app.lasting.places.take(&request) {
-        Ok(_places) => next.run(request).await,
+    let places = &app.lasting.places;
+    let mut response = match places.take() {
+        Ok(_place) => {
+            let (request, counted) = places.count(request);
+            let response = next.run(request).await;
+            if counted.refused() { Problem::Busy.json() } else { response }
+        }
         Err(problem) => problem.json(),
     };
     let elapsed = begun.elapsed();
