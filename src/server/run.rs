@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
@@ -21,6 +22,8 @@ use crate::config::Config;
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted: a storm brings many at once.
+const BACKLOG: u32 = 4096;
 /// Most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 /// How often expired sessions, marks and `jti`s are forgotten.
@@ -66,9 +69,8 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let app = server.app();
     let address = app.server.listen;
-    let listener = std::net::TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
+    let listener =
+        listen_on(address).map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
     let bound = listener.local_addr().unwrap_or(address);
     let tls = match &app.server.tls {
         Some((certificate, key)) => {
@@ -96,6 +98,13 @@ pub async fn run(
     };
     info!("stopped");
     result.map_err(listen)
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// Bounds what a connection may take, in time and in memory.
