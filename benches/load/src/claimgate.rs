@@ -88,11 +88,27 @@ impl Claimgate {
         self.process.as_ref().map_or(0.0, |process| cpu::seconds(process.id()))
     }
 
-    /// Megabytes that the process holds.
+    /// MiB that the process holds.
     pub fn resident(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Begins to look for the most anew.
+    pub fn forget_peak(&self) {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        // Where the system does not allow it the peak is the whole life's, and the figures too high.
+        drop(std::fs::write(format!("/proc/{id}/clear_refs"), "5"));
+    }
+
+    /// The most MiB that it has held.
+    pub fn peak(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> f64 {
         let id = self.process.as_ref().map_or(0, Child::id);
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
     }
 

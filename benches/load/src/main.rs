@@ -6,6 +6,7 @@ mod apache;
 mod claimgate;
 mod client;
 mod cpu;
+mod hostile;
 mod measure;
 mod provider;
 mod report;
@@ -45,6 +46,9 @@ pub struct Arguments {
     /// Only the logouts
     #[arg(long)]
     logouts_only: bool,
+    /// What the dearest request of each kind costs, in place of the rest
+    #[arg(long)]
+    hostile: bool,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -61,7 +65,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failed> {
-    let text = report::write(&measure::all(arguments)?);
+    let text = match arguments.hostile {
+        true => hostile::table(arguments)?,
+        false => report::write(&measure::all(arguments)?),
+    };
     println!("{text}");
     if let Some(file) = &arguments.report {
         std::fs::write(file, text)?;

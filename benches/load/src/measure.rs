@@ -59,7 +59,7 @@ pub fn all(arguments: &Arguments) -> Result<Results, Failed> {
         None => tempfile::tempdir()?,
     };
     let folder = folder.path();
-    let provider = Provider::start(&arguments.claimgate, folder)?;
+    let provider = Provider::start(&arguments.claimgate, folder, 1)?;
     eprintln!("signing {} tokens", arguments.tokens);
     let tokens = provider.logout_tokens(arguments.tokens);
     let with_apache = !arguments.no_apache && apache::installed();

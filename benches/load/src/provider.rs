@@ -30,19 +30,13 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Makes a key with `claimgate keygen`, and listens.
-    pub fn start(claimgate: &Path, folder: &Path) -> Result<Arc<Self>, Failed> {
-        let (private, public) = (folder.join("private.jwk"), folder.join("jwks.json"));
-        let made = Command::new(claimgate)
-            .args(["keygen", "--alg", "RS256", "--kid", KEY_ID, "--out"])
-            .arg(&private)
-            .arg("--public")
-            .arg(&public)
-            .status()?;
-        if !made.success() {
-            return Err("claimgate keygen failed".into());
+    /// Makes keys with `claimgate keygen`, signs with the first, publishes all, and listens.
+    pub fn start(claimgate: &Path, folder: &Path, keys: usize) -> Result<Arc<Self>, Failed> {
+        let (jwk, mut set) = keygen(claimgate, folder, KEY_ID)?;
+        for number in 1..keys {
+            let (_, other) = keygen(claimgate, folder, &format!("another-{number}"))?;
+            set["keys"].as_array_mut().ok_or("a key set")?.push(other["keys"][0].clone());
         }
-        let jwk: Value = serde_json::from_str(&std::fs::read_to_string(private)?)?;
         let part = |name: &str| {
             let text = jwk[name].as_str().ok_or("a private RSA key")?;
             Base64UrlUnpadded::decode_vec(text).map_err(|error| Failed::from(error.to_string()))
@@ -59,7 +53,7 @@ impl Provider {
         .map_err(|error| error.to_string())?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let issuer = format!("http://{}", listener.local_addr()?);
-        let provider = Arc::new(Self { issuer, key, jwks: std::fs::read_to_string(public)? });
+        let provider = Arc::new(Self { issuer, key, jwks: set.to_string() });
         let serving = Arc::clone(&provider);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -68,6 +62,18 @@ impl Provider {
             }
         });
         Ok(provider)
+    }
+
+    /// A token nobody signed: what a logout token says, and more.
+    pub fn unsigned(&self, header: &str, more: &str) -> String {
+        let claims = format!(
+            r#"{{"iss":"{}","aud":"{CLIENT}","sub":"ada","jti":"x","iat":{at},"exp":{},"events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}}{more}}}"#,
+            self.issuer,
+            now() + 600,
+            at = now()
+        );
+        let encode = Base64UrlUnpadded::encode_string;
+        format!("{}.{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()), encode(&[7; 256]))
     }
 
     pub fn jwks_uri(&self) -> String {
@@ -186,6 +192,18 @@ impl Provider {
             .to_string(),
         }
     }
+}
+
+/// A private key, and the set with its public half.
+fn keygen(claimgate: &Path, folder: &Path, name: &str) -> Result<(Value, Value), Failed> {
+    let (private, public) = (folder.join(format!("{name}.jwk")), folder.join(format!("{name}.jwks")));
+    let mut command = Command::new(claimgate);
+    command.args(["keygen", "--alg", "RS256", "--kid", name, "--out"]).arg(&private);
+    if !command.arg("--public").arg(&public).status()?.success() {
+        return Err("claimgate keygen failed".into());
+    }
+    let read = |file| -> Result<Value, Failed> { Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?) };
+    Ok((read(private)?, read(public)?))
 }
 
 pub fn sid(index: usize) -> String {
