@@ -101,7 +101,7 @@ impl Problem {
             Problem::Logout(error) => error.code(),
             Problem::Store(error) => error.code(),
             Problem::Password(error) => error.code(),
-            Problem::Busy => "server.busy",
+            Problem::Busy => "request.busy",
             Problem::NoKeys => "provider.no_keys",
             Problem::WrongPassword => "password.wrong",
             Problem::TooMany => "password.too_many",
