@@ -2,7 +2,7 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)]
 
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::store::Store;
@@ -137,18 +137,103 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     let store = Store::in_memory().unwrap();
     open(&store, "ada", 1, 60);
     open(&store, "ada", 2, 600);
-    let seen = |until: u64| {
-        store.transact_blocking(move |records| records.remember_jti("i", "j", NOW.saturating_add(until)))
+    let remember = |issuer: &str, jti: &'static str| {
+        let issuer = issuer.to_owned();
+        let mark = LogoutMark { issuer, ..mark(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
+        store.transact_blocking(move |records| records.remember_logout(jti, &mark))
     };
-    assert!(seen(60).unwrap());
-    assert!(!seen(60).unwrap());
+    let seen = || remember("i", "j");
+    assert!(seen().unwrap());
+    assert!(!seen().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(store.purge(NOW.saturating_add(60))).unwrap();
     assert_eq!(store.live_sessions(), 1);
     assert_eq!(who(&store, 2).as_deref(), Some("ada"));
-    assert!(seen(60).unwrap(), "a jti is forgotten with its token's lifetime");
-    let other = store.transact_blocking(|records| records.remember_jti("ij", "", NOW.saturating_add(60)));
-    assert!(other.unwrap(), "issuer and jti do not run together");
+    assert!(seen().unwrap(), "a jti is forgotten with its token's lifetime");
+    assert!(remember("ij", "").unwrap(), "issuer and jti do not run together");
+}
+
+fn mark(target: LogoutTarget, issued_at: i64) -> LogoutMark {
+    LogoutMark {
+        issuer: "i".to_owned(),
+        target,
+        issued_at: UnixTime(issued_at),
+        received_ms: issued_at * 1000,
+        until: NOW.saturating_add(60),
+    }
+}
+
+fn remember(store: &Store, jti: &'static str, mark: LogoutMark) -> bool {
+    store.transact_blocking(move |records| records.remember_logout(jti, &mark)).unwrap()
+}
+
+fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
+    store.transact_blocking(move |records| records.newest_mark("i", sid, "ada")).unwrap()
+}
+
+#[test]
+fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
+    let store = Store::in_memory().unwrap();
+    let of_ada = || LogoutTarget::Subject("ada".to_owned());
+    assert!(remember(&store, "first", mark(of_ada(), 10)));
+    let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
+        assert!(records.remember_logout("second", &mark(of_ada(), 20))?);
+        assert!(!records.remember_logout("second", &mark(of_ada(), 20))?, "within one transaction too");
+        assert_eq!(records.newest_mark("i", None, "ada")?, Some((UnixTime(20), 20_000)));
+        Err(StoreError { reason: "changed my mind".to_owned() })
+    });
+    assert!(undone.is_err());
+    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)));
+    assert!(!remember(&store, "first", mark(of_ada(), 30)));
+    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "a replay marks nothing");
+    assert!(remember(&store, "second", mark(of_ada(), 5)));
+    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "the newest counts");
+}
+
+#[test]
+fn logouts_are_remembered_over_a_restart_and_from_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let (one, other) = (Store::open(&file).unwrap(), Store::open(&file).unwrap());
+    let of_session = || LogoutTarget::Session { sid: "s".to_owned(), subject: Some("ada".to_owned()) };
+    assert!(remember(&one, "first", mark(of_session(), 10)));
+    assert!(!remember(&other, "first", mark(of_session(), 10)), "at once, not half a second later");
+    assert!(remember(&other, "second", mark(of_session(), 20)));
+    for store in [one, other, Store::open(&file).unwrap()] {
+        assert!(!remember(&store, "second", mark(of_session(), 20)));
+        assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), 20_000)));
+        assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)), "a session without sid is meant too");
+        assert_eq!(newest(&store, Some("another")), None);
+    }
+}
+
+#[test]
+fn a_database_of_the_first_version_keeps_its_logouts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    drop(Store::open(&file).unwrap());
+    // As the first version left it.
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let hash = ring::digest::digest(&ring::digest::SHA256, b"1:iused");
+    connection
+        .execute_batch(
+            "DROP TABLE logout;
+             CREATE INDEX session_expires ON session (expires);
+             CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
+                 received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;
+             CREATE TABLE jti (hash BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+             INSERT INTO logout_mark VALUES ('i', 'session', 's', 10, 10000, 9000000000),
+                 ('i', 'subject without session', 'ada', 20, 20000, 9000000000);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    connection.execute("INSERT INTO jti VALUES (?1, 9000000000)", [hash.as_ref()]).unwrap();
+    drop(connection);
+    let store = Store::open(&file).unwrap();
+    assert_eq!(newest(&store, Some("s")), Some((UnixTime(10), 10_000)));
+    assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)));
+    assert!(!remember(&store, "used", mark(LogoutTarget::Subject("ada".to_owned()), 30)));
+    assert!(remember(&store, "unused", mark(LogoutTarget::Subject("ada".to_owned()), 30)));
 }
 
 #[test]

@@ -27,8 +27,11 @@ const RS256_KEYS: &str = include_str!("../../vectors/demo/jwks.json");
 /// One thing to do, as often as asked.
 pub(crate) type Work = Box<dyn FnMut()>;
 
+/// A work under its name in the table.
+pub(crate) type Named = (&'static str, fn() -> Work);
+
 /// All of it, in the order of the table. A work is made ready only when it is its turn.
-pub(crate) const ALL: [(&str, fn() -> Work); 13] = [
+pub(crate) const ALL: [Named; 13] = [
     ("HS256 ID token", || verify(hs256_tokens(id_token), id_policy())),
     ("HS256 logout token", || verify(hs256_tokens(logout_token), logout_policy())),
     ("HS256 logout tokens, a batch of 64", hs256_batch),

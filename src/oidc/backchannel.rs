@@ -4,15 +4,14 @@ use serde_json::Value;
 
 use super::login::LOGIN_LIFETIME;
 use super::records::{LogoutMark, LogoutTarget, Records, StoreError};
-use crate::json;
 use crate::jws::{CompactJws, JwsError};
 use crate::limits::Limits;
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
-/// The longest that a `jti` is remembered and a mark kept, in seconds: a token that claims to be
-/// valid longer is held to this.
+/// The longest that a logout is remembered, in seconds: a token that claims to be valid longer is
+/// held to this.
 const LONGEST: u64 = 24 * 60 * 60;
 
 /// Why a logout request is refused. Strangers are told `invalid_request` and no more.
@@ -70,13 +69,14 @@ pub fn token_of_form(body: &[u8]) -> Result<String, LogoutError> {
 /// # Errors
 /// The [`Error`] of the shape, or [`LogoutError::Issuer`] where there is none to read.
 pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
-    let jws = CompactJws::parse(token, &Limits::DEFAULT).map_err(|error: JwsError| Error::from(error))?;
-    let claims = json::parse_object(&jws.unverified_payload(), &Limits::DEFAULT);
-    let mut claims = claims.map_err(|_| LogoutError::Issuer)?;
-    match claims.remove("iss") {
-        Some(Value::String(issuer)) => Ok(issuer),
-        _ => Err(LogoutError::Issuer),
+    /// What else there is, is passed over; the verification judges it.
+    #[derive(serde::Deserialize)]
+    struct Issued {
+        iss: String,
     }
+    let jws = CompactJws::parse(token, &Limits::DEFAULT).map_err(|error: JwsError| Error::from(error))?;
+    let issued = serde_json::from_slice::<Issued>(&jws.unverified_payload());
+    issued.map(|issued| issued.iss).map_err(|_| LogoutError::Issuer)
 }
 
 /// A logout token that was validated. Only [`validate`] makes one.
@@ -84,7 +84,6 @@ pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
 pub struct ValidatedLogout {
     mark: LogoutMark,
     jti: String,
-    remember_until: UnixTime,
     token: ValidatedToken,
 }
 
@@ -133,17 +132,16 @@ pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout 
     };
     let longest = now.saturating_add(LONGEST);
     let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
-    let remember_until = valid_until.min(longest);
     let mark = LogoutMark {
         issuer: claims.issuer().unwrap_or_default().to_owned(),
         target,
         issued_at: claims.issued_at().map_or(now, |at| at.seconds()),
         received_ms: now_ms,
-        // Any sign-in that is under way now has ended by then.
-        until: remember_until.max(now.saturating_add(LOGIN_LIFETIME + leeway)),
+        // The token is no longer valid, and any sign-in that is under way now has ended by then.
+        until: valid_until.min(longest).max(now.saturating_add(LOGIN_LIFETIME + leeway)),
     };
     let jti = claims.token_id().unwrap_or_default().to_owned();
-    ValidatedLogout { mark, jti, remember_until, token }
+    ValidatedLogout { mark, jti, token }
 }
 
 /// Ends the sessions that the token is about, and leaves the mark; how many ended. Sessions whose
@@ -154,11 +152,9 @@ pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout 
 pub fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<usize, LogoutError> {
     let mark = &logout.mark;
     // 8. jti
-    if !records.remember_jti(&mark.issuer, &logout.jti, logout.remember_until)? {
+    if !records.remember_logout(&logout.jti, mark)? {
         return Err(LogoutError::Replayed);
     }
     // 9 to 11, and §2.7: by sid that session, by sub alone all of them.
-    let ended = records.end_logged_out(&mark.issuer, &mark.target, mark.issued_at)?;
-    records.mark_logout(mark)?;
-    Ok(ended)
+    Ok(records.end_logged_out(&mark.issuer, &mark.target, mark.issued_at)?)
 }

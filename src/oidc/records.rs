@@ -101,11 +101,9 @@ pub trait Records {
         issued_until: UnixTime,
     ) -> Result<usize, StoreError>;
 
-    /// Remembers a `jti` of an issuer; false where it was known.
-    fn remember_jti(&mut self, issuer: &str, jti: &str, until: UnixTime) -> Result<bool, StoreError>;
-
-    /// Keeps a logout mark.
-    fn mark_logout(&mut self, mark: &LogoutMark) -> Result<(), StoreError>;
+    /// Remembers a logout: its `jti`, and its mark. False where the issuer's `jti` was known; then
+    /// nothing is written.
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError>;
 
     /// The newest `iat` and arrival (in milliseconds) of the marks about a session or a subject.
     fn newest_mark(

@@ -4,12 +4,14 @@
 //! a status. The configuration and the providers are one value, `App`, that a reload replaces
 //! whole: a request goes on with the one it began with.
 
+mod bounds;
 mod clock;
 mod client_address;
 mod cookie;
 mod cross_site;
 pub mod fetch;
 mod limiter;
+mod logouts;
 mod metrics;
 mod page;
 pub mod password;
@@ -38,8 +40,10 @@ use crate::oidc::session::SessionId;
 use crate::oidc::user::User;
 use crate::store::Store;
 
+use bounds::Places;
 use cookie::Cookies;
 use limiter::Limiter;
+use logouts::Logouts;
 use metrics::Metrics;
 use password::Passwords;
 use provider::{Provider, ProviderSetupError};
@@ -77,9 +81,11 @@ pub enum SetupError {
 
 /// What outlives a reload.
 struct Lasting {
+    places: Places,
     sealer: Sealer,
     used_states: UsedOnce,
     limiter: Limiter,
+    logouts: Logouts,
     passwords: Passwords,
     metrics: Metrics,
     /// Whether the log has been told of a proxy that nobody named.
@@ -130,9 +136,11 @@ impl Server {
         let sealer = Sealer::new(&key)
             .ok_or_else(|| StoreError { reason: "the cookie key is of another length".to_owned() })?;
         let lasting = Arc::new(Lasting {
+            places: Places::default(),
             sealer,
             used_states: UsedOnce::default(),
             limiter: Limiter::default(),
+            logouts: Logouts::start(store.clone())?,
             passwords: Passwords::new(),
             metrics: Metrics::default(),
             warned_of_proxy: AtomicBool::new(false),
@@ -218,11 +226,11 @@ impl App {
     }
 
     /// Whose live session a request brings.
-    fn user(&self, headers: &HeaderMap) -> Option<Arc<User>> {
+    fn user(&self, headers: &HeaderMap) -> Option<User> {
         self.store.session_user(self.session_id(headers)?, clock::now())
     }
 
-    fn admin(&self, headers: &HeaderMap) -> Result<Arc<User>, Problem> {
+    fn admin(&self, headers: &HeaderMap) -> Result<User, Problem> {
         let user = self.user(headers).ok_or(Problem::SignedOut)?;
         if user.kind.is_admin() { Ok(user) } else { Err(Problem::Forbidden) }
     }

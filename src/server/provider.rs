@@ -221,11 +221,8 @@ impl Provider {
     ) -> Result<T, E> {
         let before = self.fetches.load(Ordering::Acquire);
         let first = verify();
-        let lacks_key = |error: &E| {
-            matches!(token_error(error), Some(Error::Key(KeyError::UnknownKid | KeyError::NoneFits)))
-        };
         match &first {
-            Err(error) if lacks_key(error) => {}
+            Err(error) if token_error(error).is_some_and(lacks_key) => {}
             _ => return first,
         }
         let allowed = self.schedule.lock().allow_refresh(clock::now());
@@ -348,6 +345,11 @@ impl Provider {
 pub fn fetcher(config: &config::Provider) -> Result<Fetcher, FetchError> {
     let asked = config.discovery.as_ref().or(config.endpoints.token_endpoint.as_ref());
     Fetcher::new(config.ca_file.as_deref(), asked.is_some_and(crate::oidc::endpoint::Endpoint::is_loopback))
+}
+
+/// Whether a newer key set may bring the key that was missing.
+pub(crate) fn lacks_key(error: &Error) -> bool {
+    matches!(error, Error::Key(KeyError::UnknownKid | KeyError::NoneFits))
 }
 
 /// The key file's keys, and the client secret where HS algorithms are allowed.

@@ -46,6 +46,8 @@ pub(crate) enum Problem {
     Store(#[from] StoreError),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error("more is waiting here than can be done soon")]
+    Busy,
     #[error("the provider's keys could not be fetched yet")]
     NoKeys,
     #[error("the user name or the password is not right, or this door is not for this user")]
@@ -101,6 +103,7 @@ impl Problem {
             Problem::Logout(error) => error.code(),
             Problem::Store(error) => error.code(),
             Problem::Password(error) => error.code(),
+            Problem::Busy => "request.busy",
             Problem::NoKeys => "provider.no_keys",
             Problem::WrongPassword => "password.wrong",
             Problem::TooMany => "password.too_many",
@@ -141,6 +144,9 @@ impl Problem {
                 "Provider unavailable",
                 "The sign-in provider cannot be reached, or does not answer as it should. Try again soon.",
             ),
+            Problem::Busy => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "Try again", "The server is busy. Try again soon.")
+            }
             Problem::Callback(CallbackError::Provider { .. }) => own(StatusCode::FORBIDDEN, refused),
             Problem::Callback(_) => own(StatusCode::BAD_REQUEST, "Sign-in failed"),
             Problem::Token(_) => own(StatusCode::BAD_GATEWAY, "Sign-in failed"),

@@ -9,10 +9,12 @@ use std::time::Duration;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use super::bounds::{Door, MAX_HEAD};
 use super::{Server, clock};
 use crate::config::{self, Config};
 
@@ -20,6 +22,10 @@ use crate::config::{self, Config};
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted: a storm brings many at once.
+const BACKLOG: u32 = 4096;
+/// Most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
 /// How often expired sessions, marks and `jti`s are forgotten.
 const PURGE: Duration = Duration::from_secs(60);
 
@@ -63,9 +69,8 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let app = server.app();
     let address = app.server.listen;
-    let listener = std::net::TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
+    let listener =
+        listen_on(address).map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
     let bound = listener.local_addr().unwrap_or(address);
     let tls = match &app.server.tls {
         Some((certificate, key)) => Some(load_tls(certificate, key).await?),
@@ -84,18 +89,42 @@ pub async fn run(
     let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
     let result = match tls {
         Some(config) => {
-            let mut bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?.handle(handle);
-            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            bound.serve(service).await
+            let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
+            bounded(bound, handle).serve(service).await
         }
-        None => {
-            let mut bound = axum_server::from_tcp(listener).map_err(listen)?.handle(handle);
-            bound.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            bound.serve(service).await
-        }
+        None => bounded(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
     };
     info!("stopped");
     result.map_err(listen)
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Bounds what a connection may take, in time and in memory.
+fn bounded<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    handle: Handle<SocketAddr>,
+) -> axum_server::Server<SocketAddr, Door<A>> {
+    let door = handle.clone();
+    let mut server = server
+        .handle(handle)
+        .first_request_timeout(HEAD_TIMEOUT)
+        .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
+        .map(|acceptor| Door::new(acceptor, door));
+    let http = server.http_builder();
+    let mut http1 = http.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let mut http2 = http.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).keep_alive_timeout(HEAD_TIMEOUT);
+    http2
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
+    server
 }
 
 /// Puts new configurations in place; the old ones' background work ends with them.

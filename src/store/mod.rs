@@ -8,6 +8,7 @@
 mod index;
 mod lists;
 mod records;
+mod remembered;
 mod schema;
 mod writer;
 
@@ -100,30 +101,44 @@ impl Store {
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
+        // Whoever asked may have gone away.
+        self.transact_then(work, move |result| drop(answer.send(result)))?;
+        Ok(receiver)
+    }
+
+    /// [`transact`](Self::transact) for callers that wait in a way of their own: `tell` is called on
+    /// the writing thread, and must be short. Where the work could not even begin it is dropped.
+    pub(crate) fn transact_then<T, E, W>(
+        &self,
+        work: W,
+        tell: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+    {
         let job: Job = Box::new(move |records| {
             let result = work(records);
             Finished {
                 keep: result.is_ok(),
                 tell: Box::new(move |committed: Result<(), StoreError>| {
-                    let result = match committed {
+                    tell(match committed {
                         Err(error) if result.is_ok() => Err(error.into()),
                         _ => result,
-                    };
-                    // Whoever asked may have gone away.
-                    drop(answer.send(result));
+                    });
                 }),
             }
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError { reason: "too much work is waiting".to_owned() },
             TrySendError::Disconnected(_) => undone(),
-        })?;
-        Ok(receiver)
+        })
     }
 
     /// The user of a live session, from memory.
     #[must_use]
-    pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<Arc<User>> {
+    pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
         self.index.user_of(id, now)
     }
 
@@ -138,11 +153,12 @@ impl Store {
     /// # Errors
     /// A [`StoreError`].
     pub async fn purge(&self, now: UnixTime) -> Result<(), StoreError> {
-        self.transact(move |records| records.purge(now)).await
+        let sessions = self.index.expired(now);
+        self.transact(move |records| records.purge(&sessions, now)).await
     }
 }
 
-fn undone() -> StoreError {
+pub(crate) fn undone() -> StoreError {
     StoreError { reason: "the store could not do the work".to_owned() }
 }
 

@@ -1,12 +1,10 @@
 //! [`Records`] on SQLite, within the writer's transaction.
 
-use std::sync::Arc;
-
-use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failed;
-use super::index::{Effect, Entry};
+use super::index::{Effect, Entry, KeptUser};
+use super::remembered::{MOST, Remembered, jti_tag};
 use crate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
 use crate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use crate::oidc::user::{User, UserId, UserKind};
@@ -16,13 +14,18 @@ use crate::time::UnixTime;
 pub struct SqliteRecords<'t> {
     pub(super) connection: &'t Connection,
     effects: &'t mut Vec<Effect>,
+    remembered: &'t mut Remembered,
 }
 
 const USER: &str = "user.id, user.username, user.kind, user.active, user.profile, user.teams";
 
 impl<'t> SqliteRecords<'t> {
-    pub(super) fn new(connection: &'t Connection, effects: &'t mut Vec<Effect>) -> Self {
-        Self { connection, effects }
+    pub(super) fn new(
+        connection: &'t Connection,
+        effects: &'t mut Vec<Effect>,
+        remembered: &'t mut Remembered,
+    ) -> Self {
+        Self { connection, effects, remembered }
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
@@ -66,10 +69,11 @@ impl<'t> SqliteRecords<'t> {
         Ok(value)
     }
 
-    pub(super) fn purge(&mut self, now: UnixTime) -> Result<(), StoreError> {
-        self.execute("DELETE FROM session WHERE expires <= ?1", [now.0])?;
-        self.execute("DELETE FROM jti WHERE until <= ?1", [now.0])?;
-        self.execute("DELETE FROM logout_mark WHERE until <= ?1", [now.0])?;
+    pub(super) fn purge(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
+        for session in sessions {
+            self.execute("DELETE FROM session WHERE id = ?1 AND expires <= ?2", params![session.0, now.0])?;
+        }
+        self.execute("DELETE FROM logout WHERE until <= ?1", [now.0])?;
         self.effects.push(Effect::Expired(now));
         Ok(())
     }
@@ -119,7 +123,7 @@ impl Records for SqliteRecords<'_> {
         let sql =
             "UPDATE user SET kind = ?2, active = ?3, profile = ?4, teams = ?5, updated = ?6 WHERE id = ?1";
         self.execute(sql, params![user.id.0, user.kind.name(), user.active, profile, teams, now.0])?;
-        self.effects.push(Effect::Changed(Arc::new(user.clone())));
+        self.effects.push(Effect::Changed(user.clone()));
         Ok(())
     }
 
@@ -157,7 +161,7 @@ impl Records for SqliteRecords<'_> {
                 session.expires.0,
             ],
         )?;
-        self.effects.push(Effect::Opened { id: session.id, user: Arc::new(user), expires: session.expires });
+        self.effects.push(Effect::Opened { id: session.id, user, expires: session.expires });
         Ok(())
     }
 
@@ -205,31 +209,24 @@ impl Records for SqliteRecords<'_> {
         }
     }
 
-    fn remember_jti(&mut self, issuer: &str, jti: &str, until: UnixTime) -> Result<bool, StoreError> {
-        // A jti may be long, and nobody needs to read it again.
-        let hash = digest(&SHA256, format!("{}:{issuer}{jti}", issuer.len()).as_bytes());
-        let sql = "INSERT INTO jti (hash, until) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        Ok(self.execute(sql, params![hash.as_ref(), until.0])? == 1)
-    }
-
-    fn mark_logout(&mut self, mark: &LogoutMark) -> Result<(), StoreError> {
-        let sql = "INSERT INTO logout_mark (issuer, about, value, issued_at, received_ms, until)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT DO UPDATE SET
-                issued_at = max(issued_at, excluded.issued_at),
-                received_ms = max(received_ms, excluded.received_ms),
-                until = max(until, excluded.until)";
-        let put = |about: &str, value: &str| {
-            let LogoutMark { issuer, issued_at, received_ms, until, .. } = mark;
-            self.execute(sql, params![issuer, about, value, issued_at.0, received_ms, until.0]).map(drop)
-        };
-        match &mark.target {
-            LogoutTarget::Subject(subject) => put("subject", subject),
-            LogoutTarget::Session { sid, subject } => {
-                put("session", sid)?;
-                subject.as_ref().map_or(Ok(()), |subject| put("subject without session", subject))
-            }
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError> {
+        if self.remembered.knows(&mark.issuer, jti) {
+            return Ok(false);
         }
+        if self.remembered.is_full() {
+            return Err(StoreError { reason: format!("{MOST} logouts are remembered already") });
+        }
+        let (sid, subject) = match &mark.target {
+            LogoutTarget::Subject(subject) => (None, Some(subject)),
+            LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
+        };
+        let sql = "INSERT INTO logout (jti, issuer, sid, subject, issued_at, received_ms, until)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let tag = jti_tag(&mark.issuer, jti);
+        let (issued_at, until) = (mark.issued_at.0, mark.until.0);
+        self.execute(sql, params![tag, mark.issuer, sid, subject, issued_at, mark.received_ms, until])?;
+        self.remembered.add(self.connection.last_insert_rowid(), jti, mark);
+        Ok(true)
     }
 
     fn newest_mark(
@@ -238,19 +235,7 @@ impl Records for SqliteRecords<'_> {
         sid: Option<&str>,
         subject: &str,
     ) -> Result<Option<(UnixTime, i64)>, StoreError> {
-        let (about, value) = match sid {
-            Some(sid) => ("session", sid),
-            None => ("subject without session", subject),
-        };
-        let sql = "SELECT max(issued_at), max(received_ms) FROM logout_mark
-            WHERE issuer = ?1 AND ((about = 'subject' AND value = ?2) OR (about = ?3 AND value = ?4))";
-        let newest = self.first(sql, params![issuer, subject, about, value], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
-        })?;
-        Ok(match newest {
-            Some((Some(issued_at), Some(received_ms))) => Some((UnixTime(issued_at), received_ms)),
-            _ => None,
-        })
+        Ok(self.remembered.newest_mark(issuer, sid, subject))
     }
 }
 
@@ -271,7 +256,7 @@ pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
 }
 
 /// Everything that the memory index holds.
-pub(super) type Live = (Vec<(SessionId, Entry)>, Vec<User>);
+pub(super) type Live = (Vec<(SessionId, Entry)>, Vec<(UserId, KeptUser)>);
 
 /// All sessions, and the users they belong to.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Live> {
@@ -283,6 +268,12 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Live> {
     let sessions = sessions.collect::<rusqlite::Result<_>>()?;
     let sql = format!("SELECT {USER} FROM user WHERE id IN (SELECT user FROM session)");
     let mut users = connection.prepare(&sql)?;
-    let users = users.query_map([], read_user)?.collect::<rusqlite::Result<_>>()?;
+    let users = users.query_map([], |row| {
+        // Read whole once, so that what is broken shows now.
+        let User { id, kind, active, .. } = read_user(row)?;
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        Ok((id, KeptUser::new(kind, active, text(1)?, text(4)?, text(5)?)))
+    })?;
+    let users = users.collect::<rusqlite::Result<_>>()?;
     Ok((sessions, users))
 }

@@ -9,7 +9,8 @@ use super::failed;
 use crate::oidc::records::StoreError;
 
 /// One step per version; never changed once released, only added to.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE user (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -56,7 +57,34 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX logout_mark_until ON logout_mark (until);
     CREATE TABLE jti (hash BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX jti_until ON jti (until);
-"];
+",
+    "
+    -- Appended to, and purged from its old end: a storm of logouts writes few pages.
+    CREATE TABLE logout (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        jti BLOB,
+        issuer TEXT,
+        sid TEXT,
+        subject TEXT,
+        issued_at INTEGER,
+        received_ms INTEGER,
+        until INTEGER NOT NULL
+    );
+    CREATE INDEX logout_until ON logout (until);
+    INSERT INTO logout (jti, until) SELECT substr(hash, 1, 16), until FROM jti;
+    -- A mark for those who have no session at the provider is one for a session that nobody has.
+    INSERT INTO logout (issuer, sid, subject, issued_at, received_ms, until)
+        SELECT issuer,
+            CASE about WHEN 'session' THEN value WHEN 'subject without session' THEN '' END,
+            CASE about WHEN 'session' THEN NULL ELSE value END,
+            issued_at, received_ms, until
+        FROM logout_mark;
+    DROP TABLE jti;
+    DROP TABLE logout_mark;
+    -- Which sessions are over is known in memory.
+    DROP INDEX session_expires;
+",
+];
 
 /// How long another process may hold the file before this one gives up.
 const BUSY: Duration = Duration::from_secs(5);

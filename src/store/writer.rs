@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::failed;
 use super::index::{Effect, Index};
 use super::records::{SqliteRecords, load};
+use super::remembered::Remembered;
 use crate::oidc::records::StoreError;
 
 /// Most pieces of work in one transaction: bounds how long the first waits for the last.
@@ -29,13 +30,16 @@ pub(super) struct Finished {
 pub(super) struct Writer {
     connection: Connection,
     index: Arc<Index>,
+    remembered: Remembered,
     seen_version: i64,
     looked: Instant,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, index: Arc<Index>) -> Result<Self, StoreError> {
-        let mut writer = Self { connection, index, seen_version: -1, looked: Instant::now() };
+        let remembered = Remembered::default();
+        let mut writer = Self { connection, index, remembered, seen_version: -1, looked: Instant::now() };
+        writer.remembered.follow(&writer.connection).map_err(|error| failed(&error))?;
         writer.follow_others().map_err(|error| failed(&error))?;
         Ok(writer)
     }
@@ -58,27 +62,39 @@ impl Writer {
     fn commit(&mut self, jobs: impl Iterator<Item = Job>) {
         let mut finished = Vec::new();
         let mut effects = Vec::new();
-        let mut outcome = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let mut outcome = self.begin();
         for job in jobs {
             if outcome.is_err() {
                 // Not run: whoever waits learns it by the dropped channel.
                 continue;
             }
-            let (done, state) = run(&self.connection, job, &mut effects);
+            let (done, state) = run(&self.connection, job, &mut effects, &mut self.remembered);
             finished.extend(done.map(|done| done.tell));
             outcome = state;
         }
         let committed = outcome.and_then(|()| self.connection.execute_batch("COMMIT"));
         let committed = committed.map_err(|error| failed(&error));
         if committed.is_ok() {
+            self.remembered.keep();
+            if let Some(now) = effects.iter().find_map(Effect::expired) {
+                self.remembered.forget_expired(now);
+            }
             self.index.follow(effects);
-        } else if !self.connection.is_autocommit() {
-            // Where this fails too, the next BEGIN does, and says so.
-            drop(self.connection.execute_batch("ROLLBACK"));
+        } else {
+            self.remembered.undo(0);
+            if !self.connection.is_autocommit() {
+                // Where this fails too, the next BEGIN does, and says so.
+                drop(self.connection.execute_batch("ROLLBACK"));
+            }
         }
         for tell in finished {
             tell(committed.clone());
         }
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.remembered.follow(&self.connection)
     }
 
     fn look(&mut self) {
@@ -106,24 +122,27 @@ fn run(
     connection: &Connection,
     job: Job,
     effects: &mut Vec<Effect>,
+    remembered: &mut Remembered,
 ) -> (Option<Finished>, rusqlite::Result<()>) {
-    let before = effects.len();
-    if let Err(error) = connection.execute_batch("SAVEPOINT work") {
+    let before = (effects.len(), remembered.here());
+    let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
+    if let Err(error) = execute("SAVEPOINT work") {
         return (None, Err(error));
     }
-    let mut records = SqliteRecords::new(connection, effects);
+    let mut records = SqliteRecords::new(connection, effects, remembered);
     let done = catch_unwind(AssertUnwindSafe(|| job(&mut records)));
     let kept = done.as_ref().is_ok_and(|done| done.keep);
     if !kept {
-        effects.truncate(before);
+        effects.truncate(before.0);
+        remembered.undo(before.1);
     }
     let state = match (connection.is_autocommit(), kept) {
         (true, _) => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
             Some("the transaction was rolled back".to_owned()),
         )),
-        (false, true) => connection.execute_batch("RELEASE work"),
-        (false, false) => connection.execute_batch("ROLLBACK TO work; RELEASE work"),
+        (false, true) => execute("RELEASE work"),
+        (false, false) => execute("ROLLBACK TO work").and_then(|()| execute("RELEASE work")),
     };
     // Work that panicked has dropped its way of telling; whoever waits learns it by that.
     (done.ok(), state)

@@ -66,7 +66,7 @@ export class Claimgate {
   }
 
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
-    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } });
+    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.env, ...env } });
     this.process.stderr.on('data', (chunk) => { this.log += chunk; });
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
     for (let tries = 0; tries < 200; tries += 1) {

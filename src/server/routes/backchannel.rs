@@ -8,9 +8,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use tracing::info;
 
 use crate::oidc::backchannel::{self, LogoutError};
+use crate::server::provider::{Provider, lacks_key};
 use crate::server::respond::Problem;
 use crate::server::{App, Server, clock, respond, token_log};
 
@@ -25,13 +25,7 @@ pub(super) async fn post(
         Err(rejection) => Err(rejection.into()),
     };
     app.metrics().logged_out(result.as_ref().err().map_or("ok", |problem| problem.code()));
-    match result {
-        Ok(ended) => {
-            info!(ended, "back-channel logout");
-            respond::done()
-        }
-        Err(problem) => problem.json(),
-    }
+    result.map_or_else(|problem| problem.json(), |_| respond::done())
 }
 
 async fn log_out(app: &Arc<App>, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
@@ -44,6 +38,22 @@ async fn log_out(app: &Arc<App>, headers: &HeaderMap, body: &[u8]) -> Result<usi
     // Chooses whose keys to verify with; that provider's alone are then tried.
     let issuer = backchannel::unverified_issuer(&token)?;
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
+    match app.lasting.logouts.log_out(app, provider, token.clone()).await {
+        // It may be a new key: fetched once, by whoever comes first.
+        Err(Problem::Logout(LogoutError::Token(error))) if lacks_key(&error) => {
+            log_out_with_new_key(app, provider, token).await
+        }
+        // Not the token's fault: the provider is to try again.
+        Err(Problem::Logout(LogoutError::Token(_))) if !provider.has_keys() => Err(Problem::NoKeys),
+        result => result,
+    }
+}
+
+async fn log_out_with_new_key(
+    app: &Arc<App>,
+    provider: &Arc<Provider>,
+    token: String,
+) -> Result<usize, Problem> {
     let leeway = provider.config.leeway;
     let validate = || backchannel::validate(&provider.logout_tokens, &token, leeway, clock::now_ms());
     let validated = provider
@@ -52,17 +62,14 @@ async fn log_out(app: &Arc<App>, headers: &HeaderMap, body: &[u8]) -> Result<usi
             _ => None,
         })
         .await;
-    let counted = validated.as_ref().map(|logout| logout.token().header().algorithm());
-    app.metrics().verified(counted.map_err(LogoutError::code));
-    let logout = match validated {
-        Ok(logout) => logout,
+    match validated {
+        Ok(_) => app.lasting.logouts.log_out(app, provider, token).await,
         // Not the token's fault: the provider is to try again.
-        Err(_) if !provider.has_keys() => return Err(Problem::NoKeys),
+        Err(_) if !provider.has_keys() => Err(Problem::NoKeys),
         Err(error) => {
+            app.metrics().verified(Err(error.code()));
             token_log::refused("logout token", &token, error.code());
-            return Err(error.into());
+            Err(error.into())
         }
-    };
-    token_log::accepted("logout token", logout.token().header(), logout.token().claims());
-    Ok(app.store.transact(move |records| backchannel::apply(records, &logout)).await?)
+    }
 }

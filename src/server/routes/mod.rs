@@ -29,10 +29,9 @@ use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tracing::debug;
 
 use super::Server;
+use super::bounds::MAX_BODY;
 use super::respond::Problem;
 
-/// Most bytes of a request's body: a logout token and its encoding.
-const MAX_BODY: usize = 256 * 1024;
 /// The longest that a body may pause.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest that a request may take: two calls to a provider, at their limits.
@@ -101,8 +100,16 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     // The pattern, not what a stranger wrote.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "-".to_owned());
-    let mut response = next.run(request).await;
     let app = server.app();
+    let places = &app.lasting.places;
+    let mut response = match places.take() {
+        Ok(_place) => {
+            let (request, counted) = places.count(request);
+            let response = next.run(request).await;
+            if counted.refused() { Problem::Busy.json() } else { response }
+        }
+        Err(problem) => problem.json(),
+    };
     let elapsed = begun.elapsed();
     let status = response.status().as_u16();
     app.metrics().answered(&route, status, elapsed.as_secs_f64());

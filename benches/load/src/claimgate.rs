@@ -1,0 +1,195 @@
+//! Claimgate as a process of its own: configured, filled, started, killed, counted.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ring::digest::{SHA256, digest};
+use rusqlite::{Connection, params};
+
+use crate::Failed;
+use crate::cpu;
+use crate::provider::{CLIENT, Provider, now, sid, subject};
+use crate::steady::ask;
+
+/// Users that the sessions belong to.
+const USERS: usize = 1000;
+
+pub struct Claimgate {
+    pub address: SocketAddr,
+    folder: PathBuf,
+    binary: PathBuf,
+    process: Option<Child>,
+}
+
+impl Claimgate {
+    /// Writes a configuration into an empty folder, and starts.
+    pub fn start(binary: &Path, folder: &Path, provider: &Provider) -> Result<Self, Failed> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let config = format!(
+            "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n\
+             [sign_in]\ncreate_users = true\n\
+             [provider]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"not used by anybody\"\n\
+             userinfo = false\n",
+            provider.issuer
+        );
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join("claimgate.toml"), config)?;
+        let mut server =
+            Self { address, folder: folder.to_owned(), binary: binary.to_owned(), process: None };
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// The same with a session for each of the first logout tokens.
+    pub fn start_with_sessions(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        sessions: usize,
+    ) -> Result<Self, Failed> {
+        let mut server = Self::start(binary, folder, provider)?;
+        server.kill();
+        server.open_sessions(provider, sessions)?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    pub fn restart(&mut self) -> Result<(), Failed> {
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let mut command = Command::new(&self.binary);
+        command.arg("serve").arg("--config").arg(self.folder.join("claimgate.toml"));
+        self.process = Some(command.stderr(log).stdout(Stdio::null()).spawn()?);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            let ready = ask(self.address, &get(self.address, "/readyz", ""));
+            if ready.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("claimgate is not ready; see {}", self.folder.join("log").display()).into())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself.
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+
+    /// Seconds of processor time that it has used.
+    pub fn cpu(&self) -> f64 {
+        self.process.as_ref().map_or(0.0, |process| cpu::seconds(process.id()))
+    }
+
+    /// MiB that the process holds.
+    pub fn resident(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Begins to look for the most anew.
+    pub fn forget_peak(&self) {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        // Where the system does not allow it the peak is the whole life's, and the figures too high.
+        drop(std::fs::write(format!("/proc/{id}/clear_refs"), "5"));
+    }
+
+    /// The most MiB that it has held.
+    pub fn peak(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> f64 {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
+    }
+
+    fn database(&self) -> Result<Connection, Failed> {
+        Ok(Connection::open(self.folder.join("claimgate.db"))?)
+    }
+
+    /// Opens sessions behind the server's back: the secret of the session is its number.
+    fn open_sessions(&self, provider: &Provider, count: usize) -> Result<(), Failed> {
+        let mut database = self.database()?;
+        let at = i64::try_from(now())?;
+        let transaction = database.transaction()?;
+        for user in 0..USERS {
+            transaction.execute(
+                "INSERT INTO user (username, kind, active, profile, teams, created, updated)
+                 VALUES (?1, 'regular', 1, '{\"email\":\"somebody@example.com\"}', '{}', ?2, ?2)",
+                params![format!("user-{user}"), at],
+            )?;
+        }
+        let mut insert = transaction.prepare(
+            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires)
+             VALUES (?1, 1 + ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8)",
+        )?;
+        // As long as an ID token is, which is kept as a hint for signing out.
+        let id_token = "x".repeat(1200);
+        for index in 0..count {
+            insert.execute(params![
+                &digest(&SHA256, secret(index).as_bytes()).as_ref()[..16],
+                i64::try_from(index % USERS)?,
+                provider.issuer,
+                subject(index),
+                sid(index),
+                at - 60,
+                id_token,
+                at + 40_000
+            ])?;
+        }
+        drop(insert);
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// How many of the acknowledged logouts the database knows, as another program reads it.
+    pub fn remembered(&self, acknowledged: &[usize]) -> Result<usize, Failed> {
+        let database = self.database()?;
+        let mut statement = database.prepare("SELECT sid FROM logout WHERE sid IS NOT NULL")?;
+        let known: HashSet<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(acknowledged.iter().filter(|index| known.contains(&sid(**index))).count())
+    }
+
+    /// How many sessions the database holds.
+    pub fn sessions(&self) -> Result<usize, Failed> {
+        let count: i64 = self.database()?.query_row("SELECT count(*) FROM session", [], |row| row.get(0))?;
+        Ok(usize::try_from(count)?)
+    }
+}
+
+impl Drop for Claimgate {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn secret(index: usize) -> String {
+    format!("{index:064x}")
+}
+
+/// What is asked for a live session: may this request pass, and as whom.
+pub fn forward_auth(address: SocketAddr, index: usize) -> String {
+    get(address, "/auth", &format!("Cookie: claimgate={}\r\n", secret(index)))
+}
+
+pub fn get(address: SocketAddr, path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n")
+}
+
+pub fn logout(address: SocketAddr, path: &str, token: &str) -> String {
+    let body = format!("logout_token={token}");
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}

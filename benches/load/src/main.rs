@@ -1,0 +1,77 @@
+//! Drives a release build of Claimgate, and Apache mod_auth_openidc beside it where it is
+//! installed, over loopback on the same cores: unique logout tokens, unique forward-auth requests,
+//! sign-ins. Says how many requests a second, how long they took, and what was durable.
+
+mod apache;
+mod claimgate;
+mod client;
+mod cpu;
+mod hostile;
+mod measure;
+mod provider;
+mod report;
+mod steady;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(about = "Measures a release build of Claimgate under load; see docs/benchmarks/load.md")]
+pub struct Arguments {
+    /// The program to measure
+    #[arg(long, default_value = "target/release/claimgate")]
+    claimgate: PathBuf,
+    /// Unique logout tokens; each server is sent each at most once
+    #[arg(long, default_value_t = 200_000)]
+    tokens: usize,
+    /// Connections that send logouts
+    #[arg(long, default_value_t = 128)]
+    connections: usize,
+    /// The longest that one measurement takes
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// How often the servers take turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Write the result here, as Markdown
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Where the servers keep their files; a disk, not memory, if durability is to mean something
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Only the logouts
+    #[arg(long)]
+    logouts_only: bool,
+    /// What the dearest request of each kind costs, in place of the rest
+    #[arg(long)]
+    hostile: bool,
+    /// Without Apache
+    #[arg(long)]
+    no_apache: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failed> {
+    let text = match arguments.hostile {
+        true => hostile::table(arguments)?,
+        false => report::write(&measure::all(arguments)?),
+    };
+    println!("{text}");
+    if let Some(file) = &arguments.report {
+        std::fs::write(file, text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+// Faults: the disk full or read-only, the store late, clocks that jump, keys that come and go, clients
+// that are slow or gone. What was acknowledged stays, what cannot be done says so.
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, Claimgate, pair, until } from './claimgate.mjs';
+import { Op } from './op.mjs';
+
+let op;
+let gate;
+before(async () => { op = await Op.start(); });
+after(async () => { await gate.close(); await op.stop(); });
+
+async function prepare({ env, server, folder } = {}) {
+  if (gate) await gate.close();
+  gate = await Claimgate.prepare();
+  gate.env = env;
+  const { client, provider } = pair(op, gate, 'crm');
+  op.configure([client]);
+  gate.write({ providers: [provider], server: folder ? { ...server, database: join(gate.folder, folder, 'claimgate.db') } : server });
+}
+
+const sessions = () => JSON.parse(gate.command(['session', 'list', '--format', 'json']).out);
+const logOut = (token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
+const resident = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${gate.process.pid}/status`, 'utf8'))[1]) / 1024;
+const mount = (...args) => spawnSync('mount', args).status === 0;
+
+async function says503(answer) {
+  assert.equal(answer.status, 503);
+  assert.ok(Number(answer.headers.get('retry-after')) > 0);
+  return answer.text();
+}
+
+test('the disk is full: 503, nothing acknowledged is lost; then there is room again', async (t) => {
+  await prepare({ folder: 'disk' });
+  const disk = join(gate.folder, 'disk');
+  mkdirSync(disk);
+  if (!mount('-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk)) { t.skip('needs to mount'); await gate.start(); return; }
+  t.after(() => spawnSync('umount', ['-l', disk]));
+  await gate.start();
+  const [gone, stays] = [new Agent(), new Agent()];
+  await gone.signIn(gate, 'crm', 'ada');
+  await stays.signIn(gate, 'crm', 'grace');
+  const sid = sessions().find((session) => session.subject === 'ada').sid;
+  const used = await op.logoutToken('crm', 'ada', sid);
+  assert.equal((await logOut(used)).status, 200);
+  // What is left of the disk goes to somebody else.
+  const hog = join(disk, 'hog');
+  spawnSync('dd', ['if=/dev/zero', `of=${hog}`, 'bs=4k']);
+  const token = await op.logoutToken('crm', 'grace', sessions()[0].sid);
+  const taken = [used];
+  let refused;
+  for (let tries = 0; tries < 500 && !refused; tries += 1) {
+    const other = await op.logoutToken('crm', 'nobody', `sid-${tries}`);
+    const answer = await logOut(other);
+    if (answer.status === 200) taken.push(other); else refused = answer;
+  }
+  assert.match(await says503(refused), /store\.failed/);
+  await says503(await logOut(token));
+  // Who is signed in goes on, and nobody who was signed out comes back.
+  assert.equal((await stays.me(gate)).username, 'grace');
+  assert.equal(await gone.me(gate), undefined);
+  rmSync(hog);
+  assert.equal((await logOut(token)).status, 200, 'the provider tries again, and the token was not burnt');
+  assert.equal(await stays.me(gate), undefined);
+  await gate.stop('SIGKILL');
+  await gate.start();
+  for (const old of taken) assert.equal((await logOut(old)).status, 400, 'acknowledged before the disk was full, so a replay');
+  t.diagnostic(`${taken.length - 1} more logouts fitted before the disk was full`);
+  assert.deepEqual(sessions(), []);
+  await gate.stop('SIGKILL');
+});
+
+test('a file system that is read-only at the start is said, and is the end', async (t) => {
+  await prepare({ folder: 'disk' });
+  const disk = join(gate.folder, 'disk');
+  mkdirSync(disk);
+  if (!mount('-t', 'tmpfs', '-o', 'ro', 'tmpfs', disk)) { t.skip('needs to mount'); await gate.start(); return; }
+  t.after(() => spawnSync('umount', ['-l', disk]));
+  await gate.start({ expectReady: false });
+  assert.equal(gate.exit?.code, 2);
+  assert.match(gate.log, /claimgate\.db.*[Rr]ead-only/);
+});
+
+test('the store is late: it is waited for, and beyond 5 seconds 503; the token is not burnt', async () => {
+  await prepare();
+  await gate.start();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const hold = async (seconds) => {
+    const script = `import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute("BEGIN EXCLUSIVE")\nprint("held",flush=True)\ntime.sleep(${seconds})\nc.execute("ROLLBACK")`;
+    const holder = spawn('python3', ['-c', script, join(gate.folder, 'claimgate.db')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((done) => holder.stdout.once('data', done));
+    return { released: new Promise((done) => holder.once('exit', done)) };
+  };
+  let { released } = await hold(2);
+  const late = await logOut(await op.logoutToken('crm', 'nobody'));
+  assert.equal(late.status, 200);
+  await released;
+  ({ released } = await hold(8));
+  const token = await op.logoutToken('crm', 'ada');
+  const begun = Date.now();
+  assert.match(await says503(await logOut(token)), /store\.failed/);
+  assert.ok(Date.now() - begun < 7_500, `${Date.now() - begun} ms`);
+  assert.equal((await agent.me(gate)).username, 'ada', 'reading needs no store');
+  await released;
+  assert.equal((await logOut(token)).status, 200);
+  assert.equal(await agent.me(gate), undefined);
+});
+
+test('the clock jumps an hour back and an hour ahead', async (t) => {
+  const library = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`).find(existsSync);
+  await prepare();
+  if (!library) { t.skip('needs libfaketime'); await gate.start(); return; }
+  const clock = join(gate.folder, 'clock');
+  const jump = async (offset) => { writeFileSync(clock, offset); await sleep(50); };
+  await jump('+0');
+  gate.env = { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  await gate.start();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const used = await op.logoutToken('crm', 'nobody');
+  assert.equal((await logOut(used)).status, 200);
+  const [first, second] = [await op.logoutToken('crm', 'nobody', 'one'), await op.logoutToken('crm', 'ada')];
+  for (const offset of ['-1h', '+1h']) {
+    await jump(offset);
+    assert.equal((await agent.me(gate)).username, 'ada', `${offset}: sessions go on`);
+    assert.equal((await logOut(first)).status, 400, `${offset}: the token is of another time`);
+    assert.equal((await logOut(used)).status, 400);
+  }
+  assert.equal(gate.logged('claims.issued_in_future').length + gate.logged('policy.issued_in_future').length + gate.logged('policy.expired').length + gate.logged('claims.expired').length, 4, gate.log.split('\n').filter((line) => line.includes('refused')).join('\n'));
+  await jump('+0');
+  assert.equal((await logOut(first)).status, 200, 'right again, and the token was not burnt');
+  assert.equal((await logOut(used)).status, 400);
+  assert.equal((await logOut(second)).status, 200);
+  assert.equal(await agent.me(gate), undefined);
+  const grace = new Agent();
+  await grace.signIn(gate, 'crm', 'grace');
+  // A day ahead every session is over.
+  await jump('+1d');
+  assert.equal(await grace.me(gate), undefined);
+});
+
+test('keys that come and go: logouts by known keys never notice', async () => {
+  await prepare();
+  await gate.start();
+  await until('keys are there', () => gate.log.includes('keys fetched'));
+  const statuses = [];
+  for (let round = 0; round < 10; round += 1) {
+    op.down = round % 2 === 0;
+    const tokens = await Promise.all(Array.from({ length: 20 }, (_, index) => op.logoutToken('crm', 'nobody', `${round}-${index}`)));
+    // One by an unknown key asks for keys, in vain every other time.
+    const unknown = tokens[0].replace(/^[^.]+/, Buffer.from(JSON.stringify({ alg: 'RS256', kid: `gone-${round}` })).toString('base64url'));
+    const answers = await Promise.all([unknown, ...tokens].map(logOut));
+    assert.equal(answers[0].status, 400);
+    statuses.push(...answers.slice(1).map((answer) => answer.status));
+  }
+  op.down = false;
+  assert.equal(statuses.length, 200);
+  assert.deepEqual([...new Set(statuses)], [200]);
+});
+
+test('10,000 slow clients, and connections that say nothing: others are served, memory is bounded, they are closed', async (t) => {
+  await prepare();
+  await gate.start();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const files = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))[1]);
+  const count = Math.min(10_000, files - 1_000);
+  const before = resident();
+  const begun = Date.now();
+  let closed = 0;
+  const slow = [];
+  const beginnings = ['', 'P', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: ', 'POST /backchannel-logout HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\nlogout_token='];
+  for (let index = 0; index < count; index += 1) {
+    const socket = connect(gate.port, '127.0.0.1');
+    socket.on('connect', () => socket.write(beginnings[index % beginnings.length]));
+    socket.on('error', () => {});
+    socket.on('data', () => {});
+    socket.on('close', () => { closed += 1; });
+    slow.push(socket);
+    if (index % 250 === 249) await sleep(5);
+  }
+  const trickle = setInterval(() => { for (let index = 2; index < slow.length; index += 4) if (slow[index].writable) slow[index].write('a'); }, 1000);
+  const opened = Date.now() - begun;
+  let worst = 0;
+  let most = 0;
+  while (Date.now() - begun < 8_000 + opened) {
+    const asked = Date.now();
+    const answers = [await agent.request(`${gate.url}/api/v1/me`), await logOut(await op.logoutToken('crm', 'nobody', `${asked}`))];
+    assert.deepEqual(answers.map((answer) => answer.status), [200, 200], answers[0].text);
+    worst = Math.max(worst, Date.now() - asked);
+    most = Math.max(most, resident());
+    await sleep(50);
+  }
+  await until('all of them are closed', () => closed === count, 40_000);
+  clearInterval(trickle);
+  t.diagnostic(`${count} connections: ${(most - before).toFixed(0)} MiB more, ${(1024 * (most - before) / count).toFixed(1)} KiB each; the slowest /me and logout together ${worst} ms; all closed ${Date.now() - begun} ms after the first was opened`);
+  assert.ok(most - before < 400, `${most - before} MiB`);
+  assert.ok(worst < 3_000, `${worst} ms`);
+});
+
+test('a kept connection that falls silent is closed', async () => {
+  await prepare();
+  await gate.start();
+  const socket = connect(gate.port, '127.0.0.1');
+  const begun = Date.now();
+  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.on('data', () => {});
+  await new Promise((done) => socket.on('close', done));
+  const lasted = Date.now() - begun;
+  assert.ok(lasted > 5_000 && lasted < 20_000, `${lasted} ms`);
+});
