@@ -8,9 +8,9 @@ use claimgate::{limits::Limits, path::ClaimPath};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    json!({"a": {"b": [1, 2.5, "x", null, {"c": true}]}, "groups": ["/crm/a", "/x"], "": [[], {}]})
-});
+static DOCUMENT: LazyLock<Value> = LazyLock::new(
+    || json!({"a": {"b": [1, 2.5, "x", null, {"c": true}]}, "groups": ["/crm/a", "/x"], "": [[], {}]}),
+);
 
 fuzz_target!(|text: &str| {
     let limits = Limits { path_nodes: 20_000, ..Limits::DEFAULT };
