@@ -141,7 +141,7 @@ impl Claimgate {
                 provider.issuer,
                 subject(index),
                 sid(index),
-                at - 60,
+                at - 3600,
                 id_token,
                 at + 40_000
             ])?;

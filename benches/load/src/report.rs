@@ -13,6 +13,7 @@ pub fn write(results: &Results) -> String {
     );
     let write = |out: &mut String, line: String| writeln!(out, "{line}").expect("writing to a string");
     write(&mut out, format!("- machine: {}", machine()));
+    write(&mut out, format!("- load average of the machine at the end: {}", load_average()));
     write(
         &mut out,
         format!(
@@ -113,6 +114,12 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
+}
+
+/// Of the last minute: what beyond 2 is more than the measurement itself is the work of others.
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn machine() -> String {
