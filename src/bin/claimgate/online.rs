@@ -128,11 +128,12 @@ async fn check_client(provider: &Provider, metadata: &Metadata, fetcher: &Fetche
         Ok(request) => request,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
     };
+    let secrets = token::Secrets::of(&request, &provider.client);
     let response = match fetcher.send(request, MAX_RESPONSE).await {
         Ok(response) => response,
         Err(error) => return report.problem(&error.to_string()),
     };
-    match token::read(&response) {
+    match token::read(&response, &secrets) {
         Err(TokenError::Refused { error, .. }) if error == "invalid_grant" => {
             report.good("it knows the client and accepts how it proves itself");
         }
