@@ -94,6 +94,8 @@ pub struct Provider {
     pub audiences: Vec<String>,
     /// The algorithms allowed.
     pub algorithms: Vec<String>,
+    /// Whether RSA signatures may be verified by the kernel for CPUs with AVX-512 IFMA.
+    pub rsa_kernel: bool,
     /// A file with its JWK set; a relative name starts from the configuration file's folder.
     pub jwks_file: Option<PathBuf>,
     /// How far the clocks may be apart, in seconds.

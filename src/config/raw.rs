@@ -85,6 +85,8 @@ pub(super) struct Provider {
     pub(super) token_endpoint_auth_method: Option<String>,
     #[serde(default = "default_algorithms")]
     pub(super) algorithms: Vec<String>,
+    #[serde(default = "yes")]
+    pub(super) rsa_kernel: bool,
     pub(super) jwks_file: Option<PathBuf>,
     #[serde(default = "default_leeway")]
     pub(super) leeway: u64,

@@ -264,6 +264,7 @@ impl<'f> Resolver<'f> {
             issuer: raw.issuer,
             client: Client { id: raw.client_id, secret, key, method },
             algorithms,
+            rsa_kernel: raw.rsa_kernel,
             jwks_file: raw.jwks_file.map(|file| self.folder.join(file)),
             leeway: raw.leeway,
             token: raw.token,

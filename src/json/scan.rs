@@ -3,7 +3,7 @@
 //! It takes what tokens are nearly always like: no escapes, no control characters, integers and
 //! short decimals, not too many names at a time. Anything else, and anything that is wrong, is
 //! `None`: [`parse_object`](super::parse_object) then judges. So a text that is taken here must be
-//! one that it takes as well, with the same members; the fuzz target `json` compares.
+//! one that it takes as well, with the same members; the fuzz target `claims` compares.
 
 use memchr::memchr;
 

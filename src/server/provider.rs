@@ -117,7 +117,10 @@ impl Provider {
     /// A [`ProviderSetupError`].
     pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
-        let registry = Registry::builtin();
+        let registry = match config.rsa_kernel {
+            true => Registry::builtin(),
+            false => Registry::builtin_by_ring(),
+        };
         let jws = JwsVerifier::new(&registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
         let of = |kind: TokenKind| Policy::new(kind).issuer(&config.issuer).leeway(config.leeway);
         let mut logout = of(TokenKind::LogoutToken).audience(&config.client.id);

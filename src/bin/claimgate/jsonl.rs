@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use claimgate::alg::Registry;
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{Claims, Policy, TokenKind};
 use claimgate::json::{self, JsonError};
-use claimgate::jws::JwsVerifier;
+use claimgate::jws::{JwsVerifier, VerifiedJws};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
 use claimgate::path::ClaimPath;
 use claimgate::time::UnixTime;
-use claimgate::{Error, Verifier, base64url};
+use claimgate::{Error, base64url};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -26,6 +26,8 @@ const MAX_LINE: usize = 16 * 1024 * 1024;
 /// How much input is held at once: a bound on lines and on bytes.
 const CHUNK_LINES: usize = 2_048;
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
+/// How many lines a worker takes at once: tokens by one algorithm and key set are verified together.
+const TOGETHER: usize = 64;
 /// How many prepared verifiers a worker keeps.
 const KEPT_VERIFIERS: usize = 256;
 
@@ -50,10 +52,20 @@ pub(crate) struct Worker {
     verifiers: HashMap<String, Result<JwsVerifier, Error>>,
 }
 
+impl Worker {
+    fn keep(&mut self, identity: &str, built: Result<JwsVerifier, Error>) -> Result<JwsVerifier, Error> {
+        if self.verifiers.len() >= KEPT_VERIFIERS {
+            self.verifiers.clear();
+        }
+        self.verifiers.insert(identity.to_owned(), built.clone());
+        built
+    }
+}
+
 type Answer = Result<Map<String, Value>, Malformed>;
 
-/// How one kind of line is answered.
-pub(crate) type Question = fn(&mut Worker, &mut Map<String, Value>) -> Answer;
+/// How one kind of line is answered: many at a time, an answer for each, in order.
+pub(crate) type Questions = fn(&mut Worker, Vec<Map<String, Value>>) -> Vec<Answer>;
 
 thread_local! {
     /// Rayon's threads live as long as the process, and so does what they have prepared.
@@ -61,15 +73,15 @@ thread_local! {
 }
 
 /// Answers every line of a file, or of standard input for `-`.
-pub(crate) fn run(file: &str, answer: Question) -> Result<(), Failure> {
+pub(crate) fn run(file: &str, answer: Questions) -> Result<(), Failure> {
     let mut lines = Lines { reader: input::open(file)?, number: 0 };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let progress = progress();
     loop {
         let (chunk, more) = lines.chunk(file)?;
         let answers: Vec<String> = chunk
-            .par_iter()
-            .map(|line| WORKER.with_borrow_mut(|worker| line.answer(worker, answer)))
+            .par_chunks(TOGETHER)
+            .flat_map_iter(|lines| WORKER.with_borrow_mut(|worker| answer_all(lines, worker, answer)))
             .collect();
         for answer in &answers {
             out.write_all(answer.as_bytes())?;
@@ -98,14 +110,34 @@ struct Line {
     text: Option<Vec<u8>>,
 }
 
+/// The answers to some lines, in order; those that cannot be read are answered here.
+fn answer_all(lines: &[Line], worker: &mut Worker, answer: Questions) -> Vec<String> {
+    let mut questions = Vec::with_capacity(lines.len());
+    let read: Vec<(Value, Option<Malformed>)> = lines
+        .iter()
+        .map(|line| match line.parse() {
+            Ok(mut members) => {
+                let id = members.remove("id").unwrap_or(Value::Null);
+                questions.push(members);
+                (id, None)
+            }
+            Err(malformed) => (Value::Null, Some(malformed)),
+        })
+        .collect();
+    let mut answers = answer(worker, questions).into_iter();
+    let each = lines.iter().zip(read).map(|(line, (id, malformed))| {
+        let answer = match malformed {
+            Some(malformed) => Err(malformed),
+            None => answers.next().expect("an answer for each question"),
+        };
+        line.write(&id, answer)
+    });
+    each.collect()
+}
+
 impl Line {
-    fn answer(&self, worker: &mut Worker, answer: Question) -> String {
-        let mut id = Value::Null;
-        let result = self.parse().and_then(|mut members| {
-            id = members.remove("id").unwrap_or(Value::Null);
-            answer(worker, &mut members)
-        });
-        let body = match result {
+    fn write(&self, id: &Value, answer: Answer) -> String {
+        let body = match answer {
             Ok(body) => body,
             Err(malformed) => {
                 let message = format!("line {}: {}", self.number, malformed.message);
@@ -184,47 +216,86 @@ impl Lines {
 }
 
 /// `{"token", "jwks" | "jwk" | "pem" | "secret_b64u", "algorithms", "allow_weak_keys", "policy"}`.
-pub(crate) fn verify_line(worker: &mut Worker, members: &mut Map<String, Value>) -> Answer {
+pub(crate) fn verify_lines(worker: &mut Worker, questions: Vec<Map<String, Value>>) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = Vec::new();
+    let mut groups: HashMap<String, (JwsVerifier, Vec<(usize, Question)>)> = HashMap::new();
+    for (index, members) in questions.into_iter().enumerate() {
+        answers.push(match question(worker, members) {
+            Ok((identity, Ok(jws), question)) => {
+                groups.entry(identity).or_insert_with(|| (jws, Vec::new())).1.push((index, question));
+                None
+            }
+            Ok((_, Err(error), _)) => Some(Ok(refusal(&error))),
+            Err(malformed) => Some(Err(malformed)),
+        });
+    }
+    for (jws, questions) in groups.into_values() {
+        let tokens: Vec<&str> = questions.iter().map(|(_, question)| question.token.as_str()).collect();
+        for ((index, question), verified) in questions.iter().zip(jws.verify_batch(&tokens)) {
+            answers[*index] = Some(Ok(judge(question, verified)));
+        }
+    }
+    answers.into_iter().map(|answer| answer.expect("each is answered at once or in its group")).collect()
+}
+
+/// A token with what it is to be held against.
+struct Question {
+    token: String,
+    policy: Option<(Policy, UnixTime)>,
+}
+
+type Prepared = (String, Result<JwsVerifier, Error>, Question);
+
+fn question(worker: &mut Worker, mut members: Map<String, Value>) -> Result<Prepared, Malformed> {
     let token = match members.remove("token") {
         Some(Value::String(token)) => token,
         _ => return Err(Malformed::new("input.token", "`token` must be a string")),
     };
     let policy = members.remove("policy").map(policy).transpose()?;
-    let jws = match verifier(worker, members)? {
-        Ok(jws) => jws,
-        Err(error) => return Ok(refusal(&error)),
+    let identity = Value::Object(members.clone()).to_string();
+    let jws = match worker.verifiers.get(&identity) {
+        Some(known) => known.clone(),
+        None => worker.keep(&identity, verifier(members)?),
     };
-    Ok(match policy {
-        None => match jws.verify(&token) {
-            Ok(verified) => {
-                let claims = json::parse_object(verified.payload(), &Limits::DEFAULT).ok();
-                let mut body =
-                    object(json!({"valid": true, "header": verified.header().as_object(), "claims": claims}));
-                if claims.is_none() {
-                    body.insert("payload_b64u".to_owned(), base64url::encode(verified.payload()).into());
-                }
-                body
-            }
-            Err(error) => refusal(&error),
-        },
-        Some((policy, now)) => match Verifier::sharing_keys(jws, policy).verify(&token, now) {
-            Ok(token) => object(
-                json!({"valid": true, "header": token.header().as_object(), "claims": token.claims().as_value()}),
-            ),
-            Err(error) => refusal(&error),
-        },
-    })
+    Ok((identity, jws, Question { token, policy }))
+}
+
+fn judge(question: &Question, verified: Result<VerifiedJws, Error>) -> Map<String, Value> {
+    let verified = match verified {
+        Ok(verified) => verified,
+        Err(error) => return refusal(&error),
+    };
+    let header = verified.header();
+    let Some((policy, now)) = &question.policy else {
+        let claims = json::parse_object(verified.payload(), &Limits::DEFAULT).ok();
+        let mut body = object(json!({"valid": true, "header": header.as_object(), "claims": claims}));
+        if claims.is_none() {
+            body.insert("payload_b64u".to_owned(), base64url::encode(verified.payload()).into());
+        }
+        return body;
+    };
+    let claims = Claims::parse(verified.payload(), &Limits::DEFAULT);
+    match claims.and_then(|claims| policy.validate(header, &claims, *now).map(|()| claims)) {
+        Ok(claims) => {
+            object(json!({"valid": true, "header": header.as_object(), "claims": claims.as_value()}))
+        }
+        Err(error) => refusal(&error.into()),
+    }
 }
 
 /// `{"path", "document"}`.
-pub(crate) fn query_line(_: &mut Worker, members: &mut Map<String, Value>) -> Answer {
+pub(crate) fn query_lines(_: &mut Worker, questions: Vec<Map<String, Value>>) -> Vec<Answer> {
+    questions.into_iter().map(query).collect()
+}
+
+fn query(mut members: Map<String, Value>) -> Answer {
     let Some(Value::String(path)) = members.remove("path") else {
         return Err(Malformed::new("input.path", "`path` must be a string"));
     };
     let Some(document) = members.remove("document") else {
         return Err(Malformed::new("input.document", "`document` is missing"));
     };
-    nothing_else(members)?;
+    nothing_else(&members)?;
     let selected = ClaimPath::parse(&path).and_then(|path| {
         let values = path.select(&document, &Limits::DEFAULT)?;
         Ok(object(json!({ "values": values })))
@@ -250,15 +321,8 @@ fn nothing_else(members: &Map<String, Value>) -> Result<(), Malformed> {
     }
 }
 
-/// The verifier for a line's keys and algorithms, prepared once per worker and key set.
-fn verifier(
-    worker: &mut Worker,
-    members: &mut Map<String, Value>,
-) -> Result<Result<JwsVerifier, Error>, Malformed> {
-    let identity = Value::Object(members.clone()).to_string();
-    if let Some(known) = worker.verifiers.get(&identity) {
-        return Ok(known.clone());
-    }
+/// The verifier for a line's keys and algorithms.
+fn verifier(mut members: Map<String, Value>) -> Result<Result<JwsVerifier, Error>, Malformed> {
     let algorithms = match members.remove("algorithms") {
         Some(value) => strings(value)
             .ok_or_else(|| Malformed::new("input.algorithms", "`algorithms` must be a list of strings"))?,
@@ -271,21 +335,16 @@ fn verifier(
             return Err(Malformed::new("input.allow_weak_keys", "`allow_weak_keys` must be true or false"));
         }
     };
-    let keys = keys(members)?;
-    nothing_else(members)?;
-    let built = match keys {
+    let keys = keys(&mut members)?;
+    nothing_else(&members)?;
+    Ok(match keys {
         Ok(keys) => {
             let keys = if weak { keys.danger_allow_weak_keys() } else { keys };
             Ok(JwsVerifier::new(&Registry::builtin(), &algorithms, &keys, Limits::DEFAULT)
                 .map_err(|error| Malformed::new("input.algorithms", error.to_string()))?)
         }
         Err(error) => Err(Error::Key(error)),
-    };
-    if worker.verifiers.len() >= KEPT_VERIFIERS {
-        worker.verifiers.clear();
-    }
-    worker.verifiers.insert(identity, built.clone());
-    Ok(built)
+    })
 }
 
 type Keys = Result<KeySet, claimgate::key::KeyError>;

@@ -32,8 +32,8 @@ impl Arguments {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         if self.jsonl {
             return match words.as_slice() {
-                [] => jsonl::run("-", jsonl::query_line),
-                [file] => jsonl::run(file, jsonl::query_line),
+                [] => jsonl::run("-", jsonl::query_lines),
+                [file] => jsonl::run(file, jsonl::query_lines),
                 _ => Err(Failure::Usage("with --jsonl give one file, or none for standard input".to_owned())),
             };
         }

@@ -89,7 +89,7 @@ enum Kind {
 impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         if self.jsonl {
-            return jsonl::run(&self.subject, jsonl::verify_line);
+            return jsonl::run(&self.subject, jsonl::verify_lines);
         }
         if self.alg.is_empty() {
             return Err(Failure::Usage(
