@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use crate::oidc::records::{LogoutMark, LogoutTarget};
 use crate::time::UnixTime;
 
-/// Most logouts remembered at once. Only tokens that verified are; each takes about 170 bytes of
-/// memory until its mark is over (a quarter of an hour, or its token's lifetime).
+/// Most logouts remembered at once: bounds memory. Only tokens that verified are, each until its mark
+/// is over (a quarter of an hour, or its token's lifetime).
 pub(super) const MOST: usize = 4_000_000;
 
 /// Stands for a `jti` or for what a mark is about, of one issuer.
