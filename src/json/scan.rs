@@ -5,8 +5,6 @@
 //! `None`: [`parse_object`](super::parse_object) then judges. So a text that is taken here must be
 //! one that it takes as well, with the same members; the fuzz target `claims` compares.
 
-use memchr::memchr;
-
 use super::SERDE_JSON_DEPTH;
 use crate::limits::Limits;
 
@@ -42,11 +40,21 @@ pub(crate) fn scan_object<'t>(
     if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'\\')) {
         return None;
     }
-    let mut scanner = Scanner { text, at: 0, items: limits.json_items, names: [(0, 0); NAMES], open: 0 };
+    let mut scanner =
+        Scanner { text, at: 0, items: limits.json_items, names: [Name::default(); NAMES], open: 0 };
     scanner.skip_spaces();
     scanner.object(limits.json_depth.min(SERDE_JSON_DEPTH), &mut member)?;
     scanner.skip_spaces();
     (scanner.at == text.len()).then_some(())
+}
+
+/// Where a name stands, and how it begins.
+#[derive(Clone, Copy, Default)]
+struct Name {
+    start: u32,
+    length: u32,
+    /// Its first eight bytes, or all of them and zeros: names differ here nearly always.
+    beginning: u64,
 }
 
 struct Scanner<'t> {
@@ -54,8 +62,8 @@ struct Scanner<'t> {
     at: usize,
     /// How many more members and elements there may be.
     items: usize,
-    /// Where the names in each object that is open stand, the innermost's last.
-    names: [(u32, u32); NAMES],
+    /// The names in each object that is open, the innermost's last.
+    names: [Name; NAMES],
     open: usize,
 }
 
@@ -109,13 +117,15 @@ impl<'t> Scanner<'t> {
     /// Notes a name that has just been read; `None` if its object has it already.
     fn open_name(&mut self, name: &str, outer: usize) -> Option<()> {
         let start = self.at - 1 - name.len();
-        for (start, length) in &self.names[outer..self.open] {
-            let is_as_long = *length as usize == name.len();
-            if is_as_long && self.text.as_bytes()[*start as usize..].starts_with(name.as_bytes()) {
+        let length = u32::try_from(name.len()).ok()?;
+        let beginning = beginning(&self.text.as_bytes()[start..], name.len());
+        for known in &self.names[outer..self.open] {
+            let may_be_it = known.beginning == beginning && known.length == length;
+            if may_be_it && self.text.as_bytes()[known.start as usize..].starts_with(name.as_bytes()) {
                 return None;
             }
         }
-        *self.names.get_mut(self.open)? = (u32::try_from(start).ok()?, u32::try_from(name.len()).ok()?);
+        *self.names.get_mut(self.open)? = Name { start: u32::try_from(start).ok()?, length, beginning };
         self.open += 1;
         Some(())
     }
@@ -168,7 +178,7 @@ impl<'t> Scanner<'t> {
     fn string(&mut self) -> Option<&'t str> {
         self.take(b'"')?;
         let start = self.at;
-        let length = memchr(b'"', &self.text.as_bytes()[start..])?;
+        let length = find_quote(&self.text.as_bytes()[start..])?;
         self.at = start + length + 1;
         Some(&self.text[start..start + length])
     }
@@ -202,5 +212,108 @@ impl<'t> Scanner<'t> {
             self.at += 1;
         }
         (self.at > start).then_some(value)
+    }
+}
+
+/// The first bytes of a text as a number: eight, or `length` and zeros where that is fewer.
+fn beginning(text: &[u8], length: usize) -> u64 {
+    match text.first_chunk::<8>() {
+        Some(word) if length < 8 => u64::from_le_bytes(*word) & !(u64::MAX << (8 * length)),
+        Some(word) => u64::from_le_bytes(*word),
+        // So near the end of the text: the same number, byte by byte.
+        None => {
+            let bytes = text.iter().take(length).enumerate();
+            bytes.fold(0, |word, (index, byte)| word | u64::from(*byte) << (8 * index))
+        }
+    }
+}
+
+/// Where the first quotation mark is, eight bytes at a time.
+fn find_quote(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const QUOTES: u64 = ONES * b'"' as u64;
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        // A byte that is a quotation mark is zero now; the lowest zero byte is the lowest with its
+        // high bit set after this, and what a borrow sets is above it.
+        let differing = u64::from_le_bytes(*word) ^ QUOTES;
+        let zeros = differing.wrapping_sub(ONES) & !differing & (ONES << 7);
+        if zeros != 0 {
+            return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| *byte == b'"')?;
+    Some(words.len() * 8 + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::parse_object;
+
+    fn is_taken(text: &str) -> bool {
+        scan_object(text, &Limits::DEFAULT, |_, _| ()).is_some()
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_seen_wherever_it_stands() {
+        for length in 0..=40 {
+            let name = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"[..length].to_owned();
+            for value in ["1", "\"\"", "{}", "\"a longer value, so that the text does not end here\""] {
+                let twice = format!(r#"{{"{name}":0,"x y":[{value}],"{name}":{value}}}"#);
+                assert!(!is_taken(&twice), "{twice}");
+                let within = format!(r#"{{"z":{{"{name}":0,"{name}":{value}}}}}"#);
+                assert!(!is_taken(&within), "{within}");
+                let longer = format!(r#"{{"{name}":0,"{name}!":{value}}}"#);
+                assert!(is_taken(&longer), "{longer}");
+                let apart = format!(r#"{{"{name}":{{"{name}":{value}}},"q":[{{"{name}":1}}]}}"#);
+                assert!(name == "q" || is_taken(&apart), "{apart}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_quotation_mark_is_found_wherever_it_is() {
+        for length in 0..40 {
+            // Bytes beside the mark in value: a borrow must not take one for the other.
+            for filler in ["#", "!", "\u{a2}", "a"] {
+                let text = format!("{}\"#\"", filler.repeat(length));
+                assert_eq!(find_quote(text.as_bytes()), text.find('"'), "{text}");
+                assert_eq!(find_quote(filler.repeat(length).as_bytes()), None);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// What is taken is what the strict parse takes, and each member is told as it is there.
+        #[test]
+        fn what_is_taken_the_strict_parse_takes(
+            text in r#"\{("(a|b|ab|aud|exp|)" ?: ?("x?"|-?[01]{0,3}(\.[0-9]?)?|null|true|\[("a"|1|,|\[|\]| ){0,4}\]|\{("a":1)?(,"a":1)?\}),?){0,4}\}"#,
+        ) {
+            let mut told = Vec::new();
+            if scan_object(&text, &Limits::DEFAULT, |name, value| told.push((name, value))).is_some() {
+                let members = parse_object(text.as_bytes(), &Limits::DEFAULT);
+                prop_assert!(members.is_ok(), "{}", text);
+                let members = members.expect("as was just seen");
+                prop_assert_eq!(told.len(), members.len());
+                for (name, value) in told {
+                    let there = &members[name];
+                    let same = match value {
+                        Scanned::Text(text) => there.as_str() == Some(text),
+                        Scanned::Integer(number) => there.as_u64() == Some(number),
+                        Scanned::Array(text) | Scanned::Object(text) => {
+                            serde_json::from_str::<serde_json::Value>(text).ok().as_ref() == Some(there)
+                        }
+                        Scanned::Null => there.is_null(),
+                        Scanned::Other => there.is_boolean() || there.is_number(),
+                    };
+                    prop_assert!(same, "{} is {} in {}", name, there, text);
+                }
+            }
+        }
     }
 }

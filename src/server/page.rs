@@ -56,7 +56,7 @@ fn door(app: &App, path: &str, return_to: &str) -> String {
 }
 
 /// The doors: a button per provider, and the password form where it exists.
-pub(crate) fn sign_in(app: &App, return_to: &str, username: &str, notice: Option<&Notice<'_>>) -> Markup {
+pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -> Markup {
     let password = app.config.password.fallback;
     frame(
         app,
@@ -74,7 +74,7 @@ pub(crate) fn sign_in(app: &App, return_to: &str, username: &str, notice: Option
                     summary { "Sign in with a password" }
                     form method="post" action=(app.path("/login/password")) {
                         label for="username" { "User name" }
-                        input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255" value=(username);
+                        input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255";
                         label for="password" { "Password" }
                         input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
                         input type="hidden" name="return_to" value=(return_to);

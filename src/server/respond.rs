@@ -196,9 +196,10 @@ impl Problem {
         self.show(|title, notice| page::problem(app, title, notice, return_to))
     }
 
-    /// The same with the doors: to try again at once, under the same name.
-    pub(crate) fn doors(&self, app: &App, return_to: &str, username: &str) -> Response {
-        self.show(|_, notice| page::sign_in(app, return_to, username, Some(notice)))
+    /// The same with the doors, to try again at once. What was typed does not come back: a password
+    /// stands in the field of the name now and then.
+    pub(crate) fn doors(&self, app: &App, return_to: &str) -> Response {
+        self.show(|_, notice| page::sign_in(app, return_to, Some(notice)))
     }
 
     fn show(&self, page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup) -> Response {

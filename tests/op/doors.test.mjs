@@ -66,7 +66,7 @@ test('wrong password, nobody, and not by password: the same answer, about the sa
   for (const [username, password] of [['root', WRONG], ['nobody', PASSWORD], ['joe', PASSWORD], ['root', 'x'.repeat(100_000)]]) {
     const begun = performance.now();
     const answer = await enter(new Agent(), username, password);
-    const page = answer.text.replace(/<code id="reference">[^<]*/, '').replace(`value="${username}"`, '');
+    const page = answer.text.replace(/<code id="reference">[^<]*/, '');
     answers.push({ status: answer.status, page, time: performance.now() - begun });
   }
   for (const answer of answers) {

@@ -178,14 +178,13 @@ impl<const L: usize, const V: usize> Key<L, V> {
     fn accept_eight<'k>(items: [Signed<'_>; LANES], key: impl Fn(usize) -> &'k Self) -> [bool; LANES] {
         let keys: [&Self; LANES] = std::array::from_fn(key);
         // A lane without a usable signature computes 0 and is not looked at.
-        let numbers: [Option<[u64; L]>; LANES] =
-            std::array::from_fn(|lane| keys[lane].number(items[lane].signature));
-        let powers = ifma::power_of_eight(
-            &std::array::from_fn(|lane| numbers[lane].unwrap_or([0; L])),
-            std::array::from_fn(|lane| &keys[lane].modulus),
-        );
+        let mut numbers = [[0; L]; LANES];
+        let usable: [bool; LANES] = std::array::from_fn(|lane| {
+            keys[lane].number(items[lane].signature).map(|number| numbers[lane] = number).is_some()
+        });
+        let powers = ifma::power_of_eight(&numbers, std::array::from_fn(|lane| &keys[lane].modulus));
         std::array::from_fn(|lane| {
-            numbers[lane].is_some() && keys[lane].is_expected(&powers[lane], items[lane].signing_input)
+            usable[lane] && keys[lane].is_expected(&powers[lane], items[lane].signing_input)
         })
     }
 

@@ -26,7 +26,7 @@ pub(super) async fn doors(
     }
     match app.providers.as_slice() {
         [only] if !app.config.password.fallback => to_provider(&app, only, &destination, &headers).await,
-        _ => respond::html(page::sign_in(&app, &destination, "", None)),
+        _ => respond::html(page::sign_in(&app, &destination, None)),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn post(
     let app = server.app();
     let result = match form {
         Ok(Form(form)) => {
-            let again = (return_to::check(&app.server, &form.return_to), form.username.clone());
+            let again = return_to::check(&app.server, &form.return_to).unwrap_or_default();
             sign_in(&app, peer, &headers, form).await.map_err(|problem| (problem, Some(again)))
         }
         Err(FormRejection::BytesRejection(rejection)) => Err((Problem::from(rejection), None)),
@@ -47,8 +47,8 @@ pub(super) async fn post(
             let cookie = app.cookies.open_session(&secret, app.config.sign_in.session_lifetime);
             respond::with_cookies(respond::go(&destination), [cookie])
         }
-        Err((problem @ (Problem::WrongPassword | Problem::TooMany), Some((return_to, username)))) => {
-            problem.doors(&app, return_to.as_deref().unwrap_or_default(), &username)
+        Err((problem @ (Problem::WrongPassword | Problem::TooMany), Some(return_to))) => {
+            problem.doors(&app, &return_to)
         }
         Err((problem, _)) => problem.page(&app),
     }

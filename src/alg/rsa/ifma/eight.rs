@@ -31,13 +31,13 @@ pub(super) fn power<const L: usize>(
     let mut power = s;
     for _ in 0..16 {
         square(&power, &mut columns);
-        power = reduce(&mut columns, &n, k0);
+        reduce(&mut columns, &n, k0, &mut power);
     }
     multiply(&power, &s, &mut columns);
-    let power = reduce(&mut columns, &n, k0);
+    reduce(&mut columns, &n, k0, &mut power);
     let mut results = [[0; L]; LANES];
-    for (limb, vector) in power.into_iter().enumerate() {
-        for (result, value) in results.iter_mut().zip(store(vector)) {
+    for (limb, vector) in power.iter().enumerate() {
+        for (result, value) in results.iter_mut().zip(store(*vector)) {
             result[limb] = value;
         }
     }
@@ -85,10 +85,10 @@ fn square<const L: usize>(a: &[Limbs; L], columns: &mut [[Limbs; L]; 2]) {
     add_diagonal(&mut columns[2 * (L - ROWS)..], four(&a[L - ROWS..]));
 }
 
-/// `columns / R mod n`, below `2n`; limbs of 52 bits.
+/// `result = columns / R mod n`, below `2n`; limbs of 52 bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn reduce<const L: usize>(columns: &mut [[Limbs; L]; 2], n: &[Limbs; L], k0: Limbs) -> [Limbs; L] {
+fn reduce<const L: usize>(columns: &mut [[Limbs; L]; 2], n: &[Limbs; L], k0: Limbs, result: &mut [Limbs; L]) {
     let flat = columns.as_flattened_mut();
     let mut digits = quotients(flat, four(n), k0);
     for row in (0..L).step_by(ROWS) {
@@ -106,11 +106,11 @@ fn reduce<const L: usize>(columns: &mut [[Limbs; L]; 2], n: &[Limbs; L], k0: Lim
     let mask = _mm512_set1_epi64(MASK.cast_signed());
     // What the lower half carries has been added to the upper one.
     let mut carry = _mm512_setzero_si512();
-    columns[1].map(|column| {
-        let whole = _mm512_add_epi64(column, carry);
+    for (column, limb) in columns[1].iter().zip(result) {
+        let whole = _mm512_add_epi64(*column, carry);
         carry = _mm512_srli_epi64::<52>(whole);
-        _mm512_and_si512(whole, mask)
-    })
+        *limb = _mm512_and_si512(whole, mask);
+    }
 }
 
 /// The next four quotient digits; the first four columns are done with, and their carry is added to
