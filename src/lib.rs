@@ -23,7 +23,8 @@
 //! | `oidc` | the relying party's rules; implies `sign` |
 //! | `config` | the TOML configuration file; implies `oidc` |
 //! | `cli` | the `claimgate` command without the server; implies the above |
-//! | `server` | HTTP, the store, the whole command |
+//! | `server` | HTTP, the store, the whole command; implies the above |
+//! | `aws-lc` | RSA by aws-lc-rs for whoever registers it |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.
