@@ -13,8 +13,8 @@
 //!
 //! The order of checks is fixed: size → shape → header → crit → allow-list → key → signature →
 //! JSON → policy. Unverified and verified are different types, and only verification makes the
-//! latter. Everything up to `oidc` and `config` has no clock, no randomness, no network and no
-//! global state: time and random bytes are arguments, a registry and a key set are values.
+//! latter. Everything up to `oidc` and `config` has no clock, no network and no global state, and
+//! no randomness but in `sign`: time and random bytes are arguments, a registry and a key set are values.
 //!
 //! | feature | brings |
 //! | --- | --- |
