@@ -13,8 +13,8 @@
 //!
 //! The order of checks is fixed: size → shape → header → crit → allow-list → key → signature →
 //! JSON → policy. Unverified and verified are different types, and only verification makes the
-//! latter. Everything up to `oidc` and `config` has no clock, no randomness, no network and no
-//! global state: time and random bytes are arguments, a registry and a key set are values.
+//! latter. Everything up to `oidc` and `config` has no clock, no network and no global state, and
+//! no randomness but in `sign`: time and random bytes are arguments, a registry and a key set are values.
 //!
 //! | feature | brings |
 //! | --- | --- |
@@ -23,7 +23,8 @@
 //! | `oidc` | the relying party's rules; implies `sign` |
 //! | `config` | the TOML configuration file; implies `oidc` |
 //! | `cli` | the `claimgate` command without the server; implies the above |
-//! | `server` | HTTP, the store, the whole command |
+//! | `server` | HTTP, the store, the whole command; implies the above |
+//! | `aws-lc` | RSA by aws-lc-rs for whoever registers it |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.

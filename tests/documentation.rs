@@ -52,17 +52,52 @@ fn every_error_code_is_documented_and_every_documented_one_exists() {
     );
 }
 
-#[test]
-fn links_and_files_named_in_the_readme_exist() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let link = regex::Regex::new(r"\]\(([^)#:]+)\)|(vectors/[\w./-]+\w)").unwrap();
-    let mut checked = 0;
-    for found in link.captures_iter(&readme) {
-        let file = found.get(1).or(found.get(2)).unwrap().as_str();
-        assert!(root().join(file).exists(), "{file}");
-        checked += 1;
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_ours =
+            !name.starts_with('.') && !["target", "node_modules", "corpus", "artifacts"].contains(&name);
+        if path.is_dir() && is_ours {
+            documents(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
     }
-    assert!(checked >= 8);
+}
+
+/// The name by which a link reaches a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+/// Each relative link of each document leads to a file, and to a heading where it names one.
+#[test]
+fn links_and_vectors_named_in_the_documents_exist() {
+    let mut files = Vec::new();
+    documents(&root(), &mut files);
+    let link = regex::Regex::new(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)|`?(vectors/[\w./-]+\w)").unwrap();
+    let mut checked = 0;
+    for file in files {
+        for found in link.captures_iter(&fs::read_to_string(&file).unwrap()) {
+            let target = match (found.get(1).map_or("", |path| path.as_str()), found.get(3)) {
+                (_, Some(vectors)) => root().join(vectors.as_str()),
+                ("", None) => file.clone(),
+                (path, None) => file.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{}: {}", file.display(), &found[0]);
+            if let Some(wanted) = found.get(2) {
+                let text = fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let is_there =
+                    headings.any(|line| anchor(line.trim_start_matches(['#', ' '])) == wanted.as_str());
+                assert!(is_there, "{}: no heading for {}", file.display(), &found[0]);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 40, "{checked}");
 }
 
 /// Every setting that the file may have is in the reference, and the reference names no other.
