@@ -25,6 +25,21 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
+fn the_rsa_kernel_has_a_switch() {
+    let token = std::fs::read_to_string("vectors/demo/token.txt").unwrap();
+    let keys = std::fs::read("vectors/demo/jwks.json").unwrap();
+    for (line, is_on) in [("", true), ("rsa_kernel = true\n", true), ("rsa_kernel = false\n", false)] {
+        let config = parse(&format!("{PROVIDER}{line}")).unwrap();
+        let provider = &config.providers[0];
+        assert_eq!(provider.rsa_kernel, is_on, "{line}");
+        let keys = claimgate::key::KeySet::from_jwks(&keys, &claimgate::limits::Limits::DEFAULT).unwrap();
+        let verifier = claimgate::Verifier::builder().registry(provider.registry()).keys(keys);
+        let verifier = verifier.algorithms(provider.algorithms.clone()).build().unwrap();
+        assert!(verifier.jws().verify(token.trim()).is_ok(), "{line}");
+    }
+}
+
+#[test]
 fn each_error_names_the_file_the_line_and_the_field() {
     for (text, code, place) in [
         (format!("{PROVIDER}colour = 1\n"), "config.syntax", "claimgate.toml:4:1: unknown field `colour`"),

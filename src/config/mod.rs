@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+use crate::alg::Registry;
 use crate::identity::Mapping;
 use crate::oidc::client::{Client, Secret};
 use crate::oidc::discovery::Overrides;
@@ -94,7 +95,8 @@ pub struct Provider {
     pub audiences: Vec<String>,
     /// The algorithms allowed.
     pub algorithms: Vec<String>,
-    /// Whether RSA signatures may be verified by the kernel for CPUs with AVX-512 IFMA.
+    /// Whether RSA signatures may be verified by the kernel for CPUs with AVX-512 IFMA; see
+    /// [`registry`](Self::registry).
     pub rsa_kernel: bool,
     /// A file with its JWK set; a relative name starts from the configuration file's folder.
     pub jwks_file: Option<PathBuf>,
@@ -124,6 +126,14 @@ pub struct Provider {
     pub allow_short_secret: bool,
     /// From claims to a person.
     pub mapping: Mapping,
+}
+
+impl Provider {
+    /// The algorithms that exist for its tokens: the built-in ones, with the RSA kernel or without.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        if self.rsa_kernel { Registry::builtin() } else { Registry::builtin_by_ring() }
+    }
 }
 
 impl Config {

@@ -10,7 +10,6 @@ use tracing::{debug, info, warn};
 
 use super::clock;
 use super::fetch::{FetchError, Fetcher};
-use crate::alg::Registry;
 use crate::claims::{Policy, TokenKind};
 use crate::config::{self, Token};
 use crate::jws::{BuildError, JwsVerifier, KeyReport};
@@ -117,11 +116,7 @@ impl Provider {
     /// A [`ProviderSetupError`].
     pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
-        let registry = match config.rsa_kernel {
-            true => Registry::builtin(),
-            false => Registry::builtin_by_ring(),
-        };
-        let jws = JwsVerifier::new(&registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
+        let jws = JwsVerifier::new(&config.registry(), &config.algorithms, &own_keys, Limits::DEFAULT)?;
         let of = |kind: TokenKind| Policy::new(kind).issuer(&config.issuer).leeway(config.leeway);
         let mut logout = of(TokenKind::LogoutToken).audience(&config.client.id);
         if config.strict_logout_type {

@@ -174,6 +174,7 @@ fn verifier(provider: &Provider) -> Result<Verifier, Failure> {
     };
     let policy = Policy::new(kind).issuer(&provider.issuer).leeway(provider.leeway);
     Verifier::builder()
+        .registry(provider.registry())
         .algorithms(provider.algorithms.clone())
         .keys(keys(provider)?)
         .policy(provider.audiences.iter().fold(policy, Policy::audience))
