@@ -24,6 +24,9 @@ const CONNECTIONS: usize = 16_384;
 const OTHER_FILES: usize = 256;
 /// Most requests under way.
 const REQUESTS: usize = 8_192;
+/// Most of them that bring a body, which may come as slowly as its sender likes: for those without
+/// one, a proxy's questions among them, there is always room.
+const WITH_BODY: usize = 6_144;
 /// Most bytes of bodies under way, counted as they come.
 const BODIES: usize = 256 * 1024 * 1024;
 /// Most bytes of one body: the longest token, in a form.
@@ -34,19 +37,28 @@ pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// Requests under way, and the bytes of their bodies.
 pub(super) struct Places {
     requests: Semaphore,
+    with_body: Semaphore,
     bodies: Arc<AtomicUsize>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { requests: Semaphore::new(REQUESTS), bodies: Arc::default() }
+        Self {
+            requests: Semaphore::new(REQUESTS),
+            with_body: Semaphore::new(WITH_BODY),
+            bodies: Arc::default(),
+        }
     }
 }
 
 impl Places {
     /// A place for a request, until it is dropped; none to wait for.
-    pub(super) fn take(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.requests.try_acquire().map_err(|_| Problem::Busy)
+    pub(super) fn take(&self, request: &Request) -> Result<Place<'_>, Problem> {
+        let of_body = match request.body().is_end_stream() {
+            true => None,
+            false => Some(self.with_body.try_acquire().map_err(|_| Problem::Busy)?),
+        };
+        Ok(Place(self.requests.try_acquire().map_err(|_| Problem::Busy)?, of_body))
     }
 
     /// Counts a body as it comes, until the request is done with and the result dropped.
@@ -64,6 +76,12 @@ impl Places {
         (request, counted)
     }
 }
+
+/// A request's place; free again when this is dropped.
+pub(super) struct Place<'p>(
+    #[expect(dead_code, reason = "held")] SemaphorePermit<'p>,
+    #[expect(dead_code, reason = "held")] Option<SemaphorePermit<'p>>,
+);
 
 /// What has come of one body.
 pub(super) struct Counted {
@@ -163,4 +181,24 @@ fn open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_bodies_leave_room_for_requests_without_one() {
+        let places = Places::default();
+        let with_body = Request::new(Body::from("logout_token="));
+        let without = Request::new(Body::empty());
+        let mut held: Vec<_> = (0..WITH_BODY).map(|_| places.take(&with_body).ok()).collect();
+        assert!(held.iter().all(Option::is_some));
+        assert!(matches!(places.take(&with_body), Err(Problem::Busy)));
+        held.extend((WITH_BODY..REQUESTS).map(|_| places.take(&without).ok()));
+        assert!(held.iter().all(Option::is_some));
+        assert!(matches!(places.take(&without), Err(Problem::Busy)));
+        held.clear();
+        assert!(places.take(&with_body).is_ok());
+    }
 }

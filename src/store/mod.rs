@@ -165,3 +165,18 @@ pub(crate) fn undone() -> StoreError {
 fn failed(error: &rusqlite::Error) -> StoreError {
     StoreError { reason: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_panics_does_not_end_the_writer() {
+        let store = Store::in_memory().expect("a store");
+        // A panic without the noise: a backtrace takes memory that another test here counts.
+        let tell = |_: Result<(), StoreError>| std::panic::resume_unwind(Box::new("on purpose"));
+        store.transact_then(|_| Ok(()), tell).expect("room in the queue");
+        let after: Result<u8, StoreError> = store.transact_blocking(|_| Ok(7));
+        assert_eq!(after, Ok(7));
+    }
+}

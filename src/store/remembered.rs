@@ -146,6 +146,8 @@ impl Remembered {
         let mut rows = statement.query([self.newest])?;
         while let Some(row) = rows.next()? {
             self.newest = row.get(0)?;
+            // It is in the file, whatever becomes of the present transaction and of the rows to come.
+            self.keep();
             let until = UnixTime(row.get(7)?);
             if let Some(hash) = row.get::<_, Option<[u8; 16]>>(1)? {
                 self.jtis.insert(hash, until);
@@ -164,7 +166,6 @@ impl Remembered {
                 until,
             });
         }
-        // It is in the file whatever becomes of the present transaction.
         self.keep();
         self.seen_version = version;
         Ok(())

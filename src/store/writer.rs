@@ -88,7 +88,10 @@ impl Writer {
             }
         }
         for tell in finished {
-            tell(committed.clone());
+            // It runs code of whoever asked; the writer must outlive it.
+            if catch_unwind(AssertUnwindSafe(|| tell(committed.clone()))).is_err() {
+                tracing::error!("an answer of the store was lost to a panic");
+            }
         }
     }
 

@@ -172,7 +172,7 @@ fn write(rows: &[Row]) -> String {
          | head | 64 KiB, 100 fields: 431 |\n\
          | body | 256 KiB: 413; the password form too |\n\
          | a body's pause | 10 s: 408 |\n\
-         | requests under way | 8,192; beyond: 503 with `Retry-After` |\n\
+         | requests under way | 8,192, of them 6,144 with a body; beyond: 503 with `Retry-After` |\n\
          | bytes of bodies under way | 256 MiB, counted as they come; beyond: 503 |\n\
          | a whole request | 35 s |\n\
          | logouts waiting to be verified | 4,096; beyond: 503 with `Retry-After` |\n\

@@ -43,10 +43,14 @@ pub(super) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
     })
 }
 
-/// `a mod n`, for `a` of a few times `n` at most.
+/// `a mod n`, for `a` below `4n`. What is greater, as only a wrong answer is, stays at `n` or above:
+/// it equals nothing that is reduced, and costs no more.
 pub(super) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
     let mut a = *a;
-    while !is_less(&a, n) {
+    for _ in 0..3 {
+        if is_less(&a, n) {
+            break;
+        }
         a = subtract(&a, n);
     }
     a
@@ -120,6 +124,15 @@ mod tests {
         for n0 in [1_u64, 3, MASK, 0x0001_2345_6789_abcd] {
             assert_eq!(n0.wrapping_mul(negated_inverse(n0)) & MASK, MASK, "{n0}");
         }
+    }
+
+    /// Of 64 limbs a modulus of 3072 bits leaves 256 to spare: subtracting until it fits has no end.
+    #[test]
+    fn a_wrong_answer_is_not_reduced_for_ever() {
+        let n: [u64; 64] = limbs(&[&[0x80][..], &[0; 382], &[1]].concat());
+        assert!(!is_less(&reduced(&[MASK; 64], &n), &n));
+        let three = add(&add(&n, &n), &n);
+        assert_eq!(reduced(&add(&three, &limbs(&[7])), &n), limbs(&[7]));
     }
 
     #[test]

@@ -102,7 +102,7 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     let route = route.unwrap_or_else(|| "-".to_owned());
     let app = server.app();
     let places = &app.lasting.places;
-    let mut response = match places.take() {
+    let mut response = match places.take(&request) {
         Ok(_place) => {
             let (request, counted) = places.count(request);
             let response = next.run(request).await;
