@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 
+use rayon::prelude::*;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
@@ -21,6 +22,8 @@ use crate::store::{SqliteRecords, Store, undone};
 const QUEUE: usize = 4096;
 /// Most logouts in one batch: bounds how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;
+/// Most tokens of a batch that one core verifies.
+const AT_ONCE: usize = 64;
 /// Batches that are handed to the store: one being written, one behind it.
 const IN_STORE: usize = 2;
 
@@ -149,7 +152,15 @@ type Answer = oneshot::Sender<Result<usize, LogoutError>>;
 fn verify(group: Vec<Waiting>, verified: &mut Vec<(ValidatedLogout, Answer)>) {
     let provider = Arc::clone(&group[0].provider);
     let tokens: Vec<&str> = group.iter().map(|waiting| waiting.token.as_str()).collect();
-    let results = provider.logout_tokens.verify_batch(&tokens, clock::now());
+    let now = clock::now();
+    // On all cores where there is much, so that no flood of costly tokens has this thread to itself.
+    let results: Vec<_> = match tokens.len() {
+        0..=AT_ONCE => provider.logout_tokens.verify_batch(&tokens, now),
+        _ => tokens
+            .par_chunks(AT_ONCE)
+            .flat_map_iter(|tokens| provider.logout_tokens.verify_batch(tokens, now))
+            .collect(),
+    };
     for (waiting, result) in group.into_iter().zip(results) {
         match result {
             Ok(token) => {
