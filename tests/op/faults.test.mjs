@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import http2 from 'node:http2';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -87,17 +88,19 @@ test('a file system that is read-only at the start is said, and is the end', asy
   assert.match(gate.log, /claimgate\.db.*[Rr]ead-only/);
 });
 
+// Another process has the database for itself for so long.
+async function hold(seconds) {
+  const script = `import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute("BEGIN EXCLUSIVE")\nprint("held",flush=True)\ntime.sleep(${seconds})\nc.execute("ROLLBACK")`;
+  const holder = spawn('python3', ['-c', script, join(gate.folder, 'claimgate.db')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((done) => holder.stdout.once('data', done));
+  return { released: new Promise((done) => holder.once('exit', done)) };
+}
+
 test('the store is late: it is waited for, and beyond 5 seconds 503; the token is not burnt', async () => {
   await prepare();
   await gate.start();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
-  const hold = async (seconds) => {
-    const script = `import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute("BEGIN EXCLUSIVE")\nprint("held",flush=True)\ntime.sleep(${seconds})\nc.execute("ROLLBACK")`;
-    const holder = spawn('python3', ['-c', script, join(gate.folder, 'claimgate.db')], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await new Promise((done) => holder.stdout.once('data', done));
-    return { released: new Promise((done) => holder.once('exit', done)) };
-  };
   let { released } = await hold(2);
   const late = await logOut(await op.logoutToken('crm', 'nobody'));
   assert.equal(late.status, 200);
@@ -111,6 +114,36 @@ test('the store is late: it is waited for, and beyond 5 seconds 503; the token i
   await released;
   assert.equal((await logOut(token)).status, 200);
   assert.equal(await agent.me(gate), undefined);
+});
+
+test('more logouts wait than may: the rest are sent away at once, and none is burnt', async () => {
+  await prepare();
+  await gate.start();
+  const token = await op.logoutToken('crm', 'nobody');
+  const { released } = await hold(6);
+  // 4,096 may wait, and two batches of 256 be at the store: 5,400 on 54 connections of HTTP/2.
+  const connections = Array.from({ length: 54 }, () => http2.connect(gate.url));
+  const body = new URLSearchParams({ logout_token: token }).toString();
+  const ask = (connection) => new Promise((done, failed) => {
+    const stream = connection.request({ ':method': 'POST', ':path': '/backchannel-logout', 'content-type': 'application/x-www-form-urlencoded' });
+    const answer = { text: '' };
+    stream.on('response', (headers) => Object.assign(answer, { status: headers[':status'], retry: headers['retry-after'], at: Date.now() }));
+    stream.setEncoding('utf8').on('data', (text) => { answer.text += text; }).on('end', () => done(answer)).on('error', failed);
+    stream.end(body);
+  });
+  const answers = await Promise.all(connections.flatMap((connection) => Array.from({ length: 100 }, () => ask(connection))));
+  for (const connection of connections) connection.close();
+  await released;
+  const busy = answers.filter((answer) => answer.text.includes('request.busy'));
+  console.log(`${busy.length} of ${answers.length} sent away`);
+  assert.ok(busy.length > 300, `${busy.length} sent away`);
+  assert.ok(busy.every((answer) => answer.status === 503 && Number(answer.retry) > 0));
+  const last = Math.max(...answers.map((answer) => answer.at));
+  assert.ok(Math.min(...busy.map((answer) => answer.at)) < last - 1000, 'those sent away did not wait for the others');
+  // Once, and no more than once, whether by one of those that waited or by a provider that tries again.
+  const done = answers.filter((answer) => answer.status === 200).length;
+  const again = await logOut(token);
+  assert.equal(done + (again.status === 200 ? 1 : 0), 1, `${done} and ${again.status}`);
 });
 
 test('the clock jumps an hour back and an hour ahead', async (t) => {
