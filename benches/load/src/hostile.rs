@@ -183,6 +183,9 @@ fn write(rows: &[Row]) -> String {
          | attempts at the password door | by address 30, then one each 5 s; by name 10, then one each 30 s: 429 |\n\
          | requests at once on one HTTP/2 connection | 100 |\n\
          | keys fetched for invented `kid`s | once per cool-down |\n\n\
+         The bounds are on all strangers together: there is none by address but at the password door. Full bodies sent\n\
+         slowly (about 1,000 at once) keep other bodies out while they last, requests without a body go on. Logouts\n\
+         that wait hold their tokens, at most 128 KiB each, until they are verified.\n\n\
          The bounds on tokens, JSON, keys and claim paths are in\n\
          [`src/limits.rs`](../src/limits.rs), with reasons.\n",
     );
