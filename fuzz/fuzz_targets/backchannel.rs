@@ -63,14 +63,13 @@ impl Records for Memory {
         Ok(before - self.sessions.len())
     }
 
-    fn remember_jti(&mut self, issuer: &str, jti: &str, until: UnixTime) -> Result<bool, StoreError> {
-        assert!(until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
-        Ok(self.seen.insert((issuer.to_owned(), jti.to_owned())))
-    }
-
-    fn mark_logout(&mut self, mark: &LogoutMark) -> Result<(), StoreError> {
-        self.marks.push(mark.clone());
-        Ok(())
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError> {
+        assert!(mark.until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
+        let is_new = self.seen.insert((mark.issuer.clone(), jti.to_owned()));
+        if is_new {
+            self.marks.push(mark.clone());
+        }
+        Ok(is_new)
     }
 
     fn user(&mut self, _: UserId) -> Result<Option<User>, StoreError> {
