@@ -306,3 +306,11 @@ fn no_secret_is_ever_shown() {
         assert!(!shown.contains(leak), "{shown}");
     }
 }
+
+/// Found by fuzzing: a last line that is not closed took the next block's first line for its own end.
+#[test]
+fn a_block_without_an_end_hides_no_other() {
+    let text = format!("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY{}", pem("p256.spki.pem"));
+    let set = KeySet::from_pem(&text).unwrap();
+    assert_eq!((set.keys().len(), set.skipped().len()), (1, 1));
+}

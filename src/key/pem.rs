@@ -28,18 +28,22 @@ pub(super) fn read(text: &str) -> Result<Vec<Result<VerificationKey, KeyError>>,
     if keys.is_empty() { Err(KeyError::Pem) } else { Ok(keys) }
 }
 
+/// Each from its first line to its last, or to the next one's first where it has no end of its own.
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN ";
+    const END: &str = "-----END ";
     // Each block is looked for behind the one before, so that no text takes longer than its length.
     let mut rest = text;
     std::iter::from_fn(move || {
-        let block = &rest[rest.find("-----BEGIN ")?..];
-        let end = block.find("-----END ").and_then(|at| {
-            let label = at + "-----END ".len();
-            block[label..].find("-----").map(|rest| label + rest + "-----".len())
-        });
-        let (block, behind) = block.split_at(end.unwrap_or(block.len()));
+        let from_here = &rest[rest.find(BEGIN)?..];
+        let next = from_here[BEGIN.len()..].find(BEGIN).map_or(from_here.len(), |at| BEGIN.len() + at);
+        let (block, behind) = from_here.split_at(next);
         rest = behind;
-        Some(block)
+        let end = block.find(END).and_then(|at| {
+            let label = at + END.len();
+            block[label..].find("-----").map(|dashes| label + dashes + "-----".len())
+        });
+        Some(&block[..end.unwrap_or(block.len())])
     })
 }
 
