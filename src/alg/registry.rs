@@ -22,21 +22,13 @@ impl Registry {
     /// RS, PS, HS with SHA-256/384/512, ES256/384/512 and EdDSA (Ed25519).
     #[must_use]
     pub fn builtin() -> Self {
-        Self { algorithms: builtin_algorithms().into() }
+        Self { algorithms: builtin_algorithms(|rsa| rsa).into() }
     }
 
     /// The same algorithms, RSA by ring alone: without the kernel for CPUs with AVX-512 IFMA.
     #[must_use]
     pub fn builtin_by_ring() -> Self {
-        let rsa = [Rsa::RS256, Rsa::RS384, Rsa::RS512, Rsa::PS256, Rsa::PS384, Rsa::PS512];
-        let by_ring = rsa.map(|algorithm| Arc::new(algorithm.by_ring()) as Arc<dyn Algorithm>);
-        let mut algorithms = builtin_algorithms();
-        for algorithm in by_ring {
-            if let Some(known) = algorithms.iter_mut().find(|known| known.name() == algorithm.name()) {
-                *known = algorithm;
-            }
-        }
-        Self { algorithms: algorithms.into() }
+        Self { algorithms: builtin_algorithms(Rsa::by_ring).into() }
     }
 
     /// An empty registry to fill; [`RegistryBuilder::builtin`] adds the built-in ones.
@@ -73,7 +65,7 @@ impl RegistryBuilder {
     /// Adds the built-in algorithms.
     #[must_use]
     pub fn builtin(self) -> Self {
-        builtin_algorithms().into_iter().fold(self, Self::add)
+        builtin_algorithms(|rsa| rsa).into_iter().fold(self, Self::add)
     }
 
     /// Adds an algorithm of the caller's own.
@@ -142,14 +134,14 @@ impl RegistryError {
     }
 }
 
-fn builtin_algorithms() -> Vec<Arc<dyn Algorithm>> {
+fn builtin_algorithms(rsa: impl Fn(Rsa) -> Rsa) -> Vec<Arc<dyn Algorithm>> {
     vec![
-        Arc::new(Rsa::RS256),
-        Arc::new(Rsa::RS384),
-        Arc::new(Rsa::RS512),
-        Arc::new(Rsa::PS256),
-        Arc::new(Rsa::PS384),
-        Arc::new(Rsa::PS512),
+        Arc::new(rsa(Rsa::RS256)),
+        Arc::new(rsa(Rsa::RS384)),
+        Arc::new(rsa(Rsa::RS512)),
+        Arc::new(rsa(Rsa::PS256)),
+        Arc::new(rsa(Rsa::PS384)),
+        Arc::new(rsa(Rsa::PS512)),
         Arc::new(Hmac::HS256),
         Arc::new(Hmac::HS384),
         Arc::new(Hmac::HS512),

@@ -1,7 +1,5 @@
 //! Back-Channel Logout 1.0: a verified logout token ends sessions and leaves a mark.
 
-use serde_json::Value;
-
 use super::login::LOGIN_LIFETIME;
 use super::records::{LogoutMark, LogoutTarget, Records, StoreError};
 use crate::jws::{CompactJws, JwsError};
@@ -125,7 +123,7 @@ pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout 
     let now = UnixTime(now_ms.div_euclid(1000));
     let claims = token.claims();
     let subject = claims.subject().filter(|subject| !subject.is_empty()).map(str::to_owned);
-    let sid = claims.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
+    let sid = claims.session_id().filter(|sid| !sid.is_empty());
     let target = match (sid, subject) {
         (Some(sid), subject) => LogoutTarget::Session { sid: sid.to_owned(), subject },
         (None, subject) => LogoutTarget::Subject(subject.unwrap_or_default()),

@@ -101,7 +101,7 @@ impl Person {
         let origin = OidcOrigin {
             issuer: own.issuer().expect("the policy requires `iss`").to_owned(),
             subject: own.subject().expect("the policy requires `sub`").to_owned(),
-            sid: own.get("sid").and_then(|sid| sid.as_str()).filter(|sid| !sid.is_empty()).map(str::to_owned),
+            sid: own.session_id().filter(|sid| !sid.is_empty()).map(str::to_owned),
             issued_at: own.issued_at().expect("the policy requires `iat`").seconds(),
             id_token: claims.id_token.raw.to_string(),
         };
@@ -145,24 +145,12 @@ pub fn complete(
     Ok(signed_in)
 }
 
-/// A rehearsal: what a sign-in of this (issuer, subject) would do, by the same rules, without a
-/// session. The claims may be anybody's: the transaction must **not** be kept.
+/// The user of this (issuer, subject) found or made, and brought up to date: all of a sign-in but the
+/// session. For a rehearsal with claims that may be anybody's, the transaction must **not** be kept.
 ///
 /// # Errors
 /// The [`SignInError`] of the sign-in.
-pub fn rehearse(
-    records: &mut dyn Records,
-    subject: (&str, &str),
-    identity: &Identity,
-    fields: &[&str],
-    policy: &SignInPolicy,
-    now: UnixTime,
-) -> Result<SignedIn, SignInError> {
-    receive(records, subject, identity, fields, policy, now)
-}
-
-/// The user found or made, and brought up to date.
-fn receive(
+pub fn receive(
     records: &mut dyn Records,
     subject: (&str, &str),
     identity: &Identity,

@@ -8,9 +8,9 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use ring::digest::{SHA256, digest};
 
 /// Attempts at one name before they must wait, and how long for each further one.
-const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).unwrap(), Duration::from_secs(30));
+const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).expect("not zero"), Duration::from_secs(30));
 /// The same for one address; many people may share one.
-const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).unwrap(), Duration::from_secs(5));
+const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).expect("not zero"), Duration::from_secs(5));
 /// Names and addresses remembered before the idle ones are forgotten.
 const REMEMBERED: usize = 100_000;
 

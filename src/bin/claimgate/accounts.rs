@@ -260,7 +260,7 @@ pub(crate) fn dry_run(
         let fields: Vec<&str> = mapping.profile_fields().collect();
         let subject = (issuer.as_str(), subject.as_str());
         // An error in any case: nothing of it is kept.
-        Err(Rehearsed(sign_in::rehearse(records, subject, &identity, &fields, &policy, input::now())))
+        Err(Rehearsed(sign_in::receive(records, subject, &identity, &fields, &policy, input::now())))
     });
     let signed_in = match rehearsed {
         Ok(()) => return Ok(Vec::new()),
