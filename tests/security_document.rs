@@ -58,7 +58,7 @@ fn value(text: &str) -> String {
     let text = seconds.replace_all(text, |found: &regex::Captures<'_>| {
         format!("{} {}", &found[2], if &found[1] == "secs" { "s" } else { "ms" })
     });
-    let number = Regex::new(r"NonZeroU32::new\((\d+)\)\.unwrap\(\)").unwrap();
+    let number = Regex::new(r#"NonZeroU32::new\((\d+)\)\.expect\("not zero"\)"#).unwrap();
     let text = number.replace_all(&text, "$1").replace('_', "");
     match text.split_once(" * ") {
         Some((left, "1024")) => format!("{left} KiB"),
