@@ -1,7 +1,7 @@
 // The server under test, as a process of its own, and a browser without pictures.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import * as http from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -45,8 +45,19 @@ export class Claimgate {
     this.port = port;
     this.folder = mkdtempSync(join(tmpdir(), 'claimgate-test-'));
     this.url = `http://127.0.0.1:${port}`;
-    this.log = '';
     this.config = join(this.folder, 'claimgate.toml');
+    this.logFile = `${this.folder}.log`;
+    writeFileSync(this.logFile, '');
+    this.logFrom = 0;
+  }
+
+  /** What was logged since `forgetLog`. A file, not a pipe: what the server wrote before it answered is in it when the answer is. */
+  get log() {
+    return readFileSync(this.logFile).subarray(this.logFrom).toString();
+  }
+
+  forgetLog() {
+    this.logFrom = statSync(this.logFile).size;
   }
 
   static async prepare() {
@@ -66,8 +77,9 @@ export class Claimgate {
   }
 
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
-    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.env, ...env } });
-    this.process.stderr.on('data', (chunk) => { this.log += chunk; });
+    const log = openSync(this.logFile, 'a');
+    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...this.env, ...env } });
+    closeSync(log);
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
     for (let tries = 0; tries < 200; tries += 1) {
       if (this.exit) {
@@ -97,6 +109,7 @@ export class Claimgate {
   async close() {
     await this.stop('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.logFile, { force: true });
   }
 
   /** Runs the command on the same configuration. */

@@ -126,7 +126,7 @@ test('a refused token is shown in the debug log, as unverified, and without its 
   const claims = Buffer.from(JSON.stringify({ iss: op.issuer, sub: 'shown in the log' })).toString('base64url');
   const token = `${Buffer.from('{"alg":"RS256","typ":"shown too"}').toString('base64url')}.${claims}.${'S'.repeat(341)}Q`;
   for (const [path, form] of [['/api/v1/verify', { token }], ['/backchannel-logout', { logout_token: token }]]) {
-    gate.log = '';
+    gate.forgetLog();
     await fetch(`${gate.url}${path}`, { method: 'POST', body: new URLSearchParams(form) });
     const lines = () => gate.log.split('\n').slice(0, -1).filter((text) => text.includes('"refused token"'));
     await until('the log has it', () => lines().length > 0);

@@ -25,7 +25,7 @@ async function serve({ provider = {}, ...rest } = {}) {
 }
 
 async function reload(settings, seen) {
-  gate.log = '';
+  gate.forgetLog();
   gate.write(settings);
   gate.process.kill('SIGHUP');
   await until(seen, () => gate.log.includes(seen));

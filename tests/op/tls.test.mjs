@@ -117,7 +117,7 @@ test('a renewed certificate is taken on SIGHUP; an old protocol is refused', asy
 test('an https provider that names plain http, even on this machine, is not used', async () => {
   for (const member of ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri', 'end_session_endpoint']) {
     op.metadata = { [member]: 'http://127.0.0.1:1/' };
-    gate.log = '';
+    gate.forgetLog();
     await gate.write({ providers: [provider()] }).start();
     const answer = await fetch(`${gate.url}/login/crm`, { redirect: 'manual' });
     assert.equal(answer.status, 503);
