@@ -113,11 +113,19 @@ pub(super) fn accept_many(items: &[(&Kernel, Signed<'_>)], accepted: &mut [bool]
 }
 
 /// A modulus of `L` limbs in `V` vectors, and what is compared with.
+#[derive(Clone)]
 pub(super) struct Key<const L: usize, const V: usize> {
     modulus: Modulus<L>,
     bytes: usize,
     hash: Hash,
-    /// The encoded message with zeros for its hash, with the power's factor.
+    alone: Expected<L>,
+    of_eight: Expected<L>,
+}
+
+/// What a power is compared with, with the factor that it has.
+#[derive(Clone)]
+struct Expected<const L: usize> {
+    /// The encoded message with zeros for its hash.
     message: [u64; L],
     /// What gives a hash the same factor, beside that of the short product that applies it.
     factor: [u64; L],
@@ -127,71 +135,84 @@ impl<const L: usize, const V: usize> Key<L, V> {
     fn prepare(n: &[u8], hash: Hash) -> Option<Box<Self>> {
         let bytes = n.len();
         let n = number::limbs::<L>(n);
-        let k0 = number::negated_inverse(n[0]);
+        let modulus = modulus(n, bytes * 8);
+        let k0 = modulus.k0;
         let mut one = [0; L];
         one[0] = 1;
         // R^-65535 is what sixteen squarings make of one; the factor itself takes one more product.
         let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &n, k0));
         let factor = number::reduced(&number::montgomery(&almost, &one, &n, k0), &n);
         let message = number::montgomery(&almost, &encoded(bytes, hash), &n, k0);
-        let key = Self {
+        let alone = Expected {
             message: number::reduced(&message, &n),
             factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &n),
-            modulus: Modulus { n, k0 },
-            bytes,
-            hash,
         };
-        key.answers_rightly(&almost).then(|| Box::new(key))
+        let apart = apart(&modulus, bytes * 8);
+        let moved = |number: &[u64; L]| number::reduced(&number::montgomery(number, &apart, &n, k0), &n);
+        let of_eight = Expected { message: moved(&alone.message), factor: moved(&alone.factor) };
+        let key = Self { modulus, bytes, hash, alone, of_eight };
+        key.answers_rightly(&almost, &apart).then(|| Box::new(key))
     }
 
-    /// The signature as a number below the modulus (RFC 8017 §8.2.2, 1 and 2b).
-    fn number(&self, signature: &[u8]) -> Option<[u64; L]> {
+    /// Reads a signature as a number below the modulus (RFC 8017 §8.2.2, 1 and 2b); whether it is one.
+    fn read(&self, signature: &[u8], number: &mut [u64; L]) -> bool {
         if signature.len() != self.bytes {
-            return None;
+            return false;
         }
-        let s = number::limbs(signature);
-        number::is_less(&s, &self.modulus.n).then_some(s)
+        *number = number::limbs(signature);
+        number::is_less(number, &self.modulus.n)
     }
 
     /// The encoded message of a hash, with the power's factor, below `3n`.
-    fn expected(&self, hash: &[u8]) -> [u64; L] {
-        let hash = match digits(self.hash) {
-            5 => ifma::product::<L, V, 5>(&self.factor, &number::limbs(hash), &self.modulus),
-            8 => ifma::product::<L, V, 8>(&self.factor, &number::limbs(hash), &self.modulus),
-            _ => ifma::product::<L, V, 10>(&self.factor, &number::limbs(hash), &self.modulus),
+    fn expected(&self, Expected { message, factor }: &Expected<L>, hash: &[u8]) -> [u64; L] {
+        let mut expected = match digits(self.hash) {
+            5 => ifma::product::<L, V, 5>(factor, &number::limbs(hash), &self.modulus),
+            8 => ifma::product::<L, V, 8>(factor, &number::limbs(hash), &self.modulus),
+            _ => ifma::product::<L, V, 10>(factor, &number::limbs(hash), &self.modulus),
         };
-        number::add(&hash, &self.message)
+        number::add_to(&mut expected, message);
+        expected
     }
 
-    /// Whether a power, below `2n`, is that of the encoded message of a signing input.
-    fn is_expected(&self, power: &[u64; L], signing_input: &[u8]) -> bool {
+    /// Whether a power, below `3n`, is that of the encoded message of a signing input.
+    fn is_expected(&self, power: &mut [u64; L], expected: &Expected<L>, signing_input: &[u8]) -> bool {
         let n = &self.modulus.n;
-        let expected = self.expected(digest(self.hash.algorithm, signing_input).as_ref());
-        number::reduced(power, n) == number::reduced(&expected, n)
+        let mut expected = self.expected(expected, digest(self.hash.algorithm, signing_input).as_ref());
+        number::reduce(power, n);
+        number::reduce(&mut expected, n);
+        *power == expected
     }
 
     fn accepts(&self, item: Signed<'_>) -> bool {
-        self.number(item.signature)
-            .is_some_and(|s| self.is_expected(&ifma::power::<L, V>(&s, &self.modulus), item.signing_input))
+        let mut number = [0; L];
+        self.read(item.signature, &mut number) && {
+            let mut power = ifma::power::<L, V>(&number, &self.modulus);
+            self.is_expected(&mut power, &self.alone, item.signing_input)
+        }
     }
 
     fn accept_eight<'k>(items: [Signed<'_>; LANES], key: impl Fn(usize) -> &'k Self) -> [bool; LANES] {
         let keys: [&Self; LANES] = std::array::from_fn(key);
-        // A lane without a usable signature computes 0 and is not looked at.
         let mut numbers = [[0; L]; LANES];
         let usable: [bool; LANES] = std::array::from_fn(|lane| {
-            keys[lane].number(items[lane].signature).map(|number| numbers[lane] = number).is_some()
+            let usable = keys[lane].read(items[lane].signature, &mut numbers[lane]);
+            if !usable {
+                // A lane that computes 0 and is not looked at.
+                numbers[lane].fill(0);
+            }
+            usable
         });
-        let powers = ifma::power_of_eight(&numbers, std::array::from_fn(|lane| &keys[lane].modulus));
+        ifma::power_of_eight(&mut numbers, std::array::from_fn(|lane| &keys[lane].modulus));
         std::array::from_fn(|lane| {
-            usable[lane] && keys[lane].is_expected(&powers[lane], items[lane].signing_input)
+            let key = keys[lane];
+            usable[lane] && key.is_expected(&mut numbers[lane], &key.of_eight, items[lane].signing_input)
         })
     }
 
     /// Known answers by plain arithmetic: the edges, numbers that carry everywhere, some without a
-    /// pattern; and encoded messages. `almost` is `R^-65535`.
-    fn answers_rightly(&self, almost: &[u64; L]) -> bool {
-        let Modulus { n, k0 } = &self.modulus;
+    /// pattern; and encoded messages. `almost` is `R^-65535`, `apart` what [`apart`] says.
+    fn answers_rightly(&self, almost: &[u64; L], apart: &[u64; L]) -> bool {
+        let Modulus { n, k0, .. } = &self.modulus;
         let small = |value: u64| number::limbs::<L>(&value.to_be_bytes());
         let half: [u64; L] = std::array::from_fn(|index| {
             (n[index] >> 1) | n.get(index + 1).map_or(0, |above| (above & 1) << (LIMB_BITS - 1))
@@ -208,22 +229,39 @@ impl<const L: usize, const V: usize> Key<L, V> {
             mixed(b"two"),
             mixed(b"three"),
         ];
-        let all = ifma::power_of_eight(&numbers, [&self.modulus; LANES]);
+        let mut all = numbers;
+        ifma::power_of_eight(&mut all, [&self.modulus; LANES]);
+        let moved = |number: &[u64; L]| number::reduced(&number::montgomery(number, apart, n, *k0), n);
         let powers_are_right = numbers.iter().zip(&all).all(|(s, of_eight)| {
             let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
             let expected = number::reduced(&number::montgomery(&power, s, n, *k0), n);
             let alone = ifma::power::<L, V>(s, &self.modulus);
-            number::reduced(&alone, n) == expected && number::reduced(of_eight, n) == expected
+            number::reduced(&alone, n) == expected && number::reduced(of_eight, n) == moved(&expected)
         });
         let length = self.hash.algorithm.output_len();
         let hashes = [vec![0; length], vec![0xff; length], pattern(b"hash", length)];
         powers_are_right
             && hashes.iter().all(|hash| {
                 let message = number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
-                let expected = number::montgomery(almost, &message, n, *k0);
-                number::reduced(&self.expected(hash), n) == number::reduced(&expected, n)
+                let expected = number::reduced(&number::montgomery(almost, &message, n, *k0), n);
+                number::reduced(&self.expected(&self.alone, hash), n) == expected
+                    && number::reduced(&self.expected(&self.of_eight, hash), n) == moved(&expected)
             })
     }
+}
+
+/// A modulus of so many bits, made ready.
+fn modulus<const L: usize>(n: [u64; L], bits: usize) -> Modulus<L> {
+    let k0 = number::negated_inverse(n[0]);
+    let fold_at = ifma::fold_at(L, bits);
+    Modulus { n, k0, fold: number::power_of_two(fold_at * LIMB_BITS, &n, bits, k0), fold_at }
+}
+
+/// What the factor of one power is apart from that of eight, in Montgomery form: `(R / R')^65536 · R`,
+/// where `R'` is `2^(52·L/2)`.
+fn apart<const L: usize>(Modulus { n, k0, .. }: &Modulus<L>, bits: usize) -> [u64; L] {
+    let quotient = number::power_of_two((2 * L - L / 2) * LIMB_BITS, n, bits, *k0);
+    (0..16).fold(quotient, |power, _| number::montgomery(&power, &power, n, *k0))
 }
 
 /// How many limbs a hash takes.
@@ -284,16 +322,15 @@ mod tests {
     }
 
     /// An odd modulus of exactly so many bytes.
-    fn modulus<const L: usize>(bytes: usize) -> impl Strategy<Value = Modulus<L>> {
-        vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], bytes).prop_map(|mut n| {
+    fn any_modulus<const L: usize>(bytes: usize) -> impl Strategy<Value = Modulus<L>> {
+        vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], bytes).prop_map(move |mut n| {
             n[0] |= 0x80;
             *n.last_mut().expect("many bytes") |= 1;
-            let n = number::limbs::<L>(&n);
-            Modulus { n, k0: number::negated_inverse(n[0]) }
+            modulus(number::limbs::<L>(&n), bytes * 8)
         })
     }
 
-    fn plainly<const L: usize>(s: &[u64; L], Modulus { n, k0 }: &Modulus<L>) -> [u64; L] {
+    fn plainly<const L: usize>(s: &[u64; L], Modulus { n, k0, .. }: &Modulus<L>) -> [u64; L] {
         let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
         number::reduced(&number::montgomery(&power, s, n, *k0), n)
     }
@@ -304,16 +341,23 @@ mod tests {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
         }
-        let one = modulus::<L>(bytes).prop_flat_map(|modulus| (number_for(modulus.n), Just(modulus)));
+        let one = any_modulus::<L>(bytes).prop_flat_map(|modulus| (number_for(modulus.n), Just(modulus)));
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
         let result = runner.run(&vec(one, LANES), |lanes| {
             let numbers = std::array::from_fn(|lane| lanes[lane].0);
             let moduli = std::array::from_fn(|lane| &lanes[lane].1);
-            let eight = ifma::power_of_eight(&numbers, moduli);
+            let mut eight: [[u64; L]; LANES] = numbers;
+            ifma::power_of_eight(&mut eight, moduli);
             for ((s, modulus), of_eight) in lanes.iter().zip(eight) {
                 let expected = plainly(s, modulus);
                 prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &modulus.n), expected);
-                prop_assert_eq!(number::reduced(&of_eight, &modulus.n), expected);
+                let apart = apart(modulus, bytes * 8);
+                let moved = number::montgomery(&expected, &apart, &modulus.n, modulus.k0);
+                prop_assert!(number::is_less(
+                    &of_eight,
+                    &[1, 2, 3].iter().fold([0; L], |sum, _| number::add(&sum, &modulus.n))
+                ));
+                prop_assert_eq!(number::reduced(&of_eight, &modulus.n), number::reduced(&moved, &modulus.n));
                 let short: &[u64; 5] = s.first_chunk().expect("five limbs");
                 let product = ifma::product::<L, V, 5>(&expected, short, modulus);
                 let mut long = [0; L];
@@ -359,12 +403,19 @@ mod tests {
         let limbs = number::limbs::<40>(&n);
         let one = number::limbs::<40>(&[1]);
         let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &limbs, key.modulus.k0));
-        assert!(key.answers_rightly(&almost));
-        let mut wrong = Key { modulus: key.modulus.clone(), ..*key };
-        wrong.message[7] ^= 1;
-        assert!(!wrong.answers_rightly(&almost), "another encoded message");
-        let mut wrong = Key { modulus: key.modulus.clone(), ..*key };
-        wrong.factor[0] ^= 1;
-        assert!(!wrong.answers_rightly(&almost), "another factor");
+        let apart = apart(&key.modulus, 2048);
+        assert!(key.answers_rightly(&almost, &apart));
+        let wrongs: [(&str, fn(&mut Key<40, 5>)); 5] = [
+            ("another encoded message", |key| key.alone.message[7] ^= 1),
+            ("another factor", |key| key.alone.factor[0] ^= 1),
+            ("another encoded message of eight", |key| key.of_eight.message[7] ^= 1),
+            ("another factor of eight", |key| key.of_eight.factor[0] ^= 1),
+            ("another fold", |key| key.modulus.fold[20] ^= 1),
+        ];
+        for (what, change) in wrongs {
+            let mut wrong = key.clone();
+            change(&mut wrong);
+            assert!(!wrong.answers_rightly(&almost, &apart), "{what}");
+        }
     }
 }

@@ -23,42 +23,75 @@ pub(super) fn is_less<const L: usize>(a: &[u64; L], b: &[u64; L]) -> bool {
     a.iter().rev().lt(b.iter().rev())
 }
 
+/// `a -= b`, for `a >= b`.
+fn subtract_from<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
+    let mut borrow = 0;
+    for (limb, b) in a.iter_mut().zip(b) {
+        let difference = limb.wrapping_sub(*b).wrapping_sub(borrow);
+        borrow = difference >> 63;
+        *limb = difference & MASK;
+    }
+}
+
 /// `a - b`, for `a >= b`.
 pub(super) fn subtract<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
-    let mut borrow = 0;
-    std::array::from_fn(|index| {
-        let difference = a[index].wrapping_sub(b[index]).wrapping_sub(borrow);
-        borrow = difference >> 63;
-        difference & MASK
-    })
+    let mut a = *a;
+    subtract_from(&mut a, b);
+    a
+}
+
+/// `a += b`, where it fits.
+pub(super) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
+    let mut carry = 0;
+    for (limb, b) in a.iter_mut().zip(b) {
+        let sum = *limb + b + carry;
+        carry = sum >> LIMB_BITS;
+        *limb = sum & MASK;
+    }
 }
 
 /// `a + b`, where it fits.
 pub(super) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
-    let mut carry = 0;
-    std::array::from_fn(|index| {
-        let sum = a[index] + b[index] + carry;
-        carry = sum >> LIMB_BITS;
-        sum & MASK
-    })
+    let mut a = *a;
+    add_to(&mut a, b);
+    a
 }
 
-/// `a mod n`, for `a` below `4n`. What is greater, as only a wrong answer is, stays at `n` or above:
-/// it equals nothing that is reduced, and costs no more.
-pub(super) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
-    let mut a = *a;
+/// `a mod n` in the place of `a`, for one below `4n`. What is greater, as only a wrong answer is, stays
+/// at `n` or above: it equals nothing that is reduced, and costs no more.
+pub(super) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
     for _ in 0..3 {
-        if is_less(&a, n) {
+        if is_less(a, n) {
             break;
         }
-        a = subtract(&a, n);
+        subtract_from(a, n);
     }
+}
+
+/// `a mod n`, likewise.
+pub(super) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
+    let mut a = *a;
+    reduce(&mut a, n);
     a
 }
 
 /// `2^bits · a mod n`, for `a < n`.
 pub(super) fn shifted<const L: usize>(a: &[u64; L], bits: usize, n: &[u64; L]) -> [u64; L] {
     (0..bits).fold(*a, |a, _| reduced(&add(&a, &a), n))
+}
+
+/// `2^exponent mod n`, for an odd `n` of `bits` bits and an exponent that is not smaller.
+pub(super) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: usize, k0: u64) -> [u64; L] {
+    let r = L * LIMB_BITS;
+    if exponent <= r {
+        // All but the last bits of n are below it.
+        let mut power = [0; L];
+        power[(bits - 1) / LIMB_BITS] = 1 << ((bits - 1) % LIMB_BITS);
+        return shifted(&power, exponent - (bits - 1), n);
+    }
+    // Half as far from R, squared, is as far.
+    let root = power_of_two((exponent + r) / 2, n, bits, k0);
+    shifted(&reduced(&montgomery(&root, &root, n, k0), n), (exponent + r) % 2, n)
 }
 
 /// `-n⁻¹ mod 2^52`, for odd `n`: Newton's iteration doubles the right bits each time.
@@ -121,6 +154,11 @@ mod tests {
         assert_eq!(u128::from(number[0]) | u128::from(number[1]) << LIMB_BITS, value);
         assert_eq!(number[2], 0);
         assert_eq!(shifted(&[1], 10, &[7]), [1024 % 7]);
+        let n = [MASK - 30, MASK, MASK >> 3];
+        for exponent in [153, 156, 157, 158, 171, 260, 1001] {
+            let power = power_of_two(exponent, &n, 153, negated_inverse(n[0]));
+            assert_eq!(power, shifted(&[1, 0, 0], exponent, &n), "{exponent}");
+        }
         for n0 in [1_u64, 3, MASK, 0x0001_2345_6789_abcd] {
             assert_eq!(n0.wrapping_mul(negated_inverse(n0)) & MASK, MASK, "{n0}");
         }

@@ -2,8 +2,9 @@
 //!
 //! Montgomery multiplication in radix 2^52. With `R = 2^(52·L)` and `4n < R`, factors below `2n`
 //! give a product below `2n`, so nothing is subtracted until the end. The power is left with its
-//! factor `R^-65536`: what it is compared with is given the same. Verification works on public
-//! values alone: nothing here need take constant time.
+//! factor `R^-65536`: what it is compared with is given the same. Eight at once are reduced in
+//! another way, with another `R`. Verification works on public values alone: nothing here need take
+//! constant time.
 //!
 //! Why this may be trusted: a *reject* is confirmed by ring before it counts; to *accept* wrongly,
 //! a wrong result would have to equal the one right encoded message; each key is tried against
@@ -14,7 +15,10 @@
 mod eight;
 mod one;
 
-use std::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_storeu_si512};
+use std::arch::x86_64::{
+    __m512i, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i64x2 as shuffle, _mm512_storeu_si512,
+    _mm512_unpackhi_epi64 as unpack_high, _mm512_unpacklo_epi64 as unpack_low,
+};
 
 /// Limbs in a vector, and signatures in a batch.
 pub(super) const LANES: usize = 8;
@@ -30,6 +34,17 @@ pub(super) struct Modulus<const L: usize> {
     pub(super) n: [u64; L],
     /// `-n⁻¹ mod 2^52`
     pub(super) k0: u64,
+    /// `2^(52·fold_at) mod n`
+    pub(super) fold: [u64; L],
+    /// From which limb on eight at once are folded.
+    pub(super) fold_at: usize,
+}
+
+/// The limb from which on eight squares at once are folded, for moduli of so many bits in so many limbs:
+/// as high as leaves the part above within half as many limbs, and as low as leaves the part below,
+/// divided by `2^(52·L/2)`, beneath `n`.
+pub(super) fn fold_at(limbs: usize, bits: usize) -> usize {
+    limbs / 2 + (bits - 16) / super::number::LIMB_BITS
 }
 
 /// `s^65537 / R^65536 mod n`, below `2n`, for `s < n`. `L` is `8 · V`.
@@ -50,14 +65,66 @@ pub(super) fn product<const L: usize, const V: usize, const D: usize>(
     unsafe { one::product::<L, V>(b, a, modulus) }
 }
 
-/// As [`power`], of eight, each with a modulus of its own.
-pub(super) fn power_of_eight<const L: usize>(
-    s: &[[u64; L]; LANES],
-    moduli: [&Modulus<L>; LANES],
-) -> [[u64; L]; LANES] {
-    assert!(is_available() && L.is_multiple_of(LANES));
+/// `s^65537 / R^65536 mod n` of each, below `3n`, in the place of `s < n`, each with a modulus of its
+/// own; `R` is `2^(52·L/2)`.
+pub(super) fn power_of_eight<const L: usize>(s: &mut [[u64; L]; LANES], moduli: [&Modulus<L>; LANES]) {
+    assert!(is_available());
     // SAFETY: as above.
-    unsafe { eight::power(s, moduli) }
+    unsafe {
+        match L {
+            40 => eight::power::<L, 20, 10, 10>(s, moduli),
+            64 => eight::power::<L, 32, 16, 8>(s, moduli),
+            80 => eight::power::<L, 40, 20, 10>(s, moduli),
+            _ => unreachable!("there are keys of three sizes"),
+        }
+    }
+}
+
+/// Eight numbers, as vectors of one limb of each.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn across<const L: usize>(numbers: [&[u64; L]; LANES]) -> [__m512i; L] {
+    let mut vectors = [_mm512_setzero_si512(); L];
+    for (index, vectors) in vectors.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        *vectors = transposed(numbers.map(|number| load(&number.as_chunks().0[index])));
+    }
+    vectors
+}
+
+/// The other way round.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn back<const L: usize>(vectors: &[__m512i; L], numbers: &mut [[u64; L]; LANES]) {
+    for (index, vectors) in vectors.as_chunks::<LANES>().0.iter().enumerate() {
+        for (number, vector) in numbers.iter_mut().zip(transposed(*vectors)) {
+            number.as_chunks_mut().0[index] = store(vector);
+        }
+    }
+}
+
+/// Rows for columns, of eight times eight.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    // Of even columns, then of odd ones: two rows in each 128 bits.
+    let even = four_transposed([unpack_low(a, b), unpack_low(c, d), unpack_low(e, f), unpack_low(g, h)]);
+    let odd = four_transposed([unpack_high(a, b), unpack_high(c, d), unpack_high(e, f), unpack_high(g, h)]);
+    [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
+}
+
+/// Rows for columns, of four times four parts of 128 bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn four_transposed([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (first, second) = (shuffle::<0x88>(a, b), shuffle::<0x88>(c, d));
+    let (third, fourth) = (shuffle::<0xdd>(a, b), shuffle::<0xdd>(c, d));
+    [
+        shuffle::<0x88>(first, second),
+        shuffle::<0x88>(third, fourth),
+        shuffle::<0xdd>(first, second),
+        shuffle::<0xdd>(third, fourth),
+    ]
 }
 
 #[inline]

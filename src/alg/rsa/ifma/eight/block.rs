@@ -1,0 +1,146 @@
+//! Products of blocks of `B` limbs, small enough that both factors stay in registers: a column is
+//! summed up there, by two chains, and told once.
+//!
+//! The loops have few and constant bounds, so that the compiler unrolls them; where they are split in
+//! two, it is because one of twice the length would not be.
+
+use std::arch::x86_64::{
+    _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low,
+    _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right, _mm512_sub_epi64 as subtract,
+};
+
+use super::Limbs;
+
+/// `columns += a · b`
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn add_product<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b: &[Limbs; B]) {
+    let columns = &mut columns[..2 * B];
+    product(a, b, |column, sum| columns[column] = add(columns[column], sum));
+}
+
+/// `columns -= a · b`
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn subtract_product<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b: &[Limbs; B]) {
+    let columns = &mut columns[..2 * B];
+    product(a, b, |column, sum| columns[column] = subtract(columns[column], sum));
+}
+
+/// `columns += a · b`, there and `D` columns above.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn add_product_twice<const B: usize, const D: usize>(
+    columns: &mut [Limbs],
+    a: &[Limbs; B],
+    b: &[Limbs; B],
+) {
+    let columns = &mut columns[..2 * B + D];
+    product(a, b, |column, sum| {
+        columns[column] = add(columns[column], sum);
+        columns[column + D] = add(columns[column + D], sum);
+    });
+}
+
+/// The upper half of `a · b`: `columns += (a · b) div 2^(52·B)`, but for what the lower half carries.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn add_upper<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b: &[Limbs; B]) {
+    let columns = &mut columns[..B];
+    upper(a, b, |column, sum| columns[column] = add(columns[column], sum));
+}
+
+/// Montgomery's digits for the first `B` columns: `digits · n` added there would leave zeros. What
+/// they carry is added to the next column.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn quotients<const B: usize>(
+    columns: &mut [Limbs],
+    n: &[Limbs; B],
+    k0: Limbs,
+    digits: &mut [Limbs; B],
+) {
+    let (first, rest) = columns.split_first_chunk_mut::<B>().expect("a block and more");
+    let mut sums = *first;
+    let mut carry = zero();
+    for column in 0..B {
+        let sum = add(sums[column], carry);
+        let digit = low(zero(), sum, k0);
+        carry = shift_right::<52>(low(sum, digit, n[0]));
+        digits[column] = digit;
+        for limb in 1..B {
+            if column + limb < B {
+                let sum = low(sums[column + limb], digit, n[limb]);
+                sums[column + limb] = high(sum, digit, n[limb - 1]);
+            }
+        }
+    }
+    rest[0] = add(rest[0], carry);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn product<const B: usize>(a: &[Limbs; B], b: &[Limbs; B], mut tell: impl FnMut(usize, Limbs)) {
+    for column in 0..B {
+        let (mut lows, mut highs) = (zero(), zero());
+        for i in 0..B {
+            if i <= column {
+                lows = low(lows, a[i], b[column - i]);
+            }
+            if i < column {
+                highs = high(highs, a[i], b[column - 1 - i]);
+            }
+        }
+        tell(column, add(lows, highs));
+    }
+    upper(a, b, |column, sum| tell(B + column, sum));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn upper<const B: usize>(a: &[Limbs; B], b: &[Limbs; B], mut tell: impl FnMut(usize, Limbs)) {
+    for column in 0..B {
+        let (mut lows, mut highs) = (zero(), zero());
+        for i in 0..B {
+            if i > column {
+                lows = low(lows, a[i], b[B + column - i]);
+            }
+            if i >= column {
+                highs = high(highs, a[i], b[B - 1 + column - i]);
+            }
+        }
+        tell(column, add(lows, highs));
+    }
+}
+
+/// `a²`: what is off the diagonal once, doubled, and the diagonal.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn square<const B: usize>(a: &[Limbs; B], mut tell: impl FnMut(usize, Limbs)) {
+    for column in 0..B {
+        tell(column, square_column(a, column));
+    }
+    for column in B..2 * B {
+        tell(column, square_column(a, column));
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn square_column<const B: usize>(a: &[Limbs; B], column: usize) -> Limbs {
+    let (mut lows, mut highs) = (zero(), zero());
+    for i in 0..B {
+        if 2 * i < column && column - i < B {
+            lows = low(lows, a[i], a[column - i]);
+        }
+        if 2 * i + 1 < column && column - 1 - i < B {
+            highs = high(highs, a[i], a[column - 1 - i]);
+        }
+    }
+    let once = add(lows, highs);
+    let middle = a[column / 2];
+    match column % 2 {
+        0 => low(add(once, once), middle, middle),
+        _ => high(add(once, once), middle, middle),
+    }
+}
