@@ -7,7 +7,7 @@
 
 use ring::digest::{self, digest};
 
-use super::ifma::{self, LANES, Modulus};
+use super::ifma::{self, LANES, Lane, Modulus, Target};
 use super::number::{self, LIMB_BITS};
 use crate::alg::Signed;
 
@@ -118,17 +118,12 @@ pub(super) struct Key<const L: usize, const V: usize> {
     modulus: Modulus<L>,
     bytes: usize,
     hash: Hash,
-    alone: Expected<L>,
-    of_eight: Expected<L>,
-}
-
-/// What a power is compared with, with the factor that it has.
-#[derive(Clone)]
-struct Expected<const L: usize> {
-    /// The encoded message with zeros for its hash.
+    /// The encoded message with zeros for its hash, with the factor of a power alone.
     message: [u64; L],
     /// What gives a hash the same factor, beside that of the short product that applies it.
     factor: [u64; L],
+    /// The encoded message as a target of eight.
+    target: Target<L>,
 }
 
 impl<const L: usize, const V: usize> Key<L, V> {
@@ -143,15 +138,20 @@ impl<const L: usize, const V: usize> Key<L, V> {
         let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &n, k0));
         let factor = number::reduced(&number::montgomery(&almost, &one, &n, k0), &n);
         let message = number::montgomery(&almost, &encoded(bytes, hash), &n, k0);
-        let alone = Expected {
+        let plain = Plain::new(&modulus, bytes * 8);
+        let unit = plain.power(&one);
+        let key = Self {
             message: number::reduced(&message, &n),
             factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &n),
+            target: Target {
+                constant: plain.negated_product(&unit, &encoded(bytes, hash)),
+                factor: plain.negated_product(&unit, &one),
+            },
+            modulus,
+            bytes,
+            hash,
         };
-        let apart = apart(&modulus, bytes * 8);
-        let moved = |number: &[u64; L]| number::reduced(&number::montgomery(number, &apart, &n, k0), &n);
-        let of_eight = Expected { message: moved(&alone.message), factor: moved(&alone.factor) };
-        let key = Self { modulus, bytes, hash, alone, of_eight };
-        key.answers_rightly(&almost, &apart).then(|| Box::new(key))
+        key.answers_rightly(&almost).then(|| Box::new(key))
     }
 
     /// Reads a signature as a number below the modulus (RFC 8017 §8.2.2, 1 and 2b); whether it is one.
@@ -163,31 +163,34 @@ impl<const L: usize, const V: usize> Key<L, V> {
         number::is_less(number, &self.modulus.n)
     }
 
-    /// The encoded message of a hash, with the power's factor, below `3n`.
-    fn expected(&self, Expected { message, factor }: &Expected<L>, hash: &[u8]) -> [u64; L] {
+    /// The encoded message of a hash, with the factor of a power alone, below `3n`.
+    fn expected(&self, hash: &[u8]) -> [u64; L] {
         let mut expected = match digits(self.hash) {
-            5 => ifma::product::<L, V, 5>(factor, &number::limbs(hash), &self.modulus),
-            8 => ifma::product::<L, V, 8>(factor, &number::limbs(hash), &self.modulus),
-            _ => ifma::product::<L, V, 10>(factor, &number::limbs(hash), &self.modulus),
+            5 => ifma::product::<L, V, 5>(&self.factor, &number::limbs(hash), &self.modulus),
+            8 => ifma::product::<L, V, 8>(&self.factor, &number::limbs(hash), &self.modulus),
+            _ => ifma::product::<L, V, 10>(&self.factor, &number::limbs(hash), &self.modulus),
         };
-        number::add_to(&mut expected, message);
+        number::add_to(&mut expected, &self.message);
         expected
     }
 
-    /// Whether a power, below `3n`, is that of the encoded message of a signing input.
-    fn is_expected(&self, power: &mut [u64; L], expected: &Expected<L>, signing_input: &[u8]) -> bool {
-        let n = &self.modulus.n;
-        let mut expected = self.expected(expected, digest(self.hash.algorithm, signing_input).as_ref());
-        number::reduce(power, n);
-        number::reduce(&mut expected, n);
-        *power == expected
+    /// What a lane is held against.
+    fn lane(&self, hash: &[u8]) -> Lane<'_, L> {
+        Lane { modulus: &self.modulus, target: &self.target, hash: number::limbs(hash) }
+    }
+
+    fn hash(&self, signing_input: &[u8]) -> digest::Digest {
+        digest(self.hash.algorithm, signing_input)
     }
 
     fn accepts(&self, item: Signed<'_>) -> bool {
         let mut number = [0; L];
         self.read(item.signature, &mut number) && {
             let mut power = ifma::power::<L, V>(&number, &self.modulus);
-            self.is_expected(&mut power, &self.alone, item.signing_input)
+            let mut expected = self.expected(self.hash(item.signing_input).as_ref());
+            number::reduce(&mut power, &self.modulus.n);
+            number::reduce(&mut expected, &self.modulus.n);
+            power == expected
         }
     }
 
@@ -202,16 +205,15 @@ impl<const L: usize, const V: usize> Key<L, V> {
             }
             usable
         });
-        ifma::power_of_eight(&mut numbers, std::array::from_fn(|lane| &keys[lane].modulus));
-        std::array::from_fn(|lane| {
-            let key = keys[lane];
-            usable[lane] && key.is_expected(&mut numbers[lane], &key.of_eight, items[lane].signing_input)
-        })
+        let lanes =
+            std::array::from_fn(|lane| keys[lane].lane(keys[lane].hash(items[lane].signing_input).as_ref()));
+        let equal = ifma::are_powers(&numbers, &lanes);
+        std::array::from_fn(|lane| usable[lane] & equal[lane])
     }
 
     /// Known answers by plain arithmetic: the edges, numbers that carry everywhere, some without a
-    /// pattern; and encoded messages. `almost` is `R^-65535`, `apart` what [`apart`] says.
-    fn answers_rightly(&self, almost: &[u64; L], apart: &[u64; L]) -> bool {
+    /// pattern; and encoded messages. `almost` is `R^-65535`.
+    fn answers_rightly(&self, almost: &[u64; L]) -> bool {
         let Modulus { n, k0, .. } = &self.modulus;
         let small = |value: u64| number::limbs::<L>(&value.to_be_bytes());
         let half: [u64; L] = std::array::from_fn(|index| {
@@ -229,24 +231,90 @@ impl<const L: usize, const V: usize> Key<L, V> {
             mixed(b"two"),
             mixed(b"three"),
         ];
-        let mut all = numbers;
-        ifma::power_of_eight(&mut all, [&self.modulus; LANES]);
-        let moved = |number: &[u64; L]| number::reduced(&number::montgomery(number, apart, n, *k0), n);
-        let powers_are_right = numbers.iter().zip(&all).all(|(s, of_eight)| {
+        let is_right_alone = |s: &[u64; L]| {
             let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
             let expected = number::reduced(&number::montgomery(&power, s, n, *k0), n);
-            let alone = ifma::power::<L, V>(s, &self.modulus);
-            number::reduced(&alone, n) == expected && number::reduced(of_eight, n) == moved(&expected)
-        });
+            number::reduced(&ifma::power::<L, V>(s, &self.modulus), n) == expected
+        };
         let length = self.hash.algorithm.output_len();
         let hashes = [vec![0; length], vec![0xff; length], pattern(b"hash", length)];
-        powers_are_right
-            && hashes.iter().all(|hash| {
-                let message = number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
-                let expected = number::reduced(&number::montgomery(almost, &message, n, *k0), n);
-                number::reduced(&self.expected(&self.alone, hash), n) == expected
-                    && number::reduced(&self.expected(&self.of_eight, hash), n) == moved(&expected)
-            })
+        let message = |hash: &[u8]| number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
+        let is_right_expectation = |hash: &Vec<u8>| {
+            let expected = number::montgomery(almost, &message(hash), n, *k0);
+            number::reduced(&self.expected(hash), n) == number::reduced(&expected, n)
+        };
+        numbers.iter().all(is_right_alone)
+            && hashes.iter().all(is_right_expectation)
+            && self.has_right_target(&hashes[2], &message(&hashes[2]))
+            && self.eight_answer_rightly(&numbers, &hashes[2])
+    }
+
+    /// Whether the target of a hash is that of its encoded message.
+    fn has_right_target(&self, hash: &[u8], message: &[u64; L]) -> bool {
+        let (n, plain) = (&self.modulus.n, Plain::new(&self.modulus, self.bytes * 8));
+        let target = number::add(
+            &plain.product(&self.target.factor, &number::limbs(hash)),
+            &number::reduced(&self.target.constant, n),
+        );
+        let unit = plain.power(&number::limbs(&[1]));
+        number::reduced(&target, n) == plain.negated_product(&unit, message)
+    }
+
+    /// Whether eight accept, at once, what plain arithmetic says of each, and none of them its neighbour.
+    fn eight_answer_rightly(&self, numbers: &[[u64; L]; LANES], hash: &[u8]) -> bool {
+        let (n, plain) = (&self.modulus.n, Plain::new(&self.modulus, self.bytes * 8));
+        let factor = self.target.factor;
+        // What the hash adds is taken off the constant beforehand.
+        let less = number::subtract(n, &plain.product(&factor, &number::limbs(hash)));
+        let targets = numbers.each_ref().map(|s| {
+            let constant = number::add(&plain.negated_product(&plain.power(s), s), &less);
+            Target { constant: number::reduced(&constant, n), factor }
+        });
+        let answers = |by: u64| {
+            let targets = targets.each_ref().map(|Target { constant, factor }| Target {
+                constant: number::add(constant, &number::limbs(&by.to_be_bytes())),
+                factor: *factor,
+            });
+            let lanes = targets.each_ref().map(|target| Lane { target, ..self.lane(hash) });
+            ifma::are_powers(numbers, &lanes)
+        };
+        answers(0) == [true; LANES] && answers(1) == [false; LANES]
+    }
+}
+
+/// Eight at once, in plain arithmetic.
+struct Plain<'m, const L: usize> {
+    modulus: &'m Modulus<L>,
+    /// `R² mod n`
+    r2: [u64; L],
+    /// `R² / 2^(52·L/2) mod n`
+    step: [u64; L],
+}
+
+impl<'m, const L: usize> Plain<'m, L> {
+    fn new(modulus: &'m Modulus<L>, bits: usize) -> Self {
+        let of_two = |limbs| number::power_of_two(limbs * LIMB_BITS, &modulus.n, bits, modulus.k0);
+        Self { modulus, r2: of_two(2 * L), step: of_two(2 * L - L / 2) }
+    }
+
+    /// `s^65536 / (2^(52·L/2))^65535 mod n`
+    fn power(&self, s: &[u64; L]) -> [u64; L] {
+        let Modulus { n, k0, .. } = self.modulus;
+        (0..16).fold(*s, |power, _| {
+            number::montgomery(&number::montgomery(&power, &power, n, *k0), &self.step, n, *k0)
+        })
+    }
+
+    /// `a · b mod n`
+    fn product(&self, a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+        let Modulus { n, k0, .. } = self.modulus;
+        number::reduced(&number::montgomery(&number::montgomery(a, b, n, *k0), &self.r2, n, *k0), n)
+    }
+
+    /// `-a · b mod n`
+    fn negated_product(&self, a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+        let n = &self.modulus.n;
+        number::reduced(&number::subtract(n, &self.product(a, b)), n)
     }
 }
 
@@ -255,13 +323,6 @@ fn modulus<const L: usize>(n: [u64; L], bits: usize) -> Modulus<L> {
     let k0 = number::negated_inverse(n[0]);
     let fold_at = ifma::fold_at(L, bits);
     Modulus { n, k0, fold: number::power_of_two(fold_at * LIMB_BITS, &n, bits, k0), fold_at }
-}
-
-/// What the factor of one power is apart from that of eight, in Montgomery form: `(R / R')^65536 · R`,
-/// where `R'` is `2^(52·L/2)`.
-fn apart<const L: usize>(Modulus { n, k0, .. }: &Modulus<L>, bits: usize) -> [u64; L] {
-    let quotient = number::power_of_two((2 * L - L / 2) * LIMB_BITS, n, bits, *k0);
-    (0..16).fold(quotient, |power, _| number::montgomery(&power, &power, n, *k0))
 }
 
 /// How many limbs a hash takes.
@@ -345,19 +406,26 @@ mod tests {
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
         let result = runner.run(&vec(one, LANES), |lanes| {
             let numbers = std::array::from_fn(|lane| lanes[lane].0);
-            let moduli = std::array::from_fn(|lane| &lanes[lane].1);
-            let mut eight: [[u64; L]; LANES] = numbers;
-            ifma::power_of_eight(&mut eight, moduli);
-            for ((s, modulus), of_eight) in lanes.iter().zip(eight) {
+            let moduli: [&Modulus<L>; LANES] = std::array::from_fn(|lane| &lanes[lane].1);
+            let targets: [Target<L>; LANES] = std::array::from_fn(|lane| {
+                let (s, modulus) = (&lanes[lane].0, moduli[lane]);
+                let plain = Plain::new(modulus, bytes * 8);
+                Target { constant: plain.negated_product(&plain.power(s), s), factor: [0; L] }
+            });
+            let lane = |lane: usize| Lane { modulus: moduli[lane], target: &targets[lane], hash: [0; 16] };
+            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+            // Each with the target of another: accepted where that is the same.
+            let next = |lane: usize| Target {
+                constant: number::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n),
+                factor: [0; L],
+            };
+            let next: [Target<L>; LANES] = std::array::from_fn(next);
+            let same = std::array::from_fn(|lane| next[lane].constant == targets[lane].constant);
+            let lane = |index: usize| Lane { target: &next[index], ..lane(index) };
+            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), same);
+            for (s, modulus) in &lanes {
                 let expected = plainly(s, modulus);
                 prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &modulus.n), expected);
-                let apart = apart(modulus, bytes * 8);
-                let moved = number::montgomery(&expected, &apart, &modulus.n, modulus.k0);
-                prop_assert!(number::is_less(
-                    &of_eight,
-                    &[1, 2, 3].iter().fold([0; L], |sum, _| number::add(&sum, &modulus.n))
-                ));
-                prop_assert_eq!(number::reduced(&of_eight, &modulus.n), number::reduced(&moved, &modulus.n));
                 let short: &[u64; 5] = s.first_chunk().expect("five limbs");
                 let product = ifma::product::<L, V, 5>(&expected, short, modulus);
                 let mut long = [0; L];
@@ -403,19 +471,18 @@ mod tests {
         let limbs = number::limbs::<40>(&n);
         let one = number::limbs::<40>(&[1]);
         let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &limbs, key.modulus.k0));
-        let apart = apart(&key.modulus, 2048);
-        assert!(key.answers_rightly(&almost, &apart));
+        assert!(key.answers_rightly(&almost));
         let wrongs: [(&str, fn(&mut Key<40, 5>)); 5] = [
-            ("another encoded message", |key| key.alone.message[7] ^= 1),
-            ("another factor", |key| key.alone.factor[0] ^= 1),
-            ("another encoded message of eight", |key| key.of_eight.message[7] ^= 1),
-            ("another factor of eight", |key| key.of_eight.factor[0] ^= 1),
+            ("another encoded message", |key| key.message[7] ^= 1),
+            ("another factor", |key| key.factor[0] ^= 1),
+            ("another encoded message of eight", |key| key.target.constant[7] ^= 1),
+            ("another factor of eight", |key| key.target.factor[0] ^= 1),
             ("another fold", |key| key.modulus.fold[20] ^= 1),
         ];
         for (what, change) in wrongs {
             let mut wrong = key.clone();
             change(&mut wrong);
-            assert!(!wrong.answers_rightly(&almost, &apart), "{what}");
+            assert!(!wrong.answers_rightly(&almost), "{what}");
         }
     }
 }

@@ -65,16 +65,38 @@ pub(super) fn product<const L: usize, const V: usize, const D: usize>(
     unsafe { one::product::<L, V>(b, a, modulus) }
 }
 
-/// `s^65537 / R^65536 mod n` of each, below `3n`, in the place of `s < n`, each with a modulus of its
-/// own; `R` is `2^(52·L/2)`.
-pub(super) fn power_of_eight<const L: usize>(s: &mut [[u64; L]; LANES], moduli: [&Modulus<L>; LANES]) {
+/// What a power of eight is to be, less it: `constant + factor · hash` is `-m / R^65535 mod n`, where `m`
+/// is the power, and `R` is `2^(52·L/2)`.
+#[derive(Clone, Debug)]
+pub(super) struct Target<const L: usize> {
+    pub(super) constant: [u64; L],
+    pub(super) factor: [u64; L],
+}
+
+/// Limbs that a hash has room in.
+pub(super) const HASH_LIMBS: usize = 16;
+
+/// One of eight.
+#[derive(Clone, Copy)]
+pub(super) struct Lane<'k, const L: usize> {
+    pub(super) modulus: &'k Modulus<L>,
+    pub(super) target: &'k Target<L>,
+    /// Up to ten limbs, and zeros.
+    pub(super) hash: [u64; HASH_LIMBS],
+}
+
+/// Whether `s^65537 mod n`, for `s < n`, is what its lane says, of each of eight.
+pub(super) fn are_powers<const L: usize>(
+    s: &[[u64; L]; LANES],
+    lanes: &[Lane<'_, L>; LANES],
+) -> [bool; LANES] {
     assert!(is_available());
     // SAFETY: as above.
     unsafe {
         match L {
-            40 => eight::power::<L, 20, 10, 10>(s, moduli),
-            64 => eight::power::<L, 32, 16, 8>(s, moduli),
-            80 => eight::power::<L, 40, 20, 10>(s, moduli),
+            40 => eight::are_powers::<L, 20, 10, 10>(s, lanes),
+            64 => eight::are_powers::<L, 32, 16, 8>(s, lanes),
+            80 => eight::are_powers::<L, 40, 20, 10>(s, lanes),
             _ => unreachable!("there are keys of three sizes"),
         }
     }
@@ -89,17 +111,6 @@ fn across<const L: usize>(numbers: [&[u64; L]; LANES]) -> [__m512i; L] {
         *vectors = transposed(numbers.map(|number| load(&number.as_chunks().0[index])));
     }
     vectors
-}
-
-/// The other way round.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn back<const L: usize>(vectors: &[__m512i; L], numbers: &mut [[u64; L]; LANES]) {
-    for (index, vectors) in vectors.as_chunks::<LANES>().0.iter().enumerate() {
-        for (number, vector) in numbers.iter_mut().zip(transposed(*vectors)) {
-            number.as_chunks_mut().0[index] = store(vector);
-        }
-    }
 }
 
 /// Rows for columns, of eight times eight.

@@ -5,11 +5,11 @@
 //! two, it is because one of twice the length would not be.
 
 use std::arch::x86_64::{
-    _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low,
+    _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low, _mm512_set1_epi64,
     _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right, _mm512_sub_epi64 as subtract,
 };
 
-use super::Limbs;
+use super::{Limbs, MASK};
 
 /// `columns += a · b`
 #[inline(never)]
@@ -51,7 +51,8 @@ pub(super) fn add_upper<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b
 }
 
 /// Montgomery's digits for the first `B` columns: `digits · n` added there would leave zeros. What
-/// they carry is added to the next column.
+/// they carry is added to the next column: a column that is to end in 52 zeros carries its sum,
+/// divided and rounded up, without waiting for the digit that makes it so.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn quotients<const B: usize>(
@@ -61,17 +62,18 @@ pub(super) fn quotients<const B: usize>(
     digits: &mut [Limbs; B],
 ) {
     let (first, rest) = columns.split_first_chunk_mut::<B>().expect("a block and more");
-    let mut sums = *first;
+    let mask = _mm512_set1_epi64(MASK.cast_signed());
+    let (mut lows, mut highs) = (*first, [zero(); B]);
     let mut carry = zero();
     for column in 0..B {
-        let sum = add(sums[column], carry);
+        let sum = add(add(lows[column], carry), highs[column]);
         let digit = low(zero(), sum, k0);
-        carry = shift_right::<52>(low(sum, digit, n[0]));
+        carry = shift_right::<52>(add(sum, mask));
         digits[column] = digit;
         for limb in 1..B {
             if column + limb < B {
-                let sum = low(sums[column + limb], digit, n[limb]);
-                sums[column + limb] = high(sum, digit, n[limb - 1]);
+                lows[column + limb] = low(lows[column + limb], digit, n[limb]);
+                highs[column + limb] = high(highs[column + limb], digit, n[limb - 1]);
             }
         }
     }

@@ -10,35 +10,38 @@
 //!
 //! Differences of halves are kept modulo `2^(52·Q)`, with a sign beside them; a product of two has
 //! that put right. Columns may be negative, and so may the number that is left of a small one: `n` is
-//! added to each result. Powers are below `3n`, then, and not below `n`.
+//! added to each result. They are below `3n`, then, and not below `n`.
+//!
+//! What the power should be is taken from the last product before that is reduced: `n` or `2n` is left
+//! where it is right.
 
 mod block;
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_set1_epi64,
+    __m512i, _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_cmpeq_epi64_mask, _mm512_set1_epi64,
     _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right, _mm512_sub_epi64 as subtract,
 };
 
 use super::super::number::MASK;
-use super::{LANES, Modulus, across, back, load};
+use super::{HASH_LIMBS, LANES, Lane, across, load};
 
 /// Eight limbs, each of another number.
 type Limbs = __m512i;
 
-/// `s^65537 / R^65536 mod n` of each, below `3n`, in the place of `s`.
+/// Whether `s^65537 mod n` is what its lane says, of each of eight.
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn power<const L: usize, const H: usize, const Q: usize, const B: usize>(
-    s: &mut [[u64; L]; LANES],
-    moduli: [&Modulus<L>; LANES],
-) {
-    let n = across(moduli.map(|modulus| &modulus.n));
-    let fold = across(moduli.map(|modulus| &modulus.fold));
+pub(super) fn are_powers<const L: usize, const H: usize, const Q: usize, const B: usize>(
+    s: &[[u64; L]; LANES],
+    lanes: &[Lane<'_, L>; LANES],
+) -> [bool; LANES] {
+    let n = across(lanes.each_ref().map(|lane| &lane.modulus.n));
+    let fold = across(lanes.each_ref().map(|lane| &lane.modulus.fold));
     let key = Keys::<L, H, Q> {
         n_upper: Half::of(&n[H..]),
         n,
-        k0: load(&moduli.map(|modulus| modulus.k0)),
+        k0: load(&lanes.each_ref().map(|lane| lane.modulus.k0)),
         fold: [Half::of(&fold[..H]), Half::of(&fold[H..])],
-        fold_at: moduli[0].fold_at,
+        fold_at: lanes[0].modulus.fold_at,
     };
     let mut base = [zero(); L];
     normalise(across(s.each_ref()).iter().zip(&key.n).map(|(limb, n)| add(*limb, *n)), &mut base);
@@ -54,15 +57,31 @@ pub(super) fn power<const L: usize, const H: usize, const Q: usize, const B: usi
         square::<L, H, Q, B>(&power, &mut work);
         reduce::<L, H, Q, B>(&mut work, &key, &mut power);
     }
+    work.columns = [across(lanes.each_ref().map(|lane| &lane.target.constant)), [zero(); L]];
     let columns = work.columns.as_flattened_mut();
-    columns.fill(zero());
+    let hash: [Limbs; HASH_LIMBS] = across(lanes.each_ref().map(|lane| &lane.hash));
+    let factor = across(lanes.each_ref().map(|lane| &lane.target.factor));
+    for (i, hash) in hash.as_chunks::<B>().0.iter().enumerate() {
+        for (j, factor) in factor.as_chunks::<B>().0.iter().enumerate() {
+            block::add_product(&mut columns[(i + j) * B..], hash, factor);
+        }
+    }
     for (i, a) in power.chunks(H).enumerate() {
         for (j, b) in base.chunks(H).enumerate() {
             add_product::<H, Q, B>(&mut columns[(i + j) * H..], &Half::of(a), &Half::of(b));
         }
     }
     reduce::<L, H, Q, B>(&mut work, &key, &mut power);
-    back(&power, s);
+    let mut twice = [zero(); L];
+    normalise(key.n.iter().map(|limb| add(*limb, *limb)), &mut twice);
+    let equal = equal(&power, &key.n) | equal(&power, &twice);
+    std::array::from_fn(|lane| equal >> lane & 1 == 1)
+}
+
+/// The lanes in which two numbers are the same, a bit for each.
+#[target_feature(enable = "avx512f")]
+fn equal(a: &[Limbs], b: &[Limbs]) -> u8 {
+    a.iter().zip(b).fold(u8::MAX, |equal, (a, b)| equal & _mm512_cmpeq_epi64_mask(*a, *b))
 }
 
 /// The moduli, in the form in which they are multiplied with.
