@@ -40,8 +40,8 @@ pub(crate) fn scan_object<'t>(
     if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'\\')) {
         return None;
     }
-    let mut scanner =
-        Scanner { text, at: 0, items: limits.json_items, names: [Name::default(); NAMES], open: 0 };
+    let mut names = [Name::default(); NAMES];
+    let mut scanner = Scanner { text, at: 0, items: limits.json_items, names: &mut names, open: 0 };
     scanner.skip_spaces();
     scanner.object(limits.json_depth.min(SERDE_JSON_DEPTH), &mut member)?;
     scanner.skip_spaces();
@@ -57,17 +57,17 @@ struct Name {
     beginning: u64,
 }
 
-struct Scanner<'t> {
+struct Scanner<'t, 'n> {
     text: &'t str,
     at: usize,
     /// How many more members and elements there may be.
     items: usize,
     /// The names in each object that is open, the innermost's last.
-    names: [Name; NAMES],
+    names: &'n mut [Name; NAMES],
     open: usize,
 }
 
-impl<'t> Scanner<'t> {
+impl<'t> Scanner<'t, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }

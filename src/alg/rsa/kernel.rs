@@ -159,7 +159,7 @@ impl<const L: usize, const V: usize> Key<L, V> {
         if signature.len() != self.bytes {
             return false;
         }
-        *number = number::limbs(signature);
+        number::read_limbs(signature, number);
         number::is_less(number, &self.modulus.n)
     }
 

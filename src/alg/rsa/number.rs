@@ -7,15 +7,33 @@ pub(super) const MASK: u64 = (1 << LIMB_BITS) - 1;
 
 /// Reads a big-endian number into limbs; what does not fit must be zero.
 pub(super) fn limbs<const L: usize>(bytes: &[u8]) -> [u64; L] {
-    std::array::from_fn(|index| {
-        let bit = index * LIMB_BITS;
-        let end = bytes.len().saturating_sub(bit / 8);
-        let word = match bytes[..end].last_chunk::<8>() {
-            Some(word) => u64::from_be_bytes(*word),
-            None => bytes[..end].iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    let mut number = [0; L];
+    read_limbs(bytes, &mut number);
+    number
+}
+
+/// The same, in the place of another number.
+pub(super) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
+    // Two limbs are thirteen bytes.
+    let (pairs, last) = number.as_chunks_mut::<2>();
+    let mut rest = bytes;
+    let two = |bytes: &[u8; 13]| {
+        let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        [word(bytes.last_chunk()) & MASK, word(bytes.first_chunk()) >> 12]
+    };
+    for pair in pairs {
+        (*pair, rest) = match rest.split_last_chunk() {
+            Some((above, bytes)) => (two(bytes), above),
+            None => {
+                let mut bytes = [0; 13];
+                bytes[13 - rest.len()..].copy_from_slice(rest);
+                (two(&bytes), &[][..])
+            }
         };
-        (word >> (bit % 8)) & MASK
-    })
+    }
+    for limb in last {
+        *limb = rest.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte)) & MASK;
+    }
 }
 
 /// Whether `a < b`.
@@ -153,6 +171,16 @@ mod tests {
         let value = 0x01_0001_0000_0000_000f_u128;
         assert_eq!(u128::from(number[0]) | u128::from(number[1]) << LIMB_BITS, value);
         assert_eq!(number[2], 0);
+        for length in 0..=26 {
+            let bytes: Vec<u8> = (1..=length).map(|byte: u8| byte.wrapping_mul(37)).collect();
+            let number: [u64; 4] = limbs(&bytes);
+            let back = |bit: usize| number[bit / LIMB_BITS] >> (bit % LIMB_BITS) & 1;
+            for (place, byte) in bytes.iter().rev().enumerate() {
+                let read = (0..8).fold(0, |byte, bit| byte | back(place * 8 + bit) << bit);
+                assert_eq!(read, u64::from(*byte), "{length} {place}");
+            }
+            assert!((usize::from(length) * 8..208).all(|bit| back(bit) == 0));
+        }
         assert_eq!(shifted(&[1], 10, &[7]), [1024 % 7]);
         let n = [MASK - 30, MASK, MASK >> 3];
         for exponent in [153, 156, 157, 158, 171, 260, 1001] {
