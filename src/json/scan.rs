@@ -40,7 +40,7 @@ pub(crate) fn scan_object<'t>(
     if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'\\')) {
         return None;
     }
-    let mut names = [Name::default(); NAMES];
+    let mut names = NO_NAMES;
     let mut scanner = Scanner { text, at: 0, items: limits.json_items, names: &mut names, open: 0 };
     scanner.skip_spaces();
     scanner.object(limits.json_depth.min(SERDE_JSON_DEPTH), &mut member)?;
@@ -49,13 +49,15 @@ pub(crate) fn scan_object<'t>(
 }
 
 /// Where a name stands, and how it begins.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Name {
     start: u32,
     length: u32,
     /// Its first eight bytes, or all of them and zeros: names differ here nearly always.
     beginning: u64,
 }
+
+const NO_NAMES: [Name; NAMES] = [Name { start: 0, length: 0, beginning: 0 }; NAMES];
 
 struct Scanner<'t, 'n> {
     text: &'t str,

@@ -321,8 +321,7 @@ impl<'m, const L: usize> Plain<'m, L> {
 /// A modulus of so many bits, made ready.
 fn modulus<const L: usize>(n: [u64; L], bits: usize) -> Modulus<L> {
     let k0 = number::negated_inverse(n[0]);
-    let fold_at = ifma::fold_at(L, bits);
-    Modulus { n, k0, fold: number::power_of_two(fold_at * LIMB_BITS, &n, bits, k0), fold_at }
+    Modulus { n, k0, fold: number::power_of_two(ifma::fold_at(L) * LIMB_BITS, &n, bits, k0) }
 }
 
 /// How many limbs a hash takes.

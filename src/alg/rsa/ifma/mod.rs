@@ -16,7 +16,7 @@ mod eight;
 mod one;
 
 use std::arch::x86_64::{
-    __m512i, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i64x2 as shuffle, _mm512_storeu_si512,
+    __m512i, _mm512_loadu_si512, _mm512_shuffle_i64x2 as shuffle, _mm512_storeu_si512,
     _mm512_unpackhi_epi64 as unpack_high, _mm512_unpacklo_epi64 as unpack_low,
 };
 
@@ -34,16 +34,19 @@ pub(super) struct Modulus<const L: usize> {
     pub(super) n: [u64; L],
     /// `-n⁻¹ mod 2^52`
     pub(super) k0: u64,
-    /// `2^(52·fold_at) mod n`
+    /// `2^(52·fold_at(L)) mod n`
     pub(super) fold: [u64; L],
-    /// From which limb on eight at once are folded.
-    pub(super) fold_at: usize,
 }
 
-/// The limb from which on eight squares at once are folded, for moduli of so many bits in so many limbs:
-/// as high as leaves the part above within half as many limbs, and as low as leaves the part below,
-/// divided by `2^(52·L/2)`, beneath `n`.
-pub(super) fn fold_at(limbs: usize, bits: usize) -> usize {
+/// The limb from which on eight squares at once are folded, for moduli of 2048, 3072 or 4096 bits in so
+/// many limbs: as high as leaves the part above within half as many limbs, and as low as leaves the
+/// part below, divided by `2^(52·L/2)`, beneath `n`.
+pub(super) const fn fold_at(limbs: usize) -> usize {
+    let bits = match limbs {
+        40 => 2048,
+        64 => 3072,
+        _ => 4096,
+    };
     limbs / 2 + (bits - 16) / super::number::LIMB_BITS
 }
 
@@ -105,12 +108,10 @@ pub(super) fn are_powers<const L: usize>(
 /// Eight numbers, as vectors of one limb of each.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn across<const L: usize>(numbers: [&[u64; L]; LANES]) -> [__m512i; L] {
-    let mut vectors = [_mm512_setzero_si512(); L];
+fn across<const L: usize>(numbers: [&[u64; L]; LANES], vectors: &mut [__m512i; L]) {
     for (index, vectors) in vectors.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         *vectors = transposed(numbers.map(|number| load(&number.as_chunks().0[index])));
     }
-    vectors
 }
 
 /// Rows for columns, of eight times eight.

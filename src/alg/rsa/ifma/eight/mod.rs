@@ -23,7 +23,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::number::MASK;
-use super::{HASH_LIMBS, LANES, Lane, across, load};
+use super::{HASH_LIMBS, LANES, Lane, across, fold_at, load};
 
 /// Eight limbs, each of another number.
 type Limbs = __m512i;
@@ -34,47 +34,55 @@ pub(super) fn are_powers<const L: usize, const H: usize, const Q: usize, const B
     s: &[[u64; L]; LANES],
     lanes: &[Lane<'_, L>; LANES],
 ) -> [bool; LANES] {
-    let n = across(lanes.each_ref().map(|lane| &lane.modulus.n));
-    let fold = across(lanes.each_ref().map(|lane| &lane.modulus.fold));
-    let key = Keys::<L, H, Q> {
-        n_upper: Half::of(&n[H..]),
-        n,
+    let (mut n, mut fold) = ([zero(); L], [zero(); L]);
+    across(lanes.each_ref().map(|lane| &lane.modulus.n), &mut n);
+    across(lanes.each_ref().map(|lane| &lane.modulus.fold), &mut fold);
+    let key = Keys {
         k0: load(&lanes.each_ref().map(|lane| lane.modulus.k0)),
-        fold: [Half::of(&fold[..H]), Half::of(&fold[H..])],
-        fold_at: lanes[0].modulus.fold_at,
+        n_differences: differences::<L, H, Q>(&n),
+        fold_differences: differences::<L, H, Q>(&fold),
+        n: &n,
+        fold: &fold,
     };
-    let mut base = [zero(); L];
-    normalise(across(s.each_ref()).iter().zip(&key.n).map(|(limb, n)| add(*limb, *n)), &mut base);
     let mut work = Work::<L, H, Q> {
         columns: [[zero(); L]; 2],
         cross: [zero(); L],
         difference: [zero(); H],
-        top: Half::of(&[zero(); H]),
-        digits: Half::of(&[zero(); H]),
+        top: [zero(); H],
+        digits: [zero(); H],
     };
-    let mut power = base;
+    let (mut base, mut power) = ([zero(); L], [zero(); L]);
+    across(s.each_ref(), &mut power);
+    normalise(power.iter().zip(&n).map(|(limb, n)| add(*limb, *n)), &mut base);
+    power = base;
     for _ in 0..16 {
         square::<L, H, Q, B>(&power, &mut work);
         reduce::<L, H, Q, B>(&mut work, &key, &mut power);
     }
-    work.columns = [across(lanes.each_ref().map(|lane| &lane.target.constant)), [zero(); L]];
+    let [low, high] = &mut work.columns;
+    across(lanes.each_ref().map(|lane| &lane.target.constant), low);
+    high.fill(zero());
     let columns = work.columns.as_flattened_mut();
-    let hash: [Limbs; HASH_LIMBS] = across(lanes.each_ref().map(|lane| &lane.hash));
-    let factor = across(lanes.each_ref().map(|lane| &lane.target.factor));
+    let mut hash = [zero(); HASH_LIMBS];
+    across(lanes.each_ref().map(|lane| &lane.hash), &mut hash);
+    let mut factor = fold;
+    across(lanes.each_ref().map(|lane| &lane.target.factor), &mut factor);
     for (i, hash) in hash.as_chunks::<B>().0.iter().enumerate() {
         for (j, factor) in factor.as_chunks::<B>().0.iter().enumerate() {
             block::add_product(&mut columns[(i + j) * B..], hash, factor);
         }
     }
-    for (i, a) in power.chunks(H).enumerate() {
-        for (j, b) in base.chunks(H).enumerate() {
-            add_product::<H, Q, B>(&mut columns[(i + j) * H..], &Half::of(a), &Half::of(b));
+    let (of_base, of_power) = (differences::<L, H, Q>(&base), differences::<L, H, Q>(&power));
+    for (i, a) in factors(&base, &of_base).into_iter().enumerate() {
+        for (j, b) in factors(&power, &of_power).into_iter().enumerate() {
+            let columns = &mut columns[(i + j) * H..];
+            add_outer_products::<H, Q, B>(columns, a, b);
+            subtract_middle_product::<H, Q, B>(columns, a, b);
         }
     }
     reduce::<L, H, Q, B>(&mut work, &key, &mut power);
-    let mut twice = [zero(); L];
-    normalise(key.n.iter().map(|limb| add(*limb, *limb)), &mut twice);
-    let equal = equal(&power, &key.n) | equal(&power, &twice);
+    normalise(n.iter().map(|limb| add(*limb, *limb)), &mut base);
+    let equal = equal(&power, &n) | equal(&power, &base);
     std::array::from_fn(|lane| equal >> lane & 1 == 1)
 }
 
@@ -85,12 +93,12 @@ fn equal(a: &[Limbs], b: &[Limbs]) -> u8 {
 }
 
 /// The moduli, in the form in which they are multiplied with.
-struct Keys<const L: usize, const H: usize, const Q: usize> {
-    n: [Limbs; L],
-    n_upper: Half<H, Q>,
+struct Keys<'v, const L: usize, const Q: usize> {
+    n: &'v [Limbs; L],
+    n_differences: [Difference<Q>; 2],
     k0: Limbs,
-    fold: [Half<H, Q>; 2],
-    fold_at: usize,
+    fold: &'v [Limbs; L],
+    fold_differences: [Difference<Q>; 2],
 }
 
 /// What a product needs room for, had once.
@@ -98,33 +106,38 @@ struct Work<const L: usize, const H: usize, const Q: usize> {
     columns: [[Limbs; L]; 2],
     cross: [Limbs; L],
     difference: [Limbs; H],
-    top: Half<H, Q>,
-    digits: Half<H, Q>,
+    top: [Limbs; H],
+    digits: [Limbs; H],
 }
 
-/// Half of a number, and the lower half of that less the upper one.
-struct Half<const H: usize, const Q: usize> {
-    limbs: [Limbs; H],
-    difference: [Limbs; Q],
-    /// All ones where the difference is negative.
+/// Half of a number.
+#[derive(Clone, Copy)]
+struct Factor<'v, const H: usize, const Q: usize> {
+    limbs: &'v [Limbs; H],
+    difference: &'v Difference<Q>,
+}
+
+/// The lower half of a half, less the upper one.
+struct Difference<const Q: usize> {
+    limbs: [Limbs; Q],
+    /// All ones where it is negative.
     sign: Limbs,
 }
 
-impl<const H: usize, const Q: usize> Half<H, Q> {
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn of(limbs: &[Limbs]) -> Self {
-        let limbs = *limbs.first_chunk().expect("as many limbs");
-        let mut half = Self { limbs, difference: [zero(); Q], sign: zero() };
-        half.subtract();
-        half
-    }
-
+impl<const Q: usize> Difference<Q> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn subtract(&mut self) {
-        let (low, high) = self.limbs.split_at(Q);
-        self.sign = normalise(low.iter().zip(high).map(|(a, b)| subtract(*a, *b)), &mut self.difference);
+    fn of(half: &[Limbs]) -> Self {
+        let (low, high) = half.split_at(Q);
+        let mut limbs = [zero(); Q];
+        let sign = normalise(low.iter().zip(high).map(|(a, b)| subtract(*a, *b)), &mut limbs);
+        Self { limbs, sign }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn differences<const L: usize, const H: usize, const Q: usize>(number: &[Limbs; L]) -> [Difference<Q>; 2] {
+    [Difference::of(&number[..H]), Difference::of(&number[H..])]
 }
 
 /// Carries from column to column, so that limbs of 52 bits are left; what is carried beyond them.
@@ -141,34 +154,43 @@ fn normalise(columns: impl Iterator<Item = Limbs>, limbs: &mut [Limbs]) -> Limbs
     carry
 }
 
-/// `columns += a · b`. With halves `a0, a1, b0, b1` it is `a0·b0 · (1 + X) + a1·b1 · (X + X²) -
-/// (a0 - a1) · (b0 - b1) · X`, where `X` is `2^(52·Q)`.
+/// With [`subtract_middle_product`], `columns += a · b`. With halves `a0, a1, b0, b1` that is `a0·b0 · (1
+/// + X) + a1·b1 · (X + X²) - (a0 - a1) · (b0 - b1) · X`, where `X` is `2^(52·Q)`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn add_product<const H: usize, const Q: usize, const B: usize>(
+fn add_outer_products<const H: usize, const Q: usize, const B: usize>(
     columns: &mut [Limbs],
-    a: &Half<H, Q>,
-    b: &Half<H, Q>,
+    a: Factor<'_, H, Q>,
+    b: Factor<'_, H, Q>,
 ) {
-    let blocks = |limbs: &[Limbs]| limbs.len() / B;
-    let (a_low, a_high) = a.limbs.as_chunks::<B>().0.split_at(blocks(&a.difference));
-    let (b_low, b_high) = b.limbs.as_chunks::<B>().0.split_at(blocks(&b.difference));
-    for (low, a, b) in [(0, a_low, b_low), (Q, a_high, b_high)] {
-        for (i, a) in a.iter().enumerate() {
-            for (j, b) in b.iter().enumerate() {
-                block::add_product_twice::<B, Q>(&mut columns[low + (i + j) * B..], a, b);
+    let halves = a.limbs.as_chunks::<Q>().0.iter().zip(b.limbs.as_chunks::<Q>().0);
+    for (half, (a, b)) in halves.enumerate() {
+        for (i, a) in a.as_chunks::<B>().0.iter().enumerate() {
+            for (j, b) in b.as_chunks::<B>().0.iter().enumerate() {
+                block::add_product_twice::<B, Q>(&mut columns[half * Q + (i + j) * B..], a, b);
             }
         }
     }
-    for (i, a) in a.difference.as_chunks::<B>().0.iter().enumerate() {
-        for (j, b) in b.difference.as_chunks::<B>().0.iter().enumerate() {
+}
+
+/// The rest of what [`add_outer_products`] says.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn subtract_middle_product<const H: usize, const Q: usize, const B: usize>(
+    columns: &mut [Limbs],
+    a: Factor<'_, H, Q>,
+    b: Factor<'_, H, Q>,
+) {
+    let (a, b) = (a.difference, b.difference);
+    for (i, a) in a.limbs.as_chunks::<B>().0.iter().enumerate() {
+        for (j, b) in b.limbs.as_chunks::<B>().0.iter().enumerate() {
             block::subtract_product(&mut columns[Q + (i + j) * B..], a, b);
         }
     }
     // What was subtracted was (a0 - a1 + σX) · (b0 - b1 + τX); a sign is -σ or -τ.
     let columns = &mut columns[2 * Q..=3 * Q];
     for limb in 0..Q {
-        let excess = add(and(a.sign, b.difference[limb]), and(b.sign, a.difference[limb]));
+        let excess = add(and(a.sign, b.limbs[limb]), and(b.sign, a.limbs[limb]));
         columns[limb] = add(columns[limb], excess);
     }
     columns[Q] = subtract(columns[Q], and(and(a.sign, b.sign), _mm512_set1_epi64(1)));
@@ -277,30 +299,49 @@ fn square_of_half<const L: usize, const H: usize, const B: usize>(
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn reduce<const L: usize, const H: usize, const Q: usize, const B: usize>(
     work: &mut Work<L, H, Q>,
-    key: &Keys<L, H, Q>,
+    key: &Keys<'_, L, Q>,
     result: &mut [Limbs; L],
 ) {
     let columns = work.columns.as_flattened_mut();
-    normalise(columns[key.fold_at..].iter().copied(), &mut work.top.limbs);
-    columns[key.fold_at..L + H].fill(zero());
-    work.top.subtract();
-    add_product::<H, Q, B>(columns, &work.top, &key.fold[0]);
+    normalise(columns[fold_at(L)..].iter().copied(), &mut work.top);
+    columns[fold_at(L)..L + H].fill(zero());
+    let top = Factor { limbs: &work.top, difference: &Difference::of(&work.top) };
+    let [fold_low, fold_high] = factors(key.fold, &key.fold_differences);
+    let [_, n_high] = factors(key.n, &key.n_differences);
+    add_outer_products::<H, Q, B>(columns, top, fold_low);
+    subtract_middle_product::<H, Q, B>(columns, top, fold_low);
     let n = key.n[..H].as_chunks::<B>().0;
-    let digits = work.digits.limbs.as_chunks_mut::<B>().0;
+    let digits = work.digits.as_chunks_mut::<B>().0;
     // Each digit waits for the one before: something else to do meanwhile comes next.
     block::quotients(columns, &n[0], key.k0, &mut digits[0]);
-    add_product::<H, Q, B>(&mut columns[H..], &work.top, &key.fold[1]);
+    add_outer_products::<H, Q, B>(&mut columns[H..], top, fold_high);
     for (row, digits) in digits.iter_mut().enumerate() {
         let columns = &mut columns[row * B..];
         if row > 0 {
             block::quotients(columns, &n[0], key.k0, digits);
+        }
+        if row == H / B - 1 {
+            subtract_middle_product::<H, Q, B>(&mut columns[H - row * B..], top, fold_high);
         }
         block::add_upper(&mut columns[B..], digits, &n[0]);
         for (index, n) in n.iter().enumerate().skip(1) {
             block::add_product(&mut columns[index * B..], digits, n);
         }
     }
-    work.digits.subtract();
-    add_product::<H, Q, B>(&mut columns[H..], &work.digits, &key.n_upper);
-    normalise(columns[H..].iter().zip(&key.n).map(|(column, n)| add(*column, *n)), result);
+    let digits = Factor { limbs: &work.digits, difference: &Difference::of(&work.digits) };
+    add_outer_products::<H, Q, B>(&mut columns[H..], digits, n_high);
+    subtract_middle_product::<H, Q, B>(&mut columns[H..], digits, n_high);
+    normalise(columns[H..].iter().zip(key.n).map(|(column, n)| add(*column, *n)), result);
+}
+
+/// Both halves of a number.
+fn factors<'v, const L: usize, const H: usize, const Q: usize>(
+    number: &'v [Limbs; L],
+    [low, high]: &'v [Difference<Q>; 2],
+) -> [Factor<'v, H, Q>; 2] {
+    let whole = "two halves";
+    [
+        Factor { limbs: number.first_chunk().expect(whole), difference: low },
+        Factor { limbs: number.last_chunk().expect(whole), difference: high },
+    ]
 }
