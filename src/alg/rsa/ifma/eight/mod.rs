@@ -18,8 +18,9 @@
 mod block;
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_cmpeq_epi64_mask, _mm512_set1_epi64,
-    _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right, _mm512_sub_epi64 as subtract,
+    __m512i, _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_cmpeq_epi64_mask,
+    _mm512_cmpneq_epi64_mask, _mm512_or_si512 as or, _mm512_set1_epi64, _mm512_setzero_si512 as zero,
+    _mm512_srai_epi64 as shift_right, _mm512_sub_epi64 as subtract,
 };
 
 use super::super::number::MASK;
@@ -141,13 +142,32 @@ fn differences<const L: usize, const H: usize, const Q: usize>(number: &[Limbs; 
 }
 
 /// Carries from column to column, so that limbs of 52 bits are left; what is carried beyond them.
+///
+/// Each column carries into the next by itself, all at once; only if that fills one of them again, as
+/// chance hardly ever does, they are gone through one after the other.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn normalise(columns: impl Iterator<Item = Limbs>, limbs: &mut [Limbs]) -> Limbs {
     let mask = _mm512_set1_epi64(MASK.cast_signed());
+    let (mut carry, mut all) = (zero(), zero());
+    for (column, limb) in columns.zip(&mut *limbs) {
+        *limb = add(and(column, mask), carry);
+        carry = shift_right::<52>(column);
+        all = or(all, *limb);
+    }
+    if _mm512_cmpneq_epi64_mask(and(all, mask), all) != 0 {
+        carry = add(carry, carry_on(limbs));
+    }
+    carry
+}
+
+#[cold]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn carry_on(limbs: &mut [Limbs]) -> Limbs {
+    let mask = _mm512_set1_epi64(MASK.cast_signed());
     let mut carry = zero();
-    for (column, limb) in columns.zip(limbs) {
-        let whole = add(column, carry);
+    for limb in limbs {
+        let whole = add(*limb, carry);
         carry = shift_right::<52>(whole);
         *limb = and(whole, mask);
     }
