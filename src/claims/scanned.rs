@@ -23,6 +23,9 @@ pub(super) enum Known {
     IssuedAt,
 }
 
+/// `events` as nearly all logout tokens have it (Back-Channel Logout §2.4).
+const PLAIN_LOGOUT: &str = r#"{"http://schemas.openid.net/event/backchannel-logout":{}}"#;
+
 /// How many of them are strings; those come first.
 const TEXTS: usize = 6;
 
@@ -146,6 +149,10 @@ impl Registered {
             }
             ("aud", Scanned::Array(list)) if is_list_of_names(list) => {
                 self.audience = Some(Span::of(list, whole)?);
+                Some(())
+            }
+            ("events", Scanned::Object(PLAIN_LOGOUT)) => {
+                self.logout_event = Some(true);
                 Some(())
             }
             ("events", Scanned::Object(events)) => scan_object(events, limits, |name, event| {
