@@ -226,3 +226,13 @@ fn is_list_of_names(list: &str) -> bool {
     }
     names > 0 && !list[1..].trim_start_matches(' ').starts_with('[')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_logout_has_the_one_event() {
+        assert_eq!(PLAIN_LOGOUT, format!("{{\"{BACKCHANNEL_LOGOUT_EVENT}\":{{}}}}"));
+    }
+}

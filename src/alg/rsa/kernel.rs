@@ -471,7 +471,8 @@ mod tests {
         let one = number::limbs::<40>(&[1]);
         let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &limbs, key.modulus.k0));
         assert!(key.answers_rightly(&almost));
-        let wrongs: [(&str, fn(&mut Key<40, 5>)); 5] = [
+        type Wrong = fn(&mut Key<40, 5>);
+        let wrongs: [(&str, Wrong); 5] = [
             ("another encoded message", |key| key.message[7] ^= 1),
             ("another factor", |key| key.factor[0] ^= 1),
             ("another encoded message of eight", |key| key.target.constant[7] ^= 1),

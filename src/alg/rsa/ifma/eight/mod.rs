@@ -209,9 +209,8 @@ fn subtract_middle_product<const H: usize, const Q: usize, const B: usize>(
     }
     // What was subtracted was (a0 - a1 + σX) · (b0 - b1 + τX); a sign is -σ or -τ.
     let columns = &mut columns[2 * Q..=3 * Q];
-    for limb in 0..Q {
-        let excess = add(and(a.sign, b.limbs[limb]), and(b.sign, a.limbs[limb]));
-        columns[limb] = add(columns[limb], excess);
+    for (column, (a_limb, b_limb)) in columns.iter_mut().zip(a.limbs.iter().zip(&b.limbs)) {
+        *column = add(*column, add(and(a.sign, *b_limb), and(b.sign, *a_limb)));
     }
     columns[Q] = subtract(columns[Q], and(and(a.sign, b.sign), _mm512_set1_epi64(1)));
 }
