@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[cfg(feature = "aws-lc")]
-use claimgate::alg::Rsa;
-use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError};
+use claimgate::alg::{
+    Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Rsa, Signed,
+};
 use claimgate::base64url;
 use claimgate::jws::{BuildError, JwsVerifier};
 use claimgate::key::{KeyError, KeyMaterial, KeySet, VerificationKey};
@@ -262,4 +263,129 @@ fn rsa_backends_agree() {
         seen += 1;
     }
     assert!(seen > 50, "{seen}");
+}
+
+/// The kernel, which a key has from its first right signature on, says what ring says of every
+/// RS256/384/512 vector, alone and in batches with right ones.
+#[test]
+fn the_kernel_agrees_with_ring() {
+    let mut seen = 0;
+    for algorithm in [Rsa::RS256, Rsa::RS384, Rsa::RS512] {
+        let right = right_ones(algorithm);
+        for (prepared, input, signature) in right.values() {
+            prepared.verify(input, signature).unwrap();
+        }
+        for (id, key, token) in rsa_vectors() {
+            let (Some((prepared, right_input, right_signature)), Some((input, signature))) =
+                (right.get(&modulus(&key)), parts(&token))
+            else {
+                continue;
+            };
+            let Ok(by_ring) = algorithm.by_ring().prepare(&key) else { continue };
+            if by_ring.verify(right_input, right_signature).is_err() {
+                // The same modulus with another exponent.
+                continue;
+            }
+            let wanted = by_ring.verify(input, &signature);
+            assert_eq!(prepared.verify(input, &signature), wanted, "{id}");
+            let item = |signing_input, signature| BatchItem {
+                key: &**prepared,
+                signed: Signed { signing_input, signature },
+            };
+            let mut items = [item(right_input, right_signature); 12];
+            for place in [1, 4, 7, 11] {
+                items[place] = item(input, &signature);
+            }
+            let mut results = [Err(InvalidSignature); 12];
+            algorithm.verify_batch(&items, &mut results);
+            for (place, result) in results.into_iter().enumerate() {
+                let wanted = if [1, 4, 7, 11].contains(&place) { wanted } else { Ok(()) };
+                assert_eq!(result, wanted, "{id}, {place}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// A key that gets its kernel in the middle of a batch takes nobody else's verdict.
+#[test]
+fn a_kernel_made_ready_within_a_batch() {
+    let right = right_ones(Rsa::RS256);
+    let keys: Vec<_> = right.values().take(2).collect();
+    let [(fresh, fresh_input, fresh_signature), (ready, input, signature)] = keys[..] else {
+        panic!("two keys are wanted");
+    };
+    ready.verify(input, signature).unwrap();
+    let other = b"another message".to_vec();
+    let item = |key: &'static str| match key {
+        "fresh, right" => (fresh, fresh_input, fresh_signature, Ok(())),
+        "fresh, wrong" => (fresh, &other, fresh_signature, Err(InvalidSignature)),
+        "ready, right" => (ready, input, signature, Ok(())),
+        _ => (ready, &other, signature, Err(InvalidSignature)),
+    };
+    let items = [
+        "fresh, wrong",
+        "fresh, right",
+        "fresh, wrong",
+        "ready, right",
+        "fresh, wrong",
+        "ready, wrong",
+        "ready, right",
+        "fresh, right",
+        "ready, wrong",
+        "fresh, wrong",
+        "ready, right",
+    ];
+    for round in 1..=2 {
+        let batch = items.map(|what| {
+            let (key, signing_input, signature, _) = item(what);
+            BatchItem { key: &**key, signed: Signed { signing_input, signature } }
+        });
+        let mut results = [Err(InvalidSignature); 11];
+        Rsa::RS256.verify_batch(&batch, &mut results);
+        for (place, (what, result)) in items.iter().zip(results).enumerate() {
+            assert_eq!(result, item(what).3, "{what}, {place}, round {round}");
+        }
+    }
+}
+
+/// What was signed, and the signature.
+fn parts(token: &str) -> Option<(&[u8], Vec<u8>)> {
+    let (input, signature) = token.rsplit_once('.')?;
+    Some((input.as_bytes(), base64url::decode(signature.as_bytes()).ok()?))
+}
+
+fn modulus(key: &VerificationKey) -> Vec<u8> {
+    match key.material() {
+        KeyMaterial::Rsa { n, .. } => n.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// The vectors with an RSA key: name, key, token.
+fn rsa_vectors() -> impl Iterator<Item = (String, VerificationKey, String)> {
+    let rows =
+        include_str!("../vectors/good.jsonl").lines().chain(include_str!("../vectors/attacks.jsonl").lines());
+    rows.filter_map(|line| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let input = &row["input"];
+        let keys = KeySet::from_jwk(input["jwk"].to_string().as_bytes(), &Limits::DEFAULT).ok()?;
+        let key = keys.keys().first()?.clone();
+        let is_rsa = matches!(key.material(), KeyMaterial::Rsa { .. });
+        is_rsa.then_some((input["id"].to_string(), key, input["token"].as_str()?.to_owned()))
+    })
+}
+
+/// By modulus, a key with a message and its right signature by an algorithm.
+type RightOnes = BTreeMap<Vec<u8>, (Arc<dyn PreparedKey>, Vec<u8>, Vec<u8>)>;
+
+fn right_ones(algorithm: Rsa) -> RightOnes {
+    rsa_vectors()
+        .filter_map(|(_, key, token)| {
+            let (input, signature) = parts(&token)?;
+            algorithm.by_ring().prepare(&key).ok()?.verify(input, &signature).ok()?;
+            Some((modulus(&key), (algorithm.prepare(&key).ok()?, input.to_vec(), signature)))
+        })
+        .collect()
 }

@@ -3,12 +3,14 @@
 //!
 //! The padding is never parsed: the one right encoded message is built (RFC 8017 §8.2.2) and
 //! compared as a number. The kernel leaves its power with a factor, `R^-65536`; the encoded message
-//! is given the same: its constant part once per key, its hash, a short number, each time.
+//! is given the same: its constant part once per key, its hash, a short number, each time. Eight at
+//! once are told both parts, less the power, and say whether that is right ([`Target`]).
 
 use ring::digest::{self, digest};
 
 use super::ifma::{self, LANES, Lane, Modulus, Target};
 use super::number::{self, LIMB_BITS};
+use super::plain::Plain;
 use crate::alg::Signed;
 
 /// A hash with the DER that goes before it (RFC 8017 §9.2, note 1).
@@ -129,29 +131,24 @@ pub(super) struct Key<const L: usize, const V: usize> {
 impl<const L: usize, const V: usize> Key<L, V> {
     fn prepare(n: &[u8], hash: Hash) -> Option<Box<Self>> {
         let bytes = n.len();
-        let n = number::limbs::<L>(n);
-        let modulus = modulus(n, bytes * 8);
-        let k0 = modulus.k0;
-        let mut one = [0; L];
-        one[0] = 1;
-        // R^-65535 is what sixteen squarings make of one; the factor itself takes one more product.
-        let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &n, k0));
-        let factor = number::reduced(&number::montgomery(&almost, &one, &n, k0), &n);
-        let message = number::montgomery(&almost, &encoded(bytes, hash), &n, k0);
-        let plain = Plain::new(&modulus, bytes * 8);
-        let unit = plain.power(&one);
+        let plain = Plain::new(number::limbs::<L>(n), bytes * 8);
+        let one = number::limbs(&[1]);
+        // The factors of powers, but for one product: R^-65535, and that of eight.
+        let almost = plain.power(&one);
+        let almost_of_eight = plain.of_eight(&almost);
+        let factor = plain.montgomery(&almost, &one);
         let key = Self {
-            message: number::reduced(&message, &n),
-            factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &n),
+            message: plain.montgomery(&almost, &encoded(bytes, hash)),
+            factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &plain.n),
             target: Target {
-                constant: plain.negated_product(&unit, &encoded(bytes, hash)),
-                factor: plain.negated_product(&unit, &one),
+                constant: plain.constant(&plain.product(&almost_of_eight, &encoded(bytes, hash))),
+                factor: plain.negated(&almost_of_eight),
             },
-            modulus,
+            modulus: plain.modulus(),
             bytes,
             hash,
         };
-        key.answers_rightly(&almost).then(|| Box::new(key))
+        key.answers_rightly(&plain).then(|| Box::new(key))
     }
 
     /// Reads a signature as a number below the modulus (RFC 8017 §8.2.2, 1 and 2b); whether it is one.
@@ -212,9 +209,9 @@ impl<const L: usize, const V: usize> Key<L, V> {
     }
 
     /// Known answers by plain arithmetic: the edges, numbers that carry everywhere, some without a
-    /// pattern; and encoded messages. `almost` is `R^-65535`.
-    fn answers_rightly(&self, almost: &[u64; L]) -> bool {
-        let Modulus { n, k0, .. } = &self.modulus;
+    /// pattern; and encoded messages.
+    fn answers_rightly(&self, plain: &Plain<L>) -> bool {
+        let n = &plain.n;
         let small = |value: u64| number::limbs::<L>(&value.to_be_bytes());
         let half: [u64; L] = std::array::from_fn(|index| {
             (n[index] >> 1) | n.get(index + 1).map_or(0, |above| (above & 1) << (LIMB_BITS - 1))
@@ -231,97 +228,52 @@ impl<const L: usize, const V: usize> Key<L, V> {
             mixed(b"two"),
             mixed(b"three"),
         ];
-        let is_right_alone = |s: &[u64; L]| {
-            let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
-            let expected = number::reduced(&number::montgomery(&power, s, n, *k0), n);
-            number::reduced(&ifma::power::<L, V>(s, &self.modulus), n) == expected
-        };
+        let powers = numbers.each_ref().map(|s| plain.power(s));
+        let alone = numbers.iter().zip(&powers).all(|(s, power)| {
+            let power = plain.montgomery(power, s);
+            number::reduced(&ifma::power::<L, V>(s, &self.modulus), n) == power
+        });
         let length = self.hash.algorithm.output_len();
         let hashes = [vec![0; length], vec![0xff; length], pattern(b"hash", length)];
-        let message = |hash: &[u8]| number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
-        let is_right_expectation = |hash: &Vec<u8>| {
-            let expected = number::montgomery(almost, &message(hash), n, *k0);
-            number::reduced(&self.expected(hash), n) == number::reduced(&expected, n)
-        };
-        numbers.iter().all(is_right_alone)
-            && hashes.iter().all(is_right_expectation)
-            && self.has_right_target(&hashes[2], &message(&hashes[2]))
-            && self.eight_answer_rightly(&numbers, &hashes[2])
+        let almost = plain.power(&small(1));
+        let messages = hashes.iter().all(|hash| {
+            let message = number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
+            let expected = number::reduced(&self.expected(hash), n);
+            expected == plain.montgomery(&almost, &message) && self.has_target(plain, &expected, hash)
+        });
+        alone && messages && self.eight_answer_rightly(plain, &numbers, &powers, &hashes[2])
     }
 
-    /// Whether the target of a hash is that of its encoded message.
-    fn has_right_target(&self, hash: &[u8], message: &[u64; L]) -> bool {
-        let (n, plain) = (&self.modulus.n, Plain::new(&self.modulus, self.bytes * 8));
-        let target = number::add(
-            &plain.product(&self.target.factor, &number::limbs(hash)),
-            &number::reduced(&self.target.constant, n),
-        );
-        let unit = plain.power(&number::limbs(&[1]));
-        number::reduced(&target, n) == plain.negated_product(&unit, message)
+    /// Whether the target of a hash is that of what a power alone is compared with.
+    fn has_target(&self, plain: &Plain<L>, expected: &[u64; L], hash: &[u8]) -> bool {
+        let Target { constant, factor } = &self.target;
+        let target = plain.sum(constant, &plain.product(factor, &number::limbs(hash)));
+        // What is expected of a power alone has one R more to be rid of.
+        target == plain.constant(&plain.times_r(&plain.of_eight(expected)))
     }
 
     /// Whether eight accept, at once, what plain arithmetic says of each, and none of them its neighbour.
-    fn eight_answer_rightly(&self, numbers: &[[u64; L]; LANES], hash: &[u8]) -> bool {
-        let (n, plain) = (&self.modulus.n, Plain::new(&self.modulus, self.bytes * 8));
+    fn eight_answer_rightly(
+        &self,
+        plain: &Plain<L>,
+        numbers: &[[u64; L]; LANES],
+        powers: &[[u64; L]; LANES],
+        hash: &[u8],
+    ) -> bool {
         let factor = self.target.factor;
         // What the hash adds is taken off the constant beforehand.
-        let less = number::subtract(n, &plain.product(&factor, &number::limbs(hash)));
-        let targets = numbers.each_ref().map(|s| {
-            let constant = number::add(&plain.negated_product(&plain.power(s), s), &less);
-            Target { constant: number::reduced(&constant, n), factor }
-        });
+        let less = plain.negated(&plain.product(&factor, &number::limbs(hash)));
         let answers = |by: u64| {
-            let targets = targets.each_ref().map(|Target { constant, factor }| Target {
-                constant: number::add(constant, &number::limbs(&by.to_be_bytes())),
-                factor: *factor,
+            let targets: [Target<L>; LANES] = std::array::from_fn(|lane| {
+                let product = plain.product(&plain.of_eight(&powers[lane]), &numbers[lane]);
+                let constant = plain.sum(&plain.constant(&product), &less);
+                Target { constant: number::add(&constant, &number::limbs(&by.to_be_bytes())), factor }
             });
             let lanes = targets.each_ref().map(|target| Lane { target, ..self.lane(hash) });
             ifma::are_powers(numbers, &lanes)
         };
         answers(0) == [true; LANES] && answers(1) == [false; LANES]
     }
-}
-
-/// Eight at once, in plain arithmetic.
-struct Plain<'m, const L: usize> {
-    modulus: &'m Modulus<L>,
-    /// `R² mod n`
-    r2: [u64; L],
-    /// `R² / 2^(52·L/2) mod n`
-    step: [u64; L],
-}
-
-impl<'m, const L: usize> Plain<'m, L> {
-    fn new(modulus: &'m Modulus<L>, bits: usize) -> Self {
-        let of_two = |limbs| number::power_of_two(limbs * LIMB_BITS, &modulus.n, bits, modulus.k0);
-        Self { modulus, r2: of_two(2 * L), step: of_two(2 * L - L / 2) }
-    }
-
-    /// `s^65536 / (2^(52·L/2))^65535 mod n`
-    fn power(&self, s: &[u64; L]) -> [u64; L] {
-        let Modulus { n, k0, .. } = self.modulus;
-        (0..16).fold(*s, |power, _| {
-            number::montgomery(&number::montgomery(&power, &power, n, *k0), &self.step, n, *k0)
-        })
-    }
-
-    /// `a · b mod n`
-    fn product(&self, a: &[u64; L], b: &[u64; L]) -> [u64; L] {
-        let Modulus { n, k0, .. } = self.modulus;
-        number::reduced(&number::montgomery(&number::montgomery(a, b, n, *k0), &self.r2, n, *k0), n)
-    }
-
-    /// `-a · b mod n`
-    fn negated_product(&self, a: &[u64; L], b: &[u64; L]) -> [u64; L] {
-        let n = &self.modulus.n;
-        number::reduced(&number::subtract(n, &self.product(a, b)), n)
-    }
-}
-
-/// A modulus of so many bits, made ready.
-fn modulus<const L: usize>(n: [u64; L], bits: usize) -> Modulus<L> {
-    let k0 = number::negated_inverse(n[0]);
-    Modulus { n, k0, fold: number::power_of_two(ifma::fold_at(L) * LIMB_BITS, &n, bits, k0) }
 }
 
 /// How many limbs a hash takes.
@@ -382,56 +334,59 @@ mod tests {
     }
 
     /// An odd modulus of exactly so many bytes.
-    fn any_modulus<const L: usize>(bytes: usize) -> impl Strategy<Value = Modulus<L>> {
+    fn modulus<const L: usize>(bytes: usize) -> impl Strategy<Value = Plain<L>> {
         vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], bytes).prop_map(move |mut n| {
             n[0] |= 0x80;
             *n.last_mut().expect("many bytes") |= 1;
-            modulus(number::limbs::<L>(&n), bytes * 8)
+            Plain::new(number::limbs(&n), bytes * 8)
         })
     }
 
-    fn plainly<const L: usize>(s: &[u64; L], Modulus { n, k0, .. }: &Modulus<L>) -> [u64; L] {
-        let power = (0..16).fold(*s, |power, _| number::montgomery(&power, &power, n, *k0));
-        number::reduced(&number::montgomery(&power, s, n, *k0), n)
-    }
-
-    /// One and eight, each of the eight with a modulus of its own, against plain arithmetic.
+    /// One and eight, each of the eight with a modulus, a factor and a hash of its own, against plain
+    /// arithmetic.
     fn agrees<const L: usize, const V: usize>(bytes: usize) {
         if !ifma::is_available() {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
         }
-        let one = any_modulus::<L>(bytes).prop_flat_map(|modulus| (number_for(modulus.n), Just(modulus)));
+        let hash = vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], 0..=64);
+        let one = (modulus::<L>(bytes), hash).prop_flat_map(|(plain, hash)| {
+            (number_for(plain.n), number_for(plain.n), Just(hash), Just(plain))
+        });
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
         let result = runner.run(&vec(one, LANES), |lanes| {
-            let numbers = std::array::from_fn(|lane| lanes[lane].0);
-            let moduli: [&Modulus<L>; LANES] = std::array::from_fn(|lane| &lanes[lane].1);
+            let moduli: [Modulus<L>; LANES] = std::array::from_fn(|lane| lanes[lane].3.modulus());
+            let numbers: [[u64; L]; LANES] = std::array::from_fn(|lane| lanes[lane].0);
             let targets: [Target<L>; LANES] = std::array::from_fn(|lane| {
-                let (s, modulus) = (&lanes[lane].0, moduli[lane]);
-                let plain = Plain::new(modulus, bytes * 8);
-                Target { constant: plain.negated_product(&plain.power(s), s), factor: [0; L] }
+                let (s, factor, hash, plain) = &lanes[lane];
+                let product = plain.product(&plain.of_eight(&plain.power(s)), s);
+                let less = plain.negated(&plain.product(factor, &number::limbs(hash)));
+                Target { constant: plain.sum(&plain.constant(&product), &less), factor: *factor }
             });
-            let lane = |lane: usize| Lane { modulus: moduli[lane], target: &targets[lane], hash: [0; 16] };
-            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
-            // Each with the target of another: accepted where that is the same.
-            let next = |lane: usize| Target {
-                constant: number::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n),
-                factor: [0; L],
+            let lane = |lane: usize| Lane {
+                modulus: &moduli[lane],
+                target: &targets[lane],
+                hash: number::limbs(&lanes[lane].2),
             };
-            let next: [Target<L>; LANES] = std::array::from_fn(next);
+            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+            // Each with the constant of another: accepted where that is the same.
+            let next: [Target<L>; LANES] = std::array::from_fn(|lane| {
+                let constant = number::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n);
+                Target { constant, ..targets[lane].clone() }
+            });
             let same = std::array::from_fn(|lane| next[lane].constant == targets[lane].constant);
-            let lane = |index: usize| Lane { target: &next[index], ..lane(index) };
-            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), same);
-            for (s, modulus) in &lanes {
-                let expected = plainly(s, modulus);
-                prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &modulus.n), expected);
+            let of_next = |index: usize| Lane { target: &next[index], ..lane(index) };
+            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(of_next)), same);
+            for ((s, _, _, plain), modulus) in lanes.iter().zip(&moduli) {
+                let expected = plain.montgomery(&plain.power(s), s);
+                prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &plain.n), expected);
                 let short: &[u64; 5] = s.first_chunk().expect("five limbs");
                 let product = ifma::product::<L, V, 5>(&expected, short, modulus);
                 let mut long = [0; L];
                 long[L - 5..].copy_from_slice(short);
                 // b·2^(52·(L-5)) / R = b / 2^(52·5)
-                let wanted = number::montgomery(&expected, &long, &modulus.n, modulus.k0);
-                prop_assert_eq!(number::reduced(&product, &modulus.n), number::reduced(&wanted, &modulus.n));
+                let wanted = plain.montgomery(&expected, &long);
+                prop_assert_eq!(number::reduced(&product, &plain.n), wanted);
             }
             Ok(())
         });
@@ -467,10 +422,8 @@ mod tests {
         n[255] |= 1;
         let hash = Hash::SHA256;
         let key = Key::<40, 5>::prepare(&n, hash).expect("a modulus like any other");
-        let limbs = number::limbs::<40>(&n);
-        let one = number::limbs::<40>(&[1]);
-        let almost = (0..16).fold(one, |power, _| number::montgomery(&power, &power, &limbs, key.modulus.k0));
-        assert!(key.answers_rightly(&almost));
+        let plain = Plain::new(number::limbs(&n), 2048);
+        assert!(key.answers_rightly(&plain));
         type Wrong = fn(&mut Key<40, 5>);
         let wrongs: [(&str, Wrong); 5] = [
             ("another encoded message", |key| key.message[7] ^= 1),
@@ -482,7 +435,7 @@ mod tests {
         for (what, change) in wrongs {
             let mut wrong = key.clone();
             change(&mut wrong);
-            assert!(!wrong.answers_rightly(&almost), "{what}");
+            assert!(!wrong.answers_rightly(&plain), "{what}");
         }
     }
 }

@@ -9,6 +9,8 @@ mod ifma;
 mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod number;
+#[cfg(target_arch = "x86_64")]
+mod plain;
 
 use std::sync::Arc;
 #[cfg(target_arch = "x86_64")]
@@ -172,15 +174,19 @@ impl Algorithm for Rsa {
 
     #[cfg(target_arch = "x86_64")]
     fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+        // Asked once: a key may be made ready meanwhile.
+        let keys: Vec<Option<(&ByKernel, &Kernel)>> =
+            items.iter().map(|item| ByKernel::ready_of(item.key)).collect();
         let by_kernel: Vec<(&Kernel, Signed<'_>)> =
-            items.iter().filter_map(|item| Some((ByKernel::of(item.key)?, item.signed))).collect();
+            items.iter().zip(&keys).filter_map(|(item, key)| Some(((*key)?.1, item.signed))).collect();
         let mut accepted = vec![false; by_kernel.len()];
         kernel::accept_many(&by_kernel, &mut accepted);
         let mut accepted = accepted.into_iter();
-        for (item, result) in items.iter().zip(results) {
-            *result = match ByKernel::of(item.key).and_then(|_| accepted.next()) {
-                Some(true) => Ok(()),
-                _ => item.verify(),
+        for ((item, key), result) in items.iter().zip(keys).zip(results) {
+            *result = match key {
+                Some(_) if accepted.next() == Some(true) => Ok(()),
+                Some((key, _)) => key.by_ring.verify(item.signed.signing_input, item.signed.signature),
+                None => item.verify(),
             };
         }
     }
@@ -200,7 +206,8 @@ impl PreparedKey for ByRing {
 /// The kernel accepts by itself; what it does not accept, ring judges.
 #[cfg(target_arch = "x86_64")]
 struct ByKernel {
-    /// Made ready at the first signature: a set of a thousand keys should not cost a thousand proofs.
+    /// Made ready, and tried, once ring has accepted a signature: keys that nobody uses cost nothing, and
+    /// nobody without a right signature can ask for it.
     kernel: OnceLock<Option<Kernel>>,
     hash: kernel::Hash,
     by_ring: ByRing,
@@ -208,24 +215,27 @@ struct ByKernel {
 
 #[cfg(target_arch = "x86_64")]
 impl ByKernel {
-    /// The kernel of a key that has one.
-    fn of(key: &dyn PreparedKey) -> Option<&Kernel> {
-        (key as &dyn Any).downcast_ref::<Self>().and_then(Self::kernel)
+    /// A key that has its kernel ready, with that.
+    fn ready_of(key: &dyn PreparedKey) -> Option<(&Self, &Kernel)> {
+        let key: &Self = (key as &dyn Any).downcast_ref()?;
+        Some((key, key.ready()?))
     }
 
-    /// None where the kernel gave a wrong answer for this key.
-    fn kernel(&self) -> Option<&Kernel> {
-        self.kernel.get_or_init(|| Kernel::prepare(&self.by_ring.components.n, self.hash)).as_ref()
+    /// None before there is one, and where it gave a wrong answer for this key.
+    fn ready(&self) -> Option<&Kernel> {
+        self.kernel.get()?.as_ref()
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 impl PreparedKey for ByKernel {
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        if self.kernel().is_some_and(|kernel| kernel.accepts(Signed { signing_input, signature })) {
+        if self.ready().is_some_and(|kernel| kernel.accepts(Signed { signing_input, signature })) {
             return Ok(());
         }
-        self.by_ring.verify(signing_input, signature)
+        self.by_ring.verify(signing_input, signature)?;
+        self.kernel.get_or_init(|| Kernel::prepare(&self.by_ring.components.n, self.hash));
+        Ok(())
     }
 }
 

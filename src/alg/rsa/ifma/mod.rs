@@ -1,15 +1,16 @@
-//! `s^65537 / R^65536 mod n` with AVX-512 IFMA: one signature at a time, or eight, one per lane.
+//! `s^65537 mod n` with AVX-512 IFMA: of one signature at a time, or of eight, one per lane.
 //!
 //! Montgomery multiplication in radix 2^52. With `R = 2^(52·L)` and `4n < R`, factors below `2n`
 //! give a product below `2n`, so nothing is subtracted until the end. The power is left with its
 //! factor `R^-65536`: what it is compared with is given the same. Eight at once are reduced in
-//! another way, with another `R`. Verification works on public values alone: nothing here need take
-//! constant time.
+//! another way, with another `R`, and say only whether they are what they should be. Verification
+//! works on public values alone: nothing here need take constant time.
 //!
 //! Why this may be trusted: a *reject* is confirmed by ring before it counts; to *accept* wrongly,
-//! a wrong result would have to equal the one right encoded message; each key is tried against
-//! plain arithmetic when it is prepared; and `unsafe` stands in this file alone, where memory is
-//! read and written by pointer and where the CPU was asked beforehand.
+//! a wrong result would have to equal the one right encoded message, or of eight to differ from it by
+//! exactly [`right`]; each key is tried against plain arithmetic when it is prepared; and `unsafe`
+//! stands in this file alone, where memory is read and written by pointer and where the CPU was asked
+//! beforehand.
 #![expect(unsafe_code, reason = "loads, stores, and calls guarded by a run-time check of the CPU")]
 
 mod eight;
@@ -19,6 +20,8 @@ use std::arch::x86_64::{
     __m512i, _mm512_loadu_si512, _mm512_shuffle_i64x2 as shuffle, _mm512_storeu_si512,
     _mm512_unpackhi_epi64 as unpack_high, _mm512_unpacklo_epi64 as unpack_low,
 };
+
+use super::number::{LIMB_BITS, MASK};
 
 /// Limbs in a vector, and signatures in a batch.
 pub(super) const LANES: usize = 8;
@@ -38,16 +41,20 @@ pub(super) struct Modulus<const L: usize> {
     pub(super) fold: [u64; L],
 }
 
-/// The limb from which on eight squares at once are folded, for moduli of 2048, 3072 or 4096 bits in so
-/// many limbs: as high as leaves the part above within half as many limbs, and as low as leaves the
-/// part below, divided by `2^(52·L/2)`, beneath `n`.
-pub(super) const fn fold_at(limbs: usize) -> usize {
-    let bits = match limbs {
+/// The bits of a modulus of so many limbs.
+const fn bits(limbs: usize) -> usize {
+    match limbs {
         40 => 2048,
         64 => 3072,
-        _ => 4096,
-    };
-    limbs / 2 + (bits - 16) / super::number::LIMB_BITS
+        80 => 4096,
+        _ => panic!("there are keys of three sizes"),
+    }
+}
+
+/// The limb from which on eight squares at once are folded: high enough that the part above has room in
+/// half as many limbs, and low enough that the part below, divided by `2^(52·L/2)`, is far below `n`.
+pub(super) const fn fold_at(limbs: usize) -> usize {
+    limbs / 2 + (bits(limbs) - 16) / LIMB_BITS
 }
 
 /// `s^65537 / R^65536 mod n`, below `2n`, for `s < n`. `L` is `8 · V`.
@@ -68,15 +75,29 @@ pub(super) fn product<const L: usize, const V: usize, const D: usize>(
     unsafe { one::product::<L, V>(b, a, modulus) }
 }
 
-/// What a power of eight is to be, less it: `constant + factor · hash` is `-m / R^65535 mod n`, where `m`
-/// is the power, and `R` is `2^(52·L/2)`.
+/// What a power is to be, of eight at once: `constant + factor · hash` is `right · R - m / R^65535 mod n`,
+/// where `m` is the power, and `R` is `2^(52·L/2)`. Added to the last product, before that is divided
+/// by `R`, it leaves [`right`] where the power is `m`.
 #[derive(Clone, Debug)]
 pub(super) struct Target<const L: usize> {
     pub(super) constant: [u64; L],
     pub(super) factor: [u64; L],
 }
 
-/// Limbs that a hash has room in.
+/// What is left where a power is right: every other bit of a modulus' length, between a third and two
+/// thirds of any. A number like no other, so that nothing goes wrong and leaves it.
+pub(super) const fn right<const L: usize>() -> [u64; L] {
+    let mut right = [MASK / 3; L];
+    let mut limb = bits(L) / LIMB_BITS;
+    right[limb] &= (1 << (bits(L) % LIMB_BITS)) - 1;
+    while limb + 1 < L {
+        limb += 1;
+        right[limb] = 0;
+    }
+    right
+}
+
+/// Limbs that a hash has room in: those of the longest, ten, and what makes up whole vectors.
 pub(super) const HASH_LIMBS: usize = 16;
 
 /// One of eight.

@@ -8,12 +8,13 @@
 //! then are there products to do so with: the top `H` limbs are folded, times `2^(52·F) mod n`; the
 //! low `H` are taken off as Montgomery does. So `R` is `2^(52·H)` here.
 //!
-//! Differences of halves are kept modulo `2^(52·Q)`, with a sign beside them; a product of two has
-//! that put right. Columns may be negative, and so may the number that is left of a small one: `n` is
-//! added to each result. They are below `3n`, then, and not below `n`.
+//! Differences of halves are kept without the bits above their limbs, with a sign beside them; a product
+//! of two has that put right. Columns may be negative, and so may the number that is left of a small
+//! one: `n` is added to each result. It is above `n - n/2^14` then, and below `2n + n/2^7`: the part
+//! below the fold and the part above it are small, and Montgomery's digits add less than `n`.
 //!
-//! What the power should be is taken from the last product before that is reduced: `n` or `2n` is left
-//! where it is right.
+//! The target is added to the last product before that is reduced. Of the numbers that are left where
+//! the power is right, [`right`] and whole moduli more, only `n + right` is within those bounds.
 
 mod block;
 
@@ -24,7 +25,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::number::MASK;
-use super::{HASH_LIMBS, LANES, Lane, across, fold_at, load};
+use super::{HASH_LIMBS, LANES, Lane, across, fold_at, load, right};
 
 /// Eight limbs, each of another number.
 type Limbs = __m512i;
@@ -66,7 +67,7 @@ pub(super) fn are_powers<const L: usize, const H: usize, const Q: usize, const B
     let columns = work.columns.as_flattened_mut();
     let mut hash = [zero(); HASH_LIMBS];
     across(lanes.each_ref().map(|lane| &lane.hash), &mut hash);
-    let mut factor = fold;
+    let mut factor = [zero(); L];
     across(lanes.each_ref().map(|lane| &lane.target.factor), &mut factor);
     for (i, hash) in hash.as_chunks::<B>().0.iter().enumerate() {
         for (j, factor) in factor.as_chunks::<B>().0.iter().enumerate() {
@@ -82,8 +83,10 @@ pub(super) fn are_powers<const L: usize, const H: usize, const Q: usize, const B
         }
     }
     reduce::<L, H, Q, B>(&mut work, &key, &mut power);
-    normalise(n.iter().map(|limb| add(*limb, *limb)), &mut base);
-    let equal = equal(&power, &n) | equal(&power, &base);
+    let right = const { right::<L>() };
+    let wanted = n.iter().zip(&right).map(|(n, limb)| add(*n, _mm512_set1_epi64(limb.cast_signed())));
+    normalise(wanted, &mut base);
+    let equal = equal(&power, &base);
     std::array::from_fn(|lane| equal >> lane & 1 == 1)
 }
 
@@ -313,7 +316,8 @@ fn square_of_half<const L: usize, const H: usize, const B: usize>(
     }
 }
 
-/// `result = columns / R mod n`, below `3n`; limbs of 52 bits.
+/// `result = columns / R mod n`, near or above `n`; limbs of 52 bits. Columns from `fold_at + H` on are
+/// zero, by the bounds, and those from `L + H` on are left as they are: the next square sets them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn reduce<const L: usize, const H: usize, const Q: usize, const B: usize>(
@@ -322,8 +326,9 @@ fn reduce<const L: usize, const H: usize, const Q: usize, const B: usize>(
     result: &mut [Limbs; L],
 ) {
     let columns = work.columns.as_flattened_mut();
-    normalise(columns[fold_at(L)..].iter().copied(), &mut work.top);
-    columns[fold_at(L)..L + H].fill(zero());
+    let fold_at = const { fold_at(L) };
+    normalise(columns[fold_at..].iter().copied(), &mut work.top);
+    columns[fold_at..L + H].fill(zero());
     let top = Factor { limbs: &work.top, difference: &Difference::of(&work.top) };
     let [fold_low, fold_high] = factors(key.fold, &key.fold_differences);
     let [_, n_high] = factors(key.n, &key.n_differences);
