@@ -247,3 +247,31 @@ fn bit_length(number: &[u8]) -> usize {
 fn is_odd(number: &[u8]) -> bool {
     number.last().is_some_and(|last| last & 1 == 1)
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::key::KeySet;
+    use crate::limits::Limits;
+
+    /// Making a kernel ready takes a millisecond and more: nobody gets that for a signature that is wrong.
+    #[test]
+    fn a_kernel_is_made_for_a_right_signature_alone() {
+        let keys = KeySet::from_jwks(include_bytes!("../../../vectors/demo/jwks.json"), &Limits::DEFAULT);
+        let token = include_str!("../../../vectors/demo/token.txt").trim();
+        let (input, signature) = token.rsplit_once('.').expect("a token");
+        let signature = crate::base64url::decode(signature.as_bytes()).expect("base64url");
+        let key = Rsa::RS256.prepare(&keys.expect("keys").keys()[0]).expect("an RSA key");
+        if !(&*key as &dyn Any).is::<ByKernel>() {
+            eprintln!("not run: this CPU has no AVX-512 IFMA");
+            return;
+        }
+        let signed = Signed { signing_input: b"another message", signature: &signature };
+        let mut results = [Ok(()); 9];
+        Rsa::RS256.verify_batch(&[BatchItem { key: &*key, signed }; 9], &mut results);
+        assert_eq!(results, [Err(InvalidSignature); 9]);
+        assert!(ByKernel::ready_of(&*key).is_none());
+        assert_eq!(key.verify(input.as_bytes(), &signature), Ok(()));
+        assert!(ByKernel::ready_of(&*key).is_some());
+    }
+}

@@ -85,7 +85,7 @@ pub(super) struct Target<const L: usize> {
 }
 
 /// What is left where a power is right: every other bit of a modulus' length, between a third and two
-/// thirds of any. A number like no other, so that nothing goes wrong and leaves it.
+/// thirds of any. Not zero, so that what is lost or cleared on the way does not look right.
 pub(super) const fn right<const L: usize>() -> [u64; L] {
     let mut right = [MASK / 3; L];
     let mut limb = bits(L) / LIMB_BITS;
