@@ -8,7 +8,7 @@
 
 use ring::digest::{self, digest};
 
-use super::ifma::{self, LANES, Lane, Modulus, Target};
+use super::ifma::{self, Eight, LANES, Lane, Modulus, Target};
 use super::number::{self, LIMB_BITS};
 use super::plain::Plain;
 use crate::alg::Signed;
@@ -37,10 +37,14 @@ impl Hash {
 
 /// A key that the kernel serves, by the size of its modulus.
 pub(super) enum Kernel {
-    Bits2048(Box<Key<40, 5>>),
-    Bits3072(Box<Key<64, 8>>),
-    Bits4096(Box<Key<80, 10>>),
+    Bits2048(Box<Key2048>),
+    Bits3072(Box<Key3072>),
+    Bits4096(Box<Key4096>),
 }
+
+type Key2048 = Key<40, 5, 10, 10, 5>;
+type Key3072 = Key<64, 8, 16, 8, 8>;
+type Key4096 = Key<80, 10, 20, 10, 10>;
 
 impl Kernel {
     /// Whether there is a kernel for keys like this one on this CPU.
@@ -74,49 +78,23 @@ const WORTHWHILE: usize = 5;
 
 /// Tries each item by its key, eight at a time where the sizes of the keys allow.
 pub(super) fn accept_many(items: &[(&Kernel, Signed<'_>)], accepted: &mut [bool]) {
-    let mut sizes: [Vec<usize>; 3] = Default::default();
-    for (index, (kernel, _)) in items.iter().enumerate() {
-        sizes[match kernel {
-            Kernel::Bits2048(_) => 0,
-            Kernel::Bits3072(_) => 1,
-            Kernel::Bits4096(_) => 2,
-        }]
-        .push(index);
-    }
-    for lanes in sizes.iter().flat_map(|indices| indices.chunks(LANES)) {
-        if lanes.len() < WORTHWHILE {
-            for &index in lanes {
-                let (kernel, item) = items[index];
-                accepted[index] = kernel.accepts(item);
-            }
-            continue;
-        }
-        // A lane that is left over repeats the last one.
-        let lane = |lane: usize| items[lanes[lane.min(lanes.len() - 1)]];
-        let signed = std::array::from_fn(|index| lane(index).1);
-        let verdicts = match lane(0).0 {
-            Kernel::Bits2048(first) => Key::accept_eight(signed, |index| match lane(index).0 {
-                Kernel::Bits2048(key) => key,
-                _ => first,
-            }),
-            Kernel::Bits3072(first) => Key::accept_eight(signed, |index| match lane(index).0 {
-                Kernel::Bits3072(key) => key,
-                _ => first,
-            }),
-            Kernel::Bits4096(first) => Key::accept_eight(signed, |index| match lane(index).0 {
-                Kernel::Bits4096(key) => key,
-                _ => first,
-            }),
-        };
-        for (&index, verdict) in lanes.iter().zip(verdicts) {
-            accepted[index] = verdict;
+    let (mut of_2048, mut of_3072, mut of_4096) = (Vec::new(), Vec::new(), Vec::new());
+    for ((kernel, signed), accepted) in items.iter().zip(accepted) {
+        match kernel {
+            Kernel::Bits2048(key) => of_2048.push((&**key, *signed, accepted)),
+            Kernel::Bits3072(key) => of_3072.push((&**key, *signed, accepted)),
+            Kernel::Bits4096(key) => of_4096.push((&**key, *signed, accepted)),
         }
     }
+    Key::accept_all(&mut of_2048);
+    Key::accept_all(&mut of_3072);
+    Key::accept_all(&mut of_4096);
 }
 
-/// A modulus of `L` limbs in `V` vectors, and what is compared with.
+/// A modulus of `L` limbs in `V` vectors, and what is compared with; the parts of eight are those of
+/// [`Eight`].
 #[derive(Clone)]
-pub(super) struct Key<const L: usize, const V: usize> {
+pub(super) struct Key<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> {
     modulus: Modulus<L>,
     bytes: usize,
     hash: Hash,
@@ -128,7 +106,7 @@ pub(super) struct Key<const L: usize, const V: usize> {
     target: Target<L>,
 }
 
-impl<const L: usize, const V: usize> Key<L, V> {
+impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> Key<L, V, Q, B, E> {
     fn prepare(n: &[u8], hash: Hash) -> Option<Box<Self>> {
         let bytes = n.len();
         let plain = Plain::new(number::limbs::<L>(n), bytes * 8);
@@ -191,8 +169,31 @@ impl<const L: usize, const V: usize> Key<L, V> {
         }
     }
 
-    fn accept_eight<'k>(items: [Signed<'_>; LANES], key: impl Fn(usize) -> &'k Self) -> [bool; LANES] {
-        let keys: [&Self; LANES] = std::array::from_fn(key);
+    fn accept_all(items: &mut [(&Self, Signed<'_>, &mut bool)]) {
+        let left_over = Some(items.len() % LANES).filter(|left_over| *left_over < WORTHWHILE);
+        let (many, few) = items.split_at_mut(items.len() - left_over.unwrap_or(0));
+        for (key, signed, accepted) in few {
+            **accepted = key.accepts(*signed);
+        }
+        let Some((first, ..)) = many.first() else { return };
+        let mut eight = Eight::new([&first.modulus; LANES]);
+        for items in many.chunks_mut(LANES) {
+            // A lane that is left over repeats the last one.
+            let lane = |lane: usize| lane.min(items.len() - 1);
+            let keys: [&Self; LANES] = std::array::from_fn(|index| items[lane(index)].0);
+            let signed = std::array::from_fn(|index| items[lane(index)].1);
+            let verdicts = Self::accept_eight(&mut eight, keys, signed);
+            for ((.., accepted), verdict) in items.iter_mut().zip(verdicts) {
+                **accepted = verdict;
+            }
+        }
+    }
+
+    fn accept_eight<'k>(
+        eight: &mut Eight<'k, L, Q, B, E>,
+        keys: [&'k Self; LANES],
+        items: [Signed<'_>; LANES],
+    ) -> [bool; LANES] {
         let mut numbers = [[0; L]; LANES];
         let usable: [bool; LANES] = std::array::from_fn(|lane| {
             let usable = keys[lane].read(items[lane].signature, &mut numbers[lane]);
@@ -204,7 +205,7 @@ impl<const L: usize, const V: usize> Key<L, V> {
         });
         let lanes =
             std::array::from_fn(|lane| keys[lane].lane(keys[lane].hash(items[lane].signing_input).as_ref()));
-        let equal = ifma::are_powers(&numbers, &lanes);
+        let equal = eight.are_powers(&numbers, &lanes);
         std::array::from_fn(|lane| usable[lane] & equal[lane])
     }
 
@@ -270,7 +271,7 @@ impl<const L: usize, const V: usize> Key<L, V> {
                 Target { constant: number::add(&constant, &number::limbs(&by.to_be_bytes())), factor }
             });
             let lanes = targets.each_ref().map(|target| Lane { target, ..self.lane(hash) });
-            ifma::are_powers(numbers, &lanes)
+            Eight::<L, Q, B, E>::new([&self.modulus; LANES]).are_powers(numbers, &lanes)
         };
         answers(0) == [true; LANES] && answers(1) == [false; LANES]
     }
@@ -344,7 +345,7 @@ mod tests {
 
     /// One and eight, each of the eight with a modulus, a factor and a hash of its own, against plain
     /// arithmetic.
-    fn agrees<const L: usize, const V: usize>(bytes: usize) {
+    fn agrees<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize>(bytes: usize) {
         if !ifma::is_available() {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
@@ -368,7 +369,14 @@ mod tests {
                 target: &targets[lane],
                 hash: number::limbs(&lanes[lane].2),
             };
-            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+            let mut eight = Eight::<L, Q, B, E>::new([&moduli[0]; LANES]);
+            prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+            // The same in other lanes, whose moduli it had made ready for the ones before.
+            let turned = |index: usize| (index + 1) % LANES;
+            let numbers_turned = std::array::from_fn(|index| numbers[turned(index)]);
+            let lanes_turned = std::array::from_fn(|index| lane(turned(index)));
+            prop_assert_eq!(eight.are_powers(&numbers_turned, &lanes_turned), [true; LANES]);
+            prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
             // Each with the constant of another: accepted where that is the same.
             let next: [Target<L>; LANES] = std::array::from_fn(|lane| {
                 let constant = number::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n);
@@ -376,7 +384,7 @@ mod tests {
             });
             let same = std::array::from_fn(|lane| next[lane].constant == targets[lane].constant);
             let of_next = |index: usize| Lane { target: &next[index], ..lane(index) };
-            prop_assert_eq!(ifma::are_powers(&numbers, &std::array::from_fn(of_next)), same);
+            prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(of_next)), same);
             for ((s, _, _, plain), modulus) in lanes.iter().zip(&moduli) {
                 let expected = plain.montgomery(&plain.power(s), s);
                 prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &plain.n), expected);
@@ -397,17 +405,17 @@ mod tests {
 
     #[test]
     fn of_2048_bits() {
-        agrees::<40, 5>(256);
+        agrees::<40, 5, 10, 10, 5>(256);
     }
 
     #[test]
     fn of_3072_bits() {
-        agrees::<64, 8>(384);
+        agrees::<64, 8, 16, 8, 8>(384);
     }
 
     #[test]
     fn of_4096_bits() {
-        agrees::<80, 10>(512);
+        agrees::<80, 10, 20, 10, 10>(512);
     }
 
     /// A key whose answers do not come out right has no kernel.
@@ -421,10 +429,10 @@ mod tests {
         n[0] |= 0x80;
         n[255] |= 1;
         let hash = Hash::SHA256;
-        let key = Key::<40, 5>::prepare(&n, hash).expect("a modulus like any other");
+        let key = Key2048::prepare(&n, hash).expect("a modulus like any other");
         let plain = Plain::new(number::limbs(&n), 2048);
         assert!(key.answers_rightly(&plain));
-        type Wrong = fn(&mut Key<40, 5>);
+        type Wrong = fn(&mut Key2048);
         let wrongs: [(&str, Wrong); 5] = [
             ("another encoded message", |key| key.message[7] ^= 1),
             ("another factor", |key| key.factor[0] ^= 1),

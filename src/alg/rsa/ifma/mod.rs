@@ -109,27 +109,35 @@ pub(super) struct Lane<'k, const L: usize> {
     pub(super) hash: [u64; HASH_LIMBS],
 }
 
-/// Whether `s^65537 mod n`, for `s < n`, is what its lane says, of each of eight.
-pub(super) fn are_powers<const L: usize>(
-    s: &[[u64; L]; LANES],
-    lanes: &[Lane<'_, L>; LANES],
-) -> [bool; LANES] {
-    assert!(is_available());
-    // SAFETY: as above.
-    unsafe {
-        match L {
-            40 => eight::are_powers::<L, 20, 10, 10>(s, lanes),
-            64 => eight::are_powers::<L, 32, 16, 8>(s, lanes),
-            80 => eight::are_powers::<L, 40, 20, 10>(s, lanes),
-            _ => unreachable!("there are keys of three sizes"),
-        }
+/// Eight signatures at once, many times; what is the same each time is made ready once. A number of `L` limbs
+/// is four of `Q`, each one block of `B` limbs or two, and two of `E`.
+pub(super) struct Eight<'k, const L: usize, const Q: usize, const B: usize, const E: usize>(
+    eight::Eight<'k, L, Q, B, E>,
+);
+
+impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'k, L, Q, B, E> {
+    /// With moduli that will be asked for; if others are, they are made ready then.
+    pub(super) fn new(moduli: [&'k Modulus<L>; LANES]) -> Self {
+        assert!(is_available() && L == 4 * Q && Q == 2 * E && Q.is_multiple_of(B));
+        // SAFETY: as above.
+        Self(unsafe { eight::Eight::new(moduli) })
+    }
+
+    /// Whether `s^65537 mod n`, for `s < n`, is what its lane says, of each of eight.
+    pub(super) fn are_powers(
+        &mut self,
+        s: &[[u64; L]; LANES],
+        lanes: &[Lane<'k, L>; LANES],
+    ) -> [bool; LANES] {
+        // SAFETY: the CPU has the features, or there were no such value.
+        unsafe { self.0.are_powers(s, lanes) }
     }
 }
 
 /// Eight numbers, as vectors of one limb of each.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn across<const L: usize>(numbers: [&[u64; L]; LANES], vectors: &mut [__m512i; L]) {
+fn across<const L: usize>(numbers: [&[u64; L]; LANES], vectors: &mut [__m512i]) {
     for (index, vectors) in vectors.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         *vectors = transposed(numbers.map(|number| load(&number.as_chunks().0[index])));
     }

@@ -1,0 +1,134 @@
+//! The square of a number: of three halves, each of three quarters (Karatsuba).
+//!
+//! With parts `a0, a1` it is `a0² · (1 + X) + a1² · (X + X²) - (a0 - a1)² · X`, where `X` is `2^52` to the
+//! limbs of a part.
+
+use std::arch::x86_64::{
+    _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
+    _mm512_mask_sub_epi64 as subtract_where, _mm512_setzero_si512 as zero, _mm512_sub_epi64 as subtract,
+};
+
+use super::carry::{Carry, normalise};
+use super::{Limbs, block, fold_at};
+
+/// Room for what is needed on the way to a square.
+pub(super) struct Room<const Q: usize> {
+    difference: [[Limbs; Q]; 2],
+    of_difference: [[Limbs; Q]; 4],
+}
+
+impl<const Q: usize> Room<Q> {
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn new() -> Self {
+        Self { difference: [[zero(); Q]; 2], of_difference: [[zero(); Q]; 4] }
+    }
+}
+
+/// `columns = a²`, from `fold_at` on as limbs in `top`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn square<const Q: usize, const B: usize>(
+    a: &[[Limbs; Q]; 4],
+    columns: &mut [[Limbs; Q]; 8],
+    top: &mut [[Limbs; Q]; 2],
+    Room { difference, of_difference }: &mut Room<Q>,
+) {
+    let ([low @ .., _, _], [_, _, high @ ..]) = (a, a);
+    let (lower, upper) = columns.split_at_mut(4);
+    let whole = "two halves";
+    let (lower, upper) = (lower.first_chunk_mut().expect(whole), upper.first_chunk_mut().expect(whole));
+    square_half::<Q, B>(low, lower);
+    let pairs = low.as_flattened().iter().zip(high.as_flattened());
+    let carry = normalise(pairs.map(|(a, b)| subtract(*a, *b)), difference.as_flattened_mut());
+    let is_negative = _mm512_cmplt_epi64_mask(carry, zero());
+    square_half::<Q, B>(high, upper);
+    square_half::<Q, B>(difference, of_difference);
+    for quarter in 0..2 {
+        for i in 0..Q {
+            let both = add(lower[2 + quarter][i], upper[quarter][i]);
+            lower[2 + quarter][i] = subtract(add(lower[quarter][i], both), of_difference[quarter][i]);
+            let column = subtract(add(both, upper[2 + quarter][i]), of_difference[2 + quarter][i]);
+            // A negative difference was squared as if it were 2^(52·2·Q) more.
+            let limb = difference[quarter][i];
+            upper[quarter][i] = add_where(column, is_negative, column, add(limb, limb));
+        }
+    }
+    upper[2][0] = add(upper[2][0], carry);
+    let fold_at = const { fold_at(4 * Q) };
+    normalise(columns.as_flattened()[fold_at..].iter().copied(), top.as_flattened_mut());
+    columns.as_flattened_mut()[fold_at..6 * Q].fill(zero());
+}
+
+/// `columns = a²`
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn square_half<const Q: usize, const B: usize>(
+    a: &[[Limbs; Q]; 2],
+    columns: &mut [[Limbs; Q]; 4],
+) {
+    square_of_half::<Q, B>(a, |quarter, i, sum| columns[quarter][i] = sum);
+}
+
+/// Tells the quarters of `a²`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn square_of_half<const Q: usize, const B: usize>(
+    [low, high]: &[[Limbs; Q]; 2],
+    mut tell: impl FnMut(usize, usize, Limbs),
+) {
+    let (mut middle, mut both, mut taken) = ([zero(); Q], [zero(); Q], [zero(); Q]);
+    square_of_quarter::<Q, B>(low, |i, sum| {
+        if i < Q {
+            tell(0, i, sum);
+            middle[i] = sum;
+        } else {
+            both[i - Q] = sum;
+        }
+    });
+    let mut difference = [zero(); Q];
+    let mut carry = Carry::new();
+    for i in 0..Q {
+        difference[i] = carry.limb(subtract(low[i], high[i]));
+    }
+    let carry = carry.finish(&mut difference);
+    let is_negative = _mm512_cmplt_epi64_mask(carry, zero());
+    square_of_quarter::<Q, B>(&difference, |i, sum| {
+        if i < Q {
+            middle[i] = subtract(middle[i], sum);
+        } else {
+            let limb = difference[i - Q];
+            taken[i - Q] = subtract_where(sum, is_negative, sum, add(limb, limb));
+        }
+    });
+    square_of_quarter::<Q, B>(high, |i, sum| {
+        if i < Q {
+            let both = add(both[i], sum);
+            taken[i] = subtract(both, taken[i]);
+            tell(1, i, add(middle[i], both));
+        } else {
+            let i = i - Q;
+            tell(2, i, add(taken[i], sum));
+            // The last of what a negative difference was squared with too much.
+            tell(3, i, if i == 0 { add(sum, carry) } else { sum });
+        }
+    });
+}
+
+/// The square of `Q` limbs, one block or two.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn square_of_quarter<const Q: usize, const B: usize>(a: &[Limbs; Q], mut tell: impl FnMut(usize, Limbs)) {
+    match a.as_chunks::<B>().0 {
+        [low, high] => {
+            let mut cross = [[zero(); B]; 2];
+            let cross = cross.as_flattened_mut();
+            block::product(low, high, |_| zero(), |i, sum| cross[i] = add(sum, sum));
+            block::square(low, |i, sum| tell(i, if i < B { sum } else { add(sum, cross[i - B]) }));
+            block::square(high, |i, sum| {
+                tell(2 * B + i, if i < B { add(sum, cross[B + i]) } else { sum });
+            });
+        }
+        [all] => block::square(all, tell),
+        _ => unreachable!("one block or two"),
+    }
+}
