@@ -92,6 +92,19 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_token_is_told_apart() {
+    let file = "vectors/demo/token.txt";
+    for arguments in [
+        &["verify", "--jwks", "vectors/demo/jwks.json", "--alg", "RS256", file][..],
+        &["decode", file],
+    ] {
+        let output = run(arguments, "");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
+        assert!(err(&output).contains("is a file, not a token; give - and"), "{}", err(&output));
+    }
+}
+
+#[test]
 fn every_vector_through_json_lines_in_order() {
     let (mut input, mut expected) = (String::new(), Vec::new());
     for file in ["rfc", "good", "attacks"] {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use claimgate::time::UnixTime;
@@ -40,6 +41,11 @@ pub(crate) fn read(name: &str) -> Result<Vec<u8>, Failure> {
 /// A token given as an argument, or on standard input for `-`; the line end is not part of it.
 pub(crate) fn token(argument: &str) -> Result<String, Failure> {
     if argument != "-" {
+        if Path::new(argument).is_file() {
+            return Err(Failure::Usage(format!(
+                "{argument} is a file, not a token; give - and the file on standard input (< {argument})"
+            )));
+        }
         return Ok(argument.to_owned());
     }
     let bytes = read("-")?;
