@@ -94,10 +94,9 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn a_file_in_the_place_of_a_token_is_told_apart() {
     let file = "vectors/demo/token.txt";
-    for arguments in [
-        &["verify", "--jwks", "vectors/demo/jwks.json", "--alg", "RS256", file][..],
-        &["decode", file],
-    ] {
+    for arguments in
+        [&["verify", "--jwks", "vectors/demo/jwks.json", "--alg", "RS256", file][..], &["decode", file]]
+    {
         let output = run(arguments, "");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
         assert!(err(&output).contains("is a file, not a token; give - and"), "{}", err(&output));

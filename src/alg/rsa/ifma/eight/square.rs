@@ -62,24 +62,14 @@ pub(super) fn square<const Q: usize, const B: usize>(
 /// `columns = a²`
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn square_half<const Q: usize, const B: usize>(
-    a: &[[Limbs; Q]; 2],
-    columns: &mut [[Limbs; Q]; 4],
-) {
-    square_of_half::<Q, B>(a, |quarter, i, sum| columns[quarter][i] = sum);
-}
-
-/// Tells the quarters of `a²`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn square_of_half<const Q: usize, const B: usize>(
+fn square_half<const Q: usize, const B: usize>(
     [low, high]: &[[Limbs; Q]; 2],
-    mut tell: impl FnMut(usize, usize, Limbs),
+    [first, second, third, fourth]: &mut [[Limbs; Q]; 4],
 ) {
     let (mut middle, mut both, mut taken) = ([zero(); Q], [zero(); Q], [zero(); Q]);
     square_of_quarter::<Q, B>(low, |i, sum| {
         if i < Q {
-            tell(0, i, sum);
+            first[i] = sum;
             middle[i] = sum;
         } else {
             both[i - Q] = sum;
@@ -104,14 +94,14 @@ fn square_of_half<const Q: usize, const B: usize>(
         if i < Q {
             let both = add(both[i], sum);
             taken[i] = subtract(both, taken[i]);
-            tell(1, i, add(middle[i], both));
+            second[i] = add(middle[i], both);
         } else {
-            let i = i - Q;
-            tell(2, i, add(taken[i], sum));
-            // The last of what a negative difference was squared with too much.
-            tell(3, i, if i == 0 { add(sum, carry) } else { sum });
+            third[i - Q] = add(taken[i - Q], sum);
+            fourth[i - Q] = sum;
         }
     });
+    // The last of what a negative difference was squared with too much.
+    fourth[0] = add(fourth[0], carry);
 }
 
 /// The square of `Q` limbs, one block or two.
