@@ -26,9 +26,12 @@ use super::number::{LIMB_BITS, MASK};
 /// Limbs in a vector, and signatures in a batch.
 pub(super) const LANES: usize = 8;
 
-/// Whether this CPU has what the kernel needs.
+/// Whether this CPU has what the kernel needs, and what the compiler takes that to imply.
 pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+    let implied = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    implied && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
 }
 
 /// A modulus made ready.

@@ -115,7 +115,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'
         }
         let fold_at = const { fold_at(L) };
         normalise(columns.as_flattened()[fold_at..].iter().copied(), top.as_flattened_mut());
-        columns.as_flattened_mut()[fold_at..].fill(zero());
+        columns.as_flattened_mut()[fold_at..6 * Q].fill(zero());
         reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
         let right = const { right::<L>() };
         let wanted = moduli.n.as_flattened().iter().zip(&right);
