@@ -170,8 +170,9 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
     }
 
     fn accept_all(items: &mut [(&Self, Signed<'_>, &mut bool)]) {
-        let left_over = Some(items.len() % LANES).filter(|left_over| *left_over < WORTHWHILE);
-        let (many, few) = items.split_at_mut(items.len() - left_over.unwrap_or(0));
+        let left_over = items.len() % LANES;
+        let few = if left_over < WORTHWHILE { left_over } else { 0 };
+        let (many, few) = items.split_at_mut(items.len() - few);
         for (key, signed, accepted) in few {
             **accepted = key.accepts(*signed);
         }

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm512_sub_epi64 as subtract,
 };
 
-use super::carry::Carry;
+use super::carry::{Carry, normalise};
 use super::{Limbs, block};
 
 /// Which part is taken off the other. The two factors of a product differ in this: a product of both
@@ -27,8 +27,8 @@ pub(super) enum Order {
 /// A difference of two numbers of `N` limbs.
 pub(super) struct Difference<const N: usize> {
     /// Without the bits above: where it is negative, `2^(52·N)` more.
-    limbs: [Limbs; N],
-    is_negative: __mmask8,
+    pub(super) limbs: [Limbs; N],
+    pub(super) is_negative: __mmask8,
 }
 
 impl<const N: usize> Difference<N> {
@@ -40,19 +40,8 @@ impl<const N: usize> Difference<N> {
             Order::HighLessLow => (high, low),
         };
         let mut limbs = [zero(); N];
-        let mut carry = Carry::new();
-        for i in 0..N {
-            limbs[i] = carry.limb(subtract(from[i], less[i]));
-        }
-        let carry = carry.finish(&mut limbs);
+        let carry = normalise(from.iter().zip(less).map(|(a, b)| subtract(*a, *b)), &mut limbs);
         Self { limbs, is_negative: _mm512_cmplt_epi64_mask(carry, zero()) }
-    }
-
-    /// Of the eighths of a difference.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn of_eighths_of<const E: usize>(&self, order: Order) -> Difference<E> {
-        Difference::of_eighths(&self.limbs, order)
     }
 
     #[inline]

@@ -102,10 +102,10 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'
         normalise(pairs.map(|(limb, n)| add(*limb, *n)), base.as_flattened_mut());
         *power = *base;
         for _ in 0..16 {
-            square::<Q, B>(power, columns, top, room);
+            square::<Q, B>(power, columns, room);
             reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
         }
-        add_target::<L, Q, E>(columns, lanes);
+        write_target::<L, Q, E>(columns, lanes);
         let of_base = splits::<Q, E>(base, Order::LowLessHigh);
         let of_power = splits::<Q, E>(power, Order::HighLessLow);
         for (i, a) in halves(base, &of_base).into_iter().enumerate() {
@@ -113,9 +113,6 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'
                 factor::add_product_of_halves(&mut columns[(i + j) * 2..], a, b);
             }
         }
-        let fold_at = const { fold_at(L) };
-        normalise(columns.as_flattened()[fold_at..].iter().copied(), top.as_flattened_mut());
-        columns.as_flattened_mut()[fold_at..6 * Q].fill(zero());
         reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
         let right = const { right::<L>() };
         let wanted = moduli.n.as_flattened().iter().zip(&right);
@@ -128,7 +125,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'
 
 /// `columns = constant + factor · hash`, of each lane's target.
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn add_target<const L: usize, const Q: usize, const E: usize>(
+fn write_target<const L: usize, const Q: usize, const E: usize>(
     columns: &mut [[Limbs; Q]; 8],
     lanes: &[Lane<'_, L>; LANES],
 ) {
@@ -175,11 +172,15 @@ fn halves<'v, const Q: usize, const E: usize>(
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn reduce<const L: usize, const Q: usize, const B: usize, const E: usize>(
     columns: &mut [[Limbs; Q]; 8],
-    [low, high]: &[[Limbs; Q]; 2],
+    top: &mut [[Limbs; Q]; 2],
     digits: &mut [[Limbs; Q]; 2],
     moduli: &Moduli<'_, L, Q, E>,
     result: &mut [[Limbs; Q]; 4],
 ) {
+    let fold_at = const { fold_at(L) };
+    normalise(columns.as_flattened()[fold_at..].iter().copied(), top.as_flattened_mut());
+    columns.as_flattened_mut()[fold_at..6 * Q].fill(zero());
+    let [low, high] = &*top;
     let [fold_low, fold_high] = halves(&moduli.fold, &moduli.fold_splits);
     let [n_low, n_high] = halves(&moduli.n, &moduli.n_splits);
     let order = Order::LowLessHigh;
@@ -190,7 +191,7 @@ fn reduce<const L: usize, const Q: usize, const B: usize, const E: usize>(
     let second = Quarter { limbs: high, of_eighths: &of_eighths };
     factor::add_product_twice(&mut columns[1..], second, fold_low.high);
     let middle = Difference::of([low, high], order);
-    let of_middle = middle.of_eighths_of(order);
+    let of_middle = Difference::of_eighths(&middle.limbs, order);
     let middle = Middle::of(&middle, &of_middle);
     factor::add_product_of_middles(&mut columns[1..], middle, fold_low.middle);
     // Each digit waits for the one before: something else to do meanwhile comes next.
@@ -211,7 +212,7 @@ fn reduce<const L: usize, const Q: usize, const B: usize, const E: usize>(
     let [lowest, above @ ..] = result;
     let carry = factor::finish_low(&mut columns[2..], first, n_high.low, &moduli.n[0], lowest);
     let middle = Difference::of([low, high], order);
-    let of_middle = middle.of_eighths_of(order);
+    let of_middle = Difference::of_eighths(&middle.limbs, order);
     factor::add_product_of_middles(&mut columns[3..], Middle::of(&middle, &of_middle), n_high.middle);
     let ([_, _, _, columns @ .., _, _], [_, n @ ..]) = (&*columns, &moduli.n);
     let carry = factor::finish_high(columns, second, n_high.high, n, above, carry);
@@ -227,13 +228,12 @@ fn add_digits<const Q: usize, const B: usize>(
     n: &[Limbs; Q],
     k0: Limbs,
     digits: &mut [Limbs; Q],
-    meanwhile: impl FnOnce(&mut [[Limbs; Q]]),
+    meanwhile: impl Fn(&mut [[Limbs; Q]]),
 ) {
     let n = n.as_chunks::<B>().0;
-    let mut meanwhile = Some(meanwhile);
     for (row, digits) in digits.as_chunks_mut::<B>().0.iter_mut().enumerate() {
         block::quotients(&mut columns.as_flattened_mut()[row * B..], &n[0], k0, digits);
-        if let Some(meanwhile) = meanwhile.take() {
+        if row == 0 {
             meanwhile(columns);
         }
         let columns = &mut columns.as_flattened_mut()[row * B..];

@@ -5,11 +5,13 @@
 
 use std::arch::x86_64::{
     _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
-    _mm512_mask_sub_epi64 as subtract_where, _mm512_setzero_si512 as zero, _mm512_sub_epi64 as subtract,
+    _mm512_mask_sub_epi64 as subtract_where, _mm512_set1_epi64, _mm512_setzero_si512 as zero,
+    _mm512_sub_epi64 as subtract,
 };
 
-use super::carry::{Carry, normalise};
-use super::{Limbs, block, fold_at};
+use super::carry::normalise;
+use super::factor::{Difference, Order};
+use super::{Limbs, block};
 
 /// Room for what is needed on the way to a square.
 pub(super) struct Room<const Q: usize> {
@@ -24,13 +26,12 @@ impl<const Q: usize> Room<Q> {
     }
 }
 
-/// `columns = a²`, from `fold_at` on as limbs in `top`.
+/// `columns = a²`
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn square<const Q: usize, const B: usize>(
     a: &[[Limbs; Q]; 4],
     columns: &mut [[Limbs; Q]; 8],
-    top: &mut [[Limbs; Q]; 2],
     Room { difference, of_difference }: &mut Room<Q>,
 ) {
     let ([low @ .., _, _], [_, _, high @ ..]) = (a, a);
@@ -54,9 +55,6 @@ pub(super) fn square<const Q: usize, const B: usize>(
         }
     }
     upper[2][0] = add(upper[2][0], carry);
-    let fold_at = const { fold_at(4 * Q) };
-    normalise(columns.as_flattened()[fold_at..].iter().copied(), top.as_flattened_mut());
-    columns.as_flattened_mut()[fold_at..6 * Q].fill(zero());
 }
 
 /// `columns = a²`
@@ -75,19 +73,13 @@ fn square_half<const Q: usize, const B: usize>(
             both[i - Q] = sum;
         }
     });
-    let mut difference = [zero(); Q];
-    let mut carry = Carry::new();
-    for i in 0..Q {
-        difference[i] = carry.limb(subtract(low[i], high[i]));
-    }
-    let carry = carry.finish(&mut difference);
-    let is_negative = _mm512_cmplt_epi64_mask(carry, zero());
-    square_of_quarter::<Q, B>(&difference, |i, sum| {
+    let difference = Difference::of([low, high], Order::LowLessHigh);
+    square_of_quarter::<Q, B>(&difference.limbs, |i, sum| {
         if i < Q {
             middle[i] = subtract(middle[i], sum);
         } else {
-            let limb = difference[i - Q];
-            taken[i - Q] = subtract_where(sum, is_negative, sum, add(limb, limb));
+            let limb = difference.limbs[i - Q];
+            taken[i - Q] = subtract_where(sum, difference.is_negative, sum, add(limb, limb));
         }
     });
     square_of_quarter::<Q, B>(high, |i, sum| {
@@ -101,7 +93,7 @@ fn square_half<const Q: usize, const B: usize>(
         }
     });
     // The last of what a negative difference was squared with too much.
-    fourth[0] = add(fourth[0], carry);
+    fourth[0] = subtract_where(fourth[0], difference.is_negative, fourth[0], _mm512_set1_epi64(1));
 }
 
 /// The square of `Q` limbs, one block or two.
