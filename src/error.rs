@@ -1,48 +1,55 @@
-//! One error for the whole pipeline: a variant per stage, a stable code for logs and machines.
+//! One error for the whole pipeline, with a stable code for logs and programs.
 //!
-//! Answer strangers coarsely ("the token is not acceptable") and log the code: which check failed
-//! is of use to an attacker too.
+//! Answer callers outside the trust boundary coarsely ("the token is not acceptable") and log the
+//! code: which check failed helps an attacker as well.
 
-use crate::alg::InvalidSignature;
 use crate::claims::ClaimsError;
-use crate::jws::{AlgorithmError, HeaderError, JwsError};
+use crate::jws::{AlgorithmError, CompactJwsError, HeaderError, JwsError};
 use crate::key::KeyError;
 
-/// Why a token was refused: the first stage that did, in the order of the variants.
+/// Why a token is refused: the first stage that refused it, in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Size and shape.
+    /// Shape, header, algorithm, key or signature.
     #[error(transparent)]
     Jws(#[from] JwsError),
-    /// The JOSE header.
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    /// The allow-list.
-    #[error(transparent)]
-    Algorithm(#[from] AlgorithmError),
-    /// Key selection.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The signature.
-    #[error(transparent)]
-    Signature(#[from] InvalidSignature),
     /// The claims and the policy on them.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
 }
 
 impl Error {
-    /// The stable code, such as `claims.expired`; see `docs/errors.md`.
+    /// Returns the stable code, such as `claims.expired`; see `docs/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Error::Jws(error) => error.code(),
-            Error::Header(error) => error.code(),
-            Error::Algorithm(error) => error.code(),
-            Error::Key(error) => error.code(),
-            Error::Signature(error) => error.code(),
             Error::Claims(error) => error.code(),
         }
+    }
+}
+
+impl From<CompactJwsError> for Error {
+    fn from(error: CompactJwsError) -> Self {
+        Error::Jws(error.into())
+    }
+}
+
+impl From<HeaderError> for Error {
+    fn from(error: HeaderError) -> Self {
+        Error::Jws(error.into())
+    }
+}
+
+impl From<AlgorithmError> for Error {
+    fn from(error: AlgorithmError) -> Self {
+        Error::Jws(error.into())
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Error::Jws(error.into())
     }
 }

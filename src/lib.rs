@@ -46,14 +46,6 @@ pub mod verifier;
 pub mod sign;
 #[cfg(feature = "oidc")]
 pub mod oidc;
-#[cfg(feature = "config")]
-pub mod config;
-#[cfg(feature = "server")]
-pub mod store;
-#[cfg(feature = "server")]
-pub mod server;
-#[cfg(feature = "server")]
-pub mod demo;
 
 pub use error::Error;
 pub use verifier::Verifier;

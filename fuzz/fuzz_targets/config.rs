@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate::config::Config;
+use claimgate_server::config::Config;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,9 +1,9 @@
 //! The claims set (RFC 7519 §4): registered claims typed, all others reachable.
 
-mod date;
+mod numeric_date;
 mod error;
 mod policy;
-mod scanned;
+mod registered;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 use crate::json;
 use crate::limits::Limits;
 
-pub use date::NumericDate;
 pub use error::ClaimsError;
+pub use numeric_date::NumericDate;
 pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy, TokenKind};
 
-use scanned::{Known, Presence, Registered};
+use registered::{Known, Presence, Registered};
 
 /// A claims set whose registered claims have the types of RFC 7519 §4.1.
 ///

@@ -4,7 +4,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::claims::scanned::{Known, Presence};
+use crate::claims::registered::{Known, Presence};
 use crate::claims::{Claims, ClaimsError};
 use crate::jws::Header;
 use crate::time::UnixTime;

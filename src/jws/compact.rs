@@ -18,7 +18,7 @@ pub struct CompactJws<'t> {
 /// Why a text is not a compact JWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum JwsError {
+pub enum CompactJwsError {
     /// Longer than [`Limits::token_bytes`].
     #[error("the token is longer than {limit} bytes")]
     TooLong {
@@ -46,16 +46,16 @@ pub enum JwsError {
     EmptySignature,
 }
 
-impl JwsError {
+impl CompactJwsError {
     /// The stable code of this error; see `docs/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            JwsError::TooLong { .. } => "jws.too_long",
-            JwsError::Shape => "jws.shape",
-            JwsError::Base64Url { .. } => "jws.base64url",
-            JwsError::HeaderTooLong { .. } => "jws.header_too_long",
-            JwsError::EmptySignature => "jws.no_signature",
+            CompactJwsError::TooLong { .. } => "jws.too_long",
+            CompactJwsError::Shape => "jws.shape",
+            CompactJwsError::Base64Url { .. } => "jws.base64url",
+            CompactJwsError::HeaderTooLong { .. } => "jws.header_too_long",
+            CompactJwsError::EmptySignature => "jws.no_signature",
         }
     }
 }
@@ -64,15 +64,15 @@ impl<'t> CompactJws<'t> {
     /// Splits a token and checks the form of each segment; decodes and allocates nothing.
     ///
     /// # Errors
-    /// A [`JwsError`].
-    pub fn parse(token: &'t str, limits: &Limits) -> Result<Self, JwsError> {
+    /// A [`CompactJwsError`].
+    pub fn parse(token: &'t str, limits: &Limits) -> Result<Self, CompactJwsError> {
         let token = token.as_bytes();
         if token.len() > limits.token_bytes {
-            return Err(JwsError::TooLong { limit: limits.token_bytes });
+            return Err(CompactJwsError::TooLong { limit: limits.token_bytes });
         }
         let mut dots = memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
-            return Err(JwsError::Shape);
+            return Err(CompactJwsError::Shape);
         };
         let jws = Self {
             signing_input: &token[..second],
@@ -81,17 +81,17 @@ impl<'t> CompactJws<'t> {
             signature: &token[second + 1..],
         };
         if jws.protected.len() > limits.header_bytes {
-            return Err(JwsError::HeaderTooLong { limit: limits.header_bytes });
+            return Err(CompactJwsError::HeaderTooLong { limit: limits.header_bytes });
         }
         for (segment, text) in
             [("header", jws.protected), ("payload", jws.payload), ("signature", jws.signature)]
         {
             if !base64url::is_canonical(text) {
-                return Err(JwsError::Base64Url { segment });
+                return Err(CompactJwsError::Base64Url { segment });
             }
         }
         if jws.signature.is_empty() {
-            return Err(JwsError::EmptySignature);
+            return Err(CompactJwsError::EmptySignature);
         }
         Ok(jws)
     }

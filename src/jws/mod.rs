@@ -3,11 +3,13 @@
 //! Not here: the JSON serialization, detached or unencoded payloads (RFC 7797), encryption.
 
 mod compact;
+mod error;
 mod header;
-mod route;
-mod verify;
+mod header_cache;
+mod verifier;
 
-pub use compact::{CompactJws, JwsError};
+pub use compact::{CompactJws, CompactJwsError};
+pub use error::JwsError;
 pub use header::{Header, HeaderError};
-pub(crate) use verify::KeyTable;
-pub use verify::{AlgorithmError, BuildError, JwsVerifier, KeyReport, VerifiedJws};
+pub(crate) use verifier::KeyTable;
+pub use verifier::{AlgorithmError, BuildError, JwsVerifier, KeyReport, VerifiedJws};

@@ -1,8 +1,8 @@
 //! Back-Channel Logout 1.0: a verified logout token ends sessions and leaves a mark.
 
-use super::login::LOGIN_LIFETIME;
+use super::authorization::LOGIN_LIFETIME;
 use super::records::{LogoutMark, LogoutTarget, Records, StoreError};
-use crate::jws::{CompactJws, JwsError};
+use crate::jws::{CompactJws, CompactJwsError};
 use crate::limits::Limits;
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
@@ -72,7 +72,8 @@ pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
     struct Issued {
         iss: String,
     }
-    let jws = CompactJws::parse(token, &Limits::DEFAULT).map_err(|error: JwsError| Error::from(error))?;
+    let jws =
+        CompactJws::parse(token, &Limits::DEFAULT).map_err(|error: CompactJwsError| Error::from(error))?;
     let issued = serde_json::from_slice::<Issued>(&jws.unverified_payload());
     issued.map(|issued| issued.iss).map_err(|_| LogoutError::Issuer)
 }

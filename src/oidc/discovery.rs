@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::authorization::shown;
 use super::endpoint::{Endpoint, EndpointError};
-use super::login::shown;
 use super::{Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;

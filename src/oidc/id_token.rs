@@ -5,7 +5,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::login::CodeGrant;
+use super::authorization::CodeGrant;
 use super::token::TokenResponse;
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! discovery::Metadata            what the provider says about itself, checked
-//!   → login::begin               AuthorizationRequest (a URL) and PendingLogin (for the cookie)
+//!   → authorization::begin               AuthorizationRequest (a URL) and PendingLogin (for the cookie)
 //!   → PendingLogin::accept       the callback's parameters → CodeGrant
 //!   → token::request / read      a request to send → TokenResponse
 //!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken
@@ -22,7 +22,7 @@ pub mod endpoint;
 pub mod discovery;
 pub mod client;
 pub mod jwks;
-pub mod login;
+pub mod authorization;
 pub mod token;
 pub mod id_token;
 pub mod userinfo;

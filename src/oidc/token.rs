@@ -4,10 +4,10 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::authorization::{CodeGrant, shown};
 use super::client::Client;
 use super::discovery::Metadata;
 use super::endpoint::form;
-use super::login::{CodeGrant, shown};
 use super::{Random, Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::SignError;
-use super::material::Material;
+use super::private_key::Material;
 use crate::base64url;
 
 /// Reads a private JWK; its text is wiped afterwards.

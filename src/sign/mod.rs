@@ -10,7 +10,7 @@
 //! ```
 
 mod jwk;
-mod material;
+mod private_key;
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::base64url;
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
-use material::Material;
+use private_key::Material;
 
 /// The algorithms that can sign, by their JWS names.
 pub const ALGORITHMS: [&str; 14] = [

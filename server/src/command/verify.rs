@@ -1,0 +1,180 @@
+//! `claimgate verify`: one token, or a file of them.
+
+use claimgate::Verifier;
+use claimgate::claims::{Policy, TokenKind};
+use claimgate::key::{KeyError, KeySet};
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
+use serde_json::json;
+
+use super::{input, jsonl};
+use crate::command::output::{self, Failure, Format};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
+    claimgate verify --secret-file client-secret --alg HS256 --kind id-token --format json \"$TOKEN\"\n  \
+    claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
+    A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
+    Exit codes: 0 valid (with --jsonl: every line was judged), 1 refused, 2 wrong usage or unreadable input.")]
+pub(crate) struct Arguments {
+    /// The token, or `-` for standard input; with --jsonl a file of them
+    #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
+    subject: String,
+    /// Judge JSON lines, each with its own token, keys and policy
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_age", "allow_weak_keys", "format"])]
+    jsonl: bool,
+    /// JWK set file (RFC 7517)
+    #[arg(long, value_name = "FILE", group = "keys")]
+    jwks: Option<String>,
+    /// PEM (SPKI, PKCS#1, X.509) or JWK file
+    #[arg(long, value_name = "FILE", group = "keys")]
+    key: Option<String>,
+    /// File whose bytes, less one line end, are the HMAC secret
+    #[arg(long, value_name = "FILE", group = "keys")]
+    secret_file: Option<String>,
+    /// An algorithm to allow; may be given several times
+    #[arg(long, value_name = "ALG", value_delimiter = ',')]
+    alg: Vec<String>,
+    /// An accepted issuer (`iss`), compared exactly
+    #[arg(long, value_name = "URL")]
+    issuer: Vec<String>,
+    /// An accepted audience (`aud`)
+    #[arg(long, value_name = "NAME")]
+    audience: Vec<String>,
+    /// What the token must be
+    #[arg(long, value_enum, default_value = "jwt")]
+    kind: Kind,
+    /// How far the clocks may be apart, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = Policy::DEFAULT_LEEWAY)]
+    leeway: u64,
+    /// Judge as if it were this time
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// The nonce the token must carry
+    #[arg(long)]
+    nonce: Option<String>,
+    /// The subject (`sub`) the token must be about
+    #[arg(long = "subject", value_name = "SUB")]
+    id_subject: Option<String>,
+    /// The header `typ` the token must have
+    #[arg(long, value_name = "TYPE")]
+    typ: Option<String>,
+    /// Claims that must be there [default: exp]
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    require: Vec<String>,
+    /// The longest time since `iat`, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u64>,
+    /// Accept keys weaker than RFC 7518 demands (dangerous)
+    #[arg(long)]
+    allow_weak_keys: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// Any JWT
+    Jwt,
+    /// OpenID Connect ID token
+    IdToken,
+    /// Back-channel logout token
+    LogoutToken,
+    /// RFC 9068 access token
+    AccessToken,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        if self.jsonl {
+            return jsonl::run(&self.subject, jsonl::verify_lines);
+        }
+        if self.alg.is_empty() {
+            return Err(Failure::Usage(
+                "name the algorithms to allow with --alg, for example --alg RS256".to_owned(),
+            ));
+        }
+        let verifier = Verifier::builder()
+            .algorithms(self.alg.clone())
+            .keys(self.keys()?)
+            .policy(self.policy())
+            .build()
+            .map_err(|error| Failure::Usage(format!("{error}; `claimgate algorithms` lists them")))?;
+        // A key of another family is nothing to speak of: most sets hold some.
+        let skipped = verifier.jws().key_report().skipped;
+        for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
+            eprintln!("note: not used: {key}");
+        }
+        let token = input::token(&self.subject)?;
+        match verifier.verify(&token, self.now.map_or_else(input::now, UnixTime)) {
+            Ok(token) => match self.format {
+                Format::Text => output::document(token.claims().as_value(), Format::Text),
+                Format::Json => output::document(
+                    &json!({"valid": true, "header": token.header().as_object(), "claims": token.claims().as_value()}),
+                    Format::Json,
+                ),
+            },
+            Err(error) => {
+                if self.format == Format::Json {
+                    let verdict = json!({"valid": false, "code": error.code(), "message": error.to_string()});
+                    output::document(&verdict, Format::Json)?;
+                }
+                Err(Failure::Refused { code: error.code(), message: error.to_string() })
+            }
+        }
+    }
+
+    fn keys(&self) -> Result<KeySet, Failure> {
+        let (name, keys) = match (&self.jwks, &self.key, &self.secret_file) {
+            (Some(file), None, None) => (file, KeySet::from_jwks(&input::read(file)?, &Limits::DEFAULT)),
+            (None, Some(file), None) => {
+                let bytes = input::read(file)?;
+                let jwk = bytes.trim_ascii_start().starts_with(b"{");
+                let keys = if jwk {
+                    KeySet::from_jwk(&bytes, &Limits::DEFAULT)
+                } else {
+                    KeySet::from_pem(&String::from_utf8_lossy(&bytes))
+                };
+                (file, keys)
+            }
+            (None, None, Some(file)) => {
+                let secret = zeroize::Zeroizing::new(input::read(file)?);
+                let secret = secret.strip_suffix(b"\n").unwrap_or(&secret);
+                (file, Ok(KeySet::from_secret(secret.strip_suffix(b"\r").unwrap_or(secret))))
+            }
+            _ => return Err(Failure::Usage("give one of --jwks, --key and --secret-file".to_owned())),
+        };
+        let keys = keys.map_err(|error| Failure::Usage(format!("{name}: {error} [{}]", error.code())))?;
+        Ok(if self.allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
+    }
+
+    fn policy(&self) -> Policy {
+        let mut policy = Policy::new(match self.kind {
+            Kind::Jwt => TokenKind::Jwt,
+            Kind::IdToken => TokenKind::IdToken,
+            Kind::LogoutToken => TokenKind::LogoutToken,
+            Kind::AccessToken => TokenKind::AccessToken,
+        })
+        .leeway(self.leeway);
+        policy = self.issuer.iter().fold(policy, Policy::issuer);
+        policy = self.audience.iter().fold(policy, Policy::audience);
+        if let Some(nonce) = &self.nonce {
+            policy = policy.nonce(nonce);
+        }
+        if let Some(subject) = &self.id_subject {
+            policy = policy.subject(subject);
+        }
+        if let Some(typ) = &self.typ {
+            policy = policy.typ(typ);
+        }
+        if let Some(seconds) = self.max_age {
+            policy = policy.max_age(seconds);
+        }
+        if !self.require.is_empty() {
+            policy = policy.require(&self.require);
+        }
+        policy
+    }
+}

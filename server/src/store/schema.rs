@@ -1,0 +1,142 @@
+//! The database file: opened, and brought to the present version.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::failed;
+use claimgate::oidc::records::StoreError;
+
+/// One step per version; never changed once released, only added to.
+const MIGRATIONS: &[&str] = &[
+    "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE user (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        active INTEGER NOT NULL,
+        profile TEXT NOT NULL,
+        teams TEXT NOT NULL,
+        password TEXT,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL
+    );
+    CREATE TABLE link (
+        issuer TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        user INTEGER NOT NULL REFERENCES user (id),
+        PRIMARY KEY (issuer, subject)
+    ) WITHOUT ROWID;
+    CREATE INDEX link_user ON link (user);
+    CREATE TABLE session (
+        id BLOB NOT NULL UNIQUE,
+        user INTEGER NOT NULL REFERENCES user (id),
+        issuer TEXT,
+        subject TEXT,
+        sid TEXT,
+        issued_at INTEGER,
+        id_token TEXT,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL
+    );
+    CREATE INDEX session_user ON session (user);
+    CREATE INDEX session_sid ON session (issuer, sid) WHERE sid IS NOT NULL;
+    CREATE INDEX session_subject ON session (issuer, subject) WHERE issuer IS NOT NULL;
+    CREATE INDEX session_expires ON session (expires);
+    CREATE TABLE logout_mark (
+        issuer TEXT NOT NULL,
+        about TEXT NOT NULL,
+        value TEXT NOT NULL,
+        issued_at INTEGER NOT NULL,
+        received_ms INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (issuer, about, value)
+    ) WITHOUT ROWID;
+    CREATE INDEX logout_mark_until ON logout_mark (until);
+    CREATE TABLE jti (hash BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX jti_until ON jti (until);
+",
+    "
+    -- Appended to, and purged from its old end: a storm of logouts writes few pages.
+    CREATE TABLE logout (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        jti BLOB,
+        issuer TEXT,
+        sid TEXT,
+        subject TEXT,
+        issued_at INTEGER,
+        received_ms INTEGER,
+        until INTEGER NOT NULL
+    );
+    CREATE INDEX logout_until ON logout (until);
+    INSERT INTO logout (jti, until) SELECT substr(hash, 1, 16), until FROM jti;
+    -- A mark for those who have no session at the provider is one for a session that nobody has.
+    INSERT INTO logout (issuer, sid, subject, issued_at, received_ms, until)
+        SELECT issuer,
+            CASE about WHEN 'session' THEN value WHEN 'subject without session' THEN '' END,
+            CASE about WHEN 'session' THEN NULL ELSE value END,
+            issued_at, received_ms, until
+        FROM logout_mark;
+    DROP TABLE jti;
+    DROP TABLE logout_mark;
+    -- Which sessions are over is known in memory.
+    DROP INDEX session_expires;
+",
+];
+
+/// How long another process may hold the file before this one gives up.
+const BUSY: Duration = Duration::from_secs(5);
+
+pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
+    let named = |reason: String| StoreError { reason: format!("{}: {reason}", file.display()) };
+    restrict(file).map_err(|error| named(error.to_string()))?;
+    let connection = Connection::open(file).map_err(|error| named(error.to_string()))?;
+    prepare(connection).map_err(|error| named(error.reason))
+}
+
+pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
+    prepare(Connection::open_in_memory().map_err(|error| failed(&error))?)
+}
+
+/// A new file is for its owner alone, from the first moment; SQLite gives its companions the same.
+fn restrict(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
+    migrate(&mut connection).map_err(|error| failed(&error))?;
+    let version = version(&connection).map_err(|error| failed(&error))?;
+    if version > i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) {
+        let reason = format!("the database is of version {version}, newer than this program knows");
+        return Err(StoreError { reason });
+    }
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    // Readers of other processes go on while this one writes; a commit is on the disk.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for (step, migration) in (1_i64..).zip(MIGRATIONS) {
+        if step > version(&transaction)? {
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "user_version", step)?;
+        }
+    }
+    transaction.commit()
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}

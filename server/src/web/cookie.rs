@@ -1,0 +1,154 @@
+//! Cookies: what they are called, how they are set, how they are read.
+
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue};
+use cookie::{Cookie, SameSite};
+
+use crate::config::Server;
+use claimgate::oidc::authorization::LOGIN_LIFETIME;
+
+/// Most bytes of cookies for sign-ins under way; what is beyond is thrown away. Proxies refuse
+/// requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
+const LOGIN_BYTES: usize = 6 * 1024;
+
+/// The cookies of one deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Cookies {
+    session: String,
+    login: String,
+    logout: String,
+    secure: bool,
+    domain: Option<String>,
+}
+
+impl Cookies {
+    pub(crate) fn new(server: &Server) -> Self {
+        let secure = server.public_url.https;
+        // `__Host-`: this host, https, the whole site; `__Secure-` where hosts share it.
+        let own = if secure { "__Host-" } else { "" };
+        let session = match (secure, &server.cookie_domain) {
+            (true, Some(_)) => "__Secure-",
+            (true, None) => "__Host-",
+            (false, _) => "",
+        };
+        Self {
+            session: format!("{session}claimgate"),
+            login: format!("{own}claimgate-login-"),
+            logout: format!("{own}claimgate-logout"),
+            secure,
+            domain: server.cookie_domain.clone(),
+        }
+    }
+
+    /// The secret of the session; none where two differ, so that no neighbour can slip one in.
+    pub(crate) fn session_secret(&self, headers: &HeaderMap) -> Option<String> {
+        let mut found = named(headers, |name| name == self.session).map(|(_, value)| value);
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first)
+    }
+
+    pub(crate) fn open_session(&self, secret: &str, lifetime: u64) -> HeaderValue {
+        let cookie = Cookie::build((self.session.as_str(), secret));
+        self.finish(cookie, Some(lifetime), self.domain.as_deref())
+    }
+
+    pub(crate) fn close_session(&self) -> HeaderValue {
+        self.finish(Cookie::build((self.session.as_str(), "")), Some(0), self.domain.as_deref())
+    }
+
+    /// The cookie of one sign-in: several tabs may each have one.
+    pub(crate) fn begin_login(&self, state: &str, sealed: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.login_name(state), sealed)), Some(LOGIN_LIFETIME), None)
+    }
+
+    pub(crate) fn login(&self, headers: &HeaderMap, state: &str) -> Option<String> {
+        let name = self.login_name(state);
+        named(headers, |other| other == name).next().map(|(_, value)| value)
+    }
+
+    pub(crate) fn end_login(&self, state: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.login_name(state), "")), Some(0), None)
+    }
+
+    /// Ends the sign-ins that a browser left lying about, to make room for one of this size.
+    pub(crate) fn end_old_logins(&self, headers: &HeaderMap, new: usize) -> Vec<HeaderValue> {
+        let left: Vec<_> = named(headers, |name| name.starts_with(&self.login)).collect();
+        // Browsers send the oldest first (RFC 6265 §5.4): the tabs opened last keep theirs.
+        let mut kept = new;
+        let old = left.into_iter().rev().filter(|(name, value)| {
+            kept += name.len() + value.len();
+            kept > LOGIN_BYTES
+        });
+        old.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+    }
+
+    pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.logout.as_str(), state)), Some(LOGIN_LIFETIME), None)
+    }
+
+    pub(crate) fn logout(&self, headers: &HeaderMap) -> Option<String> {
+        named(headers, |name| name == self.logout).next().map(|(_, value)| value)
+    }
+
+    pub(crate) fn end_logout(&self) -> HeaderValue {
+        self.finish(Cookie::build((self.logout.as_str(), "")), Some(0), None)
+    }
+
+    fn login_name(&self, state: &str) -> String {
+        let tag: String =
+            state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(12).collect();
+        format!("{}{tag}", self.login)
+    }
+
+    fn finish(
+        &self,
+        cookie: cookie::CookieBuilder<'_>,
+        max_age: Option<u64>,
+        domain: Option<&str>,
+    ) -> HeaderValue {
+        let mut cookie = cookie.path("/").http_only(true).same_site(SameSite::Lax).secure(self.secure);
+        if let Some(seconds) = max_age {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(time::Duration::seconds(seconds));
+        }
+        if let Some(domain) = domain {
+            cookie = cookie.domain(domain.to_owned());
+        }
+        HeaderValue::from_str(&cookie.build().to_string()).expect("cookie names and values are base64url")
+    }
+}
+
+/// Ours are ASCII. Those of applications on the same host need not be, and come in the same header.
+fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, String)> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.is_ascii()));
+    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_sign_ins_under_way_the_oldest_are_given_up() {
+        let cookies = Cookies {
+            session: "claimgate".to_owned(),
+            login: "claimgate-login-".to_owned(),
+            logout: "claimgate-logout".to_owned(),
+            secure: false,
+            domain: None,
+        };
+        let ended = |names: &str| -> Vec<String> {
+            let login = |name| format!("claimgate-login-{name}={}; ", "x".repeat(983));
+            let sent = names.chars().map(login).collect::<String>() + "claimgate=y";
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, sent.parse().expect("a header"));
+            let ended = cookies.end_old_logins(&headers, 500);
+            ended.iter().map(|value| value.to_str().expect("ASCII")[16..17].to_owned()).collect()
+        };
+        assert_eq!(ended("abcde"), [""; 0]);
+        assert_eq!(ended("abcdef"), ["a"]);
+        assert_eq!(ended("abcdefgh"), ["c", "b", "a"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Metrics in the Prometheus text format.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::App;
+use crate::system;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Verification {
+    algorithm: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfProvider {
+    provider: String,
+}
+
+type Durations = Family<Request, Histogram, fn() -> Histogram>;
+
+/// Seconds, from half a millisecond (a session looked up) to the provider's time limit.
+const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+/// Every metric of a server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    verifications: Family<Verification, Counter>,
+    logouts: Family<Outcome, Counter>,
+    sign_ins: Family<Outcome, Counter>,
+    passwords: Family<Outcome, Counter>,
+    requests: Durations,
+    sessions: Gauge,
+    jwks_age: Family<OfProvider, Gauge>,
+    provider_up: Family<OfProvider, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("claimgate");
+        let verifications = Family::default();
+        registry.register(
+            "verifications",
+            "Tokens verified, by the algorithm of the accepted and the error code of the refused",
+            verifications.clone(),
+        );
+        let logouts = Family::default();
+        registry.register("backchannel_logouts", "Back-channel logout requests by outcome", logouts.clone());
+        let sign_ins = Family::default();
+        registry.register("sign_ins", "Sign-ins through a provider by outcome", sign_ins.clone());
+        let passwords = Family::default();
+        registry.register("password_sign_ins", "Sign-ins by password by outcome", passwords.clone());
+        let requests: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        registry.register_with_unit(
+            "request_duration",
+            "Time from the request's head to the answer's, by route and status",
+            Unit::Seconds,
+            requests.clone(),
+        );
+        let sessions = Gauge::default();
+        registry.register("sessions", "Sessions in memory", sessions.clone());
+        let jwks_age = Family::default();
+        registry.register_with_unit(
+            "jwks_age",
+            "Time since a provider's keys were fetched",
+            Unit::Seconds,
+            jwks_age.clone(),
+        );
+        let provider_up = Family::default();
+        registry.register("provider_keys", "Usable keys of a provider", provider_up.clone());
+        Self {
+            registry,
+            verifications,
+            logouts,
+            sign_ins,
+            passwords,
+            requests,
+            sessions,
+            jwks_age,
+            provider_up,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a verification: an accepted token's algorithm, or a refused one's code.
+    pub(crate) fn verified(&self, result: Result<&str, &'static str>) {
+        let (algorithm, result) = match result {
+            Ok(algorithm) => (algorithm.to_owned(), "ok"),
+            // What a refused token calls its algorithm is a stranger's text.
+            Err(code) => ("-".to_owned(), code),
+        };
+        self.verifications.get_or_create(&Verification { algorithm, result }).inc();
+    }
+
+    pub(crate) fn logged_out(&self, outcome: &'static str) {
+        self.logouts.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn signed_in(&self, outcome: &'static str) {
+        self.sign_ins.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn by_password(&self, outcome: &'static str) {
+        self.passwords.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn answered(&self, route: &str, status: u16, seconds: f64) {
+        self.requests.get_or_create(&Request { route: route.to_owned(), status }).observe(seconds);
+    }
+
+    /// The text for Prometheus.
+    pub(crate) fn text(&self, app: &App) -> String {
+        self.sessions.set(i64::try_from(app.store.live_sessions()).unwrap_or(i64::MAX));
+        for provider in &app.providers {
+            let name = OfProvider { provider: provider.config.name.clone() };
+            if let Some(age) = provider.keys_age(system::now()) {
+                self.jwks_age.get_or_create(&name).set(age);
+            }
+            let usable = i64::try_from(provider.jws.key_report().usable).unwrap_or(i64::MAX);
+            self.provider_up.get_or_create(&name).set(usable);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string");
+        text
+    }
+}

@@ -1,0 +1,153 @@
+//! `/auth` and `/auth/redirect`: forward-auth. A proxy asks whether a request may pass, and as whom.
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::response::Response;
+
+use crate::web::respond::Problem;
+use crate::web::{App, Server, respond};
+use claimgate::oidc::user::User;
+
+/// `/auth`: 200 and who it is, or 401; 403 for those outside the teams asked for.
+pub(super) async fn decide(
+    State(server): State<Server>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match admit(&server.app(), query.as_deref(), &headers) {
+        Ok(response) => response,
+        Err(problem) => problem.json(),
+    }
+}
+
+/// `/auth/redirect`: the same for proxies that pass our answer on; browsers are sent to sign in.
+pub(super) async fn redirect(
+    State(server): State<Server>,
+    RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    admit_or_redirect(&server.app(), query.as_deref(), &uri, &headers)
+}
+
+/// `/auth/redirect/…`: the same for a proxy that appends what was asked for. The query is then the
+/// application's, and says nothing about teams.
+pub(super) async fn redirect_appended(
+    State(server): State<Server>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    admit_or_redirect(&server.app(), None, &uri, &headers)
+}
+
+fn admit_or_redirect(app: &App, query: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Response {
+    match admit(app, query, headers) {
+        Ok(response) => response,
+        Err(Problem::SignedOut) if wants_page(headers) => {
+            let original = original(app, uri, headers);
+            let encoded: String = url::form_urlencoded::byte_serialize(original.as_bytes()).collect();
+            respond::go(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
+        }
+        Err(problem) if wants_page(headers) => problem.page(app),
+        Err(problem) => problem.json(),
+    }
+}
+
+fn admit(app: &App, query: Option<&str>, headers: &HeaderMap) -> Result<Response, Problem> {
+    let user = app.user(headers).ok_or(Problem::SignedOut)?;
+    // `?team=a&team=b`: any of them.
+    let mut wanted = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(name, _)| name == "team")
+        .map(|(_, team)| team)
+        .peekable();
+    if wanted.peek().is_some() && !wanted.any(|team| user.teams.contains_key(team.as_ref())) {
+        return Err(Problem::Forbidden);
+    }
+    Ok(respond::identity(identity(&user)))
+}
+
+/// All four, always: an empty one takes the place of what a client sent.
+fn identity(user: &User) -> [(HeaderName, HeaderValue); 4] {
+    let teams = user.teams.keys().map(|team| encode(team, true)).collect::<Vec<_>>().join(",");
+    let header = |name: &'static str, value: String| {
+        let value = HeaderValue::from_str(&value).expect("encoded values are visible ASCII");
+        (HeaderName::from_static(name), value)
+    };
+    [
+        header("x-auth-user", encode(&user.username, false)),
+        header("x-auth-email", encode(user.email().unwrap_or_default(), false)),
+        header("x-auth-teams", teams),
+        header("x-auth-name", encode(&user.display_name(), false)),
+    ]
+}
+
+/// Percent-encodes what a header cannot carry: all but visible ASCII and inner spaces; `%` itself;
+/// and, in a list, the comma.
+fn encode(text: &str, in_list: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (index, byte) in text.bytes().enumerate() {
+        let edge = index == 0 || index + 1 == text.len();
+        let plain = byte.is_ascii_graphic() || (byte == b' ' && !edge);
+        if plain && byte != b'%' && !(in_list && byte == b',') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Whether to send the asker to a page. What a page loads by itself is not sent: a sign-in would
+/// begin with every image and every call of a script.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode").and_then(|value| value.to_str().ok());
+    if mode.is_some_and(|mode| mode != "navigate") {
+        return false;
+    }
+    let accept = headers.get("accept").and_then(|value| value.to_str().ok());
+    accept.is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
+}
+
+/// The address that the browser asked for: as Traefik and Caddy tell it in `X-Forwarded-…`, or as
+/// Envoy appends it to ours. A `return_to` like any other: checked before anybody is sent there.
+fn original(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let path = match header("x-forwarded-uri") {
+        Some(path) => path,
+        None => {
+            let whole = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+            let rest = whole.split_once("/auth/redirect").map_or("", |(_, rest)| rest);
+            if rest.starts_with('/') { rest } else { "/" }
+        }
+    };
+    let host = header("x-forwarded-host").or_else(|| header("host"));
+    let scheme =
+        header("x-forwarded-proto").unwrap_or(if app.server.public_url.https { "https" } else { "http" });
+    match host {
+        Some(host) => format!("{scheme}://{host}{path}"),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode;
+
+    // attack: headers.line-breaks, headers.non-ascii
+    #[test]
+    fn headers_carry_what_they_can() {
+        for (text, list, encoded) in [
+            ("ada", false, "ada"),
+            ("Ada Lovelace", false, "Ada Lovelace"),
+            (" x ", false, "%20x%20"),
+            ("a\r\nX: y", false, "a%0D%0AX: y"),
+            ("100%", false, "100%25"),
+            ("Zoë", false, "Zo%C3%AB"),
+            ("a,b", true, "a%2Cb"),
+            ("a,b", false, "a,b"),
+            ("\u{7f}", false, "%7F"),
+        ] {
+            assert_eq!(encode(text, list), encoded);
+        }
+    }
+}

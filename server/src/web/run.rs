@@ -1,0 +1,197 @@
+//! Listening, reloading, stopping.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use super::Server;
+use super::admission::{Door, MAX_HEAD};
+use crate::config::{self, Config};
+use crate::system;
+
+/// How long requests under way may still take once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long a client may take for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted: a storm brings many at once.
+const BACKLOG: u32 = 4096;
+/// Most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// How often expired sessions, marks and `jti`s are forgotten.
+const PURGE: Duration = Duration::from_secs(60);
+
+/// Why a server stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Certificate or key.
+    #[error("{file}: {reason}")]
+    Tls {
+        /// The certificate's file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Makes ring the process's TLS cryptography. Once, before anything speaks TLS.
+pub fn install_tls() {
+    // An error says that it was installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Serves until `stop` completes, then finishes what is under way. Each configuration that comes
+/// through `reloads` is put in place.
+///
+/// # Errors
+/// A [`RunError`].
+pub async fn run(
+    server: Server,
+    stop: impl Future<Output = ()> + Send + 'static,
+    reloads: mpsc::Receiver<Config>,
+) -> Result<(), RunError> {
+    let app = server.app();
+    let address = app.server.listen;
+    let listener =
+        listen_on(address).map_err(|error| RunError::Listen { address, reason: error.to_string() })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    let tls = match &app.server.tls {
+        Some((certificate, key)) => Some(load_tls(certificate, key).await?),
+        None => None,
+    };
+    drop(app);
+
+    let handle = Handle::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(stop_gracefully(stop, handle.clone()));
+    tasks.spawn(purge(server.clone()));
+    tasks.spawn(reload(server.clone(), reloads, tls.clone()));
+
+    info!(address = %bound, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
+    let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
+    let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
+    let result = match tls {
+        Some(config) => {
+            let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
+            bounded(bound, handle).serve(service).await
+        }
+        None => bounded(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
+    };
+    info!("stopped");
+    result.map_err(listen)
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Bounds what a connection may take, in time and in memory.
+fn bounded<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    handle: Handle<SocketAddr>,
+) -> axum_server::Server<SocketAddr, Door<A>> {
+    let door = handle.clone();
+    let mut server = server
+        .handle(handle)
+        .first_request_timeout(HEAD_TIMEOUT)
+        .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
+        .map(|acceptor| Door::new(acceptor, door));
+    let http = server.http_builder();
+    let mut http1 = http.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let mut http2 = http.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).keep_alive_timeout(HEAD_TIMEOUT);
+    http2
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
+    server
+}
+
+/// Puts new configurations in place; the old ones' background work ends with them.
+async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
+    let mut background = keep_fresh(&server);
+    while let Some(config) = reloads.recv().await {
+        let before = server.app();
+        match server.reload(config) {
+            Ok(()) => {
+                background = keep_fresh(&server);
+                info!("configuration reloaded");
+                warn_of_what_waits(&before.server, &server.app().server);
+            }
+            Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
+        }
+        if let (Some(serving), Some((certificate, key))) = (&tls, &server.app().server.tls)
+            && let Err(error) = serving.reload_from_pem_file(certificate, key).await
+        {
+            error!(%error, "the certificate was not reloaded; the old one goes on");
+        }
+    }
+    // Nobody will reload any more; what there is goes on.
+    while background.join_next().await.is_some() {}
+}
+
+/// Says which changed settings wait for a restart.
+fn warn_of_what_waits(before: &config::Server, after: &config::Server) {
+    for (setting, changed) in [
+        ("listen", before.listen != after.listen),
+        ("database", before.database != after.database),
+        ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
+    ] {
+        if changed {
+            warn!(setting, "this setting has changed and waits for a restart");
+        }
+    }
+}
+
+async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {
+    RustlsConfig::from_pem_file(certificate, key)
+        .await
+        .map_err(|error| RunError::Tls { file: certificate.display().to_string(), reason: error.to_string() })
+}
+
+async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAddr>) {
+    stop.await;
+    info!("stopping; requests under way are finished");
+    handle.graceful_shutdown(Some(GRACE));
+}
+
+async fn purge(server: Server) {
+    loop {
+        tokio::time::sleep(PURGE).await;
+        let app = server.app();
+        if let Err(error) = app.store.purge(system::now()).await {
+            warn!(%error, "expired records could not be forgotten");
+        }
+        app.lasting.limiter.forget_idle();
+    }
+}
+
+/// Keeps the present providers' keys fresh until the result is dropped.
+fn keep_fresh(server: &Server) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for provider in &server.app().providers {
+        tasks.spawn(Arc::clone(provider).keep_fresh());
+    }
+    tasks
+}

@@ -1,0 +1,70 @@
+//! Sealed values for cookies: nobody reads them, nobody changes them.
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::system;
+use claimgate::base64url;
+
+/// Bytes of a sealing key.
+pub(crate) const KEY_LEN: usize = 32;
+
+/// Seals and opens, each value for one purpose.
+pub(crate) struct Sealer(LessSafeKey);
+
+impl Sealer {
+    /// Takes a key of [`KEY_LEN`] bytes; none for any other length.
+    pub(crate) fn new(key: &[u8]) -> Option<Self> {
+        UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new).map(Self)
+    }
+
+    /// Seals a text, under a nonce of its own: 96 random bits, for far fewer than 2^32 sign-ins.
+    pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
+        let mut nonce = [0; NONCE_LEN];
+        system::random(&mut nonce);
+        let mut sealed = text.as_bytes().to_vec();
+        let aad = Aad::from(purpose.as_bytes());
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
+            .expect("a cookie is shorter than the cipher's limit");
+        let mut whole = nonce.to_vec();
+        whole.append(&mut sealed);
+        base64url::encode(&whole)
+    }
+
+    /// Opens what was sealed for this purpose.
+    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
+        let whole = base64url::decode_secret(sealed.as_bytes()).ok()?;
+        let (nonce, sealed) = whole.split_first_chunk::<NONCE_LEN>()?;
+        let mut sealed = Zeroizing::new(sealed.to_vec());
+        let aad = Aad::from(purpose.as_bytes());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let text = self.0.open_in_place(nonce, aad, &mut sealed).ok()?;
+        String::from_utf8(text.to_vec()).ok().map(Zeroizing::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // attack: state.made-up
+    #[test]
+    fn opens_what_was_sealed_for_the_same_purpose_alone() {
+        let sealer = Sealer::new(&[7; KEY_LEN]).expect("a key");
+        let sealed = sealer.seal("login", "text");
+        assert_eq!(sealer.open("login", &sealed).as_deref().map(String::as_str), Some("text"));
+        assert!(sealer.open("logout", &sealed).is_none());
+        assert_ne!(sealer.seal("login", "text"), sealed);
+        let other = Sealer::new(&[8; KEY_LEN]).expect("a key");
+        assert!(other.open("login", &sealed).is_none());
+        let mut bytes = base64url::decode_secret(sealed.as_bytes()).expect("base64url");
+        for index in 0..bytes.len() {
+            bytes[index] ^= 1;
+            assert!(sealer.open("login", &base64url::encode(&bytes)).is_none(), "byte {index}");
+            bytes[index] ^= 1;
+        }
+        assert!(sealer.open("login", "").is_none());
+        assert!(Sealer::new(&[7; 31]).is_none());
+    }
+}

@@ -1,0 +1,31 @@
+//! Tokens in the debug log: header and claims, never the signature.
+
+use tracing::debug;
+
+use claimgate::claims::Claims;
+use claimgate::jws::{CompactJws, Header};
+use claimgate::limits::Limits;
+
+/// A token that was accepted.
+pub(crate) fn accepted(what: &str, header: &Header, claims: &Claims) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let header = serde_json::to_string(header.as_object()).unwrap_or_default();
+        debug!(what, header, claims = %claims.as_value(), "token");
+    }
+}
+
+/// A token that was refused: what it says of itself proves nothing, and often shows why.
+pub(crate) fn refused(what: &str, token: &str, code: &'static str) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let limits = Limits::DEFAULT;
+    let Ok(jws) = CompactJws::parse(token, &limits) else {
+        debug!(what, reason = code, "refused; not in the form of a token");
+        return;
+    };
+    let header = jws.header(&limits).ok().and_then(|header| serde_json::to_string(header.as_object()).ok());
+    let claims = Claims::parse(&jws.unverified_payload(), &limits).ok();
+    let claims = claims.map(|claims| claims.as_value().to_string());
+    debug!(what, reason = code, unverified_header = header, unverified_claims = claims, "refused token");
+}

@@ -1,0 +1,210 @@
+//! `claimgate verify --jsonl`: a verdict a line, in order, whatever a line holds.
+
+use super::support::*;
+use claimgate::base64url;
+use claimgate::sign::SigningKey;
+use serde_json::{Map, Value, json};
+
+fn judge(lines: &[String]) -> Outcome {
+    run_with(&["verify", "--jsonl"], (lines.join("\n") + "\n").as_bytes())
+}
+
+fn line(key: &SigningKey) -> Value {
+    json!({
+        "id": "x", "token": token(key, &claims()), "jwk": key.public_jwk().expect("public"),
+        "algorithms": [key.algorithm()], "policy": {"now": NOW},
+    })
+}
+
+fn with(line: &Value, name: &str, value: Value) -> Value {
+    let mut line = line.clone();
+    line[name] = value;
+    line
+}
+
+fn without(line: &Value, name: &str) -> Value {
+    let mut line = line.clone();
+    line.as_object_mut().expect("object").remove(name);
+    line
+}
+
+#[test]
+fn answers_come_in_the_order_of_the_lines() {
+    let keys = [key("ES256"), key("EdDSA"), key("ES384")];
+    let made: Vec<Value> = keys.iter().map(line).collect();
+    let lines: Vec<String> = (0..5_000)
+        .map(|number| {
+            let mut line = with(&made[number % 3], "id", number.into());
+            line["algorithms"] = json!(["ES256", "EdDSA", "ES384"]);
+            if number % 7 == 0 {
+                line["policy"]["now"] = json!(NOW + 100_000);
+            }
+            line.to_string()
+        })
+        .collect();
+    let done = judge(&lines);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let answers = done.lines();
+    assert_eq!(answers.len(), lines.len());
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer["id"], json!(number));
+        assert_eq!(answer["valid"], json!(number % 7 != 0), "{answer}");
+    }
+    assert_eq!(answers[0]["code"], "claims.expired");
+    assert_eq!(answers[1]["claims"], claims());
+    assert_eq!(answers[1]["header"]["alg"], "EdDSA");
+}
+
+#[test]
+fn blank_lines_are_passed_over() {
+    let key = key("ES256");
+    let done = judge(&[String::new(), line(&key).to_string(), "  \r".to_owned(), line(&key).to_string()]);
+    assert_eq!((done.code, done.lines().len()), (0, 2), "{}", done.err);
+    assert_eq!(judge(&[]).code, 0);
+}
+
+#[test]
+fn a_malformed_line_is_answered_and_work_goes_on() {
+    let key = key("ES256");
+    let good = line(&key);
+    let good_text = good.to_string();
+    let cases: Vec<(String, &str)> = vec![
+        ("{".to_owned(), "input.json"),
+        ("[]".to_owned(), "input.json"),
+        ("\u{1}".to_owned(), "input.json"),
+        (good_text.replacen("\"id\":\"x\"", "\"id\":\"x\",\"id\":\"y\"", 1), "input.duplicate"),
+        (without(&good, "token").to_string(), "input.token"),
+        (with(&good, "token", json!(1)).to_string(), "input.token"),
+        (with(&good, "extra", json!(1)).to_string(), "input.member"),
+        (with(&good, "allow_weak_keys", json!("no")).to_string(), "input.allow_weak_keys"),
+        (without(&good, "jwk").to_string(), "input.key"),
+        (with(&good, "pem", json!("x")).to_string(), "input.key"),
+        (with(&good, "jwk", json!("x")).to_string(), "input.key"),
+        (with(&without(&good, "jwk"), "secret_b64u", json!("a+b=")).to_string(), "input.key"),
+        (without(&good, "algorithms").to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!([])).to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!("ES256")).to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!(["none"])).to_string(), "input.algorithms"),
+        (with(&good, "policy", json!([])).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"iss": "x"})).to_string(), "input.member"),
+        (with(&good, "policy", json!({"leeway": -1})).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"kind": "saml"})).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"ignore": ["aud"]})).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"issuer": []})).to_string(), "input.policy"),
+        (with(&good, "policy", json!({"now": "now"})).to_string(), "input.policy"),
+    ];
+    let mut lines = Vec::new();
+    for (text, _) in &cases {
+        lines.extend([text.clone(), good_text.clone()]);
+    }
+    let done = judge(&lines);
+    assert_eq!(done.code, 0);
+    let answers = done.lines();
+    assert_eq!(answers.len(), lines.len());
+    for (place, (text, code)) in cases.iter().enumerate() {
+        let answer = &answers[2 * place];
+        assert_eq!(answer["code"], *code, "{text}: {answer}");
+        assert_eq!(answer["line"], json!(2 * place + 1));
+        assert_eq!(answer["valid"], false);
+        assert_eq!(answers[2 * place + 1]["valid"], true);
+    }
+    assert_eq!(answers[0]["id"], Value::Null);
+    assert_eq!(answers[8]["id"], "x");
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_skipped_to_its_end() {
+    let good = line(&key("ES256")).to_string();
+    let long = format!("{{\"id\":\"{}\"}}", "a".repeat(40 * 1024 * 1024));
+    let done = judge(&[good.clone(), long.clone(), good.clone(), long]);
+    let answers = done.lines();
+    assert_eq!(answers.len(), 4);
+    assert_eq!(answers[1]["code"], "input.line_too_long");
+    assert_eq!((answers[1]["line"].clone(), answers[1]["id"].clone()), (json!(2), Value::Null));
+    assert_eq!(answers[2]["valid"], true);
+    assert_eq!(answers[3]["line"], json!(4));
+}
+
+#[test]
+fn keys_of_every_form_and_keys_that_cannot_serve() {
+    let secret = SigningKey::from_secret(b"short", "HS256").expect("secret");
+    let mut weak = json!({
+        "token": token(&secret, &claims()), "secret_b64u": base64url::encode(b"short"),
+        "algorithms": ["HS256"], "policy": {"now": NOW},
+    });
+    let weak_text = weak.to_string();
+    weak["allow_weak_keys"] = true.into();
+    let key = key("ES256");
+    let set = with(&without(&line(&key), "jwk"), "jwks", jwks(&[&key]));
+    let mut encryption = line(&key);
+    encryption["jwk"]["use"] = "enc".into();
+    let mut off_curve = line(&key);
+    off_curve["jwk"]["x"] = off_curve["jwk"]["y"].clone();
+    let pem = with(&without(&line(&key), "jwk"), "pem", json!("no PEM"));
+    let lines = [
+        weak_text,
+        weak.to_string(),
+        set.to_string(),
+        encryption.to_string(),
+        off_curve.to_string(),
+        pem.to_string(),
+    ];
+    let answers = judge(&lines).lines();
+    assert_eq!(answers[0]["code"], "key.weak", "{}", answers[0]);
+    assert_eq!(answers[0]["id"], Value::Null);
+    assert_eq!(answers[1]["valid"], true, "{}", answers[1]);
+    assert_eq!(answers[2]["valid"], true, "{}", answers[2]);
+    assert_eq!(answers[3]["code"], "key.wrong_use");
+    assert_eq!(answers[4]["code"], "key.invalid");
+    assert_eq!(answers[5]["code"], "key.pem");
+    assert!(answers[5].get("line").is_none());
+}
+
+#[test]
+fn without_a_policy_only_the_signature_is_judged() {
+    let key = key("ES256");
+    let expired = without(&line(&key), "policy");
+    let mut bytes = expired.clone();
+    bytes["token"] = key.sign(&Map::new(), b"\xff\0").expect("signs").into();
+    let done = judge(&[expired.to_string(), bytes.to_string()]);
+    assert_eq!(done.code, 0, "{}", done.out);
+    let answers = done.lines();
+    assert_eq!(answers[0]["claims"], claims());
+    assert_eq!(answers[1]["claims"], Value::Null);
+    assert_eq!(answers[1]["payload_b64u"], base64url::encode(b"\xff\0"));
+}
+
+#[test]
+fn each_member_of_the_policy_is_held_against_the_token() {
+    let key = key("ES256");
+    let mut claims = claims();
+    claims["jti"] = "t1".into();
+    claims["nonce"] = "n1".into();
+    let line = with(&line(&key), "token", token(&key, &claims).into());
+    let policies = [
+        (json!({"now": NOW, "issuer": "https://idp.example.com", "audience": ["a", "crm"]}), None),
+        (json!({"now": NOW, "kind": "id_token"}), None),
+        (json!({"now": NOW, "kind": "logout_token"}), Some("claims.events")),
+        (json!({"now": NOW, "kind": "access_token"}), Some("claims.typ")),
+        (json!({"now": NOW, "issuer": "x"}), Some("claims.issuer")),
+        (json!({"now": NOW, "audience": "x"}), Some("claims.audience")),
+        (json!({"now": NOW, "subject": "x"}), Some("claims.subject")),
+        (json!({"now": NOW, "jti": "x"}), Some("claims.jti")),
+        (json!({"now": NOW, "nonce": "x"}), Some("claims.nonce")),
+        (json!({"now": NOW, "typ": "x"}), Some("claims.typ")),
+        (json!({"now": NOW, "require": ["auth_time"]}), Some("claims.missing")),
+        (json!({"now": NOW + 359}), None),
+        (json!({"now": NOW + 301, "leeway": 0}), Some("claims.expired")),
+        (json!({"now": NOW + 9_000}), Some("claims.expired")),
+        (json!({"now": NOW + 9_000, "ignore": ["exp"]}), None),
+        (json!({"now": NOW + 200, "max_age": 60}), Some("claims.too_old")),
+        (json!({"now": NOW - 100}), Some("claims.issued_in_future")),
+        (json!({"now": NOW - 100, "ignore": ["iat", "nbf"]}), None),
+        (json!({}), Some("claims.expired")),
+    ];
+    let lines: Vec<String> =
+        policies.iter().map(|(policy, _)| with(&line, "policy", policy.clone()).to_string()).collect();
+    for (answer, (policy, code)) in judge(&lines).lines().iter().zip(&policies) {
+        assert_eq!(answer.get("code").and_then(Value::as_str), *code, "{policy}: {answer}");
+    }
+}

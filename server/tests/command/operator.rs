@@ -1,0 +1,151 @@
+//! The commands of whoever looks after a server: users, sessions, and what a sign-in would change.
+#![allow(clippy::unwrap_used)]
+
+use super::support::{Room, run, run_with};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[server]
+public_url = "https://sso.example.com"
+
+[sign_in]
+create_users = true
+sync_profile = true
+sync_teams = true
+
+[provider]
+issuer = "https://idp.example.com"
+client_id = "crm"
+client_secret_file = "client-secret"
+
+[identity]
+username = "preferred_username"
+groups = ["groups"]
+[identity.profile]
+email = "email"
+[[identity.team]]
+prefix = "t-"
+team = "{rest}"
+"#;
+
+fn explain(room: &Room, config: &str, claims: &Value) -> Vec<String> {
+    let file = room.write("claims.json", claims.to_string());
+    let ran = run(&["explain", "--changes", "--format", "json", "--config", config, &file]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let changes = ran.json()["changes"].as_array().unwrap().clone();
+    changes.iter().map(|change| change.as_str().unwrap().to_owned()).collect()
+}
+
+fn add(config: &str, arguments: &[&str]) {
+    let ran =
+        run_with(&[&["user", "add", "--config", config], arguments].concat(), b"a long enough password\n");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+/// By the rules of the sign-in itself; and nothing of it stays.
+#[test]
+fn a_dry_run_says_what_a_sign_in_would_do_and_does_nothing() {
+    let room = Room::new();
+    room.write("client-secret", "a secret");
+    let config = room.write("claimgate.toml", CONFIG);
+    let ada = json!({"sub": "s1", "preferred_username": "Ada", "email": "a@x", "groups": ["t-lab"]});
+    let made = [r#"create the user "ada""#, r#"set email to "a@x""#, r#"join "lab""#];
+    assert_eq!(explain(&room, &config, &ada), made);
+    assert_eq!(explain(&room, &config, &ada), made, "the first dry run left something");
+    assert_eq!(run(&["user", "list", "--format", "json", "--config", &config]).json(), json!([]));
+
+    let refused = |changes: Vec<String>, code: &str| {
+        assert!(changes.len() == 1 && changes[0].starts_with("be refused: "), "{changes:?}");
+        assert!(changes[0].ends_with(code), "{changes:?}");
+    };
+    let as_if = |from: &str, to: &str| room.write("changed.toml", CONFIG.replace(from, to));
+    refused(explain(&room, &as_if("create_users = true", ""), &ada), "[sign_in.unknown]");
+    add(&config, &["ada", "--no-password", "--team", "Chess"]);
+    assert_eq!(explain(&room, &config, &ada)[0], r#"link this person to the user "ada""#);
+    let never = as_if("create_users = true", "link_by_username = false");
+    refused(explain(&room, &never, &ada), "[sign_in.username_taken]");
+    add(&config, &["root", "--kind", "admin", "--password-stdin"]);
+    let root = json!({"sub": "s2", "preferred_username": "root"});
+    refused(explain(&room, &config, &root), "[sign_in.admin]");
+    assert_eq!(
+        run(&["user", "deactivate", "ada", "--config", &config]).out,
+        "deactivated; 0 sessions ended\n"
+    );
+    refused(explain(&room, &config, &ada), "[sign_in.inactive]");
+    let listed = run(&["user", "list", "--format", "json", "--config", &config]).json();
+    assert_eq!(listed[0]["teams"], json!({"Chess": "hand"}), "{listed}");
+}
+
+/// root under systemd cannot read the service's credentials, and need not.
+#[test]
+fn users_are_looked_after_without_the_secrets() {
+    let room = Room::new();
+    let config = room.write("claimgate.toml", CONFIG);
+    assert_eq!(run(&["config", "check", &config]).code, 2);
+    add(&config, &["root", "--kind", "super-admin", "--password-stdin"]);
+    assert_eq!(run(&["user", "list", "--config", &config]).code, 0);
+    assert_eq!(run(&["session", "list", "--config", &config]).code, 0);
+}
+
+#[test]
+fn names_by_hand_keep_the_rules_of_names_from_claims() {
+    let room = Room::new();
+    let config = room.write("claimgate.toml", CONFIG);
+    for name in ["", " ", "a\u{202e}b", "a\u{200b}", "a\nb", &"x".repeat(256)] {
+        let ran = run(&["user", "add", name, "--no-password", "--config", &config]);
+        assert_eq!(ran.code, 2, "{name:?}");
+    }
+    let ran = run(&["user", "add", "Ada", "--no-password", "--config", &config]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "added Ada (regular)\n"));
+    assert!(ran.err.contains("lower case"), "{}", ran.err);
+    let again = run(&["user", "add", "Ada", "--no-password", "--config", &config]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("request.taken"));
+}
+
+#[test]
+fn what_is_not_there_is_a_refusal_and_wrong_usage_is_not() {
+    let room = Room::new();
+    let config = room.write("claimgate.toml", CONFIG);
+    let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    assert_eq!(with(&["session", "end", &"0".repeat(32)]).code, 1);
+    assert_eq!(with(&["session", "end", "--user", "nobody"]).code, 1);
+    assert_eq!(with(&["user", "deactivate", "nobody"]).code, 1);
+    assert_eq!(with(&["session", "end", "not hexadecimal"]).code, 2);
+    assert_eq!(with(&["user", "add", "x", "--kind", "emperor", "--no-password"]).code, 2);
+    let short = run_with(&["user", "add", "x", "--password-stdin", "--config", &config], b"short\n");
+    assert_eq!(short.code, 2);
+    assert!(short.err.contains("at least 12 characters"), "{}", short.err);
+}
+
+/// Every command has an example in its help.
+#[test]
+fn help_has_examples() {
+    let commands: [&[&str]; 20] = [
+        &[],
+        &["serve"],
+        &["demo"],
+        &["user", "add"],
+        &["user", "list"],
+        &["user", "passwd"],
+        &["user", "deactivate"],
+        &["user", "activate"],
+        &["session", "list"],
+        &["session", "end"],
+        &["verify"],
+        &["query"],
+        &["explain"],
+        &["config"],
+        &["config", "check"],
+        &["decode"],
+        &["keygen"],
+        &["sign"],
+        &["algorithms"],
+        &["completions"],
+    ];
+    for command in commands {
+        let help = run(&[command, &["--help"]].concat());
+        assert_eq!(help.code, 0, "{command:?}");
+        assert!(help.out.contains("Example"), "{command:?}\n{}", help.out);
+    }
+}

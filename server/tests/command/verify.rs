@@ -1,0 +1,178 @@
+//! `claimgate verify`: one token, its exit codes and its words.
+
+use super::support::*;
+use claimgate::base64url;
+use claimgate::sign::SigningKey;
+use serde_json::{Map, Value, json};
+
+struct Case {
+    room: Room,
+    key: SigningKey,
+    jwks: String,
+    now: String,
+}
+
+impl Case {
+    fn new() -> Self {
+        let (room, key) = (Room::new(), key("ES256"));
+        let jwks = room.write("jwks.json", jwks(&[&key]).to_string());
+        Self { room, key, jwks, now: NOW.to_string() }
+    }
+
+    fn verify(&self, claims: &Value, more: &[&str]) -> Outcome {
+        let mut arguments = vec!["verify", "--jwks", &self.jwks, "--alg", "ES256", "--now", &self.now];
+        arguments.extend(more);
+        run_with(&arguments, format!("{}\r\n", token(&self.key, claims)).as_bytes())
+    }
+}
+
+#[test]
+fn a_good_token_gives_its_claims() {
+    let case = Case::new();
+    let policy =
+        ["--issuer", "https://idp.example.com", "--audience", "x", "--audience", "crm", "--subject", "alice"];
+    let done = case.verify(&claims(), &policy);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    assert_eq!(done.json(), claims());
+    let json = case.verify(&claims(), &["--format", "json", "--kind", "id-token"]);
+    assert_eq!(json.json()["valid"], true);
+    assert_eq!(json.json()["header"]["kid"], "k1");
+    assert_eq!(json.json()["claims"], claims());
+    let text = token(&case.key, &claims());
+    let argument = run(&["verify", "--jwks", &case.jwks, "--alg", "RS256,ES256", "--now", &case.now, &text]);
+    assert_eq!(argument.code, 0, "{}", argument.err);
+}
+
+#[test]
+fn a_refused_token_says_why_and_exits_1() {
+    let case = Case::new();
+    let mut late = claims();
+    late["exp"] = (NOW - 61).into();
+    let refused = case.verify(&late, &[]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+    assert!(refused.err.starts_with("error[claims.expired]: "), "{}", refused.err);
+    assert_eq!(case.verify(&late, &["--leeway", "120"]).code, 0);
+    let json = case.verify(&late, &["--format", "json"]);
+    assert_eq!((json.code, json.json()["valid"].clone()), (1, false.into()));
+    assert_eq!(json.json()["code"], "claims.expired");
+    for (more, code) in [
+        (["--issuer", "https://other.example.com"], "claims.issuer"),
+        (["--audience", "other"], "claims.audience"),
+        (["--subject", "bob"], "claims.subject"),
+        (["--nonce", "n"], "claims.missing"),
+        (["--typ", "at+jwt"], "claims.typ"),
+        (["--require", "jti"], "claims.missing"),
+        (["--kind", "logout-token"], "claims.missing"),
+        (["--kind", "access-token"], "claims.typ"),
+        (["--alg", "RS256"], ""),
+    ] {
+        let refused = case.verify(&claims(), &more);
+        if code.is_empty() {
+            // Allowing another algorithm too takes nothing away.
+            assert_eq!(refused.code, 0);
+            continue;
+        }
+        assert_eq!(refused.code, 1, "{more:?}");
+        assert!(refused.err.starts_with(&format!("error[{code}]: ")), "{more:?}: {}", refused.err);
+    }
+    let mut old = claims();
+    old["iat"] = (NOW - 10_000).into();
+    assert!(case.verify(&old, &["--max-age", "60"]).err.contains("claims.too_old"));
+    let stranger = token(&key("ES256"), &claims());
+    let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &stranger]);
+    assert!(refused.err.contains("signature.invalid"), "{}", refused.err);
+}
+
+#[test]
+fn keys_come_as_pem_jwk_or_secret() {
+    let case = Case::new();
+    let jwk = case.room.write("key.json", case.key.public_jwk().expect("public").to_string());
+    let text = token(&case.key, &claims());
+    let now = case.now.as_str();
+    assert_eq!(run(&["verify", "--key", &jwk, "--alg", "ES256", "--now", now, &text]).code, 0);
+    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/keys/p256.spki.pem");
+    let other = run(&["verify", "--key", pem, "--alg", "ES256", "--now", now, &text]);
+    assert!(other.err.contains("signature.invalid"), "{}", other.err);
+
+    let secret = "0123456789abcdef0123456789abcdef";
+    let file = case.room.write("secret", format!("{secret}\n"));
+    let signed = token(&SigningKey::from_secret(secret.as_bytes(), "HS256").expect("secret"), &claims());
+    let verify = ["verify", "--secret-file", &file, "--alg", "HS256", "--now", now, &signed];
+    assert_eq!(run(&verify).code, 0);
+
+    let short = case.room.write("short", "short");
+    let signed = token(&SigningKey::from_secret(b"short", "HS256").expect("secret"), &claims());
+    let mut verify = vec!["verify", "--secret-file", &short, "--alg", "HS256", "--now", now, &signed];
+    let refused = run(&verify);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("note: not used: ") && refused.err.contains("error[key."),
+        "{}",
+        refused.err
+    );
+    verify.push("--allow-weak-keys");
+    assert_eq!(run(&verify).code, 0);
+}
+
+#[test]
+fn usage_and_unreadable_files_exit_2() {
+    let case = Case::new();
+    let jwks = case.jwks.as_str();
+    let broken = case.room.write("broken.json", "{");
+    let private =
+        case.room.write("private.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    for arguments in [
+        vec!["verify", "--jwks", jwks, "a.b.c"],
+        vec!["verify", "--alg", "ES256", "a.b.c"],
+        vec!["verify", "--jwks", jwks, "--key", jwks, "--alg", "ES256", "a.b.c"],
+        vec!["verify", "--jwks", jwks, "--alg", "none", "a.b.c"],
+        vec!["verify", "--jwks", jwks, "--alg", "es256", "a.b.c"],
+        vec!["verify", "--jwks", "absent.json", "--alg", "ES256", "a.b.c"],
+        vec!["verify", "--jwks", &broken, "--alg", "ES256", "a.b.c"],
+        vec!["verify", "--key", &private, "--alg", "ES256", "a.b.c"],
+        vec!["verify", "--jsonl", "absent.jsonl"],
+        vec!["verify", "--jsonl", "--alg", "ES256"],
+        vec!["verify", "--no-such-flag"],
+    ] {
+        let refused = run(&arguments);
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(!refused.err.is_empty());
+    }
+    assert!(run(&["verify", "--jwks", &broken, "--alg", "ES256", "a.b.c"]).err.contains("broken.json"));
+    assert!(run(&["verify", "--jwks", jwks, "a.b.c"]).err.contains("--alg RS256"));
+}
+
+#[test]
+fn what_a_token_says_cannot_steer_the_terminal() {
+    let case = Case::new();
+    let mut hostile = claims();
+    hostile["name"] = "\u{1b}[2J \u{9b}31m \u{202e}reversed \u{7f}".into();
+    let done = case.verify(&hostile, &[]);
+    assert_eq!(done.code, 0);
+    assert_eq!(done.json(), hostile);
+    let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!done.out.contains(steers), "{:?}", done.out);
+
+    let header: Map<String, Value> = Map::from_iter([("kid".to_owned(), json!("\u{1b}]0;x\u{7}"))]);
+    let text = case.key.sign(&header, claims().to_string().as_bytes()).expect("signs");
+    let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &text]);
+    assert!(!refused.err.contains(steers), "{:?}", refused.err);
+}
+
+#[test]
+fn whatever_is_wrong_with_the_bytes_is_a_refusal() {
+    let case = Case::new();
+    let verify = ["verify", "--jwks", &case.jwks, "--alg", "ES256", "-"];
+    let unsigned = format!("{}.{}.", base64url::encode(b"{\"alg\":\"none\"}"), base64url::encode(b"{}"));
+    for (input, code) in [
+        (&b"\xff\xfe"[..], "jws."),
+        (b"", "jws.shape"),
+        (b"a.b", "jws.shape"),
+        (b" a.b.c", "jws."),
+        (unsigned.as_bytes(), "jws.no_signature"),
+    ] {
+        let refused = run_with(&verify, input);
+        assert_eq!(refused.code, 1, "{input:?}: {}", refused.err);
+        assert!(refused.err.starts_with(&format!("error[{code}")), "{input:?}: {}", refused.err);
+    }
+}

@@ -1,9 +1,0 @@
-//! `GET /assets/claimgate.css`
-
-use axum::response::Response;
-
-use crate::server::{page, respond};
-
-pub(super) async fn style() -> Response {
-    respond::asset("text/css; charset=utf-8", page::STYLE)
-}

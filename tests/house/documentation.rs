@@ -1,0 +1,150 @@
+//! The documents against the code.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The codes of all errors: string literals of the form `stage.reason` after `=>`, and those of the
+/// command's own refusals.
+fn codes_in_the_code() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    sources(&root().join("server/src"), &mut files);
+    let code = regex::Regex::new(
+        r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|backchannel|fetch|provider|password|request)\.[a-z0-9_]+)""#,
+    )
+    .unwrap();
+    let mut codes = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        codes.extend(code.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    codes
+}
+
+#[test]
+fn every_error_code_is_documented_and_every_documented_one_exists() {
+    let table = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `([a-z0-9_.]+)` \|").unwrap();
+    let documented: BTreeSet<String> = row.captures_iter(&table).map(|found| found[1].to_owned()).collect();
+    let existing = codes_in_the_code();
+    assert!(existing.len() > 50, "the search for codes finds too few: {}", existing.len());
+    let undocumented: Vec<_> = existing.difference(&documented).collect();
+    let gone: Vec<_> = documented.difference(&existing).collect();
+    assert!(
+        undocumented.is_empty() && gone.is_empty(),
+        "not in the table: {undocumented:?}; not in the code: {gone:?}"
+    );
+}
+
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_ours =
+            !name.starts_with('.') && !["target", "node_modules", "corpus", "artifacts"].contains(&name);
+        if path.is_dir() && is_ours {
+            documents(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The name by which a link reaches a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+/// Each relative link of each document leads to a file, and to a heading where it names one.
+#[test]
+fn links_and_vectors_named_in_the_documents_exist() {
+    let mut files = Vec::new();
+    documents(&root(), &mut files);
+    let link = regex::Regex::new(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)|`?(vectors/[\w./-]+\w)").unwrap();
+    let mut checked = 0;
+    for file in files {
+        for found in link.captures_iter(&fs::read_to_string(&file).unwrap()) {
+            let target = match (found.get(1).map_or("", |path| path.as_str()), found.get(3)) {
+                (_, Some(vectors)) => root().join(vectors.as_str()),
+                ("", None) => file.clone(),
+                (path, None) => file.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{}: {}", file.display(), &found[0]);
+            if let Some(wanted) = found.get(2) {
+                let text = fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let is_there =
+                    headings.any(|line| anchor(line.trim_start_matches(['#', ' '])) == wanted.as_str());
+                assert!(is_there, "{}: no heading for {}", file.display(), &found[0]);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 40, "{checked}");
+}
+
+/// Every setting that the file may have is in the reference, and the reference names no other.
+#[test]
+fn the_configuration_reference_is_complete() {
+    let reference = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let field = regex::Regex::new(r"(?m)^\s+pub(?:\(super\))? ([a-z_0-9]+): ").unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `([a-z_0-9]+)` \|").unwrap();
+    for (heading, file, structure) in [
+        ("## `[server]`", "server/src/config/raw.rs", "struct Server"),
+        ("## `[sign_in]`", "server/src/config/raw.rs", "struct SignIn"),
+        ("## `[provider]`", "server/src/config/raw.rs", "struct Provider "),
+        ("## `[identity]`", "src/identity/spec.rs", "struct MappingSpec"),
+        ("### Groups", "src/identity/spec.rs", "struct GroupDetail"),
+        ("### Teams", "src/identity/spec.rs", "struct TeamSpec"),
+    ] {
+        let code = fs::read_to_string(root().join(file)).unwrap();
+        let body = code.split(structure).nth(1).unwrap().split("\n}").next().unwrap();
+        let existing: BTreeSet<_> = field.captures_iter(body).map(|found| found[1].to_owned()).collect();
+        let section = reference.split(&format!("{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading}"));
+        let section = section.split("\n##").next().unwrap();
+        let documented: BTreeSet<_> = row.captures_iter(section).map(|found| found[1].to_owned()).collect();
+        assert!(existing.len() >= 3, "{heading}");
+        assert_eq!(documented, existing, "{heading}");
+    }
+}
+
+/// Each test that `docs/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
+/// the words its title begins with.
+#[test]
+fn the_tests_that_show_a_behaviour_exist() {
+    let page = fs::read_to_string(root().join("docs/behaviour.md")).unwrap();
+    let named = regex::Regex::new(r"`((?:tests|src|server)/[\w./-]+): ([^`]+)`").unwrap();
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| behaviour |")) {
+        if row.starts_with("| ---") {
+            continue;
+        }
+        rows += 1;
+        assert!(named.is_match(row), "no test shows: {row}");
+        for found in named.captures_iter(row) {
+            let (file, name) = (&found[1], &found[2]);
+            let text = fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("{file}"));
+            let title = format!(r#"(?m)fn {0}\w*\(|test\(['`]{0}|^  \['{0}"#, regex::escape(name));
+            assert!(regex::Regex::new(&title).unwrap().is_match(&text), "{file} has no test `{name}`");
+        }
+    }
+    assert!(rows > 45, "{rows}");
+}

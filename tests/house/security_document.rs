@@ -1,0 +1,114 @@
+//! `SECURITY.md` against the tree: each guarantee names tests that exist, each limit is the code's.
+//! `CLAIMGATE_WRITE_TABLES=1 cargo test --test house` writes the limits anew.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::traceability::{Test, files, hold, root, tests};
+use regex::Regex;
+
+/// Each guarantee of `SECURITY.md` names tests that exist: `` `file`: name · name ``, joined by `;`.
+#[test]
+fn every_guarantee_names_its_tests() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let section = text.split("\n## Guaranteed").nth(1).unwrap().split("\n## ").next().unwrap();
+    let tests = tests();
+    let mention = Regex::new(r"^`([^`]+)`(?:: (.+))?$").unwrap();
+    let mut rows = 0;
+    for line in section.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [guarantee, shown] = cells.as_slice() else { panic!("two columns: {line}") };
+        for part in shown.split("; ") {
+            let found =
+                mention.captures(part).unwrap_or_else(|| panic!("{guarantee}: `{part}` names no file"));
+            assert!(root().join(&found[1]).exists(), "{guarantee}: {} is not there", &found[1]);
+            let names = found.get(2).map_or(Vec::new(), |names| names.as_str().split(" · ").collect());
+            // A file of vectors or a fuzz target stands for itself; a file of tests names which.
+            assert!(
+                !names.is_empty() || !found[1].contains("tests/"),
+                "{guarantee}: which test of {}?",
+                &found[1]
+            );
+            for name in names {
+                let known = |test: &Test| test.file == found[1] && test.name == name;
+                assert!(tests.iter().any(known), "{guarantee}: {} has no test `{name}`", &found[1]);
+            }
+        }
+        rows += 1;
+    }
+    assert!(rows >= 30, "{rows} guarantees");
+}
+
+/// A constant, or a field of `Limits`: its documentation on one line.
+fn documentation(lines: &[&str], at: usize) -> String {
+    let comments =
+        lines[..at].iter().rev().map(|line| line.trim()).take_while(|line| line.starts_with("///"));
+    let mut comments: Vec<&str> = comments.map(|line| line.trim_start_matches("///").trim()).collect();
+    comments.reverse();
+    comments.join(" ").replace('|', r"\|")
+}
+
+/// A value as it is written in the code, for people.
+fn value(text: &str) -> String {
+    let text = text.trim().trim_end_matches([';', ',']);
+    let seconds = Regex::new(r"Duration::from_(secs|millis)\((\d+)\)").unwrap();
+    let text = seconds.replace_all(text, |found: &regex::Captures<'_>| {
+        format!("{} {}", &found[2], if &found[1] == "secs" { "s" } else { "ms" })
+    });
+    let number = Regex::new(r#"NonZeroU32::new\((\d+)\)\.expect\("not zero"\)"#).unwrap();
+    let text = number.replace_all(&text, "$1").replace('_', "");
+    match text.split_once(" * ") {
+        Some((left, "1024")) => format!("{left} KiB"),
+        Some((left, "1024 * 1024")) => format!("{left} MiB"),
+        Some((left, "60")) => format!("{left} min"),
+        Some((left, "60 * 60")) => format!("{left} h"),
+        _ => text,
+    }
+}
+
+/// Every bound with its default and its reason, as the code has them.
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let mut table = String::from(
+        "<!-- limits: made by tests/house/security_document.rs -->\n| limit | default | what for |\n| --- | --- | --- |\n",
+    );
+    let code = fs::read_to_string(root().join("src/limits.rs")).unwrap();
+    let lines: Vec<&str> = code.lines().collect();
+    let defaults = code.split("DEFAULT: Limits = Limits {").nth(1).unwrap().split("};").next().unwrap();
+    for (at, line) in lines.iter().enumerate() {
+        if let Some((name, _)) = line.trim().strip_prefix("pub ").and_then(|line| line.split_once(": usize"))
+        {
+            let default =
+                defaults.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap();
+            writeln!(table, "| `Limits::{name}` | {} | {} |", value(default), documentation(&lines, at))
+                .unwrap();
+        }
+    }
+    let constant =
+        Regex::new(r"^(?:pub(?:\(\w+\))? )?const ([A-Z_]+): (?:usize|u32|u64|Duration|\(NonZeroU32, Duration\)) = (.+);$")
+            .unwrap();
+    let mut paths = Vec::new();
+    for room in ["src/oidc", "server/src/web", "server/src/store"] {
+        files(&root().join(room), &mut paths);
+    }
+    let mut number = 0;
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(found) = constant.captures(line) else { continue };
+            let what = documentation(&lines, at);
+            assert!(!what.is_empty(), "{name}: {} does not say what it is for", &found[1]);
+            writeln!(table, "| `{}` in `{name}` | {} | {what} |", &found[1], value(&found[2])).unwrap();
+            number += 1;
+        }
+    }
+    assert!(number > 20, "{number}");
+    table.push_str("<!-- end of limits -->");
+    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let (start, rest) = security.split_once("<!-- limits").unwrap();
+    let (_, end) = rest.split_once("<!-- end of limits -->").unwrap();
+    hold("SECURITY.md", &format!("{start}{table}{end}"));
+}

@@ -1,0 +1,203 @@
+//! `docs/security-tests.md` and `docs/conformance.md`: what is tried, and the tests that show what comes
+//! of it. Both are made from what is in the tree, and held against the committed files:
+//!
+//! - a line `// attack: class.input, class.input` directly above a test, or above a row of a table of
+//!   tests, says which inputs of `docs/attacks.toml` it shows;
+//! - a vector shows the inputs that name it;
+//! - a test of `tests/op` whose name, or whose `// conformance:` line, holds the name of a module of
+//!   `docs/conformance.toml` shows that module.
+//!
+//! `CLAIMGATE_WRITE_TABLES=1 cargo test --test house` writes the files anew.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+
+use super::traceability::{Test, hold, root, shown, tests};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Vectors by `row/name`, with what is expected of each.
+fn vectors() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for file in ["attacks", "good"] {
+        let text = fs::read_to_string(root().join(format!("vectors/{file}.jsonl"))).unwrap();
+        for line in text.lines() {
+            let vector: Value = serde_json::from_str(line).unwrap();
+            let id = vector["input"]["id"].as_str().unwrap();
+            let id = id.strip_prefix(&format!("{file}/")).unwrap().to_owned();
+            let expected = vector["expect"]["code"].as_str().unwrap_or("accepted").to_owned();
+            found.insert(id, expected);
+        }
+    }
+    found
+}
+
+fn fits(pattern: &str, id: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == id,
+        Some((start, rest)) => {
+            let Some(left) = id.strip_prefix(start) else { return false };
+            (0..=left.len()).any(|at| left.is_char_boundary(at) && fits(rest, &left[at..]))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attacks {
+    class: Vec<Class>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    id: String,
+    title: String,
+    must: String,
+    #[serde(default)]
+    server: bool,
+    input: Vec<Vec<String>>,
+}
+
+#[test]
+fn every_attack_is_shown_refused() {
+    let attacks: Attacks =
+        toml::from_str(&fs::read_to_string(root().join("docs/attacks.toml")).unwrap()).unwrap();
+    let (tests, vectors) = (tests(), vectors());
+    let mut page = String::from(
+        "# Attacks, and the tests that show them refused\n\n\
+         Made by `tests/house/security_table.rs` from `docs/attacks.toml`, the vectors and the `attack:` lines beside\n\
+         the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are of\n\
+         `vectors/attacks.jsonl` and `good.jsonl`, each with exactly the code it expects; `accepted` among the codes\n\
+         are the neighbours at the boundary that must not be refused.\n",
+    );
+    let (mut known, mut used, mut inputs) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for class in &attacks.class {
+        write!(
+            page,
+            "\n## {} (`{}`)\n\nMust be: {}.\n\n| input | tests | vectors and codes |\n| --- | --- | --- |\n",
+            class.title, class.id, class.must
+        )
+        .unwrap();
+        for input in &class.input {
+            let [name, what, patterns @ ..] = input.as_slice() else { panic!("{}: {input:?}", class.id) };
+            let id = format!("{}.{name}", class.id);
+            assert!(known.insert(id.clone()), "{id} is there twice");
+            let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
+            for pattern in patterns {
+                let fitting: Vec<_> = vectors.iter().filter(|(vector, _)| fits(pattern, vector)).collect();
+                assert!(!fitting.is_empty(), "{id}: no vector is called {pattern}");
+                for (vector, code) in fitting {
+                    used.insert(vector.as_str());
+                    *codes.entry(code).or_default() += 1;
+                }
+            }
+            let by: Vec<&Test> = tests.iter().filter(|test| test.attacks.contains(&id)).collect();
+            assert!(!by.is_empty() || !codes.is_empty(), "{id} is shown by no test and no vector");
+            assert!(
+                !class.server || by.iter().any(|test| test.file.starts_with("tests/op/")),
+                "{id} is not shown over HTTP"
+            );
+            let codes: Vec<String> =
+                codes.iter().map(|(code, count)| format!("{count} × `{code}`")).collect();
+            writeln!(page, "| {what} | {} | {} |", shown(&by), codes.join(", ")).unwrap();
+            inputs += 1;
+        }
+    }
+    for test in &tests {
+        for attack in &test.attacks {
+            assert!(
+                known.contains(attack),
+                "{}: `{}` names {attack}, which is no input",
+                test.file,
+                test.name
+            );
+        }
+    }
+    let rows: BTreeSet<&str> = used.iter().map(|vector| vector.rsplit_once('/').unwrap().0).collect();
+    let file = fs::read_to_string(root().join("vectors/attacks.jsonl")).unwrap();
+    for line in file.lines() {
+        let vector: Value = serde_json::from_str(line).unwrap();
+        let row = vector["row"].as_str().unwrap();
+        assert!(rows.contains(row), "vectors of {row} belong to no class");
+    }
+    assert!(attacks.class.len() >= 29 && inputs > 150, "{} classes, {inputs} inputs", attacks.class.len());
+    hold("docs/security-tests.md", &page);
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Conformance {
+    module: Vec<[String; 4]>,
+    out_of_scope: Vec<[String; 3]>,
+}
+
+#[test]
+fn every_conformance_module_is_answered() {
+    let text = fs::read_to_string(root().join("docs/conformance.toml")).unwrap();
+    let modules: Conformance = toml::from_str(&text).unwrap();
+    let tests = tests();
+    let bears = |name: &str, module: &str| {
+        let mut words = name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words.any(|word| word == module)
+    };
+    let mut page = String::from(
+        "# The relying-party conformance modules\n\n\
+         Made by `tests/house/security_table.rs` from `docs/conformance.toml` and the tests of `tests/op` that bear a\n\
+         module's name; do not edit. The names are those of the OpenID Foundation's suite, which has not itself\n\
+         been run: these tests put a provider of their own in each situation, over HTTP.\n\n\
+         | module | plan | the provider | result | shown by |\n| --- | --- | --- | --- | --- |\n",
+    );
+    let mut known = BTreeSet::new();
+    for [name, plans, what, result] in &modules.module {
+        assert!(known.insert(name.clone()), "{name} is there twice");
+        let shows = |test: &&Test| test.modules.contains(name) || bears(&test.name, name);
+        let by: Vec<&Test> = tests.iter().filter(shows).collect();
+        assert!(by.iter().any(|test| test.file.starts_with("tests/op/")), "{name} is shown by no test");
+        writeln!(page, "| {name} | {plans} | {what} | {result} | {} |", shown(&by)).unwrap();
+    }
+    page.push_str("\n## Out of scope\n\n| module | plan | why |\n| --- | --- | --- |\n");
+    for [name, plans, reason] in &modules.out_of_scope {
+        assert!(known.insert(name.clone()), "{name} is there twice");
+        assert!(!reason.is_empty());
+        writeln!(page, "| {name} | {plans} | {reason} |").unwrap();
+    }
+    for test in &tests {
+        for module in &test.modules {
+            assert!(
+                known.contains(module),
+                "{}: `{}` names {module}, which is no module",
+                test.file,
+                test.name
+            );
+        }
+    }
+    hold("docs/conformance.md", &page);
+    // The suite's own list, where it is there: no module is forgotten, and each is in the plans it is said to be.
+    let Ok(list) = fs::read_to_string(root().join("../shared/data/conformance/oidcc_client_modules.json"))
+    else {
+        return;
+    };
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let names = |value: &Value| -> BTreeSet<String> {
+        value.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let all = list["modules"].as_array().unwrap();
+    let all: BTreeSet<_> = all.iter().map(|module| module["testName"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(known, all);
+    let plans = modules.module.iter().map(|[name, plans, ..]| (name, plans));
+    let plans: BTreeMap<_, _> =
+        plans.chain(modules.out_of_scope.iter().map(|[name, plans, _]| (name, plans))).collect();
+    for (word, plan) in [
+        ("basic", "oidcc-client-basic-certification-test-plan"),
+        ("config", "oidcc-client-config-certification-test-plan"),
+        ("back-channel", "oidcc-client-back-channel-logout-rp-basic"),
+        ("RP-initiated", "oidcc-client-rp-initiated-logout-rp-basic"),
+    ] {
+        let said = plans.iter().filter(|(_, plans)| plans.split(", ").any(|plan| plan == word));
+        let said: BTreeSet<String> = said.map(|(name, _)| (*name).clone()).collect();
+        assert_eq!(said, names(&list["plans"][plan]), "{plan}");
+    }
+}

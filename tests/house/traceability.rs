@@ -1,0 +1,110 @@
+//! The tests of the tree by name, with what the lines above them say they show; and documents that are
+//! made from them.
+#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A test of the tree, with the inputs and modules that the lines above it name.
+pub(crate) struct Test {
+    pub(crate) file: String,
+    pub(crate) name: String,
+    pub(crate) attacks: Vec<String>,
+    pub(crate) modules: Vec<String>,
+}
+
+pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "node_modules" {
+            files(&path, found);
+        } else if name.ends_with(".rs") || name.ends_with(".test.mjs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every test: a function under `#[test]`, a call of `test(…)`, a row `['name', …` of a table.
+pub(crate) fn tests() -> Vec<Test> {
+    let rust = Regex::new(r"^\s*fn (\w+)\(").unwrap();
+    let script =
+        Regex::new(r#"^\s*(?:test\(|\[)(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"((?:[^"\\]|\\.)*)")"#).unwrap();
+    let mut paths = Vec::new();
+    for folder in ["src", "tests", "server/src", "server/tests"] {
+        files(&root().join(folder), &mut paths);
+    }
+    let mut found = Vec::new();
+    for path in paths {
+        let file = path.strip_prefix(root()).unwrap().display().to_string();
+        let is_rust = file.ends_with(".rs");
+        let (mut attacks, mut modules, mut is_test) = (Vec::new(), Vec::new(), false);
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let trimmed = line.trim_start();
+            let list = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
+            if let Some(text) = trimmed.strip_prefix("// attack:") {
+                attacks.extend(list(text));
+            } else if let Some(text) = trimmed.strip_prefix("// conformance:") {
+                modules.extend(list(text));
+            } else if is_rust && (trimmed == "#[test]" || trimmed.starts_with("#[tokio::test")) {
+                is_test = true;
+            } else if is_rust && (trimmed.starts_with("//") || trimmed.starts_with("#[")) {
+                // Between the line and the function.
+            } else {
+                let name = if is_rust {
+                    rust.captures(line).filter(|_| is_test).map(|found| found[1].to_owned())
+                } else {
+                    script.captures(line).map(|found| {
+                        found.iter().skip(1).flatten().next().unwrap().as_str().replace(r"\'", "'")
+                    })
+                };
+                assert!(
+                    name.is_some() || (attacks.is_empty() && modules.is_empty()),
+                    "{file}:{}: the lines above belong to no test",
+                    number + 1
+                );
+                if let Some(name) = name {
+                    let (attacks, modules) = (std::mem::take(&mut attacks), std::mem::take(&mut modules));
+                    found.push(Test { file: file.clone(), name, attacks, modules });
+                }
+                is_test = false;
+            }
+        }
+        assert!(attacks.is_empty() && modules.is_empty(), "{file}: its last lines belong to no test");
+    }
+    assert!(found.len() > 250, "the search for tests finds too few: {}", found.len());
+    found
+}
+
+/// Holds a document against what it should be, or writes it where that is asked for.
+pub(crate) fn hold(file: &str, wanted: &str) {
+    let path = root().join(file);
+    if std::env::var_os("CLAIMGATE_WRITE_TABLES").is_some() {
+        fs::write(&path, wanted).unwrap();
+    }
+    let is = fs::read_to_string(&path).unwrap_or_default();
+    let difference = is.lines().zip(wanted.lines()).find(|(is, wanted)| is != wanted);
+    assert!(
+        is == wanted,
+        "{file} is not what the tests say; run this test with CLAIMGATE_WRITE_TABLES=1. First difference: {difference:?}"
+    );
+}
+
+/// Tests by file, each file once: `file`: name · name.
+pub(crate) fn shown(tests: &[&Test]) -> String {
+    let mut by_file: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for test in tests {
+        by_file.entry(&test.file).or_default().push(test.name.replace('|', r"\|"));
+    }
+    let files = by_file.iter().map(|(file, names)| format!("`{file}`: {}", names.join(" · ")));
+    files.collect::<Vec<_>>().join("<br>")
+}
