@@ -20,7 +20,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the stable code, such as `claims.expired`; see `docs/errors.md`.
+    /// Returns the stable code, such as `claims.expired`; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

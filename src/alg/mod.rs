@@ -26,7 +26,7 @@ pub use self::rsa::Rsa;
 pub struct InvalidSignature;
 
 impl InvalidSignature {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

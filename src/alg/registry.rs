@@ -123,7 +123,7 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -102,7 +102,7 @@ pub enum ClaimsError {
 }
 
 impl ClaimsError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -35,7 +35,7 @@ pub enum MappingError {
 }
 
 impl MappingError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ pub enum JwsError {
 }
 
 impl JwsError {
-    /// Returns the stable code, such as `jws.shape`; see `docs/errors.md`.
+    /// Returns the stable code, such as `jws.shape`; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -48,7 +48,7 @@ impl VerifiedJws {
 pub struct AlgorithmError;
 
 impl AlgorithmError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -14,7 +14,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "store.failed"

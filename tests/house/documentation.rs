@@ -40,7 +40,7 @@ fn codes_in_the_code() -> BTreeSet<String> {
 
 #[test]
 fn every_error_code_is_documented_and_every_documented_one_exists() {
-    let table = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let table = fs::read_to_string(root().join("docs/reference/errors.md")).unwrap();
     let row = regex::Regex::new(r"(?m)^\| `([a-z0-9_.]+)` \|").unwrap();
     let documented: BTreeSet<String> = row.captures_iter(&table).map(|found| found[1].to_owned()).collect();
     let existing = codes_in_the_code();
@@ -104,7 +104,7 @@ fn links_and_vectors_named_in_the_documents_exist() {
 /// Every setting that the file may have is in the reference, and the reference names no other.
 #[test]
 fn the_configuration_reference_is_complete() {
-    let reference = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let reference = fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
     let field = regex::Regex::new(r"(?m)^\s+pub(?:\(super\))? ([a-z_0-9]+): ").unwrap();
     let row = regex::Regex::new(r"(?m)^\| `([a-z_0-9]+)` \|").unwrap();
     for (heading, file, structure) in [
@@ -126,11 +126,11 @@ fn the_configuration_reference_is_complete() {
     }
 }
 
-/// Each test that `docs/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
+/// Each test that `docs/assurance/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
 /// the words its title begins with.
 #[test]
 fn the_tests_that_show_a_behaviour_exist() {
-    let page = fs::read_to_string(root().join("docs/behaviour.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/assurance/behaviour.md")).unwrap();
     let named = regex::Regex::new(r"`((?:tests|src|server)/[\w./-]+): ([^`]+)`").unwrap();
     let mut rows = 0;
     for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| behaviour |")) {

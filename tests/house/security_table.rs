@@ -1,11 +1,11 @@
-//! `docs/security-tests.md` and `docs/conformance.md`: what is tried, and the tests that show what comes
+//! `docs/generated/attacks.md` and `docs/generated/conformance.md`: what is tried, and the tests that show what comes
 //! of it. Both are made from what is in the tree, and held against the committed files:
 //!
 //! - a line `// attack: class.input, class.input` directly above a test, or above a row of a table of
-//!   tests, says which inputs of `docs/attacks.toml` it shows;
+//!   tests, says which inputs of `tests/house/attacks.toml` it shows;
 //! - a vector shows the inputs that name it;
 //! - a test of `tests/op` whose name, or whose `// conformance:` line, holds the name of a module of
-//!   `docs/conformance.toml` shows that module.
+//!   `tests/house/conformance.toml` shows that module.
 //!
 //! `CLAIMGATE_WRITE_TABLES=1 cargo test --test house` writes the files anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
@@ -64,11 +64,11 @@ struct Class {
 #[test]
 fn every_attack_is_shown_refused() {
     let attacks: Attacks =
-        toml::from_str(&fs::read_to_string(root().join("docs/attacks.toml")).unwrap()).unwrap();
+        toml::from_str(&fs::read_to_string(root().join("tests/house/attacks.toml")).unwrap()).unwrap();
     let (tests, vectors) = (tests(), vectors());
     let mut page = String::from(
         "# Attacks, and the tests that show them refused\n\n\
-         Made by `tests/house/security_table.rs` from `docs/attacks.toml`, the vectors and the `attack:` lines beside\n\
+         Made by `tests/house/security_table.rs` from `tests/house/attacks.toml`, the vectors and the `attack:` lines beside\n\
          the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are of\n\
          `vectors/attacks.jsonl` and `good.jsonl`, each with exactly the code it expects; `accepted` among the codes\n\
          are the neighbours at the boundary that must not be refused.\n",
@@ -124,7 +124,7 @@ fn every_attack_is_shown_refused() {
         assert!(rows.contains(row), "vectors of {row} belong to no class");
     }
     assert!(attacks.class.len() >= 29 && inputs > 150, "{} classes, {inputs} inputs", attacks.class.len());
-    hold("docs/security-tests.md", &page);
+    hold("docs/generated/attacks.md", &page);
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,7 @@ struct Conformance {
 
 #[test]
 fn every_conformance_module_is_answered() {
-    let text = fs::read_to_string(root().join("docs/conformance.toml")).unwrap();
+    let text = fs::read_to_string(root().join("tests/house/conformance.toml")).unwrap();
     let modules: Conformance = toml::from_str(&text).unwrap();
     let tests = tests();
     let bears = |name: &str, module: &str| {
@@ -145,7 +145,7 @@ fn every_conformance_module_is_answered() {
     };
     let mut page = String::from(
         "# The relying-party conformance modules\n\n\
-         Made by `tests/house/security_table.rs` from `docs/conformance.toml` and the tests of `tests/op` that bear a\n\
+         Made by `tests/house/security_table.rs` from `tests/house/conformance.toml` and the tests of `tests/op` that bear a\n\
          module's name; do not edit. The names are those of the OpenID Foundation's suite, which has not itself\n\
          been run: these tests put a provider of their own in each situation, over HTTP.\n\n\
          | module | plan | the provider | result | shown by |\n| --- | --- | --- | --- | --- |\n",
@@ -174,7 +174,7 @@ fn every_conformance_module_is_answered() {
             );
         }
     }
-    hold("docs/conformance.md", &page);
+    hold("docs/generated/conformance.md", &page);
     // The suite's own list, where it is there: no module is forgotten, and each is in the plans it is said to be.
     let Ok(list) = fs::read_to_string(root().join("../shared/data/conformance/oidcc_client_modules.json"))
     else {

@@ -52,7 +52,7 @@ fn every_dependency_has_a_reason() {
     direct.retain(|name| !name.starts_with("claimgate"));
     assert!(!root().join("build.rs").exists());
     let metadata = metadata();
-    let page = read("docs/dependencies.md");
+    let page = read("docs/assurance/dependencies.md");
     let row = Regex::new(r"(?m)^\| `([^`]+)` \| (.+) \| (.+) \| (.+) \| ([\w.-]+/[\w.-]+) \|$").unwrap();
     let mut rows = BTreeSet::new();
     for found in row.captures_iter(&page) {

@@ -1,5 +1,5 @@
 // Hostile requests to the doors of the running server: back-channel logout, keys, passwords, size.
-// Each test names in an `attack:` line the inputs of docs/security-tests.md that it shows refused.
+// Each test names in an `attack:` line the inputs of docs/generated/attacks.md that it shows refused.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

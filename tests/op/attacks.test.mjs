@@ -1,4 +1,4 @@
-// What hostile people try against the running server, as docs/security-tests.md lists it: each test
+// What hostile people try against the running server, as docs/generated/attacks.md lists it: each test
 // names in an `attack:` line the inputs that it shows refused.
 
 import assert from 'node:assert/strict';

@@ -1,4 +1,4 @@
-// Caddy before an application: forward_auth, as docs/forward-auth.md says. The configuration under
+// Caddy before an application: forward_auth, as docs/guide/forward-auth.md says. The configuration under
 // test is the one printed there.
 
 import assert from 'node:assert/strict';
@@ -40,10 +40,10 @@ before(async () => {
   await agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'joe', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } });
   cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
 
-  const documented = /```caddyfile\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
+  const documented = /```caddyfile\n([^]*?)```/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'))[1];
   folder = mkdtempSync(join(tmpdir(), 'claimgate-caddy-'));
   // The same application for a team alone, as the page says below.
-  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'));
+  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'));
   const app = documented.slice(documented.indexOf('app.example.com {'));
   const admin = app.replace('app.example.com {', `http://admin.gate.localhost:${port} {\nbind 127.0.0.1`).replace('uri /auth/redirect?', forTeam);
   writeFileSync(join(folder, 'Caddyfile'), `{

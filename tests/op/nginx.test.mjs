@@ -1,4 +1,4 @@
-// nginx before an application: auth_request, as docs/forward-auth.md says. The configuration under
+// nginx before an application: auth_request, as docs/guide/forward-auth.md says. The configuration under
 // test is the one printed there.
 
 import assert from 'node:assert/strict';
@@ -34,8 +34,8 @@ before(async () => {
   op.configure([client]);
   await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
 
-  const documented = /```nginx\n([^]*?)```/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'))[1];
-  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(readFileSync(new URL('../../docs/forward-auth.md', import.meta.url), 'utf8'));
+  const documented = /```nginx\n([^]*?)```/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'))[1];
+  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'));
   folder = mkdtempSync(join(tmpdir(), 'claimgate-nginx-'));
   writeFileSync(join(folder, 'nginx.conf'), `
 daemon off; pid ${folder}/pid; error_log stderr warn; worker_processes 1;

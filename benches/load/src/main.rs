@@ -20,7 +20,7 @@ use clap::Parser;
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
-#[command(about = "Measures a release build of Claimgate under load; see docs/benchmarks/load.md")]
+#[command(about = "Measures a release build of Claimgate under load; see docs/generated/benchmarks/load.md")]
 pub struct Arguments {
     /// The program to measure
     #[arg(long, default_value = "target/release/claimgate")]

@@ -38,7 +38,7 @@ const USAGE: &str = "benches/peers/run [--quick] [--bars] [--assert-bars] [--out
   --quick         a smoke run: few rounds, short turns; writes nothing unless --out is given
   --bars          print the bars alone, not the tables
   --assert-bars   fail where a bar is missed
-  --out FOLDER    where peers.md and peers.svg go; docs/benchmarks by default";
+  --out FOLDER    where peers.md and peers.svg go; docs/generated/benchmarks by default";
 
 struct Arguments {
     quick: bool,
@@ -60,7 +60,7 @@ fn arguments() -> Option<Arguments> {
         }
     }
     if !found.quick && found.out.is_none() {
-        found.out = Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks")));
+        found.out = Some(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/generated/benchmarks")));
     }
     Some(found)
 }

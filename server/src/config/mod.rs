@@ -1,7 +1,7 @@
 //! The configuration file: what somebody wrote, turned into types that cannot be invalid.
 //!
 //! TOML. Unknown fields are refused, and every error names the file, the line and the field.
-//! `raw` is the file as it is written, field by field; `docs/configuration.md` is checked
+//! `raw` is the file as it is written, field by field; `docs/reference/configuration.md` is checked
 //! against it.
 
 mod error;

@@ -27,7 +27,7 @@ pub enum PasswordError {
 }
 
 impl PasswordError {
-    /// The stable code of this error; see `docs/errors.md`.
+    /// The stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -64,7 +64,7 @@ impl Rsa {
     }
 
     /// The same algorithm by aws-lc-rs: where the kernel does not serve, it takes three quarters of
-    /// ring's time (raw signatures in `docs/benchmarks/peers.md`, an AMD Zen 4).
+    /// ring's time (raw signatures in `docs/generated/benchmarks/peers.md`, an AMD Zen 4).
     #[cfg(feature = "aws-lc")]
     #[must_use]
     pub fn by_aws_lc(self) -> Rsa {
