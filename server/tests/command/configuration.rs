@@ -182,7 +182,12 @@ fn the_key_file_stands_beside_the_configuration() {
 fn the_configurations_in_the_documents_load() {
     let block = regex::Regex::new(r"(?s)```toml\n(.*?)```").unwrap();
     let mut checked = 0;
-    for document in ["README.md", "docs/reference/configuration.md", "docs/guide/providers.md", "docs/guide/deployment.md"] {
+    for document in [
+        "README.md",
+        "docs/reference/configuration.md",
+        "docs/guide/providers.md",
+        "docs/guide/deployment.md",
+    ] {
         let text =
             std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)).unwrap();
         for found in block.captures_iter(&text) {
