@@ -87,7 +87,7 @@ test('fallback password, and a wrong one', () => open(async (page) => {
   const enter = async (password) => {
     await page.goto(`${gate.url}/login`);
     await page.getByText('Sign in with a password').click();
-    await page.getByLabel('User name').fill('root');
+    await page.getByLabel('Username').fill('root');
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   };

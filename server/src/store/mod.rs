@@ -78,7 +78,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(work)?.await.unwrap_or_else(|_| Err(undone().into()))
+        self.submit(work)?.await.unwrap_or_else(|_| Err(not_done().into()))
     }
 
     /// [`transact`](Self::transact) for callers that may block.
@@ -91,7 +91,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(undone().into()))
+        self.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(not_done().into()))
     }
 
     fn submit<T, E, W>(&self, work: W) -> Result<oneshot::Receiver<Result<T, E>>, StoreError>
@@ -132,7 +132,7 @@ impl Store {
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError { reason: "too much work is waiting".to_owned() },
-            TrySendError::Disconnected(_) => undone(),
+            TrySendError::Disconnected(_) => not_done(),
         })
     }
 
@@ -158,7 +158,7 @@ impl Store {
     }
 }
 
-pub(crate) fn undone() -> StoreError {
+pub(crate) fn not_done() -> StoreError {
     StoreError { reason: "the store could not do the work".to_owned() }
 }
 

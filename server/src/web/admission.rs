@@ -1,4 +1,4 @@
-//! What strangers may occupy at once: connections, requests, and bytes of bodies on their way.
+//! Admission control: limits on concurrent connections, requests and bytes of request bodies.
 
 use std::future::{Future, ready};
 use std::io;
@@ -15,107 +15,111 @@ use axum_server::accept::Accept;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::respond::Problem;
+use super::problem::Problem;
 
-/// Most connections; each takes some kilobytes, and 64 KiB while it sends a long head. Fewer where the
+/// Most connections. Each takes some kilobytes, and 64 KiB while it sends a long head. Fewer if the
 /// system allows fewer open files.
 const CONNECTIONS: usize = 16_384;
-/// Open files for everything else: the database, the providers.
+/// Files kept open for other uses: the database, calls to providers.
 const OTHER_FILES: usize = 256;
-/// Most requests under way.
+/// Most concurrent requests.
 const REQUESTS: usize = 8_192;
-/// Most of them that bring a body, which may come as slowly as its sender likes: for those without
-/// one, a proxy's questions among them, there is always room.
-const WITH_BODY: usize = 6_144;
-/// Most bytes of bodies under way, counted as they come.
-const BODIES: usize = 256 * 1024 * 1024;
+/// Most concurrent requests with a body, which may arrive slowly. The rest of the capacity is for
+/// requests without one, such as a proxy's forward-auth.
+const REQUESTS_WITH_BODY: usize = 6_144;
+/// Most bytes of the bodies of all concurrent requests, counted as they arrive.
+const BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Most bytes of one body: the longest token, in a form.
 pub(super) const MAX_BODY: usize = 256 * 1024;
-/// Most bytes of a request's head: what proxies let through.
+/// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// Requests under way, and the bytes of their bodies.
-pub(super) struct Places {
+/// The capacity for requests and their bodies.
+pub(crate) struct Admission {
     requests: Semaphore,
-    with_body: Semaphore,
-    bodies: Arc<AtomicUsize>,
+    requests_with_body: Semaphore,
+    body_bytes: Arc<AtomicUsize>,
 }
 
-impl Default for Places {
+impl Default for Admission {
     fn default() -> Self {
         Self {
             requests: Semaphore::new(REQUESTS),
-            with_body: Semaphore::new(WITH_BODY),
-            bodies: Arc::default(),
+            requests_with_body: Semaphore::new(REQUESTS_WITH_BODY),
+            body_bytes: Arc::default(),
         }
     }
 }
 
-impl Places {
-    /// A place for a request, until it is dropped; none to wait for.
-    pub(super) fn take(&self, request: &Request) -> Result<Place<'_>, Problem> {
-        let of_body = match request.body().is_end_stream() {
+impl Admission {
+    /// Admits a request for as long as the permit lives.
+    ///
+    /// # Errors
+    /// [`Problem::Busy`], at once.
+    pub(super) fn admit(&self, request: &Request) -> Result<Permit<'_>, Problem> {
+        let body = match request.body().is_end_stream() {
             true => None,
-            false => Some(self.with_body.try_acquire().map_err(|_| Problem::Busy)?),
+            false => Some(self.requests_with_body.try_acquire().map_err(|_| Problem::Busy)?),
         };
-        Ok(Place(self.requests.try_acquire().map_err(|_| Problem::Busy)?, of_body))
+        let request = self.requests.try_acquire().map_err(|_| Problem::Busy)?;
+        Ok(Permit { _request: request, _body: body })
     }
 
-    /// Counts a body as it comes, until the request is done with and the result dropped.
-    pub(super) fn count(&self, request: Request) -> (Request, Arc<Counted>) {
-        let counted = Arc::new(Counted {
-            own: AtomicUsize::new(0),
-            all: Arc::clone(&self.bodies),
-            full: AtomicBool::new(false),
+    /// Meters the body of a request. Its bytes count until the meter is dropped.
+    pub(super) fn meter(&self, request: Request) -> (Request, Arc<BodyMeter>) {
+        let meter = Arc::new(BodyMeter {
+            bytes: AtomicUsize::new(0),
+            total: Arc::clone(&self.body_bytes),
+            refused: AtomicBool::new(false),
         });
         if request.body().is_end_stream() {
-            return (request, counted);
+            return (request, meter);
         }
-        let counting = Arc::clone(&counted);
-        let request = request.map(|body| Body::new(CountedBody { body, counting }));
-        (request, counted)
+        let of_body = Arc::clone(&meter);
+        (request.map(|body| Body::new(MeteredBody { body, meter: of_body })), meter)
     }
 }
 
-/// A request's place; free again when this is dropped.
-pub(super) struct Place<'p>(
-    #[expect(dead_code, reason = "held")] SemaphorePermit<'p>,
-    #[expect(dead_code, reason = "held")] Option<SemaphorePermit<'p>>,
-);
-
-/// What has come of one body.
-pub(super) struct Counted {
-    own: AtomicUsize,
-    all: Arc<AtomicUsize>,
-    full: AtomicBool,
+/// The permit of an admitted request; dropping it returns the capacity.
+pub(super) struct Permit<'p> {
+    _request: SemaphorePermit<'p>,
+    _body: Option<SemaphorePermit<'p>>,
 }
 
-impl Counted {
-    /// Whether the body was refused because there were too many bytes in all.
-    pub(super) fn refused(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+/// The bytes that have arrived of one body.
+pub(super) struct BodyMeter {
+    bytes: AtomicUsize,
+    total: Arc<AtomicUsize>,
+    refused: AtomicBool,
+}
+
+impl BodyMeter {
+    /// Reports whether the body was refused because all bodies together exceeded the limit.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
+    /// Adds bytes. Returns `false` if all bodies together now exceed the limit.
     fn add(&self, bytes: usize) -> bool {
-        self.own.fetch_add(bytes, Ordering::Relaxed);
-        let full = self.all.fetch_add(bytes, Ordering::Relaxed) + bytes > BODIES;
-        self.full.fetch_or(full, Ordering::Relaxed);
-        !full
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let exceeded = self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > BODY_BYTES;
+        self.refused.fetch_or(exceeded, Ordering::Relaxed);
+        !exceeded
     }
 }
 
-impl Drop for Counted {
+impl Drop for BodyMeter {
     fn drop(&mut self) {
-        self.all.fetch_sub(*self.own.get_mut(), Ordering::Relaxed);
+        self.total.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
-struct CountedBody {
+struct MeteredBody {
     body: Body,
-    counting: Arc<Counted>,
+    meter: Arc<BodyMeter>,
 }
 
-impl HttpBody for CountedBody {
+impl HttpBody for MeteredBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -125,7 +129,7 @@ impl HttpBody for CountedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-        if self.counting.add(bytes) {
+        if self.meter.add(bytes) {
             Poll::Ready(frame)
         } else {
             Poll::Ready(Some(Err(axum::Error::new(Problem::Busy))))
@@ -141,22 +145,23 @@ impl HttpBody for CountedBody {
     }
 }
 
-/// Lets no more connections in than there are places; what is beyond is closed at once.
+/// An acceptor that closes connections beyond a limit at once.
 #[derive(Clone)]
-pub(super) struct Door<A> {
+pub(super) struct ConnectionLimit<A> {
     inner: A,
     handle: Handle<SocketAddr>,
-    places: usize,
+    limit: usize,
 }
 
-impl<A> Door<A> {
+impl<A> ConnectionLimit<A> {
+    /// Limits an acceptor to [`CONNECTIONS`], or to the open files that the system allows.
     pub(super) fn new(inner: A, handle: Handle<SocketAddr>) -> Self {
-        let places = open_files().map_or(CONNECTIONS, |most| most.saturating_sub(OTHER_FILES));
-        Self { inner, handle, places: places.clamp(64, CONNECTIONS) }
+        let limit = max_open_files().map_or(CONNECTIONS, |most| most.saturating_sub(OTHER_FILES));
+        Self { inner, handle, limit: limit.clamp(64, CONNECTIONS) }
     }
 }
 
-impl<A, I, S> Accept<I, S> for Door<A>
+impl<A, I, S> Accept<I, S> for ConnectionLimit<A>
 where
     A: Accept<I, S>,
     A::Future: Send + 'static,
@@ -168,16 +173,16 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<(A::Stream, A::Service)>> + Send>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
-        // This one is counted already.
-        if self.handle.connection_count() > self.places {
+        // The count includes this connection.
+        if self.handle.connection_count() > self.limit {
             return Box::pin(ready(Err(io::Error::other("too many connections"))));
         }
         Box::pin(self.inner.accept(stream, service))
     }
 }
 
-/// How many files this process may have open, where the system says so.
-fn open_files() -> Option<usize> {
+/// Returns the number of files that this process may have open, on Linux.
+fn max_open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
@@ -188,17 +193,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slow_bodies_leave_room_for_requests_without_one() {
-        let places = Places::default();
+    fn slow_bodies_leave_capacity_for_requests_without_one() {
+        let admission = Admission::default();
         let with_body = Request::new(Body::from("logout_token="));
         let without = Request::new(Body::empty());
-        let mut held: Vec<_> = (0..WITH_BODY).map(|_| places.take(&with_body).ok()).collect();
+        let mut held: Vec<_> = (0..REQUESTS_WITH_BODY).map(|_| admission.admit(&with_body).ok()).collect();
         assert!(held.iter().all(Option::is_some));
-        assert!(matches!(places.take(&with_body), Err(Problem::Busy)));
-        held.extend((WITH_BODY..REQUESTS).map(|_| places.take(&without).ok()));
+        assert!(matches!(admission.admit(&with_body), Err(Problem::Busy)));
+        held.extend((REQUESTS_WITH_BODY..REQUESTS).map(|_| admission.admit(&without).ok()));
         assert!(held.iter().all(Option::is_some));
-        assert!(matches!(places.take(&without), Err(Problem::Busy)));
+        assert!(matches!(admission.admit(&without), Err(Problem::Busy)));
         held.clear();
-        assert!(places.take(&with_body).is_ok());
+        assert!(admission.admit(&with_body).is_ok());
     }
 }

@@ -1,12 +1,12 @@
-//! Whose address a request comes from, behind proxies that were named and no others.
+//! The address of the client behind trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The client's address: the peer's, or, where the peer is a trusted proxy, the last address of
-/// `X-Forwarded-For` that is none. What a stranger writes there counts for nothing.
+/// Returns the client's address: the peer's or, if the peer is a trusted proxy, the last address of
+/// `X-Forwarded-For` that is not one. Addresses before it are the client's own text and are ignored.
 pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let mut address = peer.ip().to_canonical();
     let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
@@ -26,13 +26,13 @@ pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Ip
     address
 }
 
-/// Whether a proxy says that it passes the request on for somebody else.
+/// Reports whether the headers say that a proxy forwarded the request.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-real-ip", "via"].into_iter().any(|name| headers.contains_key(name))
 }
 
-/// What attempts are counted by: the address, or its /64, which one subscriber owns.
-pub(crate) fn counted(address: IpAddr) -> IpAddr {
+/// Returns the address that attempts are counted by: for IPv6 the /64 network, which one subscriber owns.
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
@@ -61,6 +61,6 @@ mod tests {
         assert_eq!(of("1.2.3.4", &proxies), "1.2.3.4");
         assert_eq!(of("9.9.9.9, 1.2.3.4, 10.0.0.2", &proxies), "1.2.3.4");
         assert_eq!(of("9.9.9.9, nonsense", &proxies), "10.0.0.1");
-        assert_eq!(counted("2001:db8::1".parse().expect("v6")).to_string(), "2001:db8::");
+        assert_eq!(subscriber("2001:db8::1".parse().expect("v6")).to_string(), "2001:db8::");
     }
 }

@@ -1,4 +1,4 @@
-//! Cookies: what they are called, how they are set, how they are read.
+//! The cookies: their names, attributes and values.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -7,24 +7,26 @@ use cookie::{Cookie, SameSite};
 use crate::config::Server;
 use claimgate::oidc::authorization::LOGIN_LIFETIME;
 
-/// Most bytes of cookies for sign-ins under way; what is beyond is thrown away. Proxies refuse
-/// requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
-const LOGIN_BYTES: usize = 6 * 1024;
+/// Most bytes of cookies for pending sign-ins in one browser; beyond this the oldest are deleted. Proxies
+/// refuse requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
+const SIGN_IN_BYTES: usize = 6 * 1024;
 
 /// The cookies of one deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct Cookies {
     session: String,
-    login: String,
+    /// A prefix: each sign-in has its own cookie.
+    sign_in: String,
     logout: String,
     secure: bool,
     domain: Option<String>,
 }
 
 impl Cookies {
+    /// Names the cookies after the URL that browsers see.
     pub(crate) fn new(server: &Server) -> Self {
         let secure = server.public_url.https;
-        // `__Host-`: this host, https, the whole site; `__Secure-` where hosts share it.
+        // `__Host-` keeps a cookie to this host; `__Secure-` lets the hosts of a domain share it.
         let own = if secure { "__Host-" } else { "" };
         let session = match (secure, &server.cookie_domain) {
             (true, Some(_)) => "__Secure-",
@@ -33,71 +35,79 @@ impl Cookies {
         };
         Self {
             session: format!("{session}claimgate"),
-            login: format!("{own}claimgate-login-"),
+            sign_in: format!("{own}claimgate-login-"),
             logout: format!("{own}claimgate-logout"),
             secure,
             domain: server.cookie_domain.clone(),
         }
     }
 
-    /// The secret of the session; none where two differ, so that no neighbour can slip one in.
+    /// Returns the secret of the session. Two cookies with different values count as none: a sibling host
+    /// may have set one of them.
     pub(crate) fn session_secret(&self, headers: &HeaderMap) -> Option<String> {
         let mut found = named(headers, |name| name == self.session).map(|(_, value)| value);
         let first = found.next()?;
         found.all(|other| other == first).then_some(first)
     }
 
+    /// Sets the session's cookie for `lifetime` seconds.
     pub(crate) fn open_session(&self, secret: &str, lifetime: u64) -> HeaderValue {
         let cookie = Cookie::build((self.session.as_str(), secret));
         self.finish(cookie, Some(lifetime), self.domain.as_deref())
     }
 
+    /// Deletes the session's cookie.
     pub(crate) fn close_session(&self) -> HeaderValue {
         self.finish(Cookie::build((self.session.as_str(), "")), Some(0), self.domain.as_deref())
     }
 
-    /// The cookie of one sign-in: several tabs may each have one.
-    pub(crate) fn begin_login(&self, state: &str, sealed: &str) -> HeaderValue {
-        self.finish(Cookie::build((self.login_name(state), sealed)), Some(LOGIN_LIFETIME), None)
+    /// Sets the cookie of a pending sign-in: each tab of a browser may have its own.
+    pub(crate) fn begin_sign_in(&self, state: &str, sealed: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.sign_in_name(state), sealed)), Some(LOGIN_LIFETIME), None)
     }
 
-    pub(crate) fn login(&self, headers: &HeaderMap, state: &str) -> Option<String> {
-        let name = self.login_name(state);
+    /// Returns the sealed value of a pending sign-in.
+    pub(crate) fn sign_in(&self, headers: &HeaderMap, state: &str) -> Option<String> {
+        let name = self.sign_in_name(state);
         named(headers, |other| other == name).next().map(|(_, value)| value)
     }
 
-    pub(crate) fn end_login(&self, state: &str) -> HeaderValue {
-        self.finish(Cookie::build((self.login_name(state), "")), Some(0), None)
+    /// Deletes the cookie of a sign-in.
+    pub(crate) fn end_sign_in(&self, state: &str) -> HeaderValue {
+        self.finish(Cookie::build((self.sign_in_name(state), "")), Some(0), None)
     }
 
-    /// Ends the sign-ins that a browser left lying about, to make room for one of this size.
-    pub(crate) fn end_old_logins(&self, headers: &HeaderMap, new: usize) -> Vec<HeaderValue> {
-        let left: Vec<_> = named(headers, |name| name.starts_with(&self.login)).collect();
+    /// Deletes the oldest cookies of abandoned sign-ins, so that one of `new` bytes fits.
+    pub(crate) fn end_old_sign_ins(&self, headers: &HeaderMap, new: usize) -> Vec<HeaderValue> {
+        let pending: Vec<_> = named(headers, |name| name.starts_with(&self.sign_in)).collect();
         // Browsers send the oldest first (RFC 6265 §5.4): the tabs opened last keep theirs.
         let mut kept = new;
-        let old = left.into_iter().rev().filter(|(name, value)| {
+        let old = pending.into_iter().rev().filter(|(name, value)| {
             kept += name.len() + value.len();
-            kept > LOGIN_BYTES
+            kept > SIGN_IN_BYTES
         });
         old.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
     }
 
+    /// Sets the cookie with the `state` of a logout at the provider.
     pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
         self.finish(Cookie::build((self.logout.as_str(), state)), Some(LOGIN_LIFETIME), None)
     }
 
+    /// Returns the `state` of the logout at the provider.
     pub(crate) fn logout(&self, headers: &HeaderMap) -> Option<String> {
         named(headers, |name| name == self.logout).next().map(|(_, value)| value)
     }
 
+    /// Deletes the cookie of a logout.
     pub(crate) fn end_logout(&self) -> HeaderValue {
         self.finish(Cookie::build((self.logout.as_str(), "")), Some(0), None)
     }
 
-    fn login_name(&self, state: &str) -> String {
+    fn sign_in_name(&self, state: &str) -> String {
         let tag: String =
             state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(12).collect();
-        format!("{}{tag}", self.login)
+        format!("{}{tag}", self.sign_in)
     }
 
     fn finish(
@@ -118,7 +128,8 @@ impl Cookies {
     }
 }
 
-/// Ours are ASCII. Those of applications on the same host need not be, and come in the same header.
+/// Returns the cookies of a request by name. Cookies that are not ASCII are skipped: they belong to other
+/// applications on the host.
 fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, String)> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.is_ascii()));
@@ -131,10 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_many_sign_ins_under_way_the_oldest_are_given_up() {
+    fn of_many_pending_sign_ins_the_oldest_are_deleted() {
         let cookies = Cookies {
             session: "claimgate".to_owned(),
-            login: "claimgate-login-".to_owned(),
+            sign_in: "claimgate-login-".to_owned(),
             logout: "claimgate-logout".to_owned(),
             secure: false,
             domain: None,
@@ -144,7 +155,7 @@ mod tests {
             let sent = names.chars().map(login).collect::<String>() + "claimgate=y";
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, sent.parse().expect("a header"));
-            let ended = cookies.end_old_logins(&headers, 500);
+            let ended = cookies.end_old_sign_ins(&headers, 500);
             ended.iter().map(|value| value.to_str().expect("ASCII")[16..17].to_owned()).collect()
         };
         assert_eq!(ended("abcde"), [""; 0]);

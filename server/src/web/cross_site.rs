@@ -1,16 +1,20 @@
-//! Cross-site request forgery: what changes something must come from our own pages.
+//! Protection against cross-site request forgery: a request that changes something must come from a
+//! page of this site.
 //!
-//! Browsers say where a request comes from, in `Sec-Fetch-Site` and in `Origin`, and no page can
-//! forge either. A request that bears neither comes from no browser of this decade; it has no
-//! cookies but those its sender holds anyway. `SameSite=Lax` stands behind.
+//! Browsers name a request's origin in `Sec-Fetch-Site` and in `Origin`, and no page can forge either
+//! header. A request without both comes from no browser of this decade; it has only the cookies that
+//! its sender holds anyway. `SameSite=Lax` on the cookies is a second barrier.
 
 use axum::http::HeaderMap;
 
-use super::respond::Problem;
+use super::problem::Problem;
 use crate::config::PublicUrl;
 
-/// Refuses what a page of another origin caused.
-pub(crate) fn refuse(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem> {
+/// Rejects a request that a page of another origin caused.
+///
+/// # Errors
+/// [`Problem::CrossSite`].
+pub(crate) fn check(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (header("sec-fetch-site"), header("origin")) {
         (Some("same-origin" | "none"), _) => Ok(()),
@@ -21,9 +25,8 @@ pub(crate) fn refuse(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem
     }
 }
 
-/// Whether a navigation was begun on this site, or by the person directly. Of a neighbouring host a
-/// link counts, an image or a frame does not; what a browser fetches because the person may go there
-/// next never does.
+/// Reports whether a navigation began on this site, or with the user (a bookmark, the address bar). On
+/// a sibling host a link counts, an image or a frame does not. A prefetch never counts.
 pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if headers.contains_key("sec-purpose") || headers.contains_key("purpose") {

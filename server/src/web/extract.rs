@@ -1,26 +1,148 @@
-//! What a request asks; where it cannot be read, a problem in our own form.
+//! Extractors whose rejection is a [`Problem`], in the order in which a handler names them: who asks,
+//! from where, then the parts of the request.
 
-use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::rejection::{ExtensionRejection, FormRejection, JsonRejection};
+use axum::extract::{self, ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 
-use crate::web::respond::Problem;
+use super::app::{App, Server};
+use super::cross_site;
+use super::problem::Problem;
+use claimgate::oidc::user::User;
 
-/// An extractor of axum's, with our own refusal in the place of its.
-pub(super) struct Asked<E>(pub(super) E);
+/// The [`App`] of a request. All extractors of one request get the same one, whatever is reloaded
+/// meanwhile.
+pub(super) struct Current(pub(super) Arc<App>);
 
-impl<S: Send + Sync, E: FromRequestParts<S>> FromRequestParts<S> for Asked<E> {
-    type Rejection = Problem;
+impl FromRequestParts<Server> for Current {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let extracted = E::from_request_parts(parts, state).await;
-        extracted.map(Self).map_err(|_| Problem::BadRequest("a part of the address cannot be read"))
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Infallible> {
+        let app = parts.extensions.get_or_insert_with(|| server.app());
+        Ok(Self(Arc::clone(app)))
     }
 }
 
-/// Whether somebody is to read the answer: programs ask for anything, or for nothing.
-pub(super) fn is_browser(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+/// The user of the request's live session.
+///
+/// Rejection: [`Problem::SignedOut`].
+pub(super) struct CurrentUser(pub(super) User);
+
+impl FromRequestParts<Server> for CurrentUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        app.user(&parts.headers).map(Self).ok_or(Problem::SignedOut)
+    }
+}
+
+/// The user of the request's live session, who is an administrator.
+///
+/// Rejection: [`Problem::SignedOut`] or [`Problem::Forbidden`].
+pub(super) struct Admin(pub(super) User);
+
+impl FromRequestParts<Server> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
+        if user.kind.is_admin() { Ok(Self(user)) } else { Err(Problem::Forbidden) }
+    }
+}
+
+/// Proof that no page of another origin caused the request; see [`cross_site`].
+///
+/// Rejection: [`Problem::CrossSite`].
+pub(super) struct SameOrigin;
+
+impl FromRequestParts<Server> for SameOrigin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        cross_site::check(&parts.headers, &app.server.public_url).map(|()| Self)
+    }
+}
+
+/// The client's address, behind the proxies that the configuration trusts.
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
+impl FromRequestParts<Server> for ClientAddress {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, ExtensionRejection> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server).await?;
+        Ok(Self(app.client_address(peer, &parts.headers)))
+    }
+}
+
+/// The parameters in the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = extract::Path::from_request_parts(parts, state).await;
+        path.map(|extract::Path(value)| Self(value))
+            .map_err(|_| Problem::BadRequest("a part of the address cannot be read"))
+    }
+}
+
+/// The parameters in the query.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = extract::Query::from_request_parts(parts, state).await;
+        query
+            .map(|extract::Query(value)| Self(value))
+            .map_err(|_| Problem::BadRequest("a parameter of the address cannot be read"))
+    }
+}
+
+/// A type of bodies. The text of a parse error may quote the body, passwords included; clients get
+/// this text in its place.
+pub(super) trait Body: DeserializeOwned {
+    /// The message for a body of another form: what to send.
+    const EXPECTED: &'static str;
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Body, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match extract::Json::from_request(request, state).await {
+            Ok(extract::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::BytesRejection(rejection)) => Err(rejection.into()),
+            Err(_) => Err(Problem::BadRequest(T::EXPECTED)),
+        }
+    }
+}
+
+/// A form in the body.
+pub(super) struct Form<T>(pub(super) T);
+
+impl<T: Body, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match extract::Form::from_request(request, state).await {
+            Ok(extract::Form(value)) => Ok(Self(value)),
+            Err(FormRejection::BytesRejection(rejection)) => Err(rejection.into()),
+            Err(_) => Err(Problem::BadRequest(T::EXPECTED)),
+        }
+    }
 }

@@ -1,39 +1,39 @@
-//! Calls to providers: bounded in time and size, redirects not followed.
+//! Calls to providers, with limits on time and size. Redirects are not followed.
 
 use std::path::Path;
 use std::time::Duration;
 
 use claimgate::oidc::{Request, Response};
 
-/// The longest that a provider may take to answer, from the first byte to the last.
+/// Longest time for a call to a provider, until the last byte of the response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that the connection to it may take.
+/// Longest time to connect to a provider.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a call brought no answer.
+/// A failed call to a provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// No connection, no TLS, no answer in time.
+    /// There was no connection, no TLS, or no response in time.
     #[error("{host} cannot be reached: {reason}")]
     Unreachable {
-        /// The host that was called.
+        /// The host called.
         host: String,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: String,
     },
-    /// The answer is larger than it may be.
+    /// The response exceeds the limit.
     #[error("{host} answered with more than {limit} bytes")]
     TooLarge {
-        /// The host that was called.
+        /// The host called.
         host: String,
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The client could not be made: a bad `ca_file`, or no certificates on this system.
+    /// The client cannot be built: `ca_file` is unusable, or the system has no certificates.
     #[error("no TLS client: {reason}")]
     Client {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 }
@@ -50,13 +50,13 @@ impl FetchError {
     }
 }
 
-/// Calls one provider.
+/// The HTTP client for one provider.
 #[derive(Clone)]
 pub struct Fetcher(reqwest::Client);
 
 impl Fetcher {
-    /// A client that trusts the system's certificates, and the given one beside them. Proxies from
-    /// the environment are used unless `direct`.
+    /// Builds a client that trusts the system's certificates and those of `ca_file`. It uses the proxies in
+    /// the environment unless `direct`.
     ///
     /// # Errors
     /// [`FetchError::Client`].
@@ -80,10 +80,10 @@ impl Fetcher {
         client.build().map(Self).map_err(|error| refused(reason(&error)))
     }
 
-    /// Sends a request and reads at most `limit` bytes of the answer.
+    /// Sends a request and reads at most `limit` bytes of the response.
     ///
     /// # Errors
-    /// A [`FetchError`]. An answer with any status is an answer.
+    /// A [`FetchError`]. A response of any status is no error.
     pub async fn send(&self, request: Request, limit: usize) -> Result<Response, FetchError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let unreachable =
@@ -104,7 +104,7 @@ impl Fetcher {
     }
 }
 
-/// An error and its causes, without the address: it may hold a code.
+/// Returns the causes of an error, without the URL, which may hold a code.
 fn reason(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "it took too long".to_owned() } else { String::new() };
     let mut cause = std::error::Error::source(error);

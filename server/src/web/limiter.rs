@@ -1,4 +1,4 @@
-//! Attempts at the password door: limited by user and by address.
+//! Rate limits on password sign-ins, by username and by client address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use ring::digest::{SHA256, digest};
 
-/// Attempts at one name before they must wait, and how long for each further one.
+/// Attempts for one username without a wait, and the wait for each further one.
 const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).expect("not zero"), Duration::from_secs(30));
-/// The same for one address; many people may share one.
+/// The same for one client address, which many people may share.
 const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).expect("not zero"), Duration::from_secs(5));
-/// Names and addresses remembered before the idle ones are forgotten.
+/// Usernames or addresses remembered before idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
+/// The rate limits of password sign-ins.
 pub(crate) struct Limiter {
     by_name: DefaultKeyedRateLimiter<[u8; 16]>,
     by_address: DefaultKeyedRateLimiter<IpAddr>,
@@ -32,19 +33,19 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// Counts an attempt; false where it must wait.
+    /// Counts an attempt. Returns `false` if it exceeds a limit.
     pub(crate) fn allow(&self, name: &str, address: IpAddr) -> bool {
         if self.by_name.len() > REMEMBERED || self.by_address.len() > REMEMBERED {
-            self.forget_idle();
+            self.drop_idle();
         }
         let hash = digest(&SHA256, name.as_bytes());
         let name = std::array::from_fn(|index| hash.as_ref()[index]);
-        let address = super::client_address::counted(address);
+        let address = super::client_address::subscriber(address);
         self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
     }
 
-    /// Forgets those that have nothing to wait for.
-    pub(crate) fn forget_idle(&self) {
+    /// Drops entries whose quota is full again.
+    pub(crate) fn drop_idle(&self) {
         self.by_name.retain_recent();
         self.by_address.retain_recent();
     }

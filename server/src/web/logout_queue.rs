@@ -1,7 +1,22 @@
-//! Back-channel logouts, by the batch: what waits is verified as one and written as one transaction.
+//! The queue of back-channel logouts: pending tokens are verified as one batch and recorded in one
+//! transaction.
 //!
-//! Nobody waits for a batch to fill: it is what has come while the one before was verified and
-//! written. Each is answered when its batch is durable; a token that is refused harms no other.
+//! ```text
+//!  requests ──► queue of tokens ──► verify as a batch ──► queue of work ──► one transaction ──► disk
+//!               (this file)         thread "logouts"      (store)           thread "store"
+//!                  ▲                                                              │
+//!                  └────── at most IN_STORE batches are with the store ◄──────────┘
+//! ```
+//!
+//! There are two queues in series because the two steps want different batches. Verification wants many
+//! tokens of one provider: the RSA kernel verifies eight signatures for little more than the price of
+//! one. The store wants writes of any kind, sign-ins included, for one `fsync`. If the store's thread
+//! verified, every sign-in would wait for signatures; if each request verified its own token, there
+//! would be no batch. With two threads the next batch is verified while the one before is written.
+//!
+//! No batch waits to fill: it is what arrived while the one before was verified. When the store falls
+//! behind, `IN_STORE` stops this thread, the queue here fills, and further logouts are refused at once.
+//! A request is answered when its logout is durable; a refused token does not affect the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,191 +26,191 @@ use rayon::prelude::*;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+use super::metrics::Metrics;
+use super::problem::Problem;
 use super::provider::{Provider, lacks_key};
-use super::respond::Problem;
-use super::{App, token_log};
-use crate::store::{SqliteRecords, Store, undone};
+use super::token_log;
+use crate::store::{SqliteRecords, Store, not_done};
 use crate::system;
 use claimgate::oidc::backchannel::{self, LogoutError, ValidatedLogout};
 use claimgate::oidc::records::StoreError;
 
-/// Logouts that may wait; more are refused at once.
+/// Most pending logouts; more are refused at once.
 const QUEUE: usize = 4096;
-/// Most logouts in one batch: bounds how long the first of them, and a sign-in behind them, waits.
+/// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;
-/// Most tokens of a batch that one core verifies.
-const AT_ONCE: usize = 64;
-/// Batches that are handed to the store: one being written, one behind it.
+/// Most tokens that one core verifies as a batch.
+const PER_CORE: usize = 64;
+/// Most batches with the store: one being written, one waiting.
 const IN_STORE: usize = 2;
 
-/// A logout token on its way.
-struct Waiting {
-    app: Arc<App>,
+/// The result of a logout: the number of sessions ended.
+type LogoutResult = Result<usize, LogoutError>;
+
+/// A logout token in the queue.
+struct PendingLogout {
     provider: Arc<Provider>,
     token: String,
     received_ms: i64,
-    answer: oneshot::Sender<Result<usize, LogoutError>>,
+    /// A send fails if the client has gone away.
+    answer: oneshot::Sender<LogoutResult>,
 }
 
-/// Takes logout tokens in. The worker ends with the last server that uses it.
-pub(crate) struct Logouts(SyncSender<Waiting>);
+/// The entrance of the queue. Its thread ends when this is dropped.
+pub(crate) struct LogoutQueue(SyncSender<PendingLogout>);
 
-impl Logouts {
-    pub(crate) fn start(store: Store) -> Result<Self, StoreError> {
+impl LogoutQueue {
+    /// Starts the thread of the queue.
+    pub(crate) fn start(store: Store, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
         let (entrance, queue) = sync_channel(QUEUE);
         std::thread::Builder::new()
             .name("logouts".to_owned())
-            .spawn(move || Worker::new(store).run(&queue))
+            .spawn(move || Worker::new(store, metrics).run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
         Ok(Self(entrance))
     }
 
-    /// Verifies a logout token and ends what it is about; how many sessions ended, once that is
-    /// durable.
-    pub(crate) async fn log_out(
-        &self,
-        app: &Arc<App>,
-        provider: &Arc<Provider>,
-        token: String,
-    ) -> Result<usize, Problem> {
+    /// Verifies a logout token and ends the sessions it names. Returns the number of sessions ended,
+    /// once that is durable.
+    pub(crate) async fn log_out(&self, provider: &Arc<Provider>, token: String) -> Result<usize, Problem> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
-            app: Arc::clone(app),
-            provider: Arc::clone(provider),
-            token,
-            received_ms: system::now_ms(),
-            answer,
-        };
-        self.0.try_send(waiting).map_err(|refused| match refused {
+        let provider = Arc::clone(provider);
+        let pending = PendingLogout { provider, token, received_ms: system::now_ms(), answer };
+        self.0.try_send(pending).map_err(|refused| match refused {
             TrySendError::Full(_) => Problem::Busy,
-            TrySendError::Disconnected(_) => undone().into(),
+            TrySendError::Disconnected(_) => not_done().into(),
         })?;
-        Ok(answered.await.unwrap_or_else(|_| Err(undone().into()))?)
+        Ok(answered.await.unwrap_or_else(|_| Err(not_done().into()))?)
     }
 }
 
 struct Worker {
     store: Store,
-    /// Told each time that the store is done with a batch.
-    done: Receiver<()>,
-    tell_done: Sender<()>,
+    metrics: Arc<Metrics>,
+    /// Receives a message for each batch that the store has finished.
+    finished: Receiver<()>,
+    report_finished: Sender<()>,
     in_store: usize,
 }
 
 impl Worker {
-    fn new(store: Store) -> Self {
-        let (tell_done, done) = channel();
-        Self { store, done, tell_done, in_store: 0 }
+    fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+        let (report_finished, finished) = channel();
+        Self { store, metrics, finished, report_finished, in_store: 0 }
     }
 
-    fn run(mut self, queue: &Receiver<Waiting>) {
+    fn run(mut self, queue: &Receiver<PendingLogout>) {
         loop {
-            // Room in the store first: meanwhile the next batch grows.
+            // While this waits for the store, the next batch grows.
             while self.in_store == IN_STORE {
-                if self.done.recv().is_err() {
+                if self.finished.recv().is_err() {
                     return;
                 }
                 self.in_store -= 1;
             }
             let Ok(first) = queue.recv() else { return };
-            let batch: Vec<Waiting> = std::iter::once(first).chain(queue.try_iter()).take(BATCH).collect();
-            // What panics takes its own batch with it, whose senders see their answers dropped.
-            if catch_unwind(AssertUnwindSafe(|| self.handle(batch))).is_err() {
+            let batch: Vec<_> = std::iter::once(first).chain(queue.try_iter()).take(BATCH).collect();
+            // A panic drops the senders of its own batch, which answers its requests.
+            if catch_unwind(AssertUnwindSafe(|| self.process(batch))).is_err() {
                 error!("a batch of logouts was lost to a panic");
             }
         }
     }
 
-    fn handle(&mut self, batch: Vec<Waiting>) {
+    fn process(&mut self, batch: Vec<PendingLogout>) {
         let mut verified = Vec::with_capacity(batch.len());
         for group in by_provider(batch) {
-            verify(group, &mut verified);
+            self.verify(group, &mut verified);
         }
         if verified.is_empty() {
             return;
         }
         let (logouts, answers): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
         self.in_store += 1;
-        let slot = Slot(self.tell_done.clone());
-        let tell = move |results: Result<Vec<_>, StoreError>| {
+        let slot = StoreSlot(self.report_finished.clone());
+        let answer = move |results: Result<Vec<_>, StoreError>| {
             drop(slot);
             answer(results, answers);
         };
-        // Where the store takes no more, the answers are dropped, and that is the answer.
-        drop(self.store.transact_then(move |records| apply(records, &logouts), tell));
+        // If the store refuses the work, it drops the senders, which answers the requests.
+        drop(self.store.transact_then(move |records| apply(records, &logouts), answer));
+    }
+
+    /// Verifies tokens of one provider. Refused tokens are answered here.
+    fn verify(
+        &self,
+        group: Vec<PendingLogout>,
+        verified: &mut Vec<(ValidatedLogout, oneshot::Sender<LogoutResult>)>,
+    ) {
+        let provider = Arc::clone(&group[0].provider);
+        let tokens: Vec<&str> = group.iter().map(|pending| pending.token.as_str()).collect();
+        let now = system::now();
+        // A large group is spread over all cores, so that a flood of costly tokens does not occupy this
+        // thread alone.
+        let results: Vec<_> = match tokens.len() {
+            0..=PER_CORE => provider.logout_tokens.verify_batch(&tokens, now),
+            _ => tokens
+                .par_chunks(PER_CORE)
+                .flat_map_iter(|tokens| provider.logout_tokens.verify_batch(tokens, now))
+                .collect(),
+        };
+        for (pending, result) in group.into_iter().zip(results) {
+            match result {
+                Ok(token) => {
+                    self.metrics.verified(Ok(token.header().algorithm()));
+                    token_log::accepted("logout token", token.header(), token.claims());
+                    let logout = backchannel::read(token, provider.config.leeway, pending.received_ms);
+                    verified.push((logout, pending.answer));
+                }
+                Err(error) => {
+                    // A token whose key is missing is tried again with fresh keys.
+                    if !lacks_key(&error) {
+                        token_log::refused("logout token", &pending.token, error.code());
+                        self.metrics.verified(Err(error.code()));
+                    }
+                    drop(pending.answer.send(Err(error.into())));
+                }
+            }
+        }
     }
 }
 
-/// A batch's place in the store; free again when this is dropped, whatever became of the batch.
-struct Slot(Sender<()>);
+/// A batch's slot with the store. Dropping it frees the slot, whatever happened to the batch.
+struct StoreSlot(Sender<()>);
 
-impl Drop for Slot {
+impl Drop for StoreSlot {
     fn drop(&mut self) {
-        // The worker may have ended.
+        // Fails if the worker has ended.
         let _ = self.0.send(());
     }
 }
 
-fn by_provider(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
-    let mut groups: Vec<Vec<Waiting>> = Vec::new();
-    for waiting in batch {
-        match groups.iter_mut().find(|group| Arc::ptr_eq(&group[0].provider, &waiting.provider)) {
-            Some(group) => group.push(waiting),
-            None => groups.push(vec![waiting]),
+fn by_provider(batch: Vec<PendingLogout>) -> Vec<Vec<PendingLogout>> {
+    let mut groups: Vec<Vec<PendingLogout>> = Vec::new();
+    for pending in batch {
+        match groups.iter_mut().find(|group| Arc::ptr_eq(&group[0].provider, &pending.provider)) {
+            Some(group) => group.push(pending),
+            None => groups.push(vec![pending]),
         }
     }
     groups
 }
 
-type Answer = oneshot::Sender<Result<usize, LogoutError>>;
-
-/// Verifies tokens of one provider; those that are refused are answered here.
-fn verify(group: Vec<Waiting>, verified: &mut Vec<(ValidatedLogout, Answer)>) {
-    let provider = Arc::clone(&group[0].provider);
-    let tokens: Vec<&str> = group.iter().map(|waiting| waiting.token.as_str()).collect();
-    let now = system::now();
-    // On all cores where there is much, so that no flood of costly tokens has this thread to itself.
-    let results: Vec<_> = match tokens.len() {
-        0..=AT_ONCE => provider.logout_tokens.verify_batch(&tokens, now),
-        _ => tokens
-            .par_chunks(AT_ONCE)
-            .flat_map_iter(|tokens| provider.logout_tokens.verify_batch(tokens, now))
-            .collect(),
-    };
-    for (waiting, result) in group.into_iter().zip(results) {
-        match result {
-            Ok(token) => {
-                waiting.app.metrics().verified(Ok(token.header().algorithm()));
-                token_log::accepted("logout token", token.header(), token.claims());
-                let logout = backchannel::read(token, provider.config.leeway, waiting.received_ms);
-                verified.push((logout, waiting.answer));
-            }
-            Err(error) => {
-                if !lacks_key(&error) {
-                    token_log::refused("logout token", &waiting.token, error.code());
-                    waiting.app.metrics().verified(Err(error.code()));
-                }
-                // Whoever asked may have gone away, here and below.
-                drop(waiting.answer.send(Err(error.into())));
-            }
-        }
-    }
-}
-
-/// One after the other, in one transaction. A replayed token has written nothing; where the store
-/// fails, it fails for all.
+/// Applies logouts one after the other, in one transaction. A replayed token writes nothing and has its
+/// own error; an error of the store is one for all.
 fn apply(
     records: &mut SqliteRecords<'_>,
     logouts: &[ValidatedLogout],
-) -> Result<Vec<Result<usize, LogoutError>>, StoreError> {
-    let each = logouts.iter().map(|logout| match backchannel::apply(records, logout) {
+) -> Result<Vec<LogoutResult>, StoreError> {
+    let results = logouts.iter().map(|logout| match backchannel::apply(records, logout) {
         Err(LogoutError::Store(error)) => Err(error),
         result => Ok(result),
     });
-    each.collect()
+    results.collect()
 }
 
-fn answer(results: Result<Vec<Result<usize, LogoutError>>, StoreError>, answers: Vec<Answer>) {
+/// Sends each logout its result.
+fn answer(results: Result<Vec<LogoutResult>, StoreError>, answers: Vec<oneshot::Sender<LogoutResult>>) {
     match results {
         Ok(results) => {
             let ended: usize = results.iter().flatten().sum();

@@ -1,5 +1,7 @@
 //! Metrics in the Prometheus text format.
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -8,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::App;
+use super::provider::Provider;
+use crate::store::Store;
 use crate::system;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,16 +32,16 @@ struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfProvider {
+struct ProviderLabel {
     provider: String,
 }
 
 type Durations = Family<Request, Histogram, fn() -> Histogram>;
 
-/// Seconds, from half a millisecond (a session looked up) to the provider's time limit.
+/// Upper bounds in seconds: from half a millisecond (a look-up of a session) to the provider's time limit.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
-/// Every metric of a server.
+/// The metrics of a server.
 pub(crate) struct Metrics {
     registry: Registry,
     verifications: Family<Verification, Counter>,
@@ -47,8 +50,8 @@ pub(crate) struct Metrics {
     passwords: Family<Outcome, Counter>,
     requests: Durations,
     sessions: Gauge,
-    jwks_age: Family<OfProvider, Gauge>,
-    provider_up: Family<OfProvider, Gauge>,
+    jwks_age: Family<ProviderLabel, Gauge>,
+    provider_keys: Family<ProviderLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -82,8 +85,8 @@ impl Default for Metrics {
             Unit::Seconds,
             jwks_age.clone(),
         );
-        let provider_up = Family::default();
-        registry.register("provider_keys", "Usable keys of a provider", provider_up.clone());
+        let provider_keys = Family::default();
+        registry.register("provider_keys", "Usable keys of a provider", provider_keys.clone());
         Self {
             registry,
             verifications,
@@ -93,51 +96,55 @@ impl Default for Metrics {
             requests,
             sessions,
             jwks_age,
-            provider_up,
+            provider_keys,
         }
     }
 }
 
 impl Metrics {
-    /// Counts a verification: an accepted token's algorithm, or a refused one's code.
+    /// Counts a verification: the algorithm of an accepted token, or the error code of a refused one.
     pub(crate) fn verified(&self, result: Result<&str, &'static str>) {
         let (algorithm, result) = match result {
             Ok(algorithm) => (algorithm.to_owned(), "ok"),
-            // What a refused token calls its algorithm is a stranger's text.
+            // The algorithm named in a refused token is text of the client's.
             Err(code) => ("-".to_owned(), code),
         };
         self.verifications.get_or_create(&Verification { algorithm, result }).inc();
     }
 
+    /// Counts a back-channel logout request by its outcome.
     pub(crate) fn logged_out(&self, outcome: &'static str) {
         self.logouts.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Counts a sign-in through a provider by its outcome.
     pub(crate) fn signed_in(&self, outcome: &'static str) {
         self.sign_ins.get_or_create(&Outcome { outcome }).inc();
     }
 
-    pub(crate) fn by_password(&self, outcome: &'static str) {
+    /// Counts a sign-in with a password by its outcome.
+    pub(crate) fn password_sign_in(&self, outcome: &'static str) {
         self.passwords.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Counts a response, and the time it took.
     pub(crate) fn answered(&self, route: &str, status: u16, seconds: f64) {
         self.requests.get_or_create(&Request { route: route.to_owned(), status }).observe(seconds);
     }
 
-    /// The text for Prometheus.
-    pub(crate) fn text(&self, app: &App) -> String {
-        self.sessions.set(i64::try_from(app.store.live_sessions()).unwrap_or(i64::MAX));
-        for provider in &app.providers {
-            let name = OfProvider { provider: provider.config.name.clone() };
+    /// Returns the metrics as text, with the present state of the store and of the providers.
+    pub(crate) fn text(&self, store: &Store, providers: &[Arc<Provider>]) -> String {
+        self.sessions.set(i64::try_from(store.live_sessions()).unwrap_or(i64::MAX));
+        for provider in providers {
+            let name = ProviderLabel { provider: provider.config.name.clone() };
             if let Some(age) = provider.keys_age(system::now()) {
                 self.jwks_age.get_or_create(&name).set(age);
             }
             let usable = i64::try_from(provider.jws.key_report().usable).unwrap_or(i64::MAX);
-            self.provider_up.get_or_create(&name).set(usable);
+            self.provider_keys.get_or_create(&name).set(usable);
         }
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string");
+        encode(&mut text, &self.registry).expect("a `String` takes all text");
         text
     }
 }

@@ -1,11 +1,11 @@
-//! The pages: plain, accessible, without scripts. Every value is escaped.
+//! The HTML pages: accessible, without scripts. Every value is escaped.
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::App;
+use super::app::App;
 use claimgate::oidc::user::User;
 
-/// The style sheet, served as a file so that the policy needs no exception.
+/// The style sheet; a file of its own, so that the content security policy needs no exception.
 pub(crate) const STYLE: &str = include_str!("style.css");
 
 fn frame(app: &App, title: &str, body: &Markup) -> Markup {
@@ -29,11 +29,11 @@ fn frame(app: &App, title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// What went wrong, for a page.
+/// A problem on a page.
 pub(crate) struct Notice<'n> {
     pub(crate) message: &'n str,
     pub(crate) code: &'n str,
-    /// What joins the page to its line in the log.
+    /// Joins the page to its line in the log.
     pub(crate) reference: &'n str,
 }
 
@@ -48,14 +48,14 @@ impl Notice<'_> {
     }
 }
 
-/// The address of a door, which leads to `return_to`.
-fn door(app: &App, path: &str, return_to: &str) -> String {
-    let login = app.path(path);
+/// Returns the URL of a sign-in option, carrying `return_to`.
+fn sign_in_url(app: &App, path: &str, return_to: &str) -> String {
+    let url = app.path(path);
     let encoded: String = url::form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
-    if return_to.is_empty() { login } else { format!("{login}?return_to={encoded}") }
+    if return_to.is_empty() { url } else { format!("{url}?return_to={encoded}") }
 }
 
-/// The doors: a button per provider, and the password form where it exists.
+/// The sign-in page: a button per provider and, if configured, the password form.
 pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -> Markup {
     let password = app.config.password.fallback;
     frame(
@@ -63,9 +63,9 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
         "Sign in",
         &html! {
             @if let Some(notice) = notice { (notice.markup()) }
-            ul.doors {
+            ul.providers {
                 @for provider in &app.providers {
-                    @let href = door(app, &format!("/login/{}", provider.config.name), return_to);
+                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.name), return_to);
                     li { a.button href=(href) { "Sign in with " (provider.config.title) } }
                 }
             }
@@ -73,7 +73,7 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
                 details open[notice.is_some()] {
                     summary { "Sign in with a password" }
                     form method="post" action=(app.path("/login/password")) {
-                        label for="username" { "User name" }
+                        label for="username" { "Username" }
                         input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255";
                         label for="password" { "Password" }
                         input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
@@ -86,14 +86,14 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
     )
 }
 
-/// Who is signed in.
+/// The front page: the signed-in user.
 pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup {
     frame(
         app,
         "Signed in",
         &html! {
             dl {
-                dt { "User" } dd #user { (user.username) }
+                dt { "Username" } dd #user { (user.username) }
                 dt { "Name" } dd { (user.display_name()) }
                 @if let Some(email) = user.email() { dt { "Email" } dd #email { (email) } }
                 dt { "Teams" }
@@ -108,19 +108,19 @@ pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup 
             form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
             @if let Some(explanation) = explanation {
                 details open {
-                    summary { "Why" }
+                    summary { "How this was decided" }
                     pre #explanation { (explanation) }
                 }
-                // A demonstration's: its provider has a page.
+                // Only a demonstration explains, and its provider has a page.
                 @for provider in &app.providers {
-                    p { a href=(provider.config.issuer) { "To the provider's page" } ", which can end this session from there." }
+                    p { a href=(provider.config.issuer) { "Open the provider's page" } ", where you can end this session by a back-channel logout." }
                 }
             }
         },
     )
 }
 
-/// Nobody is signed in any more.
+/// The page after signing out.
 pub(crate) fn signed_out(app: &App) -> Markup {
     frame(
         app,
@@ -132,20 +132,22 @@ pub(crate) fn signed_out(app: &App) -> Markup {
     )
 }
 
-/// Asks before signing out, for a request that another site may have caused.
+/// The page that asks before signing out: another site may have caused the request.
 pub(crate) fn confirm_sign_out(app: &App) -> Markup {
     frame(
         app,
         "Sign out?",
         &html! {
+            p { "You are about to sign out of this site." }
             form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
+            p { a href=(app.path("/")) { "Stay signed in" } }
         },
     )
 }
 
-/// On the way to the provider's own sign-out. A page rather than a redirect: the form's policy
-/// would have to name every host that the provider may send the browser through.
-pub(crate) fn leaving(app: &App, address: &str) -> Markup {
+/// The page that leads to the provider's logout. Not a redirect: the content security policy of the form
+/// would then have to name every host that the provider may redirect through.
+pub(crate) fn to_provider_logout(app: &App, address: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -155,23 +157,23 @@ pub(crate) fn leaving(app: &App, address: &str) -> Markup {
                 title { "Signing out" }
                 link rel="stylesheet" href={ (app.path("/assets/claimgate.css")) };
             }
-            body { main { h1 { "Signing out" } p { a #leave href=(address) { "Go on" } } } }
+            body { main { h1 { "Signing out" } p { a #leave href=(address) { "Continue to the sign-in provider" } } } }
         }
     }
 }
 
-/// Something was refused or went wrong.
+/// The page of a problem.
 pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &str) -> Markup {
-    let again = !notice.code.starts_with("request.");
+    let can_retry = !notice.code.starts_with("request.");
     frame(
         app,
         title,
         &html! {
             (notice.markup())
-            @if again {
-                p { a.button href=(door(app, "/login", return_to)) { "Sign in again" } }
+            @if can_retry {
+                p { a.button href=(sign_in_url(app, "/login", return_to)) { "Sign in again" } }
             } @else {
-                p { a.button href=(app.path("/")) { "To the start" } }
+                p { a.button href=(app.path("/")) { "Go to the front page" } }
             }
         },
     )

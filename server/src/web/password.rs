@@ -1,4 +1,4 @@
-//! Password hashes: argon2id, at most as many at once as there are cores.
+//! Password hashes: argon2id, at most one per core at a time.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-/// Longest password, in bytes; longer ones are refused without being hashed.
+/// Longest password, in bytes; a longer one is refused without being hashed.
 pub const MAX_PASSWORD: usize = 1024;
-/// Shortest password that can be set, in characters (NIST SP 800-63B §3.1.1.2 wants 8 at least; a
-/// door beside the provider's deserves more).
+/// Shortest password that can be set, in characters. NIST SP 800-63B §3.1.1.2 requires 8; a way around the
+/// provider deserves more.
 pub const MIN_PASSWORD: usize = 12;
 
-/// Why a password is not taken.
+/// The reason why a password cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordError {
@@ -43,7 +43,7 @@ impl PasswordError {
 /// A [`PasswordError`].
 ///
 /// # Panics
-/// Where the operating system has no randomness.
+/// If the operating system has no randomness.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
     if password.len() > MAX_PASSWORD {
         return Err(PasswordError::TooLong);
@@ -55,41 +55,42 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(hash.expect("argon2 takes a password of this length").to_string())
 }
 
-/// Compares passwords with hashes, in turns.
+/// Hashes and verifies passwords, at most one per core at a time.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
-    /// The hash of a password that nobody knows: so that a user who does not exist takes as long.
-    nobody: Arc<str>,
+    permits: Arc<Semaphore>,
+    /// The hash of a random password, verified for a user who has none so that both take equally long.
+    dummy: Arc<str>,
 }
 
 impl Passwords {
+    /// Prepares the dummy hash and one permit per core.
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let secret = claimgate::oidc::random_token(&mut crate::system::random);
-        let nobody = hash(&secret).expect("43 characters");
-        Self { turns: Arc::new(Semaphore::new(cores)), nobody: nobody.into() }
+        let dummy = hash(&secret).expect("a random token has 43 characters");
+        Self { permits: Arc::new(Semaphore::new(cores)), dummy: dummy.into() }
     }
 
-    /// Hashes a new password, in turn.
+    /// Hashes a new password once a core is free.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, PasswordError> {
-        let _turn = self.turns.acquire().await;
+        let _permit = self.permits.acquire().await;
         let hashed = tokio::task::spawn_blocking(move || hash(&password)).await;
         hashed.expect("hashing does not panic while there is randomness")
     }
 
-    /// Whether a password fits a hash; where there is none, no, and as late.
-    pub(crate) async fn check(&self, password: Zeroizing<String>, hash: Option<String>) -> bool {
-        let Ok(_turn) = self.turns.acquire().await else { return false };
-        let nobody = Arc::clone(&self.nobody);
-        let compare = move || {
+    /// Verifies a password. Without a hash the dummy is verified, so that both cases take equally long.
+    pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<String>) -> bool {
+        let Ok(_permit) = self.permits.acquire().await else { return false };
+        let dummy = Arc::clone(&self.dummy);
+        let verify = move || {
             let known = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok());
             let exists = known.is_some();
-            let hash = known.or_else(|| PasswordHash::new(&nobody).ok());
+            let hash = known.or_else(|| PasswordHash::new(&dummy).ok());
             let fits = hash
                 .is_some_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
             fits && exists && password.len() <= MAX_PASSWORD
         };
-        tokio::task::spawn_blocking(compare).await.unwrap_or(false)
+        tokio::task::spawn_blocking(verify).await.unwrap_or(false)
     }
 }

@@ -1,14 +1,14 @@
-//! Where a browser may be sent after sign-in: nowhere that a stranger could choose.
+//! The address that a browser may be sent to after sign-in: on this site, or within the cookie's domain.
 
 use url::Url;
 
 use crate::config::Server;
 
-/// The longest address kept, in bytes; it travels in a cookie.
+/// Longest `return_to`, in bytes; it is kept in a cookie.
 const MAX_BYTES: usize = 2048;
 
-/// The address to go to for a `return_to`: a path of this site, or an address within the cookie's
-/// domain where there is one. None for anything else.
+/// Returns the address to redirect to for a `return_to`: a path of this site, or a URL within
+/// `cookie_domain`, if configured. Returns `None` for anything else.
 pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
     // Browsers drop tabs and newlines and take a backslash for a slash.
     if text.len() > MAX_BYTES || text.chars().any(|c| c.is_control() || c == '\\' || c == ' ') {
@@ -37,8 +37,8 @@ pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
     (inside && plain && url.scheme() == scheme).then(|| url.into())
 }
 
-/// Path, query and fragment. With the dots taken out, `/.//host` and `https://own//host` become
-/// `//host`, which a browser takes for another host's address.
+/// Returns path, query and fragment, unless they begin with `//`: after normalisation `/.//host` and
+/// `https://own//host` become `//host`, which a browser takes for another host.
 fn path_of(url: &Url) -> Option<String> {
     let path = &url[url::Position::BeforePath..];
     (!path.starts_with("//")).then(|| path.to_owned())

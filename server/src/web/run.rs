@@ -1,4 +1,4 @@
-//! Listening, reloading, stopping.
+//! The lifecycle of a server: listening, reloading, stopping.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,52 +14,52 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-use super::Server;
-use super::admission::{Door, MAX_HEAD};
+use super::admission::{ConnectionLimit, MAX_HEAD};
+use super::app::Server;
 use crate::config::{self, Config};
 use crate::system;
 
-/// How long requests under way may still take once the server is told to stop.
+/// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long a client may take for a request's head.
+/// Longest time for a client to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that may wait to be accepted: a storm brings many at once.
+/// Connections that may wait to be accepted: a storm of logouts brings many at once.
 const BACKLOG: u32 = 4096;
-/// Most requests at once on one HTTP/2 connection.
+/// Most concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// How often expired sessions, marks and `jti`s are forgotten.
+/// Interval between deletions of expired sessions and logout records.
 const PURGE: Duration = Duration::from_secs(60);
 
-/// Why a server stopped.
+/// The reason why a server could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: String,
     },
-    /// Certificate or key.
+    /// The TLS certificate or its key cannot be used.
     #[error("{file}: {reason}")]
     Tls {
-        /// The certificate's file.
+        /// The file of the certificate.
         file: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Makes ring the process's TLS cryptography. Once, before anything speaks TLS.
+/// Installs ring as the process's TLS provider. To be called before any TLS connection.
 pub fn install_tls() {
-    // An error says that it was installed already.
+    // An error means that a provider is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// Serves until `stop` completes, then finishes what is under way. Each configuration that comes
-/// through `reloads` is put in place.
+/// Serves until `stop` completes, then finishes the requests in progress. Each configuration received
+/// from `reloads` replaces the one before it.
 ///
 /// # Errors
 /// A [`RunError`].
@@ -91,9 +91,9 @@ pub async fn run(
     let result = match tls {
         Some(config) => {
             let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
-            bounded(bound, handle).serve(service).await
+            limited(bound, handle).serve(service).await
         }
-        None => bounded(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
+        None => limited(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
     };
     info!("stopped");
     result.map_err(listen)
@@ -106,17 +106,17 @@ fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Bounds what a connection may take, in time and in memory.
-fn bounded<A>(
+/// Limits the number of connections, and the time and memory that each may take.
+fn limited<A>(
     server: axum_server::Server<SocketAddr, A>,
     handle: Handle<SocketAddr>,
-) -> axum_server::Server<SocketAddr, Door<A>> {
-    let door = handle.clone();
+) -> axum_server::Server<SocketAddr, ConnectionLimit<A>> {
+    let connections = handle.clone();
     let mut server = server
         .handle(handle)
         .first_request_timeout(HEAD_TIMEOUT)
         .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
-        .map(|acceptor| Door::new(acceptor, door));
+        .map(|acceptor| ConnectionLimit::new(acceptor, connections));
     let http = server.http_builder();
     let mut http1 = http.http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
@@ -128,7 +128,7 @@ fn bounded<A>(
     server
 }
 
-/// Puts new configurations in place; the old ones' background work ends with them.
+/// Puts each new configuration in use. The background tasks of the old one end with it.
 async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     while let Some(config) = reloads.recv().await {
@@ -137,29 +137,29 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
             Ok(()) => {
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
-                warn_of_what_waits(&before.server, &server.app().server);
+                warn_of_restart_settings(&before.server, &server.app().server);
             }
-            Err(error) => error!(%error, "the new configuration is not used; the old one goes on"),
+            Err(error) => error!(%error, "the new configuration is not used; the old one stays in use"),
         }
-        if let (Some(serving), Some((certificate, key))) = (&tls, &server.app().server.tls)
-            && let Err(error) = serving.reload_from_pem_file(certificate, key).await
+        if let (Some(tls), Some((certificate, key))) = (&tls, &server.app().server.tls)
+            && let Err(error) = tls.reload_from_pem_file(certificate, key).await
         {
-            error!(%error, "the certificate was not reloaded; the old one goes on");
+            error!(%error, "the certificate was not reloaded; the old one stays in use");
         }
     }
-    // Nobody will reload any more; what there is goes on.
+    // No reload can come any more; the background tasks go on.
     while background.join_next().await.is_some() {}
 }
 
-/// Says which changed settings wait for a restart.
-fn warn_of_what_waits(before: &config::Server, after: &config::Server) {
+/// Logs the changed settings that need a restart.
+fn warn_of_restart_settings(before: &config::Server, after: &config::Server) {
     for (setting, changed) in [
         ("listen", before.listen != after.listen),
         ("database", before.database != after.database),
         ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
     ] {
         if changed {
-            warn!(setting, "this setting has changed and waits for a restart");
+            warn!(setting, "this setting has changed and takes effect at the next start");
         }
     }
 }
@@ -172,22 +172,23 @@ async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunErr
 
 async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAddr>) {
     stop.await;
-    info!("stopping; requests under way are finished");
+    info!("stopping; requests in progress are finished");
     handle.graceful_shutdown(Some(GRACE));
 }
 
+/// Deletes expired records, for as long as the server runs.
 async fn purge(server: Server) {
     loop {
         tokio::time::sleep(PURGE).await;
         let app = server.app();
         if let Err(error) = app.store.purge(system::now()).await {
-            warn!(%error, "expired records could not be forgotten");
+            warn!(%error, "expired records could not be deleted");
         }
-        app.lasting.limiter.forget_idle();
+        app.process.limiter.drop_idle();
     }
 }
 
-/// Keeps the present providers' keys fresh until the result is dropped.
+/// Spawns the tasks that keep the providers' metadata and keys fresh; they end when the result is dropped.
 fn keep_fresh(server: &Server) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for provider in &server.app().providers {

@@ -1,4 +1,4 @@
-//! Sealed values for cookies: nobody reads them, nobody changes them.
+//! Sealed values for cookies: encrypted and authenticated.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -9,16 +9,16 @@ use claimgate::base64url;
 /// Bytes of a sealing key.
 pub(crate) const KEY_LEN: usize = 32;
 
-/// Seals and opens, each value for one purpose.
+/// A key that seals and opens values, each for one purpose.
 pub(crate) struct Sealer(LessSafeKey);
 
 impl Sealer {
-    /// Takes a key of [`KEY_LEN`] bytes; none for any other length.
+    /// Builds a sealer from a key. Returns `None` unless it has [`KEY_LEN`] bytes.
     pub(crate) fn new(key: &[u8]) -> Option<Self> {
         UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new).map(Self)
     }
 
-    /// Seals a text, under a nonce of its own: 96 random bits, for far fewer than 2^32 sign-ins.
+    /// Seals a text under a random nonce: 96 bits are enough for far fewer than 2^32 sign-ins.
     pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
         let mut nonce = [0; NONCE_LEN];
         system::random(&mut nonce);
@@ -32,7 +32,7 @@ impl Sealer {
         base64url::encode(&whole)
     }
 
-    /// Opens what was sealed for this purpose.
+    /// Opens a value that was sealed for the same purpose; `None` for any other value.
     pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
         let whole = base64url::decode_secret(sealed.as_bytes()).ok()?;
         let (nonce, sealed) = whole.split_first_chunk::<NONCE_LEN>()?;

@@ -1,22 +1,25 @@
-//! The sign-in flow: the typed steps of `oidc`, with the calls between them.
+//! The sign-in flow: the typed steps of `oidc`, with the calls to the provider between them.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
 use tracing::{debug, info};
 
+use super::app::App;
+use super::problem::Problem;
 use super::provider::Provider;
-use super::respond::Problem;
-use super::{App, token_log};
+use super::token_log;
 use crate::system;
-use claimgate::oidc::authorization::{self, CallbackError, Login, PendingLogin};
-use claimgate::oidc::id_token::{self, IdTokenError};
+use claimgate::oidc::authorization::{self, CallbackError, CodeGrant, Login, PendingLogin};
+use claimgate::oidc::discovery::Metadata;
+use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
+use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
 use claimgate::oidc::{MAX_RESPONSE, random_token, token};
 
-/// Begins a sign-in: where to send the browser, and the cookies to give it.
+/// Begins a sign-in. Returns the address to send the browser to, and the cookies to set.
 pub(crate) async fn begin(
     app: &App,
     provider: &Provider,
@@ -36,25 +39,25 @@ pub(crate) async fn begin(
     };
     let (address, pending) = authorization::begin(&login, system::now_ms(), &mut system::random);
     let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
-    let sealed = app.lasting.sealer.seal("login", &text);
-    let mut cookies = app.cookies.end_old_logins(headers, sealed.len());
-    cookies.push(app.cookies.begin_login(pending.state(), &sealed));
+    let sealed = app.process.sealer.seal("login", &text);
+    let mut cookies = app.cookies.end_old_sign_ins(headers, sealed.len());
+    cookies.push(app.cookies.begin_sign_in(pending.state(), &sealed));
     Ok((address, cookies))
 }
 
-/// Who was signed in, and what the browser needs.
+/// Returns the pending sign-in of this browser that the `state` in the callback's query names.
+pub(crate) fn pending(app: &App, query: &str, headers: &HeaderMap) -> Result<PendingLogin, Problem> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, state) = pairs.find(|(name, _)| name == "state").ok_or(CallbackError::State)?;
+    let sealed = app.cookies.sign_in(headers, &state).ok_or(CallbackError::State)?;
+    let opened = app.process.sealer.open("login", &sealed).ok_or(CallbackError::State)?;
+    Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
+}
+
+/// A completed sign-in: where the browser goes, and the cookies to set.
 pub(crate) struct Completed {
     pub(crate) return_to: String,
     pub(crate) cookies: Vec<HeaderValue>,
-}
-
-/// The sign-in that this browser has under way, by the `state` of the callback's query.
-pub(crate) fn under_way(app: &App, query: &str, headers: &HeaderMap) -> Result<PendingLogin, Problem> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let (_, state) = pairs.find(|(name, _)| name == "state").ok_or(CallbackError::State)?;
-    let sealed = app.cookies.login(headers, &state).ok_or(CallbackError::State)?;
-    let opened = app.lasting.sealer.open("login", &sealed).ok_or(CallbackError::State)?;
-    Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
 }
 
 /// Completes a sign-in from the callback's query.
@@ -69,73 +72,99 @@ pub(crate) async fn complete(
     let state = pending.state().to_owned();
     let metadata = provider.metadata().await?;
     let now = system::now();
-    let used = &app.lasting.used_states;
+    let used = &app.process.used_states;
     let grant = pending
-        .accept(&config.name, &config.issuer, &metadata, query, now, |state| used.first(state, now))?;
+        .accept(&config.name, &config.issuer, &metadata, query, now, |state| used.consume(state, now))?;
+    let tokens = redeem(app, provider, &metadata, &grant).await?;
+    let id_token = validate(app, provider, &tokens, &grant).await?;
+    let claims = claims(provider, &metadata, id_token).await?;
 
+    let explanation = explain(app, provider, &claims);
+    let person = Person::identify(claims, &config.mapping, grant.started_ms)?;
+    let secret = random_token(&mut system::random);
+    let session = SessionId::of_secret(&secret);
+    let signed_in = record(app, provider, person, session, app.session_id(headers)).await?;
+    if let (Some(explanations), Some(explanation)) = (&app.process.explanations, explanation) {
+        explanations.lock().insert(session, explanation);
+    }
+    log(provider, &signed_in, session);
+    Ok(Completed {
+        return_to: grant.return_to,
+        cookies: vec![
+            app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
+            app.cookies.end_sign_in(&state),
+        ],
+    })
+}
+
+/// Redeems the code at the token endpoint.
+async fn redeem(
+    app: &App,
+    provider: &Provider,
+    metadata: &Metadata,
+    grant: &CodeGrant,
+) -> Result<TokenResponse, Problem> {
+    let client = &provider.config.client;
     let redirect_uri = app.redirect_uri(provider);
-    let request = token::request(&grant, &config.client, &metadata, &redirect_uri, now, &mut system::random)?;
-    let secrets = token::Secrets::of(&request, &config.client);
-    let tokens = token::read(&provider.fetcher.send(request, MAX_RESPONSE).await?, &secrets)?;
+    let request = token::request(grant, client, metadata, &redirect_uri, system::now(), &mut system::random)?;
+    let secrets = token::Secrets::of(&request, client);
+    let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
+    Ok(token::read(&response, &secrets)?)
+}
 
+/// Validates the ID token; counts and logs the result.
+async fn validate(
+    app: &App,
+    provider: &Provider,
+    tokens: &TokenResponse,
+    grant: &CodeGrant,
+) -> Result<ValidatedIdToken, IdTokenError> {
+    let leeway = provider.config.leeway;
     let validated = provider
         .verify(
-            || id_token::validate(&provider.id_tokens, &tokens, &grant, config.leeway, system::now()),
+            || id_token::validate(&provider.id_tokens, tokens, grant, leeway, system::now()),
             |error| match error {
                 IdTokenError::Token(error) => Some(error),
                 _ => None,
             },
         )
         .await;
-    let counted = validated.as_ref().map(|token| token.token().header().algorithm());
-    app.metrics().verified(counted.map_err(IdTokenError::code));
-    let validated = validated.inspect_err(|error| {
-        token_log::refused("ID token", tokens.unverified_id_token(), error.code());
-    })?;
-    token_log::accepted("ID token", validated.token().header(), validated.claims());
-
-    let request = if config.userinfo { userinfo::request(&metadata, &validated) } else { None };
-    let claims = match request {
-        None => SignInClaims::of_id_token(validated),
-        Some(request) => {
-            let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
-            userinfo::merge(validated, &response, &provider.jws, system::now())?
+    match &validated {
+        Ok(id_token) => {
+            app.metrics().verified(Ok(id_token.token().header().algorithm()));
+            token_log::accepted("ID token", id_token.token().header(), id_token.claims());
         }
-    };
-    let explanation =
-        app.lasting.explanations.as_ref().map(|_| config.mapping.explain(claims.as_value()).to_string());
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        debug!(explanation = %config.mapping.explain(claims.as_value()), "mapping");
+        Err(error) => {
+            app.metrics().verified(Err(error.code()));
+            token_log::refused("ID token", tokens.unverified_id_token(), error.code());
+        }
     }
-    let person = Person::identify(claims, &config.mapping, grant.started_ms)?;
-
-    let secret = random_token(&mut system::random);
-    let session = SessionId::of_secret(&secret);
-    let signed_in = record(app, provider, person, session, app.session_id(headers)).await?;
-    if let (Some(explanations), Some(explanation)) = (&app.lasting.explanations, explanation) {
-        explanations.lock().insert(session, explanation);
-    }
-    info!(
-        provider = config.name,
-        user = signed_in.user.username,
-        %session,
-        created = signed_in.created,
-        linked = signed_in.linked,
-        changes = signed_in.changes.len(),
-        "signed in"
-    );
-    for change in &signed_in.changes {
-        debug!(user = signed_in.user.username, %change, "sync");
-    }
-    Ok(Completed {
-        return_to: grant.return_to,
-        cookies: vec![
-            app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
-            app.cookies.end_login(&state),
-        ],
-    })
+    validated
 }
 
+/// Returns the claims of a sign-in: those of the ID token and, if configured, of UserInfo.
+async fn claims(
+    provider: &Provider,
+    metadata: &Metadata,
+    id_token: ValidatedIdToken,
+) -> Result<SignInClaims, Problem> {
+    let request = if provider.config.userinfo { userinfo::request(metadata, &id_token) } else { None };
+    let Some(request) = request else { return Ok(SignInClaims::of_id_token(id_token)) };
+    let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
+    Ok(userinfo::merge(id_token, &response, &provider.jws, system::now())?)
+}
+
+/// Returns the explanation of the mapping if the debug log or the demonstration's front page shows it.
+fn explain(app: &App, provider: &Provider, claims: &SignInClaims) -> Option<String> {
+    if app.process.explanations.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+        return None;
+    }
+    let explanation = provider.config.mapping.explain(claims.as_value()).to_string();
+    debug!(explanation, "mapping");
+    Some(explanation)
+}
+
+/// Records a sign-in in one transaction.
 async fn record(
     app: &Arc<App>,
     provider: &Arc<Provider>,
@@ -151,4 +180,20 @@ async fn record(
             sign_in::complete(records, &person, &fields, &policy, session, replaces, system::now())
         })
         .await
+}
+
+fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
+    let user = &signed_in.user.username;
+    info!(
+        provider = provider.config.name,
+        user,
+        %session,
+        created = signed_in.created,
+        linked = signed_in.linked,
+        changes = signed_in.changes.len(),
+        "signed in"
+    );
+    for change in &signed_in.changes {
+        debug!(user, %change, "sync");
+    }
 }

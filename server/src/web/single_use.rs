@@ -1,4 +1,5 @@
-//! Values that are good once: bounded, forgotten when they would be too old anyway.
+//! A memory of values that may be used once. It is bounded, and drops a value when the sign-in it
+//! belongs to would have expired anyway.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,22 +9,23 @@ use ring::digest::{SHA256, digest};
 use claimgate::oidc::authorization::LOGIN_LIFETIME;
 use claimgate::time::UnixTime;
 
-/// Most values remembered; beyond, the oldest go first. Each stands for a callback with a cookie of
-/// ours, so a stranger cannot fill this for others without beginning as many sign-ins.
+/// Most values remembered; beyond this the oldest are dropped. Each stands for a callback with a cookie of
+/// ours, so an attacker must begin as many sign-ins to push out another person's.
 const REMEMBERED: usize = 200_000;
 
+/// The values used within the lifetime of a sign-in, as hashes.
 #[derive(Default)]
-pub(crate) struct UsedOnce(Mutex<Inner>);
+pub(crate) struct SingleUse(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    known: HashSet<[u8; 16]>,
+    used: HashSet<[u8; 16]>,
     order: VecDeque<(UnixTime, [u8; 16])>,
 }
 
-impl UsedOnce {
-    /// Whether this is the first use.
-    pub(crate) fn first(&self, value: &str, now: UnixTime) -> bool {
+impl SingleUse {
+    /// Marks a value as used. Returns `false` if it was used before.
+    pub(crate) fn consume(&self, value: &str, now: UnixTime) -> bool {
         let hash = digest(&SHA256, value.as_bytes());
         let tag: [u8; 16] = std::array::from_fn(|index| hash.as_ref()[index]);
         let mut inner = self.0.lock();
@@ -32,9 +34,9 @@ impl UsedOnce {
                 break;
             }
             inner.order.pop_front();
-            inner.known.remove(&oldest);
+            inner.used.remove(&oldest);
         }
-        let first = inner.known.insert(tag);
+        let first = inner.used.insert(tag);
         if first {
             inner.order.push_back((now, tag));
         }

@@ -6,7 +6,7 @@ use claimgate::claims::Claims;
 use claimgate::jws::{CompactJws, Header};
 use claimgate::limits::Limits;
 
-/// A token that was accepted.
+/// Logs an accepted token.
 pub(crate) fn accepted(what: &str, header: &Header, claims: &Claims) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         let header = serde_json::to_string(header.as_object()).unwrap_or_default();
@@ -14,7 +14,7 @@ pub(crate) fn accepted(what: &str, header: &Header, claims: &Claims) {
     }
 }
 
-/// A token that was refused: what it says of itself proves nothing, and often shows why.
+/// Logs a refused token. Its header and claims are unverified, but often show the reason.
 pub(crate) fn refused(what: &str, token: &str, code: &'static str) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;

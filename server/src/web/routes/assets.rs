@@ -1,4 +1,4 @@
-//! `GET /assets/claimgate.css`
+//! `GET /assets/claimgate.css`: the style sheet.
 
 use axum::response::Response;
 

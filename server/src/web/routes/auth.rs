@@ -1,61 +1,60 @@
-//! `/auth` and `/auth/redirect`: forward-auth. A proxy asks whether a request may pass, and as whom.
+//! `/auth` and `/auth/redirect`: forward-auth. A proxy asks whether a request is allowed, and gets the
+//! identity of the user.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
-use crate::web::respond::Problem;
-use crate::web::{App, Server, respond};
+use crate::web::app::App;
+use crate::web::extract::Current;
+use crate::web::problem::Problem;
+use crate::web::respond;
 use claimgate::oidc::user::User;
 
-/// `/auth`: 200 and who it is, or 401; 403 for those outside the teams asked for.
+/// `/auth`: 200 and the identity; 401 without a session; 403 for a user who is in none of the teams
+/// named in the query.
 pub(super) async fn decide(
-    State(server): State<Server>,
+    Current(app): Current,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Response {
-    match admit(&server.app(), query.as_deref(), &headers) {
-        Ok(response) => response,
-        Err(problem) => problem.json(),
-    }
+) -> Result<Response, Problem> {
+    admit(&app, query.as_deref(), &headers)
 }
 
-/// `/auth/redirect`: the same for proxies that pass our answer on; browsers are sent to sign in.
+/// `/auth/redirect`: the same for proxies that return our response to the browser, which is redirected
+/// to sign in.
 pub(super) async fn redirect(
-    State(server): State<Server>,
+    Current(app): Current,
     RawQuery(query): RawQuery,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    admit_or_redirect(&server.app(), query.as_deref(), &uri, &headers)
+    admit_or_redirect(&app, query.as_deref(), &uri, &headers)
 }
 
-/// `/auth/redirect/…`: the same for a proxy that appends what was asked for. The query is then the
-/// application's, and says nothing about teams.
-pub(super) async fn redirect_appended(
-    State(server): State<Server>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    admit_or_redirect(&server.app(), None, &uri, &headers)
+/// `/auth/redirect/…`: the same for a proxy that appends the requested path. The query is then the
+/// application's own and names no teams.
+pub(super) async fn redirect_appended(Current(app): Current, uri: Uri, headers: HeaderMap) -> Response {
+    admit_or_redirect(&app, None, &uri, &headers)
 }
 
 fn admit_or_redirect(app: &App, query: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Response {
     match admit(app, query, headers) {
         Ok(response) => response,
-        Err(Problem::SignedOut) if wants_page(headers) => {
-            let original = original(app, uri, headers);
-            let encoded: String = url::form_urlencoded::byte_serialize(original.as_bytes()).collect();
-            respond::go(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
+        Err(Problem::SignedOut) if accepts_page(headers) => {
+            let address = requested_address(app, uri, headers);
+            let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
+            respond::see_other(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
         }
-        Err(problem) if wants_page(headers) => problem.page(app),
+        Err(problem) if accepts_page(headers) => problem.page(app),
         Err(problem) => problem.json(),
     }
 }
 
 fn admit(app: &App, query: Option<&str>, headers: &HeaderMap) -> Result<Response, Problem> {
     let user = app.user(headers).ok_or(Problem::SignedOut)?;
-    // `?team=a&team=b`: any of them.
+    // `?team=a&team=b`: one of them is enough.
     let mut wanted = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(name, _)| name == "team")
         .map(|(_, team)| team)
@@ -63,11 +62,12 @@ fn admit(app: &App, query: Option<&str>, headers: &HeaderMap) -> Result<Response
     if wanted.peek().is_some() && !wanted.any(|team| user.teams.contains_key(team.as_ref())) {
         return Err(Problem::Forbidden);
     }
-    Ok(respond::identity(identity(&user)))
+    Ok(respond::identity(identity_headers(&user)))
 }
 
-/// All four, always: an empty one takes the place of what a client sent.
-fn identity(user: &User) -> [(HeaderName, HeaderValue); 4] {
+/// Returns the identity headers, always all four: the proxy overwrites what the client sent even where
+/// a value is empty.
+fn identity_headers(user: &User) -> [(HeaderName, HeaderValue); 4] {
     let teams = user.teams.keys().map(|team| encode(team, true)).collect::<Vec<_>>().join(",");
     let header = |name: &'static str, value: String| {
         let value = HeaderValue::from_str(&value).expect("encoded values are visible ASCII");
@@ -81,7 +81,7 @@ fn identity(user: &User) -> [(HeaderName, HeaderValue); 4] {
     ]
 }
 
-/// Percent-encodes what a header cannot carry: all but visible ASCII and inner spaces; `%` itself;
+/// Percent-encodes all but visible ASCII and inner spaces, which a header can carry; also `%` itself
 /// and, in a list, the comma.
 fn encode(text: &str, in_list: bool) -> String {
     let mut out = String::with_capacity(text.len());
@@ -97,9 +97,9 @@ fn encode(text: &str, in_list: bool) -> String {
     out
 }
 
-/// Whether to send the asker to a page. What a page loads by itself is not sent: a sign-in would
-/// begin with every image and every call of a script.
-fn wants_page(headers: &HeaderMap) -> bool {
+/// Reports whether the client can be shown a page. The images and script calls of a page cannot: each
+/// would begin a sign-in.
+fn accepts_page(headers: &HeaderMap) -> bool {
     let mode = headers.get("sec-fetch-mode").and_then(|value| value.to_str().ok());
     if mode.is_some_and(|mode| mode != "navigate") {
         return false;
@@ -108,14 +108,14 @@ fn wants_page(headers: &HeaderMap) -> bool {
     accept.is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
 }
 
-/// The address that the browser asked for: as Traefik and Caddy tell it in `X-Forwarded-…`, or as
-/// Envoy appends it to ours. A `return_to` like any other: checked before anybody is sent there.
-fn original(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
+/// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to
+/// our path (Envoy). Untrusted: the sign-in checks it like any other `return_to`.
+fn requested_address(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let path = match header("x-forwarded-uri") {
         Some(path) => path,
         None => {
-            let whole = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+            let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
             let rest = whole.split_once("/auth/redirect").map_or("", |(_, rest)| rest);
             if rest.starts_with('/') { rest } else { "/" }
         }

@@ -3,58 +3,56 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 
 use crate::system;
+use crate::web::app::App;
+use crate::web::extract::Current;
+use crate::web::problem::Problem;
 use crate::web::provider::{Provider, lacks_key};
-use crate::web::respond::Problem;
-use crate::web::{App, Server, respond, token_log};
+use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, LogoutError};
 
 pub(super) async fn post(
-    State(server): State<Server>,
+    Current(app): Current,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let app = server.app();
     let result = match body {
         Ok(body) => log_out(&app, &headers, &body).await,
         Err(rejection) => Err(rejection.into()),
     };
     app.metrics().logged_out(result.as_ref().err().map_or("ok", |problem| problem.code()));
-    result.map_or_else(|problem| problem.json(), |_| respond::done())
+    result.map_or_else(|problem| problem.json(), |_| respond::empty())
 }
 
-async fn log_out(app: &Arc<App>, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
+/// Applies the logout token in a request. Returns the number of sessions ended.
+async fn log_out(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(LogoutError::Request.into());
     }
     let token = backchannel::token_of_form(body)?;
-    // Chooses whose keys to verify with; that provider's alone are then tried.
+    // The issuer only chooses the provider whose keys verify the token.
     let issuer = backchannel::unverified_issuer(&token)?;
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
-    match app.lasting.logouts.log_out(app, provider, token.clone()).await {
-        // It may be a new key: fetched once, by whoever comes first.
+    match app.process.logouts.log_out(provider, token.clone()).await {
+        // The token may be signed with a new key.
         Err(Problem::Logout(LogoutError::Token(error))) if lacks_key(&error) => {
             log_out_with_new_key(app, provider, token).await
         }
-        // Not the token's fault: the provider is to try again.
+        // Without keys no token can be refused: 503 makes the provider try again.
         Err(Problem::Logout(LogoutError::Token(_))) if !provider.has_keys() => Err(Problem::NoKeys),
         result => result,
     }
 }
 
-async fn log_out_with_new_key(
-    app: &Arc<App>,
-    provider: &Arc<Provider>,
-    token: String,
-) -> Result<usize, Problem> {
+/// Fetches the provider's keys, once for all requests that wait for them, and tries again.
+async fn log_out_with_new_key(app: &App, provider: &Arc<Provider>, token: String) -> Result<usize, Problem> {
     let leeway = provider.config.leeway;
     let validate = || backchannel::validate(&provider.logout_tokens, &token, leeway, system::now_ms());
     let validated = provider
@@ -64,8 +62,7 @@ async fn log_out_with_new_key(
         })
         .await;
     match validated {
-        Ok(_) => app.lasting.logouts.log_out(app, provider, token).await,
-        // Not the token's fault: the provider is to try again.
+        Ok(_) => app.process.logouts.log_out(provider, token).await,
         Err(_) if !provider.has_keys() => Err(Problem::NoKeys),
         Err(error) => {
             app.metrics().verified(Err(error.code()));

@@ -1,19 +1,18 @@
-//! `GET /`: who is signed in.
+//! `GET /`: the user who is signed in.
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::web::{Server, page, respond};
+use crate::web::extract::Current;
+use crate::web::{page, respond};
 
-pub(super) async fn get(State(server): State<Server>, headers: HeaderMap) -> Response {
-    let app = server.app();
+pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
     let Some(user) = app.user(&headers) else {
-        return respond::go(&app.path("/login"));
+        return respond::see_other(&app.path("/login"));
     };
-    let explanation = app.lasting.explanations.as_ref().and_then(|known| {
+    let explanation = app.process.explanations.as_ref().and_then(|explanations| {
         let session = app.session_id(&headers)?;
-        known.lock().get(&session).cloned()
+        explanations.lock().get(&session).cloned()
     });
     respond::html(page::home(&app, &user, explanation.as_deref()))
 }

@@ -1,60 +1,68 @@
-//! `/logout`: the session here ends, and the provider is told through the browser (RP-Initiated
-//! Logout 1.0). Only those who came from a provider are sent there.
+//! `/logout` and `/logged-out`: RP-Initiated Logout 1.0. The session here ends, and the browser is sent
+//! to the provider that the user came from, if any, to end the session there.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::system;
-use crate::web::respond::Problem;
-use crate::web::{App, Server, cross_site, page, respond};
+use crate::web::app::App;
+use crate::web::extract::{Current, SameOrigin};
+use crate::web::problem::Problem;
+use crate::web::{cross_site, page, respond};
 use claimgate::oidc::records::{Records, StoreError};
-use claimgate::oidc::session::Origin;
+use claimgate::oidc::session::{Origin, SessionId};
 use claimgate::oidc::{logout, random_token};
 
-pub(super) async fn get(State(server): State<Server>, headers: HeaderMap) -> Response {
-    let app = server.app();
+pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
     if app.user(&headers).is_some() && !cross_site::is_own_navigation(&headers) {
         return respond::html(page::confirm_sign_out(&app));
     }
-    sign_out(&app, &headers, respond::go).await
+    sign_out(&app, &headers, respond::see_other).await
 }
 
-pub(super) async fn post(State(server): State<Server>, headers: HeaderMap) -> Response {
-    let app = server.app();
-    match cross_site::refuse(&headers, &app.server.public_url) {
-        Ok(()) => sign_out(&app, &headers, |address| respond::html(page::leaving(&app, address))).await,
+pub(super) async fn post(
+    Current(app): Current,
+    same_origin: Result<SameOrigin, Problem>,
+    headers: HeaderMap,
+) -> Response {
+    match same_origin {
+        Ok(SameOrigin) => {
+            sign_out(&app, &headers, |address| respond::html(page::to_provider_logout(&app, address))).await
+        }
         Err(problem) => problem.page(&app),
     }
 }
 
-async fn sign_out(app: &Arc<App>, headers: &HeaderMap, leave: impl Fn(&str) -> Response) -> Response {
-    let ended = match app.session_id(headers) {
+/// Ends the session of a request. `to_provider` builds the response that leads to the provider.
+async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str) -> Response) -> Response {
+    let origin = match app.session_id(headers) {
         None => None,
-        Some(session) => {
-            let end =
-                app.store.transact(move |records| -> Result<_, StoreError> { records.end_session(session) });
-            match end.await {
-                Ok(origin) => {
-                    info!(%session, "signed out");
-                    origin
-                }
-                Err(error) => return Problem::from(error).page(app),
-            }
-        }
+        Some(session) => match end_session(app, session).await {
+            Ok(origin) => origin,
+            Err(error) => return Problem::from(error).page(app),
+        },
     };
     let state = random_token(&mut system::random);
     let closed = app.cookies.close_session();
-    match ended.and_then(|origin| address(app, &origin, &state)) {
-        Some(address) => respond::with_cookies(leave(&address), [closed, app.cookies.begin_logout(&state)]),
-        None => respond::with_cookies(respond::go(&app.path("/logged-out")), [closed]),
+    match origin.and_then(|origin| end_session_url(app, &origin, &state)) {
+        Some(address) => {
+            respond::with_cookies(to_provider(&address), [closed, app.cookies.begin_logout(&state)])
+        }
+        None => respond::with_cookies(respond::see_other(&app.path("/logged-out")), [closed]),
     }
 }
 
-fn address(app: &App, origin: &Origin, state: &str) -> Option<String> {
+async fn end_session(app: &App, session: SessionId) -> Result<Option<Origin>, StoreError> {
+    let origin = app.store.transact(move |records| records.end_session(session)).await?;
+    info!(%session, "signed out");
+    Ok(origin)
+}
+
+fn end_session_url(app: &App, origin: &Origin, state: &str) -> Option<String> {
     let Origin::Oidc(origin) = origin else { return None };
     let provider = app.provider_of_issuer(&origin.issuer)?;
     let url = &app.server.public_url;
@@ -69,19 +77,18 @@ fn address(app: &App, origin: &Origin, state: &str) -> Option<String> {
     )
 }
 
-/// `GET /logged-out`: back from the provider. `state` is compared (RP-Initiated Logout §3), and the
-/// page is the same where it differs: nothing hangs on it.
-pub(super) async fn landed(
-    State(server): State<Server>,
+/// `GET /logged-out`: the way back from the provider. `state` is compared (RP-Initiated Logout §3), but
+/// a different one is only logged: the session has ended already.
+pub(super) async fn logged_out(
+    Current(app): Current,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let app = server.app();
     let query = query.unwrap_or_default();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
     let expected = app.cookies.logout(&headers);
     if state.is_some() && state.map(|(_, value)| value.into_owned()) != expected {
-        tracing::debug!("a logout came back with another state");
+        debug!("a logout came back with another state");
     }
     respond::with_cookies(respond::html(page::signed_out(&app)), [app.cookies.end_logout()])
 }

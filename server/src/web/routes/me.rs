@@ -1,16 +1,12 @@
-//! `GET /api/v1/me`: whoever asks, as JSON.
+//! `GET /api/v1/me`: the signed-in user, as JSON.
 
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::web::respond::Problem;
-use crate::web::{Server, respond};
+use crate::web::extract::CurrentUser;
+use crate::web::respond;
 
-pub(super) async fn get(State(server): State<Server>, headers: HeaderMap) -> Response {
-    let app = server.app();
-    let Some(user) = app.user(&headers) else { return Problem::SignedOut.json() };
+pub(super) async fn get(CurrentUser(user): CurrentUser) -> Response {
     respond::document(json!({
         "id": user.id,
         "username": user.username,

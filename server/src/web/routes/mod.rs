@@ -1,4 +1,4 @@
-//! The routes, and what every answer has.
+//! The routes, and the layers around all of them.
 
 mod assets;
 mod auth;
@@ -6,45 +6,78 @@ mod backchannel;
 mod callback;
 mod health;
 mod home;
-mod sign_in;
 mod logout;
 mod me;
+mod metrics;
 mod password;
 mod sessions;
+mod sign_in;
+mod teams;
 mod users;
 mod verify;
 
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::header::{ACCEPT, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tracing::debug;
 
-use super::Server;
 use super::admission::MAX_BODY;
-use super::respond::Problem;
+use super::app::{App, Server};
+use super::extract::Current;
+use super::problem::Problem;
 
-/// The longest that a body may pause.
+/// Longest pause within a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that a request may take: two calls to a provider, at their limits.
+/// Longest time for a request: two calls to a provider, each at its time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
-pub(super) fn router(server: &Server) -> Router {
-    let routes = Router::new()
+impl Server {
+    /// Returns the HTTP service.
+    pub fn router(&self) -> Router {
+        let routes = below_path(&self.app().server.public_url.path);
+        routes
+            .fallback(not_found)
+            .method_not_allowed_fallback(async || Problem::Method.json())
+            .layer(CatchPanicLayer::new())
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+            .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            // Outermost, so that it counts and secures the responses of the other layers too.
+            .layer(middleware::from_fn_with_state(self.clone(), admit_and_secure))
+            .with_state(self.clone())
+    }
+}
+
+/// Nests the routes below the path of `public_url`. Probes reach the process without that path too.
+fn below_path(path: &str) -> Router<Server> {
+    if path.is_empty() {
+        return routes();
+    }
+    Router::new()
+        .nest(path, routes())
+        .route(&format!("{path}/"), get(home::get))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::get))
+}
+
+fn routes() -> Router<Server> {
+    Router::new()
         .route("/", get(home::get))
-        .route("/login", get(sign_in::doors))
+        .route("/login", get(sign_in::choose))
         .route("/login/password", post(password::post))
         .route("/login/{provider}", get(sign_in::begin))
         .route("/callback/{provider}", get(callback::get))
         .route("/logout", get(logout::get).post(logout::post))
-        .route("/logged-out", get(logout::landed))
+        .route("/logged-out", get(logout::logged_out))
         .route("/backchannel-logout", post(backchannel::post))
         .route("/api/v1/backchannelLogout", post(backchannel::post))
         .route("/api/v1/Oidc/backchannelLogout", post(backchannel::post))
@@ -58,66 +91,51 @@ pub(super) fn router(server: &Server) -> Router {
         .route("/api/v1/users/{id}", get(users::show).patch(users::change))
         .route("/api/v1/users/{id}/password", put(users::set_password))
         .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
-        .route("/api/v1/teams", get(users::teams))
+        .route("/api/v1/teams", get(teams::list))
         .route("/api/v1/sessions", get(sessions::list))
         .route("/api/v1/sessions/{id}", delete(sessions::end))
         .route("/assets/claimgate.css", get(assets::style))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics));
-    let path = server.app().server.public_url.path.clone();
-    let routes = match path.as_str() {
-        "" => routes,
-        path => Router::new()
-            .nest(path, routes)
-            .route(&format!("{path}/"), get(home::get))
-            // Probes ask the process, not the public address.
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
-            .route("/metrics", get(health::metrics)),
-    };
-    routes
-        .fallback(not_found)
-        .method_not_allowed_fallback(async || Problem::Method.json())
-        .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        // Outermost: what timed out or panicked is counted and secured like anything else.
-        .layer(middleware::from_fn_with_state(server.clone(), finish))
-        .with_state(server.clone())
+        .route("/metrics", get(metrics::get))
 }
 
-async fn not_found(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if super::extract::is_browser(&headers) {
-        Problem::NotFound.page(&server.app())
+async fn not_found(Current(app): Current, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    // Browsers name HTML; programs accept anything or send no header.
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        Problem::NotFound.page(&app)
     } else {
         Problem::NotFound.json()
     }
 }
 
-/// Counts, logs (the path without its query: codes travel there) and secures every answer.
-async fn finish(State(server): State<Server>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+/// Admits a request if there is capacity; counts, logs and secures every response. Logged is the pattern
+/// of the route: the path is the client's text, and the query may hold codes.
+async fn admit_and_secure(Current(app): Current, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let method = request.method().clone();
-    // The pattern, not what a stranger wrote.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "-".to_owned());
-    let app = server.app();
-    let places = &app.lasting.places;
-    let mut response = match places.take(&request) {
-        Ok(_place) => {
-            let (request, counted) = places.count(request);
+    let admission = &app.process.admission;
+    let mut response = match admission.admit(&request) {
+        Ok(_permit) => {
+            let (request, body) = admission.meter(request);
             let response = next.run(request).await;
-            if counted.refused() { Problem::Busy.json() } else { response }
+            if body.was_refused() { Problem::Busy.json() } else { response }
         }
         Err(problem) => problem.json(),
     };
-    let elapsed = begun.elapsed();
+    let elapsed = start.elapsed();
     let status = response.status().as_u16();
     app.metrics().answered(&route, status, elapsed.as_secs_f64());
     debug!(%method, route, status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
-    let headers = response.headers_mut();
+    secure(&app, response.headers_mut());
+    response
+}
+
+/// Sets the headers of every response.
+fn secure(app: &App, headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -126,22 +144,14 @@ async fn finish(State(server): State<Server>, request: Request, next: Next) -> R
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        // No path travels, for codes are in some. Not `no-referrer`: browsers that do not know
-        // Sec-Fetch-Site would then call the origin of our own forms null.
+        // No path is sent: some hold codes. Not `no-referrer`: a browser without Sec-Fetch-Site would
+        // then send `Origin: null` with our own forms.
         ("referrer-policy", "strict-origin"),
         ("cross-origin-opener-policy", "same-origin"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if app.server.public_url.https {
-        let value = HeaderValue::from_static("max-age=31536000");
-        headers.insert("strict-transport-security", value);
-    }
-    response
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        self.json()
+        headers.insert("strict-transport-security", HeaderValue::from_static("max-age=31536000"));
     }
 }

@@ -1,11 +1,8 @@
-//! `POST /login/password`: the other door.
+//! `POST /login/password`: sign-in with a password.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Form;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
@@ -13,8 +10,10 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::respond::Problem;
-use crate::web::{App, Server, cross_site, respond, return_to};
+use crate::web::app::App;
+use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
+use crate::web::problem::Problem;
+use crate::web::{respond, return_to};
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::Records;
 use claimgate::oidc::session::{Origin, Session, SessionId};
@@ -27,42 +26,42 @@ pub(super) struct Parameters {
     return_to: String,
 }
 
+impl Body for Parameters {
+    const EXPECTED: &'static str = "send username and password as a form";
+}
+
 pub(super) async fn post(
-    State(server): State<Server>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Current(app): Current,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    form: Result<Form<Parameters>, FormRejection>,
+    same_origin: Result<SameOrigin, Problem>,
+    form: Result<Form<Parameters>, Problem>,
 ) -> Response {
-    let app = server.app();
-    let result = match form {
+    let (return_to, result) = match same_origin.and(form) {
         Ok(Form(form)) => {
-            let again = return_to::check(&app.server, &form.return_to).unwrap_or_default();
-            sign_in(&app, peer, &headers, form).await.map_err(|problem| (problem, Some(again)))
+            let return_to = return_to::check(&app.server, &form.return_to).unwrap_or_else(|| app.path("/"));
+            (return_to, sign_in(&app, address, &headers, form).await)
         }
-        Err(FormRejection::BytesRejection(rejection)) => Err((Problem::from(rejection), None)),
-        Err(_) => Err((Problem::BadRequest("the form lacks username or password"), None)),
+        Err(problem) => (String::new(), Err(problem)),
     };
-    app.metrics().by_password(result.as_ref().err().map_or("ok", |(problem, _)| problem.code()));
+    app.metrics().password_sign_in(result.as_ref().err().map_or("ok", Problem::code));
     match result {
-        Ok((destination, secret)) => {
+        Ok(secret) => {
             let cookie = app.cookies.open_session(&secret, app.config.sign_in.session_lifetime);
-            respond::with_cookies(respond::go(&destination), [cookie])
+            respond::with_cookies(respond::see_other(&return_to), [cookie])
         }
-        Err((problem @ (Problem::WrongPassword | Problem::TooMany), Some(return_to))) => {
-            problem.doors(&app, &return_to)
-        }
-        Err((problem, _)) => problem.page(&app),
+        Err(problem @ (Problem::WrongPassword | Problem::TooMany)) => problem.sign_in_page(&app, &return_to),
+        Err(problem) => problem.page(&app),
     }
 }
 
 async fn sign_in(
     app: &Arc<App>,
-    peer: SocketAddr,
+    address: IpAddr,
     headers: &HeaderMap,
     form: Parameters,
-) -> Result<(String, String), Problem> {
-    cross_site::refuse(headers, &app.server.public_url)?;
-    if !app.lasting.limiter.allow(&form.username, app.client_address(peer, headers)) {
+) -> Result<String, Problem> {
+    if !app.process.limiter.allow(&form.username, address) {
         return Err(Problem::TooMany);
     }
     let name = form.username;
@@ -73,7 +72,7 @@ async fn sign_in(
     });
     let (user, hash) = found.await?.unzip();
     // Compared in every case, so that all refusals take the same time and say the same.
-    let fits = app.lasting.passwords.check(form.password, hash.flatten()).await;
+    let fits = app.process.passwords.verify(form.password, hash.flatten()).await;
     let user = user.filter(|user| fits && app.config.password.admits(user)).ok_or(Problem::WrongPassword)?;
 
     let secret = random_token(&mut system::random);
@@ -102,6 +101,5 @@ async fn sign_in(
         })
         .await?;
     info!(user = user.username, session = %id, "signed in by password");
-    let destination = return_to::check(&app.server, &form.return_to).unwrap_or_else(|| app.path("/"));
-    Ok((destination, secret))
+    Ok(secret)
 }

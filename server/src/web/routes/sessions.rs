@@ -1,7 +1,5 @@
 //! `/api/v1/sessions` and `/api/v1/users/{id}/sessions`: for administrators.
 
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
@@ -9,9 +7,9 @@ use tracing::info;
 
 use super::users::may_change;
 use crate::system;
-use crate::web::extract::Asked;
-use crate::web::respond::Problem;
-use crate::web::{Server, cross_site, respond};
+use crate::web::extract::{Admin, Current, Path, Query, SameOrigin};
+use crate::web::problem::Problem;
+use crate::web::respond;
 use claimgate::oidc::records::Records;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -23,12 +21,10 @@ pub(super) struct Parameters {
 }
 
 pub(super) async fn list(
-    State(server): State<Server>,
-    Asked(Query(parameters)): Asked<Query<Parameters>>,
-    headers: HeaderMap,
+    Current(app): Current,
+    _: Admin,
+    Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    app.admin(&headers)?;
     let user = parameters.user.map(UserId);
     let limit = parameters.limit.unwrap_or(100).min(1000);
     let list = app
@@ -38,13 +34,11 @@ pub(super) async fn list(
 }
 
 pub(super) async fn end(
-    State(server): State<Server>,
+    Current(app): Current,
+    Admin(admin): Admin,
+    _: SameOrigin,
     Path(id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    let admin = app.admin(&headers)?;
-    cross_site::refuse(&headers, &app.server.public_url)?;
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
     let kind = admin.kind;
     let end = app.store.transact(move |records| -> Result<(), Problem> {
@@ -58,13 +52,11 @@ pub(super) async fn end(
 }
 
 pub(super) async fn end_all(
-    State(server): State<Server>,
-    Asked(Path(id)): Asked<Path<i64>>,
-    headers: HeaderMap,
+    Current(app): Current,
+    Admin(admin): Admin,
+    _: SameOrigin,
+    Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    let admin = app.admin(&headers)?;
-    cross_site::refuse(&headers, &app.server.public_url)?;
     let kind = admin.kind;
     let end = app.store.transact(move |records| -> Result<usize, Problem> {
         let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;

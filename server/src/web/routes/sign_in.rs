@@ -1,28 +1,19 @@
-//! `GET /login` and `GET /login/{provider}`: the doors, and the way to a provider.
+//! `GET /login` and `GET /login/{provider}`: the sign-in page, and the redirect to a provider.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::web::{App, Server, page, respond, return_to, sign_in};
+use crate::web::app::App;
+use crate::web::extract::{Current, Path};
+use crate::web::provider::Provider;
+use crate::web::{page, respond, return_to, sign_in};
 
-/// Where to go afterwards: the `return_to` that was asked for, where it may be gone to, else the
-/// front page.
-fn destination(app: &App, query: Option<&str>) -> String {
-    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let asked = pairs.find(|(name, _)| name == "return_to");
-    asked.and_then(|(_, asked)| return_to::check(&app.server, &asked)).unwrap_or_else(|| app.path("/"))
-}
-
-pub(super) async fn doors(
-    State(server): State<Server>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let app = server.app();
+/// Shows the ways to sign in; if a provider is the only one, redirects to it.
+pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let destination = destination(&app, query.as_deref());
     if app.user(&headers).is_some() {
-        return respond::go(&destination);
+        return respond::see_other(&destination);
     }
     match app.providers.as_slice() {
         [only] if !app.config.password.fallback => to_provider(&app, only, &destination, &headers).await,
@@ -30,27 +21,30 @@ pub(super) async fn doors(
     }
 }
 
+/// Redirects to the named provider.
 pub(super) async fn begin(
-    State(server): State<Server>,
+    Current(app): Current,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let app = server.app();
     match app.provider(&name) {
         Ok(provider) => to_provider(&app, provider, &destination(&app, query.as_deref()), &headers).await,
         Err(problem) => problem.page(&app),
     }
 }
 
-async fn to_provider(
-    app: &App,
-    provider: &crate::web::provider::Provider,
-    destination: &str,
-    headers: &HeaderMap,
-) -> Response {
+/// Returns the address to go to after the sign-in: the query's `return_to` if it is allowed, else the
+/// front page.
+fn destination(app: &App, query: Option<&str>) -> String {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let wanted = pairs.find(|(name, _)| name == "return_to");
+    wanted.and_then(|(_, wanted)| return_to::check(&app.server, &wanted)).unwrap_or_else(|| app.path("/"))
+}
+
+async fn to_provider(app: &App, provider: &Provider, destination: &str, headers: &HeaderMap) -> Response {
     match sign_in::begin(app, provider, destination, headers).await {
-        Ok((address, cookies)) => respond::with_cookies(respond::go(&address), cookies),
-        Err(problem) => problem.page_with_way_back(app, destination),
+        Ok((address, cookies)) => respond::with_cookies(respond::see_other(&address), cookies),
+        Err(problem) => problem.page_returning(app, destination),
     }
 }

@@ -1,11 +1,7 @@
-//! `/api/v1/users` and `/api/v1/teams`: for administrators.
+//! `/api/v1/users`: for administrators.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,9 +9,9 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::extract::Asked;
-use crate::web::respond::Problem;
-use crate::web::{Server, cross_site, respond};
+use crate::web::extract::{Admin, Body, Current, Json, Path, Query, SameOrigin};
+use crate::web::problem::Problem;
+use crate::web::respond;
 use claimgate::identity::check_username;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
@@ -28,32 +24,17 @@ pub(super) struct Page {
 }
 
 pub(super) async fn list(
-    State(server): State<Server>,
-    Asked(Query(page)): Asked<Query<Page>>,
-    headers: HeaderMap,
+    Current(app): Current,
+    _: Admin,
+    Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    app.admin(&headers)?;
     let limit = page.limit.unwrap_or(100).min(1000);
     let list =
         app.store.transact(move |records| records.list_users(&page.after, limit).map_err(Problem::from));
     Ok(respond::document(json!({"users": list.await?})))
 }
 
-pub(super) async fn teams(State(server): State<Server>, headers: HeaderMap) -> Result<Response, Problem> {
-    let app = server.app();
-    app.admin(&headers)?;
-    let list = app.store.transact(|records| records.list_teams().map_err(Problem::from));
-    Ok(respond::document(json!({"teams": list.await?})))
-}
-
-pub(super) async fn show(
-    State(server): State<Server>,
-    Asked(Path(id)): Asked<Path<i64>>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let app = server.app();
-    app.admin(&headers)?;
+pub(super) async fn show(Current(app): Current, _: Admin, Path(id): Path<i64>) -> Result<Response, Problem> {
     let user = app.store.transact(move |records| records.user(UserId(id)).map_err(Problem::from));
     Ok(respond::document(json!(user.await?.ok_or(Problem::NotFound)?)))
 }
@@ -71,16 +52,16 @@ pub(super) struct NewUser {
     teams: BTreeSet<String>,
 }
 
+impl Body for NewUser {
+    const EXPECTED: &'static str = "send a user as JSON: username, kind, password, profile, teams";
+}
+
 pub(super) async fn create(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    body: Result<Json<NewUser>, JsonRejection>,
+    Current(app): Current,
+    Admin(admin): Admin,
+    _: SameOrigin,
+    Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    let admin = app.admin(&headers)?;
-    cross_site::refuse(&headers, &app.server.public_url)?;
-    let Json(new) =
-        body.map_err(|_| Problem::BadRequest("not a user: username, kind, password, profile, teams"))?;
     may_change(admin.kind, new.kind)?;
     if check_username(&new.username).is_err() {
         return Err(Problem::BadRequest(
@@ -88,7 +69,7 @@ pub(super) async fn create(
         ));
     }
     let hash = match new.password {
-        Some(password) => Some(app.lasting.passwords.hash(password).await?),
+        Some(password) => Some(app.process.passwords.hash(password).await?),
         None => None,
     };
     let make = app.store.transact(move |records| -> Result<User, Problem> {
@@ -119,16 +100,17 @@ pub(super) struct Changes {
     teams: Option<BTreeSet<String>>,
 }
 
+impl Body for Changes {
+    const EXPECTED: &'static str = "send changes as JSON: active, kind, profile, teams";
+}
+
 pub(super) async fn change(
-    State(server): State<Server>,
-    Asked(Path(id)): Asked<Path<i64>>,
-    headers: HeaderMap,
-    body: Result<Json<Changes>, JsonRejection>,
+    Current(app): Current,
+    Admin(admin): Admin,
+    _: SameOrigin,
+    Path(id): Path<i64>,
+    Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    let admin = app.admin(&headers)?;
-    cross_site::refuse(&headers, &app.server.public_url)?;
-    let Json(changes) = body.map_err(|_| Problem::BadRequest("not changes: active, kind, profile, teams"))?;
     let kind = admin.kind;
     let apply = app.store.transact(move |records| -> Result<User, Problem> {
         let mut user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
@@ -159,18 +141,19 @@ pub(super) struct NewPassword {
     password: Zeroizing<String>,
 }
 
+impl Body for NewPassword {
+    const EXPECTED: &'static str = "send {\"password\": …} as JSON";
+}
+
 /// Sets a password; every session of the user ends.
 pub(super) async fn set_password(
-    State(server): State<Server>,
-    Asked(Path(id)): Asked<Path<i64>>,
-    headers: HeaderMap,
-    body: Result<Json<NewPassword>, JsonRejection>,
+    Current(app): Current,
+    Admin(admin): Admin,
+    _: SameOrigin,
+    Path(id): Path<i64>,
+    Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
-    let app = server.app();
-    let admin = app.admin(&headers)?;
-    cross_site::refuse(&headers, &app.server.public_url)?;
-    let Json(new) = body.map_err(|_| Problem::BadRequest("send {\"password\": …}"))?;
-    let hash = app.lasting.passwords.hash(new.password).await?;
+    let hash = app.process.passwords.hash(new.password).await?;
     let kind = admin.kind;
     let set = app.store.transact(move |records| -> Result<(), Problem> {
         let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
@@ -180,7 +163,7 @@ pub(super) async fn set_password(
     });
     set.await?;
     info!(admin = admin.username, user = id, "password set");
-    Ok(respond::done())
+    Ok(respond::empty())
 }
 
 /// Super-admins are changed, and made, by super-admins alone.

@@ -1,10 +1,8 @@
-//! `POST /api/v1/verify`: a token in, what is known about it out, in the form of RFC 7662 §2.2.
+//! `POST /api/v1/verify`: the claims of a presented token, in the form of RFC 7662 §2.2.
 
-use axum::Form;
-use axum::extract::State;
-use axum::extract::rejection::FormRejection;
-use axum::http::HeaderMap;
+use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,8 +10,10 @@ use subtle::ConstantTimeEq;
 use tracing::debug;
 
 use crate::system;
-use crate::web::respond::Problem;
-use crate::web::{App, Server, respond, token_log};
+use crate::web::app::{App, Server};
+use crate::web::extract::{Body, Current, Form};
+use crate::web::problem::Problem;
+use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel;
 use claimgate::{Error, verifier::ValidatedToken};
 
@@ -22,31 +22,36 @@ pub(super) struct Parameters {
     token: String,
 }
 
-pub(super) async fn post(
-    State(server): State<Server>,
-    headers: HeaderMap,
-    form: Result<Form<Parameters>, FormRejection>,
-) -> Response {
-    let app = server.app();
-    if !may_ask(&app, &headers) {
-        return Problem::SignedOut.json();
-    }
-    match form {
-        Ok(Form(form)) => respond::document(verify(&app, &form.token).await),
-        Err(FormRejection::BytesRejection(rejection)) => Problem::from(rejection).json(),
-        Err(_) => Problem::BadRequest("send `token=` as a form").json(),
+impl Body for Parameters {
+    const EXPECTED: &'static str = "send `token=` as a form";
+}
+
+/// Proof that the client knows `verify_secret`, where one is configured.
+///
+/// Rejection: [`Problem::SignedOut`].
+pub(super) struct Authorized;
+
+impl FromRequestParts<Server> for Authorized {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        let Some(secret) = &app.server.verify_secret else { return Ok(Self) };
+        let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        given
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .filter(|given| bool::from(given.as_bytes().ct_eq(secret.expose().as_bytes())))
+            .map(|_| Self)
+            .ok_or(Problem::SignedOut)
     }
 }
 
-fn may_ask(app: &App, headers: &HeaderMap) -> bool {
-    let Some(secret) = &app.server.verify_secret else { return true };
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    given
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|given| bool::from(given.as_bytes().ct_eq(secret.expose().as_bytes())))
+pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<Parameters>) -> Response {
+    respond::document(verify(&app, &form.token).await)
 }
 
-/// `{"active": false}` and no reason for whatever is not accepted (RFC 7662 §2.2); the log has it.
+/// Verifies a token. For a token that is not accepted the result is `{"active": false}` without a
+/// reason (RFC 7662 §2.2); the reason is logged.
 async fn verify(app: &App, token: &str) -> Value {
     let Some(provider) =
         backchannel::unverified_issuer(token).ok().and_then(|issuer| app.provider_of_issuer(&issuer))
@@ -62,7 +67,7 @@ async fn verify(app: &App, token: &str) -> Value {
             token_log::accepted("presented token", token.header(), token.claims());
             let mut answer = token.claims().as_object().clone();
             answer.insert("active".to_owned(), Value::Bool(true));
-            // These two are the mapping's, or nobody's: a claim of the same name is not it.
+            // These two members come from the mapping; a claim of the same name must not pass for them.
             answer.remove("username");
             answer.remove("teams");
             if let Ok(identity) = provider.config.mapping.identify(token.claims().as_value()) {

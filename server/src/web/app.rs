@@ -1,0 +1,256 @@
+//! The application state: the configuration in use, and what outlives it.
+//!
+//! An [`App`] is one configuration with its providers. It never changes: a reload builds another one
+//! and puts it in the place of the old one, while each request keeps the `App` that it began with.
+//! The [`ProcessState`] is shared by all of them.
+//!
+//! The files of this folder import in one direction: the leaves (cookies, limits, the provider, the
+//! queue of logouts, …), then this file, then pages and responses, then the extractors and the
+//! sign-in flow, then the routes.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::admission::Admission;
+use super::client_address;
+use super::cookie::Cookies;
+use super::limiter::Limiter;
+use super::logout_queue::LogoutQueue;
+use super::metrics::Metrics;
+use super::password::Passwords;
+use super::problem::Problem;
+use super::provider::{Provider, ProviderSetupError};
+use super::seal::{self, Sealer};
+use super::single_use::SingleUse;
+use crate::config::{Config, Server as ServerConfig};
+use crate::store::Store;
+use crate::system;
+use claimgate::oidc::records::StoreError;
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::User;
+
+/// The reason why a server cannot start, or cannot take a new configuration.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The configuration has no `[server]`.
+    #[error("the configuration has no [server]; it must name at least public_url")]
+    NoServer,
+    /// A provider cannot be prepared.
+    #[error("provider `{name}`: {reason}")]
+    Provider {
+        /// The provider's name in the configuration.
+        name: String,
+        /// The reason.
+        reason: ProviderSetupError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A reload changes the path of `public_url`, and with it every route.
+    #[error("the path of public_url cannot change from {before:?} to {after:?} without a restart")]
+    Path {
+        /// The path in use.
+        before: String,
+        /// The path in the new configuration.
+        after: String,
+    },
+}
+
+/// State that outlives a reload: every [`App`] of a process shares it.
+pub(crate) struct ProcessState {
+    pub(crate) admission: Admission,
+    pub(crate) sealer: Sealer,
+    /// The `state` values of completed sign-ins.
+    pub(crate) used_states: SingleUse,
+    pub(crate) limiter: Limiter,
+    pub(crate) logouts: LogoutQueue,
+    pub(crate) passwords: Passwords,
+    pub(crate) metrics: Arc<Metrics>,
+    /// In a demonstration: the explanation of each session's sign-in.
+    pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
+    untrusted_proxy_logged: AtomicBool,
+}
+
+/// One configuration in use.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) server: ServerConfig,
+    pub(crate) providers: Vec<Arc<Provider>>,
+    pub(crate) store: Store,
+    pub(crate) cookies: Cookies,
+    /// The value of the header `Content-Security-Policy`.
+    pub(crate) content_policy: String,
+    pub(crate) process: Arc<ProcessState>,
+}
+
+/// A server: holds the [`App`] that new requests get.
+#[derive(Clone)]
+pub struct Server(Arc<ArcSwap<App>>);
+
+impl Server {
+    /// Builds a server on a store. Fetches nothing and does not listen yet.
+    ///
+    /// # Errors
+    /// A [`SetupError`].
+    pub async fn new(config: Config, store: Store) -> Result<Self, SetupError> {
+        Self::build(config, store, false).await
+    }
+
+    /// Builds a server for a demonstration: the front page explains how the user's sign-in was decided.
+    ///
+    /// # Errors
+    /// A [`SetupError`].
+    pub async fn explaining(config: Config, store: Store) -> Result<Self, SetupError> {
+        Self::build(config, store, true).await
+    }
+
+    async fn build(config: Config, store: Store, explains: bool) -> Result<Self, SetupError> {
+        let process = Arc::new(ProcessState::new(&store, explains).await?);
+        let app = App::new(config, store, process, &[])?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(app))))
+    }
+
+    /// Replaces the configuration. The listening address and the database stay those of the start.
+    ///
+    /// # Errors
+    /// A [`SetupError`]; the old configuration then stays in use.
+    pub fn reload(&self, config: Config) -> Result<(), SetupError> {
+        let old = self.app();
+        let path = |server: &ServerConfig| server.public_url.path.clone();
+        let (before, after) = (path(&old.server), config.server.as_ref().map(path));
+        if let Some(after) = after.filter(|after| *after != before) {
+            return Err(SetupError::Path { before, after });
+        }
+        let app = App::new(config, old.store.clone(), Arc::clone(&old.process), &old.providers)?;
+        self.0.store(Arc::new(app));
+        Ok(())
+    }
+
+    /// Returns the present configuration.
+    pub(crate) fn app(&self) -> Arc<App> {
+        self.0.load_full()
+    }
+}
+
+impl ProcessState {
+    async fn new(store: &Store, explains: bool) -> Result<Self, SetupError> {
+        let make_key = || {
+            let mut key = vec![0; seal::KEY_LEN];
+            system::random(&mut key);
+            key
+        };
+        let key = store.transact(move |records| records.meta("cookie key", make_key)).await?;
+        let sealer = Sealer::new(&key)
+            .ok_or_else(|| StoreError { reason: "the cookie key is of another length".to_owned() })?;
+        let metrics = Arc::<Metrics>::default();
+        Ok(Self {
+            admission: Admission::default(),
+            sealer,
+            used_states: SingleUse::default(),
+            limiter: Limiter::default(),
+            logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
+            passwords: Passwords::new(),
+            metrics,
+            explanations: explains.then(Mutex::default),
+            untrusted_proxy_logged: AtomicBool::new(false),
+        })
+    }
+}
+
+impl App {
+    /// Builds the `App` of a configuration. A provider that was there `before` under the same name
+    /// keeps its metadata and keys.
+    fn new(
+        config: Config,
+        store: Store,
+        process: Arc<ProcessState>,
+        before: &[Arc<Provider>],
+    ) -> Result<Self, SetupError> {
+        let server = config.server.clone().ok_or(SetupError::NoServer)?;
+        let mut providers = Vec::new();
+        for settings in &config.providers {
+            let provider = Provider::new(settings.clone())
+                .map_err(|reason| SetupError::Provider { name: settings.name.clone(), reason })?;
+            if let Some(old) = before.iter().find(|old| old.config.name == settings.name) {
+                provider.inherit(old);
+            }
+            providers.push(Arc::new(provider));
+        }
+        let content_policy = content_policy(&server);
+        Ok(Self { cookies: Cookies::new(&server), config, server, providers, store, content_policy, process })
+    }
+
+    /// Returns a path of this site as browsers see it, below the path of `public_url`.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.server.public_url.path)
+    }
+
+    /// Returns the provider of a name.
+    ///
+    /// # Errors
+    /// [`Problem::NotFound`].
+    pub(crate) fn provider(&self, name: &str) -> Result<&Arc<Provider>, Problem> {
+        self.providers.iter().find(|provider| provider.config.name == name).ok_or(Problem::NotFound)
+    }
+
+    /// Returns the provider of an issuer.
+    pub(crate) fn provider_of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.config.issuer == issuer)
+    }
+
+    /// Returns the redirect URI registered with a provider.
+    pub(crate) fn redirect_uri(&self, provider: &Provider) -> String {
+        self.server.public_url.join(&format!("/callback/{}", provider.config.name))
+    }
+
+    /// Returns the identifier of the session that a request's cookie names; it may have ended.
+    pub(crate) fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
+        self.cookies.session_secret(headers).map(|secret| SessionId::of_secret(&secret))
+    }
+
+    /// Returns the user of the request's session, if the session is live.
+    pub(crate) fn user(&self, headers: &HeaderMap) -> Option<User> {
+        self.store.session_user(self.session_id(headers)?, system::now())
+    }
+
+    /// Returns the client's address. Logs once if an untrusted proxy forwards requests.
+    pub(crate) fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let proxies = &self.server.trusted_proxies;
+        let address = client_address::of(peer, headers, proxies);
+        if client_address::is_forwarded(headers)
+            && !proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()))
+            && !self.process.untrusted_proxy_logged.swap(true, Ordering::Relaxed)
+        {
+            warn!(
+                proxy = %address,
+                "a proxy that is not in trusted_proxies forwards requests: all its clients count as one address"
+            );
+        }
+        address
+    }
+
+    /// Returns the metrics of the process.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.process.metrics
+    }
+}
+
+/// Returns the `Content-Security-Policy` of every response. Forms may lead to the hosts that share the
+/// session cookie.
+fn content_policy(server: &ServerConfig) -> String {
+    let shared = match &server.cookie_domain {
+        Some(domain) => format!(" https://*.{domain} https://{domain}"),
+        None => String::new(),
+    };
+    format!(
+        "default-src 'none'; style-src 'self'; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'"
+    )
+}

@@ -1,0 +1,115 @@
+//! Problems: the failures of a request that its client is answered with.
+//!
+//! [`respond`](super::respond) has the table from a problem to a status and a text.
+
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+
+use super::fetch::FetchError;
+use super::password::PasswordError;
+use super::provider::ProviderError;
+use claimgate::oidc::authorization::CallbackError;
+use claimgate::oidc::backchannel::LogoutError;
+use claimgate::oidc::id_token::IdTokenError;
+use claimgate::oidc::records::StoreError;
+use claimgate::oidc::sign_in::SignInError;
+use claimgate::oidc::token::TokenError;
+use claimgate::oidc::userinfo::UserInfoError;
+
+/// A failed request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    IdToken(#[from] IdTokenError),
+    #[error(transparent)]
+    UserInfo(#[from] UserInfoError),
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error(transparent)]
+    Logout(#[from] LogoutError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("the server is busy")]
+    Busy,
+    #[error("the provider's keys have not been fetched yet")]
+    NoKeys,
+    #[error("the username or the password is wrong, or this user may not sign in with a password")]
+    WrongPassword,
+    #[error("too many attempts; wait a minute, then try again")]
+    TooMany,
+    #[error("the request comes from another site")]
+    CrossSite,
+    #[error("you are not signed in")]
+    SignedOut,
+    #[error("you are not allowed to do this")]
+    Forbidden,
+    #[error("not found")]
+    NotFound,
+    #[error("method not allowed")]
+    Method,
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("this username is taken")]
+    Taken,
+    #[error("the request body is too large")]
+    TooLarge,
+    #[error("the request body did not arrive in time")]
+    SlowBody,
+}
+
+impl Problem {
+    /// Returns the stable code of this problem; see `docs/errors.md`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Problem::Provider(error) => error.code(),
+            Problem::Fetch(error) => error.code(),
+            Problem::Callback(error) => error.code(),
+            Problem::Token(error) => error.code(),
+            Problem::IdToken(error) => error.code(),
+            Problem::UserInfo(error) => error.code(),
+            Problem::SignIn(error) => error.code(),
+            Problem::Logout(error) => error.code(),
+            Problem::Store(error) => error.code(),
+            Problem::Password(error) => error.code(),
+            Problem::Busy => "request.busy",
+            Problem::NoKeys => "provider.no_keys",
+            Problem::WrongPassword => "password.wrong",
+            Problem::TooMany => "password.too_many",
+            Problem::CrossSite => "request.cross_site",
+            Problem::SignedOut => "request.signed_out",
+            Problem::Forbidden => "request.forbidden",
+            Problem::NotFound => "request.not_found",
+            Problem::Method => "request.method",
+            Problem::BadRequest(_) => "request.malformed",
+            Problem::Taken => "request.taken",
+            Problem::TooLarge => "request.too_large",
+            Problem::SlowBody => "request.slow_body",
+        }
+    }
+
+    /// Returns the code that the client sees. Which check an ID token failed is only logged.
+    pub(crate) fn shown_code(&self) -> &'static str {
+        match self {
+            Problem::IdToken(_) => "sign_in.token",
+            _ => self.code(),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => Problem::TooLarge,
+            _ => Problem::SlowBody,
+        }
+    }
+}
