@@ -2,11 +2,14 @@
 // names in an `attack:` line the inputs that it shows refused.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
-import { BadOp } from './bad-op.mjs';
-import { Agent, Claimgate, IDENTITY, nextSecond, pair } from './claimgate.mjs';
+import { BadOp, EVENT, json } from './misbehaving-provider.mjs';
+import { Agent, Claimgate, IDENTITY, nextSecond, pair, until } from './claimgate.mjs';
 import { clock } from './clock.mjs';
 
+const PATHS = ['/api/v1/backchannelLogout', '/api/v1/Oidc/backchannelLogout', '/backchannel-logout'];
 const OWN = { 'sec-fetch-site': 'same-origin' };
 const HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>';
 
@@ -328,61 +331,122 @@ test('no other site’s form does anything', async () => {
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
-// --- logs -----------------------------------------------------------------------------------------
+// --- back-channel requests and size ----------------------------------------------------------------
 
-const NASTY = 'x\r\n{"level":"ERROR","code":"forged"}\r\n2026-01-01T00:00:00Z ERROR forged: \u001b[2J\u001b]0;owned\u0007\u009b31m\u202e';
+const post = (path, form, options = {}) => fetch(`${gate.url}${path}`, { method: 'POST', body: new URLSearchParams(form), ...options });
 
-for (const format of ['json', 'text']) {
-  // attack: logs.line-breaks, logs.escape-sequences
-  test(`the log, as ${format}: a claim stays within its line and steers no terminal`, async () => {
-    await serve({}, { logFormat: format });
-    op.wrong = { claims: { preferred_username: 'ada', name: NASTY, [NASTY]: NASTY, given_name: NASTY, groups: [NASTY] }, header: { x: NASTY }, userinfo: (_response, send) => send({ sub: 's1', more: NASTY }) };
-    await signIn(new Agent());
-    op.wrong = { claims: { preferred_username: NASTY } };
-    await signIn(new Agent());
-    op.wrong = { claims: { iss: NASTY } };
-    await signIn(new Agent());
-    op.wrong = { header: { kid: NASTY } };
-    await signIn(new Agent());
-    op.wrong = { token: (response, send) => { response.statusCode = 400; send({ error: NASTY, error_description: NASTY }); } };
-    await signIn(new Agent());
-    op.wrong = { metadata: { issuer: NASTY } };
-    await fetch(`${gate.url}/callback/bad?state=${encodeURIComponent(NASTY)}&error=${encodeURIComponent(NASTY)}&code=${encodeURIComponent(NASTY)}`);
-    await fetch(`${gate.url}/${encodeURIComponent(NASTY)}`, { headers: { 'user-agent': 'x\u009b' } });
-    await fetch(`${gate.url}/login/password`, { method: 'POST', headers: OWN, body: new URLSearchParams({ username: NASTY, password: 'p'.repeat(20) }) });
-    await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: NASTY }) });
-    await gate.stop();
-    assert.ok(gate.log.includes('ID token'), gate.log);
-    const lines = gate.log.trimEnd().split('\n');
-    for (const line of lines) {
-      assert.ok(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(line), JSON.stringify(line));
-      if (format === 'json') assert.notEqual(JSON.parse(line).code, 'forged');
-      else assert.ok(!/^\s*(2026-01-01|\{"level)/.test(line), JSON.stringify(line));
-    }
+/** Writes bytes as they are, then nothing; the whole answer. */
+function raw(text, { end = false } = {}) {
+  return new Promise((done, failed) => {
+    let answer = '';
+    const socket = connect(gate.port, '127.0.0.1', () => { socket.write(text, 'latin1'); if (end) socket.end(); });
+    socket.on('data', (chunk) => { answer += chunk; });
+    socket.on('close', () => done(answer));
+    socket.on('error', failed);
+    setTimeout(() => socket.destroy(), 20_000).unref();
   });
 }
 
-// attack: logs.secrets-from-the-provider
-test('a provider that repeats what it was sent puts no secret in a page or the log', async () => {
+/** The most memory that the server has had, in MiB. */
+const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${gate.process.pid}/status`, 'utf8'))[1]) / 1024;
+
+// attack: back-channel.no-events, back-channel.events-of-a-wrong-type, back-channel.nonce, back-channel.nobody
+// attack: back-channel.wrong-audience, back-channel.replayed, back-channel.get, back-channel.json-body
+// attack: back-channel.two-fields, back-channel.large-body, back-channel.slow-body, typ.id-token-as-logout-token
+// attack: typ.access-token-as-either
+test('what is no logout request ends nothing, and is never stored', async () => {
   await serve();
-  let sent;
-  const echo = async (response, send, request) => {
-    sent = '';
-    for await (const chunk of request) sent += chunk;
-    const form = new URLSearchParams(sent);
-    response.statusCode = 400;
-    const basic = Buffer.from(request.headers.authorization.slice(6), 'base64').toString();
-    send({ error: `no such code: ${form.get('code')}`, error_description: `verifier ${form.get('code_verifier')}, client ${basic}, ${decodeURIComponent(basic.split(':')[1].replaceAll('+', ' '))}, ${request.headers.authorization}, ${sent}` });
-  };
-  op.code = 'a-code-0123456789abcdef';
-  op.wrong = { token: echo };
-  const landed = await signIn(new Agent());
-  op.code = undefined;
-  const form = new URLSearchParams(sent);
-  assert.equal(landed.status, 502);
-  assert.match(landed.text, /no such code: /);
-  for (const secret of [form.get('code'), form.get('code_verifier'), pair(op, gate, 'bad').provider.client_secret]) {
-    assert.ok(secret.length > 20);
-    assert.ok(!landed.text.includes(secret) && !gate.log.includes(secret), secret);
+  await nextSecond();
+  const agent = new Agent();
+  await signIn(agent);
+  const good = () => op.logoutToken();
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const bad = (claims, header) => [{ logout_token: op.logoutToken(claims, header) }, 400];
+  const used = op.logoutToken({ sub: 'somebody else' });
+  assert.equal((await post(PATHS[0], { logout_token: used })).status, 200);
+  const idToken = () => op.idToken();
+  const cases = [
+    ...[undefined, null, {}, [], [EVENT], EVENT, true, 7, { [EVENT]: null }, { [EVENT]: [] }, { [EVENT]: 'x' }, { [EVENT]: true }, { [`${EVENT}/`]: {} }, { [EVENT.toUpperCase()]: {} }].map((events) => bad({ events })),
+    ...['n', '', null, 7].map((nonce) => bad({ nonce })),
+    ...[{ sub: undefined }, { sub: '' }, { sub: null }, { sub: 7 }, { sub: ['s1'] }, { sub: undefined, sid: '' }, { sub: undefined, sid: 7 }, { sid: null }].map((claims) => bad(claims)),
+    ...['other', 'BAD', 'bad ', [], [7], '', null, undefined, ['other', 'x'], { bad: 1 }].map((aud) => bad({ aud })),
+    ...['at+jwt', 'application/at+jwt', 'dpop+jwt', ''].map((typ) => bad({}, { typ })),
+    ...[undefined, '', 7, null].map((jti) => bad({ jti })),
+    [{ logout_token: used }, 400],
+    [{ logout_token: idToken() }, 400],
+    [{}, 400], [{ logout_token: '' }, 400], [{ LOGOUT_TOKEN: good() }, 400], [{ 'logout_token[]': good() }, 400],
+    [[['logout_token', good()], ['logout_token', good()]], 400], [[['logout_token', ''], ['logout_token', good()]], 400],
+    [JSON.stringify({ logout_token: good() }), 400, { 'content-type': 'application/json' }],
+    [good(), 400, { 'content-type': 'application/logout+jwt' }], [`logout_token=${good()}`, 400, { 'content-type': 'text/plain' }],
+    [`logout_token=${good()}`, 400, { 'content-type': '' }], [`logout_token=${good()}`, 400, { 'content-type': 'multipart/form-data; boundary=x' }],
+    [{ logout_token: 'x'.repeat(10 * 1024 * 1024) }, 413], [`x=${'y'.repeat(300_000)}&logout_token=${good()}`, 413, form],
+  ];
+  for (const [body, status, headers] of cases) {
+    for (const path of PATHS) {
+      const what = JSON.stringify(body).slice(0, 200);
+      const text = typeof body === 'string' ? body : new URLSearchParams(body);
+      // A server that refuses a large body closes before it has all of it.
+      const answer = await fetch(`${gate.url}${path}`, { method: 'POST', body: text, headers }).catch(() => undefined);
+      if (!answer) { assert.equal(status, 413, what); continue; }
+      assert.equal(answer.status, status, `${path} ${what}`);
+      assert.equal(answer.headers.get('cache-control'), 'no-store', what);
+      if (status === 400) assert.equal((await answer.json()).error, 'invalid_request', what);
+    }
   }
+  for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+    const answer = await fetch(`${gate.url}${PATHS[0]}?logout_token=${good()}`, { method });
+    assert.equal(answer.status, 405, method);
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
+  }
+  const slow = await raw(`POST ${PATHS[0]} HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 5000\r\n\r\nlogout_token=${good()}`);
+  assert.match(slow, /^HTTP\/1\.1 408 /);
+  assert.match(slow, /cache-control: no-store/i);
+  assert.equal((await agent.me(gate))?.username, 'ada', 'a session was ended');
+  // And the neighbour that must not be refused.
+  assert.equal((await post(PATHS[0], { logout_token: good() })).status, 200);
+  assert.equal(await agent.me(gate), undefined);
+});
+
+// attack: key-fetch.hundred-megabytes, key-fetch.never-ending, size.key-set, size.memory
+test('a key set of 100 MB, or without an end, costs no memory', async () => {
+  const megabyte = Buffer.alloc(1 << 20, 0x20);
+  for (const [jwks, code] of [
+    [(response) => { response.setHeader('content-length', 100 << 20); let left = 100; const more = () => { while (left > 0 && !response.destroyed) { left -= 1; if (!response.write(megabyte)) return; } }; response.on('drain', more); more(); }, 'fetch.too_large'],
+    [(response) => { const more = () => { while (!response.destroyed && response.write(megabyte)); }; response.on('drain', more); more(); }, 'fetch.too_large'],
+    [(_response, send) => send({ keys: Array(10_000).fill({ kty: 'RSA' }) }), 'key.json'],
+    [(_response, send) => send({ keys: Array(10_000).fill({}) }), 'key.set_too_large'],
+  ]) {
+    await serve({ jwks });
+    await until('it is refused', () => gate.logged(code).length > 0);
+    assert.equal((await signIn(new Agent())).status, 403);
+    assert.ok(peak() < 120, `${peak()} MiB`);
+  }
+});
+
+// attack: size.header, size.token, size.dots, size.claims, size.audience, size.memory, kid.one-megabyte
+test('oversized tokens are refused at once, and memory stays where it was', async () => {
+  await serve();
+  await signIn(new Agent());
+  const sign = (header, claims) => `${json(header)}.${json(claims)}.${'A'.repeat(342)}`;
+  const header = { alg: 'RS256', kid: 'one' };
+  const claims = { iss: op.issuer, sub: 's1', aud: 'bad' };
+  const many = (count) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`c${index}`, index]));
+  for (const token of [
+    sign({ ...header, kid: 'k'.repeat(1_000_000) }, claims), 'a'.repeat(10_000_000), '.'.repeat(100_000), sign(header, many(1_000_000)), sign(header, { ...claims, aud: Array(100_000).fill('a') }),
+    // Below the body's limit, and beyond the engine's.
+    sign({ ...header, kid: 'k'.repeat(100_000) }, claims), '.'.repeat(200_000), sign(header, { ...many(9_000), ...claims }), sign(header, { ...claims, aud: Array(30_000).fill('') }),
+    `${json(header)}.${Buffer.from(`{"iss":${'['.repeat(100_000)}`).toString('base64url')}.AAAA`,
+  ]) {
+    for (const [path, field] of [[PATHS[0], 'logout_token'], ['/api/v1/verify', 'token']]) {
+      const begun = Date.now();
+      const answer = await post(path, { [field]: token }).catch(() => undefined);
+      if (answer) assert.ok([400, 413].includes(answer.status) || (await answer.json()).active === false, `${answer.status}`);
+      else assert.ok(token.length > 256 * 1024);
+      assert.ok(Date.now() - begun < 3000, `${token.slice(0, 40)}: ${Date.now() - begun} ms`);
+    }
+  }
+  // A head that is too large for the server's own parser.
+  const answer = await raw(`GET /auth HTTP/1.1\r\nhost: x\r\ncookie: claimgate=${'x'.repeat(2_000_000)}\r\n\r\n`).catch(() => '');
+  assert.ok(answer === '' || /^HTTP\/1\.1 4\d\d /.test(answer), answer.slice(0, 100));
+  assert.ok(peak() < 120, `${peak()} MiB`);
 });

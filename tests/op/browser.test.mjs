@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { Claimgate, pair } from './claimgate.mjs';
-import { Op } from './op.mjs';
+import { Op } from './provider.mjs';
 
 const PASSWORD = 'correct horse battery staple';
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];

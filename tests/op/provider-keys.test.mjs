@@ -1,26 +1,39 @@
-// Keys and outages: rotation in the middle, unknown kids, the provider down and back.
+// The provider's keys: rotation, unknown key ids, outages.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Agent, Claimgate, nextSecond, pair, until } from './claimgate.mjs';
-import { Op } from './op.mjs';
+import { clock } from './clock.mjs';
+import { BadOp, json } from './misbehaving-provider.mjs';
+import { Op } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+let bad;
+before(async () => { op = await Op.start(); bad = await BadOp.start(); });
+after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
 
-async function prepare(settings = {}) {
+async function serve(rest = {}, settings = {}) {
   if (gate) await gate.close();
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'crm', settings);
   op.configure([client]);
-  gate.write({ providers: [provider] });
+  await gate.write({ providers: [provider], ...rest }).start();
+  return provider;
 }
 
+async function serveMisbehaving(start = {}) {
+  if (gate) await gate.close();
+  gate = await Claimgate.prepare();
+  bad.wrong = {};
+  bad.calls = {};
+  await gate.write({ providers: [pair(bad, gate, 'bad').provider] }).start(start);
+}
+
+const post = (form) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams(form) });
+
 test('rotation: the first token by a new key fetches it', async () => {
-  await prepare();
-  await gate.start();
+  await serve();
   await new Agent().signIn(gate, 'crm', 'ada');
   op.rotateKeys();
   op.hits = {};
@@ -29,8 +42,7 @@ test('rotation: the first token by a new key fetches it', async () => {
 });
 
 test('rotation: the first token by a new key may be a logout token', async () => {
-  await prepare();
-  await gate.start();
+  await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   op.rotateKeys();
@@ -40,8 +52,7 @@ test('rotation: the first token by a new key may be a logout token', async () =>
 
 // attack: key-fetch.invented-kids
 test('a flood of invented kids is one fetch', async () => {
-  await prepare();
-  await gate.start();
+  await serve();
   await until('keys are there', () => gate.log.includes('keys fetched'));
   op.hits = {};
   const genuine = await op.logoutToken('crm', 'ada');
@@ -54,8 +65,7 @@ test('a flood of invented kids is one fetch', async () => {
 });
 
 test('the provider goes down: sessions and logouts go on, sign-in says so; it comes back', async () => {
-  await prepare();
-  await gate.start();
+  await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const token = await op.logoutToken('crm', 'ada', 'another session');
@@ -73,7 +83,8 @@ test('the provider goes down: sessions and logouts go on, sign-in says so; it co
 });
 
 test('the provider is down at the start: the server runs, says 503 to logouts, and recovers', async () => {
-  await prepare();
+  await serve();
+  await gate.stop();
   const token = await op.logoutToken('crm', 'ada');
   op.down = true;
   await gate.start();
@@ -93,62 +104,29 @@ test('the provider is down at the start: the server runs, says 503 to logouts, a
   assert.equal((await new Agent().signIn(gate, 'crm', 'grace')).username, 'grace');
 });
 
-test('config check --online: what works, what does not, and what to register', async () => {
-  await prepare();
-  const online = () => gate.commandBeside(['config', 'check', '--online', gate.config]);
-  const good = await online();
-  assert.equal(good.code, 0, good.out);
-  assert.match(good.out, /redirect URI: http:\/\/127\.0\.0\.1:\d+\/callback\/crm/);
-  assert.match(good.out, /back-channel logout URI: .*\/api\/v1\/backchannelLogout/);
-  assert.match(good.out, /ok {7}it knows the client and accepts how it proves itself/);
-  const table = pair(op, gate, 'crm').provider;
-  gate.write({ providers: [{ ...table, client_secret: 'not the secret that the provider knows', scopes: ['profile', 'no_such_scope'] }] });
-  const wrong = await online();
-  assert.equal(wrong.code, 1, wrong.out);
-  assert.match(wrong.out, /PROBLEM {2}it refuses the client/);
-  assert.match(wrong.out, /note {5}it does not list the scope no_such_scope/);
-  assert.ok(!wrong.out.includes('not the secret'));
-  gate.write({ providers: [table] });
-  op.down = true;
-  const down = await online();
+test('keys that come and go: logouts by known keys never notice', async () => {
+  await serve();
+  await until('keys are there', () => gate.log.includes('keys fetched'));
+  const statuses = [];
+  for (let round = 0; round < 10; round += 1) {
+    op.down = round % 2 === 0;
+    const tokens = await Promise.all(Array.from({ length: 20 }, (_, index) => op.logoutToken('crm', 'nobody', `${round}-${index}`)));
+    // One by an unknown key asks for keys, in vain every other time.
+    const unknown = tokens[0].replace(/^[^.]+/, Buffer.from(JSON.stringify({ alg: 'RS256', kid: `gone-${round}` })).toString('base64url'));
+    const answers = await Promise.all([unknown, ...tokens].map((logout_token) => post({ logout_token })));
+    assert.equal(answers[0].status, 400);
+    statuses.push(...answers.slice(1).map((answer) => answer.status));
+  }
   op.down = false;
-  assert.equal(down.code, 1, down.out);
-  assert.match(down.out, /PROBLEM {2}127\.0\.0\.1 cannot be reached/);
-  const { client, provider } = pair(op, gate, 'crm');
-  op.configure([client]);
-  gate.write({ providers: [{ ...provider, issuer: `${op.issuer}/` }] });
-  const slash = await online();
-  assert.equal(slash.code, 1);
-  assert.match(slash.out, /must be equal to the letter/);
-});
-
-test('SIGHUP: a new configuration without a dropped request, a bad one is not taken', async () => {
-  await prepare();
-  await gate.start();
-  const agent = new Agent();
-  await agent.signIn(gate, 'crm', 'ada');
-  const { provider } = pair(op, gate, 'crm');
-  const title = async () => /Sign in with ([^<]+)</.exec((await fetch(`${gate.url}/login`).then((page) => page.text())))[1];
-  let going = true;
-  let answered = 0;
-  const traffic = (async () => { while (going) { assert.equal((await fetch(`${gate.url}/healthz`)).status, 200); answered += 1; } })();
-  gate.write({ providers: [{ ...provider, title: 'The Company' }] });
-  gate.process.kill('SIGHUP');
-  await until('the new title', async () => (await title()) === 'The Company');
-  gate.write({ providers: [{ ...provider, algorithms: ['RS257'] }] });
-  gate.process.kill('SIGHUP');
-  await until('the refusal', () => gate.logged('config.value').length === 1);
-  going = false;
-  await traffic;
-  assert.ok(answered > 10);
-  assert.equal(await title(), 'The Company');
-  assert.equal((await agent.me(gate)).username, 'ada');
+  assert.equal(statuses.length, 200);
+  assert.deepEqual([...new Set(statuses)], [200]);
 });
 
 test('a reload while the provider is down loses no keys', async () => {
+  const provider = await serve();
+  await until('keys are there', () => gate.log.includes('keys fetched'));
   const token = await op.logoutToken('crm', 'ada');
   op.down = true;
-  const { provider } = pair(op, gate, 'crm');
   gate.write({ providers: [{ ...provider, title: 'Still There' }] });
   gate.process.kill('SIGHUP');
   await until('the new title', async () => (await fetch(`${gate.url}/login`).then((page) => page.text())).includes('Still There'));
@@ -157,6 +135,49 @@ test('a reload while the provider is down loses no keys', async () => {
   assert.equal(answer.status, 200);
 });
 
-test('SIGTERM finishes and stops with success', async () => {
-  assert.deepEqual(await gate.stop('SIGTERM'), { code: 0, signal: null });
+// attack: key-fetch.invented-kids
+test('10,000 invented kids at once are one fetch per cool-down, and hold up no good token', async () => {
+  await serveMisbehaving();
+  await until('keys are there', () => gate.log.includes('keys fetched'));
+  bad.calls = {};
+  const [, claims] = bad.logoutToken().split('.');
+  const begun = Date.now();
+  let number = 0;
+  const answers = new Set();
+  const worker = async () => {
+    while (number < 10_000) {
+      number += 1;
+      const token = `${json({ alg: 'RS256', kid: `invented-${number}` })}.${claims}.${'A'.repeat(342)}`;
+      const answer = await post({ logout_token: token });
+      await answer.arrayBuffer();
+      answers.add(answer.status);
+    }
+  };
+  const flood = Promise.all(Array.from({ length: 24 }, worker));
+  await until('the flood runs', () => number > 500);
+  assert.equal((await post({ logout_token: bad.logoutToken() })).status, 200);
+  await flood;
+  assert.deepEqual([...answers], [400]);
+  const seconds = (Date.now() - begun) / 1000;
+  assert.ok((bad.calls['/jwks'] ?? 0) <= 1 + Math.floor(seconds / 30), `${bad.calls['/jwks']} fetches in ${seconds} s`);
+});
+
+// attack: key-fetch.out-of-date
+test('keys of a provider that has been gone for longer than the grace are used no more, nor after a reload', async () => {
+  const { set, env } = clock();
+  await serveMisbehaving({ env });
+  await until('the keys are there', () => gate.log.includes('keys fetched'));
+  const later = Math.floor(Date.now() / 1000) + 26 * 3600;
+  const logout = async (header) => (await post({ logout_token: bad.logoutToken({ iat: later, exp: later + 600 }, header) })).status;
+  set('+26h');
+  assert.equal(await logout(), 200, 'until a fetch has failed they are used');
+  bad.wrong = { jwks: (response) => response.destroy() };
+  await logout({ kid: 'unknown' });
+  assert.ok(gate.log.includes('the last good keys are too old'), gate.log);
+  assert.equal(await logout(), 503);
+  gate.process.kill('SIGHUP');
+  await until('it is reloaded', () => gate.log.includes('configuration reloaded'));
+  const answers = [];
+  for (let index = 0; index < 20; index += 1) answers.push(await logout());
+  assert.deepEqual([...new Set(answers)], [503]);
 });

@@ -1,12 +1,15 @@
-// Sign-in: every algorithm, every way a client proves itself, people, consent and denial.
+// Sign-in by the authorization code flow: algorithms, client authentication, UserInfo, the callback,
+// user creation and sync, several providers.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, nextSecond, pair } from './claimgate.mjs';
-import { ASYMMETRIC, Op, SYMMETRIC } from './op.mjs';
+import { Agent, Claimgate, IDENTITY, nextSecond, pair } from './claimgate.mjs';
+import { ASYMMETRIC, Op, SYMMETRIC } from './provider.mjs';
+
+const PASSWORD = 'correct horse battery staple';
 
 let op;
 let gate;
@@ -179,21 +182,18 @@ test('a code that was used opens nothing in another sign-in', async () => {
   assert.equal(await eve.me(gate), undefined);
 });
 
-// attack: redirect.two-slashes, redirect.scheme-without-slashes, redirect.backslashes
-// attack: redirect.slash-backslash, redirect.javascript, redirect.line-breaks
+// Every hostile spelling is in attacks.test.mjs.
+// attack: redirect.two-slashes, redirect.line-breaks
 test('return_to leads to paths of this site alone', async () => {
   await serve('crm');
   for (const [asked, landed] of [
     ['/reports?year=2026#top', '/reports?year=2026#top'],
-    ['//evil.example.com/', '/'], ['https:evil.example.com', '/'], ['\\\\evil.example.com', '/'], ['/\\evil.example.com', '/'],
-    ['javascript:alert(1)', '/'], ['https://evil.example.com/', '/'], ['/%0d%0aX: y', '/%0d%0aX:%20y'], ['/a\r\nX: y', '/'],
-    ['/\t/evil.example.com', '/'], ['http://evil@127.0.0.1/', '/'],
+    ['/%0d%0aX: y', '/%0d%0aX:%20y'], ['/a\r\nX: y', '/'], ['//evil.example.com/', '/'],
   ]) {
     const agent = new Agent();
     const callback = await agent.walk(`${gate.url}/login/crm?return_to=${encodeURIComponent(asked)}`, { as: 'ada', stopAt: `${gate.url}/callback` });
     const done = await agent.request(callback.location);
-    assert.ok([landed, '/'].includes(done.headers.get('location')), `${asked} → ${done.headers.get('location')}`);
-    if (landed !== '/' && !landed.includes('%')) assert.equal(done.headers.get('location'), landed);
+    assert.equal(done.headers.get('location'), landed, asked);
   }
 });
 
@@ -268,4 +268,77 @@ test('the session secret changes at sign-in and the old session ends', async () 
   assert.notEqual(first, second);
   const old = await fetch(`${gate.url}/api/v1/me`, { headers: { cookie: `claimgate=${first}` } });
   assert.equal(old.status, 401);
+});
+
+test('names of all scripts stay apart; where they are made one, the second person is refused', async () => {
+  await afresh();
+  await serve('crm');
+  op.overrides = { ada: { preferred_username: 'Анна' }, grace: { preferred_username: 'auth0|abc' }, linus: { preferred_username: 'auth0_abc' } };
+  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'анна');
+  assert.equal((await new Agent().signIn(gate, 'crm', 'grace')).username, 'auth0|abc');
+  assert.equal((await new Agent().signIn(gate, 'crm', 'linus')).username, 'auth0_abc');
+  await afresh();
+  await serve('crm', {}, { identity: IDENTITY.replace('[identity]', '[identity]\nnormalise = "lossy_ascii"') });
+  assert.equal((await new Agent().signIn(gate, 'crm', 'grace')).username, 'auth0_abc');
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'linus' });
+  op.overrides = undefined;
+  assert.match(landed.text, /sign_in\.username_taken/);
+});
+
+test('the model’s switches: all teams replaced, absent claims empty their field', async () => {
+  await afresh();
+  await serve('crm', {}, { signIn: { replace_all_teams: true, absent_empties: true } });
+  await new Agent().signIn(gate, 'crm', 'ada');
+  gate.command(['user', 'add', 'boss', '--kind', 'admin', '--password-stdin'], PASSWORD);
+  const boss = new Agent();
+  await boss.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'boss', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } });
+  const [ada] = JSON.parse((await boss.request(`${gate.url}/api/v1/users`)).text).users;
+  await boss.request(`${gate.url}/api/v1/users/${ada.id}`, { method: 'PATCH', json: { teams: ['Chess'] }, headers: { 'sec-fetch-site': 'same-origin' } });
+  op.overrides = { ada: { groups: ['/crm/lab'], phone_number: undefined } };
+  const me = await new Agent().signIn(gate, 'crm', 'ada');
+  op.overrides = undefined;
+  assert.deepEqual([me.teams, me.profile.phone_number], [['lab'], undefined]);
+});
+
+test('a browser that reopens twelve tabs signs in in each, and each leads where it was', async () => {
+  await afresh();
+  await serve('crm');
+  const agent = new Agent();
+  const begun = [];
+  for (let tab = 0; tab < 12; tab += 1) begun.push((await agent.request(`${gate.url}/login/crm?return_to=/page/${tab}`)).location);
+  for (const [tab, address] of begun.entries()) {
+    const callback = await agent.walk(address, { as: 'ada', stopAt: `${gate.url}/callback` });
+    const landed = await agent.request(callback.location);
+    assert.equal(landed.headers.get('location'), `/page/${tab}`, landed.text);
+  }
+  assert.equal((await agent.me(gate)).username, 'ada');
+  const cookies = [...agent.cookies(gate.url)].map(([name, value]) => `${name}=${value}`).join('; ');
+  assert.ok(cookies.length < 8 * 1024 && !cookies.includes('login'), cookies);
+});
+
+// attack: state.mix-up
+test('several providers: each finds its own, a logout token of one ends nothing of another', async () => {
+  await afresh();
+  const second = await Op.start();
+  const first = pair(op, gate, 'one');
+  const other = pair(second, gate, 'two');
+  op.configure([first.client]);
+  second.configure([other.client]);
+  const twoIdentity = '[provider.identity]\nusername = "preferred_username"\nusername_prefix = "two-"\n';
+  gate.write({ providers: [first.provider, other.provider], identity: twoIdentity + IDENTITY });
+  await gate.start();
+  assert.match((await (await fetch(`${gate.url}/login`)).text()), /Sign in with one.*Sign in with two/s);
+  const [ada, twin] = [new Agent(), new Agent()];
+  assert.equal((await ada.signIn(gate, 'one', 'ada')).username, 'ada');
+  assert.equal((await twin.signIn(gate, 'two', 'ada')).username, 'two-ada');
+  const token = await second.logoutToken('two', 'ada');
+  const forged = token.split('.');
+  const claims = JSON.parse(Buffer.from(forged[1], 'base64url'));
+  forged[1] = Buffer.from(JSON.stringify({ ...claims, iss: op.issuer, aud: 'one' })).toString('base64url');
+  const post = (logout_token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
+  assert.equal((await post(forged.join('.'))).status, 400);
+  assert.equal((await post(token)).status, 200);
+  assert.equal(await twin.me(gate), undefined);
+  assert.equal((await ada.me(gate)).username, 'ada');
+  await second.stop();
 });

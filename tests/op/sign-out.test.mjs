@@ -1,0 +1,66 @@
+// Sign-out: RP-initiated logout and the provider's own sign-out page.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Agent, Claimgate, pair } from './claimgate.mjs';
+import { Op } from './provider.mjs';
+
+let op;
+let gate;
+before(async () => { op = await Op.start(); });
+after(async () => { await gate.close(); await op.stop(); });
+
+async function serve(rest = {}, settings = {}) {
+  if (gate) await gate.close();
+  gate = await Claimgate.prepare();
+  const { client, provider } = pair(op, gate, 'crm', settings);
+  op.configure([client]);
+  await gate.write({ providers: [provider], ...rest }).start();
+  return provider;
+}
+
+// conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-backchannel-rpinitlogout
+test('RP-initiated: ends here, at the provider, and comes back', async () => {
+  await serve();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const sent = await agent.request(`${gate.url}/logout`, { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } });
+  assert.equal(sent.status, 200);
+  const address = new URL(/href="([^"]+)"/g.exec(sent.text.slice(sent.text.indexOf('<main>')))[1].replaceAll('&amp;', '&'));
+  assert.equal(address.origin, op.issuer);
+  assert.equal(address.searchParams.get('client_id'), 'crm');
+  assert.ok(address.searchParams.get('state'));
+  assert.equal(await agent.me(gate), undefined);
+  const asked = await agent.request(address.href);
+  const xsrf = /name="xsrf" value="([^"]+)"/.exec(asked.text)[1];
+  const action = /action="([^"]+)"/.exec(asked.text)[1];
+  const back = await agent.request(action, { method: 'POST', form: { xsrf, logout: 'yes' } });
+  assert.ok(back.location.startsWith(`${gate.url}/logged-out?state=`), back.location);
+  assert.match((await agent.request(back.location)).text, /You are signed out here/);
+  // The provider forgot as well: it asks who it is again.
+  const again = await agent.request((await agent.request(`${gate.url}/login/crm`)).location);
+  assert.match(again.location, /interaction/);
+});
+
+test('logout_url takes the place of the provider’s own', async () => {
+  await serve({}, { provider: { logout_url: 'https://idp.example.com/bye?client={clientId}&to={siteUrl}' } });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
+  assert.equal(sent.location, `https://idp.example.com/bye?client=crm&to=${encodeURIComponent(gate.url)}`);
+});
+
+// attack: console.cross-site
+test('another site cannot sign anybody out', async () => {
+  await serve();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example.com' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]) {
+    const answer = await agent.request(`${gate.url}/logout`, { method: 'POST', headers });
+    assert.equal(answer.status, 403);
+    assert.match(answer.text, /request\.cross_site/);
+  }
+  const asked = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'cross-site' } });
+  assert.match(asked.text, /Sign out\?/);
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
