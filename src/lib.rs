@@ -31,6 +31,7 @@
 
 // Modules in the order of the data; none imports one below it.
 pub mod limits;
+pub mod text;
 pub mod time;
 pub mod base64url;
 pub mod json;

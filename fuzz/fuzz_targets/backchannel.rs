@@ -11,7 +11,7 @@ use claimgate::Verifier;
 use claimgate::claims::Policy;
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, LogoutError};
-use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::sign::SigningKey;
@@ -48,7 +48,7 @@ const SESSIONS: [Opened; 6] = [
 struct Memory {
     sessions: Vec<Opened>,
     seen: HashSet<(String, String)>,
-    marks: Vec<LogoutMark>,
+    marks: Vec<LogoutRecord>,
 }
 
 impl Records for Memory {
@@ -63,7 +63,7 @@ impl Records for Memory {
         Ok(before - self.sessions.len())
     }
 
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError> {
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
         assert!(mark.until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
         let is_new = self.seen.insert((mark.issuer.clone(), jti.to_owned()));
         if is_new {
@@ -108,7 +108,7 @@ impl Records for Memory {
     fn end_sessions_of(&mut self, _: UserId) -> Result<usize, StoreError> {
         unreachable!()
     }
-    fn newest_mark(
+    fn newest_logout(
         &mut self,
         _: &str,
         _: Option<&str>,

@@ -2,7 +2,7 @@
 //! accepted that leads where it must not.
 #![no_main]
 
-use claimgate::oidc::discovery::{self, Overrides};
+use claimgate::oidc::discovery::{self, EndpointOverrides};
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{backchannel, jwks};
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let issuer = "https://idp.example.com";
     let answer = http::Response::new(data.to_vec());
-    if let Ok(metadata) = discovery::read(&answer, issuer, &Overrides::default(), false) {
+    if let Ok(metadata) = discovery::read(&answer, issuer, &EndpointOverrides::default(), false) {
         let jwks = metadata.jwks_uri.expect("required");
         for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint, &jwks] {
             assert!(endpoint.as_str().starts_with("https://"), "{endpoint}");

@@ -14,8 +14,11 @@ use claimgate::identity::{GroupSpec, Mapping, MappingSpec};
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
-use claimgate::oidc::authorization::{self, Login, LoginOptions};
-use claimgate::oidc::discovery::{Metadata, Overrides};
+use claimgate::oidc::authorization::{
+    self, AuthorizationOptions, AuthorizationRequest, CallbackParameters, CallbackProvider,
+};
+use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
+use claimgate::oidc::client::Client;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::sign_in::Person;
 use claimgate::oidc::{id_token, token, userinfo};
@@ -32,7 +35,7 @@ struct Provider {
     key: SigningKey,
     jws: JwsVerifier,
     verifier: Verifier,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     mapping: Mapping,
 }
 
@@ -41,11 +44,11 @@ static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
     let jws =
         JwsVerifier::new(&Registry::builtin(), ["HS256"], &keys, Limits::DEFAULT).expect("a fixed set-up");
     let endpoint = |path: &str| Endpoint::parse(&format!("{ISSUER}{path}"), false).ok();
-    let overrides = Overrides {
+    let overrides = EndpointOverrides {
         authorization_endpoint: endpoint("/authorize"),
         token_endpoint: endpoint("/token"),
         userinfo_endpoint: endpoint("/me"),
-        ..Overrides::default()
+        ..EndpointOverrides::default()
     };
     let spec = MappingSpec { groups: vec![GroupSpec::Path("groups".to_owned())], ..MappingSpec::default() };
     Provider {
@@ -62,8 +65,8 @@ fuzz_target!(|data: &str| {
     let mut line = || lines.next().unwrap_or_default();
     let (query, claims, answer, person) = (line(), line(), line(), line());
     let provider = &*PROVIDER;
-    let options = LoginOptions::default();
-    let login = Login {
+    let options = AuthorizationOptions::default();
+    let request = AuthorizationRequest {
         provider: "acme",
         metadata: &provider.metadata,
         client_id: "crm",
@@ -76,14 +79,17 @@ fuzz_target!(|data: &str| {
         next += 1;
         bytes.fill(next);
     };
-    let (address, pending) = authorization::begin(&login, NOW.0 * 1000, &mut random);
-    let address = url::Url::parse(&address).expect("an address");
+    let redirect = authorization::begin(&request, NOW.0 * 1000, &mut random);
+    let pending = redirect.pending;
+    let address = url::Url::parse(&redirect.url).expect("an address");
     let nonce = address.query_pairs().find(|(name, _)| name == "nonce").expect("a nonce").1.into_owned();
     let state = pending.state().to_owned();
 
     let query = query.replace("{state}", &state);
-    let accepted = pending.accept("acme", ISSUER, &provider.metadata, &query, NOW, |used| used == state);
-    let Ok(grant) = accepted else { return };
+    let asked = CallbackProvider { id: "acme", issuer: ISSUER, metadata: &provider.metadata };
+    let parameters = CallbackParameters::parse(&query);
+    let accepted = pending.accept(&asked, &parameters, NOW, |used| used == state);
+    let Ok(authorization) = accepted else { return };
     let sent: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
     let values = |name: &str| -> Vec<&str> {
         sent.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value.as_ref()).collect()
@@ -91,13 +97,16 @@ fuzz_target!(|data: &str| {
     assert_eq!(values("state"), [state.as_str()]);
     assert!(values("code").len() == 1 && values("error").is_empty());
     assert!(values("iss").iter().all(|issuer| *issuer == ISSUER));
-    assert_eq!(grant.return_to, "/reports");
+    assert_eq!(authorization.return_to, "/reports");
 
     let claims = claims.replace("{nonce}", &nonce);
     let signed = provider.key.sign(&Map::new(), claims.as_bytes()).expect("HMAC signs anything");
     let answer = http::Response::new(answer.replace("{token}", &signed).into_bytes());
-    let Ok(response) = token::read(&answer, &token::Secrets::default()) else { return };
-    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &grant, 60, NOW) else { return };
+    let client = Client { id: "crm".to_owned(), secret: None, key: None, method: None };
+    let request = token::request(&authorization, &client, &provider.metadata, "https://x", NOW, &mut random);
+    let secrets = request.expect("a public client signs nothing").secrets;
+    let Ok(response) = token::read(&answer, &secrets) else { return };
+    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &authorization, 60, NOW) else { return };
     let own = id_token.claims().as_object().clone();
     assert_eq!(own.get("nonce").and_then(|nonce| nonce.as_str()), Some(nonce.as_str()));
     let _ = userinfo::request(&provider.metadata, &id_token);

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::limits::Limits;
+use crate::text::is_unsafe;
 
 pub use error::{IdentityError, MappingError};
 pub use explain::{Explanation, Fired, Seen};
@@ -128,12 +129,4 @@ pub fn check_username(name: &str) -> Result<(), IdentityError> {
 /// invisible ones, none that reorder the text around them.
 fn is_safe_name(text: &str) -> bool {
     text.chars().all(|character| character == ' ' || character.is_ascii_graphic() || !is_unsafe(character))
-}
-
-/// Control characters, line separators, and what hides or reorders its neighbours.
-pub(crate) fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

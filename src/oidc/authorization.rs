@@ -1,4 +1,4 @@
-//! Sign-in, first half: the authorization request (Core §3.1.2.1) and the callback (§3.1.2.5).
+//! The authorization request (Core §3.1.2.1) and its response at the callback (§3.1.2.5).
 
 use std::collections::HashMap;
 
@@ -7,32 +7,57 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
-use super::discovery::Metadata;
+use super::discovery::ProviderMetadata;
 use super::{Random, random_token};
 use crate::base64url;
-use crate::identity::is_unsafe;
+use crate::text;
 use crate::time::UnixTime;
 
 /// Seconds between the authorization request and its callback: long enough for a second factor.
-pub const LOGIN_LIFETIME: u64 = 15 * 60;
+pub const SIGN_IN_LIFETIME: u64 = 15 * 60;
 
-/// What to ask the provider for.
+/// Optional parameters of an authorization request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoginOptions {
+pub struct AuthorizationOptions {
     /// Scopes beside `openid`.
     pub scopes: Vec<String>,
-    /// `prompt`; left out where none is given.
+    /// `prompt`; omitted if `None`.
     pub prompt: Option<String>,
     /// `max_age`, in seconds; `auth_time` is then checked.
     pub max_age: Option<u64>,
-    /// Claims to ask for as essential in the ID token (Core §5.5).
+    /// Claims to request as essential in the ID token (Core §5.5).
     pub essential_claims: Vec<String>,
 }
 
-/// A sign-in under way. It belongs into the browser that began it, sealed: whoever has it can
-/// finish the sign-in.
+/// An authorization request to build.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthorizationRequest<'r> {
+    /// The provider's identifier in the configuration.
+    pub provider: &'r str,
+    /// The provider's metadata.
+    pub metadata: &'r ProviderMetadata,
+    /// The relying party's `client_id`.
+    pub client_id: &'r str,
+    /// The callback URL.
+    pub redirect_uri: &'r str,
+    /// Optional parameters.
+    pub options: &'r AuthorizationOptions,
+    /// The URL to open after the sign-in.
+    pub return_to: &'r str,
+}
+
+/// A sign-in that was begun: the redirect for the browser and the state that it must bring back.
+pub struct AuthorizationRedirect {
+    /// The URL of the authorization request.
+    pub url: String,
+    /// The state of the sign-in, for the browser's cookie.
+    pub pending: PendingSignIn,
+}
+
+/// A sign-in in progress. It belongs, sealed, in the browser that began it: its holder can finish
+/// the sign-in.
 #[derive(Serialize, Deserialize)]
-pub struct PendingLogin {
+pub struct PendingSignIn {
     provider: String,
     state: String,
     nonce: String,
@@ -42,15 +67,15 @@ pub struct PendingLogin {
     max_age: Option<u64>,
 }
 
-/// A callback that belongs to a sign-in that this browser began.
-pub struct CodeGrant {
+/// An authorization response that belongs to a sign-in which this browser began.
+pub struct AuthorizationResponse {
     pub(super) code: String,
     pub(super) nonce: String,
     pub(super) code_verifier: String,
     pub(super) max_age: Option<u64>,
-    /// Where the person wanted to go.
+    /// The URL to open after the sign-in.
     pub return_to: String,
-    /// When the sign-in began, in milliseconds since 1970, by our own clock.
+    /// When the sign-in began, in milliseconds since 1970, by the relying party's clock.
     pub started_ms: i64,
 }
 
@@ -58,16 +83,16 @@ pub struct CodeGrant {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// No sign-in is under way in this browser, or its `state` is another one.
-    #[error("this sign-in was not begun in this browser, or not lately")]
+    /// No sign-in is in progress in this browser, or its `state` differs.
+    #[error("this sign-in was not begun in this browser, or has expired")]
     State,
-    /// It took longer than [`LOGIN_LIFETIME`].
+    /// More than [`SIGN_IN_LIFETIME`] has passed.
     #[error("the sign-in took too long; begin again")]
     TooLate,
-    /// It has been used before.
+    /// The `state` has been used before.
     #[error("this sign-in was already used; begin again")]
     Used,
-    /// A parameter stands twice (RFC 6749 §3.1), or is missing.
+    /// A parameter is repeated (RFC 6749 §3.1) or missing.
     #[error("the provider's answer lacks a usable `{parameter}`")]
     Parameter {
         /// The parameter.
@@ -87,7 +112,7 @@ pub enum CallbackError {
 }
 
 impl CallbackError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -101,28 +126,11 @@ impl CallbackError {
     }
 }
 
-/// Who is asked, for whom, and where everybody goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Login<'l> {
-    /// The provider's name here.
-    pub provider: &'l str,
-    /// What is known about it.
-    pub metadata: &'l Metadata,
-    /// Our `client_id` there.
-    pub client_id: &'l str,
-    /// Where the provider sends the browser back to.
-    pub redirect_uri: &'l str,
-    /// What to ask for.
-    pub options: &'l LoginOptions,
-    /// Where the person wants to go.
-    pub return_to: &'l str,
-}
-
-/// Begins a sign-in: the address to send the browser to, and what it must bring back.
+/// Begins a sign-in at `now_ms`, in milliseconds since 1970.
 #[must_use]
-pub fn begin(login: &Login<'_>, now_ms: i64, random: Random<'_>) -> (String, PendingLogin) {
-    let Login { provider, metadata, client_id, redirect_uri, options, return_to } = *login;
-    let pending = PendingLogin {
+pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>) -> AuthorizationRedirect {
+    let AuthorizationRequest { provider, metadata, client_id, redirect_uri, options, return_to } = *request;
+    let pending = PendingSignIn {
         provider: provider.to_owned(),
         state: random_token(random),
         nonce: random_token(random),
@@ -136,7 +144,7 @@ pub fn begin(login: &Login<'_>, now_ms: i64, random: Random<'_>) -> (String, Pen
     // RFC 7636 §4.2, S256.
     let challenge = base64url::encode(digest(&SHA256, pending.code_verifier.as_bytes()).as_ref());
     let max_age = options.max_age.map(|seconds| seconds.to_string());
-    let claims = essential(&options.essential_claims).filter(|_| metadata.claims_parameter);
+    let claims = claims_parameter(&options.essential_claims).filter(|_| metadata.claims_parameter);
     let mut parameters = vec![
         ("response_type", "code"),
         ("client_id", client_id),
@@ -156,63 +164,75 @@ pub fn begin(login: &Login<'_>, now_ms: i64, random: Random<'_>) -> (String, Pen
     if let Some(claims) = &claims {
         parameters.push(("claims", claims));
     }
-    (metadata.authorization_endpoint.with_query(parameters), pending)
+    AuthorizationRedirect { url: metadata.authorization_endpoint.with_query(parameters), pending }
 }
 
-fn essential(claims: &[String]) -> Option<String> {
-    if claims.is_empty() {
+/// Returns the `claims` parameter that requests these claims as essential (Core §5.5).
+fn claims_parameter(essential: &[String]) -> Option<String> {
+    if essential.is_empty() {
         return None;
     }
     let members: Map<String, Value> =
-        claims.iter().map(|claim| (claim.clone(), json!({"essential": true}))).collect();
+        essential.iter().map(|claim| (claim.clone(), json!({"essential": true}))).collect();
     Some(json!({ "id_token": members }).to_string())
 }
 
-impl PendingLogin {
-    /// The provider that was asked.
+/// The provider that a callback URL belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct CallbackProvider<'p> {
+    /// The provider's identifier in the configuration.
+    pub id: &'p str,
+    /// The provider's issuer.
+    pub issuer: &'p str,
+    /// The provider's metadata.
+    pub metadata: &'p ProviderMetadata,
+}
+
+impl PendingSignIn {
+    /// Returns the identifier of the provider that was asked.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.provider
     }
 
-    /// The `state` that the callback must bring.
+    /// Returns the `state` that the callback must bring.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// Where the person wants to go.
+    /// Returns the URL to open after the sign-in.
     #[must_use]
     pub fn return_to(&self) -> &str {
         &self.return_to
     }
 
-    /// Accepts the callback's parameters. `use_state` is told the `state` once it is known to be
-    /// this sign-in's, and says whether this is its first use.
+    /// Accepts the callback's parameters. `use_state` is called with the `state` once it is known to be
+    /// this sign-in's, and reports whether this is its first use.
     ///
     /// # Errors
     /// A [`CallbackError`].
     pub fn accept(
         self,
-        provider: &str,
-        issuer: &str,
-        metadata: &Metadata,
-        query: &str,
+        provider: &CallbackProvider<'_>,
+        parameters: &CallbackParameters,
         now: UnixTime,
         use_state: impl FnOnce(&str) -> bool,
-    ) -> Result<CodeGrant, CallbackError> {
-        let parameters = Parameters::read(query)?;
-        let state = parameters.value("state").ok_or(CallbackError::State)?;
-        if self.provider != provider || !bool::from(state.as_bytes().ct_eq(self.state.as_bytes())) {
+    ) -> Result<AuthorizationResponse, CallbackError> {
+        if let Some(parameter) = parameters.repeated {
+            return Err(CallbackError::Parameter { parameter });
+        }
+        let state = parameters.state().ok_or(CallbackError::State)?;
+        if self.provider != provider.id || !bool::from(state.as_bytes().ct_eq(self.state.as_bytes())) {
             return Err(CallbackError::State);
         }
-        if now.0.saturating_sub(self.started_ms.div_euclid(1000)) > LOGIN_LIFETIME.cast_signed() {
+        if now.0.saturating_sub(self.started_ms.div_euclid(1000)) > SIGN_IN_LIFETIME.cast_signed() {
             return Err(CallbackError::TooLate);
         }
-        // RFC 9207 §2.4: compared where it is sent, missed where the provider promised it.
+        // RFC 9207 §2.4: compared where it is sent, required where the provider announced it.
         match parameters.value("iss") {
-            Some(sender) if sender != issuer => return Err(CallbackError::Issuer),
-            None if metadata.iss_in_callback => return Err(CallbackError::Issuer),
+            Some(sender) if sender != provider.issuer => return Err(CallbackError::Issuer),
+            None if provider.metadata.iss_in_callback => return Err(CallbackError::Issuer),
             _ => {}
         }
         if !use_state(&self.state) {
@@ -220,12 +240,12 @@ impl PendingLogin {
         }
         if let Some(error) = parameters.value("error") {
             return Err(CallbackError::Provider {
-                error: shown(error),
-                description: parameters.value("error_description").map(shown),
+                error: text::for_display(error),
+                description: parameters.value("error_description").map(text::for_display),
             });
         }
         let code = parameters.value("code").filter(|code| !code.is_empty());
-        Ok(CodeGrant {
+        Ok(AuthorizationResponse {
             code: code.ok_or(CallbackError::Parameter { parameter: "code" })?.to_owned(),
             nonce: self.nonce,
             code_verifier: self.code_verifier,
@@ -236,27 +256,39 @@ impl PendingLogin {
     }
 }
 
-/// A provider's text for people: cut to a bearable length, without control characters.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|character| !is_unsafe(*character)).take(300).collect()
+/// The parameters of a callback's query.
+#[derive(Debug)]
+pub struct CallbackParameters {
+    values: HashMap<&'static str, String>,
+    /// A parameter that occurs more than once.
+    repeated: Option<&'static str>,
 }
 
-struct Parameters(HashMap<String, String>);
+impl CallbackParameters {
+    const NAMES: [&'static str; 5] = ["state", "code", "iss", "error", "error_description"];
 
-impl Parameters {
-    fn read(query: &str) -> Result<Self, CallbackError> {
-        let mut parameters = HashMap::new();
+    /// Parses a query; [`PendingSignIn::accept`] rejects repeated parameters.
+    #[must_use]
+    pub fn parse(query: &str) -> Self {
+        let mut parameters = Self { values: HashMap::new(), repeated: None };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let known = ["state", "code", "iss", "error", "error_description"];
-            let Some(name) = known.into_iter().find(|known| *known == name) else { continue };
-            if parameters.insert(name.to_owned(), value.into_owned()).is_some() {
-                return Err(CallbackError::Parameter { parameter: name });
+            let Some(name) = Self::NAMES.into_iter().find(|known| *known == name) else { continue };
+            if parameters.values.contains_key(name) {
+                parameters.repeated.get_or_insert(name);
+            } else {
+                parameters.values.insert(name, value.into_owned());
             }
         }
-        Ok(Self(parameters))
+        parameters
+    }
+
+    /// Returns the first `state`, which finds the [`PendingSignIn`] of the browser.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.value("state")
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 }

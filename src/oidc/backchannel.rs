@@ -1,7 +1,7 @@
 //! Back-Channel Logout 1.0: a verified logout token ends sessions and leaves a mark.
 
-use super::authorization::LOGIN_LIFETIME;
-use super::records::{LogoutMark, LogoutTarget, Records, StoreError};
+use super::authorization::SIGN_IN_LIFETIME;
+use super::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use crate::jws::{CompactJws, CompactJwsError};
 use crate::limits::Limits;
 use crate::time::UnixTime;
@@ -81,7 +81,7 @@ pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
 /// A logout token that was validated. Only [`validate`] makes one.
 #[derive(Clone, Debug)]
 pub struct ValidatedLogout {
-    mark: LogoutMark,
+    mark: LogoutRecord,
     jti: String,
     token: ValidatedToken,
 }
@@ -131,13 +131,13 @@ pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout 
     };
     let longest = now.saturating_add(LONGEST);
     let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
-    let mark = LogoutMark {
+    let mark = LogoutRecord {
         issuer: claims.issuer().unwrap_or_default().to_owned(),
         target,
         issued_at: claims.issued_at().map_or(now, |at| at.seconds()),
         received_ms: now_ms,
         // The token is no longer valid, and any sign-in that is under way now has ended by then.
-        until: valid_until.min(longest).max(now.saturating_add(LOGIN_LIFETIME + leeway)),
+        until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };
     let jti = claims.token_id().unwrap_or_default().to_owned();
     ValidatedLogout { mark, jti, token }

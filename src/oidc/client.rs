@@ -1,5 +1,5 @@
-//! The client at the provider: its identifier, its secret, and how it proves itself at the token
-//! endpoint (OpenID Connect Core §9).
+//! The client: its identifier, its secret and its authentication at the token endpoint (OpenID
+//! Connect Core §9).
 
 use serde_json::{Map, json};
 use zeroize::Zeroizing;
@@ -8,7 +8,7 @@ use super::{Random, random_token};
 use crate::sign::{SignError, SigningKey};
 use crate::time::UnixTime;
 
-/// Seconds that a client assertion is valid.
+/// Validity of a client assertion, in seconds.
 const ASSERTION_LIFETIME: u64 = 60;
 
 /// How the client authenticates at the token endpoint.
@@ -37,14 +37,14 @@ impl AuthMethod {
         ("none", AuthMethod::None),
     ];
 
-    /// The method of a registered name.
+    /// Returns the method with a registered name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, method)| method)
     }
 }
 
-/// The client, as the provider knows it.
+/// A client, as registered at the provider.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// `client_id`.
@@ -53,22 +53,22 @@ pub struct Client {
     pub secret: Option<Secret>,
     /// The key for `private_key_jwt`.
     pub key: Option<std::sync::Arc<SigningKey>>,
-    /// The method, where the configuration names one.
+    /// The method, if the configuration names one.
     pub method: Option<AuthMethod>,
 }
 
-/// A secret text: wiped from memory when dropped, never printed.
+/// A secret text: wiped from memory when dropped, not printable.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a secret.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(secret: String) -> Self {
         Self(Zeroizing::new(secret))
     }
 
-    /// The secret itself: for sending or comparing, never for showing.
+    /// Returns the secret, for sending or comparing.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -81,15 +81,24 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// What authentication adds to a token request.
+/// The client's proof in a token request: HTTP Basic credentials or form parameters.
 pub(crate) struct Authentication {
-    pub(crate) header: Option<Zeroizing<String>>,
+    /// The credentials of HTTP Basic, base64.
+    pub(crate) basic: Option<Zeroizing<String>>,
     pub(crate) parameters: Vec<(&'static str, Zeroizing<String>)>,
 }
 
+impl Authentication {
+    /// Returns the client assertion, if there is one.
+    pub(crate) fn assertion(&self) -> Option<&str> {
+        let assertion = self.parameters.iter().find(|(name, _)| *name == "client_assertion");
+        assertion.map(|(_, assertion)| assertion.as_str())
+    }
+}
+
 impl Client {
-    /// The method to use: the configured one, else the first that the client has the means for of
-    /// those the provider lists; `client_secret_basic` where it lists none (Discovery §3).
+    /// Returns the authentication method: the configured one, else the first that the client has a
+    /// credential for and the provider lists; `client_secret_basic` if it lists none (Discovery §3).
     #[must_use]
     pub fn method(&self, supported: &[String]) -> AuthMethod {
         if let Some(method) = self.method {
@@ -130,7 +139,7 @@ impl Client {
             let token = key.sign(&Map::new(), claims.to_string().as_bytes())?;
             let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned();
             Ok(Authentication {
-                header: None,
+                basic: None,
                 parameters: vec![
                     id(),
                     ("client_assertion_type", Zeroizing::new(kind)),
@@ -146,13 +155,10 @@ impl Client {
                 };
                 let joined = Zeroizing::new(format!("{}:{}", encode(&self.id), encode(secret)));
                 let basic = <base64ct::Base64 as base64ct::Encoding>::encode_string(joined.as_bytes());
-                Ok(Authentication {
-                    header: Some(Zeroizing::new(format!("Basic {basic}"))),
-                    parameters: Vec::new(),
-                })
+                Ok(Authentication { basic: Some(Zeroizing::new(basic)), parameters: Vec::new() })
             }
             AuthMethod::SecretPost => Ok(Authentication {
-                header: None,
+                basic: None,
                 parameters: vec![id(), ("client_secret", Zeroizing::new(secret.to_owned()))],
             }),
             AuthMethod::SecretJwt => assertion(&SigningKey::from_secret(secret.as_bytes(), "HS256")?, random),
@@ -160,7 +166,7 @@ impl Client {
                 Some(key) => assertion(key, random),
                 None => Err(SignError::Member { member: "private key" }),
             },
-            AuthMethod::None => Ok(Authentication { header: None, parameters: vec![id()] }),
+            AuthMethod::None => Ok(Authentication { basic: None, parameters: vec![id()] }),
         }
     }
 }

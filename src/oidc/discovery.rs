@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::authorization::shown;
 use super::endpoint::{Endpoint, EndpointError};
 use super::{Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
+use crate::text;
 
 /// Endpoints that the configuration names; each takes the place of what discovery says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
+pub struct EndpointOverrides {
     /// Where browsers are sent to sign in.
     pub authorization_endpoint: Option<Endpoint>,
     /// Where codes are exchanged.
@@ -23,12 +23,12 @@ pub struct Overrides {
     pub end_session_endpoint: Option<Endpoint>,
 }
 
-impl Overrides {
+impl EndpointOverrides {
     /// The metadata of a provider that is not asked for it; none where an endpoint is missing that
     /// only discovery could tell.
     #[must_use]
-    pub fn complete(&self) -> Option<Metadata> {
-        Some(Metadata {
+    pub fn complete(&self) -> Option<ProviderMetadata> {
+        Some(ProviderMetadata {
             authorization_endpoint: self.authorization_endpoint.clone()?,
             token_endpoint: self.token_endpoint.clone()?,
             userinfo_endpoint: self.userinfo_endpoint.clone(),
@@ -47,7 +47,7 @@ impl Overrides {
 
 /// What is known about a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
+pub struct ProviderMetadata {
     /// Where browsers are sent to sign in.
     pub authorization_endpoint: Endpoint,
     /// Where codes are exchanged.
@@ -147,9 +147,9 @@ pub(crate) fn get(endpoint: &Endpoint) -> Request {
 pub fn read(
     response: &Response,
     issuer: &str,
-    overrides: &Overrides,
+    overrides: &EndpointOverrides,
     allow_http: bool,
-) -> Result<Metadata, DiscoveryError> {
+) -> Result<ProviderMetadata, DiscoveryError> {
     if response.status() != http::StatusCode::OK {
         return Err(DiscoveryError::Status { status: response.status().as_u16() });
     }
@@ -157,7 +157,7 @@ pub fn read(
     let found = document.get("issuer").and_then(Value::as_str);
     let found = found.ok_or(DiscoveryError::Member { member: "issuer" })?;
     if found != issuer {
-        return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: shown(found) });
+        return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: text::for_display(found) });
     }
     // An https provider has no business with plain http, not even on this machine.
     let tls_only = issuer.starts_with("https:") && !allow_http;
@@ -179,7 +179,7 @@ pub fn read(
     let authorization = endpoint("authorization_endpoint", &overrides.authorization_endpoint)?;
     let token = endpoint("token_endpoint", &overrides.token_endpoint)?;
     let jwks = endpoint("jwks_uri", &overrides.jwks_uri)?;
-    Ok(Metadata {
+    Ok(ProviderMetadata {
         authorization_endpoint: needed("authorization_endpoint", authorization)?,
         token_endpoint: needed("token_endpoint", token)?,
         userinfo_endpoint: endpoint("userinfo_endpoint", &overrides.userinfo_endpoint)?,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::authorization::CodeGrant;
+use super::authorization::AuthorizationResponse;
 use super::token::TokenResponse;
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError};
@@ -77,7 +77,7 @@ impl IdTokenError {
 pub fn validate(
     verifier: &Verifier,
     response: &TokenResponse,
-    grant: &CodeGrant,
+    grant: &AuthorizationResponse,
     leeway: u64,
     now: UnixTime,
 ) -> Result<ValidatedIdToken, IdTokenError> {

@@ -10,7 +10,7 @@ use crate::time::UnixTime;
 
 /// The bounds of key fetching, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyTimes {
+pub struct JwksCacheOptions {
     /// How long keys are fresh where the provider does not say.
     pub lifetime: u64,
     /// The shortest lifetime taken from `Cache-Control`.
@@ -23,16 +23,16 @@ pub struct KeyTimes {
     pub grace: u64,
 }
 
-impl KeyTimes {
+impl JwksCacheOptions {
     /// Ten minutes, one minute to one day, 30 seconds, one day.
-    pub const DEFAULT: KeyTimes =
-        KeyTimes { lifetime: 600, shortest: 60, longest: 86_400, cool_down: 30, grace: 86_400 };
+    pub const DEFAULT: JwksCacheOptions =
+        JwksCacheOptions { lifetime: 600, shortest: 60, longest: 86_400, cool_down: 30, grace: 86_400 };
 }
 
 /// When to fetch. One per provider, told of every attempt.
 #[derive(Clone, Debug)]
 pub struct KeySchedule {
-    times: KeyTimes,
+    times: JwksCacheOptions,
     /// When the present keys go stale; none while there are no keys.
     stale_at: Option<UnixTime>,
     refresh_at: UnixTime,
@@ -43,7 +43,7 @@ pub struct KeySchedule {
 impl KeySchedule {
     /// No keys yet: a fetch is due at once.
     #[must_use]
-    pub fn new(times: KeyTimes, now: UnixTime) -> Self {
+    pub fn new(times: JwksCacheOptions, now: UnixTime) -> Self {
         Self { times, stale_at: None, refresh_at: now, failures: 0, last_asked: None }
     }
 
@@ -160,7 +160,7 @@ mod tests {
     // attack: key-fetch.invented-kids
     #[test]
     fn a_flood_of_unknown_kids_is_one_fetch_per_cool_down() {
-        let mut schedule = KeySchedule::new(KeyTimes::DEFAULT, T);
+        let mut schedule = KeySchedule::new(JwksCacheOptions::DEFAULT, T);
         let asked = (0..10_000).filter(|_| schedule.allow_refresh(T)).count();
         assert_eq!(asked, 1);
         assert!(!schedule.allow_refresh(T.saturating_add(29)));
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn lifetimes_keep_their_bounds() {
-        let mut schedule = KeySchedule::new(KeyTimes::DEFAULT, T);
+        let mut schedule = KeySchedule::new(JwksCacheOptions::DEFAULT, T);
         for (said, fresh) in [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(u64::MAX), 86_400)] {
             schedule.fetched(said, T);
             assert_eq!(schedule.refresh_at(), T.saturating_add(fresh - fresh / 5), "{said:?}");
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn failures_wait_longer_up_to_a_minute() {
-        let mut schedule = KeySchedule::new(KeyTimes::DEFAULT, T);
+        let mut schedule = KeySchedule::new(JwksCacheOptions::DEFAULT, T);
         let waits: Vec<i64> = (0..100)
             .map(|_| {
                 schedule.failed(T);

@@ -1,38 +1,49 @@
-//! RP-Initiated Logout 1.0: where a browser goes after its session here has ended.
+//! RP-Initiated Logout 1.0: the provider's end-session endpoint, for a browser whose session here has ended.
 
-use super::discovery::Metadata;
-use super::session::OidcOrigin;
+use super::discovery::ProviderMetadata;
 
-/// The longest ID token that travels in an address, in bytes: servers refuse addresses beyond 8 KiB,
-/// and people with many groups have such tokens.
+/// The longest `id_token_hint` sent, in bytes: servers refuse URLs over 8 KiB, and the ID tokens of
+/// users with many groups are longer.
 const LONGEST_HINT: usize = 6 * 1024;
 
-/// The address of the provider's end-session endpoint with what belongs there (§2); none where the
-/// provider has no such endpoint and the configuration no `logout_url`. `template` is the latter:
-/// `{clientId}` and `{siteUrl}` are replaced, URL-encoded.
-#[must_use]
-pub fn request(
-    metadata: Option<&Metadata>,
-    template: Option<&str>,
-    origin: &OidcOrigin,
-    client_id: &str,
-    site_url: &str,
-    post_logout_redirect_uri: &str,
-    state: &str,
-) -> Option<String> {
-    if let Some(template) = template {
-        let encode =
-            |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-        let filled = template.replace("{clientId}", &encode(client_id));
-        return Some(filled.replace("{siteUrl}", &encode(site_url)));
+/// A logout request at a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct LogoutRequest<'r> {
+    /// The provider's metadata, if known.
+    pub metadata: Option<&'r ProviderMetadata>,
+    /// The configured `logout_url`, which replaces the request: `{clientId}` and `{siteUrl}` in it are
+    /// replaced, URL-encoded.
+    pub template: Option<&'r str>,
+    /// The ID token that opened the session.
+    pub id_token: &'r str,
+    /// The relying party's `client_id`.
+    pub client_id: &'r str,
+    /// The relying party's URL, for the template.
+    pub site_url: &'r str,
+    /// The URL to return to.
+    pub post_logout_redirect_uri: &'r str,
+    /// The `state` that the provider returns.
+    pub state: &'r str,
+}
+
+impl LogoutRequest<'_> {
+    /// Returns the URL for the browser (§2), or `None` if the provider has no end-session endpoint and
+    /// the configuration no `logout_url`.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        if let Some(template) = self.template {
+            let encode =
+                |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+            let filled = template.replace("{clientId}", &encode(self.client_id));
+            return Some(filled.replace("{siteUrl}", &encode(self.site_url)));
+        }
+        let endpoint = self.metadata?.end_session_endpoint.as_ref()?;
+        // Without the hint a provider may ask the user first; with one that is too long it answers 414.
+        let hint = Some(("id_token_hint", self.id_token)).filter(|(_, hint)| hint.len() <= LONGEST_HINT);
+        Some(endpoint.with_query(hint.into_iter().chain([
+            ("client_id", self.client_id),
+            ("post_logout_redirect_uri", self.post_logout_redirect_uri),
+            ("state", self.state),
+        ])))
     }
-    let endpoint = metadata?.end_session_endpoint.as_ref()?;
-    // Without the hint a provider may ask first; with one that is too long it answers 414.
-    let hint =
-        Some(("id_token_hint", origin.id_token.as_str())).filter(|(_, hint)| hint.len() <= LONGEST_HINT);
-    Some(endpoint.with_query(hint.into_iter().chain([
-        ("client_id", client_id),
-        ("post_logout_redirect_uri", post_logout_redirect_uri),
-        ("state", state),
-    ])))
 }

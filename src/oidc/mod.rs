@@ -1,16 +1,16 @@
 //! The relying party's rules, as typed steps without sockets, clocks or randomness.
 //!
 //! ```text
-//! discovery::Metadata            what the provider says about itself, checked
-//!   → authorization::begin               AuthorizationRequest (a URL) and PendingLogin (for the cookie)
-//!   → PendingLogin::accept       the callback's parameters → CodeGrant
-//!   → token::request / read      a request to send → TokenResponse
+//! discovery::ProviderMetadata    the provider's metadata, validated
+//!   → authorization::begin       AuthorizationRedirect: a URL, and a PendingSignIn for the cookie
+//!   → PendingSignIn::accept      the callback's parameters → AuthorizationResponse
+//!   → token::request / read      an HTTP request to send → TokenResponse
 //!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken
-//!   → userinfo::request / merge  the claims
+//!   → userinfo::request / merge  SignInClaims
 //!   → sign_in::complete          user found, linked, created or refused; profile and teams; session
 //!
-//! logout::request                RP-Initiated Logout 1.0
-//! backchannel::apply             Back-Channel Logout 1.0: sessions ended, a mark left
+//! logout::LogoutRequest          RP-Initiated Logout 1.0
+//! backchannel::apply             Back-Channel Logout 1.0: sessions ended, the logout recorded
 //! jwks::KeySchedule              when keys are fetched, and how long they serve without
 //! ```
 //!

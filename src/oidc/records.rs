@@ -23,7 +23,7 @@ impl StoreError {
 
 /// A logout that the provider announced, kept for the sign-ins that it overtakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogoutMark {
+pub struct LogoutRecord {
     /// The provider.
     pub issuer: String,
     /// Which sign-ins it is about.
@@ -103,10 +103,10 @@ pub trait Records {
 
     /// Remembers a logout: its `jti`, and its mark. False where the issuer's `jti` was known; then
     /// nothing is written.
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError>;
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError>;
 
     /// The newest `iat` and arrival (in milliseconds) of the marks about a session or a subject.
-    fn newest_mark(
+    fn newest_logout(
         &mut self,
         issuer: &str,
         sid: Option<&str>,

@@ -172,7 +172,7 @@ pub fn receive(
 /// than the logout, by ours where the sign-in had begun before the logout came.
 fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), SignInError> {
     let origin = &person.origin;
-    let mark = records.newest_mark(&origin.issuer, origin.sid.as_deref(), &origin.subject)?;
+    let mark = records.newest_logout(&origin.issuer, origin.sid.as_deref(), &origin.subject)?;
     match mark {
         Some((issued_at, received_ms))
             if origin.issued_at <= issued_at || person.started_ms <= received_ms =>

@@ -3,7 +3,7 @@
 use http::header::{ACCEPT, AUTHORIZATION};
 use serde_json::{Map, Value};
 
-use super::discovery::Metadata;
+use super::discovery::ProviderMetadata;
 use super::id_token::ValidatedIdToken;
 use super::{Request, Response, media_type};
 use crate::claims::{Policy, TokenKind};
@@ -71,7 +71,7 @@ impl UserInfoError {
 
 /// The UserInfo request, where there is an endpoint and an access token.
 #[must_use]
-pub fn request(metadata: &Metadata, id_token: &ValidatedIdToken) -> Option<Request> {
+pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Option<Request> {
     let endpoint = metadata.userinfo_endpoint.as_ref()?;
     let access_token = id_token.access_token.as_ref()?;
     let mut value = http::HeaderValue::from_str(&format!("Bearer {}", access_token.as_str())).ok()?;

@@ -29,8 +29,9 @@ fn library() -> Vec<(String, String)> {
 }
 
 /// Left never imports right; rooms in one bracket do not import one another upwards.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "limits",
+    "text",
     "time",
     "base64url",
     "json",

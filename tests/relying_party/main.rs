@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use claimgate::key::KeyError;
-use claimgate::oidc::discovery::{self, DiscoveryError, Overrides};
+use claimgate::oidc::discovery::{self, DiscoveryError, EndpointOverrides};
 use claimgate::oidc::endpoint::{Endpoint, EndpointError};
 use claimgate::oidc::{Response, jwks};
 use serde_json::{Value, json};
@@ -24,7 +24,10 @@ fn answer(body: &[u8]) -> Response {
     http::Response::new(body.to_vec())
 }
 
-fn read(document: &Value, overrides: &Overrides) -> Result<discovery::Metadata, DiscoveryError> {
+fn read(
+    document: &Value,
+    overrides: &EndpointOverrides,
+) -> Result<discovery::ProviderMetadata, DiscoveryError> {
     discovery::read(&answer(document.to_string().as_bytes()), ISSUER, overrides, false)
 }
 
@@ -42,12 +45,12 @@ fn the_document_is_asked_for_below_the_issuer() {
 
 #[test]
 fn a_good_document_is_read_and_the_configuration_wins() {
-    let metadata = read(&document(), &Overrides::default()).unwrap();
+    let metadata = read(&document(), &EndpointOverrides::default()).unwrap();
     assert_eq!(metadata.token_auth_methods, ["client_secret_post"]);
     assert_eq!(metadata.jwks_uri.unwrap().as_str(), "https://keys.example.com/jwks");
     assert!(metadata.claims_parameter && !metadata.iss_in_callback);
     let own = Endpoint::parse("https://own.example.com/token", false).unwrap();
-    let overrides = Overrides { token_endpoint: Some(own.clone()), ..Overrides::default() };
+    let overrides = EndpointOverrides { token_endpoint: Some(own.clone()), ..EndpointOverrides::default() };
     assert_eq!(read(&document(), &overrides).unwrap().token_endpoint, own);
 }
 
@@ -57,7 +60,7 @@ fn a_lying_document_is_refused() {
     let spoiled = |member: &str, value: Value| {
         let mut document = document();
         document[member] = value;
-        read(&document, &Overrides::default()).map(drop).map_err(|error| error.code())
+        read(&document, &EndpointOverrides::default()).map(drop).map_err(|error| error.code())
     };
     assert_eq!(spoiled("issuer", json!("https://idp.example.com/realms/acme/")), Err("discovery.issuer"));
     assert_eq!(spoiled("issuer", json!("https://evil.example.com")), Err("discovery.issuer"));
@@ -80,7 +83,7 @@ fn a_lying_document_is_refused() {
         assert_eq!(spoiled("jwks_uri", json!(address)), Err("discovery.endpoint"), "{address}");
     }
     let bytes = |body: &[u8]| {
-        discovery::read(&answer(body), ISSUER, &Overrides::default(), false).unwrap_err().code()
+        discovery::read(&answer(body), ISSUER, &EndpointOverrides::default(), false).unwrap_err().code()
     };
     assert_eq!(bytes(b"<html>"), "discovery.json");
     assert_eq!(bytes(b"\x1f\x8b\x08"), "discovery.json");
@@ -88,7 +91,7 @@ fn a_lying_document_is_refused() {
     for status in [301, 302, 404, 500] {
         let response =
             http::Response::builder().status(status).body(document().to_string().into_bytes()).unwrap();
-        let error = discovery::read(&response, ISSUER, &Overrides::default(), false).unwrap_err();
+        let error = discovery::read(&response, ISSUER, &EndpointOverrides::default(), false).unwrap_err();
         assert_eq!(error, DiscoveryError::Status { status });
     }
 }
@@ -142,7 +145,7 @@ fn documents_of_running_providers() {
         } else {
             let issuer: Value = serde_json::from_slice(&body).unwrap();
             let issuer = issuer["issuer"].as_str().unwrap();
-            discovery::read(&answer(&body), issuer, &Overrides::default(), false).unwrap();
+            discovery::read(&answer(&body), issuer, &EndpointOverrides::default(), false).unwrap();
         }
         read += 1;
     }

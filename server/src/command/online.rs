@@ -6,8 +6,8 @@ use crate::web::provider::fetcher;
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeyError;
 use claimgate::limits::Limits;
-use claimgate::oidc::authorization::{self, Login};
-use claimgate::oidc::discovery::{self, Metadata};
+use claimgate::oidc::authorization::{self, AuthorizationRequest, CallbackParameters, CallbackProvider};
+use claimgate::oidc::discovery::{self, ProviderMetadata};
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 
@@ -102,38 +102,43 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
 
 /// Presents a code that nobody issued: a provider that knows the client refuses the code, one that
 /// does not refuses the client.
-async fn check_client(provider: &Provider, metadata: &Metadata, fetcher: &Fetcher, report: &mut Report) {
-    let login = Login {
+async fn check_client(
+    provider: &Provider,
+    metadata: &ProviderMetadata,
+    fetcher: &Fetcher,
+    report: &mut Report,
+) {
+    let question = AuthorizationRequest {
         provider: &provider.name,
         metadata,
         client_id: &provider.client.id,
         redirect_uri: "https://check.invalid/",
-        options: &provider.login,
+        options: &provider.authorization,
         return_to: "/",
     };
     let now = crate::command::input::now();
     let mut random =
         |bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system gives randomness");
-    let (_, pending) = authorization::begin(&login, now.0.saturating_mul(1000), &mut random);
+    let pending = authorization::begin(&question, now.0.saturating_mul(1000), &mut random).pending;
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("state", pending.state())
         .append_pair("iss", &provider.issuer)
         .append_pair("code", "claimgate-config-check")
         .finish();
-    let grant = pending.accept(&provider.name, &provider.issuer, metadata, &query, now, |_| true);
-    let grant = grant.expect("the answer to one's own question");
+    let asked = CallbackProvider { id: &provider.name, issuer: &provider.issuer, metadata };
+    let answer = pending.accept(&asked, &CallbackParameters::parse(&query), now, |_| true);
+    let answer = answer.expect("the query was made from the pending sign-in");
     let request =
-        token::request(&grant, &provider.client, metadata, "https://check.invalid/", now, &mut random);
+        token::request(&answer, &provider.client, metadata, "https://check.invalid/", now, &mut random);
     let request = match request {
         Ok(request) => request,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
     };
-    let secrets = token::Secrets::of(&request, &provider.client);
-    let response = match fetcher.send(request, MAX_RESPONSE).await {
+    let response = match fetcher.send(request.http, MAX_RESPONSE).await {
         Ok(response) => response,
         Err(error) => return report.problem(&error.to_string()),
     };
-    match token::read(&response, &secrets) {
+    match token::read(&response, &request.secrets) {
         Err(TokenError::Refused { error, .. }) if error == "invalid_grant" => {
             report.good("it knows the client and accepts how it proves itself");
         }
@@ -149,7 +154,7 @@ async fn check_client(provider: &Provider, metadata: &Metadata, fetcher: &Fetche
     }
 }
 
-fn check_metadata(provider: &Provider, metadata: &Metadata, report: &mut Report) {
+fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut Report) {
     let signing = &metadata.signing_algorithms;
     for algorithm in provider.algorithms.iter().filter(|_| !signing.is_empty()) {
         if signing.contains(algorithm) {
@@ -178,7 +183,7 @@ fn check_metadata(provider: &Provider, metadata: &Metadata, report: &mut Report)
         report.problem(&format!("it does not support PKCE with S256, but {}", pkce.join(", ")));
     }
     let unknown = |scope: &&String| !metadata.scopes.is_empty() && !metadata.scopes.contains(scope);
-    for scope in provider.login.scopes.iter().filter(unknown) {
+    for scope in provider.authorization.scopes.iter().filter(unknown) {
         report.note(&format!("it does not list the scope {scope}; some providers refuse unknown ones"));
     }
     if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {

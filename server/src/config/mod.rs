@@ -17,9 +17,9 @@ use ipnet::IpNet;
 
 use claimgate::alg::Registry;
 use claimgate::identity::Mapping;
-use claimgate::oidc::authorization::LoginOptions;
+use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
-use claimgate::oidc::discovery::Overrides;
+use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
@@ -107,7 +107,7 @@ pub struct Provider {
     /// Where discovery begins; none: the endpoints are the configured ones.
     pub discovery: Option<Endpoint>,
     /// Endpoints that the file names.
-    pub endpoints: Overrides,
+    pub endpoints: EndpointOverrides,
     /// Whether UserInfo is asked.
     pub userinfo: bool,
     /// Whether plain http is accepted beyond loopback.
@@ -115,7 +115,7 @@ pub struct Provider {
     /// A certificate to trust beside the system's, for this provider (PEM).
     pub ca_file: Option<PathBuf>,
     /// What to ask for at sign-in.
-    pub login: LoginOptions,
+    pub authorization: AuthorizationOptions,
     /// Where to go after signing out, in place of the provider's end-session endpoint.
     pub logout_url: Option<String>,
     /// Whether logout tokens must bear `typ` `logout+jwt`.

@@ -12,9 +12,9 @@ use super::table::Table;
 use super::{Config, ConfigError, Provider, PublicUrl, Server, raw};
 use claimgate::identity::{Mapping, MappingSpec};
 use claimgate::limits::Limits;
-use claimgate::oidc::authorization::LoginOptions;
+use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client};
-use claimgate::oidc::discovery::Overrides;
+use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
@@ -182,7 +182,7 @@ impl<'f> Resolver<'f> {
         }
         let algorithms = self.algorithms(table, raw.algorithms)?;
         let http = raw.allow_http;
-        let endpoints = Overrides {
+        let endpoints = EndpointOverrides {
             authorization_endpoint: table.endpoint(
                 "authorization_endpoint",
                 raw.authorization_endpoint,
@@ -249,7 +249,7 @@ impl<'f> Resolver<'f> {
             }
         }
         let mapping = self.mapping(raw.identity.as_ref().unwrap_or(shared))?;
-        let login = LoginOptions {
+        let authorization = AuthorizationOptions {
             scopes: raw.scopes.into_iter().filter(|scope| scope != "openid").collect(),
             prompt: raw.prompt,
             max_age: raw.max_age,
@@ -273,7 +273,7 @@ impl<'f> Resolver<'f> {
             userinfo: raw.userinfo,
             allow_http: http,
             ca_file: raw.ca_file.map(|file| self.folder.join(file)),
-            login,
+            authorization,
             logout_url: raw.logout_url,
             strict_logout_type: raw.strict_logout_type,
             logout_without_exp: raw.logout_without_exp,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use ring::digest::{Context, SHA256};
 use rusqlite::Connection;
 
-use claimgate::oidc::records::{LogoutMark, LogoutTarget};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget};
 use claimgate::time::UnixTime;
 
 /// Most logouts remembered at once: bounds memory. Only tokens that verified are, each until its mark
@@ -52,7 +52,7 @@ impl Remembered {
     }
 
     /// Adds what was written to the table as this row.
-    pub(super) fn add(&mut self, row: i64, jti: &str, mark: &LogoutMark) {
+    pub(super) fn add(&mut self, row: i64, jti: &str, mark: &LogoutRecord) {
         let tag = jti_tag(&mark.issuer, jti);
         self.jtis.insert(tag, mark.until);
         self.changes.push(Change::Jti(tag, self.newest));
@@ -60,8 +60,8 @@ impl Remembered {
         self.add_mark(mark);
     }
 
-    fn add_mark(&mut self, mark: &LogoutMark) {
-        let LogoutMark { issuer, issued_at, received_ms, until, .. } = mark;
+    fn add_mark(&mut self, mark: &LogoutRecord) {
+        let LogoutRecord { issuer, issued_at, received_ms, until, .. } = mark;
         let new = Mark { issued_at: *issued_at, received_ms: *received_ms, until: *until };
         let mut put = |about: About, value: &str| {
             let tag = mark_tag(issuer, about, value);
@@ -86,7 +86,7 @@ impl Remembered {
     }
 
     /// The newest `iat` and arrival of the marks about a session, or about a subject that has none.
-    pub(super) fn newest_mark(
+    pub(super) fn newest_logout(
         &self,
         issuer: &str,
         sid: Option<&str>,
@@ -158,7 +158,7 @@ impl Remembered {
                 (None, Some(subject)) => LogoutTarget::Subject(subject),
                 (None, None) => continue,
             };
-            self.add_mark(&LogoutMark {
+            self.add_mark(&LogoutRecord {
                 issuer: row.get(2)?,
                 target,
                 issued_at: UnixTime(row.get(5)?),

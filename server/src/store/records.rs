@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::failed;
 use super::logout_records::{MOST, Remembered, jti_tag};
 use super::session_index::{Effect, Entry, KeptUser};
-use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -209,7 +209,7 @@ impl Records for SqliteRecords<'_> {
         }
     }
 
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutMark) -> Result<bool, StoreError> {
+    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
         if self.remembered.knows(&mark.issuer, jti) {
             return Ok(false);
         }
@@ -229,13 +229,13 @@ impl Records for SqliteRecords<'_> {
         Ok(true)
     }
 
-    fn newest_mark(
+    fn newest_logout(
         &mut self,
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
     ) -> Result<Option<(UnixTime, i64)>, StoreError> {
-        Ok(self.remembered.newest_mark(issuer, sid, subject))
+        Ok(self.remembered.newest_logout(issuer, sid, subject))
     }
 }
 

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
 use crate::config::Server;
-use claimgate::oidc::authorization::LOGIN_LIFETIME;
+use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
 
 /// Most bytes of cookies for pending sign-ins in one browser; beyond this the oldest are deleted. Proxies
 /// refuse requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
@@ -63,7 +63,7 @@ impl Cookies {
 
     /// Sets the cookie of a pending sign-in: each tab of a browser may have its own.
     pub(crate) fn begin_sign_in(&self, state: &str, sealed: &str) -> HeaderValue {
-        self.finish(Cookie::build((self.sign_in_name(state), sealed)), Some(LOGIN_LIFETIME), None)
+        self.finish(Cookie::build((self.sign_in_name(state), sealed)), Some(SIGN_IN_LIFETIME), None)
     }
 
     /// Returns the sealed value of a pending sign-in.
@@ -91,7 +91,7 @@ impl Cookies {
 
     /// Sets the cookie with the `state` of a logout at the provider.
     pub(crate) fn begin_logout(&self, state: &str) -> HeaderValue {
-        self.finish(Cookie::build((self.logout.as_str(), state)), Some(LOGIN_LIFETIME), None)
+        self.finish(Cookie::build((self.logout.as_str(), state)), Some(SIGN_IN_LIFETIME), None)
     }
 
     /// Returns the `state` of the logout at the provider.

@@ -15,8 +15,8 @@ use claimgate::claims::{Policy, TokenKind};
 use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
 use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
-use claimgate::oidc::discovery::{self, DiscoveryError, Metadata};
-use claimgate::oidc::jwks::{self, JwksError, KeySchedule, KeyTimes};
+use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
+use claimgate::oidc::jwks::{self, JwksCacheOptions, JwksError, KeySchedule};
 use claimgate::oidc::{MAX_RESPONSE, Response};
 use claimgate::time::UnixTime;
 use claimgate::{Error, Verifier};
@@ -90,7 +90,7 @@ pub struct Provider {
     pub(crate) id_tokens: Verifier,
     pub(crate) logout_tokens: Verifier,
     pub(crate) presented: Verifier,
-    metadata: ArcSwapOption<Metadata>,
+    metadata: ArcSwapOption<ProviderMetadata>,
     metadata_until: AtomicI64,
     /// Keys that are there without fetching: the key file's, and the client secret.
     own_keys: KeySet,
@@ -144,7 +144,7 @@ impl Provider {
             metadata_until: AtomicI64::new(i64::MIN),
             own_keys,
             fetched_keys: Mutex::default(),
-            schedule: Mutex::new(KeySchedule::new(KeyTimes::DEFAULT, system::now())),
+            schedule: Mutex::new(KeySchedule::new(JwksCacheOptions::DEFAULT, system::now())),
             keys_fetched_at: AtomicI64::new(i64::MIN),
             fetches: AtomicU64::new(0),
             flight: tokio::sync::Mutex::default(),
@@ -156,7 +156,7 @@ impl Provider {
     ///
     /// # Errors
     /// A [`ProviderError`].
-    pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
+    pub(crate) async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
         if let Some(known) = self.metadata.load_full() {
             return Ok(known);
         }
@@ -172,11 +172,11 @@ impl Provider {
     }
 
     /// What is known already.
-    pub(crate) fn known_metadata(&self) -> Option<Arc<Metadata>> {
+    pub(crate) fn known_metadata(&self) -> Option<Arc<ProviderMetadata>> {
         self.metadata.load_full()
     }
 
-    async fn discover(&self, attempt: &mut Attempt) -> Result<Arc<Metadata>, ProviderError> {
+    async fn discover(&self, attempt: &mut Attempt) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let now = system::now();
         attempt.metadata_at = Some(now);
         let result = match &self.config.discovery {
@@ -201,7 +201,7 @@ impl Provider {
     async fn fetch_metadata(
         &self,
         issuer: &claimgate::oidc::endpoint::Endpoint,
-    ) -> Result<Metadata, ProviderError> {
+    ) -> Result<ProviderMetadata, ProviderError> {
         let response = self.fetcher.send(discovery::request(issuer), MAX_RESPONSE).await?;
         let config = &self.config;
         Ok(discovery::read(&response, &config.issuer, &config.endpoints, config.allow_http)?)

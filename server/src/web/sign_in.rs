@@ -10,8 +10,11 @@ use super::problem::Problem;
 use super::provider::Provider;
 use super::token_log;
 use crate::system;
-use claimgate::oidc::authorization::{self, CallbackError, CodeGrant, Login, PendingLogin};
-use claimgate::oidc::discovery::Metadata;
+use claimgate::oidc::authorization::{
+    self, AuthorizationRequest, AuthorizationResponse, CallbackError, CallbackParameters, CallbackProvider,
+    PendingSignIn,
+};
+use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
@@ -29,27 +32,30 @@ pub(crate) async fn begin(
     let metadata = provider.metadata().await?;
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider);
-    let login = Login {
+    let request = AuthorizationRequest {
         provider: &config.name,
         metadata: &metadata,
         client_id: &config.client.id,
         redirect_uri: &redirect_uri,
-        options: &config.login,
+        options: &config.authorization,
         return_to,
     };
-    let (address, pending) = authorization::begin(&login, system::now_ms(), &mut system::random);
-    let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
+    let redirect = authorization::begin(&request, system::now_ms(), &mut system::random);
+    let text = serde_json::to_string(&redirect.pending).expect("texts and numbers are JSON");
     let sealed = app.process.sealer.seal("login", &text);
     let mut cookies = app.cookies.end_old_sign_ins(headers, sealed.len());
-    cookies.push(app.cookies.begin_sign_in(pending.state(), &sealed));
-    Ok((address, cookies))
+    cookies.push(app.cookies.begin_sign_in(redirect.pending.state(), &sealed));
+    Ok((redirect.url, cookies))
 }
 
 /// Returns the pending sign-in of this browser that the `state` in the callback's query names.
-pub(crate) fn pending(app: &App, query: &str, headers: &HeaderMap) -> Result<PendingLogin, Problem> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let (_, state) = pairs.find(|(name, _)| name == "state").ok_or(CallbackError::State)?;
-    let sealed = app.cookies.sign_in(headers, &state).ok_or(CallbackError::State)?;
+pub(crate) fn pending(
+    app: &App,
+    parameters: &CallbackParameters,
+    headers: &HeaderMap,
+) -> Result<PendingSignIn, Problem> {
+    let state = parameters.state().ok_or(CallbackError::State)?;
+    let sealed = app.cookies.sign_in(headers, state).ok_or(CallbackError::State)?;
     let opened = app.process.sealer.open("login", &sealed).ok_or(CallbackError::State)?;
     Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
 }
@@ -64,8 +70,8 @@ pub(crate) struct Completed {
 pub(crate) async fn complete(
     app: &Arc<App>,
     provider: &Arc<Provider>,
-    pending: PendingLogin,
-    query: &str,
+    pending: PendingSignIn,
+    parameters: &CallbackParameters,
     headers: &HeaderMap,
 ) -> Result<Completed, Problem> {
     let config = &provider.config;
@@ -73,14 +79,14 @@ pub(crate) async fn complete(
     let metadata = provider.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
-    let grant = pending
-        .accept(&config.name, &config.issuer, &metadata, query, now, |state| used.consume(state, now))?;
-    let tokens = redeem(app, provider, &metadata, &grant).await?;
-    let id_token = validate(app, provider, &tokens, &grant).await?;
+    let asked = CallbackProvider { id: &config.name, issuer: &config.issuer, metadata: &metadata };
+    let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
+    let tokens = redeem(app, provider, &metadata, &authorization).await?;
+    let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
     let explanation = explain(app, provider, &claims);
-    let person = Person::identify(claims, &config.mapping, grant.started_ms)?;
+    let person = Person::identify(claims, &config.mapping, authorization.started_ms)?;
     let secret = random_token(&mut system::random);
     let session = SessionId::of_secret(&secret);
     let signed_in = record(app, provider, person, session, app.session_id(headers)).await?;
@@ -89,7 +95,7 @@ pub(crate) async fn complete(
     }
     log(provider, &signed_in, session);
     Ok(Completed {
-        return_to: grant.return_to,
+        return_to: authorization.return_to,
         cookies: vec![
             app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
             app.cookies.end_sign_in(&state),
@@ -101,15 +107,15 @@ pub(crate) async fn complete(
 async fn redeem(
     app: &App,
     provider: &Provider,
-    metadata: &Metadata,
-    grant: &CodeGrant,
+    metadata: &ProviderMetadata,
+    authorization: &AuthorizationResponse,
 ) -> Result<TokenResponse, Problem> {
     let client = &provider.config.client;
     let redirect_uri = app.redirect_uri(provider);
-    let request = token::request(grant, client, metadata, &redirect_uri, system::now(), &mut system::random)?;
-    let secrets = token::Secrets::of(&request, client);
-    let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
-    Ok(token::read(&response, &secrets)?)
+    let request =
+        token::request(authorization, client, metadata, &redirect_uri, system::now(), &mut system::random)?;
+    let response = provider.fetcher.send(request.http, MAX_RESPONSE).await?;
+    Ok(token::read(&response, &request.secrets)?)
 }
 
 /// Validates the ID token; counts and logs the result.
@@ -117,12 +123,12 @@ async fn validate(
     app: &App,
     provider: &Provider,
     tokens: &TokenResponse,
-    grant: &CodeGrant,
+    authorization: &AuthorizationResponse,
 ) -> Result<ValidatedIdToken, IdTokenError> {
     let leeway = provider.config.leeway;
     let validated = provider
         .verify(
-            || id_token::validate(&provider.id_tokens, tokens, grant, leeway, system::now()),
+            || id_token::validate(&provider.id_tokens, tokens, authorization, leeway, system::now()),
             |error| match error {
                 IdTokenError::Token(error) => Some(error),
                 _ => None,
@@ -145,7 +151,7 @@ async fn validate(
 /// Returns the claims of a sign-in: those of the ID token and, if configured, of UserInfo.
 async fn claims(
     provider: &Provider,
-    metadata: &Metadata,
+    metadata: &ProviderMetadata,
     id_token: ValidatedIdToken,
 ) -> Result<SignInClaims, Problem> {
     let request = if provider.config.userinfo { userinfo::request(metadata, &id_token) } else { None };

@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
-use claimgate::oidc::authorization::LOGIN_LIFETIME;
+use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
 use claimgate::time::UnixTime;
 
 /// Most values remembered; beyond this the oldest are dropped. Each stands for a callback with a cookie of
@@ -30,7 +30,7 @@ impl SingleUse {
         let tag: [u8; 16] = std::array::from_fn(|index| hash.as_ref()[index]);
         let mut inner = self.0.lock();
         while let Some((at, oldest)) = inner.order.front().copied() {
-            if inner.order.len() < REMEMBERED && at.saturating_add(LOGIN_LIFETIME + 1) >= now {
+            if inner.order.len() < REMEMBERED && at.saturating_add(SIGN_IN_LIFETIME + 1) >= now {
                 break;
             }
             inner.order.pop_front();

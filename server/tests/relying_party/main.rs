@@ -8,17 +8,22 @@ use claimgate::identity::{Mapping, MappingSpec, OneOrMany, TeamSpec};
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
-use claimgate::oidc::authorization::{self, CallbackError, Login, LoginOptions, PendingLogin};
+use claimgate::oidc::Response;
+use claimgate::oidc::authorization::{
+    self, AuthorizationOptions, AuthorizationRequest, AuthorizationResponse, CallbackError,
+    CallbackParameters, CallbackProvider, PendingSignIn,
+};
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
-use claimgate::oidc::discovery::{Metadata, Overrides};
+use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
+use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::sync::SyncPolicy;
-use claimgate::oidc::token;
+use claimgate::oidc::token::{self, TokenError, TokenRequest, TokenResponse};
 use claimgate::oidc::user::{TeamSource, User, UserKind};
 use claimgate::oidc::userinfo::{self, SignInClaims, UserInfoError};
 use claimgate::sign::SigningKey;
@@ -44,7 +49,7 @@ fn random() -> impl FnMut(&mut [u8]) {
 struct Op {
     key: SigningKey,
     jws: JwsVerifier,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
 }
 
 impl Op {
@@ -54,7 +59,7 @@ impl Op {
         let keys = KeySet::from_jwks(jwks.as_bytes(), &Limits::DEFAULT).unwrap();
         let jws = JwsVerifier::new(&Registry::builtin(), ["ES256"], &keys, Limits::DEFAULT).unwrap();
         let endpoint = |path: &str| Some(Endpoint::parse(&format!("{ISSUER}{path}"), false).unwrap());
-        let overrides = Overrides {
+        let overrides = EndpointOverrides {
             authorization_endpoint: endpoint("/authorize?tenant=a"),
             token_endpoint: endpoint("/token"),
             userinfo_endpoint: endpoint("/me"),
@@ -64,8 +69,8 @@ impl Op {
         Self { key, jws, metadata: overrides.complete().unwrap() }
     }
 
-    fn begin(&self, options: &LoginOptions) -> (url::Url, PendingLogin) {
-        let login = Login {
+    fn begin(&self, options: &AuthorizationOptions) -> (url::Url, PendingSignIn) {
+        let request = AuthorizationRequest {
             provider: "acme",
             metadata: &self.metadata,
             client_id: CLIENT,
@@ -73,21 +78,43 @@ impl Op {
             options,
             return_to: "/reports",
         };
-        let (address, pending) = authorization::begin(&login, NOW_MS, &mut random());
-        (address.parse().unwrap(), pending)
+        let redirect = authorization::begin(&request, NOW_MS, &mut random());
+        (redirect.url.parse().unwrap(), redirect.pending)
+    }
+
+    fn asked<'o>(&'o self, id: &'o str) -> CallbackProvider<'o> {
+        CallbackProvider { id, issuer: ISSUER, metadata: &self.metadata }
+    }
+
+    fn accept(&self, pending: PendingSignIn, code: &str) -> AuthorizationResponse {
+        let query = format!("code={code}&state={}", pending.state());
+        let parameters = CallbackParameters::parse(&query);
+        pending.accept(&self.asked("acme"), &parameters, UnixTime(NOW), |_| true).ok().unwrap()
+    }
+
+    fn token_request(&self, client: &Client) -> TokenRequest {
+        let (_, pending) = self.begin(&AuthorizationOptions::default());
+        let authorization = self.accept(pending, "c%20d");
+        token::request(&authorization, client, &self.metadata, CALLBACK, UnixTime(NOW), &mut random())
+            .unwrap()
+    }
+
+    /// Reads a token response, for a public client.
+    fn read(&self, response: &Response) -> Result<TokenResponse, TokenError> {
+        let client = Client { id: CLIENT.to_owned(), secret: None, key: None, method: None };
+        token::read(response, &self.token_request(&client).secrets)
     }
 
     /// A whole sign-in, as far as the validated ID token: `change` spoils the claims.
     fn validate(
         &self,
-        options: &LoginOptions,
+        options: &AuthorizationOptions,
         header: Value,
         change: impl FnOnce(&mut Value),
     ) -> Result<ValidatedIdToken, IdTokenError> {
         let (address, pending) = self.begin(options);
         let nonce = address.query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned();
-        let query = format!("code=c&state={}", pending.state());
-        let grant = pending.accept("acme", ISSUER, &self.metadata, &query, UnixTime(NOW), |_| true).unwrap();
+        let authorization = self.accept(pending, "c");
         let mut claims = json!({
             "iss": ISSUER, "aud": CLIENT, "sub": "s1", "iat": NOW, "exp": NOW + 300, "nonce": nonce,
             "preferred_username": "ada",
@@ -96,22 +123,20 @@ impl Op {
         let Value::Object(header) = header else { panic!() };
         let id_token = self.key.sign(&header, claims.to_string().as_bytes()).unwrap();
         let body = json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"});
-        let response =
-            token::read(&http::Response::new(body.to_string().into_bytes()), &token::Secrets::default())
-                .unwrap();
+        let response = self.read(&Response::new(body.to_string().into_bytes())).ok().unwrap();
         let verifier = Verifier::sharing_keys(self.jws.clone(), Policy::id_token(ISSUER, CLIENT));
-        id_token::validate(&verifier, &response, &grant, 60, UnixTime(NOW))
+        id_token::validate(&verifier, &response, &authorization, 60, UnixTime(NOW))
     }
 
     fn refused(&self, change: impl FnOnce(&mut Value)) -> &'static str {
-        match self.validate(&LoginOptions::default(), json!({}), change) {
+        match self.validate(&AuthorizationOptions::default(), json!({}), change) {
             Ok(_) => "accepted",
             Err(error) => error.code(),
         }
     }
 
     fn person(&self, change: impl FnOnce(&mut Value), started_ms: i64) -> Person {
-        let id_token = self.validate(&LoginOptions::default(), json!({}), change).ok().unwrap();
+        let id_token = self.validate(&AuthorizationOptions::default(), json!({}), change).ok().unwrap();
         Person::identify(SignInClaims::of_id_token(id_token), &mapping(), started_ms).unwrap()
     }
 }
@@ -142,7 +167,7 @@ fn remove(name: &'static str) -> impl FnOnce(&mut Value) {
 #[test]
 fn the_authorization_request_asks_for_what_it_should() {
     let op = Op::new();
-    let options = LoginOptions {
+    let options = AuthorizationOptions {
         scopes: vec!["profile".to_owned(), "email".to_owned()],
         prompt: Some("login".to_owned()),
         max_age: Some(600),
@@ -164,7 +189,7 @@ fn the_authorization_request_asks_for_what_it_should() {
     assert_ne!(query["state"], query["nonce"]);
     let kept: Value = serde_json::from_str(&serde_json::to_string(&pending).unwrap()).unwrap();
     assert!(!address.as_str().contains(kept["code_verifier"].as_str().unwrap()));
-    let (plain, _) = op.begin(&LoginOptions::default());
+    let (plain, _) = op.begin(&AuthorizationOptions::default());
     assert!(!plain.as_str().contains("prompt") && !plain.as_str().contains("claims"));
 }
 
@@ -173,10 +198,12 @@ fn the_authorization_request_asks_for_what_it_should() {
 fn the_callback_belongs_to_this_browser_this_provider_and_this_quarter_of_an_hour() {
     let op = Op::new();
     let accept = |query: &str, provider: &str, later: i64, first: bool| {
-        let (_, pending) = op.begin(&LoginOptions::default());
+        let (_, pending) = op.begin(&AuthorizationOptions::default());
         let query = query.replace("STATE", pending.state());
         let now = UnixTime(NOW + later);
-        pending.accept(provider, ISSUER, &op.metadata, &query, now, |_| first).map(|grant| grant.return_to)
+        let parameters = CallbackParameters::parse(&query);
+        let accepted = pending.accept(&op.asked(provider), &parameters, now, |_| first);
+        accepted.map(|authorization| authorization.return_to)
     };
     assert_eq!(accept("code=c&state=STATE", "acme", 0, true), Ok("/reports".to_owned()));
     assert_eq!(
@@ -211,9 +238,10 @@ fn the_callback_belongs_to_this_browser_this_provider_and_this_quarter_of_an_hou
 fn a_provider_that_promises_iss_must_send_it() {
     let mut op = Op::new();
     op.metadata.iss_in_callback = true;
-    let (_, pending) = op.begin(&LoginOptions::default());
+    let (_, pending) = op.begin(&AuthorizationOptions::default());
     let query = format!("code=c&state={}", pending.state());
-    let result = pending.accept("acme", ISSUER, &op.metadata, &query, UnixTime(NOW), |_| true);
+    let parameters = CallbackParameters::parse(&query);
+    let result = pending.accept(&op.asked("acme"), &parameters, UnixTime(NOW), |_| true);
     assert_eq!(result.err(), Some(CallbackError::Issuer));
 }
 
@@ -261,8 +289,9 @@ fn the_id_token_is_held_to_every_rule() {
     let digest = ring::digest::digest(&ring::digest::SHA256, b"at");
     let half = claimgate::base64url::encode(&digest.as_ref()[..16]);
     assert_eq!(op.refused(set("at_hash", json!(half))), "accepted");
-    let of =
-        |header: Value| op.validate(&LoginOptions::default(), header, |_| {}).map(drop).unwrap_err().code();
+    let of = |header: Value| {
+        op.validate(&AuthorizationOptions::default(), header, |_| {}).map(drop).unwrap_err().code()
+    };
     assert_eq!(of(json!({"typ": "logout+jwt"})), "claims.typ");
     assert_eq!(of(json!({"typ": "at+jwt"})), "claims.typ");
     assert_eq!(of(json!({"alg": "none"})), "algorithm.not_allowed");
@@ -278,7 +307,7 @@ fn the_id_token_is_held_to_every_rule() {
 #[test]
 fn auth_time_is_compared_where_max_age_was_asked_for() {
     let op = Op::new();
-    let options = LoginOptions { max_age: Some(100), ..LoginOptions::default() };
+    let options = AuthorizationOptions { max_age: Some(100), ..AuthorizationOptions::default() };
     let of = |change: Box<dyn FnOnce(&mut Value)>| {
         op.validate(&options, json!({}), change).map(drop).map_err(|error| error.code())
     };
@@ -293,8 +322,10 @@ fn auth_time_is_compared_where_max_age_was_asked_for() {
 fn userinfo_is_about_the_same_person_and_does_not_overrule() {
     let op = Op::new();
     let merge = |body: &str, status: u16| {
-        let id_token =
-            op.validate(&LoginOptions::default(), json!({}), set("email", json!("a@x"))).ok().unwrap();
+        let id_token = op
+            .validate(&AuthorizationOptions::default(), json!({}), set("email", json!("a@x")))
+            .ok()
+            .unwrap();
         let request = userinfo::request(&op.metadata, &id_token).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer at");
         assert!(request.headers()["authorization"].is_sensitive());
@@ -315,12 +346,7 @@ fn userinfo_is_about_the_same_person_and_does_not_overrule() {
 #[test]
 fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     let op = Op::new();
-    let request = |client: &Client| {
-        let (_, pending) = op.begin(&LoginOptions::default());
-        let query = format!("code=c%20d&state={}", pending.state());
-        let grant = pending.accept("acme", ISSUER, &op.metadata, &query, UnixTime(NOW), |_| true).unwrap();
-        token::request(&grant, client, &op.metadata, CALLBACK, UnixTime(NOW), &mut random()).unwrap()
-    };
+    let request = |client: &Client| op.token_request(client).http;
     let secret = Some(Secret::new("s:e%cret".to_owned()));
     let mut client = Client { id: "c:1".to_owned(), secret, key: None, method: None };
     let sent = request(&client);
@@ -341,9 +367,7 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
 
     let read = |status: u16, body: &str| {
         let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        token::read(&response, &token::Secrets::default())
-            .map(drop)
-            .map_err(|error| (error.code(), error.to_string()))
+        op.read(&response).map(drop).map_err(|error| (error.code(), error.to_string()))
     };
     let refused = read(400, r#"{"error":"invalid_grant","error_description":"used"}"#).unwrap_err();
     assert_eq!(
@@ -656,8 +680,16 @@ fn signing_out_leads_to_the_provider_with_a_hint_that_fits() {
         id_token: "a.b.c".to_owned(),
     };
     let ask = |origin: &OidcOrigin, template: Option<&str>| {
-        let (site, after) = ("https://crm.example.com", "https://crm.example.com/logged-out");
-        claimgate::oidc::logout::request(Some(&op.metadata), template, origin, "c&d", site, after, "st")
+        let request = LogoutRequest {
+            metadata: Some(&op.metadata),
+            template,
+            id_token: &origin.id_token,
+            client_id: "c&d",
+            site_url: "https://crm.example.com",
+            post_logout_redirect_uri: "https://crm.example.com/logged-out",
+            state: "st",
+        };
+        request.url()
     };
     assert_eq!(
         ask(&origin, None).unwrap(),

@@ -1,7 +1,7 @@
 //! The store: what is acknowledged is there, what failed left no trace, memory follows the file.
 #![allow(clippy::unwrap_used)]
 
-use claimgate::oidc::records::{LogoutMark, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -138,7 +138,7 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     open(&store, "ada", 2, 600);
     let remember = |issuer: &str, jti: &'static str| {
         let issuer = issuer.to_owned();
-        let mark = LogoutMark { issuer, ..mark(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
+        let mark = LogoutRecord { issuer, ..mark(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
         store.transact_blocking(move |records| records.remember_logout(jti, &mark))
     };
     let seen = || remember("i", "j");
@@ -152,8 +152,8 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     assert!(remember("ij", "").unwrap(), "issuer and jti do not run together");
 }
 
-fn mark(target: LogoutTarget, issued_at: i64) -> LogoutMark {
-    LogoutMark {
+fn mark(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
+    LogoutRecord {
         issuer: "i".to_owned(),
         target,
         issued_at: UnixTime(issued_at),
@@ -162,12 +162,12 @@ fn mark(target: LogoutTarget, issued_at: i64) -> LogoutMark {
     }
 }
 
-fn remember(store: &Store, jti: &'static str, mark: LogoutMark) -> bool {
+fn remember(store: &Store, jti: &'static str, mark: LogoutRecord) -> bool {
     store.transact_blocking(move |records| records.remember_logout(jti, &mark)).unwrap()
 }
 
 fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
-    store.transact_blocking(move |records| records.newest_mark("i", sid, "ada")).unwrap()
+    store.transact_blocking(move |records| records.newest_logout("i", sid, "ada")).unwrap()
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
     let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
         assert!(records.remember_logout("second", &mark(of_ada(), 20))?);
         assert!(!records.remember_logout("second", &mark(of_ada(), 20))?, "within one transaction too");
-        assert_eq!(records.newest_mark("i", None, "ada")?, Some((UnixTime(20), 20_000)));
+        assert_eq!(records.newest_logout("i", None, "ada")?, Some((UnixTime(20), 20_000)));
         Err(StoreError { reason: "changed my mind".to_owned() })
     });
     assert!(undone.is_err());

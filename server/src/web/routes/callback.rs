@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use crate::web::extract::{Current, Path};
 use crate::web::{respond, sign_in};
+use claimgate::oidc::authorization::CallbackParameters;
 
 pub(super) async fn get(
     Current(app): Current,
@@ -13,11 +14,13 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.as_deref().unwrap_or_default();
-    let pending = sign_in::pending(&app, query, &headers);
+    let parameters = CallbackParameters::parse(query.as_deref().unwrap_or_default());
+    let pending = sign_in::pending(&app, &parameters, &headers);
     let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
     let result = match (app.provider(&name), pending) {
-        (Ok(provider), Ok(pending)) => sign_in::complete(&app, provider, pending, query, &headers).await,
+        (Ok(provider), Ok(pending)) => {
+            sign_in::complete(&app, provider, pending, &parameters, &headers).await
+        }
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));

@@ -13,9 +13,10 @@ use crate::web::app::App;
 use crate::web::extract::{Current, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::{cross_site, page, respond};
+use claimgate::oidc::logout::LogoutRequest;
+use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{Origin, SessionId};
-use claimgate::oidc::{logout, random_token};
 
 pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
     if app.user(&headers).is_some() && !cross_site::is_own_navigation(&headers) {
@@ -66,15 +67,16 @@ fn end_session_url(app: &App, origin: &Origin, state: &str) -> Option<String> {
     let Origin::Oidc(origin) = origin else { return None };
     let provider = app.provider_of_issuer(&origin.issuer)?;
     let url = &app.server.public_url;
-    logout::request(
-        provider.known_metadata().as_deref(),
-        provider.config.logout_url.as_deref(),
-        origin,
-        &provider.config.client.id,
-        &url.join(""),
-        &url.join("/logged-out"),
+    LogoutRequest {
+        metadata: provider.known_metadata().as_deref(),
+        template: provider.config.logout_url.as_deref(),
+        id_token: &origin.id_token,
+        client_id: &provider.config.client.id,
+        site_url: &url.join(""),
+        post_logout_redirect_uri: &url.join("/logged-out"),
         state,
-    )
+    }
+    .url()
 }
 
 /// `GET /logged-out`: the way back from the provider. `state` is compared (RP-Initiated Logout §3), but

@@ -1,0 +1,47 @@
+//! Characters that are unsafe to show to people: what steers a terminal, hides, or reorders the text around it.
+
+/// Reports whether a character is unsafe to show: a control character, a line or paragraph separator, an
+/// invisible format character or a bidirectional control.
+#[must_use]
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The longest text of a remote party that is shown, in characters.
+#[cfg(feature = "oidc")]
+const SHOWN: usize = 300;
+
+/// Returns a remote party's text for display: truncated, unsafe characters removed.
+#[cfg(feature = "oidc")]
+#[must_use]
+pub(crate) fn for_display(text: &str) -> String {
+    text.chars().filter(|character| !is_unsafe(*character)).take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_steer_hide_or_reorder_are_unsafe() {
+        for character in "\0\t\n\r\u{1b}\u{7f}\u{80}\u{9f}\u{ad}\u{61c}\u{180e}\u{200b}\u{200d}\u{200e}\
+            \u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{206f}\u{feff}\u{fff9}\u{e0001}\u{e007f}"
+            .chars()
+        {
+            assert!(is_unsafe(character), "{character:?}");
+        }
+        for character in " azÀñ日本語🦀\u{a0}\u{300}\u{fe0f}".chars() {
+            assert!(!is_unsafe(character), "{character:?}");
+        }
+    }
+
+    #[cfg(feature = "oidc")]
+    #[test]
+    fn a_remote_text_is_cut_and_cleaned() {
+        assert_eq!(for_display("a\u{1b}[31m\u{202e}b"), "a[31mb");
+        assert_eq!(for_display(&"x".repeat(1000)).len(), SHOWN);
+    }
+}
