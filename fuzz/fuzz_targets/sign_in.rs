@@ -17,8 +17,8 @@ use claimgate::limits::Limits;
 use claimgate::oidc::authorization::{
     self, AuthorizationOptions, AuthorizationRequest, CallbackParameters, CallbackProvider,
 };
-use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::client::Client;
+use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::sign_in::Person;
 use claimgate::oidc::{id_token, token, userinfo};
@@ -106,7 +106,9 @@ fuzz_target!(|data: &str| {
     let request = token::request(&authorization, &client, &provider.metadata, "https://x", NOW, &mut random);
     let secrets = request.expect("a public client signs nothing").secrets;
     let Ok(response) = token::read(&answer, &secrets) else { return };
-    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &authorization, 60, NOW) else { return };
+    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &authorization, 60, NOW) else {
+        return;
+    };
     let own = id_token.claims().as_object().clone();
     assert_eq!(own.get("nonce").and_then(|nonce| nonce.as_str()), Some(nonce.as_str()));
     let _ = userinfo::request(&provider.metadata, &id_token);
