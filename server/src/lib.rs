@@ -1,8 +1,8 @@
 //! Claimgate's relying party over HTTP, and the `claimgate` command.
 
+mod system;
 pub mod config;
 pub mod store;
 pub mod web;
 pub mod demo;
-mod system;
 pub mod command;

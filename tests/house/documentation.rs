@@ -1,39 +1,22 @@
 //! The documents against the code.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+use super::source::{root, shipped};
 
 /// The codes of all errors: string literals of the form `stage.reason` after `=>`, and those of the
 /// command's own refusals.
 fn codes_in_the_code() -> BTreeSet<String> {
-    let mut files = Vec::new();
-    sources(&root().join("src"), &mut files);
-    sources(&root().join("server/src"), &mut files);
     let code = regex::Regex::new(
         r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|backchannel|fetch|provider|password|request)\.[a-z0-9_]+)""#,
     )
     .unwrap();
     let mut codes = BTreeSet::new();
-    for file in files {
-        let text = fs::read_to_string(file).unwrap();
-        codes.extend(code.captures_iter(&text).map(|found| found[1].to_owned()));
+    for source in shipped() {
+        codes.extend(code.captures_iter(&source.text).map(|found| found[1].to_owned()));
     }
     codes
 }
@@ -53,7 +36,8 @@ fn every_error_code_is_documented_and_every_documented_one_exists() {
     );
 }
 
-fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Collects the Markdown files of a folder and of the folders in it.
+pub(crate) fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();

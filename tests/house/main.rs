@@ -2,13 +2,19 @@
 
 /// Documents compared with the code they describe.
 mod documentation;
+/// The direction of imports between modules and files.
+mod layers;
 /// SECURITY.md compared with the tests it names.
 mod security_document;
 /// The tables of attacks and of conformance modules.
 mod security_table;
+/// The Rust sources, and their code alone.
+mod source;
 /// Dependencies, licences and build scripts.
 mod supply_chain;
-/// Layers, clocks, `unsafe`, sizes of files.
+/// Clocks, `unsafe`, statuses, sizes of files and functions.
 mod tidy;
 /// The tests of the tree by name.
 mod traceability;
+/// Words that documents and comments do without.
+mod words;

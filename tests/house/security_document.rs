@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::traceability::{Test, files, hold, root, tests};
+use super::source::root;
+use super::traceability::{Test, files, hold, tests};
 use regex::Regex;
 
 /// Each guarantee of `SECURITY.md` names tests that exist: `` `file`: name · name ``, joined by `;`.

@@ -1,86 +1,24 @@
-//! The house rules that a test can hold.
-#![allow(clippy::unwrap_used)]
+//! Rules of the source that the compiler does not check.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            // What a package beside this one has built is not ours.
-            if !path.ends_with("target") {
-                sources(&path, found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
-            found.push((name, fs::read_to_string(path).unwrap()));
-        }
-    }
-}
+use regex::Regex;
 
-fn library() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for folder in ["src", "server/src"] {
-        sources(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
-    }
-    assert!(found.len() > 25);
-    found
-}
+use super::source::{Source, read, root, shipped};
 
-/// Left never imports right; rooms in one bracket do not import one another upwards.
-const ORDER: [&str; 15] = [
-    "limits",
-    "text",
-    "time",
-    "base64url",
-    "json",
-    "key",
-    "alg",
-    "jws",
-    "claims",
-    "error",
-    "path",
-    "identity",
-    "verifier",
-    "sign",
-    "oidc",
-];
+/// Functions of 60 lines or more that remain. To become 0.
+const LONG_FUNCTIONS: usize = 3;
 
-/// The same for `server/src`.
-const SERVER_ORDER: [&str; 6] = ["system", "config", "store", "web", "demo", "command"];
-
-/// The rooms that may have threads, sockets, a clock and randomness.
-const OUTSIDE: [&str; 1] = ["server/src/"];
-
-#[test]
-fn imports_point_one_way() {
-    for (name, text) in library() {
-        let (folder, order) = match name.strip_prefix("server/src/") {
-            Some(_) => ("server/src/", &SERVER_ORDER[..]),
-            None => ("src/", &ORDER[..]),
-        };
-        let module = name.trim_start_matches(folder).split(['/', '.']).next().unwrap().to_owned();
-        if ["lib", "main"].contains(&module.as_str()) {
-            continue;
-        }
-        let place = order.iter().position(|known| *known == module);
-        let place = place.unwrap_or_else(|| panic!("{name}: `{module}` is not in the order of modules"));
-        for later in &order[place + 1..] {
-            let imports = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            let wrong =
-                imports.filter(|line| line.contains(&format!("crate::{later}::"))).collect::<Vec<_>>();
-            assert!(wrong.is_empty(), "{name} imports from `{later}`: {wrong:?}");
-        }
-    }
-}
+/// Lines of the longest file.
+const FILE: usize = 500;
 
 #[test]
 fn the_library_has_no_clock_or_socket() {
-    for (name, text) in library() {
-        if OUTSIDE.iter().any(|room| name.starts_with(room)) {
-            continue;
-        }
+    for Source { name, text, .. } in shipped().iter().filter(|source| !source.name.starts_with("server/src/"))
+    {
         for word in ["SystemTime", "Instant::now", "std::net::Tcp", "std::thread", "async fn", "tokio"] {
             assert!(!text.contains(word), "{name} uses {word}");
         }
@@ -90,17 +28,16 @@ fn the_library_has_no_clock_or_socket() {
     }
 }
 
-/// `unsafe` stands in one file of what is shipped, the RSA kernel's. Tests and benchmarks may count
-/// allocations. Each block says why.
+/// Tests and benchmarks may count allocations. Each block says why.
 #[test]
 fn unsafe_is_in_the_kernel_alone() {
-    let mut all = library();
+    let mut all = shipped();
     for folder in ["tests", "server/tests", "benches", "examples", "fuzz/fuzz_targets"] {
-        sources(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder), &mut all);
+        all.extend(read(folder));
     }
-    let word = regex::Regex::new(r"\bunsafe(?:\s*[{(]|\s+(?:fn|impl|trait|extern)\b)").unwrap();
-    let mut found = std::collections::BTreeSet::new();
-    for (name, text) in all.iter().filter(|(name, _)| name != "tests/house/tidy.rs") {
+    let word = Regex::new(r"\bunsafe(?:\s*[{(]|\s+(?:fn|impl|trait|extern)\b)").unwrap();
+    let mut found = BTreeSet::new();
+    for Source { name, text, .. } in all.iter().filter(|source| source.name != "tests/house/tidy.rs") {
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             if line.trim_start().starts_with("//") || !word.is_match(line) {
@@ -113,15 +50,16 @@ fn unsafe_is_in_the_kernel_alone() {
             }
         }
     }
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["src/alg/rsa/ifma/mod.rs"]);
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let is_kernel = |name: &&str| name.starts_with("kernel/src/") || name.starts_with("src/alg/rsa/ifma/");
+    assert!(found.iter().all(is_kernel), "{found:?}");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
-/// One table from what went wrong to a status; the router's own time limit beside it.
+/// One table leads from errors to statuses; the router adds its time limit.
 #[test]
 fn statuses_are_chosen_in_one_place() {
-    for (name, text) in library().into_iter().filter(|(name, _)| name.starts_with("server/src/web/")) {
+    for Source { name, text, .. } in read("server/src/web") {
         let allowed = ["server/src/web/respond.rs", "server/src/web/routes/mod.rs"].contains(&name.as_str());
         assert!(allowed || !text.contains("StatusCode"), "{name}");
     }
@@ -130,43 +68,40 @@ fn statuses_are_chosen_in_one_place() {
 /// The clock is read in one file of the server.
 #[test]
 fn the_server_has_one_clock() {
-    for (name, text) in library().into_iter().filter(|(name, _)| name.starts_with("server/src/web/")) {
+    for Source { name, text, .. } in read("server/src/web") {
         assert!(name == "server/src/system.rs" || !text.contains("SystemTime"), "{name}");
     }
 }
 
-/// A comparison that stops at the first difference tells how far a guess came.
+/// A comparison that stops at the first difference tells an attacker how far a guess came.
 // attack: time-of-check.source
 #[test]
 fn secrets_are_compared_in_constant_time() {
     for (name, compares) in [
         ("src/alg/hmac.rs", "verify_slice("),
+        ("src/claims/policy.rs", "nonce.as_bytes().ct_eq("),
         ("src/oidc/id_token.rs", "nonce.as_bytes().ct_eq("),
         ("src/oidc/authorization.rs", "state.as_bytes().ct_eq("),
         ("server/src/web/routes/verify.rs", "given.as_bytes().ct_eq("),
     ] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let text = fs::read_to_string(root().join(name)).unwrap();
         assert!(text.contains(compares), "{name} does not say {compares}");
-        for plain in [
-            "== mac",
-            "== tag",
-            "nonce ==",
-            "state ==",
-            "given ==",
-            "== secret",
-            "secret ==",
-            "== signature",
-            "signature ==",
-        ] {
-            assert!(!text.contains(plain), "{name} says {plain}");
-        }
+    }
+    let secret = r"(?:nonce|state|mac|tag|secret|signature|given|password|code_verifier|csrf)";
+    let compared = Regex::new(&format!(
+        r"\b{secret}(?:\.as_(?:str|bytes|ref|deref)\(\))?\)? (?:==|!=)|(?:==|!=) &?(?:\w+\.)*{secret}\b"
+    ))
+    .unwrap();
+    for source in shipped() {
+        let found = source.code().lines().find(|line| compared.is_match(line));
+        assert!(found.is_none(), "{} compares a secret: {found:?}", source.name);
     }
 }
 
 #[test]
 fn files_are_small_and_have_a_noun() {
-    for (name, text) in library() {
-        assert!(text.lines().count() <= 600, "{name} has {} lines", text.lines().count());
+    for Source { name, text, .. } in shipped() {
+        assert!(text.lines().count() <= FILE, "{name} has {} lines", text.lines().count());
         let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(!["utils", "util", "helpers", "common", "types", "misc"].contains(&stem.as_str()), "{name}");
         assert!(text.starts_with("//!"), "{name} does not say what it is for");
@@ -174,10 +109,56 @@ fn files_are_small_and_have_a_noun() {
 }
 
 #[test]
+fn functions_are_shorter_than_60_lines() {
+    let mut long = Vec::new();
+    for source in shipped() {
+        let functions = functions(source.code());
+        long.extend(
+            functions
+                .into_iter()
+                .filter(|(_, lines)| *lines >= 60)
+                .map(|(name, lines)| format!("{}: {name}, {lines} lines", source.name)),
+        );
+    }
+    assert!(long.len() <= LONG_FUNCTIONS, "{} functions of 60 lines or more: {long:#?}", long.len());
+}
+
+/// Returns the functions of a file that have a body, each with its number of lines.
+fn functions(code: &str) -> Vec<(&str, usize)> {
+    let start = Regex::new(r"\bfn (\w+)").unwrap();
+    let functions = start.captures_iter(code).filter_map(|found| {
+        let from = found.get(0).unwrap().start();
+        let (mut depth, mut is_open) = (0, false);
+        for (at, c) in code[from..].char_indices() {
+            match c {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            is_open |= c == '{' && depth == 1;
+            if is_open && depth == 0 {
+                return Some((found.get(1).unwrap().as_str(), code[from..=from + at].lines().count()));
+            }
+            if depth < 0 || (c == ';' && depth == 0) {
+                return None;
+            }
+        }
+        None
+    });
+    functions.collect()
+}
+
+#[test]
+fn lines_of_functions_are_counted() {
+    let code = "trait T {\n    fn a(&self) -> [u8; 4];\n    fn b() {\n        if c {}\n    }\n}\nfn d(e: fn(u8)) {}\n";
+    assert_eq!(functions(code), [("b", 3), ("d", 1)]);
+}
+
+#[test]
 fn no_dependency_needs_a_newer_compiler_than_stated() {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--all-features"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,7 +1,6 @@
 //! The tests of the tree by name, with what the lines above them say they show; and documents that are
 //! made from them.
-#![allow(dead_code, reason = "each test program uses its part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use super::source::root;
 
 /// A test of the tree, with the inputs and modules that the lines above it name.
 pub(crate) struct Test {
@@ -26,7 +23,7 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     entries.sort();
     for path in entries {
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && name != "node_modules" {
+        if path.is_dir() && !["node_modules", "target"].contains(&name) {
             files(&path, found);
         } else if name.ends_with(".rs") || name.ends_with(".test.mjs") {
             found.push(path);
@@ -40,8 +37,10 @@ pub(crate) fn tests() -> Vec<Test> {
     let script =
         Regex::new(r#"^\s*(?:test\(|\[)(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"((?:[^"\\]|\\.)*)")"#).unwrap();
     let mut paths = Vec::new();
-    for folder in ["src", "tests", "server/src", "server/tests"] {
-        files(&root().join(folder), &mut paths);
+    for folder in ["src", "tests", "kernel", "server/src", "server/tests"] {
+        if root().join(folder).exists() {
+            files(&root().join(folder), &mut paths);
+        }
     }
     let mut found = Vec::new();
     for path in paths {
