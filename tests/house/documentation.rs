@@ -132,3 +132,23 @@ fn the_tests_that_show_a_behaviour_exist() {
     }
     assert!(rows > 45, "{rows}");
 }
+
+/// CONTRIBUTING.md answers a newcomer's questions with files that exist.
+#[test]
+fn the_map_for_newcomers_names_files_that_exist() {
+    let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let map = page.split("\n## Where is it?").nth(1).unwrap().split("\n## ").next().unwrap();
+    let file = regex::Regex::new(r"`([\w.-]+/[\w./-]*)`").unwrap();
+    let mut questions = 0;
+    for row in map.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let (question, answer) = row.trim_matches('|').split_once(" | ").unwrap();
+        assert!(question.trim().ends_with('?'), "{row}");
+        let mut files = file.captures_iter(answer).peekable();
+        assert!(files.peek().is_some(), "{question}: no file");
+        for found in files {
+            assert!(root().join(&found[1]).exists(), "{question}: {} does not exist", &found[1]);
+        }
+        questions += 1;
+    }
+    assert!(questions >= 10, "{questions}");
+}
