@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     }
     let registry = Registry::builtin();
     let names: Vec<&str> = registry.names().collect();
-    let config = Config::parse(text, "claimgate.toml", Path::new(""), &|name| names.contains(&name));
+    let config = Config::parse(text, "claimgate.toml", Path::new(""), &registry);
     let config = match config {
         Ok(config) => config,
         Err(error) => {

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::demo::{DemoClient, DemoProvider};
 use crate::store::Store;
 use crate::web::{Server, password, run};
+use claimgate::alg::Registry;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::user::UserKind;
 
@@ -59,7 +60,7 @@ impl Arguments {
             &configuration(&site, listen, &issuer, &secret),
             "the demonstration's configuration",
             Path::new(""),
-            &|_| true,
+            &Registry::builtin(),
         )
         .map_err(|error| usage(&error))?;
         let client = DemoClient {

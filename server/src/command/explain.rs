@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Provider, Token};
+use crate::config::{Config, Provider};
 use claimgate::alg::Registry;
-use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::claims::Claims;
 use claimgate::jws::CompactJws;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
@@ -145,8 +145,7 @@ impl Arguments {
 }
 
 pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
-    let registry = Registry::builtin();
-    Config::load(file, &|name| registry.get(name).is_some())
+    Config::load(file, &Registry::builtin())
         .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))
 }
 
@@ -157,17 +156,11 @@ fn keys(provider: &Provider) -> Result<KeySet, Failure> {
 }
 
 fn verifier(provider: &Provider) -> Result<Verifier, Failure> {
-    let kind = match provider.token {
-        Token::IdToken => TokenKind::IdToken,
-        Token::AccessToken => TokenKind::AccessToken,
-        Token::Jwt => TokenKind::Jwt,
-    };
-    let policy = Policy::new(kind).issuer(&provider.issuer).leeway(provider.leeway);
     Verifier::builder()
-        .registry(provider.registry())
+        .registry(provider.registry.clone())
         .algorithms(provider.algorithms.clone())
         .keys(keys(provider)?)
-        .policy(provider.audiences.iter().fold(policy, Policy::audience))
+        .policy(provider.presented_policy())
         .build()
         .map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! `claimgate config check --online`: asks the providers, and says what would not work.
 
-use crate::config::{Config, Provider};
+use crate::config::{Config, Provider, is_hmac};
 use crate::web::fetch::Fetcher;
 use crate::web::provider::fetcher;
 use claimgate::jws::JwsVerifier;
@@ -200,15 +200,15 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
         Ok((keys, _)) => keys,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
     };
-    let registry = claimgate::alg::Registry::builtin();
-    let Ok(verifier) = JwsVerifier::new(&registry, &provider.algorithms, &keys, Limits::DEFAULT) else {
+    let Ok(verifier) = JwsVerifier::new(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT)
+    else {
         return;
     };
     let known = verifier.key_report();
     for key in known.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
         report.note(&format!("not used: {key}"));
     }
-    if known.usable == 0 && !provider.algorithms.iter().all(|name| name.starts_with("HS")) {
+    if known.usable == 0 && !provider.algorithms.iter().all(|name| is_hmac(name)) {
         report.problem("none of its keys fits `algorithms`");
     } else {
         report.good(&format!("{} usable key(s)", known.usable));

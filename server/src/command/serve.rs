@@ -118,8 +118,7 @@ async fn serve(config: Config, file: &Path) -> Result<(), Failure> {
     let (configs, receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         while reloads.recv().await.is_some() {
-            let registry = Registry::builtin();
-            match Config::load(&file, &|name| registry.get(name).is_some()) {
+            match Config::load(&file, &Registry::builtin()) {
                 Ok(config) => {
                     if configs.send(config).await.is_err() {
                         return;

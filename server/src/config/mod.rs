@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use claimgate::alg::Registry;
+use claimgate::claims::{Policy, TokenKind};
 use claimgate::identity::Mapping;
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
@@ -26,6 +27,7 @@ use claimgate::oidc::sign_in::SignInPolicy;
 
 pub use error::ConfigError;
 pub use raw::Token;
+pub(crate) use resolve::is_hmac;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -93,11 +95,11 @@ pub struct Provider {
     pub client: Client,
     /// The accepted `aud` of tokens that are presented for verification: the client, or others.
     pub audiences: Vec<String>,
-    /// The algorithms allowed.
+    /// The algorithms that exist for its tokens: those of the program, by ring alone where
+    /// `[server] rsa_kernel` is off.
+    pub registry: Registry,
+    /// The algorithms allowed; each is in the registry.
     pub algorithms: Vec<String>,
-    /// Whether RSA signatures may be verified by the kernel for CPUs with AVX-512 IFMA; see
-    /// [`registry`](Self::registry).
-    pub rsa_kernel: bool,
     /// A file with its JWK set; a relative name starts from the configuration file's folder.
     pub jwks_file: Option<PathBuf>,
     /// How far the clocks may be apart, in seconds.
@@ -129,22 +131,29 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The algorithms that exist for its tokens: the built-in ones, with the RSA kernel or without.
+    /// Returns the policy of tokens presented for verification: to `/api/v1/verify` and `explain`.
     #[must_use]
-    pub fn registry(&self) -> Registry {
-        if self.rsa_kernel { Registry::builtin() } else { Registry::builtin_by_ring() }
+    pub fn presented_policy(&self) -> Policy {
+        let policy = Policy::new(match self.token {
+            Token::IdToken => TokenKind::IdToken,
+            Token::AccessToken => TokenKind::AccessToken,
+            Token::Jwt => TokenKind::Jwt,
+        });
+        let policy = policy.issuer(&self.issuer).leeway(self.leeway);
+        self.audiences.iter().fold(policy, Policy::audience)
     }
 }
 
 impl Config {
-    /// Reads a file; `is_known` says which algorithm names exist. Files that it names are relative
-    /// to its own folder. Secrets in files and environment variables are read now.
+    /// Reads a file. `algorithms` may name those of the registry, which each [`Provider`] keeps.
+    /// Files that the configuration names are relative to its own folder. Secrets in files and
+    /// environment variables are read now.
     ///
     /// # Errors
     /// A [`ConfigError`].
-    pub fn load(file: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<Self, ConfigError> {
+    pub fn load(file: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let (name, text) = read(file)?;
-        Self::parse(&text, &name, file.parent().unwrap_or(Path::new("")), is_known)
+        Self::parse(&text, &name, file.parent().unwrap_or(Path::new("")), registry)
     }
 
     /// The database that a file names; none where it has no `[server]`. No secret and no key is
@@ -162,14 +171,9 @@ impl Config {
     ///
     /// # Errors
     /// A [`ConfigError`].
-    pub fn parse(
-        text: &str,
-        name: &str,
-        folder: &Path,
-        is_known: &dyn Fn(&str) -> bool,
-    ) -> Result<Self, ConfigError> {
+    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let raw = written(text, name)?;
-        resolve::Resolver { text, name, folder, is_known }.file(raw)
+        resolve::Resolver { text, name, folder, registry }.file(raw)
     }
 
     /// The provider of a name.

@@ -35,6 +35,8 @@ pub(super) struct Server {
     pub(super) verify_secret: Option<String>,
     pub(super) verify_secret_file: Option<PathBuf>,
     pub(super) verify_secret_env: Option<String>,
+    #[serde(default = "yes")]
+    pub(super) rsa_kernel: bool,
 }
 
 #[derive(Deserialize)]
@@ -85,8 +87,6 @@ pub(super) struct Provider {
     pub(super) token_endpoint_auth_method: Option<String>,
     #[serde(default = "default_algorithms")]
     pub(super) algorithms: Vec<String>,
-    #[serde(default = "yes")]
-    pub(super) rsa_kernel: bool,
     pub(super) jwks_file: Option<PathBuf>,
     #[serde(default = "default_leeway")]
     pub(super) leeway: u64,

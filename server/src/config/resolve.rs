@@ -10,6 +10,7 @@ use url::Url;
 use super::place::line_of_setting;
 use super::table::Table;
 use super::{Config, ConfigError, Provider, PublicUrl, Server, raw};
+use claimgate::alg::Registry;
 use claimgate::identity::{Mapping, MappingSpec};
 use claimgate::limits::Limits;
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -36,6 +37,11 @@ const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "creat
 /// The most that clocks may be apart, in seconds.
 const MOST_LEEWAY: u64 = 3600;
 
+/// Reports whether an algorithm verifies with the client secret (Core §10.1).
+pub(crate) fn is_hmac(algorithm: &str) -> bool {
+    ["HS256", "HS384", "HS512"].contains(&algorithm)
+}
+
 /// RFC 6749 §3.3.
 fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
@@ -45,18 +51,20 @@ pub(super) struct Resolver<'f> {
     pub(super) text: &'f str,
     pub(super) name: &'f str,
     pub(super) folder: &'f Path,
-    pub(super) is_known: &'f dyn Fn(&str) -> bool,
+    pub(super) registry: &'f Registry,
 }
 
 impl<'f> Resolver<'f> {
     pub(super) fn file(&self, raw: raw::File) -> Result<Config, ConfigError> {
+        let by_ring = raw.server.as_ref().is_some_and(|server| !server.rsa_kernel);
+        let registry = if by_ring { Registry::builtin_by_ring() } else { self.registry.clone() };
         let server = raw.server.map(|server| self.server(server)).transpose()?;
         let (sign_in, password) = self.sign_in(&raw.sign_in)?;
         let mut providers: Vec<Provider> = Vec::new();
         let mut seen = HashSet::new();
         for (index, provider) in raw.provider.0.into_iter().enumerate() {
             let table = Table { file: self, name: "provider", index };
-            let provider = self.provider(&table, provider, &raw.identity, server.is_some())?;
+            let provider = self.provider(&table, provider, &raw.identity, &registry, server.is_some())?;
             if !seen.insert(provider.name.clone()) {
                 let reason = format!("`{}` is another provider's name; each needs its own", provider.name);
                 return Err(table.error("name", reason));
@@ -166,6 +174,7 @@ impl<'f> Resolver<'f> {
         table: &Table<'_>,
         raw: raw::Provider,
         shared: &MappingSpec,
+        registry: &Registry,
         serves: bool,
     ) -> Result<Provider, ConfigError> {
         if raw.issuer.is_empty() {
@@ -202,7 +211,7 @@ impl<'f> Resolver<'f> {
             let reason = "without it, authorization_endpoint and token_endpoint must be given";
             return Err(table.error("discovery", reason));
         }
-        let only_hmac = algorithms.iter().all(|name| name.starts_with("HS"));
+        let only_hmac = algorithms.iter().all(|name| is_hmac(name));
         if serves
             && discovery.is_none()
             && !only_hmac
@@ -217,7 +226,7 @@ impl<'f> Resolver<'f> {
             raw.client_secret_file,
             raw.client_secret_env,
         )?;
-        if serves && secret.is_none() && algorithms.iter().any(|name| name.starts_with("HS")) {
+        if serves && secret.is_none() && algorithms.iter().any(|name| is_hmac(name)) {
             return Err(table.error("algorithms", "HS algorithms verify with the client_secret; give one"));
         }
         let key = self.private_key(
@@ -264,7 +273,7 @@ impl<'f> Resolver<'f> {
             issuer: raw.issuer,
             client: Client { id: raw.client_id, secret, key, method },
             algorithms,
-            rsa_kernel: raw.rsa_kernel,
+            registry: registry.clone(),
             jwks_file: raw.jwks_file.map(|file| self.folder.join(file)),
             leeway: raw.leeway,
             token: raw.token,
@@ -286,7 +295,7 @@ impl<'f> Resolver<'f> {
         if names.is_empty() {
             return Err(table.error("algorithms", "must name at least one algorithm"));
         }
-        if let Some(unknown) = names.iter().find(|name| !(self.is_known)(name)) {
+        if let Some(unknown) = names.iter().find(|name| self.registry.get(name).is_none()) {
             let reason = format!("`{unknown}` is no algorithm; `claimgate algorithms` lists them");
             return Err(table.error("algorithms", reason));
         }

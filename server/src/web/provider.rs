@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
-use crate::config::{self, Token};
+use crate::config;
 use crate::system;
 use claimgate::claims::{Policy, TokenKind};
 use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
@@ -116,7 +116,7 @@ impl Provider {
     /// A [`ProviderSetupError`].
     pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
-        let jws = JwsVerifier::new(&config.registry(), &config.algorithms, &own_keys, Limits::DEFAULT)?;
+        let jws = JwsVerifier::new(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
         let of = |kind: TokenKind| Policy::new(kind).issuer(&config.issuer).leeway(config.leeway);
         let mut logout = of(TokenKind::LogoutToken).audience(&config.client.id);
         if config.strict_logout_type {
@@ -125,12 +125,6 @@ impl Provider {
         if config.logout_without_exp {
             logout = logout.require(Vec::<String>::new()).max_age(LOGOUT_WITHOUT_EXP);
         }
-        let presented = of(match config.token {
-            Token::IdToken => TokenKind::IdToken,
-            Token::AccessToken => TokenKind::AccessToken,
-            Token::Jwt => TokenKind::Jwt,
-        });
-        let presented = config.audiences.iter().fold(presented, Policy::audience);
         Ok(Self {
             fetcher: fetcher(&config)?,
             id_tokens: Verifier::sharing_keys(
@@ -138,7 +132,7 @@ impl Provider {
                 of(TokenKind::IdToken).audience(&config.client.id),
             ),
             logout_tokens: Verifier::sharing_keys(jws.clone(), logout),
-            presented: Verifier::sharing_keys(jws.clone(), presented),
+            presented: Verifier::sharing_keys(jws.clone(), config.presented_policy()),
             jws,
             metadata: ArcSwapOption::empty(),
             metadata_until: AtomicI64::new(i64::MIN),
@@ -362,7 +356,7 @@ fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
         let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
         keys.extend(set.keys().iter().cloned());
     }
-    let hmac = config.algorithms.iter().any(|name| name.starts_with("HS"));
+    let hmac = config.algorithms.iter().any(|name| config::is_hmac(name));
     if let Some(secret) = config.client.secret.as_ref().filter(|_| hmac) {
         // Core §10.1: the octets of the client secret are the key.
         let key = VerificationKey::from_secret(secret.expose().as_bytes());

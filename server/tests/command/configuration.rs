@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use claimgate::alg::Registry;
+use claimgate::alg::{Algorithm, PreparedKey, Registry};
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate_server::config::{Config, ConfigError, Token};
+use claimgate_server::web::provider::Provider;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    let registry = Registry::builtin();
-    Config::parse(text, "claimgate.toml", Path::new(""), &|name| registry.get(name).is_some())
+    Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin())
 }
 
 const PROVIDER: &str = "[provider]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\n";
@@ -27,15 +29,41 @@ fn what_is_left_out_has_its_default() {
 fn the_rsa_kernel_has_a_switch() {
     let token = std::fs::read_to_string("../vectors/demo/token.txt").unwrap();
     let keys = std::fs::read("../vectors/demo/jwks.json").unwrap();
-    for (line, is_on) in [("", true), ("rsa_kernel = true\n", true), ("rsa_kernel = false\n", false)] {
-        let config = parse(&format!("{PROVIDER}{line}")).unwrap();
+    for line in ["", "rsa_kernel = true\n", "rsa_kernel = false\n"] {
+        let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
+        let config = parse(&format!("{server}{line}{PROVIDER}")).unwrap();
         let provider = &config.providers[0];
-        assert_eq!(provider.rsa_kernel, is_on, "{line}");
         let keys = claimgate::key::KeySet::from_jwks(&keys, &claimgate::limits::Limits::DEFAULT).unwrap();
-        let verifier = claimgate::Verifier::builder().registry(provider.registry()).keys(keys);
+        let verifier = claimgate::Verifier::builder().registry(provider.registry.clone()).keys(keys);
         let verifier = verifier.algorithms(provider.algorithms.clone()).build().unwrap();
         assert!(verifier.jws().verify(token.trim()).is_ok(), "{line}");
     }
+}
+
+/// An algorithm of a program's own.
+struct X1;
+
+impl Algorithm for X1 {
+    fn name(&self) -> &str {
+        "X1"
+    }
+
+    fn prepare(&self, _: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        Err(KeyError::WrongFamily)
+    }
+}
+
+#[test]
+fn a_registered_algorithm_works_in_a_provider() {
+    let registry = Registry::builder().builtin().register(X1).build().unwrap();
+    let text = format!("{PROVIDER}algorithms = [\"X1\", \"RS256\"]\n");
+    let config = Config::parse(&text, "claimgate.toml", Path::new(""), &registry).unwrap();
+    let provider = config.providers[0].clone();
+    assert!(provider.registry.get("X1").is_some());
+    claimgate_server::web::run::install_tls();
+    Provider::new(provider).unwrap();
+    let error = parse(&text).unwrap_err();
+    assert!(error.to_string().contains("`X1` is no algorithm"), "{error}");
 }
 
 #[test]
@@ -76,7 +104,7 @@ fn each_error_names_the_file_the_line_and_the_field() {
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(place), "{error} should name {place}");
     }
-    let missing = Config::load(Path::new("no-such-file.toml"), &|_| true).unwrap_err();
+    let missing = Config::load(Path::new("no-such-file.toml"), &Registry::builtin()).unwrap_err();
     assert_eq!(missing.code(), "config.read");
     assert!(missing.to_string().contains("no-such-file.toml"));
 }
@@ -159,12 +187,11 @@ fn settings_that_cannot_work_are_refused() {
 
 #[test]
 fn every_example_loads() {
-    let registry = Registry::builtin();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
     let mut examples = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path();
-        Config::load(&file, &|name| registry.get(name).is_some()).unwrap();
+        Config::load(&file, &Registry::builtin()).unwrap();
         examples += 1;
     }
     assert_eq!(examples, 7);
@@ -173,7 +200,7 @@ fn every_example_loads() {
 #[test]
 fn the_key_file_stands_beside_the_configuration() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/demo");
-    let config = Config::load(&folder.join("claimgate.toml"), &|_| true).unwrap();
+    let config = Config::load(&folder.join("claimgate.toml"), &Registry::builtin()).unwrap();
     assert_eq!(config.providers[0].jwks_file.as_deref(), Some(folder.join("jwks.json").as_path()));
 }
 
@@ -193,9 +220,7 @@ fn the_configurations_in_the_documents_load() {
         for found in block.captures_iter(&text) {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("client-secret"), "a secret for the test\n").unwrap();
-            let registry = claimgate::alg::Registry::builtin();
-            let known = |name: &str| registry.get(name).is_some();
-            let config = Config::parse(&found[1], document, folder.path(), &known);
+            let config = Config::parse(&found[1], document, folder.path(), &Registry::builtin());
             if let Err(error) = config {
                 panic!("{error}\n{}", &found[1]);
             }
