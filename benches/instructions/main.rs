@@ -1,14 +1,14 @@
-//! The regression gate: how many instructions the hot paths execute, against a committed baseline.
+//! The regression gate: instruction counts of the hot paths, compared with a committed baseline.
 //!
 //! ```sh
 //! cargo bench --features oidc --bench instructions               # count and compare; fails over +3 %
 //! cargo bench --features oidc --bench instructions -- --renew    # count and write the baseline
 //! ```
 //!
-//! Instructions are counted by valgrind's callgrind, which shows every program the same CPU on every
-//! machine with AVX2 (no AVX-512, no SHA extensions, so RS256 goes through ring): counts repeat where
-//! times do not. They are compared only where compiler, C library, valgrind and that CPU are those of
-//! the baseline; elsewhere they are printed, and the baseline is to be renewed.
+//! valgrind's callgrind counts the instructions. It presents the same CPU on every machine with AVX2 (no
+//! AVX-512, no SHA extensions, so RS256 goes through ring): counts repeat where times do not. They are
+//! compared only if compiler, C library, valgrind and that CPU are those of the baseline; otherwise they
+//! are printed, and the baseline must be renewed.
 
 mod work;
 
@@ -17,12 +17,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Over this, in parts of the baseline, it fails; under its mirror image the baseline is out of date.
+/// Growth over this fraction of the baseline fails; a decrease over it asks for a new baseline.
 const TOLERANCE: f64 = 0.03;
-/// How often a work is done before it is counted: caches fill, and hash maps grow.
+/// Executions before the count begins, in which caches fill and hash maps grow.
 const WARM_UP: u32 = 64;
+/// Executions that are counted.
 const COUNTED: u32 = 128;
-/// RS256 in this crate: the whole less ring's part. Its growth would drown in ring's instructions.
+/// The row of RS256 without ring's share, which would hide growth in this crate.
 const BESIDE_RING: &str = "RS256 ID token, all but ring";
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["--work", index] => {
-            do_work(index.parse().expect("an index"));
+            execute(index.parse().expect("an index"));
             ExitCode::SUCCESS
         }
         ["--cpu"] => {
@@ -50,14 +51,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// The child's part, under callgrind.
-fn do_work(index: usize) {
+/// Executes a work in the child process, under callgrind.
+fn execute(index: usize) {
     let mut work = work::ALL[index].1();
     (0..WARM_UP).for_each(|_| work());
     counted_region(&mut work);
 }
 
-/// callgrind counts from here to its return, by its name.
+/// Executes what callgrind counts, which knows this function by its name.
 #[inline(never)]
 fn counted_region(work: &mut work::Work) {
     (0..COUNTED).for_each(|_| work());
@@ -119,7 +120,7 @@ fn baseline_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/baseline.txt")
 }
 
-/// What was counted, and where.
+/// Instruction counts by work, and the environment they were counted in.
 struct Counts {
     environment: String,
     counts: Vec<(String, u64)>,
@@ -147,15 +148,15 @@ impl Counts {
 
     fn text(&self) -> String {
         let mut text = "# Instructions of one execution. Written by `cargo bench --features oidc --bench instructions -- --renew`.\n".to_owned();
-        writeln!(text, "{}", self.environment).expect("a string takes everything");
+        writeln!(text, "{}", self.environment).expect("writing to a string succeeds");
         for (name, count) in &self.counts {
-            writeln!(text, "{count} {name}").expect("a string takes everything");
+            writeln!(text, "{count} {name}").expect("writing to a string succeeds");
         }
         text
     }
 }
 
-/// The instructions of one execution of a work.
+/// Returns the instructions of one execution of a work.
 fn count(index: usize) -> u64 {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{index}"));
     let options = [
@@ -172,8 +173,8 @@ fn count(index: usize) -> u64 {
     total / u64::from(COUNTED)
 }
 
-/// This very program under valgrind; what it printed. A copy by a name that is the same everywhere,
-/// and without the caller's environment: the length of both moves what lies in memory.
+/// Runs a copy of this program under valgrind and returns its output. The copy has a fixed name and an
+/// empty environment, because the length of both moves data in memory.
 fn valgrind(options: &[String], arguments: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = std::env::current_exe().expect("this program");
@@ -186,9 +187,9 @@ fn valgrind(options: &[String], arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// What decides which instructions run.
+/// Returns the versions and CPU features that decide which instructions run.
 fn environment() -> String {
-    let said = |program: &str, argument: &str| {
+    let version = |program: &str, argument: &str| {
         let output = Command::new(program).arg(argument).output();
         output.map_or_else(
             |error| format!("{program}: {error}"),
@@ -196,15 +197,15 @@ fn environment() -> String {
         )
     };
     [
-        said("rustc", "--version"),
-        said("valgrind", "--version"),
-        said("getconf", "GNU_LIBC_VERSION"),
+        version("rustc", "--version"),
+        version("valgrind", "--version"),
+        version("getconf", "GNU_LIBC_VERSION"),
         valgrind(&["--tool=none".to_owned()], &["--cpu"]),
     ]
     .join("; ")
 }
 
-/// What the C library and the crates below choose their code by, as this process sees it.
+/// Returns the CPU features by which the C library and the dependencies choose their code.
 #[cfg(target_arch = "x86_64")]
 fn cpu() -> String {
     macro_rules! seen {

@@ -1,5 +1,5 @@
-//! The pieces of work whose instructions are counted. Keys, secrets and times are fixed, so that
-//! every run does the same; only the seeds of the standard library's hash maps differ.
+//! The works whose instructions are counted. Keys, secrets and times are fixed; between runs only the
+//! seeds of the standard library's hash maps differ.
 
 use std::hint::black_box;
 
@@ -24,13 +24,13 @@ const LEEWAY: u64 = 60;
 const RS256_TOKEN: &str = include_str!("../../vectors/demo/token.txt");
 const RS256_KEYS: &str = include_str!("../../vectors/demo/jwks.json");
 
-/// One thing to do, as often as asked.
+/// A repeatable piece of work.
 pub(crate) type Work = Box<dyn FnMut()>;
 
-/// A work under its name in the table.
+/// A name in the table, with the function that prepares its work.
 pub(crate) type Named = (&'static str, fn() -> Work);
 
-/// All of it, in the order of the table. A work is made ready only when it is its turn.
+/// All works, in the order of the table. Each is prepared when its turn comes.
 pub(crate) const ALL: [Named; 13] = [
     ("HS256 ID token", || verify(hs256_tokens(id_token), id_policy())),
     ("HS256 logout token", || verify(hs256_tokens(logout_token), logout_policy())),
@@ -47,7 +47,7 @@ pub(crate) const ALL: [Named; 13] = [
     ("mapping explained, 10 exact rules", explain),
 ];
 
-/// RS256 by this crate, and ring's part of it: the difference is a row of its own.
+/// The names of RS256 in this crate and of ring's share; the difference is a row of its own.
 pub(crate) const RS256: &str = "RS256 ID token, through ring";
 pub(crate) const RING: &str = "RS256 signature, ring alone";
 
@@ -59,7 +59,7 @@ fn logout_policy() -> Policy {
     Policy::logout_token(ISSUER, CLIENT).leeway(LEEWAY)
 }
 
-/// What Keycloak puts into an ID token, about as much of it.
+/// Returns the claims of an ID token about as large as Keycloak's.
 fn id_token(index: usize) -> (&'static str, Value) {
     let claims = json!({
         "exp": NOW + 300, "iat": NOW - 60, "auth_time": NOW - 70, "jti": jti(index), "iss": ISSUER,
@@ -85,7 +85,7 @@ fn jti(index: usize) -> String {
     format!("5f0e2b0c-6c1f-4a53-9f0f-{index:012x}")
 }
 
-/// 64 tokens that differ.
+/// Returns 64 different tokens.
 fn hs256_tokens(token: fn(usize) -> (&'static str, Value)) -> Vec<String> {
     let key = SigningKey::from_secret(SECRET, "HS256").expect("a secret").with_kid("2026-11");
     let sign = |index| {
@@ -150,8 +150,8 @@ fn ring_alone() -> Work {
     })
 }
 
-/// Many copies of paths and claims: where a text happens to lie in memory costs the C library's
-/// comparisons some instructions, which even out.
+/// Selects by a path. The addresses of texts cost the C library's comparisons some instructions; many
+/// copies of paths and claims even them out.
 fn path(text: &str) -> Work {
     let paths: Vec<_> = (0..16).map(|_| ClaimPath::parse(text).expect("a fixed path")).collect();
     let claims = many_claims();

@@ -1,4 +1,4 @@
-//! The documents against the code.
+//! The documents compared with the code.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeSet;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::source::{root, shipped};
 
-/// The codes of all errors: string literals of the form `stage.reason` after `=>`, and those of the
-/// command's own refusals.
+/// Returns the codes of all errors: string literals of the form `stage.reason` after `=>`, and the
+/// command's own.
 fn codes_in_the_code() -> BTreeSet<String> {
     let code = regex::Regex::new(
         r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|backchannel|fetch|provider|password|request)\.[a-z0-9_]+)""#,
@@ -51,13 +51,13 @@ pub(crate) fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The name by which a link reaches a heading.
+/// Returns the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
-/// Each relative link of each document leads to a file, and to a heading where it names one.
+/// Each relative link of each document leads to a file, and to a heading if it names one.
 #[test]
 fn links_and_vectors_named_in_the_documents_exist() {
     let mut files = Vec::new();
@@ -85,7 +85,7 @@ fn links_and_vectors_named_in_the_documents_exist() {
     assert!(checked >= 40, "{checked}");
 }
 
-/// Every setting that the file may have is in the reference, and the reference names no other.
+/// The reference lists exactly the settings of the configuration file.
 #[test]
 fn the_configuration_reference_is_complete() {
     let reference = fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
@@ -151,4 +151,28 @@ fn the_map_for_newcomers_names_files_that_exist() {
         questions += 1;
     }
     assert!(questions >= 10, "{questions}");
+}
+
+/// The times in the page on CPUs are those that the comparison with peers measured.
+#[test]
+fn the_times_of_cpus_are_measured() {
+    let page = fs::read_to_string(root().join("docs/reference/cpus.md")).unwrap();
+    let peers = fs::read_to_string(root().join("docs/generated/benchmarks/peers.md")).unwrap();
+    let measured = |bits: &str, contender: &str| {
+        let section = peers.split(&format!("\n### RS256 {bits}, logout token")).nth(1).unwrap();
+        let mut rows =
+            section.split("\n### ").next().unwrap().lines().map(|row| row.split('|').map(str::trim));
+        let mut row = rows.find(|row| row.clone().nth(1) == Some(contender)).unwrap();
+        row.nth(2).unwrap().trim_end_matches(" µs").to_owned()
+    };
+    for (way, contender) in [
+        ("kernel, batches of 64", "Claimgate, batches of 64"),
+        ("kernel, one by one", "Claimgate"),
+        ("ring", "Claimgate, by ring"),
+        ("ring, the signature alone", "raw ring"),
+        ("aws-lc, the signature alone", "raw aws-lc"),
+    ] {
+        let row = format!("| {way} | {} | {} |", measured("2048", contender), measured("4096", contender));
+        assert!(page.contains(&row), "docs/reference/cpus.md lacks the row {row}");
+    }
 }

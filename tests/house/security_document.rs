@@ -1,12 +1,12 @@
-//! `SECURITY.md` against the tree: each guarantee names tests that exist, each limit is the code's.
-//! `CLAIMGATE_WRITE_TABLES=1 cargo test --test house` writes the limits anew.
+//! `SECURITY.md` compared with the tree: each guarantee names tests that exist, each limit is the code's.
+//! `CLAIMGATE_WRITE_TABLES=1 cargo test -p claimgate --test house` rewrites the limits.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::fmt::Write as _;
 use std::fs;
 
 use super::source::root;
-use super::traceability::{Test, files, hold, tests};
+use super::traceability::{Test, compare, files, tests};
 use regex::Regex;
 
 /// Each guarantee of `SECURITY.md` names tests that exist: `` `file`: name · name ``, joined by `;`.
@@ -23,9 +23,9 @@ fn every_guarantee_names_its_tests() {
         for part in shown.split("; ") {
             let found =
                 mention.captures(part).unwrap_or_else(|| panic!("{guarantee}: `{part}` names no file"));
-            assert!(root().join(&found[1]).exists(), "{guarantee}: {} is not there", &found[1]);
+            assert!(root().join(&found[1]).exists(), "{guarantee}: {} does not exist", &found[1]);
             let names = found.get(2).map_or(Vec::new(), |names| names.as_str().split(" · ").collect());
-            // A file of vectors or a fuzz target stands for itself; a file of tests names which.
+            // Vectors and fuzz targets are named as a file; of a file of tests, the row names the tests.
             assert!(
                 !names.is_empty() || !found[1].contains("tests/"),
                 "{guarantee}: which test of {}?",
@@ -41,7 +41,7 @@ fn every_guarantee_names_its_tests() {
     assert!(rows >= 30, "{rows} guarantees");
 }
 
-/// A constant, or a field of `Limits`: its documentation on one line.
+/// Returns the documentation above a line of code, on one line.
 fn documentation(lines: &[&str], at: usize) -> String {
     let comments =
         lines[..at].iter().rev().map(|line| line.trim()).take_while(|line| line.starts_with("///"));
@@ -50,7 +50,7 @@ fn documentation(lines: &[&str], at: usize) -> String {
     comments.join(" ").replace('|', r"\|")
 }
 
-/// A value as it is written in the code, for people.
+/// Returns a value of the code with units for people.
 fn value(text: &str) -> String {
     let text = text.trim().trim_end_matches([';', ',']);
     let seconds = Regex::new(r"Duration::from_(secs|millis)\((\d+)\)").unwrap();
@@ -68,7 +68,7 @@ fn value(text: &str) -> String {
     }
 }
 
-/// Every bound with its default and its reason, as the code has them.
+/// The table of bounds holds each default and reason of the code.
 #[test]
 fn the_limits_are_those_of_the_code() {
     let mut table = String::from(
@@ -90,8 +90,8 @@ fn the_limits_are_those_of_the_code() {
         Regex::new(r"^(?:pub(?:\(\w+\))? )?const ([A-Z_]+): (?:usize|u32|u64|Duration|\(NonZeroU32, Duration\)) = (.+);$")
             .unwrap();
     let mut paths = Vec::new();
-    for room in ["src/oidc", "server/src/web", "server/src/store"] {
-        files(&root().join(room), &mut paths);
+    for folder in ["src/oidc", "server/src/web", "server/src/store"] {
+        files(&root().join(folder), &mut paths);
     }
     let mut number = 0;
     for path in paths {
@@ -101,7 +101,7 @@ fn the_limits_are_those_of_the_code() {
         for (at, line) in lines.iter().enumerate() {
             let Some(found) = constant.captures(line) else { continue };
             let what = documentation(&lines, at);
-            assert!(!what.is_empty(), "{name}: {} does not say what it is for", &found[1]);
+            assert!(!what.is_empty(), "{name}: {} has no documentation", &found[1]);
             writeln!(table, "| `{}` in `{name}` | {} | {what} |", &found[1], value(&found[2])).unwrap();
             number += 1;
         }
@@ -111,5 +111,5 @@ fn the_limits_are_those_of_the_code() {
     let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let (start, rest) = security.split_once("<!-- limits").unwrap();
     let (_, end) = rest.split_once("<!-- end of limits -->").unwrap();
-    hold("SECURITY.md", &format!("{start}{table}{end}"));
+    compare("SECURITY.md", &format!("{start}{table}{end}"));
 }

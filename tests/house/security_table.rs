@@ -1,13 +1,13 @@
-//! `docs/generated/attacks.md` and `docs/generated/conformance.md`: what is tried, and the tests that show what comes
-//! of it. Both are made from what is in the tree, and held against the committed files:
+//! `docs/generated/attacks.md` and `docs/generated/conformance.md`: attacks and provider misbehaviour, with
+//! the tests that show the outcome. Both are generated from the tree and compared with the committed files:
 //!
 //! - a line `// attack: class.input, class.input` directly above a test, or above a row of a table of
-//!   tests, says which inputs of `tests/house/attacks.toml` it shows;
-//! - a vector shows the inputs that name it;
+//!   tests, names the inputs of `tests/house/attacks.toml` that it shows;
+//! - an input names its vectors;
 //! - a test of `tests/op` whose name, or whose `// conformance:` line, holds the name of a module of
 //!   `tests/house/conformance.toml` shows that module.
 //!
-//! `CLAIMGATE_WRITE_TABLES=1 cargo test --test house` writes the files anew.
+//! `CLAIMGATE_WRITE_TABLES=1 cargo test -p claimgate --test house` rewrites the files.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +15,11 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::source::root;
-use super::traceability::{Test, hold, shown, tests};
+use super::traceability::{Test, compare, shown, tests};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Vectors by `row/name`, with what is expected of each.
+/// Returns the expected code of each vector, or `accepted`, by `row/name`.
 fn vectors() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for file in ["attacks", "good"] {
@@ -35,12 +35,13 @@ fn vectors() -> BTreeMap<String, String> {
     found
 }
 
-fn fits(pattern: &str, id: &str) -> bool {
+/// Reports whether a vector's name matches a pattern with `*`.
+fn matches(pattern: &str, id: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == id,
         Some((start, rest)) => {
             let Some(left) = id.strip_prefix(start) else { return false };
-            (0..=left.len()).any(|at| left.is_char_boundary(at) && fits(rest, &left[at..]))
+            (0..=left.len()).any(|at| left.is_char_boundary(at) && matches(rest, &left[at..]))
         }
     }
 }
@@ -72,7 +73,7 @@ fn every_attack_is_shown_refused() {
          Made by `tests/house/security_table.rs` from `tests/house/attacks.toml`, the vectors and the `attack:` lines beside\n\
          the tests; do not edit. `tests/op` runs over HTTP against the running server. Vectors are of\n\
          `vectors/attacks.jsonl` and `good.jsonl`, each with exactly the code it expects; `accepted` among the codes\n\
-         are the neighbours at the boundary that must not be refused.\n",
+         are the neighbours at the boundary that must be accepted.\n",
     );
     let (mut known, mut used, mut inputs) = (BTreeSet::new(), BTreeSet::new(), 0);
     for class in &attacks.class {
@@ -85,12 +86,13 @@ fn every_attack_is_shown_refused() {
         for input in &class.input {
             let [name, what, patterns @ ..] = input.as_slice() else { panic!("{}: {input:?}", class.id) };
             let id = format!("{}.{name}", class.id);
-            assert!(known.insert(id.clone()), "{id} is there twice");
+            assert!(known.insert(id.clone()), "{id} occurs twice");
             let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
             for pattern in patterns {
-                let fitting: Vec<_> = vectors.iter().filter(|(vector, _)| fits(pattern, vector)).collect();
-                assert!(!fitting.is_empty(), "{id}: no vector is called {pattern}");
-                for (vector, code) in fitting {
+                let matching: Vec<_> =
+                    vectors.iter().filter(|(vector, _)| matches(pattern, vector)).collect();
+                assert!(!matching.is_empty(), "{id}: no vector is called {pattern}");
+                for (vector, code) in matching {
                     used.insert(vector.as_str());
                     *codes.entry(code).or_default() += 1;
                 }
@@ -111,7 +113,7 @@ fn every_attack_is_shown_refused() {
         for attack in &test.attacks {
             assert!(
                 known.contains(attack),
-                "{}: `{}` names {attack}, which is no input",
+                "{}: `{}` names {attack}, which is not an input",
                 test.file,
                 test.name
             );
@@ -125,7 +127,7 @@ fn every_attack_is_shown_refused() {
         assert!(rows.contains(row), "vectors of {row} belong to no class");
     }
     assert!(attacks.class.len() >= 29 && inputs > 150, "{} classes, {inputs} inputs", attacks.class.len());
-    hold("docs/generated/attacks.md", &page);
+    compare("docs/generated/attacks.md", &page);
 }
 
 #[derive(Deserialize)]
@@ -154,28 +156,28 @@ fn every_conformance_module_is_answered() {
     let text = fs::read_to_string(root().join("tests/house/conformance.toml")).unwrap();
     let modules: Conformance = toml::from_str(&text).unwrap();
     let tests = tests();
-    let bears = |name: &str, module: &str| {
+    let holds = |name: &str, module: &str| {
         let mut words = name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         words.any(|word| word == module)
     };
     let mut page = String::from(
         "# The relying-party conformance modules\n\n\
-         Made by `tests/house/security_table.rs` from `tests/house/conformance.toml` and the tests of `tests/op` that bear a\n\
+         Made by `tests/house/security_table.rs` from `tests/house/conformance.toml` and the tests of `tests/op` with a\n\
          module's name; do not edit. The names are those of the OpenID Foundation's suite, which has not itself\n\
          been run: these tests put a provider of their own in each situation, over HTTP.\n\n\
          | module | plan | the provider | result | shown by |\n| --- | --- | --- | --- | --- |\n",
     );
     let mut known = BTreeSet::new();
     for [name, plans, what, result] in &modules.module {
-        assert!(known.insert(name.clone()), "{name} is there twice");
-        let shows = |test: &&Test| test.modules.contains(name) || bears(&test.name, name);
+        assert!(known.insert(name.clone()), "{name} occurs twice");
+        let shows = |test: &&Test| test.modules.contains(name) || holds(&test.name, name);
         let by: Vec<&Test> = tests.iter().filter(shows).collect();
         assert!(by.iter().any(|test| test.file.starts_with("tests/op/")), "{name} is shown by no test");
         writeln!(page, "| {name} | {plans} | {what} | {result} | {} |", shown(&by)).unwrap();
     }
     page.push_str("\n## Out of scope\n\n| module | plan | why |\n| --- | --- | --- |\n");
     for [name, plans, reason] in &modules.out_of_scope {
-        assert!(known.insert(name.clone()), "{name} is there twice");
+        assert!(known.insert(name.clone()), "{name} occurs twice");
         assert!(!reason.is_empty());
         writeln!(page, "| {name} | {plans} | {reason} |").unwrap();
     }
@@ -183,13 +185,13 @@ fn every_conformance_module_is_answered() {
         for module in &test.modules {
             assert!(
                 known.contains(module),
-                "{}: `{}` names {module}, which is no module",
+                "{}: `{}` names {module}, which is not a module",
                 test.file,
                 test.name
             );
         }
     }
-    hold("docs/generated/conformance.md", &page);
+    compare("docs/generated/conformance.md", &page);
     // Compared with the suite's own list: no module is missing, and each is in the plans it is said to be in.
     let Some(list) = test_data("conformance/oidcc_client_modules.json") else { return };
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -208,8 +210,8 @@ fn every_conformance_module_is_answered() {
         ("back-channel", "oidcc-client-back-channel-logout-rp-basic"),
         ("RP-initiated", "oidcc-client-rp-initiated-logout-rp-basic"),
     ] {
-        let said = plans.iter().filter(|(_, plans)| plans.split(", ").any(|plan| plan == word));
-        let said: BTreeSet<String> = said.map(|(name, _)| (*name).clone()).collect();
-        assert_eq!(said, names(&list["plans"][plan]), "{plan}");
+        let listed = plans.iter().filter(|(_, plans)| plans.split(", ").any(|plan| plan == word));
+        let listed: BTreeSet<String> = listed.map(|(name, _)| (*name).clone()).collect();
+        assert_eq!(listed, names(&list["plans"][plan]), "{plan}");
     }
 }

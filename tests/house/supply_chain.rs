@@ -1,5 +1,5 @@
-//! What comes in from outside: a reason for each direct dependency; licences, sources and duplicates as
-//! `deny.toml` allows them; build scripts that download nothing.
+//! Dependencies: a reason for each direct one; licences, sources and duplicates as `deny.toml` allows;
+//! no build script that downloads.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,12 +48,12 @@ fn every_dependency_has_a_reason() {
     let mut direct = BTreeSet::new();
     for member in members() {
         let manifest: toml::Table = toml::from_str(&read(&format!("{member}/Cargo.toml"))).unwrap();
-        assert!(!root().join(&member).join("build.rs").exists(), "{member}: there is no build script");
+        assert!(!root().join(&member).join("build.rs").exists(), "{member} has a build script");
         for section in ["dependencies", "dev-dependencies"] {
             let section = manifest.get(section).and_then(|section| section.as_table());
             direct.extend(section.into_iter().flat_map(|section| section.keys()).cloned());
         }
-        assert!(manifest.get("build-dependencies").is_none(), "{member}: there is no build script");
+        assert!(manifest.get("build-dependencies").is_none(), "{member} has a build script");
     }
     direct.retain(|name| !name.starts_with("claimgate"));
     let metadata = metadata();
@@ -65,7 +65,7 @@ fn every_dependency_has_a_reason() {
         assert!(rows.insert(name.to_owned()), "{name} has two rows");
         let says =
             |package: &Value| text(package, "name") == name && text(package, "repository").contains(kept);
-        assert!(list(&metadata, "packages").any(says), "`{name}` does not say that it is kept at {kept}");
+        assert!(list(&metadata, "packages").any(says), "`{name}` does not name the repository {kept}");
     }
     let without: Vec<_> = direct.difference(&rows).collect();
     let gone: Vec<_> = rows.difference(&direct).collect();
@@ -73,7 +73,7 @@ fn every_dependency_has_a_reason() {
     assert!(rows.len() > 40);
 }
 
-/// Whether a licence expression (SPDX; some crates still write `/` for OR) is met by those allowed.
+/// Reports whether the allowed licences satisfy an SPDX expression (`/` is read as OR).
 fn allowed(expression: &str, licences: &BTreeSet<&str>) -> bool {
     let expression = expression.replace('/', " OR ");
     let (mut depth, mut parts, mut joints, mut part) = (0, Vec::new(), BTreeSet::new(), String::new());
@@ -99,7 +99,7 @@ fn allowed(expression: &str, licences: &BTreeSet<&str>) -> bool {
             None => licences.contains(part),
         }
     };
-    // Mixed without parentheses means AND first; no crate writes that, and a test should not guess.
+    // AND and OR without parentheses: no dependency writes that.
     assert!(joints.len() < 2, "{expression}");
     if joints.contains("AND") { parts.iter().all(meets) } else { parts.iter().any(meets) }
 }
@@ -156,7 +156,7 @@ fn sources_licences_and_duplicates_are_those_allowed() {
     let mut skipped: BTreeSet<&str> = BTreeSet::new();
     for skip in list(&rules["bans"], "skip") {
         assert!(!text(skip, "reason").is_empty(), "{skip}");
-        assert!(skipped.insert(text(skip, "crate")), "{skip} is there twice");
+        assert!(skipped.insert(text(skip, "crate")), "{skip} occurs twice");
     }
     let order = |version: &str| -> Vec<u64> {
         version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
@@ -217,7 +217,7 @@ fn no_build_script_downloads() {
         }
     }
     assert!(scripts > 20, "{scripts}");
-    // What build scripts build on, to the end: nothing there speaks to the network.
+    // No direct or transitive dependency of a build script is a network client.
     let nodes: BTreeMap<&str, &Value> =
         list(&metadata["resolve"], "nodes").map(|node| (text(node, "id"), node)).collect();
     let wants = |id: &str, kind: Value| -> Vec<&str> {
@@ -252,6 +252,6 @@ fn no_build_script_downloads() {
         "mio",
         "socket2",
     ] {
-        assert!(!names.contains(client), "a build script builds on {client}");
+        assert!(!names.contains(client), "a build script depends on {client}");
     }
 }

@@ -1,5 +1,5 @@
-//! The tests of the tree by name, with what the lines above them say they show; and documents that are
-//! made from them.
+//! The tests of the tree by name, with the attacks and conformance modules that the lines above them
+//! name; and the comparison of generated documents.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every test: a function under `#[test]`, a call of `test(…)`, a row `['name', …` of a table.
+/// Returns all tests: functions under `#[test]`, calls of `test(…)`, rows `['name', …` of a table.
 pub(crate) fn tests() -> Vec<Test> {
     let rust = Regex::new(r"^\s*fn (\w+)\(").unwrap();
     let script =
@@ -84,8 +84,8 @@ pub(crate) fn tests() -> Vec<Test> {
     found
 }
 
-/// Holds a document against what it should be, or writes it where that is asked for.
-pub(crate) fn hold(file: &str, wanted: &str) {
+/// Compares a document with its generated text, or writes it if `CLAIMGATE_WRITE_TABLES` is set.
+pub(crate) fn compare(file: &str, wanted: &str) {
     let path = root().join(file);
     if std::env::var_os("CLAIMGATE_WRITE_TABLES").is_some() {
         fs::write(&path, wanted).unwrap();
@@ -94,11 +94,11 @@ pub(crate) fn hold(file: &str, wanted: &str) {
     let difference = is.lines().zip(wanted.lines()).find(|(is, wanted)| is != wanted);
     assert!(
         is == wanted,
-        "{file} is not what the tests say; run this test with CLAIMGATE_WRITE_TABLES=1. First difference: {difference:?}"
+        "{file} differs from its generated text; run this test with CLAIMGATE_WRITE_TABLES=1. First difference: {difference:?}"
     );
 }
 
-/// Tests by file, each file once: `file`: name · name.
+/// Returns the tests by file, each file once: `file`: name · name.
 pub(crate) fn shown(tests: &[&Test]) -> String {
     let mut by_file: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for test in tests {
