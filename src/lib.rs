@@ -29,6 +29,8 @@
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.
 
+#![forbid(unsafe_code)]
+
 // Modules in the order of the data; none imports one below it.
 pub mod limits;
 pub mod text;

@@ -36,7 +36,9 @@ impl InvalidSignature {
 }
 
 /// A signature algorithm under its JWS name.
-pub trait Algorithm: Send + Sync {
+///
+/// `Any` lets [`Registry::by_ring`] find the built-in RSA algorithms of a registry.
+pub trait Algorithm: Any + Send + Sync {
     /// The JWS `alg` value, case-sensitive (RFC 7515 §4.1.1).
     fn name(&self) -> &str;
 

@@ -1,5 +1,6 @@
 //! The algorithms a program knows. Which of them a verifier *allows* is the verifier's own list.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,13 +23,20 @@ impl Registry {
     /// RS, PS, HS with SHA-256/384/512, ES256/384/512 and EdDSA (Ed25519).
     #[must_use]
     pub fn builtin() -> Self {
-        Self { algorithms: builtin_algorithms(|rsa| rsa).into() }
+        Self { algorithms: builtin_algorithms().into() }
     }
 
-    /// The same algorithms, RSA by ring alone: without the kernel for CPUs with AVX-512 IFMA.
+    /// Returns the same registry without the kernel for CPUs with AVX-512 IFMA: each [`Rsa`] that uses it
+    /// is replaced by [`Rsa::by_ring`]. Other algorithms, those of the caller included, stay as they are.
     #[must_use]
-    pub fn builtin_by_ring() -> Self {
-        Self { algorithms: builtin_algorithms(Rsa::by_ring).into() }
+    pub fn by_ring(&self) -> Self {
+        let by_ring = |algorithm: &Arc<dyn Algorithm>| -> Arc<dyn Algorithm> {
+            match (&**algorithm as &dyn Any).downcast_ref::<Rsa>() {
+                Some(rsa) if rsa.uses_kernel() => Arc::new(rsa.by_ring()),
+                _ => Arc::clone(algorithm),
+            }
+        };
+        Self { algorithms: self.algorithms.iter().map(by_ring).collect() }
     }
 
     /// An empty registry to fill; [`RegistryBuilder::builtin`] adds the built-in ones.
@@ -65,7 +73,7 @@ impl RegistryBuilder {
     /// Adds the built-in algorithms.
     #[must_use]
     pub fn builtin(self) -> Self {
-        builtin_algorithms(|rsa| rsa).into_iter().fold(self, Self::add)
+        builtin_algorithms().into_iter().fold(self, Self::add)
     }
 
     /// Adds an algorithm of the caller's own.
@@ -134,14 +142,14 @@ impl RegistryError {
     }
 }
 
-fn builtin_algorithms(rsa: impl Fn(Rsa) -> Rsa) -> Vec<Arc<dyn Algorithm>> {
+fn builtin_algorithms() -> Vec<Arc<dyn Algorithm>> {
     vec![
-        Arc::new(rsa(Rsa::RS256)),
-        Arc::new(rsa(Rsa::RS384)),
-        Arc::new(rsa(Rsa::RS512)),
-        Arc::new(rsa(Rsa::PS256)),
-        Arc::new(rsa(Rsa::PS384)),
-        Arc::new(rsa(Rsa::PS512)),
+        Arc::new(Rsa::RS256),
+        Arc::new(Rsa::RS384),
+        Arc::new(Rsa::RS512),
+        Arc::new(Rsa::PS256),
+        Arc::new(Rsa::PS384),
+        Arc::new(Rsa::PS512),
         Arc::new(Hmac::HS256),
         Arc::new(Hmac::HS384),
         Arc::new(Hmac::HS512),

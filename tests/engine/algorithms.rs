@@ -244,7 +244,7 @@ fn rsa_backends_agree() {
         }
         let names = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
         let of = |registry: &Registry| JwsVerifier::new(registry, names, &keys, Limits::DEFAULT).unwrap();
-        let (builtin, by_ring) = (of(&Registry::builtin()), of(&Registry::builtin_by_ring()));
+        let (builtin, by_ring) = (of(&Registry::builtin()), of(&Registry::builtin().by_ring()));
         assert_eq!(code(&builtin, token), code(&by_ring, token), "{}", input["id"]);
         let batch: Vec<_> =
             builtin.verify_batch(&[token; 9]).into_iter().map(|verdict| verdict.is_ok()).collect();

@@ -57,7 +57,7 @@ pub(super) struct Resolver<'f> {
 impl<'f> Resolver<'f> {
     pub(super) fn file(&self, raw: raw::File) -> Result<Config, ConfigError> {
         let by_ring = raw.server.as_ref().is_some_and(|server| !server.rsa_kernel);
-        let registry = if by_ring { Registry::builtin_by_ring() } else { self.registry.clone() };
+        let registry = if by_ring { self.registry.by_ring() } else { self.registry.clone() };
         let server = raw.server.map(|server| self.server(server)).transpose()?;
         let (sign_in, password) = self.sign_in(&raw.sign_in)?;
         let mut providers: Vec<Provider> = Vec::new();

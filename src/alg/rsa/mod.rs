@@ -1,31 +1,17 @@
-//! RS256/384/512 and PS256/384/512 (RFC 7518 §3.3, §3.5), by ring; the former, on CPUs with AVX-512
-//! IFMA and for the usual keys, by a kernel of our own whose rejections ring confirms.
+//! RS256/384/512 and PS256/384/512 (RFC 7518 §3.3, §3.5) by ring. RS signatures of supported keys are
+//! verified by `claimgate-kernel` first; ring confirms each rejection.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
-#[cfg(target_arch = "x86_64")]
-mod ifma;
-#[cfg(target_arch = "x86_64")]
-mod kernel;
-#[cfg(target_arch = "x86_64")]
-mod number;
-#[cfg(target_arch = "x86_64")]
-mod plain;
 
-use std::sync::Arc;
-#[cfg(target_arch = "x86_64")]
-use std::sync::OnceLock;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
+use claimgate_kernel as kernel;
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents};
 
-use super::{Algorithm, InvalidSignature, PreparedKey};
+use super::{Algorithm, BatchItem, InvalidSignature, PreparedKey};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
-#[cfg(target_arch = "x86_64")]
-use {
-    self::kernel::Kernel,
-    super::{BatchItem, Signed},
-    std::any::Any,
-};
 
 /// RFC 7518 §3.3: "a key of size 2048 bits or larger MUST be used".
 const MIN_BITS: usize = 2048;
@@ -41,96 +27,74 @@ const MAX_EXPONENT_BITS: usize = 33;
 pub struct Rsa {
     name: &'static str,
     parameters: &'static RsaParameters,
-    /// For moduli under 2048 bits, where ring has them.
+    /// Parameters for moduli under 2048 bits, where ring has them.
     weak_parameters: Option<&'static RsaParameters>,
-    #[cfg(target_arch = "x86_64")]
-    kernel: Option<kernel::Hash>,
+    /// The hash of the signatures that the kernel verifies; `None` for ring alone.
+    kernel_hash: Option<kernel::Hash>,
     #[cfg(feature = "aws-lc")]
     is_by_aws_lc: bool,
 }
 
 impl Rsa {
-    /// The same algorithm by ring alone, on every CPU; register it in the built-in one's place
-    /// ([`Registry::builtin_by_ring`](super::Registry::builtin_by_ring) does so for all).
+    /// RSASSA-PKCS1-v1_5 using SHA-256.
+    pub const RS256: Rsa = Rsa {
+        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
+        ..Rsa::pkcs1v15("RS256", &signature::RSA_PKCS1_2048_8192_SHA256, kernel::Hash::Sha256)
+    };
+    /// RSASSA-PKCS1-v1_5 using SHA-384.
+    pub const RS384: Rsa =
+        Rsa::pkcs1v15("RS384", &signature::RSA_PKCS1_2048_8192_SHA384, kernel::Hash::Sha384);
+    /// RSASSA-PKCS1-v1_5 using SHA-512.
+    pub const RS512: Rsa = Rsa {
+        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
+        ..Rsa::pkcs1v15("RS512", &signature::RSA_PKCS1_2048_8192_SHA512, kernel::Hash::Sha512)
+    };
+    /// RSASSA-PSS using SHA-256 and MGF1 with SHA-256, salt as long as the hash.
+    pub const PS256: Rsa = Rsa::ring("PS256", &signature::RSA_PSS_2048_8192_SHA256);
+    /// RSASSA-PSS using SHA-384 and MGF1 with SHA-384, salt as long as the hash.
+    pub const PS384: Rsa = Rsa::ring("PS384", &signature::RSA_PSS_2048_8192_SHA384);
+    /// RSASSA-PSS using SHA-512 and MGF1 with SHA-512, salt as long as the hash.
+    pub const PS512: Rsa = Rsa::ring("PS512", &signature::RSA_PSS_2048_8192_SHA512);
+
+    const fn pkcs1v15(name: &'static str, parameters: &'static RsaParameters, hash: kernel::Hash) -> Rsa {
+        Rsa { kernel_hash: Some(hash), ..Rsa::ring(name, parameters) }
+    }
+
+    const fn ring(name: &'static str, parameters: &'static RsaParameters) -> Rsa {
+        Rsa {
+            name,
+            parameters,
+            weak_parameters: None,
+            kernel_hash: None,
+            #[cfg(feature = "aws-lc")]
+            is_by_aws_lc: false,
+        }
+    }
+
+    /// Returns the same algorithm by ring alone, on every CPU. Register it in place of the built-in one;
+    /// [`Registry::by_ring`](super::Registry::by_ring) does so for all.
     #[must_use]
     pub fn by_ring(self) -> Rsa {
         Rsa {
-            #[cfg(target_arch = "x86_64")]
-            kernel: None,
+            kernel_hash: None,
             #[cfg(feature = "aws-lc")]
             is_by_aws_lc: false,
             ..self
         }
     }
 
-    /// The same algorithm by aws-lc-rs: where the kernel does not serve, it takes three quarters of
-    /// ring's time (raw signatures in `docs/generated/benchmarks/peers.md`, an AMD Zen 4).
+    /// Reports whether the kernel verifies signatures of this algorithm on CPUs that have AVX-512 IFMA.
+    pub(super) fn uses_kernel(&self) -> bool {
+        self.kernel_hash.is_some()
+    }
+
+    /// Returns the same algorithm by aws-lc-rs. Where the kernel is not available, it takes three quarters
+    /// of ring's time (raw signatures in `docs/generated/benchmarks/peers.md`, an AMD Zen 4).
     #[cfg(feature = "aws-lc")]
     #[must_use]
     pub fn by_aws_lc(self) -> Rsa {
         Rsa { is_by_aws_lc: true, ..self.by_ring() }
     }
-
-    /// RSASSA-PKCS1-v1_5 using SHA-256.
-    pub const RS256: Rsa = Rsa {
-        name: "RS256",
-        parameters: &signature::RSA_PKCS1_2048_8192_SHA256,
-        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
-        #[cfg(target_arch = "x86_64")]
-        kernel: Some(kernel::Hash::SHA256),
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
-    /// RSASSA-PKCS1-v1_5 using SHA-384.
-    pub const RS384: Rsa = Rsa {
-        name: "RS384",
-        parameters: &signature::RSA_PKCS1_2048_8192_SHA384,
-        weak_parameters: None,
-        #[cfg(target_arch = "x86_64")]
-        kernel: Some(kernel::Hash::SHA384),
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
-    /// RSASSA-PKCS1-v1_5 using SHA-512.
-    pub const RS512: Rsa = Rsa {
-        name: "RS512",
-        parameters: &signature::RSA_PKCS1_2048_8192_SHA512,
-        weak_parameters: Some(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
-        #[cfg(target_arch = "x86_64")]
-        kernel: Some(kernel::Hash::SHA512),
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
-    /// RSASSA-PSS using SHA-256 and MGF1 with SHA-256, salt as long as the hash.
-    pub const PS256: Rsa = Rsa {
-        name: "PS256",
-        parameters: &signature::RSA_PSS_2048_8192_SHA256,
-        weak_parameters: None,
-        #[cfg(target_arch = "x86_64")]
-        kernel: None,
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
-    /// RSASSA-PSS using SHA-384 and MGF1 with SHA-384, salt as long as the hash.
-    pub const PS384: Rsa = Rsa {
-        name: "PS384",
-        parameters: &signature::RSA_PSS_2048_8192_SHA384,
-        weak_parameters: None,
-        #[cfg(target_arch = "x86_64")]
-        kernel: None,
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
-    /// RSASSA-PSS using SHA-512 and MGF1 with SHA-512, salt as long as the hash.
-    pub const PS512: Rsa = Rsa {
-        name: "PS512",
-        parameters: &signature::RSA_PSS_2048_8192_SHA512,
-        weak_parameters: None,
-        #[cfg(target_arch = "x86_64")]
-        kernel: None,
-        #[cfg(feature = "aws-lc")]
-        is_by_aws_lc: false,
-    };
 }
 
 impl Algorithm for Rsa {
@@ -165,26 +129,30 @@ impl Algorithm for Rsa {
         }
         let by_ring =
             ByRing { components: RsaPublicKeyComponents { n: n.clone(), e: e.clone() }, parameters };
-        #[cfg(target_arch = "x86_64")]
-        if let Some(hash) = self.kernel.filter(|_| Kernel::is_for(n, e)) {
+        if let Some(hash) = self.kernel_hash.filter(|_| kernel::Key::is_supported(n, e)) {
             return Ok(Arc::new(ByKernel { kernel: OnceLock::new(), hash, by_ring }));
         }
         Ok(Arc::new(by_ring))
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
-        // Asked once: a key may be made ready meanwhile.
-        let keys: Vec<Option<(&ByKernel, &Kernel)>> =
-            items.iter().map(|item| ByKernel::ready_of(item.key)).collect();
-        let by_kernel: Vec<(&Kernel, Signed<'_>)> =
-            items.iter().zip(&keys).filter_map(|(item, key)| Some(((*key)?.1, item.signed))).collect();
-        let mut accepted = vec![false; by_kernel.len()];
-        kernel::accept_many(&by_kernel, &mut accepted);
-        let mut accepted = accepted.into_iter();
+        // Looked up once per item: another thread may prepare a kernel key meanwhile.
+        let keys: Vec<Option<(&ByKernel, &kernel::Key)>> =
+            items.iter().map(|item| ByKernel::find_prepared(item.key)).collect();
+        let by_kernel: Vec<kernel::Item<'_>> = items
+            .iter()
+            .zip(&keys)
+            .filter_map(|(BatchItem { signed, .. }, key)| {
+                let (_, key) = (*key)?;
+                Some(kernel::Item { key, message: signed.signing_input, signature: signed.signature })
+            })
+            .collect();
+        let mut verified = vec![false; by_kernel.len()];
+        kernel::verify_batch(&by_kernel, &mut verified);
+        let mut verified = verified.into_iter();
         for ((item, key), result) in items.iter().zip(keys).zip(results) {
             *result = match key {
-                Some(_) if accepted.next() == Some(true) => Ok(()),
+                Some(_) if verified.next() == Some(true) => Ok(()),
                 Some((key, _)) => key.by_ring.verify(item.signed.signing_input, item.signed.signature),
                 None => item.verify(),
             };
@@ -203,43 +171,42 @@ impl PreparedKey for ByRing {
     }
 }
 
-/// The kernel accepts by itself; what it does not accept, ring judges.
-#[cfg(target_arch = "x86_64")]
+/// A key whose signatures the kernel verifies. Ring confirms each rejection.
 struct ByKernel {
-    /// Made ready, and tried, once ring has accepted a signature: keys that nobody uses cost nothing, and
-    /// nobody without a right signature can ask for it.
-    kernel: OnceLock<Option<Kernel>>,
+    /// The kernel's key, prepared once ring has accepted a signature: a key that is never used costs
+    /// nothing, and a client without a valid signature cannot cause the preparation. `None` inside if the
+    /// kernel gave a wrong answer for this key.
+    kernel: OnceLock<Option<kernel::Key>>,
     hash: kernel::Hash,
     by_ring: ByRing,
 }
 
-#[cfg(target_arch = "x86_64")]
 impl ByKernel {
-    /// A key that has its kernel ready, with that.
-    fn ready_of(key: &dyn PreparedKey) -> Option<(&Self, &Kernel)> {
+    /// Returns the key and its kernel key, if that has been prepared.
+    fn find_prepared(key: &dyn PreparedKey) -> Option<(&Self, &kernel::Key)> {
         let key: &Self = (key as &dyn Any).downcast_ref()?;
-        Some((key, key.ready()?))
+        Some((key, key.prepared()?))
     }
 
-    /// None before there is one, and where it gave a wrong answer for this key.
-    fn ready(&self) -> Option<&Kernel> {
+    /// Returns `None` until prepared, or if the known answers failed for this key.
+    fn prepared(&self) -> Option<&kernel::Key> {
         self.kernel.get()?.as_ref()
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 impl PreparedKey for ByKernel {
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        if self.ready().is_some_and(|kernel| kernel.accepts(Signed { signing_input, signature })) {
+        if self.prepared().is_some_and(|kernel| kernel.verify(signing_input, signature)) {
             return Ok(());
         }
         self.by_ring.verify(signing_input, signature)?;
-        self.kernel.get_or_init(|| Kernel::prepare(&self.by_ring.components.n, self.hash));
+        let RsaPublicKeyComponents { n, e } = &self.by_ring.components;
+        self.kernel.get_or_init(|| kernel::Key::prepare(n, e, self.hash));
         Ok(())
     }
 }
 
-/// The length in bits of a big-endian number without leading zero bytes.
+/// Returns the length in bits of a big-endian number without leading zero bytes.
 fn bit_length(number: &[u8]) -> usize {
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
@@ -248,13 +215,14 @@ fn is_odd(number: &[u8]) -> bool {
     number.last().is_some_and(|last| last & 1 == 1)
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alg::Signed;
     use crate::key::KeySet;
     use crate::limits::Limits;
 
-    /// Making a kernel ready takes a millisecond and more: nobody gets that for a signature that is wrong.
+    /// Preparing a kernel key takes a millisecond and more: an invalid signature must not cause it.
     #[test]
     fn a_kernel_is_made_for_a_right_signature_alone() {
         let keys = KeySet::from_jwks(include_bytes!("../../../vectors/demo/jwks.json"), &Limits::DEFAULT);
@@ -270,8 +238,8 @@ mod tests {
         let mut results = [Ok(()); 9];
         Rsa::RS256.verify_batch(&[BatchItem { key: &*key, signed }; 9], &mut results);
         assert_eq!(results, [Err(InvalidSignature); 9]);
-        assert!(ByKernel::ready_of(&*key).is_none());
+        assert!(ByKernel::find_prepared(&*key).is_none());
         assert_eq!(key.verify(input.as_bytes(), &signature), Ok(()));
-        assert!(ByKernel::ready_of(&*key).is_some());
+        assert!(ByKernel::find_prepared(&*key).is_some());
     }
 }

@@ -8,67 +8,67 @@
 
 use ring::digest::{self, digest};
 
-use super::ifma::{self, Eight, LANES, Lane, Modulus, Target};
-use super::number::{self, LIMB_BITS};
-use super::plain::Plain;
-use crate::alg::Signed;
-
-/// A hash with the DER that goes before it (RFC 8017 §9.2, note 1).
-#[derive(Clone, Copy)]
-pub(super) struct Hash {
-    algorithm: &'static digest::Algorithm,
-    prefix: &'static [u8],
-}
+use crate::guard::{self, Eight};
+use crate::limbs::{self, LIMB_BITS};
+use crate::modulus::{Lane, Modulus, Target};
+use crate::reference::Plain;
+use crate::vector::LANES;
+use crate::{Hash, Item};
 
 impl Hash {
-    pub(super) const SHA256: Hash = Hash {
-        algorithm: &digest::SHA256,
-        prefix: b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
-    };
-    pub(super) const SHA384: Hash = Hash {
-        algorithm: &digest::SHA384,
-        prefix: b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
-    };
-    pub(super) const SHA512: Hash = Hash {
-        algorithm: &digest::SHA512,
-        prefix: b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
-    };
+    fn algorithm(self) -> &'static digest::Algorithm {
+        match self {
+            Hash::Sha256 => &digest::SHA256,
+            Hash::Sha384 => &digest::SHA384,
+            Hash::Sha512 => &digest::SHA512,
+        }
+    }
+
+    /// The DER of `DigestInfo` before the hash (RFC 8017 §9.2, note 1).
+    fn prefix(self) -> &'static [u8] {
+        match self {
+            Hash::Sha256 => b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
+            Hash::Sha384 => b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
+            Hash::Sha512 => b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
+        }
+    }
 }
 
 /// A key that the kernel serves, by the size of its modulus.
-pub(super) enum Kernel {
+pub(crate) enum Key {
     Bits2048(Box<Key2048>),
     Bits3072(Box<Key3072>),
     Bits4096(Box<Key4096>),
 }
 
-type Key2048 = Key<40, 5, 10, 10, 5>;
-type Key3072 = Key<64, 8, 16, 8, 8>;
-type Key4096 = Key<80, 10, 20, 10, 10>;
+type Key2048 = SizedKey<40, 5, 10, 10, 5>;
+type Key3072 = SizedKey<64, 8, 16, 8, 8>;
+type Key4096 = SizedKey<80, 10, 20, 10, 10>;
 
-impl Kernel {
-    /// Whether there is a kernel for keys like this one on this CPU.
-    pub(super) fn is_for(n: &[u8], e: &[u8]) -> bool {
-        let is_full = n.first().is_some_and(|first| first & 0x80 != 0);
-        e == [1, 0, 1] && is_full && matches!(n.len(), 256 | 384 | 512) && ifma::is_available()
-    }
+/// Reports whether there is arithmetic for keys like this one on this CPU.
+pub(crate) fn is_supported(n: &[u8], e: &[u8]) -> bool {
+    let is_full = n.first().is_some_and(|first| first & 0x80 != 0);
+    let is_odd = n.last().is_some_and(|last| last & 1 != 0);
+    e == [1, 0, 1] && is_full && is_odd && matches!(n.len(), 256 | 384 | 512) && guard::is_available()
+}
 
-    /// The kernel for a key of that kind, provided that it gives the right answers for it.
-    pub(super) fn prepare(n: &[u8], hash: Hash) -> Option<Kernel> {
+impl Key {
+    /// Prepares a supported key. Returns `None` if it gives a wrong answer.
+    pub(crate) fn prepare(n: &[u8], hash: Hash) -> Option<Key> {
         match n.len() {
-            256 => Key::prepare(n, hash).map(Kernel::Bits2048),
-            384 => Key::prepare(n, hash).map(Kernel::Bits3072),
-            512 => Key::prepare(n, hash).map(Kernel::Bits4096),
+            256 => SizedKey::prepare(n, hash).map(Key::Bits2048),
+            384 => SizedKey::prepare(n, hash).map(Key::Bits3072),
+            512 => SizedKey::prepare(n, hash).map(Key::Bits4096),
             _ => None,
         }
     }
 
-    /// Whether it accepts; a `false` is to be confirmed by somebody slower.
-    pub(super) fn accepts(&self, item: Signed<'_>) -> bool {
+    /// As [`Key::verify`](crate::Key::verify).
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
-            Kernel::Bits2048(key) => key.accepts(item),
-            Kernel::Bits3072(key) => key.accepts(item),
-            Kernel::Bits4096(key) => key.accepts(item),
+            Key::Bits2048(key) => key.verify(message, signature),
+            Key::Bits3072(key) => key.verify(message, signature),
+            Key::Bits4096(key) => key.verify(message, signature),
         }
     }
 }
@@ -76,25 +76,25 @@ impl Kernel {
 /// Fewer than this many cost less one by one.
 const WORTHWHILE: usize = 5;
 
-/// Tries each item by its key, eight at a time where the sizes of the keys allow.
-pub(super) fn accept_many(items: &[(&Kernel, Signed<'_>)], accepted: &mut [bool]) {
+/// As [`verify_batch`](crate::verify_batch): the items of one size together.
+pub(crate) fn verify_batch(items: &[Item<'_>], verified: &mut [bool]) {
     let (mut of_2048, mut of_3072, mut of_4096) = (Vec::new(), Vec::new(), Vec::new());
-    for ((kernel, signed), accepted) in items.iter().zip(accepted) {
-        match kernel {
-            Kernel::Bits2048(key) => of_2048.push((&**key, *signed, accepted)),
-            Kernel::Bits3072(key) => of_3072.push((&**key, *signed, accepted)),
-            Kernel::Bits4096(key) => of_4096.push((&**key, *signed, accepted)),
+    for (item, verified) in items.iter().zip(verified) {
+        match &item.key.0 {
+            Key::Bits2048(key) => of_2048.push((&**key, *item, verified)),
+            Key::Bits3072(key) => of_3072.push((&**key, *item, verified)),
+            Key::Bits4096(key) => of_4096.push((&**key, *item, verified)),
         }
     }
-    Key::accept_all(&mut of_2048);
-    Key::accept_all(&mut of_3072);
-    Key::accept_all(&mut of_4096);
+    SizedKey::verify_all(&mut of_2048);
+    SizedKey::verify_all(&mut of_3072);
+    SizedKey::verify_all(&mut of_4096);
 }
 
 /// A modulus of `L` limbs in `V` vectors, and what is compared with; the parts of eight are those of
 /// [`Eight`].
 #[derive(Clone)]
-pub(super) struct Key<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> {
+pub(crate) struct SizedKey<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> {
     modulus: Modulus<L>,
     bytes: usize,
     hash: Hash,
@@ -106,18 +106,18 @@ pub(super) struct Key<const L: usize, const V: usize, const Q: usize, const B: u
     target: Target<L>,
 }
 
-impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> Key<L, V, Q, B, E> {
+impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize> SizedKey<L, V, Q, B, E> {
     fn prepare(n: &[u8], hash: Hash) -> Option<Box<Self>> {
         let bytes = n.len();
-        let plain = Plain::new(number::limbs::<L>(n), bytes * 8);
-        let one = number::limbs(&[1]);
+        let plain = Plain::new(limbs::limbs::<L>(n), bytes * 8);
+        let one = limbs::limbs(&[1]);
         // The factors of powers, but for one product: R^-65535, and that of eight.
         let almost = plain.power(&one);
         let almost_of_eight = plain.of_eight(&almost);
         let factor = plain.montgomery(&almost, &one);
         let key = Self {
             message: plain.montgomery(&almost, &encoded(bytes, hash)),
-            factor: number::shifted(&factor, digits(hash) * LIMB_BITS, &plain.n),
+            factor: limbs::shifted(&factor, digits(hash) * LIMB_BITS, &plain.n),
             target: Target {
                 constant: plain.constant(&plain.product(&almost_of_eight, &encoded(bytes, hash))),
                 factor: plain.negated(&almost_of_eight),
@@ -134,47 +134,47 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
         if signature.len() != self.bytes {
             return false;
         }
-        number::read_limbs(signature, number);
-        number::is_less(number, &self.modulus.n)
+        limbs::read_limbs(signature, number);
+        limbs::is_less(number, &self.modulus.n)
     }
 
     /// The encoded message of a hash, with the factor of a power alone, below `3n`.
     fn expected(&self, hash: &[u8]) -> [u64; L] {
         let mut expected = match digits(self.hash) {
-            5 => ifma::product::<L, V, 5>(&self.factor, &number::limbs(hash), &self.modulus),
-            8 => ifma::product::<L, V, 8>(&self.factor, &number::limbs(hash), &self.modulus),
-            _ => ifma::product::<L, V, 10>(&self.factor, &number::limbs(hash), &self.modulus),
+            5 => guard::product::<L, V, 5>(&self.factor, &limbs::limbs(hash), &self.modulus),
+            8 => guard::product::<L, V, 8>(&self.factor, &limbs::limbs(hash), &self.modulus),
+            _ => guard::product::<L, V, 10>(&self.factor, &limbs::limbs(hash), &self.modulus),
         };
-        number::add_to(&mut expected, &self.message);
+        limbs::add_to(&mut expected, &self.message);
         expected
     }
 
     /// What a lane is held against.
     fn lane(&self, hash: &[u8]) -> Lane<'_, L> {
-        Lane { modulus: &self.modulus, target: &self.target, hash: number::limbs(hash) }
+        Lane { modulus: &self.modulus, target: &self.target, hash: limbs::limbs(hash) }
     }
 
-    fn hash(&self, signing_input: &[u8]) -> digest::Digest {
-        digest(self.hash.algorithm, signing_input)
+    fn hash(&self, message: &[u8]) -> digest::Digest {
+        digest(self.hash.algorithm(), message)
     }
 
-    fn accepts(&self, item: Signed<'_>) -> bool {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let mut number = [0; L];
-        self.read(item.signature, &mut number) && {
-            let mut power = ifma::power::<L, V>(&number, &self.modulus);
-            let mut expected = self.expected(self.hash(item.signing_input).as_ref());
-            number::reduce(&mut power, &self.modulus.n);
-            number::reduce(&mut expected, &self.modulus.n);
+        self.read(signature, &mut number) && {
+            let mut power = guard::power::<L, V>(&number, &self.modulus);
+            let mut expected = self.expected(self.hash(message).as_ref());
+            limbs::reduce(&mut power, &self.modulus.n);
+            limbs::reduce(&mut expected, &self.modulus.n);
             power == expected
         }
     }
 
-    fn accept_all(items: &mut [(&Self, Signed<'_>, &mut bool)]) {
+    fn verify_all(items: &mut [(&Self, Item<'_>, &mut bool)]) {
         let left_over = items.len() % LANES;
         let few = if left_over < WORTHWHILE { left_over } else { 0 };
         let (many, few) = items.split_at_mut(items.len() - few);
-        for (key, signed, accepted) in few {
-            **accepted = key.accepts(*signed);
+        for (key, item, verified) in few {
+            **verified = key.verify(item.message, item.signature);
         }
         let Some((first, ..)) = many.first() else { return };
         let mut eight = Eight::new([&first.modulus; LANES]);
@@ -183,17 +183,17 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
             let lane = |lane: usize| lane.min(items.len() - 1);
             let keys: [&Self; LANES] = std::array::from_fn(|index| items[lane(index)].0);
             let signed = std::array::from_fn(|index| items[lane(index)].1);
-            let verdicts = Self::accept_eight(&mut eight, keys, signed);
-            for ((.., accepted), verdict) in items.iter_mut().zip(verdicts) {
-                **accepted = verdict;
+            let verdicts = Self::verify_eight(&mut eight, keys, signed);
+            for ((.., verified), verdict) in items.iter_mut().zip(verdicts) {
+                **verified = verdict;
             }
         }
     }
 
-    fn accept_eight<'k>(
+    fn verify_eight<'k>(
         eight: &mut Eight<'k, L, Q, B, E>,
         keys: [&'k Self; LANES],
-        items: [Signed<'_>; LANES],
+        items: [Item<'_>; LANES],
     ) -> [bool; LANES] {
         let mut numbers = [[0; L]; LANES];
         let usable: [bool; LANES] = std::array::from_fn(|lane| {
@@ -205,7 +205,7 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
             usable
         });
         let lanes =
-            std::array::from_fn(|lane| keys[lane].lane(keys[lane].hash(items[lane].signing_input).as_ref()));
+            std::array::from_fn(|lane| keys[lane].lane(keys[lane].hash(items[lane].message).as_ref()));
         let equal = eight.are_powers(&numbers, &lanes);
         std::array::from_fn(|lane| usable[lane] & equal[lane])
     }
@@ -214,18 +214,18 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
     /// pattern; and encoded messages.
     fn answers_rightly(&self, plain: &Plain<L>) -> bool {
         let n = &plain.n;
-        let small = |value: u64| number::limbs::<L>(&value.to_be_bytes());
+        let small = |value: u64| limbs::limbs::<L>(&value.to_be_bytes());
         let half: [u64; L] = std::array::from_fn(|index| {
             (n[index] >> 1) | n.get(index + 1).map_or(0, |above| (above & 1) << (LIMB_BITS - 1))
         });
         // One byte shorter than the modulus, so below it.
-        let mixed = |seed: &[u8]| number::limbs::<L>(&pattern(seed, self.bytes - 1));
+        let mixed = |seed: &[u8]| limbs::limbs::<L>(&pattern(seed, self.bytes - 1));
         let numbers: [[u64; L]; LANES] = [
             small(0),
             small(2),
-            number::subtract(n, &small(1)),
+            limbs::subtract(n, &small(1)),
             half,
-            number::limbs(&vec![0xff; self.bytes - 1]),
+            limbs::limbs(&vec![0xff; self.bytes - 1]),
             mixed(b"one"),
             mixed(b"two"),
             mixed(b"three"),
@@ -233,14 +233,14 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
         let powers = numbers.each_ref().map(|s| plain.power(s));
         let alone = numbers.iter().zip(&powers).all(|(s, power)| {
             let power = plain.montgomery(power, s);
-            number::reduced(&ifma::power::<L, V>(s, &self.modulus), n) == power
+            limbs::reduced(&guard::power::<L, V>(s, &self.modulus), n) == power
         });
-        let length = self.hash.algorithm.output_len();
+        let length = self.hash.algorithm().output_len();
         let hashes = [vec![0; length], vec![0xff; length], pattern(b"hash", length)];
         let almost = plain.power(&small(1));
         let messages = hashes.iter().all(|hash| {
-            let message = number::add(&encoded(self.bytes, self.hash), &number::limbs(hash));
-            let expected = number::reduced(&self.expected(hash), n);
+            let message = limbs::add(&encoded(self.bytes, self.hash), &limbs::limbs(hash));
+            let expected = limbs::reduced(&self.expected(hash), n);
             expected == plain.montgomery(&almost, &message) && self.has_target(plain, &expected, hash)
         });
         alone && messages && self.eight_answer_rightly(plain, &numbers, &powers, &hashes[2])
@@ -249,7 +249,7 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
     /// Whether the target of a hash is that of what a power alone is compared with.
     fn has_target(&self, plain: &Plain<L>, expected: &[u64; L], hash: &[u8]) -> bool {
         let Target { constant, factor } = &self.target;
-        let target = plain.sum(constant, &plain.product(factor, &number::limbs(hash)));
+        let target = plain.sum(constant, &plain.product(factor, &limbs::limbs(hash)));
         // What is expected of a power alone has one R more to be rid of.
         target == plain.constant(&plain.times_r(&plain.of_eight(expected)))
     }
@@ -264,12 +264,12 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
     ) -> bool {
         let factor = self.target.factor;
         // What the hash adds is taken off the constant beforehand.
-        let less = plain.negated(&plain.product(&factor, &number::limbs(hash)));
+        let less = plain.negated(&plain.product(&factor, &limbs::limbs(hash)));
         let answers = |by: u64| {
             let targets: [Target<L>; LANES] = std::array::from_fn(|lane| {
                 let product = plain.product(&plain.of_eight(&powers[lane]), &numbers[lane]);
                 let constant = plain.sum(&plain.constant(&product), &less);
-                Target { constant: number::add(&constant, &number::limbs(&by.to_be_bytes())), factor }
+                Target { constant: limbs::add(&constant, &limbs::limbs(&by.to_be_bytes())), factor }
             });
             let lanes = targets.each_ref().map(|target| Lane { target, ..self.lane(hash) });
             Eight::<L, Q, B, E>::new([&self.modulus; LANES]).are_powers(numbers, &lanes)
@@ -280,19 +280,19 @@ impl<const L: usize, const V: usize, const Q: usize, const B: usize, const E: us
 
 /// How many limbs a hash takes.
 fn digits(hash: Hash) -> usize {
-    (hash.algorithm.output_len() * 8).div_ceil(LIMB_BITS)
+    (hash.algorithm().output_len() * 8).div_ceil(LIMB_BITS)
 }
 
 /// The encoded message (RFC 8017 §9.2) with zeros where the hash goes.
 fn encoded<const L: usize>(bytes: usize, hash: Hash) -> [u64; L] {
     let mut message = vec![0xff; bytes];
-    let suffix = hash.prefix.len() + hash.algorithm.output_len();
+    let suffix = hash.prefix().len() + hash.algorithm().output_len();
     message[0] = 0;
     message[1] = 1;
     message[bytes - suffix - 1] = 0;
-    message[bytes - suffix..][..hash.prefix.len()].copy_from_slice(hash.prefix);
-    message[bytes - hash.algorithm.output_len()..].fill(0);
-    number::limbs(&message)
+    message[bytes - suffix..][..hash.prefix().len()].copy_from_slice(hash.prefix());
+    message[bytes - hash.algorithm().output_len()..].fill(0);
+    limbs::limbs(&message)
 }
 
 /// Bytes without a pattern, the same each time.
@@ -314,10 +314,10 @@ mod tests {
 
     /// Numbers below `2^(52·L)` that are random, sparse, full of carries, or at the edges of `n`.
     fn number_for<const L: usize>(n: [u64; L]) -> impl Strategy<Value = [u64; L]> {
-        let limb = prop_oneof![Just(0), Just(number::MASK), Just(1), 0..=number::MASK];
+        let limb = prop_oneof![Just(0), Just(limbs::MASK), Just(1), 0..=limbs::MASK];
         let offset = (any::<bool>(), 0_u64..3).prop_map(move |(above, by)| {
-            let by = number::limbs::<L>(&by.to_be_bytes());
-            number::reduced(&if above { number::add(&n, &by) } else { number::subtract(&n, &by) }, &n)
+            let by = limbs::limbs::<L>(&by.to_be_bytes());
+            limbs::reduced(&if above { limbs::add(&n, &by) } else { limbs::subtract(&n, &by) }, &n)
         });
         let power = (0..L * LIMB_BITS).prop_map(|bit| {
             let mut number = [0; L];
@@ -331,7 +331,7 @@ mod tests {
             let top = n.iter().rposition(|limb| *limb != 0).expect("a modulus");
             s[top] &= n[top].next_power_of_two() - 1;
             s[top + 1..].fill(0);
-            number::reduced(&s, &n)
+            limbs::reduced(&s, &n)
         })
     }
 
@@ -340,21 +340,21 @@ mod tests {
         vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], bytes).prop_map(move |mut n| {
             n[0] |= 0x80;
             *n.last_mut().expect("many bytes") |= 1;
-            Plain::new(number::limbs(&n), bytes * 8)
+            Plain::new(limbs::limbs(&n), bytes * 8)
         })
     }
 
     /// What accepts the power of `s`, whatever the factor.
     fn target<const L: usize>(plain: &Plain<L>, s: &[u64; L], factor: &[u64; L], hash: &[u8]) -> Target<L> {
         let product = plain.product(&plain.of_eight(&plain.power(s)), s);
-        let less = plain.negated(&plain.product(factor, &number::limbs(hash)));
+        let less = plain.negated(&plain.product(factor, &limbs::limbs(hash)));
         Target { constant: plain.sum(&plain.constant(&product), &less), factor: *factor }
     }
 
     /// One and eight, each of the eight with a modulus, a factor and a hash of its own, against plain
     /// arithmetic.
     fn agrees<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize>(bytes: usize) {
-        if !ifma::is_available() {
+        if !guard::is_available() {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
         }
@@ -373,7 +373,7 @@ mod tests {
             let lane = |lane: usize| Lane {
                 modulus: &moduli[lane],
                 target: &targets[lane],
-                hash: number::limbs(&lanes[lane].2),
+                hash: limbs::limbs(&lanes[lane].2),
             };
             let mut eight = Eight::<L, Q, B, E>::new([&moduli[0]; LANES]);
             prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
@@ -385,7 +385,7 @@ mod tests {
             prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
             // Each with the constant of another: accepted where that is the same.
             let next: [Target<L>; LANES] = std::array::from_fn(|lane| {
-                let constant = number::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n);
+                let constant = limbs::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n);
                 Target { constant, ..targets[lane].clone() }
             });
             let same = std::array::from_fn(|lane| next[lane].constant == targets[lane].constant);
@@ -393,14 +393,14 @@ mod tests {
             prop_assert_eq!(eight.are_powers(&numbers, &std::array::from_fn(of_next)), same);
             for ((s, _, _, plain), modulus) in lanes.iter().zip(&moduli) {
                 let expected = plain.montgomery(&plain.power(s), s);
-                prop_assert_eq!(number::reduced(&ifma::power::<L, V>(s, modulus), &plain.n), expected);
+                prop_assert_eq!(limbs::reduced(&guard::power::<L, V>(s, modulus), &plain.n), expected);
                 let short: &[u64; 5] = s.first_chunk().expect("five limbs");
-                let product = ifma::product::<L, V, 5>(&expected, short, modulus);
+                let product = guard::product::<L, V, 5>(&expected, short, modulus);
                 let mut long = [0; L];
                 long[L - 5..].copy_from_slice(short);
                 // b·2^(52·(L-5)) / R = b / 2^(52·5)
                 let wanted = plain.montgomery(&expected, &long);
-                prop_assert_eq!(number::reduced(&product, &plain.n), wanted);
+                prop_assert_eq!(limbs::reduced(&product, &plain.n), wanted);
             }
             Ok(())
         });
@@ -414,11 +414,11 @@ mod tests {
     fn agrees_at_the_edges<const L: usize, const V: usize, const Q: usize, const B: usize, const E: usize>(
         bytes: usize,
     ) {
-        if !ifma::is_available() {
+        if !guard::is_available() {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
         }
-        let ones: [u64; L] = number::limbs(&vec![0xff; bytes]);
+        let ones: [u64; L] = limbs::limbs(&vec![0xff; bytes]);
         let one_at = |bit: usize| {
             let mut number = [0; L];
             number[bit / LIMB_BITS] = 1 << (bit % LIMB_BITS);
@@ -426,21 +426,21 @@ mod tests {
         };
         let moduli = [
             ones,
-            number::subtract(&ones, &one_at(1)),
-            number::subtract(&ones, &one_at(bytes * 4)),
-            number::add(&one_at(bytes * 8 - 1), &one_at(0)),
+            limbs::subtract(&ones, &one_at(1)),
+            limbs::subtract(&ones, &one_at(bytes * 4)),
+            limbs::add(&one_at(bytes * 8 - 1), &one_at(0)),
         ];
         for n in moduli {
             let plain = Plain::new(n, bytes * 8);
             let modulus = plain.modulus();
-            let from_n = |by| number::subtract(&n, &one_at(by));
-            let short = number::limbs(&vec![0xff; bytes - 1]);
+            let from_n = |by| limbs::subtract(&n, &one_at(by));
+            let short = limbs::limbs(&vec![0xff; bytes - 1]);
             for s in [[0; L], one_at(0), one_at(1), from_n(0), from_n(1), short] {
                 let target = target(&plain, &s, &[0; L], &[]);
-                let lane = Lane { modulus: &modulus, target: &target, hash: number::limbs(&[]) };
+                let lane = Lane { modulus: &modulus, target: &target, hash: limbs::limbs(&[]) };
                 let mut eight = Eight::<L, Q, B, E>::new([&modulus; LANES]);
                 assert_eq!(eight.are_powers(&[s; LANES], &[lane; LANES]), [true; LANES], "{n:x?} {s:x?}");
-                let power = number::reduced(&ifma::power::<L, V>(&s, &modulus), &n);
+                let power = limbs::reduced(&guard::power::<L, V>(&s, &modulus), &n);
                 assert_eq!(power, plain.montgomery(&plain.power(&s), &s), "{n:x?} {s:x?}");
             }
         }
@@ -467,16 +467,16 @@ mod tests {
     /// A key whose answers do not come out right has no kernel.
     #[test]
     fn a_wrong_answer_switches_it_off() {
-        if !ifma::is_available() {
+        if !guard::is_available() {
             eprintln!("not run: this CPU has no AVX-512 IFMA");
             return;
         }
         let mut n = pattern(b"modulus", 256);
         n[0] |= 0x80;
         n[255] |= 1;
-        let hash = Hash::SHA256;
+        let hash = Hash::Sha256;
         let key = Key2048::prepare(&n, hash).expect("a modulus like any other");
-        let plain = Plain::new(number::limbs(&n), 2048);
+        let plain = Plain::new(limbs::limbs(&n), 2048);
         assert!(key.answers_rightly(&plain));
         type Wrong = fn(&mut Key2048);
         let wrongs: [(&str, Wrong); 5] = [

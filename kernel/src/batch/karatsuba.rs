@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 };
 
 use super::carry::{Carry, normalise};
-use super::{Limbs, block};
+use super::{Limbs, columns as block};
 
 /// Which part is taken off the other. The two factors of a product differ in this: a product of both
 /// differences is then to be added.

@@ -15,9 +15,9 @@
 //! The target is added to the last product before that is reduced. Of the numbers that are left where
 //! the power is right, [`right`] and whole moduli more, only `n + right` is within those bounds.
 
-mod block;
 mod carry;
-mod factor;
+mod columns;
+mod karatsuba;
 mod square;
 
 use std::arch::x86_64::{
@@ -26,10 +26,11 @@ use std::arch::x86_64::{
 };
 
 use self::carry::normalise;
-use self::factor::{Difference, Half, Middle, Order, Quarter, Split};
+use self::karatsuba::{Difference, Half, Middle, Order, Quarter, Split};
 use self::square::{Room, square};
-use super::super::number::MASK;
-use super::{HASH_LIMBS, LANES, Lane, Modulus, across, fold_at, load, right};
+use crate::limbs::MASK;
+use crate::modulus::{HASH_LIMBS, Lane, Modulus, fold_at, right};
+use crate::vector::{LANES, across, load};
 
 /// Eight limbs, each of another number.
 type Limbs = __m512i;
@@ -110,7 +111,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'
         let of_power = splits::<Q, E>(power, Order::HighLessLow);
         for (i, a) in halves(base, &of_base).into_iter().enumerate() {
             for (j, b) in halves(power, &of_power).into_iter().enumerate() {
-                factor::add_product_of_halves(&mut columns[(i + j) * 2..], a, b);
+                karatsuba::add_product_of_halves(&mut columns[(i + j) * 2..], a, b);
             }
         }
         reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
@@ -142,7 +143,7 @@ fn write_target<const L: usize, const Q: usize, const E: usize>(
             continue;
         }
         for (j, factor) in factor.as_flattened().as_chunks::<E>().0.iter().enumerate() {
-            block::add_product(&mut columns[(i + j) * E..], hash, factor);
+            columns::add_product(&mut columns[(i + j) * E..], hash, factor);
         }
     }
 }
@@ -186,36 +187,36 @@ fn reduce<const L: usize, const Q: usize, const B: usize, const E: usize>(
     let order = Order::LowLessHigh;
     let of_eighths = Difference::of_eighths(low, order);
     let first = Quarter { limbs: low, of_eighths: &of_eighths };
-    factor::add_product_twice(columns, first, fold_low.low);
+    karatsuba::add_product_twice(columns, first, fold_low.low);
     let of_eighths = Difference::of_eighths(high, order);
     let second = Quarter { limbs: high, of_eighths: &of_eighths };
-    factor::add_product_twice(&mut columns[1..], second, fold_low.high);
+    karatsuba::add_product_twice(&mut columns[1..], second, fold_low.high);
     let middle = Difference::of([low, high], order);
     let of_middle = Difference::of_eighths(&middle.limbs, order);
     let middle = Middle::of(&middle, &of_middle);
-    factor::add_product_of_middles(&mut columns[1..], middle, fold_low.middle);
+    karatsuba::add_product_of_middles(&mut columns[1..], middle, fold_low.middle);
     // Each digit waits for the one before: something else to do meanwhile comes next.
     let [low, high] = digits;
     add_digits::<Q, B>(columns, n_low.low.limbs, moduli.k0, low, |columns| {
-        factor::add_product_twice(&mut columns[2..], first, fold_high.low);
-        factor::add_product_twice(&mut columns[3..], second, fold_high.high);
+        karatsuba::add_product_twice(&mut columns[2..], first, fold_high.low);
+        karatsuba::add_product_twice(&mut columns[3..], second, fold_high.high);
     });
     let of_eighths = Difference::of_eighths(low, order);
     let first = Quarter { limbs: low, of_eighths: &of_eighths };
-    factor::add_product(&mut columns[1..], first, n_low.high);
+    karatsuba::add_product(&mut columns[1..], first, n_low.high);
     add_digits::<Q, B>(&mut columns[1..], n_low.low.limbs, moduli.k0, high, |columns| {
-        factor::add_product_of_middles(&mut columns[2..], middle, fold_high.middle);
+        karatsuba::add_product_of_middles(&mut columns[2..], middle, fold_high.middle);
     });
     let of_eighths = Difference::of_eighths(high, order);
     let second = Quarter { limbs: high, of_eighths: &of_eighths };
-    factor::add_product(&mut columns[2..], second, n_low.high);
+    karatsuba::add_product(&mut columns[2..], second, n_low.high);
     let [lowest, above @ ..] = result;
-    let carry = factor::finish_low(&mut columns[2..], first, n_high.low, &moduli.n[0], lowest);
+    let carry = karatsuba::finish_low(&mut columns[2..], first, n_high.low, &moduli.n[0], lowest);
     let middle = Difference::of([low, high], order);
     let of_middle = Difference::of_eighths(&middle.limbs, order);
-    factor::add_product_of_middles(&mut columns[3..], Middle::of(&middle, &of_middle), n_high.middle);
+    karatsuba::add_product_of_middles(&mut columns[3..], Middle::of(&middle, &of_middle), n_high.middle);
     let ([_, _, _, columns @ .., _, _], [_, n @ ..]) = (&*columns, &moduli.n);
-    let carry = factor::finish_high(columns, second, n_high.high, n, above, carry);
+    let carry = karatsuba::finish_high(columns, second, n_high.high, n, above, carry);
     carry.finish(result.as_flattened_mut());
 }
 
@@ -232,14 +233,14 @@ fn add_digits<const Q: usize, const B: usize>(
 ) {
     let n = n.as_chunks::<B>().0;
     for (row, digits) in digits.as_chunks_mut::<B>().0.iter_mut().enumerate() {
-        block::quotients(&mut columns.as_flattened_mut()[row * B..], &n[0], k0, digits);
+        columns::quotients(&mut columns.as_flattened_mut()[row * B..], &n[0], k0, digits);
         if row == 0 {
             meanwhile(columns);
         }
         let columns = &mut columns.as_flattened_mut()[row * B..];
-        block::add_upper(&mut columns[B..], digits, &n[0]);
+        columns::add_upper(&mut columns[B..], digits, &n[0]);
         for (index, n) in n.iter().enumerate().skip(1) {
-            block::add_product(&mut columns[index * B..], digits, n);
+            columns::add_product(&mut columns[index * B..], digits, n);
         }
     }
 }

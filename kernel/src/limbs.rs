@@ -2,18 +2,18 @@
 //! that is done once per key, slowly and plainly.
 
 /// Bits in a limb: what `vpmadd52luq` multiplies.
-pub(super) const LIMB_BITS: usize = 52;
-pub(super) const MASK: u64 = (1 << LIMB_BITS) - 1;
+pub(crate) const LIMB_BITS: usize = 52;
+pub(crate) const MASK: u64 = (1 << LIMB_BITS) - 1;
 
 /// Reads a big-endian number into limbs; what does not fit must be zero.
-pub(super) fn limbs<const L: usize>(bytes: &[u8]) -> [u64; L] {
+pub(crate) fn limbs<const L: usize>(bytes: &[u8]) -> [u64; L] {
     let mut number = [0; L];
     read_limbs(bytes, &mut number);
     number
 }
 
 /// The same, in the place of another number.
-pub(super) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
+pub(crate) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
     // Two limbs are thirteen bytes.
     let (pairs, last) = number.as_chunks_mut::<2>();
     let mut rest = bytes;
@@ -37,7 +37,7 @@ pub(super) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
 }
 
 /// Whether `a < b`.
-pub(super) fn is_less<const L: usize>(a: &[u64; L], b: &[u64; L]) -> bool {
+pub(crate) fn is_less<const L: usize>(a: &[u64; L], b: &[u64; L]) -> bool {
     a.iter().rev().lt(b.iter().rev())
 }
 
@@ -52,14 +52,14 @@ fn subtract_from<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
 }
 
 /// `a - b`, for `a >= b`.
-pub(super) fn subtract<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+pub(crate) fn subtract<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     subtract_from(&mut a, b);
     a
 }
 
 /// `a += b`, where it fits.
-pub(super) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
+pub(crate) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
     let mut carry = 0;
     for (limb, b) in a.iter_mut().zip(b) {
         let sum = *limb + b + carry;
@@ -69,7 +69,7 @@ pub(super) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
 }
 
 /// `a + b`, where it fits.
-pub(super) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
+pub(crate) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     add_to(&mut a, b);
     a
@@ -77,7 +77,7 @@ pub(super) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
 
 /// `a mod n` in the place of `a`, for one below `4n`. What is greater, as only a wrong answer is, stays
 /// at `n` or above: it equals nothing that is reduced, and costs no more.
-pub(super) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
+pub(crate) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
     for _ in 0..3 {
         if is_less(a, n) {
             break;
@@ -87,19 +87,19 @@ pub(super) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
 }
 
 /// `a mod n`, likewise.
-pub(super) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
+pub(crate) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     reduce(&mut a, n);
     a
 }
 
 /// `2^bits · a mod n`, for `a < n`.
-pub(super) fn shifted<const L: usize>(a: &[u64; L], bits: usize, n: &[u64; L]) -> [u64; L] {
+pub(crate) fn shifted<const L: usize>(a: &[u64; L], bits: usize, n: &[u64; L]) -> [u64; L] {
     (0..bits).fold(*a, |a, _| reduced(&add(&a, &a), n))
 }
 
 /// `2^exponent mod n`, for an odd `n` of `bits` bits and an exponent that is not smaller.
-pub(super) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: usize, k0: u64) -> [u64; L] {
+pub(crate) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: usize, k0: u64) -> [u64; L] {
     let r = L * LIMB_BITS;
     if exponent <= r {
         // All but the last bits of n are below it.
@@ -113,7 +113,7 @@ pub(super) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: 
 }
 
 /// `-n⁻¹ mod 2^52`, for odd `n`: Newton's iteration doubles the right bits each time.
-pub(super) fn negated_inverse(n0: u64) -> u64 {
+pub(crate) fn negated_inverse(n0: u64) -> u64 {
     let mut inverse = 1_u64;
     for _ in 0..6 {
         inverse = inverse.wrapping_mul(2_u64.wrapping_sub(n0.wrapping_mul(inverse)));
@@ -123,7 +123,7 @@ pub(super) fn negated_inverse(n0: u64) -> u64 {
 
 /// `a · b / R mod n`, below `2n` for factors below `2n`: Montgomery's product a limb at a time, in
 /// plain integers. `R` is `2^(52·L)`.
-pub(super) fn montgomery<const L: usize>(a: &[u64; L], b: &[u64; L], n: &[u64; L], k0: u64) -> [u64; L] {
+pub(crate) fn montgomery<const L: usize>(a: &[u64; L], b: &[u64; L], n: &[u64; L], k0: u64) -> [u64; L] {
     let mut sum = [0_u128; L];
     for digit in b {
         for (limb, factor) in sum.iter_mut().zip(a) {

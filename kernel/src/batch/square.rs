@@ -10,8 +10,8 @@ use std::arch::x86_64::{
 };
 
 use super::carry::normalise;
-use super::factor::{Difference, Order};
-use super::{Limbs, block};
+use super::karatsuba::{Difference, Order};
+use super::{Limbs, columns as block};
 
 /// Room for what is needed on the way to a square.
 pub(super) struct Room<const Q: usize> {

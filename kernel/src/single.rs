@@ -6,14 +6,15 @@ use std::arch::x86_64::{
     _mm512_madd52lo_epu64, _mm512_mask_sub_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
 };
 
-use super::super::number::{LIMB_BITS, MASK};
-use super::{LANES, Modulus, load, store};
+use crate::limbs::{LIMB_BITS, MASK};
+use crate::modulus::Modulus;
+use crate::vector::{LANES, load, store};
 
 /// Bits of a word above those of a limb.
 const SPARE: usize = 64 - LIMB_BITS;
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modulus<L>) -> [u64; L] {
+pub(crate) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modulus<L>) -> [u64; L] {
     let mut power = *s;
     for _ in 0..16 {
         power = product::<L, V>(&power, &power, modulus);
@@ -27,7 +28,7 @@ pub(super) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modu
 /// vectors in scalar registers, so that what a vector yields is wanted two steps later only. The
 /// products with `a` and those with `n` are summed apart, which halves the chain of additions.
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn product<const L: usize, const V: usize>(
+pub(crate) fn product<const L: usize, const V: usize>(
     b: &[u64],
     a: &[u64; L],
     modulus: &Modulus<L>,

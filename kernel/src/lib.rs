@@ -1,0 +1,91 @@
+//! RSASSA-PKCS1-v1_5 verification (RFC 8017 §8.2.2) with AVX-512 IFMA, for moduli of 2048, 3072 and
+//! 4096 bits and the exponent 65537: one signature at a time, or eight.
+//!
+//! A `false` is not final: the caller must confirm it by another implementation. Where the CPU or the
+//! target has no AVX-512 IFMA, [`Key::is_supported`] is `false` for every key.
+
+// None imports one below it.
+#[cfg(target_arch = "x86_64")]
+mod limbs;
+#[cfg(target_arch = "x86_64")]
+mod modulus;
+#[cfg(target_arch = "x86_64")]
+mod vector;
+#[cfg(target_arch = "x86_64")]
+mod single;
+#[cfg(target_arch = "x86_64")]
+mod batch;
+#[cfg(target_arch = "x86_64")]
+mod guard;
+#[cfg(target_arch = "x86_64")]
+mod reference;
+#[cfg(target_arch = "x86_64")]
+mod pkcs1v15;
+#[cfg(not(target_arch = "x86_64"))]
+mod unsupported;
+
+#[cfg(target_arch = "x86_64")]
+use pkcs1v15 as arithmetic;
+#[cfg(not(target_arch = "x86_64"))]
+use unsupported as arithmetic;
+
+/// The hash function of a signature scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// An RSA public key with the constants that its verifications need.
+pub struct Key(arithmetic::Key);
+
+/// One signature to verify.
+#[derive(Clone, Copy)]
+pub struct Item<'a> {
+    /// The signer's key.
+    pub key: &'a Key,
+    /// The signed message.
+    pub message: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+impl Key {
+    /// Reports whether the kernel verifies signatures of this key on this CPU. The modulus `n` and the
+    /// exponent `e` are big-endian without leading zeros.
+    #[must_use]
+    pub fn is_supported(n: &[u8], e: &[u8]) -> bool {
+        arithmetic::is_supported(n, e)
+    }
+
+    /// Prepares a key, and verifies known answers with it. Returns `None` if the key is not supported
+    /// or an answer is wrong.
+    #[must_use]
+    pub fn prepare(n: &[u8], e: &[u8], hash: Hash) -> Option<Key> {
+        if !Self::is_supported(n, e) {
+            return None;
+        }
+        arithmetic::Key::prepare(n, hash).map(Key)
+    }
+
+    /// Returns whether the signature verifies. `false` is not final: the caller must confirm it by
+    /// another implementation.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature)
+    }
+}
+
+/// Verifies many signatures, eight at a time where the sizes of their keys allow. Writes to `verified`
+/// what [`Key::verify`] returns for each item.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn verify_batch(items: &[Item<'_>], verified: &mut [bool]) {
+    assert_eq!(items.len(), verified.len(), "one result for each item");
+    arithmetic::verify_batch(items, verified);
+}
