@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use claimgate::Verifier;
-use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::claims::{Claims, Jwt, Policy};
 use claimgate::jws::{CompactJws, Header};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
@@ -16,7 +16,7 @@ use serde_json::Value;
 struct Case {
     name: String,
     token: String,
-    verifier: Verifier,
+    verifier: Verifier<Jwt>,
 }
 
 /// The first good vector of each algorithm and length of token.
@@ -37,7 +37,7 @@ fn cases() -> Vec<Case> {
         let header =
             CompactJws::parse(&token, &limits).expect("well-formed").header(&limits).expect("a header");
         let name = format!("{}/{} bytes", header.algorithm(), token.len());
-        let policy = Policy::new(TokenKind::Jwt).require([""; 0]);
+        let policy = Policy::jwt().require([""; 0]);
         let policy = policy.ignore_expiry().ignore_not_before().ignore_issued_at();
         let builder = Verifier::builder().algorithms([header.algorithm()]).policy(policy);
         let verifier = builder.keys(keys.expect("a key")).build().expect("a built-in algorithm");

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, InvalidSignature, PreparedKey, Registry};
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::Policy;
 use claimgate::key::{KeyError, KeyMaterial, KeySet, VerificationKey};
 use claimgate::{Verifier, base64url, limits::Limits, time::UnixTime};
 use k256::ecdsa::signature::{Signer, Verifier as _};
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .registry(Registry::builder().builtin().register(Es256k).build()?)
         .algorithms(["ES256K"])
         .keys(KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT)?)
-        .policy(Policy::new(TokenKind::Jwt).issuer("https://issuer.example"))
+        .policy(Policy::jwt().issuer("https://issuer.example"))
         .build()?;
     let token = verifier.verify(&token, UnixTime(1_800_000_000))?;
     println!("verified {} for {:?}", token.header().algorithm(), token.claims().subject());

@@ -1,40 +1,117 @@
 //! The whole pipeline, from a token's bytes to validated claims.
 
+use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use crate::alg::Registry;
-use crate::claims::{Claims, Policy, TokenKind};
+use crate::claims::{AccessToken, Claims, IdToken, Jwt, Kind, LogoutToken, NumericDate, Policy, TokenKind};
 use crate::error::Error;
-use crate::jws::{BuildError, Header, JwsVerifier, KeyReport, VerifiedJws};
+use crate::jws::{BuildError, Header, JwsVerifier, KeyReport, KeyTable, VerifiedJws};
 use crate::key::KeySet;
 use crate::limits::Limits;
 use crate::time::UnixTime;
 
-/// A token whose signature was verified and whose claims were held against a policy; only
-/// [`Verifier`] can make one. A clone shares the contents.
+/// A token of kind `K` whose signature was verified and whose claims satisfy a [`Policy`]. Only a
+/// [`Verifier`] of that kind makes one. A clone shares the contents.
 #[derive(Clone, Debug)]
-pub struct ValidatedToken(Arc<Contents>);
+pub struct ValidatedToken<K: Kind> {
+    contents: Arc<Contents>,
+    kind: PhantomData<K>,
+}
 
 #[derive(Debug)]
 struct Contents {
+    kind: TokenKind,
     header: Header,
     claims: Claims,
 }
 
-impl ValidatedToken {
-    /// The JOSE header.
+impl<K: Kind> ValidatedToken<K> {
+    /// Returns the kind of token.
     #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.0.header
+    pub fn kind(&self) -> TokenKind {
+        self.contents.kind
     }
 
-    /// The claims.
+    /// Returns the JOSE header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.contents.header
+    }
+
+    /// Returns the claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
-        &self.0.claims
+        &self.contents.claims
+    }
+}
+
+impl ValidatedToken<IdToken> {
+    /// Returns `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        IdToken::issuer(self.claims())
+    }
+
+    /// Returns `sub`, which is not empty.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        IdToken::subject(self.claims())
+    }
+
+    /// Returns `exp`.
+    #[must_use]
+    pub fn expires_at(&self) -> NumericDate {
+        IdToken::expires_at(self.claims())
+    }
+
+    /// Returns `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> NumericDate {
+        IdToken::issued_at(self.claims())
+    }
+}
+
+impl ValidatedToken<LogoutToken> {
+    /// Returns `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        LogoutToken::issuer(self.claims())
+    }
+
+    /// Returns `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> NumericDate {
+        LogoutToken::issued_at(self.claims())
+    }
+
+    /// Returns `jti`, which is not empty.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        LogoutToken::token_id(self.claims())
+    }
+}
+
+impl ValidatedToken<AccessToken> {
+    /// Returns `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        AccessToken::issuer(self.claims())
+    }
+
+    /// Returns `sub`, which is not empty.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        AccessToken::subject(self.claims())
+    }
+
+    /// Returns `exp`.
+    #[must_use]
+    pub fn expires_at(&self) -> NumericDate {
+        AccessToken::expires_at(self.claims())
     }
 }
 
@@ -53,30 +130,32 @@ impl ValidatedToken {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Verifier {
+pub struct Verifier<K: Kind> {
     jws: JwsVerifier,
-    policy: Policy,
-    cache: Option<TokenCache>,
+    policy: Policy<K>,
+    cache: Option<TokenCache<K>>,
 }
 
-impl Verifier {
+impl Verifier<Jwt> {
     /// Starts with the built-in registry, no allowed algorithm, no keys, a plain JWT's policy.
     #[must_use]
-    pub fn builder() -> VerifierBuilder {
+    pub fn builder() -> VerifierBuilder<Jwt> {
         VerifierBuilder {
             registry: None,
             algorithms: Vec::new(),
             keys: KeySet::default(),
-            policy: Policy::new(TokenKind::Jwt),
+            policy: Policy::jwt(),
             limits: Limits::DEFAULT,
             cached_tokens: 0,
         }
     }
+}
 
-    /// A verifier with a policy of its own that shares another's algorithms and keys: ID tokens
-    /// and logout tokens of one provider, say. It has no cache.
+impl<K: Kind> Verifier<K> {
+    /// Combines the signature stage with a policy. Several verifiers may share one signature stage
+    /// by clones of it: the ID tokens and the logout tokens of one provider, say.
     #[must_use]
-    pub fn sharing_keys(jws: JwsVerifier, policy: Policy) -> Self {
+    pub fn new(jws: JwsVerifier, policy: Policy<K>) -> Self {
         Self { jws, policy, cache: None }
     }
 
@@ -85,27 +164,27 @@ impl Verifier {
     /// # Errors
     /// The [`Error`] of the first stage that refuses: size, shape, header, allow-list, key,
     /// signature, claims, policy.
-    pub fn verify(&self, token: &str, now: UnixTime) -> Result<ValidatedToken, Error> {
+    pub fn verify(&self, token: &str, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
         let Some(cache) = &self.cache else {
-            return self.judge(self.jws.verify(token)?, now);
+            return self.validate(self.jws.verify(token)?, now);
         };
         let keys = self.jws.key_table();
-        let id = TokenCache::id(token);
+        let id = TokenCache::<K>::id(token);
         if let Some(known) = cache.find(&id, &keys) {
             // The signature is known to hold; what time does to the claims is judged every time.
             self.policy.validate(known.header(), known.claims(), now)?;
             return Ok(known);
         }
-        let validated = self.judge(self.jws.verify(token)?, now)?;
+        let validated = self.validate(self.jws.verify(token)?, now)?;
         cache.keep(id, &keys, &validated);
         Ok(validated)
     }
 
     /// Verifies many tokens at a moment; results in the order of the tokens, one bad token harms
     /// no other. The cache is not consulted.
-    pub fn verify_batch(&self, tokens: &[&str], now: UnixTime) -> Vec<Result<ValidatedToken, Error>> {
+    pub fn verify_batch(&self, tokens: &[&str], now: UnixTime) -> Vec<Result<ValidatedToken<K>, Error>> {
         let verified = self.jws.verify_batch(tokens);
-        verified.into_iter().map(|jws| self.judge(jws?, now)).collect()
+        verified.into_iter().map(|jws| self.validate(jws?, now)).collect()
     }
 
     /// Puts another set of keys in the place of the present one; see [`JwsVerifier::replace_keys`].
@@ -120,26 +199,52 @@ impl Verifier {
         &self.jws
     }
 
-    fn judge(&self, jws: VerifiedJws, now: UnixTime) -> Result<ValidatedToken, Error> {
+    fn validate(&self, jws: VerifiedJws, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
         let (header, payload) = jws.into_parts();
         let claims = Claims::of_payload(payload, self.jws.limits())?;
         self.policy.validate(&header, &claims, now)?;
-        Ok(ValidatedToken(Arc::new(Contents { header, claims })))
+        Ok(self.validated(header, claims))
+    }
+
+    /// To be called once the policy has accepted the claims.
+    fn validated(&self, header: Header, claims: Claims) -> ValidatedToken<K> {
+        let contents = Contents { kind: self.policy.kind(), header, claims };
+        ValidatedToken { contents: Arc::new(contents), kind: PhantomData }
+    }
+}
+
+impl Verifier<IdToken> {
+    /// As [`verify`](Self::verify), and requires the nonce of one sign-in (OpenID Connect Core
+    /// §3.1.3.7, item 11), compared in constant time. The cache is not consulted.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); [`ClaimsError::Nonce`](crate::claims::ClaimsError::Nonce) for
+    /// another nonce.
+    pub fn verify_with_nonce(
+        &self,
+        token: &str,
+        nonce: &str,
+        now: UnixTime,
+    ) -> Result<ValidatedToken<IdToken>, Error> {
+        let (header, payload) = self.jws.verify(token)?.into_parts();
+        let claims = Claims::of_payload(payload, self.jws.limits())?;
+        self.policy.validate_with_nonce(&header, &claims, nonce, now)?;
+        Ok(self.validated(header, claims))
     }
 }
 
 /// Collects what a [`Verifier`] needs.
 #[derive(Debug)]
-pub struct VerifierBuilder {
+pub struct VerifierBuilder<K: Kind> {
     registry: Option<Registry>,
     algorithms: Vec<String>,
     keys: KeySet,
-    policy: Policy,
+    policy: Policy<K>,
     limits: Limits,
     cached_tokens: usize,
 }
 
-impl VerifierBuilder {
+impl<K: Kind> VerifierBuilder<K> {
     /// The algorithms that exist, in place of [`Registry::builtin`].
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
@@ -161,11 +266,11 @@ impl VerifierBuilder {
         self
     }
 
-    /// What the claims must say.
+    /// Sets the rules that the claims must satisfy, and with them the kind of token.
     #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
+    pub fn policy<L: Kind>(self, policy: Policy<L>) -> VerifierBuilder<L> {
+        let Self { registry, algorithms, keys, policy: _, limits, cached_tokens } = self;
+        VerifierBuilder { registry, algorithms, keys, policy, limits, cached_tokens }
     }
 
     /// The limits, in place of [`Limits::DEFAULT`].
@@ -188,7 +293,7 @@ impl VerifierBuilder {
     ///
     /// # Errors
     /// A [`BuildError`].
-    pub fn build(self) -> Result<Verifier, BuildError> {
+    pub fn build(self) -> Result<Verifier<K>, BuildError> {
         let registry = self.registry.unwrap_or_else(Registry::builtin);
         Ok(Verifier {
             jws: JwsVerifier::new(&registry, &self.algorithms, &self.keys, self.limits)?,
@@ -201,26 +306,26 @@ impl VerifierBuilder {
 type TokenId = [u8; 32];
 
 /// Accepted tokens by the SHA-256 of their whole text, each with the key table that verified it.
-struct TokenCache(Cache<TokenId, (Weak<crate::jws::KeyTable>, ValidatedToken)>);
+struct TokenCache<K: Kind>(Cache<TokenId, (Weak<KeyTable>, ValidatedToken<K>)>);
 
-impl TokenCache {
+impl<K: Kind> TokenCache<K> {
     fn id(token: &str) -> TokenId {
         Sha256::digest(token.as_bytes()).into()
     }
 
-    fn find(&self, id: &TokenId, keys: &Arc<crate::jws::KeyTable>) -> Option<ValidatedToken> {
+    fn find(&self, id: &TokenId, keys: &Arc<KeyTable>) -> Option<ValidatedToken<K>> {
         let (verified_by, token) = self.0.get(id)?;
         std::ptr::eq(verified_by.as_ptr(), Arc::as_ptr(keys)).then_some(token)
     }
 
-    fn keep(&self, id: TokenId, keys: &Arc<crate::jws::KeyTable>, token: &ValidatedToken) {
+    fn keep(&self, id: TokenId, keys: &Arc<KeyTable>, token: &ValidatedToken<K>) {
         if token.claims().expires_at().is_some() {
             self.0.insert(id, (Arc::downgrade(keys), token.clone()));
         }
     }
 }
 
-impl std::fmt::Debug for TokenCache {
+impl<K: Kind> std::fmt::Debug for TokenCache<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenCache").field("entries", &self.0.len()).finish()
     }

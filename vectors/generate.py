@@ -174,8 +174,8 @@ for name, payload, expect, policy in [
     ("exp-now", {**ID, "exp": NOW}, "claims.expired", strict), ("exp-next-second", {**ID, "exp": NOW + 1}, True, strict),
     ("nbf-future", {**ID, "nbf": NOW + 61}, "claims.not_yet_valid", ID_POLICY), ("nbf-at-the-boundary", {**ID, "nbf": NOW + 60}, True, ID_POLICY), ("nbf-now", {**ID, "nbf": NOW}, True, strict), ("nbf-next-second", {**ID, "nbf": NOW + 1}, "claims.not_yet_valid", strict),
     ("iat-future", {**ID, "iat": NOW + 61}, "claims.issued_in_future", ID_POLICY), ("iat-at-the-boundary", {**ID, "iat": NOW + 60}, True, ID_POLICY),
-    ("too-old", {**ID, "iat": NOW - 361}, "claims.too_old", {**ID_POLICY, "max_age": 300}), ("age-at-the-boundary", {**ID, "iat": NOW - 360}, True, {**ID_POLICY, "max_age": 300}),
-    ("max-age-without-iat", {"exp": NOW + 1}, "claims.missing", {**JWT_POLICY, "max_age": 300}),
+    ("too-old", {**ID, "iat": NOW - 361}, "claims.too_old", {**ID_POLICY, "max_token_age": 300}), ("age-at-the-boundary", {**ID, "iat": NOW - 360}, True, {**ID_POLICY, "max_token_age": 300}),
+    ("max-age-without-iat", {"exp": NOW + 1}, "claims.missing", {**JWT_POLICY, "max_token_age": 300}),
     ("now-i64-max", ID, "claims.expired", {**ID_POLICY, "now": 2**63 - 1}), ("now-i64-min", ID, "claims.issued_in_future", {**ID_POLICY, "now": -(2**63)}),
 ]:
     attack("time", name, hs(payload), expect, policy=policy)

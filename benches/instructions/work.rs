@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use claimgate::claims::Policy;
+use claimgate::claims::{IdToken, Kind, LogoutToken, Policy};
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, TeamSpec};
 use claimgate::jws::CompactJws;
 use claimgate::key::KeySet;
@@ -51,11 +51,11 @@ pub(crate) const ALL: [Named; 13] = [
 pub(crate) const RS256: &str = "RS256 ID token, through ring";
 pub(crate) const RING: &str = "RS256 signature, ring alone";
 
-fn id_policy() -> Policy {
+fn id_policy() -> Policy<IdToken> {
     Policy::id_token(ISSUER, CLIENT).leeway(LEEWAY)
 }
 
-fn logout_policy() -> Policy {
+fn logout_policy() -> Policy<LogoutToken> {
     Policy::logout_token(ISSUER, CLIENT).leeway(LEEWAY)
 }
 
@@ -96,7 +96,7 @@ fn hs256_tokens(token: fn(usize) -> (&'static str, Value)) -> Vec<String> {
     (0..64).map(sign).collect()
 }
 
-fn verifier(algorithm: &str, policy: Policy) -> Verifier {
+fn verifier<K: Kind>(algorithm: &str, policy: Policy<K>) -> Verifier<K> {
     let keys = match algorithm {
         "RS256" => KeySet::from_jwks(RS256_KEYS.as_bytes(), &Limits::DEFAULT).expect("the demo's keys"),
         _ => KeySet::from_secret(SECRET),
@@ -104,7 +104,7 @@ fn verifier(algorithm: &str, policy: Policy) -> Verifier {
     Verifier::builder().algorithms([algorithm]).keys(keys).policy(policy).build().expect("built in")
 }
 
-fn verify(tokens: Vec<String>, policy: Policy) -> Work {
+fn verify<K: Kind>(tokens: Vec<String>, policy: Policy<K>) -> Work {
     let jws = CompactJws::parse(&tokens[0], &Limits::DEFAULT).expect("a token");
     let header = jws.header(&Limits::DEFAULT).expect("a header");
     let verifier = verifier(header.algorithm(), policy);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use claimgate::Verifier;
-use claimgate::claims::Policy;
+use claimgate::claims::{LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
@@ -24,7 +24,7 @@ const SECRET: &[u8] = b"a secret of at least 32 bytes, for fuzzing";
 const NOW_MS: i64 = 1_800_000_000_000;
 const LEEWAY: u64 = 60;
 
-static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+static VERIFIER: LazyLock<Verifier<LogoutToken>> = LazyLock::new(|| {
     let keys = KeySet::from_secret(SECRET);
     let policy = Policy::logout_token(ISSUER, "crm").leeway(LEEWAY);
     Verifier::builder().algorithms(["HS256"]).keys(keys).policy(policy).build().expect("a fixed set-up")

@@ -4,7 +4,9 @@
 
 use std::sync::LazyLock;
 
-use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, ClaimsError, NumericDate, Policy, TokenKind};
+use claimgate::claims::{
+    AnyKind, BACKCHANNEL_LOGOUT_EVENT, Claims, ClaimsError, NumericDate, Policy, TokenKind,
+};
 use claimgate::json;
 use claimgate::jws::Header;
 use claimgate::limits::Limits;
@@ -21,15 +23,16 @@ static HEADERS: LazyLock<[Header; 3]> = LazyLock::new(|| {
     })
 });
 
-static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
-    let issuer = "https://idp.example.com";
+static POLICIES: LazyLock<Vec<Policy<AnyKind>>> = LazyLock::new(|| {
+    let of_kind = |kind| Policy::of_kind(kind).issuer("https://idp.example.com").audience("crm");
+    let id_token = of_kind(TokenKind::IdToken);
     vec![
-        Policy::new(TokenKind::Jwt),
-        Policy::new(TokenKind::Jwt).require(["sub", "name", "events", "aud"]).max_age(600),
-        Policy::id_token(issuer, "crm"),
-        Policy::id_token(issuer, "crm").nonce("n").authorized_party("crm").subject("ada").token_id("j"),
-        Policy::logout_token(issuer, "crm"),
-        Policy::access_token(issuer, "crm"),
+        Policy::of_kind(TokenKind::Jwt),
+        Policy::of_kind(TokenKind::Jwt).require(["sub", "name", "events", "aud"]).max_token_age(600),
+        id_token.clone(),
+        id_token.nonce("n").authorized_party("crm").subject("ada").token_id("j"),
+        of_kind(TokenKind::LogoutToken),
+        of_kind(TokenKind::AccessToken),
     ]
 });
 

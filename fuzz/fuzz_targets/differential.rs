@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{Jwt, Policy};
 use claimgate::key::{KeyMaterial, KeySet, VerificationKey};
 use claimgate::time::UnixTime;
 use claimgate::{Verifier, base64url};
@@ -41,7 +41,7 @@ enum Signer {
 struct Side {
     name: &'static str,
     signer: Signer,
-    ours: Verifier,
+    ours: Verifier<Jwt>,
     theirs: (DecodingKey, Validation),
 }
 
@@ -68,7 +68,7 @@ impl Side {
                 (key, decoding, Algorithm::EdDSA)
             }
         };
-        let policy = Policy::new(TokenKind::Jwt).issuer(ISSUER).audience(AUDIENCE).leeway(50);
+        let policy = Policy::jwt().issuer(ISSUER).audience(AUDIENCE).leeway(50);
         let ours = Verifier::builder().algorithms([name]).keys(KeySet::new([key])).policy(policy).build();
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[ISSUER]);

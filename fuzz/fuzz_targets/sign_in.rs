@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use claimgate::Verifier;
 use claimgate::alg::Registry;
-use claimgate::claims::Policy;
+use claimgate::claims::{IdToken, Policy};
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec};
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeySet;
@@ -34,7 +34,7 @@ const NOW: UnixTime = UnixTime(1_800_000_000);
 struct Provider {
     key: SigningKey,
     jws: JwsVerifier,
-    verifier: Verifier,
+    verifier: Verifier<IdToken>,
     metadata: ProviderMetadata,
     mapping: Mapping,
 }
@@ -53,7 +53,7 @@ static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
     let spec = MappingSpec { groups: vec![GroupSpec::Path("groups".to_owned())], ..MappingSpec::default() };
     Provider {
         key: SigningKey::from_secret(SECRET, "HS256").expect("a fixed key"),
-        verifier: Verifier::sharing_keys(jws.clone(), Policy::id_token(ISSUER, "crm")),
+        verifier: Verifier::new(jws.clone(), Policy::id_token(ISSUER, "crm")),
         jws,
         metadata: overrides.complete().expect("every endpoint"),
         mapping: Mapping::compile(&spec, &Limits::DEFAULT).expect("a fixed mapping"),

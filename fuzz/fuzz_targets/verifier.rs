@@ -4,13 +4,13 @@
 
 use std::sync::LazyLock;
 
-use claimgate::{Verifier, key::KeySet, time::UnixTime};
+use claimgate::{Verifier, claims::Jwt, key::KeySet, time::UnixTime};
 use libfuzzer_sys::fuzz_target;
 
 /// HS256 over `{"sub":"ada","exp":2000000000}` with the secret below.
 const SIGNED: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjIwMDAwMDAwMDB9.MM_W3al6bkGxkQV1SVMyYIlBlZ7Y9lbzXYI4EBTd2nU";
 
-static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+static VERIFIER: LazyLock<Verifier<Jwt>> = LazyLock::new(|| {
     let secret = KeySet::from_secret(b"a secret of at least 32 bytes, for fuzzing");
     let verifier = Verifier::builder().algorithms(["HS256"]).keys(secret).build().expect("a fixed set-up");
     assert!(verifier.verify(SIGNED, NOW).is_ok());

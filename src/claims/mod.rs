@@ -1,7 +1,8 @@
 //! The claims set (RFC 7519 §4): registered claims typed, all others reachable.
 
-mod numeric_date;
 mod error;
+mod kind;
+mod numeric_date;
 mod policy;
 mod registered;
 
@@ -15,8 +16,9 @@ use crate::json;
 use crate::limits::Limits;
 
 pub use error::ClaimsError;
+pub use kind::{AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnknownTokenKind};
 pub use numeric_date::NumericDate;
-pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy, TokenKind};
+pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy};
 
 use registered::{Known, Presence, Registered};
 

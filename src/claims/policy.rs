@@ -1,53 +1,18 @@
-//! What a token must say to be accepted. One policy, three presets, none of which takes another's
-//! token: an ID token (OpenID Connect Core §3.1.3.7), a logout token (Back-Channel Logout §2.6), an
-//! access token (RFC 9068 §4).
+//! Rules on a token's claims: for a plain JWT, an ID token (OpenID Connect Core §3.1.3.7), a logout
+//! token (Back-Channel Logout §2.6) or an access token (RFC 9068 §4). None of the last three kinds
+//! accepts a token of another.
+
+use std::marker::PhantomData;
 
 use subtle::ConstantTimeEq;
 
 use crate::claims::registered::{Known, Presence};
-use crate::claims::{Claims, ClaimsError};
+use crate::claims::{AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind};
 use crate::jws::Header;
 use crate::time::UnixTime;
 
 /// The member of `events` that makes a token a logout token (Back-Channel Logout §2.4).
 pub const BACKCHANNEL_LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-
-/// What a token is meant for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenKind {
-    /// A plain JWT: only what the policy names is checked.
-    Jwt,
-    /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
-    /// logout event; `azp` must be an accepted audience, and is required beside several audiences.
-    IdToken,
-    /// A back-channel logout token. Requires iss, aud, iat, jti, the logout event, sub or sid, no
-    /// nonce; `typ` absent, `JWT` or `logout+jwt`.
-    LogoutToken,
-    /// An OAuth 2.0 access token (RFC 9068). Requires `typ` `at+jwt`, iss, sub, aud, exp.
-    AccessToken,
-}
-
-impl TokenKind {
-    fn required(self) -> &'static [Known] {
-        use Known::{Audience, ExpiresAt, IssuedAt, Issuer, Subject, TokenId};
-        match self {
-            TokenKind::Jwt => &[],
-            TokenKind::IdToken => &[Issuer, Subject, Audience, ExpiresAt, IssuedAt],
-            TokenKind::LogoutToken => &[Issuer, Audience, IssuedAt, TokenId],
-            TokenKind::AccessToken => &[Issuer, Subject, Audience, ExpiresAt],
-        }
-    }
-
-    fn accepts_type(self, header: &Header) -> bool {
-        let plain = header.typ().is_none() || header.typ_is("JWT");
-        match self {
-            TokenKind::Jwt => true,
-            TokenKind::IdToken => plain,
-            TokenKind::LogoutToken => plain || header.typ_is("logout+jwt"),
-            TokenKind::AccessToken => header.typ_is("at+jwt"),
-        }
-    }
-}
 
 /// A claim that must be there: one that is read anyway, or any other by its name.
 #[derive(Clone, Debug)]
@@ -56,10 +21,24 @@ enum Required {
     Other(String),
 }
 
-/// The rules a claims set is held against. What is not named is not compared, but `exp`, `nbf` and
-/// `iat` are checked wherever they are present.
+/// The rules that the claims of a token of kind `K` must satisfy. A claim that no rule names is not
+/// compared, but `exp`, `nbf` and `iat` are checked wherever they are present.
+///
+/// The kind's own rules cannot be taken away: a `Policy<IdToken>` always names an issuer and an
+/// audience, and always requires the claims of [`TokenKind::IdToken`].
+///
+/// ```compile_fail,E0599
+/// use claimgate::claims::{IdToken, Policy};
+/// let policy = Policy::<IdToken>::of_kind(claimgate::claims::TokenKind::IdToken);
+/// ```
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct Policy<K: Kind> {
+    rules: Rules,
+    kind: PhantomData<K>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
     kind: TokenKind,
     issuers: Vec<String>,
     audiences: Vec<String>,
@@ -69,21 +48,64 @@ pub struct Policy {
     nonce: Option<String>,
     typ: Option<String>,
     leeway: u64,
-    max_age: Option<u64>,
+    max_token_age: Option<u64>,
     required: Vec<Required>,
     check_expiry: bool,
     check_not_before: bool,
     check_issued_at: bool,
 }
 
-impl Policy {
-    /// How far the clocks of issuer and verifier may be apart where nothing else is said, in seconds.
+impl Policy<Jwt> {
+    /// The greatest difference accepted between the clocks of issuer and verifier, in seconds,
+    /// unless [`leeway`](Policy::leeway) sets another.
     pub const DEFAULT_LEEWAY: u64 = 60;
 
-    /// The rules of a kind of token; `exp` is required.
+    /// Returns the rules for a plain JWT: `exp` is required.
     #[must_use]
-    pub fn new(kind: TokenKind) -> Self {
-        Self {
+    pub fn jwt() -> Self {
+        Self::new(TokenKind::Jwt)
+    }
+}
+
+impl Policy<IdToken> {
+    /// Returns the rules for an ID token from this issuer for this client (OpenID Connect Core
+    /// §3.1.3.7).
+    #[must_use]
+    pub fn id_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self::new(TokenKind::IdToken).issuer(issuer).audience(client_id)
+    }
+}
+
+impl Policy<LogoutToken> {
+    /// Returns the rules for a logout token from this issuer for this client (Back-Channel Logout
+    /// §2.6).
+    #[must_use]
+    pub fn logout_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self::new(TokenKind::LogoutToken).issuer(issuer).audience(client_id)
+    }
+}
+
+impl Policy<AccessToken> {
+    /// Returns the rules for an access token from this issuer for this resource (RFC 9068 §4).
+    #[must_use]
+    pub fn access_token(issuer: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self::new(TokenKind::AccessToken).issuer(issuer).audience(resource)
+    }
+}
+
+impl Policy<AnyKind> {
+    /// Returns the rules of a kind chosen at run time. The kind's claims are required, but no
+    /// issuer and no audience is compared until [`issuer`](Self::issuer) and
+    /// [`audience`](Self::audience) name one.
+    #[must_use]
+    pub fn of_kind(kind: TokenKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl<K: Kind> Policy<K> {
+    fn new(kind: TokenKind) -> Self {
+        let rules = Rules {
             kind,
             issuers: Vec::new(),
             audiences: Vec::new(),
@@ -92,102 +114,93 @@ impl Policy {
             token_id: None,
             nonce: None,
             typ: None,
-            leeway: Self::DEFAULT_LEEWAY,
-            max_age: None,
+            leeway: Policy::DEFAULT_LEEWAY,
+            max_token_age: None,
             required: vec![Required::Known(Known::ExpiresAt)],
             check_expiry: true,
             check_not_before: true,
             check_issued_at: true,
-        }
+        };
+        Self { rules, kind: PhantomData }
     }
 
-    /// An ID token from this issuer for this client.
+    /// Returns the kind of token that the policy accepts.
     #[must_use]
-    pub fn id_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self::new(TokenKind::IdToken).issuer(issuer).audience(client_id)
+    pub fn kind(&self) -> TokenKind {
+        self.rules.kind
     }
 
-    /// A logout token from this issuer for this client.
-    #[must_use]
-    pub fn logout_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self::new(TokenKind::LogoutToken).issuer(issuer).audience(client_id)
-    }
-
-    /// An access token from this issuer for this resource.
-    #[must_use]
-    pub fn access_token(issuer: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self::new(TokenKind::AccessToken).issuer(issuer).audience(resource)
-    }
-
-    /// Accepts this issuer (beside those already named), compared exactly.
+    /// Accepts this issuer, compared exactly, beside those already named.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuers.push(issuer.into());
+        self.rules.issuers.push(issuer.into());
         self
     }
 
-    /// Accepts this audience (beside those already named), compared exactly; one match is enough.
+    /// Accepts this audience, compared exactly, beside those already named; one match is enough.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
+        self.rules.audiences.push(audience.into());
         self
     }
 
-    /// Wants `azp` present and equal to this.
+    /// Requires `azp` to be present and equal to this.
     #[must_use]
     pub fn authorized_party(mut self, party: impl Into<String>) -> Self {
-        self.authorized_party = Some(party.into());
+        self.rules.authorized_party = Some(party.into());
         self
     }
 
-    /// Wants this `sub`.
+    /// Requires this `sub`.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
-        self.subject = Some(subject.into());
+        self.rules.subject = Some(subject.into());
         self
     }
 
-    /// Wants this `jti`.
+    /// Requires this `jti`.
     #[must_use]
     pub fn token_id(mut self, id: impl Into<String>) -> Self {
-        self.token_id = Some(id.into());
+        self.rules.token_id = Some(id.into());
         self
     }
 
-    /// Wants this `nonce`, compared in constant time.
+    /// Requires this `nonce`, compared in constant time. For a nonce that differs from call to call
+    /// see [`Verifier::verify_with_nonce`](crate::Verifier::verify_with_nonce).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
-        self.nonce = Some(nonce.into());
+        self.rules.nonce = Some(nonce.into());
         self
     }
 
-    /// Wants this header `typ`, in place of what the kind of token accepts.
+    /// Requires this header `typ`, which must also be one that the kind of token accepts.
     #[must_use]
     pub fn typ(mut self, media_type: impl Into<String>) -> Self {
-        self.typ = Some(media_type.into());
+        self.rules.typ = Some(media_type.into());
         self
     }
 
-    /// How far the clocks may be apart, in seconds.
+    /// Sets the greatest difference accepted between the clocks of issuer and verifier, in seconds.
     #[must_use]
     pub fn leeway(mut self, seconds: u64) -> Self {
-        self.leeway = seconds;
+        self.rules.leeway = seconds;
         self
     }
 
-    /// The longest time since `iat`, in seconds (leeway comes on top). Makes `iat` required.
+    /// Limits the time since `iat`, in seconds (leeway is added), and requires `iat`. OpenID
+    /// Connect's `max_age`, the time since `auth_time`, is another limit: the relying party's.
     #[must_use]
-    pub fn max_age(mut self, seconds: u64) -> Self {
-        self.max_age = Some(seconds);
+    pub fn max_token_age(mut self, seconds: u64) -> Self {
+        self.rules.max_token_age = Some(seconds);
         self
     }
 
-    /// The claims that must be there and not empty, in place of the default, `exp`. What the kind
-    /// of token requires stays required.
+    /// Requires these claims to be present and not empty, in place of the default, `exp`. The claims
+    /// that the kind of token requires stay required.
     #[must_use]
     pub fn require<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
         let claims = claims.into_iter().map(Into::into);
-        self.required =
+        self.rules.required =
             claims.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known)).collect();
         self
     }
@@ -195,30 +208,53 @@ impl Policy {
     /// Does not compare `exp` with the time.
     #[must_use]
     pub fn ignore_expiry(mut self) -> Self {
-        self.check_expiry = false;
+        self.rules.check_expiry = false;
         self
     }
 
     /// Does not compare `nbf` with the time.
     #[must_use]
     pub fn ignore_not_before(mut self) -> Self {
-        self.check_not_before = false;
+        self.rules.check_not_before = false;
         self
     }
 
-    /// Does not compare `iat` with the time ([`max_age`](Self::max_age) still does).
+    /// Does not compare `iat` with the time; [`max_token_age`](Self::max_token_age) still does.
     #[must_use]
     pub fn ignore_issued_at(mut self) -> Self {
-        self.check_issued_at = false;
+        self.rules.check_issued_at = false;
         self
     }
 
-    /// Holds a verified token's claims against the rules.
+    /// Checks a verified token's claims against the rules.
     ///
     /// # Errors
     /// The first [`ClaimsError`], in the order: kind, required claims, iss, aud, azp, sub, jti,
-    /// nonce, events, times.
+    /// nonce, the kind's own rules, times.
     pub fn validate(&self, header: &Header, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
+        self.rules.validate(header, claims, None, now)
+    }
+
+    /// As [`validate`](Self::validate), and requires the nonce of one sign-in.
+    pub(crate) fn validate_with_nonce(
+        &self,
+        header: &Header,
+        claims: &Claims,
+        nonce: &str,
+        now: UnixTime,
+    ) -> Result<(), ClaimsError> {
+        self.rules.validate(header, claims, Some(nonce), now)
+    }
+}
+
+impl Rules {
+    fn validate(
+        &self,
+        header: &Header,
+        claims: &Claims,
+        nonce: Option<&str>,
+        now: UnixTime,
+    ) -> Result<(), ClaimsError> {
         self.check_kind(header, claims)?;
         for known in self.kind.required() {
             require(claims.presence(*known), known.name())?;
@@ -244,18 +280,21 @@ impl Policy {
         if self.token_id.as_deref().is_some_and(|id| claims.token_id() != Some(id)) {
             return Err(absent_or(claims, Known::TokenId, ClaimsError::TokenId));
         }
-        self.check_nonce(claims)?;
-        if self.kind == TokenKind::LogoutToken {
-            check_logout(claims)?;
+        for expected in [self.nonce.as_deref(), nonce].into_iter().flatten() {
+            check_nonce(claims, expected)?;
+        }
+        match self.kind {
+            // Back-Channel Logout §2.1: the session that a logout token will name.
+            TokenKind::IdToken => drop(text(claims, Known::SessionId)?),
+            TokenKind::LogoutToken => check_logout(claims)?,
+            TokenKind::Jwt | TokenKind::AccessToken => {}
         }
         self.check_times(claims, now)
     }
 
     fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), ClaimsError> {
-        let accepted = match &self.typ {
-            Some(typ) => header.typ_is(typ),
-            None => self.kind.accepts_type(header),
-        };
+        let accepted =
+            self.kind.accepts_type(header) && self.typ.as_ref().is_none_or(|typ| header.typ_is(typ));
         // A logout token of an old provider bears `typ` JWT or none: its event gives it away.
         let is_logout = claims.logout_event().is_some();
         let wrong_event = is_logout && matches!(self.kind, TokenKind::IdToken | TokenKind::AccessToken);
@@ -282,14 +321,6 @@ impl Policy {
         }
     }
 
-    fn check_nonce(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        let Some(expected) = &self.nonce else { return Ok(()) };
-        match text(claims, Known::Nonce)? {
-            Some(nonce) if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) => Ok(()),
-            _ => Err(absent_or(claims, Known::Nonce, ClaimsError::Nonce)),
-        }
-    }
-
     fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
         let earliest = now.saturating_sub(self.leeway);
         let latest = now.saturating_add(self.leeway);
@@ -303,13 +334,20 @@ impl Policy {
         if let Some(at) = claims.issued_at().filter(|at| self.check_issued_at && at.is_after(latest)) {
             return Err(ClaimsError::IssuedInFuture { at, now });
         }
-        if let Some(max_age) = self.max_age {
+        if let Some(max_token_age) = self.max_token_age {
             let at = claims.issued_at().ok_or_else(|| ClaimsError::Missing { claim: "iat".to_owned() })?;
-            if at.seconds() < earliest.saturating_sub(max_age) {
+            if at.seconds() < earliest.saturating_sub(max_token_age) {
                 return Err(ClaimsError::TooOld { at, now });
             }
         }
         Ok(())
+    }
+}
+
+fn check_nonce(claims: &Claims, expected: &str) -> Result<(), ClaimsError> {
+    match text(claims, Known::Nonce)? {
+        Some(nonce) if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) => Ok(()),
+        _ => Err(absent_or(claims, Known::Nonce, ClaimsError::Nonce)),
     }
 }
 

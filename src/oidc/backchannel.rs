@@ -2,6 +2,7 @@
 
 use super::authorization::SIGN_IN_LIFETIME;
 use super::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use crate::claims::LogoutToken;
 use crate::jws::{CompactJws, CompactJwsError};
 use crate::limits::Limits;
 use crate::time::UnixTime;
@@ -78,18 +79,19 @@ pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
     issued.map(|issued| issued.iss).map_err(|_| LogoutError::Issuer)
 }
 
-/// A logout token that was validated. Only [`validate`] makes one.
+/// A logout token that was validated, and the logout it asks for. Only [`validate`] and [`read`]
+/// make one.
 #[derive(Clone, Debug)]
 pub struct ValidatedLogout {
     mark: LogoutRecord,
     jti: String,
-    token: ValidatedToken,
+    token: ValidatedToken<LogoutToken>,
 }
 
 impl ValidatedLogout {
     /// Its header and claims.
     #[must_use]
-    pub fn token(&self) -> &ValidatedToken {
+    pub fn token(&self) -> &ValidatedToken<LogoutToken> {
         &self.token
     }
 
@@ -106,7 +108,7 @@ impl ValidatedLogout {
 /// # Errors
 /// [`LogoutError::Token`]. An unknown key is worth one refresh.
 pub fn validate(
-    verifier: &Verifier,
+    verifier: &Verifier<LogoutToken>,
     token: &str,
     leeway: u64,
     now_ms: i64,
@@ -118,9 +120,23 @@ pub fn validate(
     Ok(read(token, leeway, now_ms))
 }
 
-/// What a validated token asks for; for callers that verify many at once.
+/// Reads the logout that a validated token asks for; for callers that verify many at once. A token
+/// of another kind is not taken:
+///
+/// ```
+/// # use claimgate::{claims::LogoutToken, oidc::backchannel, verifier::ValidatedToken};
+/// fn read(token: ValidatedToken<LogoutToken>) -> backchannel::ValidatedLogout {
+///     backchannel::read(token, 60, 1_800_000_000_000)
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// # use claimgate::{claims::IdToken, oidc::backchannel, verifier::ValidatedToken};
+/// fn read(token: ValidatedToken<IdToken>) -> backchannel::ValidatedLogout {
+///     backchannel::read(token, 60, 1_800_000_000_000)
+/// }
+/// ```
 #[must_use]
-pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout {
+pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> ValidatedLogout {
     let now = UnixTime(now_ms.div_euclid(1000));
     let claims = token.claims();
     let subject = claims.subject().filter(|subject| !subject.is_empty()).map(str::to_owned);
@@ -132,14 +148,14 @@ pub fn read(token: ValidatedToken, leeway: u64, now_ms: i64) -> ValidatedLogout 
     let longest = now.saturating_add(LONGEST);
     let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
     let mark = LogoutRecord {
-        issuer: claims.issuer().unwrap_or_default().to_owned(),
+        issuer: token.issuer().to_owned(),
         target,
-        issued_at: claims.issued_at().map_or(now, |at| at.seconds()),
+        issued_at: token.issued_at().seconds(),
         received_ms: now_ms,
         // The token is no longer valid, and any sign-in that is under way now has ended by then.
         until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };
-    let jti = claims.token_id().unwrap_or_default().to_owned();
+    let jti = token.token_id().to_owned();
     ValidatedLogout { mark, jti, token }
 }
 

@@ -2,20 +2,19 @@
 
 use ring::digest::{SHA256, SHA384, SHA512, digest};
 use serde_json::Value;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::authorization::AuthorizationResponse;
 use super::token::TokenResponse;
 use crate::base64url;
-use crate::claims::{Claims, ClaimsError};
+use crate::claims::{Claims, ClaimsError, IdToken};
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
 /// An ID token that belongs to this sign-in. Only [`validate`] makes one.
 pub struct ValidatedIdToken {
-    pub(super) token: ValidatedToken,
+    pub(super) token: ValidatedToken<IdToken>,
     pub(super) raw: Zeroizing<String>,
     pub(super) access_token: Option<Zeroizing<String>>,
 }
@@ -23,7 +22,7 @@ pub struct ValidatedIdToken {
 impl ValidatedIdToken {
     /// Its header and claims.
     #[must_use]
-    pub fn token(&self) -> &ValidatedToken {
+    pub fn token(&self) -> &ValidatedToken<IdToken> {
         &self.token
     }
 
@@ -31,10 +30,6 @@ impl ValidatedIdToken {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         self.token.claims()
-    }
-
-    pub(super) fn subject(&self) -> &str {
-        self.claims().subject().expect("the policy requires `sub`")
     }
 }
 
@@ -69,27 +64,37 @@ impl IdTokenError {
     }
 }
 
-/// Validates the ID token of a sign-in, by the numbers of Core §3.1.3.7. `verifier` holds the ID
-/// token policy of the provider: `Policy::id_token(issuer, client_id)`.
+/// Validates the ID token of a sign-in, by the numbers of Core §3.1.3.7. `verifier` has the policy
+/// `Policy::id_token(issuer, client_id)` of the provider; one of another kind is not taken:
+///
+/// ```
+/// # use claimgate::oidc::{authorization::AuthorizationResponse, id_token, token::TokenResponse};
+/// # use claimgate::{Verifier, claims::IdToken, time::UnixTime};
+/// fn f(verifier: &Verifier<IdToken>, response: &TokenResponse, authorization: &AuthorizationResponse) {
+///     let _ = id_token::validate(verifier, response, authorization, 60, UnixTime(1_800_000_000));
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// # use claimgate::oidc::{authorization::AuthorizationResponse, id_token, token::TokenResponse};
+/// # use claimgate::{Verifier, claims::Jwt, time::UnixTime};
+/// fn f(verifier: &Verifier<Jwt>, response: &TokenResponse, authorization: &AuthorizationResponse) {
+///     let _ = id_token::validate(verifier, response, authorization, 60, UnixTime(1_800_000_000));
+/// }
+/// ```
 ///
 /// # Errors
 /// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) is worth one refresh.
 pub fn validate(
-    verifier: &Verifier,
+    verifier: &Verifier<IdToken>,
     response: &TokenResponse,
     grant: &AuthorizationResponse,
     leeway: u64,
     now: UnixTime,
 ) -> Result<ValidatedIdToken, IdTokenError> {
-    // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat:
-    // the engine and its policy.
-    let token = verifier.verify(&response.id_token, now)?;
+    // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat,
+    // 11 nonce: the engine and its policy.
+    let token = verifier.verify_with_nonce(&response.id_token, &grant.nonce, now).map_err(refusal)?;
     let claims = token.claims();
-    // 11. nonce
-    match claims.get("nonce") {
-        Some(Value::String(nonce)) if bool::from(nonce.as_bytes().ct_eq(grant.nonce.as_bytes())) => {}
-        _ => return Err(IdTokenError::Nonce),
-    }
     // 12 is about acr, which is not asked for. 13. auth_time
     if let Some(max_age) = grant.max_age {
         let at = claims.get("auth_time").and_then(Value::as_f64).ok_or(IdTokenError::AuthTime)?;
@@ -99,11 +104,6 @@ pub fn validate(
             return Err(IdTokenError::AuthTime);
         }
     }
-    // Back-Channel Logout §2.1: what a logout will name. One of the wrong type would name nothing.
-    match claims.get("sid") {
-        None | Some(Value::String(_)) => {}
-        Some(_) => return Err(Error::from(ClaimsError::WrongType { claim: "sid".to_owned() }).into()),
-    }
     check_access_token_hash(&token, response.access_token.as_deref().map(String::as_str))?;
     Ok(ValidatedIdToken {
         token,
@@ -112,8 +112,24 @@ pub fn validate(
     })
 }
 
+/// Tells a nonce that is absent, of the wrong type or another sign-in's from other refusals.
+fn refusal(error: Error) -> IdTokenError {
+    match &error {
+        Error::Claims(ClaimsError::Nonce) => IdTokenError::Nonce,
+        Error::Claims(ClaimsError::Missing { claim } | ClaimsError::WrongType { claim })
+            if claim == "nonce" =>
+        {
+            IdTokenError::Nonce
+        }
+        _ => IdTokenError::Token(error),
+    }
+}
+
 /// Core §3.1.3.8: where the ID token names the access token's hash, it must be this one's.
-fn check_access_token_hash(token: &ValidatedToken, access_token: Option<&str>) -> Result<(), IdTokenError> {
+fn check_access_token_hash(
+    token: &ValidatedToken<IdToken>,
+    access_token: Option<&str>,
+) -> Result<(), IdTokenError> {
     let Some(claimed) = token.claims().get("at_hash") else { return Ok(()) };
     let Some(access_token) = access_token else { return Ok(()) };
     let alg = token.header().algorithm();

@@ -97,12 +97,12 @@ impl Person {
     /// [`SignInError::Identity`].
     pub fn identify(claims: SignInClaims, mapping: &Mapping, started_ms: i64) -> Result<Self, SignInError> {
         let identity = mapping.identify(&claims.claims)?;
-        let own = claims.id_token.claims();
+        let token = claims.id_token.token();
         let origin = OidcOrigin {
-            issuer: own.issuer().expect("the policy requires `iss`").to_owned(),
-            subject: own.subject().expect("the policy requires `sub`").to_owned(),
-            sid: own.session_id().filter(|sid| !sid.is_empty()).map(str::to_owned),
-            issued_at: own.issued_at().expect("the policy requires `iat`").seconds(),
+            issuer: token.issuer().to_owned(),
+            subject: token.subject().to_owned(),
+            sid: token.claims().session_id().filter(|sid| !sid.is_empty()).map(str::to_owned),
+            issued_at: token.issued_at().seconds(),
             id_token: claims.id_token.raw.to_string(),
         };
         Ok(Self { origin, identity, started_ms })

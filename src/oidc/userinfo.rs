@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::discovery::ProviderMetadata;
 use super::id_token::ValidatedIdToken;
 use super::{Request, Response, media_type};
-use crate::claims::{Policy, TokenKind};
+use crate::claims::Policy;
 use crate::json::{self, JsonError};
 use crate::jws::JwsVerifier;
 use crate::limits::Limits;
@@ -99,7 +99,7 @@ pub fn merge(
         json::parse_object(response.body(), &Limits::DEFAULT).map_err(UserInfoError::Json)?
     };
     // Core §5.3.2: without this, a swapped access token would bring somebody else's groups.
-    if more.get("sub").and_then(Value::as_str) != Some(id_token.subject()) {
+    if more.get("sub").and_then(Value::as_str) != Some(id_token.token().subject()) {
         return Err(UserInfoError::Subject);
     }
     let mut claims = id_token.claims().as_object().clone();
@@ -116,13 +116,10 @@ fn signed(
     keys: &JwsVerifier,
     now: UnixTime,
 ) -> Result<Map<String, Value>, UserInfoError> {
-    let own = id_token.claims();
-    let mut policy = Policy::new(TokenKind::Jwt).require(Vec::<String>::new());
-    if let Some(issuer) = own.issuer() {
-        policy = policy.issuer(issuer);
-    }
-    policy = own.audience().fold(policy, Policy::audience);
+    let own = id_token.token();
+    let policy = Policy::jwt().require(Vec::<String>::new()).issuer(own.issuer());
+    let policy = own.claims().audience().fold(policy, Policy::audience);
     let text = std::str::from_utf8(response.body()).map_err(|_| UserInfoError::Json(JsonError::Syntax))?;
-    let token = Verifier::sharing_keys(keys.clone(), policy).verify(text.trim(), now)?;
+    let token = Verifier::new(keys.clone(), policy).verify(text.trim(), now)?;
     Ok(token.claims().as_object().clone())
 }

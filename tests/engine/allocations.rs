@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use claimgate::Verifier;
-use claimgate::claims::Policy;
+use claimgate::claims::{IdToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -48,7 +48,7 @@ fn count(work: impl FnOnce()) -> usize {
 }
 
 /// The good vector of an algorithm, with the verifier it is for.
-fn vector(algorithm: &str) -> (String, Verifier, UnixTime) {
+fn vector(algorithm: &str) -> (String, Verifier<IdToken>, UnixTime) {
     let rows = include_str!("../../vectors/good.jsonl").lines();
     let row = rows
         .map(|line| serde_json::from_str::<Value>(line).expect("a vector"))

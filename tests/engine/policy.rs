@@ -1,7 +1,7 @@
 //! The policy at its boundaries: times to the second, presets that take nobody else's token.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
-use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Policy, TokenKind};
+use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Jwt, Kind, Policy, TokenKind};
 use claimgate::jws::Header;
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const NOW: i64 = 1_795_478_400;
 const ISSUER: &str = "https://idp.example.com";
 
-fn judge(policy: &Policy, typ: Option<&str>, claims: &Value, now: i64) -> &'static str {
+fn judge<K: Kind>(policy: &Policy<K>, typ: Option<&str>, claims: &Value, now: i64) -> &'static str {
     let header = match typ {
         Some(typ) => json!({"alg": "RS256", "typ": typ}),
         None => json!({"alg": "RS256"}),
@@ -21,8 +21,8 @@ fn judge(policy: &Policy, typ: Option<&str>, claims: &Value, now: i64) -> &'stat
         .map_or_else(|error| error.code(), |()| "valid")
 }
 
-fn jwt() -> Policy {
-    Policy::new(TokenKind::Jwt).require(Vec::<String>::new())
+fn jwt() -> Policy<Jwt> {
+    Policy::jwt().require(Vec::<String>::new())
 }
 
 fn id_claims() -> Value {
@@ -85,12 +85,15 @@ fn fractions_count_to_the_side_of_the_claim() {
 
 #[test]
 fn maximum_age_is_exact_and_makes_iat_required() {
-    let policy = jwt().leeway(10).max_age(300);
+    let policy = jwt().leeway(10).max_token_age(300);
     assert_eq!(judge(&policy, None, &json!({"iat": NOW - 310}), NOW), "valid");
     assert_eq!(judge(&policy, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
     assert_eq!(judge(&policy, None, &json!({}), NOW), "claims.missing");
-    assert_eq!(judge(&jwt().leeway(0).max_age(0), None, &json!({"iat": NOW}), NOW), "valid");
-    assert_eq!(judge(&jwt().leeway(0).max_age(0), None, &json!({"iat": NOW - 1}), NOW), "claims.too_old");
+    assert_eq!(judge(&jwt().leeway(0).max_token_age(0), None, &json!({"iat": NOW}), NOW), "valid");
+    assert_eq!(
+        judge(&jwt().leeway(0).max_token_age(0), None, &json!({"iat": NOW - 1}), NOW),
+        "claims.too_old"
+    );
     let ignoring = policy.ignore_issued_at();
     assert_eq!(judge(&ignoring, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
 }
@@ -103,7 +106,7 @@ fn nothing_overflows_at_the_ends() {
         for now in [i64::MIN, i64::MIN + 1, -1, 0, 1, far, i64::MAX - 1, i64::MAX] {
             for seconds in [0, 1, far] {
                 for claim in ["exp", "nbf", "iat"] {
-                    let policy = jwt().leeway(leeway).max_age(u64::MAX);
+                    let policy = jwt().leeway(leeway).max_token_age(u64::MAX);
                     let claims = json!({"iat": 0, claim: seconds});
                     let verdict = judge(&policy, None, &claims, now);
                     // The truth, in numbers that cannot overflow.
@@ -153,11 +156,9 @@ fn times_can_be_ignored_one_by_one_but_never_mistyped() {
 // attack: typ.as-access-token
 #[test]
 fn no_preset_takes_another_kinds_token() {
-    let presets = [
-        ("id", Policy::id_token(ISSUER, "crm")),
-        ("logout", Policy::logout_token(ISSUER, "crm")),
-        ("access", Policy::access_token(ISSUER, "crm")),
-    ];
+    let id = Policy::id_token(ISSUER, "crm");
+    let logout = Policy::logout_token(ISSUER, "crm");
+    let access = Policy::access_token(ISSUER, "crm");
     let tokens = [
         ("id", Some("JWT"), id_claims()),
         ("id", None, with(id_claims(), "jti", json!("j"))),
@@ -168,9 +169,17 @@ fn no_preset_takes_another_kinds_token() {
         ("access", Some("application/at+jwt"), with(id_claims(), "jti", json!("j"))),
     ];
     for (kind, typ, claims) in &tokens {
-        for (preset, policy) in &presets {
-            let verdict = judge(policy, *typ, claims, NOW);
-            assert_eq!(verdict == "valid", kind == preset, "{kind} ({typ:?}) as {preset}: {verdict}");
+        for (preset, verdict) in [
+            ("id", judge(&id, *typ, claims, NOW)),
+            ("logout", judge(&logout, *typ, claims, NOW)),
+            ("access", judge(&access, *typ, claims, NOW)),
+        ] {
+            assert_eq!(verdict == "valid", *kind == preset, "{kind} ({typ:?}) as {preset}: {verdict}");
+        }
+        for own in TokenKind::ALL.into_iter().filter(|own| *own != TokenKind::Jwt) {
+            let chosen = Policy::of_kind(own).issuer(ISSUER).audience("crm");
+            let verdict = judge(&chosen, *typ, claims, NOW);
+            assert_eq!(verdict == "valid", own.name().starts_with(kind), "{kind} ({typ:?}) as {own}");
         }
     }
 }
@@ -190,6 +199,17 @@ fn what_a_preset_requires_cannot_be_waived() {
 }
 
 #[test]
+fn a_type_of_its_own_does_not_widen_a_kind() {
+    let id = Policy::id_token(ISSUER, "crm").typ("at+jwt");
+    for (typ, claims) in [(Some("at+jwt"), id_claims()), (Some("JWT"), id_claims()), (None, id_claims())] {
+        assert_eq!(judge(&id, typ, &claims, NOW), "claims.typ");
+    }
+    let logout = Policy::logout_token(ISSUER, "crm").typ("logout+jwt");
+    assert_eq!(judge(&logout, Some("logout+jwt"), &logout_claims(), NOW), "valid");
+    assert_eq!(judge(&logout, Some("JWT"), &logout_claims(), NOW), "claims.typ");
+}
+
+#[test]
 fn a_required_claim_is_there_and_not_empty() {
     let policy = jwt().require(["x"]);
     assert_eq!(judge(&policy, None, &json!({}), NOW), "claims.missing");
@@ -200,7 +220,7 @@ fn a_required_claim_is_there_and_not_empty() {
     for full in [json!("a"), json!([0]), json!({"a": 0}), json!(0), json!(false)] {
         assert_eq!(judge(&policy, None, &json!({"x": full}), NOW), "valid");
     }
-    assert_eq!(judge(&Policy::new(TokenKind::Jwt), None, &json!({}), NOW), "claims.missing");
+    assert_eq!(judge(&Policy::jwt(), None, &json!({}), NOW), "claims.missing");
 }
 
 #[test]

@@ -11,10 +11,11 @@ fn every(pieces: &[&str], most: usize, payload: (&str, &str), json_items: usize)
     // Small limits, so that they are reached.
     let limits = Limits { json_depth: 4, json_items, ..Limits::DEFAULT };
     let header = Header::parse(br#"{"alg":"HS256"}"#, &limits).expect("a header");
+    let of_kind = |kind| Policy::of_kind(kind).issuer("i").audience("a");
     let policies = [
-        Policy::new(TokenKind::Jwt).require(["aud", "sid", "events"]),
-        Policy::id_token("i", "a").nonce("n"),
-        Policy::logout_token("i", "a"),
+        Policy::of_kind(TokenKind::Jwt).require(["aud", "sid", "events"]),
+        of_kind(TokenKind::IdToken).nonce("n"),
+        of_kind(TokenKind::LogoutToken),
     ];
     let mut accepted = 0_u32;
     let mut chosen = Vec::new();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
-use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::claims::{Claims, Jwt, Policy};
 use claimgate::jws::{Header, JwsVerifier};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
@@ -122,8 +122,8 @@ fn jose() {
 }
 
 /// A joserfc registry as a policy; none where a rule has no counterpart.
-fn policy(requirements: &Map<String, Value>, leeway: u64) -> Option<Policy> {
-    let mut policy = Policy::new(TokenKind::Jwt).leeway(leeway);
+fn policy(requirements: &Map<String, Value>, leeway: u64) -> Option<Policy<Jwt>> {
+    let mut policy = Policy::jwt().leeway(leeway);
     let mut required = Vec::new();
     for (claim, rule) in requirements {
         let values: Vec<&str> = match (rule.get("value"), rule.get("values")) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use claimgate::Verifier;
 use claimgate::alg::Registry;
 use claimgate::base64url;
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
@@ -48,7 +48,7 @@ struct Input {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rules {
-    kind: String,
+    kind: TokenKind,
     #[serde(default)]
     issuer: Vec<String>,
     #[serde(default)]
@@ -60,21 +60,14 @@ struct Rules {
     leeway: Option<u64>,
     now: i64,
     require: Option<Vec<String>>,
-    max_age: Option<u64>,
+    max_token_age: Option<u64>,
     #[serde(default)]
     ignore: Vec<String>,
 }
 
 impl Rules {
-    fn policy(&self) -> Policy {
-        let kind = match self.kind.as_str() {
-            "jwt" => TokenKind::Jwt,
-            "id_token" => TokenKind::IdToken,
-            "logout_token" => TokenKind::LogoutToken,
-            "access_token" => TokenKind::AccessToken,
-            other => panic!("unknown kind {other}"),
-        };
-        let mut policy = Policy::new(kind);
+    fn policy(&self) -> Policy<AnyKind> {
+        let mut policy = Policy::of_kind(self.kind);
         for issuer in &self.issuer {
             policy = policy.issuer(issuer);
         }
@@ -89,8 +82,9 @@ impl Rules {
                 other => panic!("{other} cannot be ignored"),
             };
         }
-        let set = |policy: Policy, value: &Option<String>, with: fn(Policy, String) -> Policy| match value {
-            Some(value) => with(policy, value.clone()),
+        type Rule = fn(Policy<AnyKind>, String) -> Policy<AnyKind>;
+        let set = |policy, value: &Option<String>, rule: Rule| match value {
+            Some(value) => rule(policy, value.clone()),
             None => policy,
         };
         policy = set(policy, &self.subject, Policy::subject);
@@ -100,8 +94,8 @@ impl Rules {
         if let Some(seconds) = self.leeway {
             policy = policy.leeway(seconds);
         }
-        if let Some(seconds) = self.max_age {
-            policy = policy.max_age(seconds);
+        if let Some(seconds) = self.max_token_age {
+            policy = policy.max_token_age(seconds);
         }
         match &self.require {
             Some(claims) => policy.require(claims),
@@ -133,7 +127,7 @@ impl Input {
         let Some(rules) = &self.policy else {
             return jws.verify(&self.token).map(|_| ()).map_err(|error| error.code());
         };
-        let one = Verifier::sharing_keys(jws, rules.policy());
+        let one = Verifier::new(jws, rules.policy());
         let verdict = one.verify(&self.token, UnixTime(rules.now)).map(|_| ()).map_err(|error| error.code());
         let batch = one.verify_batch(&[&self.token], UnixTime(rules.now)).remove(0);
         assert_eq!(verdict, batch.map(|_| ()).map_err(|error| error.code()), "{}: batch", self.id);

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{Jwt, Kind, Policy, TokenKind};
 use claimgate::key::{KeySet, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -30,17 +30,17 @@ fn expiring(number: usize) -> Value {
     json!({"exp": NOW.0 + 100, "n": number})
 }
 
-fn verifier(cached: usize) -> Verifier {
+fn verifier(cached: usize) -> Verifier<Jwt> {
     Verifier::builder()
         .algorithms(["HS256"])
         .keys(KeySet::from_secret(OLD))
-        .policy(Policy::new(TokenKind::Jwt).leeway(0))
+        .policy(Policy::jwt().leeway(0))
         .cached_tokens(cached)
         .build()
         .unwrap()
 }
 
-fn code(verifier: &Verifier, token: &str, now: UnixTime) -> &'static str {
+fn code<K: Kind>(verifier: &Verifier<K>, token: &str, now: UnixTime) -> &'static str {
     verifier.verify(token, now).map_or_else(|error| error.code(), |_| "valid")
 }
 
@@ -138,7 +138,7 @@ fn the_cache_is_bounded_and_keeps_no_refusal() {
         entries.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
     assert!(entries <= 8, "{shown}");
     // Without `exp` nothing is remembered.
-    let policy = Policy::new(TokenKind::Jwt).require(Vec::<String>::new());
+    let policy = Policy::jwt().require(Vec::<String>::new());
     let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).policy(policy);
     let verifier = builder.cached_tokens(8).build().unwrap();
     let text = token(OLD, &json!({}));
@@ -205,7 +205,7 @@ fn a_verifier_shares_keys_and_is_shared_by_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let first = verifier(4);
     shared(&first);
-    let second = Verifier::sharing_keys(first.jws().clone(), Policy::new(TokenKind::AccessToken));
+    let second = Verifier::new(first.jws().clone(), Policy::of_kind(TokenKind::AccessToken));
     let text = token(OLD, &expiring(0));
     assert_eq!((code(&first, &text, NOW), code(&second, &text, NOW)), ("valid", "claims.typ"));
     first.replace_keys(&KeySet::new([VerificationKey::from_secret(NEW).with_kid("n")]));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Provider};
 use claimgate::alg::Registry;
-use claimgate::claims::Claims;
+use claimgate::claims::{AnyKind, Claims};
 use claimgate::jws::CompactJws;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
@@ -155,7 +155,7 @@ fn keys(provider: &Provider) -> Result<KeySet, Failure> {
         .map_err(|error| Failure::Usage(format!("{file}: {error} [{}]", error.code())))
 }
 
-fn verifier(provider: &Provider) -> Result<Verifier, Failure> {
+fn verifier(provider: &Provider) -> Result<Verifier<AnyKind>, Failure> {
     Verifier::builder()
         .registry(provider.registry.clone())
         .algorithms(provider.algorithms.clone())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use claimgate::alg::Registry;
-use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::claims::{AnyKind, Claims, Policy, TokenKind};
 use claimgate::json::{self, JsonError};
 use claimgate::jws::{JwsVerifier, VerifiedJws};
 use claimgate::key::KeySet;
@@ -16,6 +16,7 @@ use claimgate::time::UnixTime;
 use claimgate::{Error, base64url};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command::input;
@@ -241,7 +242,7 @@ pub(crate) fn verify_lines(worker: &mut Worker, questions: Vec<Map<String, Value
 /// A token with what it is to be held against.
 struct Question {
     token: String,
-    policy: Option<(Policy, UnixTime)>,
+    policy: Option<(Policy<AnyKind>, UnixTime)>,
 }
 
 type Prepared = (String, Result<JwsVerifier, Error>, Question);
@@ -373,20 +374,18 @@ fn keys(members: &mut Map<String, Value>) -> Result<Keys, Malformed> {
 }
 
 /// Reads `policy`; also the moment to judge at.
-fn policy(value: Value) -> Result<(Policy, UnixTime), Malformed> {
+fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malformed> {
     let wrong =
         |name: &str| Malformed::new("input.policy", format!("`policy.{name}` has the wrong type or value"));
     let Value::Object(members) = value else {
         return Err(Malformed::new("input.policy", "`policy` must be an object"));
     };
-    let kind = match members.get("kind").map(Value::as_str) {
-        None | Some(Some("jwt")) => TokenKind::Jwt,
-        Some(Some("id_token")) => TokenKind::IdToken,
-        Some(Some("logout_token")) => TokenKind::LogoutToken,
-        Some(Some("access_token")) => TokenKind::AccessToken,
-        Some(_) => return Err(wrong("kind")),
+    let kind = match members.get("kind") {
+        None => TokenKind::Jwt,
+        Some(kind) => TokenKind::deserialize(kind)
+            .map_err(|error| Malformed::new("input.policy", format!("`policy.kind`: {error}")))?,
     };
-    let (mut policy, mut now) = (Policy::new(kind), None);
+    let (mut policy, mut now) = (Policy::of_kind(kind), None);
     for (name, value) in members {
         let text = || value.as_str().ok_or_else(|| wrong(&name));
         let seconds = || value.as_u64().ok_or_else(|| wrong(&name));
@@ -404,7 +403,11 @@ fn policy(value: Value) -> Result<(Policy, UnixTime), Malformed> {
             "nonce" => policy.nonce(text()?),
             "typ" => policy.typ(text()?),
             "leeway" => policy.leeway(seconds()?),
-            "max_age" => policy.max_age(seconds()?),
+            "max_token_age" => policy.max_token_age(seconds()?),
+            "max_age" => {
+                let reason = "`policy.max_age` is spelled `policy.max_token_age`";
+                return Err(Malformed::new("input.member", reason));
+            }
             "require" => policy.require(list()?),
             "now" => {
                 now = Some(UnixTime(value.as_i64().ok_or_else(|| wrong(&name))?));

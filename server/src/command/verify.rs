@@ -1,10 +1,11 @@
 //! `claimgate verify`: one token, or a file of them.
 
 use claimgate::Verifier;
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::{input, jsonl};
@@ -13,7 +14,7 @@ use crate::command::output::{self, Failure, Format};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
-    claimgate verify --secret-file client-secret --alg HS256 --kind id-token --format json \"$TOKEN\"\n  \
+    claimgate verify --secret-file client-secret --alg HS256 --kind id_token --format json \"$TOKEN\"\n  \
     claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
     Exit codes: 0 valid (with --jsonl: every line was judged), 1 refused, 2 wrong usage or unreadable input.")]
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
     /// Judge JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_age", "allow_weak_keys", "format"])]
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -42,9 +43,9 @@ pub(crate) struct Arguments {
     /// An accepted audience (`aud`)
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
-    /// What the token must be
-    #[arg(long, value_enum, default_value = "jwt")]
-    kind: Kind,
+    /// The kind of token
+    #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
+    kind: TokenKind,
     /// How far the clocks may be apart, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = Policy::DEFAULT_LEEWAY)]
     leeway: u64,
@@ -65,7 +66,7 @@ pub(crate) struct Arguments {
     require: Vec<String>,
     /// The longest time since `iat`, in seconds
     #[arg(long, value_name = "SECONDS")]
-    max_age: Option<u64>,
+    max_token_age: Option<u64>,
     /// Accept keys weaker than RFC 7518 demands (dangerous)
     #[arg(long)]
     allow_weak_keys: bool,
@@ -74,16 +75,17 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Kind {
-    /// Any JWT
-    Jwt,
-    /// OpenID Connect ID token
-    IdToken,
-    /// Back-channel logout token
-    LogoutToken,
-    /// RFC 9068 access token
-    AccessToken,
+/// Reads `--kind`, with the kinds and their meanings in the help.
+fn kind_parser() -> impl TypedValueParser<Value = TokenKind> {
+    let values = TokenKind::ALL.map(|kind| {
+        PossibleValue::new(kind.name()).help(match kind {
+            TokenKind::Jwt => "any JWT",
+            TokenKind::IdToken => "OpenID Connect ID token",
+            TokenKind::LogoutToken => "back-channel logout token",
+            TokenKind::AccessToken => "RFC 9068 access token",
+        })
+    });
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<TokenKind>())
 }
 
 impl Arguments {
@@ -150,14 +152,8 @@ impl Arguments {
         Ok(if self.allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
     }
 
-    fn policy(&self) -> Policy {
-        let mut policy = Policy::new(match self.kind {
-            Kind::Jwt => TokenKind::Jwt,
-            Kind::IdToken => TokenKind::IdToken,
-            Kind::LogoutToken => TokenKind::LogoutToken,
-            Kind::AccessToken => TokenKind::AccessToken,
-        })
-        .leeway(self.leeway);
+    fn policy(&self) -> Policy<AnyKind> {
+        let mut policy = Policy::of_kind(self.kind).leeway(self.leeway);
         policy = self.issuer.iter().fold(policy, Policy::issuer);
         policy = self.audience.iter().fold(policy, Policy::audience);
         if let Some(nonce) = &self.nonce {
@@ -169,8 +165,8 @@ impl Arguments {
         if let Some(typ) = &self.typ {
             policy = policy.typ(typ);
         }
-        if let Some(seconds) = self.max_age {
-            policy = policy.max_age(seconds);
+        if let Some(seconds) = self.max_token_age {
+            policy = policy.max_token_age(seconds);
         }
         if !self.require.is_empty() {
             policy = policy.require(&self.require);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use claimgate::alg::Registry;
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::identity::Mapping;
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
@@ -26,7 +26,6 @@ use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 
 pub use error::ConfigError;
-pub use raw::Token;
 pub(crate) use resolve::is_hmac;
 
 /// A checked configuration.
@@ -105,7 +104,7 @@ pub struct Provider {
     /// How far the clocks may be apart, in seconds.
     pub leeway: u64,
     /// Which kind of token is presented for verification.
-    pub token: Token,
+    pub token: TokenKind,
     /// Where discovery begins; none: the endpoints are the configured ones.
     pub discovery: Option<Endpoint>,
     /// Endpoints that the file names.
@@ -133,13 +132,8 @@ pub struct Provider {
 impl Provider {
     /// Returns the policy of tokens presented for verification: to `/api/v1/verify` and `explain`.
     #[must_use]
-    pub fn presented_policy(&self) -> Policy {
-        let policy = Policy::new(match self.token {
-            Token::IdToken => TokenKind::IdToken,
-            Token::AccessToken => TokenKind::AccessToken,
-            Token::Jwt => TokenKind::Jwt,
-        });
-        let policy = policy.issuer(&self.issuer).leeway(self.leeway);
+    pub fn presented_policy(&self) -> Policy<AnyKind> {
+        let policy = Policy::of_kind(self.token).issuer(&self.issuer).leeway(self.leeway);
         self.audiences.iter().fold(policy, Policy::audience)
     }
 }

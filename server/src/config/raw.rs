@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
+use claimgate::claims::TokenKind;
 use claimgate::identity::{MappingSpec, OneOrMany};
 
 #[derive(Deserialize)]
@@ -91,8 +92,8 @@ pub(super) struct Provider {
     #[serde(default = "default_leeway")]
     pub(super) leeway: u64,
     pub(super) audience: Option<OneOrMany>,
-    #[serde(default)]
-    pub(super) token: Token,
+    #[serde(default = "default_kind")]
+    pub(super) token: TokenKind,
     #[serde(default = "yes")]
     pub(super) discovery: bool,
     pub(super) authorization_endpoint: Option<String>,
@@ -127,25 +128,16 @@ fn default_scopes() -> Vec<String> {
     ["profile", "email", "phone"].map(str::to_owned).to_vec()
 }
 
+fn default_kind() -> TokenKind {
+    TokenKind::IdToken
+}
+
 fn default_leeway() -> u64 {
     claimgate::claims::Policy::DEFAULT_LEEWAY
 }
 
 fn yes() -> bool {
     true
-}
-
-/// Which kind of token is presented for verification.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Token {
-    /// An OpenID Connect ID token.
-    #[default]
-    IdToken,
-    /// An RFC 9068 access token.
-    AccessToken,
-    /// Any JWT.
-    Jwt,
 }
 
 /// One `[provider]`, or several `[[provider]]`. Written by hand, for an untagged enum would lose

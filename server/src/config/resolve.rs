@@ -11,6 +11,7 @@ use super::place::line_of_setting;
 use super::table::Table;
 use super::{Config, ConfigError, Provider, PublicUrl, Server, raw};
 use claimgate::alg::Registry;
+use claimgate::claims::TokenKind;
 use claimgate::identity::{Mapping, MappingSpec};
 use claimgate::limits::Limits;
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -182,6 +183,10 @@ impl<'f> Resolver<'f> {
         }
         if raw.client_id.is_empty() {
             return Err(table.error("client_id", "must name the client"));
+        }
+        if raw.token == TokenKind::LogoutToken {
+            let reason = "a logout token is never presented; write id_token, access_token or jwt";
+            return Err(table.error("token", reason));
         }
         let name = raw.name.unwrap_or_else(|| "oidc".to_owned());
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::fetch::{FetchError, Fetcher};
 use crate::config;
 use crate::system;
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
 use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
 use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
@@ -87,9 +87,9 @@ pub struct Provider {
     pub(crate) config: config::Provider,
     pub(crate) fetcher: Fetcher,
     pub(crate) jws: JwsVerifier,
-    pub(crate) id_tokens: Verifier,
-    pub(crate) logout_tokens: Verifier,
-    pub(crate) presented: Verifier,
+    pub(crate) id_tokens: Verifier<IdToken>,
+    pub(crate) logout_tokens: Verifier<LogoutToken>,
+    pub(crate) presented: Verifier<AnyKind>,
     metadata: ArcSwapOption<ProviderMetadata>,
     metadata_until: AtomicI64,
     /// Keys that are there without fetching: the key file's, and the client secret.
@@ -117,22 +117,19 @@ impl Provider {
     pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
         let jws = JwsVerifier::new(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
-        let of = |kind: TokenKind| Policy::new(kind).issuer(&config.issuer).leeway(config.leeway);
-        let mut logout = of(TokenKind::LogoutToken).audience(&config.client.id);
+        let id = Policy::id_token(&config.issuer, &config.client.id).leeway(config.leeway);
+        let mut logout = Policy::logout_token(&config.issuer, &config.client.id).leeway(config.leeway);
         if config.strict_logout_type {
             logout = logout.typ("logout+jwt");
         }
         if config.logout_without_exp {
-            logout = logout.require(Vec::<String>::new()).max_age(LOGOUT_WITHOUT_EXP);
+            logout = logout.require(Vec::<String>::new()).max_token_age(LOGOUT_WITHOUT_EXP);
         }
         Ok(Self {
             fetcher: fetcher(&config)?,
-            id_tokens: Verifier::sharing_keys(
-                jws.clone(),
-                of(TokenKind::IdToken).audience(&config.client.id),
-            ),
-            logout_tokens: Verifier::sharing_keys(jws.clone(), logout),
-            presented: Verifier::sharing_keys(jws.clone(), config.presented_policy()),
+            id_tokens: Verifier::new(jws.clone(), id),
+            logout_tokens: Verifier::new(jws.clone(), logout),
+            presented: Verifier::new(jws.clone(), config.presented_policy()),
             jws,
             metadata: ArcSwapOption::empty(),
             metadata_until: AtomicI64::new(i64::MIN),

@@ -50,7 +50,7 @@ const VERIFY: [&str; 12] = [
     "--audience",
     "crm",
     "--kind",
-    "id-token",
+    "id_token",
     "-",
 ];
 /// Within the demonstration token's life.

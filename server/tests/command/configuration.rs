@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, PreparedKey, Registry};
+use claimgate::claims::TokenKind;
 use claimgate::key::{KeyError, VerificationKey};
-use claimgate_server::config::{Config, ConfigError, Token};
+use claimgate_server::config::{Config, ConfigError};
 use claimgate_server::web::provider::Provider;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -20,7 +21,7 @@ fn what_is_left_out_has_its_default() {
     let config = parse(PROVIDER).unwrap();
     let provider = &config.providers[0];
     assert_eq!((provider.algorithms.as_slice(), provider.leeway), (&["RS256".to_owned()][..], 60));
-    assert_eq!((provider.token, &provider.jwks_file), (Token::IdToken, &None));
+    assert_eq!((provider.token, &provider.jwks_file), (TokenKind::IdToken, &None));
     let identity = config.providers[0].mapping.identify(&serde_json::json!({"sub": "A"})).unwrap();
     assert_eq!(identity.username, "a");
 }

@@ -197,7 +197,7 @@ fn each_member_of_the_policy_is_held_against_the_token() {
         (json!({"now": NOW + 301, "leeway": 0}), Some("claims.expired")),
         (json!({"now": NOW + 9_000}), Some("claims.expired")),
         (json!({"now": NOW + 9_000, "ignore": ["exp"]}), None),
-        (json!({"now": NOW + 200, "max_age": 60}), Some("claims.too_old")),
+        (json!({"now": NOW + 200, "max_token_age": 60}), Some("claims.too_old")),
         (json!({"now": NOW - 100}), Some("claims.issued_in_future")),
         (json!({"now": NOW - 100, "ignore": ["iat", "nbf"]}), None),
         (json!({}), Some("claims.expired")),

@@ -34,7 +34,7 @@ fn a_good_token_gives_its_claims() {
     let done = case.verify(&claims(), &policy);
     assert_eq!((done.code, done.err.as_str()), (0, ""));
     assert_eq!(done.json(), claims());
-    let json = case.verify(&claims(), &["--format", "json", "--kind", "id-token"]);
+    let json = case.verify(&claims(), &["--format", "json", "--kind", "id_token"]);
     assert_eq!(json.json()["valid"], true);
     assert_eq!(json.json()["header"]["kid"], "k1");
     assert_eq!(json.json()["claims"], claims());
@@ -62,8 +62,8 @@ fn a_refused_token_says_why_and_exits_1() {
         (["--nonce", "n"], "claims.missing"),
         (["--typ", "at+jwt"], "claims.typ"),
         (["--require", "jti"], "claims.missing"),
-        (["--kind", "logout-token"], "claims.missing"),
-        (["--kind", "access-token"], "claims.typ"),
+        (["--kind", "logout_token"], "claims.missing"),
+        (["--kind", "access_token"], "claims.typ"),
         (["--alg", "RS256"], ""),
     ] {
         let refused = case.verify(&claims(), &more);
@@ -77,7 +77,12 @@ fn a_refused_token_says_why_and_exits_1() {
     }
     let mut old = claims();
     old["iat"] = (NOW - 10_000).into();
-    assert!(case.verify(&old, &["--max-age", "60"]).err.contains("claims.too_old"));
+    assert!(case.verify(&old, &["--max-token-age", "60"]).err.contains("claims.too_old"));
+    for (old, new) in [(["--kind", "id-token"], "'id_token'"), (["--max-age", "60"], "--max-token-age")] {
+        let refused = case.verify(&claims(), &old);
+        assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(refused.err.contains(new), "{}", refused.err);
+    }
     let stranger = token(&key("ES256"), &claims());
     let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &stranger]);
     assert!(refused.err.contains("signature.invalid"), "{}", refused.err);

@@ -124,7 +124,7 @@ impl Op {
         let id_token = self.key.sign(&header, claims.to_string().as_bytes()).unwrap();
         let body = json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"});
         let response = self.read(&Response::new(body.to_string().into_bytes())).ok().unwrap();
-        let verifier = Verifier::sharing_keys(self.jws.clone(), Policy::id_token(ISSUER, CLIENT));
+        let verifier = Verifier::new(self.jws.clone(), Policy::id_token(ISSUER, CLIENT));
         id_token::validate(&verifier, &response, &authorization, 60, UnixTime(NOW))
     }
 
@@ -538,7 +538,7 @@ fn logout(
     });
     change(&mut claims);
     let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
-    let verifier = Verifier::sharing_keys(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
+    let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
     let logout = backchannel::validate(&verifier, &token, 60, now_ms)?;
     store.transact_blocking(move |records| backchannel::apply(records, &logout))
 }

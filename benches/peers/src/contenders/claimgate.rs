@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use claimgate::Verifier;
 use claimgate::alg::{Registry, Rsa};
-use claimgate::claims::{Claims, Policy};
+use claimgate::claims::{AnyKind, Claims, Policy, TokenKind};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -81,16 +81,17 @@ fn read(claims: &Claims) {
     black_box(claims.session_id());
 }
 
-fn verifier(tokens: &Tokens, registry: Registry) -> Verifier {
+fn verifier(tokens: &Tokens, registry: Registry) -> Verifier<AnyKind> {
     let keys = if tokens.jwk.is_null() {
         KeySet::from_secret(SECRET.as_bytes())
     } else {
         KeySet::from_jwk(tokens.jwk.to_string().as_bytes(), &Limits::DEFAULT).expect("a JWK")
     };
-    let policy = match tokens.kind {
-        Kind::Id => Policy::id_token(ISSUER, CLIENT),
-        Kind::Logout => Policy::logout_token(ISSUER, CLIENT),
+    let kind = match tokens.kind {
+        Kind::Id => TokenKind::IdToken,
+        Kind::Logout => TokenKind::LogoutToken,
     };
+    let policy = Policy::of_kind(kind).issuer(ISSUER).audience(CLIENT);
     let builder = Verifier::builder().registry(registry).algorithms([tokens.algorithm]);
     builder.keys(keys).policy(policy).build().expect("a verifier")
 }

@@ -14,8 +14,8 @@ use crate::web::app::{App, Server};
 use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
 use crate::web::{respond, token_log};
+use claimgate::Error;
 use claimgate::oidc::backchannel;
-use claimgate::{Error, verifier::ValidatedToken};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -59,7 +59,7 @@ async fn verify(app: &App, token: &str) -> Value {
         app.metrics().verified(Err("backchannel.issuer"));
         return json!({"active": false});
     };
-    let result: Result<ValidatedToken, Error> =
+    let result =
         provider.verify(|| provider.presented.verify(token, system::now()), |error| Some(error)).await;
     app.metrics().verified(result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code));
     match result {
