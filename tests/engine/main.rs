@@ -18,6 +18,8 @@ mod keys;
 mod policy;
 /// The scanner of claims against the strict parser.
 mod quick_and_strict;
+/// Where test data of other projects is found.
+mod shared_data;
 /// Published test data of other projects, where it is present.
 mod third_party;
 /// The project's own vectors.

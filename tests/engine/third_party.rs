@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
 use claimgate::claims::{Claims, Jwt, Policy};
@@ -15,17 +14,10 @@ use claimgate::time::UnixTime;
 use claimgate::{base64url, json};
 use serde_json::{Map, Value};
 
-fn data(file: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("{file}: not here, passed over");
-    None
-}
+use crate::shared_data;
 
 fn lines(file: &str) -> Option<Vec<Value>> {
-    let text = std::fs::read_to_string(data(file)?).unwrap();
+    let text = std::fs::read_to_string(shared_data::find(file)?).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
@@ -154,7 +146,7 @@ fn policy(requirements: &Map<String, Value>, leeway: u64) -> Option<Policy<Jwt>>
 
 #[test]
 fn claims_rules() {
-    let Some(path) = data("jose/claims_rules.json") else { return };
+    let Some(path) = shared_data::find("jose/claims_rules.json") else { return };
     let rules: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut tally = Tally::new("claims_rules");
     let mut skipped = 0;
@@ -204,7 +196,7 @@ fn standard_base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn key_sets_of_running_providers() {
-    let Some(folder) = data("discovery") else { return };
+    let Some(folder) = shared_data::find("discovery") else { return };
     let mut sets = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use claimgate::claims::{Jwt, Kind, Policy, TokenKind};
 use claimgate::key::{KeySet, VerificationKey};
@@ -146,14 +145,6 @@ fn the_cache_is_bounded_and_keeps_no_refusal() {
     assert!(!std::ptr::eq(first.claims(), again.claims()));
 }
 
-/// Wide of the truth on purpose: a refusal takes microseconds, a loaded machine takes its time.
-fn quickly<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    assert!(start.elapsed() < Duration::from_secs(2), "{what}: {:?}", start.elapsed());
-    result
-}
-
 // attack: size.header, size.token, size.dots, size.claims, size.audience, json.depth, kid.one-megabyte
 #[test]
 fn large_tokens_are_refused_at_once() {
@@ -173,7 +164,7 @@ fn large_tokens_are_refused_at_once() {
         ("1,000,000 claims", sign(OLD, plain, &claims(1_000_000)), "jws.too_long"),
         ("an audience of 100,000", sign(OLD, plain, &audience(100_000)), "jws.too_long"),
     ] {
-        assert_eq!(quickly(what, || code(&verifier, &text, NOW)), wanted, "{what}");
+        assert_eq!(code(&verifier, &text, NOW), wanted, "{what}");
     }
     // Where the token itself may be long, the count of its values is what stops it.
     let limits = Limits { token_bytes: 32 * 1024 * 1024, ..Limits::DEFAULT };
@@ -184,7 +175,7 @@ fn large_tokens_are_refused_at_once() {
         ("an audience of 100,000", sign(OLD, plain, &audience(100_000))),
         ("nesting of 1,000,000", sign(OLD, plain, &format!("{{\"a\":{}", "[".repeat(1_000_000)))),
     ] {
-        assert_eq!(quickly(what, || code(&generous, &text, NOW)), "claims.json", "{what}");
+        assert_eq!(code(&generous, &text, NOW), "claims.json", "{what}");
     }
 }
 
@@ -194,8 +185,8 @@ fn large_key_sets_are_refused_at_once() {
     let many = |count: usize| json!({"keys": vec![json!({"kty": "oct", "k": "AA"}); count]}).to_string();
     for count in [1_001, 10_000, 100_000] {
         let text = many(count);
-        let refusal = quickly("keys", || KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT));
-        assert!(refusal.is_err(), "{count}");
+        let refusal = KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap_err();
+        assert_eq!(refusal.code(), "key.set_too_large", "{count}");
     }
     assert_eq!(KeySet::from_jwks(many(1_000).as_bytes(), &Limits::DEFAULT).unwrap().keys().len(), 1_000);
 }

@@ -134,7 +134,8 @@ fn a_key_set_is_bounded_and_its_lifetime_read() {
 fn documents_of_running_providers() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/discovery");
     let Ok(files) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: {} is not there", folder.display());
+        assert!(std::env::var_os("CLAIMGATE_REQUIRE_TEST_DATA").is_none(), "{} is absent", folder.display());
+        println!("{} is absent, nothing compared", folder.display());
         return;
     };
     let mut read = 0;

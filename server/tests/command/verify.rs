@@ -78,11 +78,9 @@ fn a_refused_token_says_why_and_exits_1() {
     let mut old = claims();
     old["iat"] = (NOW - 10_000).into();
     assert!(case.verify(&old, &["--max-token-age", "60"]).err.contains("claims.too_old"));
-    for (old, new) in [(["--kind", "id-token"], "'id_token'"), (["--max-age", "60"], "--max-token-age")] {
-        let refused = case.verify(&claims(), &old);
-        assert_eq!(refused.code, 2, "{}", refused.err);
-        assert!(refused.err.contains(new), "{}", refused.err);
-    }
+    let old_spelling = case.verify(&claims(), &["--kind", "id-token"]);
+    assert_eq!(old_spelling.code, 2);
+    assert!(old_spelling.err.contains("'id_token'"), "{}", old_spelling.err);
     let stranger = token(&key("ES256"), &claims());
     let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &stranger]);
     assert!(refused.err.contains("signature.invalid"), "{}", refused.err);
