@@ -2,42 +2,30 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
-
-const PASSWORD = 'correct horse battery staple';
-const OWN = { 'sec-fetch-site': 'same-origin' };
+import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
+before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(rest = {}, settings = {}) {
-  if (gate) await gate.close();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', settings);
-  op.configure([client]);
-  await gate.write({ providers: [provider], ...rest }).start();
-  return provider;
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
-
-function add(name, kind, ...more) {
-  const run = gate.command(['user', 'add', name, '--kind', kind, '--password-stdin', ...more], `${PASSWORD}\n`);
-  assert.equal(run.code, 0, run.err);
-}
-
-const enter = (agent, username, password = PASSWORD, headers = OWN) => agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username, password }, headers });
 
 test('administration: users, teams and sessions, for admins alone', async () => {
   await serve();
-  add('root', 'super-admin');
-  add('boss', 'admin');
+  gate.addUser('root', 'super-admin');
+  gate.addUser('boss', 'admin');
   const [root, boss, ada] = [new Agent(), new Agent(), new Agent()];
-  await enter(root, 'root');
-  await enter(boss, 'boss');
+  await root.signInByPassword(gate, 'root');
+  await boss.signInByPassword(gate, 'boss');
   await ada.signIn(gate, 'crm', 'ada');
-  const call = async (agent, method, path, json, headers = OWN) => { const answer = await agent.request(`${gate.url}/api/v1${path}`, { method, json, headers }); return { status: answer.status, body: answer.text && JSON.parse(answer.text) }; };
+  const call = async (agent, method, path, json, headers = SAME_ORIGIN) => { const answer = await agent.request(`${gate.url}/api/v1${path}`, { method, json, headers }); return { status: answer.status, body: answer.text && JSON.parse(answer.text) }; };
   for (const [method, path] of [['GET', '/users'], ['POST', '/users'], ['GET', '/users/1'], ['PATCH', '/users/1'], ['PUT', '/users/1/password'], ['DELETE', '/users/1/sessions'], ['GET', '/teams'], ['GET', '/sessions'], ['DELETE', `/sessions/${'0'.repeat(32)}`]]) {
     assert.equal((await call(ada, method, path, method === 'GET' ? undefined : {})).status, 403, `${method} ${path}`);
     assert.equal((await call(new Agent(), method, path, method === 'GET' ? undefined : {})).status, 401, `${method} ${path}`);
@@ -57,12 +45,12 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   assert.equal((await call(boss, 'PATCH', `/users/${id('root')}`, { active: false })).status, 403);
   assert.equal((await call(boss, 'PATCH', `/users/${id('zoe')}`, { kind: 'super-admin' })).status, 403);
   assert.deepEqual((await call(boss, 'GET', '/teams')).body.teams.map((team) => team.team), ['Administrators', 'Lab', 'sales']);
-  // Hand-given teams survive a sync, the mapping's own follow it.
+  // Teams given by an administrator survive a sync; those of the mapping follow it.
   await call(boss, 'PATCH', `/users/${id('ada')}`, { teams: ['Administrators', 'sales', 'Chess'] });
   assert.deepEqual((await ada.me(gate)).teams, ['Administrators', 'Chess', 'sales']);
-  op.overrides = { ada: { groups: [] } };
+  op.claims = { ada: { groups: [] } };
   assert.deepEqual((await new Agent().signIn(gate, 'crm', 'ada')).teams, ['Chess']);
-  op.overrides = undefined;
+  op.claims = undefined;
   const sessions = (await call(boss, 'GET', `/sessions?user=${id('ada')}`)).body.sessions;
   assert.equal(sessions.length, 2);
   for (const session of sessions) assert.ok(!JSON.stringify(session).includes('eyJ'));
@@ -72,7 +60,7 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   assert.deepEqual((await call(boss, 'DELETE', `/users/${id('ada')}/sessions`)).body, { ended: 1 });
   assert.equal((await call(root, 'PUT', `/users/${id('boss')}/password`, { password: `${PASSWORD}!` })).status, 200);
   assert.equal(await boss.me(gate), undefined);
-  assert.equal((await enter(boss, 'boss', `${PASSWORD}!`)).status, 303);
+  assert.equal((await boss.signInByPassword(gate, 'boss', `${PASSWORD}!`)).status, 303);
   assert.equal((await call(root, 'PATCH', `/users/${id('boss')}`, { active: false })).body.active, false);
   assert.equal(await boss.me(gate), undefined);
 });

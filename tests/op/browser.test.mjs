@@ -1,42 +1,28 @@
-// A real browser: Chromium without a window. No page may need a script, or break its own policy.
+// The pages in Chromium, with scripts switched off. A page may not break its own content security policy.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
-
-const PASSWORD = 'correct horse battery staple';
-const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+import { PASSWORD } from './agent.mjs';
+import { openBrowser } from './browser.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
 before(async () => {
-  op = await Op.start();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', { provider: { title: 'Example <Company>' } });
-  op.configure([client]);
-  await gate.write({ providers: [provider] }).start();
-  assert.equal(gate.command(['user', 'add', 'root', '--kind', 'admin', '--password-stdin'], PASSWORD).code, 0);
+  op = await OpenIdProvider.start();
+  ({ gate } = await replace(undefined, op, { provider: { title: 'Example <Company>' } }));
+  gate.addUser('root', 'admin');
 });
 after(async () => { await gate.close(); await op.stop(); });
 
-/** A new browser with scripts switched off for all pages, and a list of what it complained about. */
+/** Runs a test in a new browser, which may not complain about a page. */
 async function open(run) {
-  const profile = mkdtempSync(join(tmpdir(), 'claimgate-browser-'));
-  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS, javaScriptEnabled: false });
-  const complaints = [];
-  const page = context.pages()[0] ?? await context.newPage();
-  // A refused page answers 403 on purpose, and the browser says so.
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type()) && !message.text().includes('Failed to load resource')) complaints.push(message.text()); });
+  const { page, context, complaints, close } = await openBrowser();
   try {
     await run(page, context);
   } finally {
-    await context.close();
-    rmSync(profile, { recursive: true, force: true });
+    await close();
   }
   assert.deepEqual(complaints, []);
 }
@@ -100,7 +86,7 @@ test('fallback password, and a wrong one', () => open(async (page) => {
 
 test('a back-channel logout is seen as a signed-out page', () => open(async (page) => {
   await signIn(page, 'linus');
-  const [session] = JSON.parse(gate.command(['session', 'list', '--user', 'linus', '--format', 'json']).out);
+  const session = gate.sessions().find(({ subject }) => subject === 'linus');
   await op.logOut('crm', 'linus', session.sid);
   await page.reload();
   assert.equal(await page.title(), 'Sign in');

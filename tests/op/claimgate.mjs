@@ -1,13 +1,13 @@
-// The server under test, as a process of its own, and a browser without pictures.
+// The server under test as a process of its own, and its configuration.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import * as http from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { PASSWORD } from './agent.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const BINARY = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
@@ -51,7 +51,7 @@ export class Claimgate {
     this.logFrom = 0;
   }
 
-  /** What was logged since `forgetLog`. A file, not a pipe: what the server wrote before it answered is in it when the answer is. */
+  /** The log since `forgetLog`. It is a file, not a pipe: lines written before an answer are in it when the answer arrives. */
   get log() {
     return readFileSync(this.logFile).subarray(this.logFrom).toString();
   }
@@ -64,7 +64,7 @@ export class Claimgate {
     return new Claimgate(await freePort());
   }
 
-  /** Writes the configuration: `providers` is a list of tables, `signIn` and `server` more settings. */
+  /** Writes the configuration: `providers` is a list of tables, `signIn` and `server` are further settings. */
   write({ providers, signIn = {}, server = {}, identity = IDENTITY }) {
     const text = [
       table('server', { public_url: this.url, listen: `127.0.0.1:${this.port}`, ...server }),
@@ -76,6 +76,7 @@ export class Claimgate {
     return this;
   }
 
+  /** Starts the server and waits until it answers, or, without `expectReady`, until it ends. */
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
     const log = openSync(this.logFile, 'a');
     this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...this.env, ...env } });
@@ -94,6 +95,7 @@ export class Claimgate {
     throw new Error(`claimgate does not answer\n${this.log}`);
   }
 
+  /** Ends the process and returns its exit code and signal. */
   async stop(signal = 'SIGTERM') {
     if (this.process && !this.exit) {
       this.process.kill(signal);
@@ -105,11 +107,33 @@ export class Claimgate {
     return exit;
   }
 
-  /** Stops and forgets everything. */
+  /** Ends the process and deletes its files. */
   async close() {
     await this.stop('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
     rmSync(this.logFile, { force: true });
+  }
+
+  /** Sends SIGHUP and waits until the log has this text. */
+  async reload(text = 'configuration reloaded') {
+    this.forgetLog();
+    this.process.kill('SIGHUP');
+    await until(`the log has: ${text}`, () => this.log.includes(text));
+  }
+
+  /** Waits until the provider's keys have been fetched. */
+  keysFetched() {
+    return until('the keys are fetched', () => this.log.includes('keys fetched'));
+  }
+
+  /** Posts a form. */
+  post(path, form, options = {}) {
+    return fetch(`${this.url}${path}`, { method: 'POST', body: new URLSearchParams(form), ...options });
+  }
+
+  /** Posts a logout token to the back channel. */
+  logOut(token) {
+    return this.post('/backchannel-logout', { logout_token: token });
   }
 
   /** Runs the command on the same configuration. */
@@ -118,7 +142,22 @@ export class Claimgate {
     return { code: run.status, out: run.stdout, err: run.stderr };
   }
 
-  /** Runs a command that may call the provider of this very process. */
+  sessions() { return JSON.parse(this.command(['session', 'list', '--format', 'json']).out); }
+
+  users() { return JSON.parse(this.command(['user', 'list', '--format', 'json']).out); }
+
+  /** Adds a user whose password is `PASSWORD`. */
+  addUser(name, kind = 'regular', ...more) {
+    const run = this.command(['user', 'add', name, '--kind', kind, '--password-stdin', ...more], `${PASSWORD}\n`);
+    if (run.code !== 0) throw new Error(run.err);
+  }
+
+  /** The server's memory in MiB: `VmRSS` now, `VmHWM` at its highest. */
+  memory(field) {
+    return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${this.process.pid}/status`, 'utf8'))[1]) / 1024;
+  }
+
+  /** Runs a command without blocking, so that a provider of this process can answer it. */
   async commandBeside(args) {
     const run = spawn(BINARY, args);
     let out = '';
@@ -128,93 +167,18 @@ export class Claimgate {
     return { code, out };
   }
 
-  /** Lines of the log with this code. */
+  /** The lines of the log with this code. */
   logged(code) {
     return this.log.split('\n').filter((line) => line.includes(`"code":"${code}"`));
   }
 }
 
-/** One request by hand: fetch() says about every one that a script made it (`sec-fetch-mode: cors`). */
-function exchange(url, { method, headers, body }) {
-  return new Promise((done, failed) => {
-    const request = http.request(url, { method, headers, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk) => { text += chunk; });
-      response.on('error', failed);
-      response.on('end', () => {
-        const received = new Headers();
-        for (let index = 0; index < response.rawHeaders.length; index += 2) received.append(response.rawHeaders[index], response.rawHeaders[index + 1]);
-        done({ status: response.statusCode, headers: received, text });
-      });
-    });
-    request.on('error', failed);
-    request.end(body);
-  });
-}
-
-/** A browser without pictures: cookies by host and port, redirects followed by hand. */
-export class Agent {
-  constructor() { this.jars = new Map(); }
-
-  #jar(url) {
-    const { host } = new URL(url);
-    if (!this.jars.has(host)) this.jars.set(host, new Map());
-    return this.jars.get(host);
-  }
-
-  cookies(url) { return this.#jar(url); }
-
-  async request(url, { method = 'GET', form, json, headers = {} } = {}) {
-    const jar = this.#jar(url);
-    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
-    const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
-    const type = body === undefined ? {} : { 'content-type': json ? 'application/json' : 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body) };
-    const response = await exchange(url, { method, body, headers: { accept: '*/*', ...(cookie && { cookie }), ...type, ...headers } });
-    for (const line of response.headers.getSetCookie()) {
-      const [pair, ...attributes] = line.split(';').map((part) => part.trim());
-      const at = pair.indexOf('=');
-      const gone = attributes.some((attribute) => /^max-age=0$/i.test(attribute) || /^expires=.*1970/i.test(attribute));
-      if (gone) jar.delete(pair.slice(0, at)); else jar.set(pair.slice(0, at), pair.slice(at + 1));
-    }
-    return { status: response.status, url, headers: response.headers, text: response.text, location: response.headers.has('location') ? new URL(response.headers.get('location'), url).href : undefined };
-  }
-
-  /** Follows redirects, and answers the provider's pages: `as` signs in, `deny` says no. */
-  async walk(url, { as, deny, stopAt } = {}) {
-    let response = await this.request(url);
-    for (let steps = 0; steps < 25; steps += 1) {
-      if (response.location) {
-        if (stopAt && response.location.startsWith(stopAt)) return response;
-        response = await this.request(response.location);
-      } else if (response.text.includes('name="login"') || response.text.includes('name="consent"')) {
-        const form = deny ? { deny: 'yes' } : response.text.includes('name="login"') ? { login: as } : { consent: 'yes' };
-        response = await this.request(response.url, { method: 'POST', form });
-      } else {
-        return response;
-      }
-    }
-    throw new Error(`too many redirects, at ${response.url}`);
-  }
-
-  /** Signs in and says who it is. */
-  async signIn(gate, provider, as) {
-    const landed = await this.walk(`${gate.url}/login/${provider}`, { as });
-    if (landed.status !== 200) throw new Error(`sign-in ended with ${landed.status} at ${landed.url}: ${landed.text}`);
-    return this.me(gate);
-  }
-
-  async me(gate) {
-    const response = await this.request(`${gate.url}/api/v1/me`);
-    return response.status === 200 ? JSON.parse(response.text) : undefined;
-  }
-}
-
-/** Waits until a later second than this one has begun: the provider's clock has seconds. */
+/** Waits until the next second begins: tokens have times in whole seconds. */
 export async function nextSecond() {
   await sleep(1000 - (Date.now() % 1000) + 20);
 }
 
+/** Waits for a condition, and fails where it does not hold in time. */
 export async function until(what, check, milliseconds = 10_000) {
   const end = Date.now() + milliseconds;
   for (;;) {
@@ -224,7 +188,7 @@ export async function until(what, check, milliseconds = 10_000) {
   }
 }
 
-/** A client at the OP, and the provider's table in our configuration. */
+/** A client at the provider, and the provider's table of the configuration. */
 export function pair(op, gate, name, { client = {}, provider = {} } = {}) {
   const secret = `a secret of ${name} that is long enough for HS512: 0123456789abcdef0123456789abcdef`;
   const isPublic = client.token_endpoint_auth_method === 'private_key_jwt' || client.token_endpoint_auth_method === 'none';
@@ -247,4 +211,19 @@ export function pair(op, gate, name, { client = {}, provider = {} } = {}) {
       ...provider,
     },
   };
+}
+
+/**
+ * Starts a server with an empty database and one client at the provider, in place of the server before it.
+ * `client` and `provider` are further settings of either, `overrides` those of a misbehaving provider, `start`
+ * those of the process or false; the rest is for `write`. Returns the server and the provider's table.
+ */
+export async function replace(before, op, { client: clientSettings, provider: providerSettings, overrides, start = {}, ...configuration } = {}) {
+  await before?.close();
+  const gate = await Claimgate.prepare();
+  const { client, provider } = pair(op, gate, op.clientName, { client: clientSettings, provider: providerSettings });
+  op.configure([client], overrides);
+  gate.write({ providers: [provider], ...configuration });
+  if (start) await gate.start(start);
+  return { gate, provider };
 }

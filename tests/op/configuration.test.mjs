@@ -4,22 +4,19 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent } from './agent.mjs';
+import { Claimgate, pair, replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
+before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(rest = {}, settings = {}) {
-  if (gate) await gate.close();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', settings);
-  op.configure([client]);
-  op.hits = {};
-  await gate.write({ providers: [provider], ...rest }).start();
-  return provider;
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
 
 test('the ten lines of the README sign somebody in, and the back channel signs them out', async () => {
@@ -37,26 +34,26 @@ test('the ten lines of the README sign somebody in, and the back channel signs t
   await gate.start();
   const agent = new Agent();
   assert.equal((await agent.signIn(gate, 'oidc', 'ada')).username, 'ada');
-  await op.logOut('oidc', 'ada', JSON.parse(gate.command(['session', 'list', '--format', 'json']).out)[0].sid);
+  await op.logOut('oidc', 'ada', gate.sessions()[0].sid);
   assert.equal(await agent.me(gate), undefined);
 });
 
 test('endpoints by hand, without discovery, and with a query of their own', async () => {
   const at = (path) => `${op.issuer}${path}?by=hand`;
-  await serve({}, { provider: { discovery: false, authorization_endpoint: at('/auth'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks'), end_session_endpoint: at('/session/end') } });
+  await serve({ provider: { discovery: false, authorization_endpoint: at('/auth'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks'), end_session_endpoint: at('/session/end') } });
   const agent = new Agent();
   assert.equal((await agent.signIn(gate, 'crm', 'ada')).email, 'ada@example.com');
-  assert.equal(op.hits['/.well-known/openid-configuration'] ?? 0, 0);
-  assert.deepEqual(['/token', '/me', '/jwks'].map((path) => op.hits[path]), [1, 1, 1]);
+  assert.equal(op.requests['/.well-known/openid-configuration'] ?? 0, 0);
+  assert.deepEqual(['/token', '/me', '/jwks'].map((path) => op.requests[path]), [1, 1, 1]);
   const out = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
   assert.ok(out.location.startsWith(`${at('/session/end')}&id_token_hint=`), out.location);
 });
 
 test('one endpoint by hand takes the place of the discovered one', async () => {
-  await serve({}, { provider: { userinfo_endpoint: `${op.issuer}/nowhere` } });
+  await serve({ provider: { userinfo_endpoint: `${op.issuer}/nowhere` } });
   const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
   assert.match(landed.text, /userinfo\.status/);
-  assert.equal(op.hits['/nowhere'], 1);
+  assert.equal(op.requests['/nowhere'], 1);
 });
 
 test('the client secret from a file, and from the environment', async () => {
@@ -73,7 +70,7 @@ test('the client secret from a file, and from the environment', async () => {
 });
 
 test('a public URL with a path, and an answer’s headers', async () => {
-  if (gate) await gate.close();
+  await gate.close();
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'crm');
   client.redirect_uris = [`${gate.url}/sso/callback/crm`];
@@ -92,15 +89,13 @@ test('a public URL with a path, and an answer’s headers', async () => {
 });
 
 test('config check --online: what works, what does not, and what to register', async () => {
-  await serve();
-  await gate.stop();
+  const table = await serve({ start: false });
   const online = () => gate.commandBeside(['config', 'check', '--online', gate.config]);
   const good = await online();
   assert.equal(good.code, 0, good.out);
   assert.match(good.out, /redirect URI: http:\/\/127\.0\.0\.1:\d+\/callback\/crm/);
   assert.match(good.out, /back-channel logout URI: .*\/api\/v1\/backchannelLogout/);
   assert.match(good.out, /ok {7}it knows the client and accepts how it proves itself/);
-  const table = pair(op, gate, 'crm').provider;
   gate.write({ providers: [{ ...table, client_secret: 'not the secret that the provider knows', scopes: ['profile', 'no_such_scope'] }] });
   const wrong = await online();
   assert.equal(wrong.code, 1, wrong.out);
@@ -113,9 +108,7 @@ test('config check --online: what works, what does not, and what to register', a
   op.down = false;
   assert.equal(down.code, 1, down.out);
   assert.match(down.out, /PROBLEM {2}127\.0\.0\.1 cannot be reached/);
-  const { client, provider } = pair(op, gate, 'crm');
-  op.configure([client]);
-  gate.write({ providers: [{ ...provider, issuer: `${op.issuer}/` }] });
+  gate.write({ providers: [{ ...table, issuer: `${op.issuer}/` }] });
   const slash = await online();
   assert.equal(slash.code, 1);
   assert.match(slash.out, /must be equal to the letter/);

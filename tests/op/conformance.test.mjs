@@ -1,40 +1,39 @@
-// A provider that does every wrong thing it can. Named after what the OpenID Foundation's conformance
-// suite tries on relying parties, where it tries it; the table says what must come of each.
+// A provider that misbehaves in every way. Rows are named after the modules of the OpenID Foundation's
+// conformance suite for relying parties, where the suite has one. Each row says how it must end.
 
 import assert from 'node:assert/strict';
 import { createHash, createHmac, createSign, generateKeyPairSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { BadOp, EVENT, json, sign } from './misbehaving-provider.mjs';
-import { Agent, Claimgate, pair, until } from './claimgate.mjs';
+import { Agent } from './agent.mjs';
+import { nextSecond, pair, replace, until } from './claimgate.mjs';
+import { encode, sign } from './jose.mjs';
+import { LOGOUT_EVENT, MisbehavingProvider } from './misbehaving-provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await BadOp.start(); gate = await Claimgate.prepare(); });
+before(async () => { op = await MisbehavingProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(wrong = {}, provider = {}) {
-  await gate.close();
-  gate = await Claimgate.prepare();
-  op.wrong = wrong;
-  op.calls = {};
-  const table = { ...pair(op, gate, 'bad').provider, ...provider };
-  await gate.write({ providers: [table] }).start();
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
 
 const signIn = (agent = new Agent()) => agent.walk(`${gate.url}/login/bad`);
 const never = (response) => { response.write('{'); };
 const endless = (response) => { const chunk = Buffer.alloc(65536, 0x20); const more = () => { while (!response.destroyed && response.write(chunk)); }; response.on('drain', more); response.setHeader('content-type', 'application/json'); more(); };
 const redirect = (to) => (response) => response.writeHead(302, { location: to }).end();
-const unsigned = (alg) => (bad) => `${json({ alg })}.${json(bad.claims())}.`;
-const hmac = (secret) => (bad) => { const input = `${json({ alg: 'HS256', kid: 'one' })}.${json(bad.claims())}`; return `${input}.${createHmac('sha256', secret(bad)).update(input).digest('base64url')}`; };
-const spoiled = (bad) => { const [header, claims, signature] = sign({ alg: 'RS256', kid: 'one' }, bad.claims(), bad.key).split('.'); return `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`; };
+const unsigned = (alg) => (bad) => `${encode({ alg })}.${encode(bad.idTokenClaims())}.`;
+const hmac = (secret) => (bad) => { const input = `${encode({ alg: 'HS256', kid: 'one' })}.${encode(bad.idTokenClaims())}`; return `${input}.${createHmac('sha256', secret(bad)).update(input).digest('base64url')}`; };
+const spoiled = (bad) => { const [header, claims, signature] = sign({ alg: 'RS256', kid: 'one' }, bad.idTokenClaims(), bad.key).split('.'); return `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`; };
 
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 EC.jwk = { ...EC.publicKey.export({ format: 'jwk' }), kid: 'ec' };
-const ecdsa = (bad) => { const input = `${json({ alg: 'ES256', kid: 'ec' })}.${json(bad.claims())}`; return `${input}.${createSign('SHA256').update(input).sign({ key: EC.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`; };
+const ecdsa = (bad) => { const input = `${encode({ alg: 'ES256', kid: 'ec' })}.${encode(bad.idTokenClaims())}`; return `${input}.${createSign('SHA256').update(input).sign({ key: EC.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`; };
 
-// what → what is wrong, and the code in the log; none: it must work. The algorithms allowed, where not RS256.
+// Name, overrides, the code in the log or none for a sign-in that works, the allowed algorithms if not RS256.
 const SIGN_INS = [
   ['oidcc-client-test', {}],
   ['oidcc-client-test-idtoken-sig-rs256', {}],
@@ -113,9 +112,9 @@ const SIGN_INS = [
   ['the key set has a bad key beside the good one', { keys: (bad) => [{ kty: 'RSA', n: 'AQ', e: 'AQAB', kid: 'weak' }, { kty: '?' }, { ...bad.other.jwk, use: 'enc' }, bad.key.jwk] }],
 ];
 
-for (const [what, wrong, code, algorithms] of SIGN_INS) {
+for (const [what, overrides, code, algorithms] of SIGN_INS) {
   test(`sign-in: ${what}`, async () => {
-    await serve(wrong, algorithms && { algorithms });
+    await serve({ overrides, provider: algorithms && { algorithms } });
     const agent = new Agent();
     const landed = await signIn(agent);
     const me = await agent.me(gate);
@@ -123,7 +122,7 @@ for (const [what, wrong, code, algorithms] of SIGN_INS) {
       assert.equal(me, undefined, landed.text);
       assert.ok(landed.status >= 400, landed.text);
       assert.ok(gate.logged(code).length >= 1, `not ${code}:\n${gate.log}`);
-      assert.deepEqual(JSON.parse(gate.command(['user', 'list', '--format', 'json']).out), [], 'a user was made');
+      assert.deepEqual(gate.users(), [], 'a user was created');
     } else {
       assert.equal(me?.username, 'ada', landed.text);
     }
@@ -133,7 +132,7 @@ for (const [what, wrong, code, algorithms] of SIGN_INS) {
 test('sign-in: oidcc-client-test-signing-key-rotation', async () => {
   await serve();
   assert.equal((await signIn()).status, 200);
-  op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
+  op.overrides = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
   const agent = new Agent();
   await signIn(agent);
   assert.equal((await agent.me(gate)).username, 'ada');
@@ -141,22 +140,22 @@ test('sign-in: oidcc-client-test-signing-key-rotation', async () => {
 
 test('sign-in: oidcc-client-test-signing-key-rotation-just-before-signing', async () => {
   await serve();
-  await until('the first keys are there', () => gate.log.includes('keys fetched'));
+  await gate.keysFetched();
   const agent = new Agent();
   const callback = await agent.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
-  op.wrong = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
+  op.overrides = { keys: (bad) => [bad.other.jwk], header: { kid: 'two' }, signer: (bad) => bad.other };
   await agent.request(callback.location);
   assert.equal((await agent.me(gate)).username, 'ada');
-  assert.equal(op.calls['/jwks'], 2);
+  assert.equal(op.requests['/jwks'], 2);
 });
 
 // conformance: oidcc-client-test-discovery-openid-config, oidcc-client-test-discovery-jwks-uri-keys
 // conformance: oidcc-client-test-userinfo-bearer-header, oidcc-client-test-scope-userinfo-claims
 // conformance: oidcc-client-test-nonce-unless-code-flow
-test('everything is asked for where the document says, and the access token goes in the header', async () => {
+test('each endpoint is called where the document says, and the access token is in the header', async () => {
   const at = (path) => `${op.issuer}/elsewhere${path}`;
   const metadata = { authorization_endpoint: at('/authorize'), token_endpoint: at('/token'), userinfo_endpoint: at('/me'), jwks_uri: at('/jwks') };
-  await serve({ metadata, claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1', preferred_username: 'ada', email: 'ada@example.com', given_name: 'Ada' }) });
+  await serve({ overrides: { metadata, claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1', preferred_username: 'ada', email: 'ada@example.com', given_name: 'Ada' }) } });
   const agent = new Agent();
   const asked = new URL((await agent.request(`${gate.url}/login/bad`)).location);
   assert.equal(asked.searchParams.get('scope'), 'openid profile email phone');
@@ -165,11 +164,11 @@ test('everything is asked for where the document says, and the access token goes
   const me = await agent.me(gate);
   assert.deepEqual([me.username, me.email, me.name], ['ada', 'ada@example.com', 'Ada']);
   assert.equal(op.bearer, 'Bearer at');
-  assert.deepEqual(Object.keys(op.calls).sort(), ['/.well-known/openid-configuration', '/elsewhere/authorize', '/elsewhere/jwks', '/elsewhere/me', '/elsewhere/token']);
+  assert.deepEqual(Object.keys(op.requests).sort(), ['/.well-known/openid-configuration', '/elsewhere/authorize', '/elsewhere/jwks', '/elsewhere/me', '/elsewhere/token']);
 });
 
 // conformance: oidcc-client-test-3rd-party-init-login
-test('a sign-in that somebody else began ends here, not where they say', async () => {
+test('a sign-in that another site began ends here, not where that site says', async () => {
   await serve();
   const agent = new Agent();
   const query = new URLSearchParams({ iss: op.issuer, login_hint: 'ada', target_link_uri: 'https://evil.example.com/' });
@@ -182,7 +181,7 @@ for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['
   // conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-init-logout-other-state
   // conformance: oidcc-client-test-rp-init-logout-no-state
   test(`sign-out: ${what}`, async () => {
-    await serve({ state });
+    await serve({ overrides: { state } });
     const agent = new Agent();
     await signIn(agent);
     const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
@@ -190,7 +189,7 @@ for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['
     assert.equal(`${address.origin}${address.pathname}`, `${op.issuer}/end`);
     assert.equal(address.searchParams.get('id_token_hint').split('.').length, 3);
     assert.ok(address.searchParams.get('state').length > 20);
-    assert.equal(await agent.me(gate), undefined, 'ended here before the browser leaves');
+    assert.equal(await agent.me(gate), undefined, 'the session ends before the browser leaves');
     const back = await agent.request(address.href);
     assert.ok(back.location.startsWith(`${gate.url}/logged-out`));
     const landed = await agent.request(back.location);
@@ -201,7 +200,7 @@ for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['
 
 for (const [what, wrong] of [['discovery', { discovery: never }], ['the key set', { jwks: never }], ['the token endpoint', { token: never }], ['UserInfo', { userinfo: never }]]) {
   test(`${what} is slow`, async () => {
-    await serve(wrong);
+    await serve({ overrides: wrong });
     const agent = new Agent();
     const begun = Date.now();
     const landed = await signIn(agent);
@@ -212,8 +211,8 @@ for (const [what, wrong] of [['discovery', { discovery: never }], ['the key set'
   });
 }
 
-test('a provider that answers slowly holds up nobody else', async () => {
-  await serve({ token: never });
+test('a provider that answers slowly delays no other request', async () => {
+  await serve({ overrides: { token: never } });
   const waiting = signIn();
   const begun = Date.now();
   for (let index = 0; index < 20; index += 1) assert.equal((await fetch(`${gate.url}/auth`)).status, 401);
@@ -229,9 +228,9 @@ const LOGOUTS = [
   ['typ JWT', { header: { typ: 'JWT' } }],
   ['no typ', { header: { typ: undefined } }],
   // attack: back-channel.unsigned
-  ['oidcc-client-test-rp-backchannel-rpinitlogout-alg-none', { token: (bad) => `${json({ alg: 'none' })}.${bad.logoutToken().split('.')[1]}.` }, 'jws.no_signature'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-alg-none', { token: (bad) => `${encode({ alg: 'none' })}.${bad.logoutToken().split('.')[1]}.` }, 'jws.no_signature'],
   // attack: back-channel.unsigned
-  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg', { token: (bad) => { const input = `${json({ alg: 'HS256' })}.${bad.logoutToken().split('.')[1]}`; return `${input}.${createHmac('sha256', 'x').update(input).digest('base64url')}`; } }, 'algorithm.not_allowed'],
+  ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg', { token: (bad) => { const input = `${encode({ alg: 'HS256' })}.${bad.logoutToken().split('.')[1]}`; return `${input}.${createHmac('sha256', 'x').update(input).digest('base64url')}`; } }, 'algorithm.not_allowed'],
   // attack: back-channel.no-events
   ['oidcc-client-test-rp-backchannel-rpinitlogout-no-event', { claims: { events: undefined } }, 'claims.events'],
   ['oidcc-client-test-rp-backchannel-rpinitlogout-wrong-event', { claims: { events: { 'http://schemas.openid.net/event/other': {} } } }, 'claims.events'],
@@ -246,7 +245,7 @@ const LOGOUTS = [
   ['no jti', { claims: { jti: undefined } }, 'claims.missing'],
   ['no iat', { claims: { iat: undefined } }, 'claims.missing'],
   ['no exp', { claims: { exp: undefined } }, 'claims.missing'],
-  ['events is a list', { claims: { events: [EVENT] } }, 'claims.events'],
+  ['events is a list', { claims: { events: [LOGOUT_EVENT] } }, 'claims.events'],
   // attack: typ.id-token-as-logout-token
   ['an ID token', { claims: { events: undefined, nonce: 'n' }, header: { typ: 'JWT' } }, 'claims.events'],
   ['another typ', { header: { typ: 'at+jwt' } }, 'claims.typ'],
@@ -256,16 +255,16 @@ const LOGOUTS = [
 
 for (const [what, wrong, code] of LOGOUTS) {
   test(`logout: ${what}`, async () => {
-    if (!gate.process || op.wrong.token) await serve();
-    op.wrong = {};
-    // A logout and a sign-in by it within one second of the provider's clock: the logout wins.
-    await new Promise((done) => setTimeout(done, 1000 - (Date.now() % 1000) + 10));
+    if (!gate?.process || op.overrides.token) await serve();
+    op.overrides = {};
+    // Of a logout and a sign-in in the same second, the logout wins.
+    await nextSecond();
     const agent = new Agent();
     await signIn(agent);
     assert.equal((await agent.me(gate))?.username, 'ada');
     const token = wrong.token?.(op) ?? op.logoutToken(wrong.claims, wrong.header, wrong.signer?.(op));
     const before = code && gate.logged(code).length;
-    const answer = await fetch(`${gate.url}/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
+    const answer = await gate.post('/api/v1/backchannelLogout', { logout_token: token });
     assert.equal(answer.status, code ? 400 : 200);
     assert.equal(answer.headers.get('cache-control'), 'no-store');
     assert.equal((await agent.me(gate))?.username, code ? 'ada' : undefined);
@@ -274,16 +273,14 @@ for (const [what, wrong, code] of LOGOUTS) {
 }
 
 test('logout: providers without exp, where the file says so', async () => {
-  await serve({}, { logout_without_exp: true });
-  const post = (logout_token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
-  assert.equal((await post(op.logoutToken({ exp: undefined }))).status, 200);
-  assert.equal((await post(op.logoutToken({ exp: undefined, iat: Math.floor(Date.now() / 1000) - 700 }))).status, 400);
+  await serve({ provider: { logout_without_exp: true } });
+  assert.equal((await gate.logOut(op.logoutToken({ exp: undefined }))).status, 200);
+  assert.equal((await gate.logOut(op.logoutToken({ exp: undefined, iat: Math.floor(Date.now() / 1000) - 700 }))).status, 400);
   assert.equal(gate.logged('claims.too_old').length, 1);
 });
 
 test('logout: strict type', async () => {
-  await serve({}, { strict_logout_type: true });
-  const post = (logout_token) => fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token }) });
-  assert.equal((await post(op.logoutToken())).status, 200);
-  assert.equal((await post(op.logoutToken({}, { typ: 'JWT' }))).status, 400);
+  await serve({ provider: { strict_logout_type: true } });
+  assert.equal((await gate.logOut(op.logoutToken())).status, 200);
+  assert.equal((await gate.logOut(op.logoutToken({}, { typ: 'JWT' }))).status, 400);
 });

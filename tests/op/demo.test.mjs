@@ -1,13 +1,10 @@
-// `claimgate demo`, clicked through as a newcomer would.
+// `claimgate demo`, in a browser.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
-import { BINARY, freePort, until } from './claimgate.mjs';
+import { openBrowser } from './browser.mjs';
+import { BINARY, freePort, nextSecond, until } from './claimgate.mjs';
 
 let demo;
 let out = '';
@@ -15,22 +12,20 @@ let site;
 let provider;
 let browser;
 let page;
-const profile = mkdtempSync(join(tmpdir(), 'claimgate-demo-'));
 
 before(async () => {
   const [a, b] = [await freePort(), await freePort()];
   demo = spawn(BINARY, ['demo', '--listen', `127.0.0.1:${a}`, '--provider', `127.0.0.1:${b}`]);
   demo.stdout.on('data', (chunk) => { out += chunk; });
   [site, provider] = [`http://127.0.0.1:${a}`, `http://127.0.0.1:${b}`];
-  await until('it says where it is', () => out.includes('by password'));
+  await until('its addresses are printed', () => out.includes('by password'));
   await until('it answers', () => fetch(`${site}/healthz`).then((answer) => answer.ok, () => false));
-  browser = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'], javaScriptEnabled: false });
-  page = browser.pages()[0] ?? await browser.newPage();
+  browser = await openBrowser();
+  ({ page } = browser);
 });
 after(async () => {
   await browser?.close();
   demo.kill();
-  rmSync(profile, { recursive: true, force: true });
 });
 
 async function signIn(who) {
@@ -41,7 +36,7 @@ async function signIn(who) {
   await page.waitForURL(`${site}/`);
 }
 
-test('it says where to go', () => {
+test('it prints its addresses', () => {
   assert.ok(out.includes(`${site}/`) && out.includes(`${provider}/`), out);
 });
 
@@ -68,7 +63,8 @@ test('deny, sign out, and by password', async () => {
   await page.goto(`${site}/login/demo`);
   await page.getByRole('button', { name: 'Deny' }).click();
   assert.equal(await page.locator('#code').textContent(), 'callback.provider_error');
-  await new Promise((done) => setTimeout(done, 1100));
+  // Of a logout and a sign-in in the same second, the logout wins.
+  await nextSecond();
   await signIn('Linus');
   assert.deepEqual(await page.locator('.team').allTextContents(), ['Everybody']);
   await page.getByRole('button', { name: 'Sign out' }).click();
@@ -83,7 +79,7 @@ test('deny, sign out, and by password', async () => {
   assert.equal(await page.locator('#user').textContent(), 'root');
 });
 
-test('a port that is taken is said, with the way out, before anything else', () => {
+test('a port in use is reported with the option that chooses another, and nothing else is printed', () => {
   const { host } = new URL(site);
   for (const flag of ['--listen', '--provider']) {
     const other = flag === '--listen' ? '--provider' : '--listen';

@@ -1,32 +1,30 @@
-// Caddy before an application: forward_auth, as docs/guide/forward-auth.md says. The configuration under
-// test is the one printed there.
+// Caddy before an application: forward_auth, configured as docs/guide/forward-auth.md prints it.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, freePort, pair, until } from './claimgate.mjs';
-import { Op } from './provider.mjs';
-
-const PASSWORD = 'correct horse battery staple';
+import { Agent } from './agent.mjs';
+import { Application, documented, DOCUMENTATION } from './application.mjs';
+import { Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-let echo;
+let application;
 let caddy;
 let folder;
 let port;
 let cookie;
 
 before(async () => {
-  op = await Op.start();
+  op = await OpenIdProvider.start();
   gate = await Claimgate.prepare();
   port = await freePort();
-  echo = http.createServer((request, response) => response.end(JSON.stringify({ url: request.url, headers: request.headers })));
-  await new Promise((done) => echo.listen(0, '127.0.0.1', done));
+  application = await Application.start();
   const { client, provider } = pair(op, gate, 'crm');
   op.configure([client]);
   await gate.write({
@@ -34,28 +32,28 @@ before(async () => {
     signIn: { password_fallback_regular: true },
     server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
   }).start();
-  // Somebody without email and name, in another team than is asked for.
-  assert.equal(gate.command(['user', 'add', 'joe', '--password-stdin', '--team', 'Lab'], PASSWORD).code, 0);
+  // A user without email address and name, in a team of its own.
+  gate.addUser('joe', 'regular', '--team', 'Lab');
   const agent = new Agent();
-  await agent.request(`${gate.url}/login/password`, { method: 'POST', form: { username: 'joe', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } });
+  await agent.signInByPassword(gate, 'joe');
   cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
 
-  const documented = /```caddyfile\n([^]*?)```/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'))[1];
+  const configuration = documented('caddyfile');
   folder = mkdtempSync(join(tmpdir(), 'claimgate-caddy-'));
-  // The same application for a team alone, as the page says below.
-  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'));
-  const app = documented.slice(documented.indexOf('app.example.com {'));
+  // The same application for a team alone, as documented.
+  const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(DOCUMENTATION);
+  const app = configuration.slice(configuration.indexOf('app.example.com {'));
   const admin = app.replace('app.example.com {', `http://admin.gate.localhost:${port} {\nbind 127.0.0.1`).replace('uri /auth/redirect?', forTeam);
   writeFileSync(join(folder, 'Caddyfile'), `{
   admin off
   auto_https off
   storage file_system ${folder}
 }
-${(documented + admin)
+${(configuration + admin)
     .replace('sso.example.com {', `http://sso.gate.localhost:${port} {\nbind 127.0.0.1`)
     .replace('app.example.com {', `http://app.gate.localhost:${port} {\nbind 127.0.0.1`)
     .replaceAll('claimgate:8080', `127.0.0.1:${gate.port}`)
-    .replaceAll('app:3000', `127.0.0.1:${echo.address().port}`)}`);
+    .replaceAll('app:3000', `127.0.0.1:${application.port}`)}`);
   caddy = spawn('caddy', ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
   let log = '';
   caddy.stderr.on('data', (chunk) => { log += chunk; });
@@ -69,18 +67,18 @@ after(async () => {
   caddy?.kill();
   await gate.close();
   await op.stop();
-  echo.close();
+  await application.stop();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Asks a host of the domain, whose names need not resolve. */
+/** Sends a request to a host of the domain, whose name need not resolve. */
 function ask(host, path, headers = {}) {
-  return new Promise((done, failed) => {
+  return new Promise((resolve, reject) => {
     http.get({ host: '127.0.0.1', port, path, headers: { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers } }, (response) => {
       let text = '';
       response.on('data', (chunk) => { text += chunk; });
-      response.on('end', () => done({ status: response.statusCode, headers: response.headers, text }));
-    }).on('error', failed);
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', reject);
   });
 }
 
@@ -108,7 +106,7 @@ test('a query of the application’s own is no question about teams', async () =
   assert.equal((await ask('app', '/reports?team=nobody', { cookie })).status, 200);
 });
 
-test('for a team alone: others stay outside, whatever their own query says', async () => {
+test('for a team alone: others are refused, whatever their own query says', async () => {
   for (const query of ['', '?team=Lab', '?x&team=Lab', '?team=Administrators']) {
     assert.equal((await ask('admin', `/x${query}`, { cookie })).status, 403, query);
   }

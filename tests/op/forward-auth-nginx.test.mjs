@@ -1,41 +1,39 @@
-// nginx before an application: auth_request, as docs/guide/forward-auth.md says. The configuration under
-// test is the one printed there.
+// nginx before an application: auth_request, configured as docs/guide/forward-auth.md prints it.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import * as http from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, freePort, pair, until } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent } from './agent.mjs';
+import { Application, documented, DOCUMENTATION } from './application.mjs';
+import { Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0) ?? 'nginx';
 
 let op;
 let gate;
-let echo;
+let application;
 let nginx;
 let folder;
 let site;
 
 before(async () => {
-  op = await Op.start();
+  op = await OpenIdProvider.start();
   gate = await Claimgate.prepare();
   const port = await freePort();
   site = `http://127.0.0.1:${port}`;
-  // The application: says what it was sent.
-  echo = http.createServer((request, response) => response.end(JSON.stringify({ url: request.url, headers: request.headers })));
-  await new Promise((done) => echo.listen(0, '127.0.0.1', done));
+  application = await Application.start();
 
   const { client, provider } = pair(op, gate, 'crm');
   client.redirect_uris = [`${site}/sso/callback/crm`];
   op.configure([client]);
   await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
 
-  const documented = /```nginx\n([^]*?)```/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'))[1];
-  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8'));
+  const configuration = documented('nginx');
+  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(DOCUMENTATION);
   folder = mkdtempSync(join(tmpdir(), 'claimgate-nginx-'));
   writeFileSync(join(folder, 'nginx.conf'), `
 daemon off; pid ${folder}/pid; error_log stderr warn; worker_processes 1;
@@ -43,14 +41,14 @@ events {}
 http {
   access_log off;
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  ${documented
+  ${configuration
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
-    // The page's own way to ask for a team, beside the question without one.
+    // The documented location for one team, beside the one without.
     .replace('# The application.', `location = /sso/auth-team { internal; ${forTeam} proxy_pass_request_body off; proxy_set_header Content-Length ""; }
       location /admin/ { auth_request /sso/auth-team; proxy_pass http://127.0.0.1:3000; }`)
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
-    .replaceAll('127.0.0.1:3000', `127.0.0.1:${echo.address().port}`)}
+    .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`)}
 }`);
   nginx = spawn(NGINX, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
@@ -65,7 +63,7 @@ after(async () => {
   nginx?.kill();
   await gate.close();
   await op.stop();
-  echo.close();
+  await application.stop();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -99,7 +97,7 @@ test('what a client says about itself is overwritten', async () => {
   assert.equal(stranger.status, 303);
 });
 
-test('for a team alone: others stay outside, whatever their own query says', async () => {
+test('for a team alone: others are refused, whatever their own query says', async () => {
   const [ada, grace] = [new Agent(), new Agent()];
   await ada.walk(`${site}/sso/login/crm`, { as: 'ada' });
   await grace.walk(`${site}/sso/login/crm`, { as: 'grace' });
@@ -110,21 +108,21 @@ test('for a team alone: others stay outside, whatever their own query says', asy
   assert.equal((await new Agent().request(`${site}/admin/x?team=support`)).status, 401);
 });
 
-test('after a back-channel logout the application is closed', async () => {
+test('after a back-channel logout the application asks for sign-in', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'grace' });
   assert.equal((await agent.request(`${site}/`)).status, 200);
-  const [session] = JSON.parse(gate.command(['session', 'list', '--user', 'grace', '--format', 'json']).out);
+  const [session] = gate.sessions().filter(({ subject }) => subject === 'grace');
   const answer = await fetch(`${site}/sso/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: await op.logoutToken('crm', 'grace', session.sid) }) });
   assert.equal(answer.status, 200);
   assert.equal((await agent.request(`${site}/`)).status, 303);
 });
 
-test('somebody in many teams passes as well', async () => {
-  op.overrides = { linus: { groups: Array.from({ length: 300 }, (_, index) => `/crm/a team with a long name, number ${index}`) } };
+test('a user in 300 teams is let through', async () => {
+  op.claims = { linus: { groups: Array.from({ length: 300 }, (_, index) => `/crm/a team with a long name, number ${index}`) } };
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
-  op.overrides = undefined;
+  op.claims = undefined;
   const answer = await agent.request(`${site}/`);
   assert.equal(answer.status, 200);
   assert.equal(JSON.parse(answer.text).headers['x-auth-teams'].split(',').length, 300);

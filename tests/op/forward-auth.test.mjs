@@ -3,38 +3,36 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent } from './agent.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
+before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(rest = {}, settings = {}) {
-  if (gate) await gate.close();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', settings);
-  op.configure([client]);
-  await gate.write({ providers: [provider], ...rest }).start();
-  return provider;
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
 
 // attack: headers.from-the-client, headers.line-breaks, headers.non-ascii
-test('forward-auth: who it is, or not; teams; nothing a client sends comes back', async () => {
+test('forward-auth: the user, or 401; teams; no header of the client in the answer', async () => {
   await serve();
   const agent = new Agent();
   const ask = (path, headers = {}) => agent.request(`${gate.url}${path}`, { headers });
   assert.equal((await ask('/auth')).status, 401);
-  op.overrides = { ada: { family_name: 'Lovelace é\r\nX-Auth-User: root', groups: ['crm-admin', '/crm/a,b'] } };
+  op.claims = { ada: { family_name: 'Lovelace é\r\nX-Auth-User: root', groups: ['crm-admin', '/crm/a,b'] } };
   await agent.signIn(gate, 'crm', 'ada');
-  op.overrides = undefined;
+  op.claims = undefined;
   const answer = await ask('/auth', { 'x-auth-user': 'root', 'x-auth-teams': 'root' });
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('x-auth-user'), 'ada');
   assert.equal(answer.headers.get('x-auth-email'), 'ada@example.com');
   assert.equal(answer.headers.get('x-auth-teams'), 'Administrators,a%2Cb');
-  // A name with a line break in it is no name: the field stays empty.
+  // A family name with a line break is left out.
   assert.equal(answer.headers.get('x-auth-name'), 'Ada');
   assert.equal((await ask('/auth?team=Administrators')).status, 200);
   assert.equal((await ask('/auth?team=nobody&team=Administrators')).status, 200);

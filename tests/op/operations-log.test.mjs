@@ -7,19 +7,18 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BadOp } from './misbehaving-provider.mjs';
-import { Agent, Claimgate, nextSecond, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
+import { Claimgate, nextSecond, pair, replace } from './claimgate.mjs';
+import { MisbehavingProvider } from './misbehaving-provider.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
-const PASSWORD = 'correct horse battery staple';
 const WRONG = 'incorrect horse battery staple';
 const VERIFY = 'the secret of services & others';
-const OWN = { 'sec-fetch-site': 'same-origin' };
 
 let op;
 let bad;
 let gate;
-before(async () => { op = await Op.start(); bad = await BadOp.start(); gate = await Claimgate.prepare(); });
+before(async () => { op = await OpenIdProvider.start(); bad = await MisbehavingProvider.start(); gate = await Claimgate.prepare(); });
 after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
 
 const secrets = new Map();
@@ -28,7 +27,7 @@ const remember = (what, value) => { assert.ok(value?.length > 10, `no ${what} wa
 const rememberToken = (what, token) => { remember(what, token); remember(`signature of ${what}`, token.split('.')[2]); };
 const rememberCookies = (agent) => { for (const [name, value] of agent.cookies(gate.url)) remember(`cookie ${name}`, value); };
 
-/** A request to the server; what comes back is searched at the end, save what must be where it is. */
+/** Sends a request; its answer is searched at the end, except for the cookies and addresses that it has to hold. */
 async function call(agent, path, options) {
   const answer = await agent.request(path.startsWith('http') ? path : `${gate.url}${path}`, options);
   rememberCookies(agent);
@@ -37,7 +36,7 @@ async function call(agent, path, options) {
   return answer;
 }
 
-/** How a secret may be spelled on its way. */
+/** The spellings in which a secret may travel. */
 function spellings(secret) {
   const form = new URLSearchParams({ x: secret }).toString().slice(2);
   return new Set([secret, encodeURIComponent(secret), form, JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('base64url'), Buffer.from(secret).toString('hex')]);
@@ -52,10 +51,10 @@ test('a run through every interface', async () => {
   writeFileSync(join(gate.folder, 'client.pem'), pem);
   const signing = { name: 'signing', issuer: `${bad.issuer}/elsewhere`, client_id: 'signing', private_key_file: 'client.pem', authorization_endpoint: `${bad.issuer}/authorize`, token_endpoint: `${bad.issuer}/token`, jwks_uri: `${bad.issuer}/jwks`, discovery: false };
   await gate.write({ providers: [first.provider, other, signing], server: { verify_secret: VERIFY } }).start({ logLevel: 'trace' });
-  gate.command(['user', 'add', 'root', '--kind', 'super-admin', '--password-stdin'], PASSWORD);
+  gate.addUser('root', 'super-admin');
   for (const [what, value] of [['password', PASSWORD], ['wrong password', WRONG], ['client secret', first.provider.client_secret], ['other client secret', other.client_secret], ['verify secret', VERIFY], ['private key', pem.split('\n')[1]], ['private number', privateKey.export({ format: 'jwk' }).d]]) remember(what, value);
 
-  // What the real provider is sent and answers.
+  // The exchange with the real provider.
   const exchanged = [];
   op.tap = (path, request, sent, answer) => {
     if (path === '/token') exchanged.push({ form: new URLSearchParams(sent), basic: request.headers.authorization, answer: JSON.parse(answer) });
@@ -82,7 +81,7 @@ test('a run through every interface', async () => {
   assert.equal(exchanged.length, 1);
   for (const path of ['/', '/api/v1/me', '/auth', '/auth/redirect', '/login', '/readyz', '/healthz', '/metrics', '/assets/claimgate.css', '/nowhere?code=a-code-of-nobody-0123456789', '/api/v1/users']) await call(agent, path);
 
-  // Tokens: presented, and logged out by.
+  // Verification and logout.
   const hint = new URL((await call(agent, '/logout', { headers: { 'sec-fetch-site': 'none' } })).location).searchParams.get('id_token_hint');
   assert.equal(hint, exchanged[0].answer.id_token);
   await call(agent, '/logged-out?state=a-state-of-nobody-0123456789');
@@ -93,10 +92,10 @@ test('a run through every interface', async () => {
   for (const token of [logout, logout, `${logout}x`, hint]) await call(agent, '/backchannel-logout', { method: 'POST', form: { logout_token: token } });
   await call(agent, `/backchannel-logout?logout_token=${logout}`);
 
-  // Failures at a provider that repeats what it is told.
-  const told = [];
-  const failing = async (name, wrong) => {
-    bad.wrong = wrong;
+  // Failures at a provider that repeats the request in its answers.
+  const received = [];
+  const failing = async (name, overrides) => {
+    bad.overrides = overrides;
     bad.code = `a code for ${name}, 0123456789`;
     remember('code', bad.code);
     const stranger = new Agent();
@@ -105,42 +104,42 @@ test('a run through every interface', async () => {
     rememberCookies(stranger);
     await call(stranger, back.location);
   };
-  const hear = (answer, status = 200) => async (response, send, request) => {
+  const answering = (answer, status = 200) => async (response, send, request) => {
     let sent = '';
     for await (const chunk of request) sent += chunk;
-    told.push(new URLSearchParams(sent));
+    received.push(new URLSearchParams(sent));
     response.statusCode = status;
     send(await answer(sent, request));
   };
   const tokens = { access_token: 'an access token, 0123456789', refresh_token: 'a refresh token, 0123456789', token_type: 'Bearer' };
   remember('access token', tokens.access_token);
   remember('refresh token', tokens.refresh_token);
-  const good = hear(() => { const id_token = bad.idToken(); rememberToken('ID token', id_token); return { ...tokens, id_token }; });
+  const good = answering(() => { const id_token = bad.idToken(); rememberToken('ID token', id_token); return { ...tokens, id_token }; });
   await failing('bad', { token: good });
   await failing('bad', { token: good, claims: { nonce: 'another' } });
   await failing('bad', { token: good, claims: { exp: 1_000_000_000 } });
   await failing('bad', { token: good, header: { kid: 'unknown' } });
   await failing('bad', { token: good, userinfo: (response, send) => { response.statusCode = 500; send(`${bad.bearer}`, 'text/plain'); } });
   await failing('bad', { token: good, userinfo: (_response, send) => send({ sub: bad.bearer, access_token: bad.bearer }) });
-  await failing('bad', { token: hear((sent, request) => ({ error: `invalid ${sent}`, error_description: `${sent} ${request.headers.authorization}` }), 400) });
-  await failing('bad', { token: hear((sent) => ({ error: 'invalid_client', error_description: new URLSearchParams(sent).get('code') }), 401) });
-  await failing('bad', { token: hear((sent) => sent) });
+  await failing('bad', { token: answering((sent, request) => ({ error: `invalid ${sent}`, error_description: `${sent} ${request.headers.authorization}` }), 400) });
+  await failing('bad', { token: answering((sent) => ({ error: 'invalid_client', error_description: new URLSearchParams(sent).get('code') }), 401) });
+  await failing('bad', { token: answering((sent) => sent) });
   await failing('bad', { token: (response) => response.destroy() });
   await failing('bad', { token: (response, _send, request) => response.writeHead(302, { location: `http://127.0.0.1:1/?${request.headers.authorization}` }).end() });
-  await failing('signing', { token: hear((sent) => ({ error: 'invalid_client', error_description: sent }), 400) });
-  for (const form of told) {
+  await failing('signing', { token: answering((sent) => ({ error: 'invalid_client', error_description: sent }), 400) });
+  for (const form of received) {
     remember('verifier', form.get('code_verifier'));
     if (form.has('client_assertion')) rememberToken('assertion', form.get('client_assertion'));
   }
-  assert.ok(told.some((form) => form.has('client_assertion')));
+  assert.ok(received.some((form) => form.has('client_assertion')));
   const denied = new Agent();
   const back = new URL((await denied.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` })).location);
   back.searchParams.set('error', 'access_denied');
   await call(denied, back.href);
 
-  // By password, and what an administrator sees and does.
+  // Sign-in by password, and administration.
   const root = new Agent();
-  for (const password of [WRONG, PASSWORD]) await call(root, '/login/password', { method: 'POST', form: { username: 'root', password }, headers: OWN });
+  for (const password of [WRONG, PASSWORD]) await call(root, '/login/password', { method: 'POST', form: { username: 'root', password }, headers: SAME_ORIGIN });
   await call(root, '/login/password', { method: 'POST', form: { username: WRONG, password: PASSWORD, return_to: '/' } });
   for (const path of ['/api/v1/users', '/api/v1/users/1', '/api/v1/sessions', '/api/v1/teams', '/readyz', '/metrics', '/']) await call(root, path);
   const made = await call(root, '/api/v1/users', { method: 'POST', json: { username: 'zoe', password: 'another long password' } });
@@ -149,13 +148,13 @@ test('a run through every interface', async () => {
   remember('password', 'yet another long password');
   for (const [method, path] of [['POST', '/api/v1/users'], ['PUT', `/api/v1/users/${JSON.parse(made.text).id}/password`]]) await call(root, path, { method, json: { username: 'x', password: 'a long password', colour: 'a long password' } });
   remember('refused password', 'a long password');
-  // The page on the way to the provider's own sign-out holds the ID token, as RP-Initiated Logout wants it.
+  // The page that leads to the provider's sign-out holds the ID token, as RP-Initiated Logout asks.
   const ada = new Agent();
   // A logout of the same second would win.
   await nextSecond();
   assert.equal((await ada.signIn(gate, 'crm', 'ada')).username, 'ada');
   rememberCookies(ada);
-  const leaving = await ada.request(`${gate.url}/logout`, { method: 'POST', headers: OWN });
+  const leaving = await ada.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
   rememberToken('ID token', new URLSearchParams(/\?([^"]*)"/.exec(leaving.text)[1].replaceAll('&amp;', '&')).get('id_token_hint'));
   for (const args of [['session', 'list'], ['user', 'list'], ['session', 'list', '--format', 'json'], ['user', 'list', '--format', 'json']]) { const run = gate.command(args); answers.push({ what: args.join(' '), text: run.out + run.err, location: '' }); }
   process.kill(gate.process.pid, 'SIGHUP');
@@ -194,12 +193,8 @@ test('the database holds no secret either: hashes of sessions, argon2id of passw
   }
 });
 
-async function serve(wrong = {}, { rest = {}, provider = {}, ...start } = {}) {
-  await gate.close();
-  gate = await Claimgate.prepare();
-  bad.wrong = wrong;
-  bad.calls = {};
-  await gate.write({ providers: [{ ...pair(bad, gate, 'bad').provider, ...provider }], ...rest }).start(start);
+async function serve(options) {
+  gate = (await replace(gate, bad, options)).gate;
 }
 
 const signIn = (agent) => agent.walk(`${gate.url}/login/bad`);
@@ -209,22 +204,22 @@ const NASTY = 'x\r\n{"level":"ERROR","code":"forged"}\r\n2026-01-01T00:00:00Z ER
 for (const format of ['json', 'text']) {
   // attack: logs.line-breaks, logs.escape-sequences
   test(`the log, as ${format}: a claim stays within its line and steers no terminal`, async () => {
-    await serve({}, { logFormat: format });
-    bad.wrong = { claims: { preferred_username: 'ada', name: NASTY, [NASTY]: NASTY, given_name: NASTY, groups: [NASTY] }, header: { x: NASTY }, userinfo: (_response, send) => send({ sub: 's1', more: NASTY }) };
+    await serve({ start: { logFormat: format } });
+    bad.overrides = { claims: { preferred_username: 'ada', name: NASTY, [NASTY]: NASTY, given_name: NASTY, groups: [NASTY] }, header: { x: NASTY }, userinfo: (_response, send) => send({ sub: 's1', more: NASTY }) };
     await signIn(new Agent());
-    bad.wrong = { claims: { preferred_username: NASTY } };
+    bad.overrides = { claims: { preferred_username: NASTY } };
     await signIn(new Agent());
-    bad.wrong = { claims: { iss: NASTY } };
+    bad.overrides = { claims: { iss: NASTY } };
     await signIn(new Agent());
-    bad.wrong = { header: { kid: NASTY } };
+    bad.overrides = { header: { kid: NASTY } };
     await signIn(new Agent());
-    bad.wrong = { token: (response, send) => { response.statusCode = 400; send({ error: NASTY, error_description: NASTY }); } };
+    bad.overrides = { token: (response, send) => { response.statusCode = 400; send({ error: NASTY, error_description: NASTY }); } };
     await signIn(new Agent());
-    bad.wrong = { metadata: { issuer: NASTY } };
+    bad.overrides = { metadata: { issuer: NASTY } };
     await fetch(`${gate.url}/callback/bad?state=${encodeURIComponent(NASTY)}&error=${encodeURIComponent(NASTY)}&code=${encodeURIComponent(NASTY)}`);
     await fetch(`${gate.url}/${encodeURIComponent(NASTY)}`, { headers: { 'user-agent': 'x\u009b' } });
-    await fetch(`${gate.url}/login/password`, { method: 'POST', headers: OWN, body: new URLSearchParams({ username: NASTY, password: 'p'.repeat(20) }) });
-    await fetch(`${gate.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: NASTY }) });
+    await fetch(`${gate.url}/login/password`, { method: 'POST', headers: SAME_ORIGIN, body: new URLSearchParams({ username: NASTY, password: 'p'.repeat(20) }) });
+    await gate.logOut(NASTY);
     await gate.stop();
     assert.ok(gate.log.includes('ID token'), gate.log);
     const lines = gate.log.trimEnd().split('\n');
@@ -249,7 +244,7 @@ test('a provider that repeats what it was sent puts no secret in a page or the l
     send({ error: `no such code: ${form.get('code')}`, error_description: `verifier ${form.get('code_verifier')}, client ${basic}, ${decodeURIComponent(basic.split(':')[1].replaceAll('+', ' '))}, ${request.headers.authorization}, ${sent}` });
   };
   bad.code = 'a-code-0123456789abcdef';
-  bad.wrong = { token: echo };
+  bad.overrides = { token: echo };
   const landed = await signIn(new Agent());
   bad.code = undefined;
   const form = new URLSearchParams(sent);

@@ -1,9 +1,9 @@
-// A real OpenID Provider on loopback: the npm package oidc-provider, with people, groups and clients
-// of every kind, pages of its own, and switches for what goes wrong in life.
+// A real OpenID Provider on loopback: the npm package oidc-provider, with people, groups and clients of
+// every kind, pages of its own, outages and key rotation.
 
-import * as http from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { LoopbackServer } from './loopback-server.mjs';
 
 export const PEOPLE = {
   ada: { groups: ['crm-admin', '/crm/sales'], email: 'ada@example.com', name: 'Ada Lovelace', given_name: 'Ada', family_name: 'Lovelace', phone_number: '+44 1' },
@@ -32,28 +32,21 @@ export function freshKeys() {
 
 const page = (title, body) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1>${body}`;
 
-export class Op {
-  /** Listens on a free port of loopback; clients come with `configure`. */
-  static async start() {
-    const op = new Op();
-    op.server = http.createServer((request, response) => op.#handle(request, response));
-    await new Promise((resolve) => op.server.listen(0, '127.0.0.1', resolve));
-    op.port = op.server.address().port;
-    op.issuer = `http://127.0.0.1:${op.port}`;
-    op.keys = freshKeys();
-    op.hits = {};
-    op.rotations = 0;
-    return op;
-  }
+export class OpenIdProvider extends LoopbackServer {
+  clientName = 'crm';
+  keys = freshKeys();
 
-  /** The clients, in oidc-provider's terms; forgets sessions and codes. */
+  get issuer() { return this.url; }
+
+  /** Takes these clients, in oidc-provider's terms, in place of all before; sessions, codes and counts go. */
   configure(clients) {
     this.clients = clients;
     this.storage = new Map();
+    this.requests = {};
     this.#make();
   }
 
-  /** New keys; the old ones are gone. Sessions stay. */
+  /** Replaces all keys; sessions stay. */
   rotateKeys() {
     this.keys = freshKeys();
     this.#make();
@@ -66,7 +59,7 @@ export class Op {
       clients: this.clients,
       jwks: { keys: this.keys },
       cookies: { keys: ['a key for tests'] },
-      // It refuses loopback addresses by default.
+      // Loopback addresses are refused by default.
       fetch: (url, options) => { delete options.dispatcher; return fetch(url, options); },
       subjectTypes: ['public', 'pairwise'],
       pairwiseIdentifier: (_ctx, accountId, client) => `pairwise-${client.clientId}-${accountId}`,
@@ -99,7 +92,7 @@ export class Op {
       interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
       findAccount: (_ctx, id) => PEOPLE[id] && ({
         accountId: id,
-        claims: () => ({ sub: id, preferred_username: id, email_verified: true, ...PEOPLE[id], ...this.overrides?.[id] }),
+        claims: () => ({ sub: id, preferred_username: id, email_verified: true, ...PEOPLE[id], ...this.claims?.[id] }),
       }),
       renderError: (ctx, out) => { ctx.body = page('Error', `<pre>${JSON.stringify(out)}</pre>`); },
     });
@@ -107,12 +100,9 @@ export class Op {
     this.callback = this.provider.callback();
   }
 
-  async #handle(request, response) {
-    const path = new URL(request.url, this.issuer).pathname;
-    this.hits[path] = (this.hits[path] ?? 0) + 1;
+  async handle(request, response, path) {
     if (this.down) { request.socket.destroy(); return; }
     if (this.tap) listen(request, response, (sent, answer) => this.tap(path, request, sent, answer));
-    if (this.delays?.[path]) await new Promise((done) => setTimeout(done, this.delays[path]));
     try {
       if (path.startsWith('/interaction/')) await this.#interact(request, response);
       else await this.callback(request, response);
@@ -122,7 +112,7 @@ export class Op {
     }
   }
 
-  /** A page with a button per person and one to deny; and a page for consent. */
+  /** Answers the pages of sign-in, with a button for each person and one to deny, and of consent. */
   async #interact(request, response) {
     const details = await this.provider.interactionDetails(request, response);
     if (request.method === 'GET') {
@@ -152,13 +142,13 @@ export class Op {
     await this.provider.interactionFinished(request, response, result, { mergeWithLastSubmission: !form.has('deny') });
   }
 
-  /** Sends a back-channel logout for a client by itself; `sid` where the client wants one. */
+  /** Sends a back-channel logout to the client; with `sid` where the client asks for one. */
   async logOut(clientId, sub, sid) {
     const client = await this.provider.Client.find(clientId);
     return client.backchannelLogout(sub, sid);
   }
 
-  /** A logout token, unsent. */
+  /** Makes a logout token and does not send it. */
   async logoutToken(clientId, sub, sid) {
     const client = await this.provider.Client.find(clientId);
     const token = new this.provider.IdToken({ sub }, { client, ctx: undefined });
@@ -168,14 +158,9 @@ export class Op {
     if (sid) token.set('sid', sid);
     return token.issue({ use: 'logout' });
   }
-
-  async stop() {
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
-  }
 }
 
-/** Hears a request's body and its answer's, and changes neither. */
+/** Passes the bodies of a request and its answer to `heard`, and changes neither. */
 function listen(request, response, heard) {
   const [sent, answered] = [[], []];
   const { push } = request;
@@ -187,7 +172,7 @@ function listen(request, response, heard) {
   response.on('finish', () => heard(Buffer.concat(sent).toString(), Buffer.concat(answered).toString()));
 }
 
-/** oidc-provider's storage, kept over a change of keys. */
+/** A storage adapter for oidc-provider that survives a change of keys. */
 function adapterOn(storage) {
   return class {
     constructor(model) { this.model = model; }

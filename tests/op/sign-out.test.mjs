@@ -2,21 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent, SAME_ORIGIN } from './agent.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
+before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(rest = {}, settings = {}) {
-  if (gate) await gate.close();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', settings);
-  op.configure([client]);
-  await gate.write({ providers: [provider], ...rest }).start();
-  return provider;
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
 
 // conformance: oidcc-client-test-rp-init-logout, oidcc-client-test-rp-backchannel-rpinitlogout
@@ -24,7 +22,7 @@ test('RP-initiated: ends here, at the provider, and comes back', async () => {
   await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
-  const sent = await agent.request(`${gate.url}/logout`, { method: 'POST', headers: { 'sec-fetch-site': 'same-origin' } });
+  const sent = await agent.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
   assert.equal(sent.status, 200);
   const address = new URL(/href="([^"]+)"/g.exec(sent.text.slice(sent.text.indexOf('<main>')))[1].replaceAll('&amp;', '&'));
   assert.equal(address.origin, op.issuer);
@@ -43,7 +41,7 @@ test('RP-initiated: ends here, at the provider, and comes back', async () => {
 });
 
 test('logout_url takes the place of the provider’s own', async () => {
-  await serve({}, { provider: { logout_url: 'https://idp.example.com/bye?client={clientId}&to={siteUrl}' } });
+  await serve({ provider: { logout_url: 'https://idp.example.com/bye?client={clientId}&to={siteUrl}' } });
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });

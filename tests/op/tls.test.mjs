@@ -1,20 +1,18 @@
-// https: the server's own TLS, a provider with a private authority, and what cookies look like then.
+// TLS: the server's own, a provider whose certificate a private authority signed, and the cookies over https.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createSign, generateKeyPairSync } from 'node:crypto';
 import { readFileSync, renameSync } from 'node:fs';
 import * as https from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as tls from 'node:tls';
 import { Claimgate, until } from './claimgate.mjs';
+import { MisbehavingProvider } from './misbehaving-provider.mjs';
 
 let gate;
 let op;
-let issuer;
 let ca;
-const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 const openssl = (...args) => execFileSync('openssl', args, { cwd: gate.folder, stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -33,42 +31,23 @@ before(async () => {
   certificate('renewed');
   ca = readFileSync(join(gate.folder, 'ca.pem'));
 
-  op = https.createServer({ key: readFileSync(join(gate.folder, 'op.key')), cert: readFileSync(join(gate.folder, 'op.pem')) }, (request, response) => {
-    const url = new URL(request.url, issuer);
-    const send = (body) => response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
-    if (url.pathname === '/authorize') {
-      op.nonce = url.searchParams.get('nonce');
-      const back = new URL(url.searchParams.get('redirect_uri'));
-      back.search = new URLSearchParams({ code: 'c', state: url.searchParams.get('state') });
-      return response.writeHead(303, { location: back.href }).end();
-    }
-    if (url.pathname === '/jwks') return send({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k' }] });
-    if (url.pathname === '/token') {
-      const now = Math.floor(Date.now() / 1000);
-      const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-      const input = `${encode({ alg: 'RS256', kid: 'k' })}.${encode({ iss: issuer, sub: 's1', aud: 'crm', iat: now, exp: now + 60, nonce: op.nonce, preferred_username: 'ada' })}`;
-      return send({ id_token: `${input}.${createSign('RSA-SHA256').update(input).sign(privateKey).toString('base64url')}` });
-    }
-    return send({ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`, ...op.metadata });
-  });
-  await new Promise((done) => op.listen(0, '127.0.0.1', done));
-  issuer = `https://localhost:${op.address().port}`;
+  op = await MisbehavingProvider.start({ key: readFileSync(join(gate.folder, 'op.key')), cert: readFileSync(join(gate.folder, 'op.pem')) });
 });
-after(async () => { await gate.close(); op.closeAllConnections(); op.close(); });
+after(async () => { await gate.close(); await op.stop(); });
 
 function request(url, { cookies = '', headers = {} } = {}) {
-  return new Promise((done, failed) => {
+  return new Promise((resolve, reject) => {
     https.get(url, { ca, headers: { ...(cookies && { cookie: cookies }), ...headers }, agent: false }, (response) => {
       let text = '';
       response.on('data', (chunk) => { text += chunk; });
-      response.on('end', () => done({ status: response.statusCode, headers: response.headers, text }));
-    }).on('error', failed);
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', reject);
   });
 }
 
 const pairs = (response) => (response.headers['set-cookie'] ?? []).map((line) => line.split(';')[0]).filter((pair) => !pair.endsWith('=')).join('; ');
 
-const provider = () => ({ name: 'crm', issuer, client_id: 'crm', client_secret: 'a secret', ca_file: 'ca.pem' });
+const provider = () => ({ name: 'crm', issuer: op.issuer, client_id: 'bad', client_secret: 'a secret', ca_file: 'ca.pem' });
 
 test('sign-in over https, with __Host- cookies', async () => {
   const site = `https://localhost:${gate.port}`;
@@ -87,7 +66,7 @@ test('sign-in over https, with __Host- cookies', async () => {
   assert.match(ended, /^__Host-claimgate-login-[\w-]{12}=; .*Max-Age=0$/);
   const me = await request(`${site}/api/v1/me`, { cookies: pairs(done) });
   assert.equal(JSON.parse(me.text).username, 'ada');
-  // Two that differ are none: a neighbour may have slipped one in.
+  // Two different session cookies are none: another application of the host may have set one.
   assert.equal((await request(`${site}/api/v1/me`, { cookies: `${pairs(done)}; __Host-claimgate=other` })).status, 401);
   await gate.stop('SIGKILL');
   await ready;
@@ -97,17 +76,17 @@ test('a renewed certificate is taken on SIGHUP; an old protocol is refused', asy
   const site = `https://localhost:${gate.port}`;
   const ready = gate.start().catch(() => {});
   await until('it answers', () => request(`${site}/healthz`).then(({ status }) => status === 200, () => false));
-  const subject = () => new Promise((done, failed) => {
-    const socket = tls.connect({ port: gate.port, host: 'localhost', ca }, () => { done(socket.getPeerCertificate().subject.CN); socket.destroy(); });
-    socket.on('error', failed);
+  const subject = () => new Promise((resolve, reject) => {
+    const socket = tls.connect({ port: gate.port, host: 'localhost', ca }, () => { resolve(socket.getPeerCertificate().subject.CN); socket.destroy(); });
+    socket.on('error', reject);
   });
   assert.equal(await subject(), 'gate');
   renameSync(join(gate.folder, 'renewed.pem'), join(gate.folder, 'gate.pem'));
   renameSync(join(gate.folder, 'renewed.key'), join(gate.folder, 'gate.key'));
   gate.process.kill('SIGHUP');
   await until('the new certificate', async () => (await subject()) === 'renewed');
-  await assert.rejects(new Promise((_done, failed) => {
-    tls.connect({ port: gate.port, host: 'localhost', ca, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' }).on('error', failed).on('secureConnect', () => _done());
+  await assert.rejects(new Promise((resolve, reject) => {
+    tls.connect({ port: gate.port, host: 'localhost', ca, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' }).on('error', reject).on('secureConnect', () => resolve());
   }));
   await gate.stop('SIGKILL');
   await ready;
@@ -116,7 +95,7 @@ test('a renewed certificate is taken on SIGHUP; an old protocol is refused', asy
 // attack: discovery.plain-http
 test('an https provider that names plain http, even on this machine, is not used', async () => {
   for (const member of ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri', 'end_session_endpoint']) {
-    op.metadata = { [member]: 'http://127.0.0.1:1/' };
+    op.overrides = { metadata: { [member]: 'http://127.0.0.1:1/' } };
     gate.forgetLog();
     await gate.write({ providers: [provider()] }).start();
     const answer = await fetch(`${gate.url}/login/crm`, { redirect: 'manual' });
@@ -125,10 +104,10 @@ test('an https provider that names plain http, even on this machine, is not used
     await until('the log says so', () => gate.logged('discovery.endpoint').length > 0);
     await gate.stop();
   }
-  op.metadata = {};
+  op.overrides = {};
 });
 
-test('a provider whose authority is not trusted is not talked to', async () => {
+test('a provider whose authority is not trusted is not used', async () => {
   const { ca_file: _, ...untrusted } = provider();
   await gate.write({ providers: [untrusted] }).start();
   const answer = await fetch(`${gate.url}/login/crm`, { redirect: 'manual' });
@@ -138,7 +117,7 @@ test('a provider whose authority is not trusted is not talked to', async () => {
 });
 
 // attack: redirect.credentials, redirect.backslashes
-test('a domain’s hosts share the session where the file says so, and sign-in leads within it', async () => {
+test('a domain’s hosts share the session where the configuration says so, and sign-in leads to these hosts alone', async () => {
   gate.write({ providers: [provider()], server: { public_url: 'https://sso.example.test', cookie_domain: 'example.test' } });
   await gate.start();
   for (const [asked, landed] of [

@@ -2,21 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Agent, Claimgate, pair } from './claimgate.mjs';
-import { Op } from './provider.mjs';
+import { Agent } from './agent.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
 
 let op;
 let gate;
-before(async () => { op = await Op.start(); });
+before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
 
-async function serve(rest = {}, settings = {}) {
-  if (gate) await gate.close();
-  gate = await Claimgate.prepare();
-  const { client, provider } = pair(op, gate, 'crm', settings);
-  op.configure([client]);
-  await gate.write({ providers: [provider], ...rest }).start();
-  return provider;
+async function serve(options) {
+  const made = await replace(gate, op, options);
+  gate = made.gate;
+  return made.provider;
 }
 
 test('verification for services in any language', async () => {

@@ -1,0 +1,23 @@
+// Chromium without a window, with scripts switched off for all pages.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** A new browser with a profile of its own: a page, its context, and the errors and warnings of its console. */
+export async function openBrowser() {
+  const profile = mkdtempSync(join(tmpdir(), 'claimgate-browser-'));
+  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS, javaScriptEnabled: false });
+  const page = context.pages()[0] ?? await context.newPage();
+  const complaints = [];
+  // A refusal is a page with status 403, which the browser reports as a failed resource.
+  page.on('console', (message) => { if (['error', 'warning'].includes(message.type()) && !message.text().includes('Failed to load resource')) complaints.push(message.text()); });
+  const close = async () => {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return { page, context, complaints, close };
+}
