@@ -72,7 +72,7 @@ test('deny, sign out, and by password', async () => {
   const [, user, password] = /by password +(\S+) \/ (\S+)/.exec(out);
   await page.goto(`${site}/login`);
   await page.getByText('Sign in with a password').click();
-  await page.getByLabel('User name').fill(user);
+  await page.getByLabel('Username').fill(user);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.waitForURL(`${site}/`);
