@@ -79,7 +79,7 @@ export class Claimgate {
   /** Starts the server and waits until it answers, or, without `expectReady`, until it ends. */
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
     const log = openSync(this.logFile, 'a');
-    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...this.env, ...env } });
+    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } });
     closeSync(log);
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
     for (let tries = 0; tries < 200; tries += 1) {
