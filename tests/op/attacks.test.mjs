@@ -67,7 +67,7 @@ test('return_to: no spelling leads to another site', async () => {
 });
 
 // attack: redirect.forwarded-headers
-test('what a proxy’s headers name leads nowhere else either', async () => {
+test('the headers of a proxy lead to no other site either', async () => {
   await serve();
   for (const headers of [
     { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https', 'x-forwarded-uri': '/' },
@@ -115,7 +115,7 @@ test('a callback of one provider is not taken for another’s', async () => {
 });
 
 // attack: state.absent, state.another-browser, state.made-up
-test('a callback without its browser’s sealed sign-in opens nothing', async () => {
+test('a callback without its browser’s sealed sign-in is refused', async () => {
   await serve();
   const [ada, eve] = [new Agent(), new Agent()];
   const begun = await ada.walk(`${gate.url}/login/bad`, { stopAt: `${gate.url}/callback` });
@@ -250,7 +250,7 @@ test('identity headers hold one line of plain ASCII, and nothing that the client
 });
 
 // attack: console.script-in-claims, console.script-in-groups, console.script-in-provider-errors
-test('whatever others write is text in a page', async () => {
+test('text of providers and clients is escaped in every page', async () => {
   const identity = `${IDENTITY}[[identity.team]]\nprefix = "any:"\nteam = "{rest}"\n`;
   await serve({ identity });
   const seen = [];
@@ -280,7 +280,7 @@ test('whatever others write is text in a page', async () => {
 });
 
 // attack: console.session-fixation
-test('a session cookie from before sign-in opens nothing after it', async () => {
+test('a session cookie from before sign-in is not accepted after it', async () => {
   await serve();
   const planted = 'A'.repeat(43);
   const agent = new Agent();

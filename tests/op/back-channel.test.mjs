@@ -34,7 +34,7 @@ test('by sid: that session and no other', async () => {
   assert.equal((await other.me(gate)).username, 'ada');
 });
 
-test('by sub, for a client without sid: every session of that subject, nobody else’s', async () => {
+test('by sub, for a client without sid: every session of that subject, no other subject’s', async () => {
   await serve({ client: { backchannel_logout_session_required: false } });
   const [one, other, grace] = [new Agent(), new Agent(), new Agent()];
   await one.signIn(gate, 'crm', 'ada');
@@ -67,7 +67,7 @@ test('pairwise subjects are logged out by their own name', async () => {
   assert.equal(await agent.me(gate), undefined);
 });
 
-test('each path takes logout tokens; a good one for nobody is answered 200 too', async () => {
+test('each path takes logout tokens; one for an unknown subject is answered 200 too', async () => {
   await serve();
   for (const path of PATHS) {
     assert.equal((await gate.post(path, { logout_token: await op.logoutToken('crm', 'nobody') })).status, 200, path);
@@ -78,7 +78,7 @@ test('each path takes logout tokens; a good one for nobody is answered 200 too',
 // attack: back-channel.wrong-audience, back-channel.replayed, back-channel.get, back-channel.json-body
 // attack: back-channel.two-fields, back-channel.large-body, back-channel.slow-body, typ.id-token-as-logout-token
 // attack: typ.access-token-as-either
-test('what is no logout request ends nothing, and is never stored', async () => {
+test('a request that is no logout request ends no session, and its answer is not stored', async () => {
   gate = (await replace(gate, bad)).gate;
   await nextSecond();
   const agent = new Agent();

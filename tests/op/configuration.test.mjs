@@ -19,7 +19,7 @@ async function serve(options) {
   return made.provider;
 }
 
-test('the ten lines of the README sign somebody in, and the back channel signs them out', async () => {
+test('the ten lines of the README sign a user in, and the back channel signs the user out', async () => {
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'oidc');
   op.configure([client]);

@@ -90,7 +90,7 @@ test('signed out: to the sign-in page, and back to what was asked for', async ()
   assert.equal(address.searchParams.get('return_to'), `http://app.gate.localhost:${port}/reports?year=2026&team=nobody`);
 });
 
-test('signed in: the application learns who it is, and nothing of what a client says about itself', async () => {
+test('signed in: the application receives the user, and no identity header of the client', async () => {
   const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };
   const answer = await ask('app', '/', { cookie, ...claimed });
   assert.equal(answer.status, 200);
@@ -102,7 +102,7 @@ test('signed in: the application learns who it is, and nothing of what a client 
   assert.equal((await ask('app', '/', claimed)).status, 303);
 });
 
-test('a query of the application’s own is no question about teams', async () => {
+test('the application’s own query demands no team', async () => {
   assert.equal((await ask('app', '/reports?team=nobody', { cookie })).status, 200);
 });
 

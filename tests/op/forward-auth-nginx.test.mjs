@@ -84,7 +84,7 @@ test('signed out: to the sign-in page, and back to what was asked for', async ()
 });
 
 // attack: headers.from-the-client
-test('what a client says about itself is overwritten', async () => {
+test('identity headers of a client are overwritten', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
   const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };

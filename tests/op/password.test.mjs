@@ -44,7 +44,7 @@ test('no OIDC for admins and no fallback is refused at the start', async () => {
 });
 
 // attack: password.enumeration-by-time, password.enumeration-by-text
-test('wrong password, nobody, and not by password: the same answer, about the same time', async () => {
+test('a wrong password, an unknown user and a user without password: the same answer in about the same time', async () => {
   await serve();
   gate.addUser('root', 'admin');
   gate.addUser('joe', 'regular');

@@ -61,7 +61,7 @@ test('an admin ends no super-admin’s session', async () => {
 });
 
 // Observed: `?team=nobody` in the application's own query was read as a demand for that team, and refused (adad4cf).
-test('a query of the application’s own is no question about teams', async () => {
+test('the application’s own query demands no team', async () => {
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const ask = async (path) => (await agent.request(`${gate.url}${path}`)).status;
@@ -118,7 +118,7 @@ test('a wrong password asks again and keeps return_to', async () => {
 });
 
 // Observed: after a denial at the provider, `return_to` was lost (adad4cf).
-test('after a denial the way back leads where the person wanted to go', async () => {
+test('after a denial the way back keeps return_to', async () => {
   const agent = new Agent();
   const denied = await agent.walk(`${gate.url}/login/crm?return_to=${encodeURIComponent('/reports?a=1')}`, { deny: true });
   assert.match(denied.text, /href="\/login\?return_to=%2Freports%3Fa%3D1"/);
@@ -140,7 +140,7 @@ test('a refused token is shown in the debug log, as unverified, and without its 
 });
 
 // Observed: a browser that prefetched /logout signed its user out (f9466fc).
-test('a browser that fetches /logout ahead of the person signs nobody out', async () => {
+test('a browser that prefetches /logout ends no session', async () => {
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const ahead = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none', 'sec-purpose': 'prefetch;prerender' } });
@@ -152,7 +152,7 @@ test('a browser that fetches /logout ahead of the person signs nobody out', asyn
 });
 
 // Observed: a cookie with other than ASCII characters, set by an application on the same host, hid the session (78466fa).
-test('an application’s cookie of other letters beside ours signs nobody out', async () => {
+test('a cookie with non-ASCII characters by another application of the host ends no session', async () => {
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;

@@ -114,7 +114,7 @@ test('prompt is passed on', async () => {
 });
 
 // attack: console.script-in-provider-errors
-test('denial shows the provider’s words, escaped, and signs nobody in', async () => {
+test('denial shows the provider’s words, escaped, and begins no session', async () => {
   await serve();
   const agent = new Agent();
   const landed = await agent.walk(`${gate.url}/login/crm`, { deny: true });
@@ -153,7 +153,7 @@ test('a callback: without a sign-in, with another state, of another browser, use
 });
 
 // attack: state.code-replay
-test('a code that was used opens nothing in another sign-in', async () => {
+test('a code that was used is refused in another sign-in', async () => {
   await serve();
   const [ada, eve] = [new Agent(), new Agent()];
   const first = await ada.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });

@@ -49,7 +49,7 @@ test('logout_url takes the place of the provider’s own', async () => {
 });
 
 // attack: console.cross-site
-test('another site cannot sign anybody out', async () => {
+test('another site cannot sign a user out', async () => {
   await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
