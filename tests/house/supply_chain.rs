@@ -151,8 +151,8 @@ fn sources_licences_and_duplicates_are_those_allowed() {
         versions.entry(name).or_default().push(text(package, "version"));
     }
     assert!(versions.len() > 200);
-    assert_eq!(needed, licences, "a licence is allowed that nobody uses");
-    // All but the newest of each must be named, with a reason; and whoever is named must be there.
+    assert_eq!(needed, licences, "a licence is allowed that no dependency has");
+    // Each version but the newest is named with a reason, and each named version is in use.
     let mut skipped: BTreeSet<&str> = BTreeSet::new();
     for skip in list(&rules["bans"], "skip") {
         assert!(!text(skip, "reason").is_empty(), "{skip}");
