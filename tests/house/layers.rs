@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{FOLDERS, Source, shipped};
 
 /// Circles that remain. To become 0.
-const CIRCLES: usize = 5;
+const CIRCLES: usize = 4;
 
 #[test]
 fn imports_point_one_way() {
@@ -43,7 +43,13 @@ fn no_files_import_in_a_circle() {
     let mut found = Vec::new();
     for folder in FOLDERS {
         let files: Vec<&Source> = sources.iter().filter(|source| source.folder() == folder).collect();
-        found.extend(circles(&imports(&files)));
+        let graph = imports(&files);
+        for circle in circles(&graph) {
+            let within = |file: &str| graph[file].iter().filter(|target| circle.contains(target));
+            let arrows =
+                circle.iter().flat_map(|file| within(file).map(move |target| format!("{file} → {target}")));
+            found.push(arrows.collect::<Vec<_>>());
+        }
     }
     assert!(found.len() <= CIRCLES, "files that import from one another in a circle: {found:#?}");
 }
