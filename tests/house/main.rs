@@ -8,6 +8,9 @@ mod layers;
 mod security_document;
 /// The tables of attacks and of conformance modules.
 mod security_table;
+/// Test data of other projects.
+#[path = "../engine/shared_data.rs"]
+mod shared_data;
 /// The Rust sources, and their code alone.
 mod source;
 /// Dependencies, licences and build scripts.

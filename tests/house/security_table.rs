@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
+use super::shared_data;
 use super::source::root;
 use super::traceability::{Test, compare, shown, tests};
 use serde::Deserialize;
@@ -137,20 +138,6 @@ struct Conformance {
     out_of_scope: Vec<[String; 3]>,
 }
 
-/// Reads a file of third-party test data. Where the data is absent the test fails if
-/// `CLAIMGATE_REQUIRE_TEST_DATA` is set, and passes without its comparison otherwise.
-fn test_data(file: &str) -> Option<String> {
-    let folder = std::env::var_os("CLAIMGATE_TEST_DATA").map_or(root().join("../shared/data"), Into::into);
-    let path = folder.join(file);
-    let text = fs::read_to_string(&path).ok();
-    if text.is_none() {
-        let is_required = std::env::var_os("CLAIMGATE_REQUIRE_TEST_DATA").is_some();
-        assert!(!is_required, "no test data in {}", path.display());
-        eprintln!("not compared: no test data in {}", path.display());
-    }
-    text
-}
-
 #[test]
 fn every_conformance_module_is_answered() {
     let text = fs::read_to_string(root().join("tests/house/conformance.toml")).unwrap();
@@ -193,8 +180,8 @@ fn every_conformance_module_is_answered() {
     }
     compare("docs/generated/conformance.md", &page);
     // Compared with the suite's own list: no module is missing, and each is in the plans it is said to be in.
-    let Some(list) = test_data("conformance/oidcc_client_modules.json") else { return };
-    let list: Value = serde_json::from_str(&list).unwrap();
+    let Some(list) = shared_data::find("conformance/oidcc_client_modules.json") else { return };
+    let list: Value = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
     let names = |value: &Value| -> BTreeSet<String> {
         value.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     };

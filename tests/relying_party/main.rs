@@ -1,6 +1,10 @@
 //! What a provider publishes, and what of it is refused: discovery, key sets, addresses.
 #![allow(clippy::unwrap_used)]
 
+/// Test data of other projects.
+#[path = "../engine/shared_data.rs"]
+mod shared_data;
+
 use claimgate::key::KeyError;
 use claimgate::oidc::discovery::{self, DiscoveryError, EndpointOverrides};
 use claimgate::oidc::endpoint::{Endpoint, EndpointError};
@@ -129,17 +133,11 @@ fn a_key_set_is_bounded_and_its_lifetime_read() {
     assert_eq!(jwks::read(&response).unwrap_err().code(), "jwks.status");
 }
 
-/// Documents of running providers, where the data is there to be read.
 #[test]
 fn documents_of_running_providers() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/discovery");
-    let Ok(files) = std::fs::read_dir(&folder) else {
-        assert!(std::env::var_os("CLAIMGATE_REQUIRE_TEST_DATA").is_none(), "{} is absent", folder.display());
-        println!("{} is absent, nothing compared", folder.display());
-        return;
-    };
+    let Some(folder) = shared_data::find("discovery") else { return };
     let mut read = 0;
-    for file in files.map(|file| file.unwrap().path()) {
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
         let body = std::fs::read(&file).unwrap();
         if file.display().to_string().ends_with(".jwks.json") {
             assert!(!jwks::read(&answer(&body)).unwrap().0.keys().is_empty(), "{}", file.display());
