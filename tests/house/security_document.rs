@@ -1,4 +1,4 @@
-//! `SECURITY.md` compared with the tree: each guarantee names tests that exist, each limit is the code's.
+//! `docs/assurance/guarantees.md` names tests that exist; `docs/generated/limits.md` lists the limits of the code.
 //! `CLAIMGATE_WRITE_TABLES=1 cargo test -p claimgate --test house` rewrites the limits.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
@@ -9,11 +9,10 @@ use super::source::root;
 use super::traceability::{Test, compare, files, tests};
 use regex::Regex;
 
-/// Each guarantee of `SECURITY.md` names tests that exist: `` `file`: name · name ``, joined by `;`.
+/// Each guarantee names tests that exist: `` `file`: name · name ``, joined by `;`.
 #[test]
 fn every_guarantee_names_its_tests() {
-    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
-    let section = text.split("\n## Guaranteed").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = fs::read_to_string(root().join("docs/assurance/guarantees.md")).unwrap();
     let tests = tests();
     let mention = Regex::new(r"^`([^`]+)`(?:: (.+))?$").unwrap();
     let mut rows = 0;
@@ -72,7 +71,8 @@ fn value(text: &str) -> String {
 #[test]
 fn the_limits_are_those_of_the_code() {
     let mut table = String::from(
-        "<!-- limits: made by tests/house/security_document.rs -->\n| limit | default | what for |\n| --- | --- | --- |\n",
+        "# Limits\n\nWritten by `tests/house/security_document.rs` from the code; do not edit. `Limits::…` are arguments of the library.\n\n\
+         | limit | default | purpose |\n| --- | --- | --- |\n",
     );
     let code = fs::read_to_string(root().join("src/limits.rs")).unwrap();
     let lines: Vec<&str> = code.lines().collect();
@@ -107,9 +107,5 @@ fn the_limits_are_those_of_the_code() {
         }
     }
     assert!(number > 20, "{number}");
-    table.push_str("<!-- end of limits -->");
-    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
-    let (start, rest) = security.split_once("<!-- limits").unwrap();
-    let (_, end) = rest.split_once("<!-- end of limits -->").unwrap();
-    compare("SECURITY.md", &format!("{start}{table}{end}"));
+    compare("docs/generated/limits.md", &table);
 }

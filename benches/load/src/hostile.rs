@@ -148,12 +148,11 @@ fn ask(
 
 fn write(rows: &[Row]) -> String {
     let mut out = format!(
-        "# Denial of service\n\n\
-         What the dearest request of each kind costs the server: written by `benches/load/run --hostile`; do not\n\
-         edit. Each is sent {REQUESTS} times ({GUESSES} for the guess) on {CONNECTIONS} connections to a fresh server with eight RSA keys and an\n\
-         empty database. CPU is the whole process's time divided by the answers, the system's part and the\n\
-         lines of the log included; memory is the highest the process rose above its start, divided by the\n\
-         connections.\n\n\
+        "# Cost of hostile requests\n\n\
+         Written by `benches/load/run --hostile`; do not edit. The most expensive request of each kind, sent {REQUESTS} times\n\
+         ({GUESSES} times for the password attempt) on {CONNECTIONS} connections to a fresh server with eight RSA keys and an empty\n\
+         database. CPU is the time of the whole process divided by the number of answers, including system time\n\
+         and log lines; memory is the peak above the start, divided by the number of connections.\n\n\
          | request | bytes sent | answers | CPU µs each | KiB each |\n| --- | --- | --- | --- | --- |\n"
     );
     for row in rows {
@@ -164,30 +163,5 @@ fn write(rows: &[Row]) -> String {
         )
         .expect("writing to a string");
     }
-    out.push_str(
-        "\n## What bounds the sum\n\n\
-         | bound | value |\n| --- | --- |\n\
-         | connections | 16,384, or 256 fewer than the open files the system allows; beyond: closed at once |\n\
-         | time for a request's head, a connection's first byte, a kept connection's silence | 10 s |\n\
-         | head | 64 KiB, 100 fields: 431 |\n\
-         | body | 256 KiB: 413; the password form too |\n\
-         | a body's pause | 10 s: 408 |\n\
-         | requests under way | 8,192, of them 6,144 with a body; beyond: 503 with `Retry-After` |\n\
-         | bytes of bodies under way | 256 MiB, counted as they come; beyond: 503 |\n\
-         | a whole request | 35 s |\n\
-         | logouts waiting to be verified | 4,096; beyond: 503 with `Retry-After` |\n\
-         | logouts in one transaction | 256 |\n\
-         | pieces of work waiting for the store | 4,096; beyond: 503 |\n\
-         | how long another process may hold the database | 5 s; beyond: 503 |\n\
-         | passwords hashed at once | one per core, 19 MiB each |\n\
-         | attempts at the password door | by address 30, then one each 5 s; by name 10, then one each 30 s: 429 |\n\
-         | requests at once on one HTTP/2 connection | 100 |\n\
-         | keys fetched for invented `kid`s | once per cool-down |\n\n\
-         The bounds are on all strangers together: there is none by address but at the password door. Full bodies sent\n\
-         slowly (about 1,000 at once) keep other bodies out while they last, requests without a body go on. Logouts\n\
-         that wait hold their tokens, at most 128 KiB each, until they are verified.\n\n\
-         The bounds on tokens, JSON, keys and claim paths are in\n\
-         [`src/limits.rs`](../src/limits.rs), with reasons.\n",
-    );
     out
 }
