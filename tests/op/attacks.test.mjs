@@ -89,11 +89,12 @@ test('the headers of a proxy lead to no other site either', async () => {
 // --- state ----------------------------------------------------------------------------------------
 
 // attack: state.mix-up
-test('a callback of one provider is not taken for another’s', async () => {
+test('a callback of one provider is not taken for another’s', async (t) => {
   await gate.close();
   gate = await Claimgate.prepare();
   op.configure();
   const other = await MisbehavingProvider.start();
+  t.after(() => other.stop());
   gate.write({ providers: [pair(op, gate, 'bad').provider, { ...pair(other, gate, 'other').provider, client_id: 'bad' }] });
   await gate.start();
   const agent = new Agent();
@@ -111,7 +112,6 @@ test('a callback of one provider is not taken for another’s', async () => {
   await gate.stop();
   await gate.start();
   assert.match((await signIn(new Agent())).text, /callback\.issuer/);
-  await other.stop();
 });
 
 // attack: state.absent, state.another-browser, state.made-up
