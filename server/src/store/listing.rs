@@ -1,10 +1,10 @@
-//! What administrators look at.
+//! Lists for administrators: users, teams, sessions.
 
 use rusqlite::params;
 use serde::Serialize;
 
-use super::failed;
-use super::records::{SqliteRecords, read_user};
+use super::records::{SqliteRecords, USER, read_user};
+use super::store_error;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId};
@@ -18,53 +18,55 @@ pub struct ListedUser {
     pub user: User,
     /// Whether a password is set.
     pub has_password: bool,
-    /// How many provider subjects are linked.
+    /// Number of provider subjects linked.
     pub links: u32,
-    /// How many sessions are live.
+    /// Number of sessions.
     pub sessions: u32,
 }
 
 /// A team in a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedTeam {
-    /// Its name.
+    /// The name.
     pub team: String,
-    /// How many users are in it.
+    /// Number of members.
     pub members: u32,
 }
 
-/// A session in a list. It opens nothing.
+/// A session in a list, without its secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedSession {
-    /// Its identifier, in hexadecimal.
+    /// The identifier, in hexadecimal.
     pub id: String,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// The same, by name.
+    /// The user's name.
     pub username: String,
-    /// The provider; none for the password door.
+    /// The provider's issuer; `None` after a sign-in with a password.
     pub issuer: Option<String>,
     /// The provider's `sub`.
     pub subject: Option<String>,
     /// The provider's `sid`.
     pub sid: Option<String>,
-    /// When it was opened, in seconds since 1970.
+    /// Time of the sign-in, in seconds since 1970.
     pub created: i64,
-    /// When it ends by itself, in seconds since 1970.
+    /// Time of expiry, in seconds since 1970.
     pub expires: i64,
 }
 
 impl SqliteRecords<'_> {
-    /// Users in the order of their names, beginning after one.
+    /// Returns up to `limit` users ordered by name, beginning after the name `after`.
     ///
     /// # Errors
-    /// [`StoreError`], as everywhere here.
+    /// [`StoreError`]: the database failed.
     pub fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
-        let sql = "SELECT id, username, kind, active, profile, teams, password IS NOT NULL,
+        let sql = format!(
+            "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM link WHERE link.user = user.id),
                 (SELECT count(*) FROM session WHERE session.user = user.id)
-            FROM user WHERE username > ?1 ORDER BY username LIMIT ?2";
-        self.rows(sql, params![after, limit], |row| {
+            FROM user WHERE username > ?1 ORDER BY username LIMIT ?2"
+        );
+        self.query_all(&sql, params![after, limit], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.get(6)?,
@@ -74,20 +76,20 @@ impl SqliteRecords<'_> {
         })
     }
 
-    /// Teams that anybody is in, by name.
+    /// Returns the teams that have members, ordered by name.
     ///
     /// # Errors
-    /// As above.
+    /// [`StoreError`]: the database failed.
     pub fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
         let sql = "SELECT json_each.key, count(*) FROM user, json_each(user.teams)
             GROUP BY json_each.key ORDER BY json_each.key";
-        self.rows(sql, [], |row| Ok(ListedTeam { team: row.get(0)?, members: row.get(1)? }))
+        self.query_all(sql, [], |row| Ok(ListedTeam { team: row.get(0)?, members: row.get(1)? }))
     }
 
-    /// Live sessions, newest first; those of one user, or all.
+    /// Returns up to `limit` live sessions, of one user or of all, the newest first.
     ///
     /// # Errors
-    /// As above.
+    /// [`StoreError`]: the database failed.
     pub fn list_sessions(
         &mut self,
         user: Option<UserId>,
@@ -98,7 +100,7 @@ impl SqliteRecords<'_> {
             FROM session JOIN user ON user.id = session.user
             WHERE expires > ?1 AND (?2 IS NULL OR user.id = ?2)
             ORDER BY session.created DESC, session.rowid DESC LIMIT ?3";
-        self.rows(sql, params![now.0, user.map(|id| id.0), limit], |row| {
+        self.query_all(sql, params![now.0, user.map(|id| id.0), limit], |row| {
             Ok(ListedSession {
                 id: SessionId(row.get(0)?).to_string(),
                 user: UserId(row.get(1)?),
@@ -112,17 +114,17 @@ impl SqliteRecords<'_> {
         })
     }
 
-    /// Whose session it is; none where there is no such session.
+    /// Returns the user of a session, or `None` if there is no such session.
     ///
     /// # Errors
-    /// As above.
+    /// [`StoreError`]: the database failed.
     pub fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let sql = "SELECT user.id, user.username, user.kind, user.active, user.profile, user.teams
-            FROM session JOIN user ON user.id = session.user WHERE session.id = ?1";
-        Ok(self.rows(sql, [id.0], read_user)?.pop())
+        let sql =
+            format!("SELECT {USER} FROM session JOIN user ON user.id = session.user WHERE session.id = ?1");
+        Ok(self.query_all(&sql, [id.0], read_user)?.pop())
     }
 
-    fn rows<T>(
+    fn query_all<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
@@ -131,6 +133,6 @@ impl SqliteRecords<'_> {
         let run = || -> rusqlite::Result<Vec<T>> {
             self.connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
         };
-        run().map_err(|error| failed(&error))
+        run().map_err(|error| store_error(&error))
     }
 }

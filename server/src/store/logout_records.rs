@@ -1,7 +1,14 @@
-//! Logouts that are remembered: `jti`s that were used, and marks for the sign-ins they overtake.
+//! Logout records in memory: the `jti`s that were used, and the newest logout of each session and
+//! subject.
 //!
-//! The table is only appended to, so that a storm of logouts writes few pages; nothing is looked up
-//! there. What is looked up is in memory, for the writing thread alone.
+//! On disk each logout is one appended row, so that a storm of logouts writes few pages; the table is read
+//! at the start, and where another process has written, and never searched. The writing thread alone uses
+//! the maps.
+//!
+//! The maps change together with the transaction: a second token with the same `jti` in one transaction must
+//! find the first. If the transaction, or one piece of work in it, is rolled back, the maps must follow. Each
+//! change is therefore logged with the value before it, and [`rollback_to`](LogoutRecords::rollback_to) undoes the
+//! changes after a [`Savepoint`], the newest first, as SQLite does with its own.
 
 use std::collections::HashMap;
 
@@ -11,186 +18,189 @@ use rusqlite::Connection;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget};
 use claimgate::time::UnixTime;
 
-/// Most logouts remembered at once: bounds memory. Only tokens that verified are, each until its mark
-/// is over (a quarter of an hour, or its token's lifetime).
-pub(super) const MOST: usize = 4_000_000;
+/// Most logouts recorded at a time: limits memory. Only verified tokens are recorded, each until it can
+/// overtake no sign-in any more: a quarter of an hour, or the token's lifetime.
+pub(super) const MAX_RECORDS: usize = 4_000_000;
 
-/// Stands for a `jti` or for what a mark is about, of one issuer.
+/// A hash that identifies a `jti`, or the target of a logout, within one issuer.
 type Tag = [u8; 16];
 
+/// The newest logout of one target.
 #[derive(Clone, Copy)]
-struct Mark {
+struct Newest {
     issued_at: UnixTime,
     received_ms: i64,
     until: UnixTime,
 }
 
+/// A change of the present transaction, with the value before it.
 enum Change {
-    /// Added, and which row was the newest before.
-    Jti(Tag, i64),
-    Mark(Tag, Option<Mark>),
+    AddedJti(Tag),
+    SetNewest(Tag, Option<Newest>),
+}
+
+/// A state to roll back to.
+#[derive(Clone, Copy)]
+pub(super) struct Savepoint {
+    changes: usize,
+    newest_row: i64,
 }
 
 #[derive(Default)]
-pub(super) struct Remembered {
+pub(super) struct LogoutRecords {
+    /// Until when each `jti` is refused.
     jtis: HashMap<Tag, UnixTime>,
-    marks: HashMap<Tag, Mark>,
-    /// What the present transaction changed, for undoing.
+    newest: HashMap<Tag, Newest>,
     changes: Vec<Change>,
-    /// The newest row that is known, and the version of the file when it was.
-    newest: i64,
-    seen_version: i64,
+    /// The newest row of the table that the maps include.
+    newest_row: i64,
 }
 
-impl Remembered {
-    pub(super) fn knows(&self, issuer: &str, jti: &str) -> bool {
+impl LogoutRecords {
+    /// Reports whether an issuer's `jti` was used.
+    pub(super) fn contains(&self, issuer: &str, jti: &str) -> bool {
         self.jtis.contains_key(&jti_tag(issuer, jti))
     }
 
+    /// Reports whether no further logout can be recorded.
     pub(super) fn is_full(&self) -> bool {
-        self.jtis.len() >= MOST
+        self.jtis.len() >= MAX_RECORDS
     }
 
-    /// Adds what was written to the table as this row.
-    pub(super) fn add(&mut self, row: i64, jti: &str, mark: &LogoutRecord) {
-        let tag = jti_tag(&mark.issuer, jti);
-        self.jtis.insert(tag, mark.until);
-        self.changes.push(Change::Jti(tag, self.newest));
-        self.newest = row;
-        self.add_mark(mark);
-    }
-
-    fn add_mark(&mut self, mark: &LogoutRecord) {
-        let LogoutRecord { issuer, issued_at, received_ms, until, .. } = mark;
-        let new = Mark { issued_at: *issued_at, received_ms: *received_ms, until: *until };
-        let mut put = |about: About, value: &str| {
-            let tag = mark_tag(issuer, about, value);
-            let old = self.marks.get(&tag).copied();
-            let newest = old.map_or(new, |old| Mark {
-                issued_at: old.issued_at.max(new.issued_at),
-                received_ms: old.received_ms.max(new.received_ms),
-                until: old.until.max(new.until),
-            });
-            self.marks.insert(tag, newest);
-            self.changes.push(Change::Mark(tag, old));
-        };
-        match &mark.target {
-            LogoutTarget::Subject(subject) => put(About::Subject, subject),
-            LogoutTarget::Session { sid, subject } => {
-                put(About::Session, sid);
-                if let Some(subject) = subject {
-                    put(About::SubjectWithoutSession, subject);
-                }
-            }
+    /// Adds a logout that the present transaction has written to the table as `row`.
+    pub(super) fn add(&mut self, row: i64, jti: &str, record: &LogoutRecord) {
+        let tag = jti_tag(&record.issuer, jti);
+        self.jtis.insert(tag, record.until);
+        self.changes.push(Change::AddedJti(tag));
+        self.newest_row = row;
+        for tag in target_tags(record) {
+            let before = self.merge(tag, record);
+            self.changes.push(Change::SetNewest(tag, before));
         }
     }
 
-    /// The newest `iat` and arrival of the marks about a session, or about a subject that has none.
-    pub(super) fn newest_logout(
-        &self,
-        issuer: &str,
-        sid: Option<&str>,
-        subject: &str,
-    ) -> Option<(UnixTime, i64)> {
-        let other = match sid {
-            Some(sid) => mark_tag(issuer, About::Session, sid),
-            None => mark_tag(issuer, About::SubjectWithoutSession, subject),
+    /// Merges a logout into the newest one of a target. Returns the value before.
+    fn merge(&mut self, tag: Tag, record: &LogoutRecord) -> Option<Newest> {
+        let LogoutRecord { issued_at, received_ms, until, .. } = *record;
+        let before = self.newest.get(&tag).copied();
+        let newest = before.map_or(Newest { issued_at, received_ms, until }, |before| Newest {
+            issued_at: before.issued_at.max(issued_at),
+            received_ms: before.received_ms.max(received_ms),
+            until: before.until.max(until),
+        });
+        self.newest.insert(tag, newest);
+        before
+    }
+
+    /// Returns the newest `iat`, and the newest time of receipt in milliseconds, of the logouts that end a
+    /// session with this `sid`, or a session of the subject without one.
+    pub(super) fn newest(&self, issuer: &str, sid: Option<&str>, subject: &str) -> Option<(UnixTime, i64)> {
+        let session = match sid {
+            Some(sid) => target_tag(issuer, Target::Session, sid),
+            None => target_tag(issuer, Target::SubjectWithoutSession, subject),
         };
-        let whole = self.marks.get(&mark_tag(issuer, About::Subject, subject));
-        let found = whole.into_iter().chain(self.marks.get(&other));
-        found
-            .map(|mark| (mark.issued_at, mark.received_ms))
+        let subject = target_tag(issuer, Target::Subject, subject);
+        [subject, session]
+            .iter()
+            .filter_map(|tag| self.newest.get(tag))
+            .map(|newest| (newest.issued_at, newest.received_ms))
             .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)))
     }
 
-    /// How much has changed, to come back to with [`undo`](Self::undo).
-    pub(super) fn here(&self) -> usize {
-        self.changes.len()
+    /// Returns the present state, to roll back to.
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint { changes: self.changes.len(), newest_row: self.newest_row }
     }
 
-    /// Undoes what was changed since.
-    pub(super) fn undo(&mut self, here: usize) {
-        for change in self.changes.drain(here..).rev() {
+    /// Undoes the changes since a savepoint of the present transaction.
+    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+        for change in self.changes.drain(savepoint.changes..).rev() {
             match change {
-                Change::Jti(tag, newest) => {
-                    self.jtis.remove(&tag);
-                    self.newest = newest;
-                }
-                Change::Mark(tag, None) => drop(self.marks.remove(&tag)),
-                Change::Mark(tag, Some(old)) => drop(self.marks.insert(tag, old)),
+                Change::AddedJti(tag) => drop(self.jtis.remove(&tag)),
+                Change::SetNewest(tag, None) => drop(self.newest.remove(&tag)),
+                Change::SetNewest(tag, Some(before)) => drop(self.newest.insert(tag, before)),
             }
         }
+        self.newest_row = savepoint.newest_row;
     }
 
-    /// The transaction is durable: nothing of it is undone any more.
-    pub(super) fn keep(&mut self) {
+    /// Makes the changes final: the transaction is durable.
+    pub(super) fn commit(&mut self) {
         self.changes.clear();
     }
 
-    pub(super) fn forget_expired(&mut self, now: UnixTime) {
+    /// Removes the logouts that are over, and returns memory.
+    pub(super) fn remove_expired(&mut self, now: UnixTime) {
         self.jtis.retain(|_, until| *until > now);
-        self.marks.retain(|_, mark| mark.until > now);
+        self.newest.retain(|_, newest| newest.until > now);
         self.jtis.shrink_to(self.jtis.len() * 2);
-        self.marks.shrink_to(self.marks.len() * 2);
+        self.newest.shrink_to(self.newest.len() * 2);
     }
 
-    /// Reads what is new in the table where another process has written.
-    pub(super) fn follow(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let version = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
-        if version == self.seen_version {
-            return Ok(());
-        }
+    /// Reads the rows of the table that other processes have written. They are durable, so no rollback
+    /// undoes them; the present transaction must not have changed anything yet.
+    pub(super) fn read_new_rows(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = "SELECT id, jti, issuer, sid, subject, issued_at, received_ms, until
             FROM logout WHERE id > ?1 ORDER BY id";
         let mut statement = connection.prepare(sql)?;
-        let mut rows = statement.query([self.newest])?;
+        let mut rows = statement.query([self.newest_row])?;
         while let Some(row) = rows.next()? {
-            self.newest = row.get(0)?;
-            // It is in the file, whatever becomes of the present transaction and of the rows to come.
-            self.keep();
+            self.newest_row = row.get(0)?;
             let until = UnixTime(row.get(7)?);
-            if let Some(hash) = row.get::<_, Option<[u8; 16]>>(1)? {
-                self.jtis.insert(hash, until);
+            if let Some(tag) = row.get::<_, Option<Tag>>(1)? {
+                self.jtis.insert(tag, until);
             }
-            let subject: Option<String> = row.get(4)?;
-            let target = match (row.get(3)?, subject) {
+            let target = match (row.get(3)?, row.get(4)?) {
                 (Some(sid), subject) => LogoutTarget::Session { sid, subject },
                 (None, Some(subject)) => LogoutTarget::Subject(subject),
                 (None, None) => continue,
             };
-            self.add_mark(&LogoutRecord {
+            let record = LogoutRecord {
                 issuer: row.get(2)?,
                 target,
                 issued_at: UnixTime(row.get(5)?),
                 received_ms: row.get(6)?,
                 until,
-            });
+            };
+            for tag in target_tags(&record) {
+                self.merge(tag, &record);
+            }
         }
-        self.keep();
-        self.seen_version = version;
         Ok(())
     }
 }
 
 #[derive(Clone, Copy)]
-enum About {
+enum Target {
     Subject,
     Session,
     SubjectWithoutSession,
 }
 
-/// A `jti` may be long, and nobody needs to read it again.
+/// Returns the tag of a `jti`, which may be long and is never read again.
 pub(super) fn jti_tag(issuer: &str, jti: &str) -> Tag {
     tag(&[issuer.len().to_string().as_bytes(), b":", issuer.as_bytes(), jti.as_bytes()])
 }
 
-fn mark_tag(issuer: &str, about: About, value: &str) -> Tag {
-    let about = match about {
-        About::Subject => b"\0",
-        About::Session => b"\x01",
-        About::SubjectWithoutSession => b"\x02",
+fn target_tags(record: &LogoutRecord) -> impl Iterator<Item = Tag> + use<> {
+    let tag = |target, value: &str| target_tag(&record.issuer, target, value);
+    let (first, second) = match &record.target {
+        LogoutTarget::Subject(subject) => (tag(Target::Subject, subject), None),
+        LogoutTarget::Session { sid, subject } => {
+            let subject = subject.as_ref().map(|subject| tag(Target::SubjectWithoutSession, subject));
+            (tag(Target::Session, sid), subject)
+        }
     };
-    tag(&[about, issuer.as_bytes(), b"\0", value.as_bytes()])
+    std::iter::once(first).chain(second)
+}
+
+fn target_tag(issuer: &str, target: Target, value: &str) -> Tag {
+    let prefix = match target {
+        Target::Subject => b"\0",
+        Target::Session => b"\x01",
+        Target::SubjectWithoutSession => b"\x02",
+    };
+    tag(&[prefix, issuer.as_bytes(), b"\0", value.as_bytes()])
 }
 
 fn tag(parts: &[&[u8]]) -> Tag {

@@ -1,15 +1,14 @@
 //! The store: one SQLite file behind one writing thread, and sessions in memory for reading.
 //!
-//! Whoever writes hands the writer a piece of work. The writer runs what waits within one
-//! transaction, makes it durable with one `fsync`, brings the memory index up to date, and only
-//! then tells each caller. Nobody waits for a batch to fill. A piece that fails leaves no trace and
-//! harms no other.
+//! A caller that writes submits a piece of work. The writing thread runs all work that waits in one
+//! transaction (group commit), makes it durable with one `fsync`, updates the session index, and then answers
+//! each caller. No batch waits to fill. A piece of work that fails is rolled back alone.
 
-mod session_index;
 mod listing;
-mod records;
 mod logout_records;
+mod records;
 mod schema;
+mod session_index;
 mod writer;
 
 use std::path::Path;
@@ -26,38 +25,38 @@ use claimgate::time::UnixTime;
 pub use listing::{ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 
-use session_index::Index;
-use writer::{Finished, Job, Writer};
+use session_index::SessionIndex;
+use writer::{Job, Outcome, Writer};
 
-/// Pieces of work that may wait; more are refused at once, so that nobody waits in vain.
+/// Most pieces of work that wait; more are refused at once.
 const QUEUE: usize = 4096;
 
 /// A store. A clone is the same store.
 #[derive(Clone)]
 pub struct Store {
     jobs: SyncSender<Job>,
-    index: Arc<Index>,
+    index: Arc<SessionIndex>,
 }
 
 impl Store {
-    /// Opens the database file, making or migrating it where needed.
+    /// Opens the database file; creates or migrates it if needed.
     ///
     /// # Errors
-    /// [`StoreError`]: the file cannot be opened, is no database, or is of a newer version.
+    /// [`StoreError`]: the file cannot be opened, is not a database, or has a newer schema.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         Self::start(schema::open(file)?)
     }
 
-    /// A store that is gone with its last clone, for tests and demonstrations.
+    /// Opens a store in memory, for tests and demonstrations. It is lost with its last clone.
     ///
     /// # Errors
-    /// [`StoreError`], hardly ever.
+    /// [`StoreError`]: the thread or the database cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
         Self::start(schema::open_in_memory()?)
     }
 
     fn start(connection: rusqlite::Connection) -> Result<Self, StoreError> {
-        let index = Arc::new(Index::default());
+        let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
         let writer = Writer::new(connection, Arc::clone(&index))?;
         std::thread::Builder::new()
@@ -67,31 +66,31 @@ impl Store {
         Ok(Self { jobs, index })
     }
 
-    /// Runs work in a transaction. The result comes when it is durable; an error, the work's own or
-    /// the store's, means that nothing of it happened.
+    /// Runs work in a transaction. Returns its result once the changes are durable. After an error, of the
+    /// work or of the store, nothing has changed.
     ///
     /// # Errors
-    /// What the work returns, or a [`StoreError`].
+    /// The error of the work, or a [`StoreError`].
     pub async fn transact<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(work)?.await.unwrap_or_else(|_| Err(not_done().into()))
+        self.submit(work)?.await.unwrap_or_else(|_| Err(work_lost().into()))
     }
 
-    /// [`transact`](Self::transact) for callers that may block.
+    /// Does the same as [`transact`](Self::transact), blocking the thread.
     ///
     /// # Errors
-    /// As there.
+    /// The error of the work, or a [`StoreError`].
     pub fn transact_blocking<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(not_done().into()))
+        self.submit(work)?.blocking_recv().unwrap_or_else(|_| Err(work_lost().into()))
     }
 
     fn submit<T, E, W>(&self, work: W) -> Result<oneshot::Receiver<Result<T, E>>, StoreError>
@@ -101,17 +100,17 @@ impl Store {
         W: FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        // Whoever asked may have gone away.
+        // A send fails if the caller has stopped waiting.
         self.transact_then(work, move |result| drop(answer.send(result)))?;
         Ok(receiver)
     }
 
-    /// [`transact`](Self::transact) for callers that wait in a way of their own: `tell` is called on
-    /// the writing thread, and must be short. Where the work could not even begin it is dropped.
+    /// Does the same as [`transact`](Self::transact), with a callback: `answer` is called on the writing thread
+    /// and must be short. It is dropped without a call if the work could not begin, or panicked.
     pub(crate) fn transact_then<T, E, W>(
         &self,
         work: W,
-        tell: impl FnOnce(Result<T, E>) + Send + 'static,
+        answer: impl FnOnce(Result<T, E>) + Send + 'static,
     ) -> Result<(), StoreError>
     where
         T: Send + 'static,
@@ -120,10 +119,10 @@ impl Store {
     {
         let job: Job = Box::new(move |records| {
             let result = work(records);
-            Finished {
+            Outcome {
                 keep: result.is_ok(),
-                tell: Box::new(move |committed: Result<(), StoreError>| {
-                    tell(match committed {
+                answer: Box::new(move |committed: Result<(), StoreError>| {
+                    answer(match committed {
                         Err(error) if result.is_ok() => Err(error.into()),
                         _ => result,
                     });
@@ -132,23 +131,23 @@ impl Store {
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError { reason: "too much work is waiting".to_owned() },
-            TrySendError::Disconnected(_) => not_done(),
+            TrySendError::Disconnected(_) => work_lost(),
         })
     }
 
-    /// The user of a live session, from memory.
+    /// Returns the user of a live session, from memory.
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
-        self.index.user_of(id, now)
+        self.index.user(id, now)
     }
 
-    /// How many sessions are held in memory.
+    /// Returns the number of sessions in memory.
     #[must_use]
     pub fn live_sessions(&self) -> usize {
         self.index.len()
     }
 
-    /// Forgets what has expired: sessions, `jti`s and logout marks.
+    /// Deletes expired sessions and logout records.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -158,11 +157,12 @@ impl Store {
     }
 }
 
-pub(crate) fn not_done() -> StoreError {
+/// Returns the error for work whose answer was dropped.
+pub(crate) fn work_lost() -> StoreError {
     StoreError { reason: "the store could not do the work".to_owned() }
 }
 
-fn failed(error: &rusqlite::Error) -> StoreError {
+fn store_error(error: &rusqlite::Error) -> StoreError {
     StoreError { reason: error.to_string() }
 }
 
@@ -173,9 +173,8 @@ mod tests {
     #[test]
     fn an_answer_that_panics_does_not_end_the_writer() {
         let store = Store::in_memory().expect("a store");
-        // A panic without the noise: a backtrace takes memory that another test here counts.
-        let tell = |_: Result<(), StoreError>| std::panic::resume_unwind(Box::new("on purpose"));
-        store.transact_then(|_| Ok(()), tell).expect("room in the queue");
+        let answer = |_: Result<(), StoreError>| panic!("on purpose");
+        store.transact_then(|_| Ok(()), answer).expect("room in the queue");
         let after: Result<u8, StoreError> = store.transact_blocking(|_| Ok(7));
         assert_eq!(after, Ok(7));
     }

@@ -1,67 +1,70 @@
-//! [`Records`] on SQLite, within the writer's transaction.
+//! The repository of the relying party, [`Records`], on SQLite: one value per piece of work, within the
+//! writer's transaction.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::failed;
-use super::logout_records::{MOST, Remembered, jti_tag};
-use super::session_index::{Effect, Entry, KeptUser};
+use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag};
+use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
+use super::store_error;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
-/// The records, within one transaction.
+/// The records, within one piece of work.
 pub struct SqliteRecords<'t> {
     pub(super) connection: &'t Connection,
     effects: &'t mut Vec<Effect>,
-    remembered: &'t mut Remembered,
+    logouts: &'t mut LogoutRecords,
 }
 
-const USER: &str = "user.id, user.username, user.kind, user.active, user.profile, user.teams";
+/// The columns of a user, in the order of [`read_user`].
+pub(super) const USER: &str = "user.id, user.username, user.kind, user.active, user.profile, user.teams";
 
 impl<'t> SqliteRecords<'t> {
     pub(super) fn new(
         connection: &'t Connection,
         effects: &'t mut Vec<Effect>,
-        remembered: &'t mut Remembered,
+        logouts: &'t mut LogoutRecords,
     ) -> Self {
-        Self { connection, effects, remembered }
+        Self { connection, effects, logouts }
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
         let run = || self.connection.prepare_cached(sql)?.execute(parameters);
-        run().map_err(|error| failed(&error))
+        run().map_err(|error| store_error(&error))
     }
 
-    fn first<T>(
+    fn query_first<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
         let run = || self.connection.prepare_cached(sql)?.query_row(parameters, read).optional();
-        run().map_err(|error| failed(&error))
+        run().map_err(|error| store_error(&error))
     }
 
-    fn end(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
+    /// Runs a `DELETE … RETURNING id` on sessions. Returns the number of sessions deleted.
+    fn delete_sessions(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
         let run = || -> rusqlite::Result<Vec<SessionId>> {
             let mut statement = self.connection.prepare_cached(sql)?;
             let ended = statement.query_map(parameters, |row| row.get(0).map(SessionId))?;
             ended.collect()
         };
-        let ended = run().map_err(|error| failed(&error))?;
+        let ended = run().map_err(|error| store_error(&error))?;
         let count = ended.len();
         self.effects.extend(ended.into_iter().map(Effect::Ended));
         Ok(count)
     }
 
-    /// A value kept under a name, made where there is none.
+    /// Returns the value stored under a name, after storing that of `make` if there was none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn meta(&mut self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let known = self.first("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))?;
-        if let Some(value) = known {
+        let stored = self.query_first("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))?;
+        if let Some(value) = stored {
             return Ok(value);
         }
         let value = make();
@@ -69,34 +72,35 @@ impl<'t> SqliteRecords<'t> {
         Ok(value)
     }
 
+    /// Deletes expired sessions, of which the index knows the identifiers, and expired logout records.
     pub(super) fn purge(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {
             self.execute("DELETE FROM session WHERE id = ?1 AND expires <= ?2", params![session.0, now.0])?;
         }
         self.execute("DELETE FROM logout WHERE until <= ?1", [now.0])?;
-        self.effects.push(Effect::Expired(now));
+        self.effects.push(Effect::Purged(now));
         Ok(())
     }
 }
 
 impl Records for SqliteRecords<'_> {
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.first(&format!("SELECT {USER} FROM user WHERE id = ?1"), [id.0], read_user)
+        self.query_first(&format!("SELECT {USER} FROM user WHERE id = ?1"), [id.0], read_user)
     }
 
     fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError> {
-        self.first(&format!("SELECT {USER} FROM user WHERE username = ?1"), [username], read_user)
+        self.query_first(&format!("SELECT {USER} FROM user WHERE username = ?1"), [username], read_user)
     }
 
     fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
         let sql = format!(
             "SELECT {USER} FROM link JOIN user ON user.id = link.user WHERE issuer = ?1 AND subject = ?2"
         );
-        self.first(&sql, [issuer, subject], read_user)
+        self.query_first(&sql, [issuer, subject], read_user)
     }
 
     fn is_linked(&mut self, user: UserId) -> Result<bool, StoreError> {
-        let found = self.first("SELECT 1 FROM link WHERE user = ?1 LIMIT 1", [user.0], |_| Ok(()))?;
+        let found = self.query_first("SELECT 1 FROM link WHERE user = ?1 LIMIT 1", [user.0], |_| Ok(()))?;
         Ok(found.is_some())
     }
 
@@ -111,7 +115,7 @@ impl Records for SqliteRecords<'_> {
         self.execute(sql, params![username, kind.name(), now.0])?;
         let id = UserId(self.connection.last_insert_rowid());
         let user = self.user(id)?;
-        user.ok_or_else(|| StoreError { reason: "a user just made is not there".to_owned() })
+        user.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })
     }
 
     fn update_user(&mut self, user: &User, now: UnixTime) -> Result<(), StoreError> {
@@ -128,7 +132,7 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
-        let hash = self.first("SELECT password FROM user WHERE id = ?1", [user.0], |row| row.get(0))?;
+        let hash = self.query_first("SELECT password FROM user WHERE id = ?1", [user.0], |row| row.get(0))?;
         Ok(hash.flatten())
     }
 
@@ -139,7 +143,8 @@ impl Records for SqliteRecords<'_> {
 
     fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
         let user = self.user(session.user)?;
-        let user = user.ok_or_else(|| StoreError { reason: "a session of nobody".to_owned() })?;
+        let user =
+            user.ok_or_else(|| StoreError { reason: "the user of the session does not exist".to_owned() })?;
         let oidc = match &session.origin {
             Origin::Oidc(origin) => Some(origin),
             Origin::Password => None,
@@ -167,7 +172,7 @@ impl Records for SqliteRecords<'_> {
 
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
         let sql = "DELETE FROM session WHERE id = ?1 RETURNING issuer, subject, sid, issued_at, id_token";
-        let ended = self.first(sql, [id.0], |row| {
+        let ended = self.query_first(sql, [id.0], |row| {
             let Some(issuer) = row.get(0)? else { return Ok(Origin::Password) };
             Ok(Origin::Oidc(OidcOrigin {
                 issuer,
@@ -182,7 +187,7 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
-        self.end("DELETE FROM session WHERE user = ?1 RETURNING id", [user.0])
+        self.delete_sessions("DELETE FROM session WHERE user = ?1 RETURNING id", [user.0])
     }
 
     fn end_logged_out(
@@ -198,34 +203,38 @@ impl Records for SqliteRecords<'_> {
         let without_sid = "DELETE FROM session
             WHERE issuer = ?1 AND subject = ?2 AND sid IS NULL AND issued_at <= ?3 RETURNING id";
         match target {
-            LogoutTarget::Subject(subject) => self.end(by_subject, params![issuer, subject, issued_until.0]),
+            LogoutTarget::Subject(subject) => {
+                self.delete_sessions(by_subject, params![issuer, subject, issued_until.0])
+            }
             LogoutTarget::Session { sid, subject } => {
-                let mut ended = self.end(by_sid, params![issuer, sid, issued_until.0])?;
+                let mut ended = self.delete_sessions(by_sid, params![issuer, sid, issued_until.0])?;
                 if let Some(subject) = subject {
-                    ended += self.end(without_sid, params![issuer, subject, issued_until.0])?;
+                    ended += self.delete_sessions(without_sid, params![issuer, subject, issued_until.0])?;
                 }
                 Ok(ended)
             }
         }
     }
 
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
-        if self.remembered.knows(&mark.issuer, jti) {
+    fn remember_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
+        if self.logouts.contains(&record.issuer, jti) {
             return Ok(false);
         }
-        if self.remembered.is_full() {
-            return Err(StoreError { reason: format!("{MOST} logouts are remembered already") });
+        if self.logouts.is_full() {
+            return Err(StoreError {
+                reason: format!("{MAX_RECORDS} logouts are recorded, which is the limit"),
+            });
         }
-        let (sid, subject) = match &mark.target {
+        let (sid, subject) = match &record.target {
             LogoutTarget::Subject(subject) => (None, Some(subject)),
             LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
         };
         let sql = "INSERT INTO logout (jti, issuer, sid, subject, issued_at, received_ms, until)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let tag = jti_tag(&mark.issuer, jti);
-        let (issued_at, until) = (mark.issued_at.0, mark.until.0);
-        self.execute(sql, params![tag, mark.issuer, sid, subject, issued_at, mark.received_ms, until])?;
-        self.remembered.add(self.connection.last_insert_rowid(), jti, mark);
+        let tag = jti_tag(&record.issuer, jti);
+        let (issued_at, until) = (record.issued_at.0, record.until.0);
+        self.execute(sql, params![tag, record.issuer, sid, subject, issued_at, record.received_ms, until])?;
+        self.logouts.add(self.connection.last_insert_rowid(), jti, record);
         Ok(true)
     }
 
@@ -235,10 +244,11 @@ impl Records for SqliteRecords<'_> {
         sid: Option<&str>,
         subject: &str,
     ) -> Result<Option<(UnixTime, i64)>, StoreError> {
-        Ok(self.remembered.newest_logout(issuer, sid, subject))
+        Ok(self.logouts.newest(issuer, sid, subject))
     }
 }
 
+/// Reads a user from the columns of [`USER`].
 pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     let json = |column: usize| -> rusqlite::Result<String> { row.get(column) };
     let broken = |column: usize, error: serde_json::Error| {
@@ -255,25 +265,23 @@ pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-/// Everything that the memory index holds.
-pub(super) type Live = (Vec<(SessionId, Entry)>, Vec<(UserId, KeptUser)>);
-
-/// All sessions, and the users they belong to.
-pub(super) fn load(connection: &Connection) -> rusqlite::Result<Live> {
-    let mut sessions = connection.prepare("SELECT id, user, expires FROM session")?;
-    let sessions = sessions.query_map([], |row| {
-        let entry = Entry { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
-        Ok((SessionId(row.get(0)?), entry))
-    })?;
-    let sessions = sessions.collect::<rusqlite::Result<_>>()?;
+/// Reads all sessions, and the users they belong to.
+pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapshot> {
+    let mut snapshot = Snapshot::default();
+    let mut statement = connection.prepare("SELECT id, user, expires FROM session")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
+        snapshot.add_session(SessionId(row.get(0)?), session);
+    }
     let sql = format!("SELECT {USER} FROM user WHERE id IN (SELECT user FROM session)");
-    let mut users = connection.prepare(&sql)?;
-    let users = users.query_map([], |row| {
-        // Read whole once, so that what is broken shows now.
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // Parses the JSON, so that a broken row is an error now and not a user who is missing later.
         let User { id, kind, active, .. } = read_user(row)?;
         let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-        Ok((id, KeptUser::new(kind, active, text(1)?, text(4)?, text(5)?)))
-    })?;
-    let users = users.collect::<rusqlite::Result<_>>()?;
-    Ok((sessions, users))
+        snapshot.users.insert(id, CompactUser::new(kind, active, text(1)?, text(4)?, text(5)?));
+    }
+    Ok(snapshot)
 }

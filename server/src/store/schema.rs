@@ -1,14 +1,14 @@
-//! The database file: opened, and brought to the present version.
+//! The database file and its schema.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::failed;
+use super::store_error;
 use claimgate::oidc::records::StoreError;
 
-/// One step per version; never changed once released, only added to.
+/// The migrations, one per version of the schema. A released one never changes.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -72,7 +72,7 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX logout_until ON logout (until);
     INSERT INTO logout (jti, until) SELECT substr(hash, 1, 16), until FROM jti;
-    -- A mark for those who have no session at the provider is one for a session that nobody has.
+    -- A logout of the sessions without `sid` becomes one of a session that does not exist.
     INSERT INTO logout (issuer, sid, subject, issued_at, received_ms, until)
         SELECT issuer,
             CASE about WHEN 'session' THEN value WHEN 'subject without session' THEN '' END,
@@ -81,26 +81,29 @@ const MIGRATIONS: &[&str] = &[
         FROM logout_mark;
     DROP TABLE jti;
     DROP TABLE logout_mark;
-    -- Which sessions are over is known in memory.
+    -- Expired sessions are found in memory.
     DROP INDEX session_expires;
 ",
 ];
 
-/// How long another process may hold the file before this one gives up.
-const BUSY: Duration = Duration::from_secs(5);
+/// Longest wait for another process that writes to the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Opens a database file; creates it, or migrates it to the present schema, if needed.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
-    let named = |reason: String| StoreError { reason: format!("{}: {reason}", file.display()) };
-    restrict(file).map_err(|error| named(error.to_string()))?;
-    let connection = Connection::open(file).map_err(|error| named(error.to_string()))?;
-    prepare(connection).map_err(|error| named(error.reason))
+    let error_of = |reason: String| StoreError { reason: format!("{}: {reason}", file.display()) };
+    restrict(file).map_err(|error| error_of(error.to_string()))?;
+    let connection = Connection::open(file).map_err(|error| error_of(error.to_string()))?;
+    prepare(connection).map_err(|error| error_of(error.reason))
 }
 
+/// Opens a database in memory.
 pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
-    prepare(Connection::open_in_memory().map_err(|error| failed(&error))?)
+    prepare(Connection::open_in_memory().map_err(|error| store_error(&error))?)
 }
 
-/// A new file is for its owner alone, from the first moment; SQLite gives its companions the same.
+/// Creates the file if needed, readable by its owner alone from the start. SQLite gives the files beside it
+/// the same mode.
 fn restrict(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
@@ -110,8 +113,8 @@ fn restrict(file: &Path) -> std::io::Result<()> {
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
-    migrate(&mut connection).map_err(|error| failed(&error))?;
-    let version = version(&connection).map_err(|error| failed(&error))?;
+    migrate(&mut connection).map_err(|error| store_error(&error))?;
+    let version = version(&connection).map_err(|error| store_error(&error))?;
     if version > i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) {
         let reason = format!("the database is of version {version}, newer than this program knows");
         return Err(StoreError { reason });
@@ -120,8 +123,8 @@ fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
-    // Readers of other processes go on while this one writes; a commit is on the disk.
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // WAL: other processes can read while this one writes. FULL: a commit is on the disk.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;

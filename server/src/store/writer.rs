@@ -1,4 +1,4 @@
-//! The one thread that writes: what waits becomes one transaction.
+//! The writing thread: the work that waits becomes one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,139 +7,161 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::failed;
-use super::logout_records::Remembered;
-use super::records::{SqliteRecords, load};
-use super::session_index::{Effect, Index};
+use super::logout_records::LogoutRecords;
+use super::records::{SqliteRecords, read_sessions};
+use super::session_index::{Effect, SessionIndex};
+use super::store_error;
 use claimgate::oidc::records::StoreError;
 
-/// Most pieces of work in one transaction: bounds how long the first waits for the last.
+/// Most pieces of work in one transaction: limits how long the first waits for the last.
 const BATCH: usize = 512;
-/// How often to look whether another process has written, such as `claimgate session end`.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval between checks whether another process, such as `claimgate session end`, has written.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A piece of work, run within a transaction.
-pub(super) type Job = Box<dyn FnOnce(&mut SqliteRecords<'_>) -> Finished + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut SqliteRecords<'_>) -> Outcome + Send>;
 
-/// Work that was done: whether to keep it, and how to tell whoever asked.
-pub(super) struct Finished {
+/// The outcome of a piece of work.
+pub(super) struct Outcome {
+    /// Whether to keep its changes.
     pub(super) keep: bool,
-    pub(super) tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+    /// Answers the caller, with the result of the commit.
+    pub(super) answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
 pub(super) struct Writer {
     connection: Connection,
-    index: Arc<Index>,
-    remembered: Remembered,
-    seen_version: i64,
-    looked: Instant,
+    index: Arc<SessionIndex>,
+    logouts: LogoutRecords,
+    /// The `data_version` of the file that `logouts` includes; it changes when another process writes.
+    version: i64,
+    /// Whether another process has written since the index was read.
+    index_is_stale: bool,
+    polled: Instant,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, index: Arc<Index>) -> Result<Self, StoreError> {
-        let remembered = Remembered::default();
-        let mut writer = Self { connection, index, remembered, seen_version: -1, looked: Instant::now() };
-        writer.remembered.follow(&writer.connection).map_err(|error| failed(&error))?;
-        writer.follow_others().map_err(|error| failed(&error))?;
+    /// Builds a writer; reads the sessions and logouts of the file.
+    pub(super) fn new(connection: Connection, index: Arc<SessionIndex>) -> Result<Self, StoreError> {
+        let logouts = LogoutRecords::default();
+        let polled = Instant::now();
+        let mut writer = Self { connection, index, logouts, version: -1, index_is_stale: true, polled };
+        writer.follow_file().map_err(|error| store_error(&error))?;
         Ok(writer)
     }
 
+    /// Runs until the last store is dropped.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            match queue.recv_timeout(LOOK) {
+            match queue.recv_timeout(POLL_INTERVAL) {
                 Ok(first) => {
                     self.commit(std::iter::once(first).chain(queue.try_iter()).take(BATCH));
-                    if self.looked.elapsed() >= LOOK {
-                        self.look();
+                    if self.polled.elapsed() >= POLL_INTERVAL {
+                        self.poll();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => self.poll(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    /// Runs pieces of work in one transaction, and answers each once the transaction is durable.
     fn commit(&mut self, jobs: impl Iterator<Item = Job>) {
-        let mut finished = Vec::new();
+        let mut answers = Vec::new();
         let mut effects = Vec::new();
-        let mut outcome = self.begin();
+        let mut state = self.begin();
+        let start = self.logouts.savepoint();
         for job in jobs {
-            if outcome.is_err() {
-                // Not run: whoever waits learns it by the dropped channel.
+            if state.is_err() {
+                // Dropping the work drops the caller's channel, which is the answer.
                 continue;
             }
-            let (done, state) = run(&self.connection, job, &mut effects, &mut self.remembered);
-            finished.extend(done.map(|done| done.tell));
-            outcome = state;
+            let outcome;
+            (outcome, state) = run(&self.connection, job, &mut effects, &mut self.logouts);
+            answers.extend(outcome.map(|outcome| outcome.answer));
         }
-        let committed = outcome.and_then(|()| self.connection.execute_batch("COMMIT"));
-        let committed = committed.map_err(|error| failed(&error));
+        let committed = state.and_then(|()| self.connection.execute_batch("COMMIT"));
+        let committed = committed.map_err(|error| store_error(&error));
         if committed.is_ok() {
-            self.remembered.keep();
-            if let Some(now) = effects.iter().find_map(Effect::expired) {
-                self.remembered.forget_expired(now);
+            self.logouts.commit();
+            if let Some(now) = effects.iter().find_map(Effect::purged) {
+                self.logouts.remove_expired(now);
             }
-            self.index.follow(effects);
+            self.index.apply(effects);
         } else {
-            self.remembered.undo(0);
+            self.logouts.rollback_to(start);
             if !self.connection.is_autocommit() {
-                // Where this fails too, the next BEGIN does, and says so.
+                // If this fails, the next BEGIN fails too and reports it.
                 drop(self.connection.execute_batch("ROLLBACK"));
             }
         }
-        for tell in finished {
-            // It runs code of whoever asked; the writer must outlive it.
-            if catch_unwind(AssertUnwindSafe(|| tell(committed.clone()))).is_err() {
+        for answer in answers {
+            // The callback is the caller's code: the writer must survive its panic.
+            if catch_unwind(AssertUnwindSafe(|| answer(committed.clone()))).is_err() {
                 tracing::error!("an answer of the store was lost to a panic");
             }
         }
     }
 
+    /// Begins a transaction. It sees the logouts of other processes; their sessions may wait for a poll.
     fn begin(&mut self) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.remembered.follow(&self.connection)
+        self.follow_logouts()
     }
 
-    fn look(&mut self) {
-        self.looked = Instant::now();
-        // An error here shows again, and is told, at the next write.
-        drop(self.follow_others());
+    fn poll(&mut self) {
+        self.polled = Instant::now();
+        // An error here occurs again, and is reported, at the next write.
+        drop(self.follow_file());
     }
 
-    /// Loads sessions and users where another process has written since.
-    fn follow_others(&mut self) -> rusqlite::Result<()> {
+    /// Reads the logouts that another process has written, if any.
+    fn follow_logouts(&mut self) -> rusqlite::Result<()> {
         let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
-        if version != self.seen_version {
-            let (sessions, users) = load(&self.connection)?;
-            self.index.replace(sessions, users);
-            self.seen_version = version;
+        if version != self.version {
+            self.index_is_stale = true;
+            self.logouts.read_new_rows(&self.connection)?;
+            self.version = version;
+        }
+        Ok(())
+    }
+
+    /// Reads everything that another process has written, if anything. Sessions are read as a whole, so this
+    /// is done once an interval at most.
+    fn follow_file(&mut self) -> rusqlite::Result<()> {
+        self.follow_logouts()?;
+        if self.index_is_stale {
+            self.index.replace(read_sessions(&self.connection)?);
+            self.index_is_stale = false;
         }
         Ok(())
     }
 }
 
-/// Runs one piece of work within the transaction; what it leaves is undone unless it is to be kept.
-/// The second result says whether the transaction still stands: a full disk makes SQLite roll it
-/// back by itself.
+/// Runs one piece of work within the transaction, and undoes its changes unless they are to be kept. Returns
+/// its outcome (`None` after a panic) and the state of the transaction, which SQLite itself rolls back when the
+/// disk is full.
 fn run(
     connection: &Connection,
     job: Job,
     effects: &mut Vec<Effect>,
-    remembered: &mut Remembered,
-) -> (Option<Finished>, rusqlite::Result<()>) {
-    let before = (effects.len(), remembered.here());
+    logouts: &mut LogoutRecords,
+) -> (Option<Outcome>, rusqlite::Result<()>) {
+    let (effects_before, logouts_before) = (effects.len(), logouts.savepoint());
     let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
     if let Err(error) = execute("SAVEPOINT work") {
         return (None, Err(error));
     }
-    let mut records = SqliteRecords::new(connection, effects, remembered);
-    let done = catch_unwind(AssertUnwindSafe(|| job(&mut records)));
-    let kept = done.as_ref().is_ok_and(|done| done.keep);
-    if !kept {
-        effects.truncate(before.0);
-        remembered.undo(before.1);
+    let mut records = SqliteRecords::new(connection, effects, logouts);
+    // A panic drops the caller's channel, which is the answer.
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut records))).ok();
+    let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);
+    if !keep {
+        effects.truncate(effects_before);
+        logouts.rollback_to(logouts_before);
     }
-    let state = match (connection.is_autocommit(), kept) {
+    let state = match (connection.is_autocommit(), keep) {
         (true, _) => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
             Some("the transaction was rolled back".to_owned()),
@@ -147,6 +169,5 @@ fn run(
         (false, true) => execute("RELEASE work"),
         (false, false) => execute("ROLLBACK TO work").and_then(|()| execute("RELEASE work")),
     };
-    // Work that panicked has dropped its way of telling; whoever waits learns it by that.
-    (done.ok(), state)
+    (outcome, state)
 }

@@ -30,7 +30,7 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::provider::{Provider, lacks_key};
 use super::token_log;
-use crate::store::{SqliteRecords, Store, not_done};
+use crate::store::{SqliteRecords, Store, work_lost};
 use crate::system;
 use claimgate::oidc::backchannel::{self, LogoutError, ValidatedLogout};
 use claimgate::oidc::records::StoreError;
@@ -78,9 +78,9 @@ impl LogoutQueue {
         let pending = PendingLogout { provider, token, received_ms: system::now_ms(), answer };
         self.0.try_send(pending).map_err(|refused| match refused {
             TrySendError::Full(_) => Problem::Busy,
-            TrySendError::Disconnected(_) => not_done().into(),
+            TrySendError::Disconnected(_) => work_lost().into(),
         })?;
-        Ok(answered.await.unwrap_or_else(|_| Err(not_done().into()))?)
+        Ok(answered.await.unwrap_or_else(|_| Err(work_lost().into()))?)
     }
 }
 
