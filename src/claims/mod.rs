@@ -18,7 +18,8 @@ use crate::limits::Limits;
 pub use error::ClaimsError;
 pub use kind::{AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnknownTokenKind};
 pub use numeric_date::NumericDate;
-pub use policy::{BACKCHANNEL_LOGOUT_EVENT, Policy};
+pub use policy::Policy;
+pub use registered::BACKCHANNEL_LOGOUT_EVENT;
 
 use registered::{Known, Presence, Registered};
 

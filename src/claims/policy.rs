@@ -11,9 +11,6 @@ use crate::claims::{AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kin
 use crate::jws::Header;
 use crate::time::UnixTime;
 
-/// The member of `events` that makes a token a logout token (Back-Channel Logout §2.4).
-pub const BACKCHANNEL_LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-
 /// A claim that must be there: one that is read anyway, or any other by its name.
 #[derive(Clone, Debug)]
 enum Required {

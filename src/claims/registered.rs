@@ -4,9 +4,12 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::{BACKCHANNEL_LOGOUT_EVENT, Claims, NumericDate};
+use super::{Claims, NumericDate};
 use crate::json::{Scanned, scan_object};
 use crate::limits::Limits;
+
+/// The member of `events` that makes a token a logout token (Back-Channel Logout §2.4).
+pub const BACKCHANNEL_LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// The claims that a policy compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
