@@ -20,10 +20,10 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>, InvalidBase64Url> {
     URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| InvalidBase64Url)
 }
 
-/// As [`decode`], in a time that depends on the text's length alone: for keys.
+/// Decodes like [`decode`], in a time that depends only on the length of the text: for keys.
 ///
 /// # Errors
-/// As there.
+/// [`InvalidBase64Url`] under the same conditions as [`decode`].
 pub fn decode_secret(text: &[u8]) -> Result<Vec<u8>, InvalidBase64Url> {
     let text = std::str::from_utf8(text).map_err(|_| InvalidBase64Url)?;
     Base64UrlUnpadded::decode_vec(text).map_err(|_| InvalidBase64Url)

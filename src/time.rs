@@ -1,7 +1,6 @@
 //! Points in time, as arguments.
 //!
-//! The engine never reads a clock: whoever calls it says what time it is. That makes every
-//! decision repeatable, in a test and at three in the morning.
+//! The engine never reads a clock: the caller passes the time, so that every decision can be repeated.
 
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, leap seconds ignored (RFC 7519 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! Profile fields: one string each, or nothing. A field never keeps anybody out.
+//! Profile fields: one string each, or nothing. A missing field never prevents a sign-in.
 
 use std::collections::BTreeMap;
 

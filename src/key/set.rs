@@ -57,8 +57,8 @@ impl KeySet {
         Self::read(text, limits, false)
     }
 
-    /// A JWK Set that anybody can fetch: a secret in it is none, and is skipped as
-    /// [`KeyError::Private`]. Where HMAC algorithms are allowed it would be everybody's signature.
+    /// Parses a JWK Set from a public address. A symmetric key in it is not secret and is skipped as
+    /// [`KeyError::Private`]: where HMAC algorithms are allowed, any reader of the set could sign with it.
     ///
     /// # Errors
     /// As [`from_jwks`](Self::from_jwks).

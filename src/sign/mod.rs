@@ -154,7 +154,7 @@ impl SigningKey {
         Ok(self.described(jwk::public(&self.material).ok_or(SignError::NoPublicHalf)?))
     }
 
-    /// The private JWK. **Secret**: whoever has it signs as you.
+    /// Returns the private JWK. **Secret**: its holder can sign in your name.
     #[must_use]
     pub fn private_jwk(&self) -> Value {
         self.described(jwk::private(&self.material))
