@@ -5,7 +5,8 @@ use crate::modulus::{Lane, Modulus};
 use crate::vector::LANES;
 use crate::{batch, single};
 
-/// Whether this CPU has what the kernel needs, and what the compiler takes that to imply.
+/// Reports whether this CPU has the features that the vector code needs, and those that the compiler takes them
+/// to imply.
 pub(crate) fn is_available() -> bool {
     let implied = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
@@ -13,45 +14,48 @@ pub(crate) fn is_available() -> bool {
     implied && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
 }
 
-/// `s^65537 / R^65536 mod n`, below `2n`, for `s < n`. `L` is `8 · V`.
-pub(crate) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modulus<L>) -> [u64; L] {
-    assert!(is_available() && L == V * LANES);
+/// Returns `s^65537 / R^65536 mod n`, below `2n`, for `s < n`.
+pub(crate) fn power<const L: usize, const E: usize>(s: &[u64; L], modulus: &Modulus<L>) -> [u64; L] {
+    const { assert!(L == LANES * E) };
+    assert!(is_available());
     // SAFETY: the CPU has the features, as was just asserted (std remembers the answer).
-    unsafe { single::power::<L, V>(s, modulus) }
+    unsafe { single::power::<L, E>(s, modulus) }
 }
 
-/// `a · b / 2^(52·D) mod n`, below `2n`, for `a < n` and a `b` of `D` limbs.
-pub(crate) fn product<const L: usize, const V: usize, const D: usize>(
+/// Returns `a · b / 2^(52·D) mod n`, below `2n`, for `a < n` and a `b` of `D` limbs.
+pub(crate) fn product<const L: usize, const E: usize, const D: usize>(
     a: &[u64; L],
     b: &[u64; D],
     modulus: &Modulus<L>,
 ) -> [u64; L] {
-    assert!(is_available() && L == V * LANES);
-    // SAFETY: as above.
-    unsafe { single::product::<L, V>(b, a, modulus) }
+    const { assert!(L == LANES * E) };
+    assert!(is_available());
+    // SAFETY: the CPU has the features, as was just asserted.
+    unsafe { single::product::<L, E>(b, a, modulus) }
 }
 
-/// Eight signatures at once, many times; what is the same each time is made ready once. A number of `L` limbs
-/// is four of `Q`, each one block of `B` limbs or two, and two of `E`.
-pub(crate) struct Eight<'k, const L: usize, const Q: usize, const B: usize, const E: usize>(
-    batch::Eight<'k, L, Q, B, E>,
+/// The arithmetic of eight signatures at once, for many batches: moduli are prepared once while they stay the
+/// same.
+pub(crate) struct Batch<'k, const L: usize, const Q: usize, const B: usize, const E: usize>(
+    batch::Batch<'k, L, Q, B, E>,
 );
 
-impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Eight<'k, L, Q, B, E> {
-    /// With moduli that will be asked for; if others are, they are made ready then.
+impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'k, L, Q, B, E> {
+    /// Prepares moduli. A batch with other moduli prepares those first.
     pub(crate) fn new(moduli: [&'k Modulus<L>; LANES]) -> Self {
-        assert!(is_available() && L == 4 * Q && Q == 2 * E && Q.is_multiple_of(B));
-        // SAFETY: as above.
-        Self(unsafe { batch::Eight::new(moduli) })
+        const { assert!(L == 4 * Q && Q == 2 * E && (B == Q || B == E)) };
+        assert!(is_available());
+        // SAFETY: the CPU has the features, as was just asserted.
+        Self(unsafe { batch::Batch::new(moduli) })
     }
 
-    /// Whether `s^65537 mod n`, for `s < n`, is what its lane says, of each of eight.
-    pub(crate) fn are_powers(
+    /// Returns, for each lane, whether `s^65537 mod n` meets the lane's target. Each `s` must be below its `n`.
+    pub(crate) fn verify_powers(
         &mut self,
         s: &[[u64; L]; LANES],
         lanes: &[Lane<'k, L>; LANES],
     ) -> [bool; LANES] {
-        // SAFETY: the CPU has the features, or there were no such value.
-        unsafe { self.0.are_powers(s, lanes) }
+        // SAFETY: `new` asserted that the CPU has the features.
+        unsafe { self.0.verify_powers(s, lanes) }
     }
 }

@@ -1,8 +1,18 @@
-//! RSASSA-PKCS1-v1_5 verification (RFC 8017 §8.2.2) with AVX-512 IFMA, for moduli of 2048, 3072 and
-//! 4096 bits and the exponent 65537: one signature at a time, or eight.
-//!
-//! A `false` is not final: the caller must confirm it by another implementation. Where the CPU or the
-//! target has no AVX-512 IFMA, [`Key::is_supported`] is `false` for every key.
+//! RSASSA-PKCS1-v1_5 verification with AVX-512 IFMA, one signature or eight at a time.
+#![doc = include_str!("../README.md")]
+
+/// Calls a macro with the sizes of keys: bits of the modulus, limbs of 52 bits (a multiple of eight, with at
+/// least two bits to spare), limbs of a block of columns (a quarter or an eighth of the limbs).
+#[cfg(target_arch = "x86_64")]
+macro_rules! with_sizes {
+    ($macro:ident) => {
+        $macro! {
+            Bits2048: 2048, 40, 10;
+            Bits3072: 3072, 64, 8;
+            Bits4096: 4096, 80, 10;
+        }
+    };
+}
 
 // None imports one below it.
 #[cfg(target_arch = "x86_64")]

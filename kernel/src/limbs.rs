@@ -1,18 +1,17 @@
-//! Numbers as the kernel wants them: limbs of 52 bits, least significant first; and the arithmetic
-//! that is done once per key, slowly and plainly.
+//! Numbers in radix 2^52, least significant limb first, and plain arithmetic for the work done once per key.
 
-/// Bits in a limb: what `vpmadd52luq` multiplies.
+/// Bits in a limb: the operands of `vpmadd52luq`.
 pub(crate) const LIMB_BITS: usize = 52;
 pub(crate) const MASK: u64 = (1 << LIMB_BITS) - 1;
 
-/// Reads a big-endian number into limbs; what does not fit must be zero.
+/// Returns the limbs of a big-endian number. Bytes beyond `L` limbs must be zero.
 pub(crate) fn limbs<const L: usize>(bytes: &[u8]) -> [u64; L] {
     let mut number = [0; L];
     read_limbs(bytes, &mut number);
     number
 }
 
-/// The same, in the place of another number.
+/// Writes the limbs of a big-endian number to `number`. Bytes beyond `L` limbs must be zero.
 pub(crate) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
     // Two limbs are thirteen bytes.
     let (pairs, last) = number.as_chunks_mut::<2>();
@@ -36,12 +35,12 @@ pub(crate) fn read_limbs<const L: usize>(bytes: &[u8], number: &mut [u64; L]) {
     }
 }
 
-/// Whether `a < b`.
+/// Reports whether `a < b`.
 pub(crate) fn is_less<const L: usize>(a: &[u64; L], b: &[u64; L]) -> bool {
     a.iter().rev().lt(b.iter().rev())
 }
 
-/// `a -= b`, for `a >= b`.
+/// Subtracts `b` from `a`, for `a >= b`.
 fn subtract_from<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
     let mut borrow = 0;
     for (limb, b) in a.iter_mut().zip(b) {
@@ -51,14 +50,14 @@ fn subtract_from<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
     }
 }
 
-/// `a - b`, for `a >= b`.
+/// Returns `a - b`, for `a >= b`.
 pub(crate) fn subtract<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     subtract_from(&mut a, b);
     a
 }
 
-/// `a += b`, where it fits.
+/// Adds `b` to `a`; the sum must fit.
 pub(crate) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
     let mut carry = 0;
     for (limb, b) in a.iter_mut().zip(b) {
@@ -68,15 +67,15 @@ pub(crate) fn add_to<const L: usize>(a: &mut [u64; L], b: &[u64; L]) {
     }
 }
 
-/// `a + b`, where it fits.
+/// Returns `a + b`, which must fit.
 pub(crate) fn add<const L: usize>(a: &[u64; L], b: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     add_to(&mut a, b);
     a
 }
 
-/// `a mod n` in the place of `a`, for one below `4n`. What is greater, as only a wrong answer is, stays
-/// at `n` or above: it equals nothing that is reduced, and costs no more.
+/// Reduces `a` modulo `n`, for `a` below `4n`. A greater `a`, which only a wrong result can be, stays at `n` or
+/// above: it equals no reduced number, and costs no more.
 pub(crate) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
     for _ in 0..3 {
         if is_less(a, n) {
@@ -86,19 +85,19 @@ pub(crate) fn reduce<const L: usize>(a: &mut [u64; L], n: &[u64; L]) {
     }
 }
 
-/// `a mod n`, likewise.
+/// Returns `a mod n`; see [`reduce`].
 pub(crate) fn reduced<const L: usize>(a: &[u64; L], n: &[u64; L]) -> [u64; L] {
     let mut a = *a;
     reduce(&mut a, n);
     a
 }
 
-/// `2^bits · a mod n`, for `a < n`.
+/// Returns `2^bits · a mod n`, for `a < n`.
 pub(crate) fn shifted<const L: usize>(a: &[u64; L], bits: usize, n: &[u64; L]) -> [u64; L] {
     (0..bits).fold(*a, |a, _| reduced(&add(&a, &a), n))
 }
 
-/// `2^exponent mod n`, for an odd `n` of `bits` bits and an exponent that is not smaller.
+/// Returns `2^exponent mod n`, for an odd `n` of `bits` bits and an exponent of at least `bits - 1`.
 pub(crate) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: usize, k0: u64) -> [u64; L] {
     let r = L * LIMB_BITS;
     if exponent <= r {
@@ -107,12 +106,12 @@ pub(crate) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: 
         power[(bits - 1) / LIMB_BITS] = 1 << ((bits - 1) % LIMB_BITS);
         return shifted(&power, exponent - (bits - 1), n);
     }
-    // Half as far from R, squared, is as far.
+    // HalfOperands as far from R, squared, is as far.
     let root = power_of_two((exponent + r) / 2, n, bits, k0);
     shifted(&reduced(&montgomery(&root, &root, n, k0), n), (exponent + r) % 2, n)
 }
 
-/// `-n⁻¹ mod 2^52`, for odd `n`: Newton's iteration doubles the right bits each time.
+/// Returns `-n⁻¹ mod 2^52`, for odd `n`: each Newton iteration doubles the correct bits.
 pub(crate) fn negated_inverse(n0: u64) -> u64 {
     let mut inverse = 1_u64;
     for _ in 0..6 {
@@ -121,7 +120,7 @@ pub(crate) fn negated_inverse(n0: u64) -> u64 {
     inverse.wrapping_neg() & MASK
 }
 
-/// `a · b / R mod n`, below `2n` for factors below `2n`: Montgomery's product a limb at a time, in
+/// Returns `a · b / R mod n`, below `2n` for factors below `2n`: Montgomery multiplication a limb at a time, in
 /// plain integers. `R` is `2^(52·L)`.
 pub(crate) fn montgomery<const L: usize>(a: &[u64; L], b: &[u64; L], n: &[u64; L], k0: u64) -> [u64; L] {
     let mut sum = [0_u128; L];
@@ -192,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Of 64 limbs a modulus of 3072 bits leaves 256 to spare: subtracting until it fits has no end.
+    /// 64 limbs have 256 bits more than a modulus of 3072 bits: subtracting until it fits would not end.
     #[test]
     fn a_wrong_answer_is_not_reduced_for_ever() {
         let n: [u64; 64] = limbs(&[&[0x80][..], &[0; 382], &[1]].concat());

@@ -1,4 +1,4 @@
-//! One signature: a number lies across `V` vectors, eight limbs in each.
+//! One signature: a number lies transpose `V` vectors, eight limbs in each.
 
 use std::arch::x86_64::{
     __m512i, _mm_extract_epi64, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
@@ -22,11 +22,12 @@ pub(crate) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modu
     product::<L, V>(s, &power, modulus)
 }
 
-/// `b · a / 2^(52 · b.len()) mod n`, below `2n` if `b` and `a` are.
+/// Returns `b · a / 2^(52 · b.len()) mod n`, below `2n` if `b` and `a` are: Montgomery multiplication, a limb of
+/// `b` at a time.
 ///
-/// The next quotient digit needs the lowest limb alone. That one and the one above run beside the
-/// vectors in scalar registers, so that what a vector yields is wanted two steps later only. The
-/// products with `a` and those with `n` are summed apart, which halves the chain of additions.
+/// The next quotient digit depends on the lowest limb alone. The two lowest limbs are kept in scalar registers
+/// beside the vectors, so that a vector's result is needed only two steps later. Products with `a` and with
+/// `n` have separate accumulators, which halves the chain of additions.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(crate) fn product<const L: usize, const V: usize>(
     b: &[u64],
@@ -44,12 +45,11 @@ pub(crate) fn product<const L: usize, const V: usize>(
         let (low_a0, high_a0) = split(digit << SPARE, *a0);
         let (low_a1, high_a1) = split(digit << SPARE, *a1);
         lowest += low_a0;
-        // Shifted to the top of the word, which takes it modulo 2^52 by the way.
+        // Shifted to the top of the word, which reduces it modulo 2^52.
         let quotient = lowest.wrapping_mul(k0);
         let (_, high_n0) = split(quotient, *n0);
         let (low_n1, high_n1) = split(quotient, *n1);
-        // `lowest` plus the low half of `quotient · n0` is a multiple of 2^52: one more than it
-        // holds by itself, unless it is one already.
+        // `lowest` plus the low half of `quotient · n0` is the next multiple of 2^52.
         lowest = ((lowest + MASK) >> LIMB_BITS) + high_a0 + high_n0 + second + low_a1 + low_n1;
 
         // The upper halves of the step before and the lower halves of this one: the same limbs.
@@ -67,7 +67,7 @@ pub(crate) fn product<const L: usize, const V: usize>(
         for index in 0..V {
             sum[index] = _mm512_add_epi64(sum[index], other[index]);
         }
-        // One limb down. Of the two lowest, the scalars keep better account.
+        // Down by one limb. The scalars hold the two lowest.
         for index in 0..V {
             let next = if index + 1 < V { sum[index + 1] } else { zero };
             sum[index] = _mm512_alignr_epi64::<1>(next, sum[index]);
@@ -86,7 +86,7 @@ pub(crate) fn product<const L: usize, const V: usize>(
     normalise(sum)
 }
 
-/// The product of a limb at the top of its word and one at the bottom: low 52 bits, and the rest.
+/// Multiplies a limb at the top of its word by one at the bottom. Returns the low 52 bits, and the rest.
 fn split(top: u64, bottom: u64) -> (u64, u64) {
     let product = u128::from(top) * u128::from(bottom);
     #[expect(clippy::cast_possible_truncation, reason = "the lower and the upper word")]
@@ -106,7 +106,7 @@ fn spread<const L: usize, const V: usize>(limbs: &[u64; L]) -> [__m512i; V] {
 #[target_feature(enable = "avx512f")]
 fn normalise<const L: usize, const V: usize>(mut sum: [__m512i; V]) -> [u64; L] {
     let mask = _mm512_set1_epi64(MASK.cast_signed());
-    // Each limb passes on up to 12 bits …
+    // Each limb carries up to 12 bits …
     let mut below = _mm512_setzero_si512();
     let mut over = 0_u128;
     let mut full = 0_u128;
@@ -118,14 +118,14 @@ fn normalise<const L: usize, const V: usize>(mut sum: [__m512i; V]) -> [u64; L] 
         over |= u128::from(_mm512_cmpgt_epu64_mask(*vector, mask)) << (index * LANES);
         full |= u128::from(_mm512_cmpeq_epu64_mask(*vector, mask)) << (index * LANES);
     }
-    // … after which a limb passes on one at most: through every full one, as in one addition.
+    // … then at most one: through every full limb, as in one addition.
     let carried = ((over << 1) + full) ^ full;
     let mut limbs = [0; L];
     let (chunks, _) = limbs.as_chunks_mut::<LANES>();
     for (index, (vector, chunk)) in sum.iter().zip(chunks).enumerate() {
         #[expect(clippy::cast_possible_truncation, reason = "the eight bits of this vector")]
         let lanes = (carried >> (index * LANES)) as u8;
-        // One more is less 2^52 - 1, modulo 2^52.
+        // Adding one is subtracting 2^52 - 1, modulo 2^52.
         *chunk = store(_mm512_and_si512(_mm512_mask_sub_epi64(*vector, lanes, *vector, mask), mask));
     }
     limbs

@@ -6,33 +6,33 @@ use std::arch::x86_64::{
     _mm512_unpackhi_epi64 as unpack_high, _mm512_unpacklo_epi64 as unpack_low,
 };
 
-/// Limbs in a vector, and signatures in a batch.
+/// Vector in a vector, and signatures in a batch.
 pub(crate) const LANES: usize = 8;
 
-/// Eight numbers, as vectors of one limb of each.
+/// Writes eight numbers as vectors of one limb of each.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(crate) fn across<const L: usize>(numbers: [&[u64; L]; LANES], vectors: &mut [__m512i]) {
+pub(crate) fn transpose<const L: usize>(numbers: [&[u64; L]; LANES], vectors: &mut [__m512i]) {
     for (index, vectors) in vectors.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        *vectors = transposed(numbers.map(|number| load(&number.as_chunks().0[index])));
+        *vectors = transpose_8x8(numbers.map(|number| load(&number.as_chunks().0[index])));
     }
 }
 
-/// Rows for columns, of eight times eight.
+/// Transposes eight by eight words.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+fn transpose_8x8(rows: [__m512i; LANES]) -> [__m512i; LANES] {
     let [a, b, c, d, e, f, g, h] = rows;
-    // Of even columns, then of odd ones: two rows in each 128 bits.
-    let even = four_transposed([unpack_low(a, b), unpack_low(c, d), unpack_low(e, f), unpack_low(g, h)]);
-    let odd = four_transposed([unpack_high(a, b), unpack_high(c, d), unpack_high(e, f), unpack_high(g, h)]);
+    // Even columns, then odd ones: two rows in each 128 bits.
+    let even = transpose_4x4([unpack_low(a, b), unpack_low(c, d), unpack_low(e, f), unpack_low(g, h)]);
+    let odd = transpose_4x4([unpack_high(a, b), unpack_high(c, d), unpack_high(e, f), unpack_high(g, h)]);
     [even[0], odd[0], even[1], odd[1], even[2], odd[2], even[3], odd[3]]
 }
 
-/// Rows for columns, of four times four parts of 128 bits.
+/// Transposes four by four parts of 128 bits.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn four_transposed([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+fn transpose_4x4([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     let (first, second) = (shuffle::<0x88>(a, b), shuffle::<0x88>(c, d));
     let (third, fourth) = (shuffle::<0xdd>(a, b), shuffle::<0xdd>(c, d));
     [

@@ -12,7 +12,7 @@ use ring::signature::{
 use super::{Algorithm, InvalidSignature, PreparedKey};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
-/// One algorithm of the ECDSA family; each is tied to one curve.
+/// One algorithm of the ECDSA family; each uses one curve.
 #[derive(Clone, Copy)]
 pub struct Ecdsa {
     name: &'static str,

@@ -12,9 +12,9 @@ use crate::key::{KeyError, KeyMaterial, VerificationKey};
 pub struct EdDsa(&'static str);
 
 impl EdDsa {
-    /// `EdDSA`, which leaves the curve to the key (RFC 8037 §3.1).
+    /// `EdDSA`: the key determines the curve (RFC 8037 §3.1).
     pub const POLYMORPHIC: EdDsa = EdDsa("EdDSA");
-    /// `Ed25519`, which names it (RFC 9864 §2.2).
+    /// `Ed25519`: the name determines the curve (RFC 9864 §2.2).
     pub const ED25519: EdDsa = EdDsa("Ed25519");
 }
 

@@ -45,8 +45,8 @@ impl Algorithm for Hmac {
     }
 }
 
-/// What everybody can fetch is no secret: a PEM text or a public JWK pasted where the secret
-/// belongs would let anybody sign (RFC 8725 §2.1).
+/// Reports whether a secret is the text of a public key. An attacker who has that PEM or JWK could sign with it
+/// (RFC 8725 §2.1).
 fn is_public_key(secret: &[u8]) -> bool {
     let text = secret.trim_ascii_start();
     text.starts_with(b"-----BEGIN ")

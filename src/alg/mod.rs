@@ -1,7 +1,7 @@
 //! JWS algorithms as values (RFC 7518 §3): the trait, the registry, and the built-in ones.
 //!
-//! The built-in algorithms use the same public trait as anybody's own; see
-//! `examples/custom_algorithm.rs` for one from outside.
+//! The built-in algorithms use the public trait that a caller's own algorithms use; see
+//! `examples/custom_algorithm.rs` for one of those.
 
 mod ecdsa;
 mod eddsa;
@@ -20,13 +20,13 @@ pub use self::hmac::Hmac;
 pub use self::registry::{Registry, RegistryBuilder, RegistryError};
 pub use self::rsa::Rsa;
 
-/// The signature does not verify. A unit on purpose: why it fails is of use to a forger alone.
+/// The signature does not verify. A unit on purpose: only a forger has a use for the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not verify")]
 pub struct InvalidSignature;
 
 impl InvalidSignature {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -39,19 +39,20 @@ impl InvalidSignature {
 ///
 /// `Any` lets [`Registry::by_ring`] find the built-in RSA algorithms of a registry.
 pub trait Algorithm: Any + Send + Sync {
-    /// The JWS `alg` value, case-sensitive (RFC 7515 §4.1.1).
+    /// Returns the JWS `alg` value, case-sensitive (RFC 7515 §4.1.1).
     fn name(&self) -> &str;
 
     /// Checks that the key is of this algorithm's family and strong enough, and does all work that
     /// can be done once per key. The engine has compared `use`, `key_ops` and `alg` already.
     ///
     /// # Errors
-    /// [`KeyError::WrongFamily`] for a key of another family (the key is then passed over in
-    /// silence), any other [`KeyError`] for a key that should have fitted (it is reported).
+    /// [`KeyError::WrongFamily`] for a key of another family, which is then skipped without a report; any
+    /// other [`KeyError`] for an unusable key of this family, which is reported.
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError>;
 
-    /// Verifies many at once into `results`, which is as long as `items`; each by a key that this
-    /// algorithm prepared. Override it where many together cost less than one by one.
+    /// Verifies many signatures, each by a key that this algorithm prepared, and writes the results to
+    /// `results`, which is as long as `items`. Override it where a batch costs less than single
+    /// verifications.
     fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
         for (item, result) in items.iter().zip(results) {
             *result = item.verify();
@@ -59,17 +60,17 @@ pub trait Algorithm: Any + Send + Sync {
     }
 }
 
-/// A key made ready by the one algorithm that will use it. That algorithm may find its own type
-/// again through [`Any`].
+/// A key prepared by the algorithm that will use it. That algorithm may recover its own type through
+/// [`Any`].
 pub trait PreparedKey: Any + Send + Sync {
     /// Verifies one signature over one signing input (RFC 7515 §5.2).
     ///
     /// # Errors
-    /// [`InvalidSignature`], whatever is wrong. MACs must be compared in constant time.
+    /// [`InvalidSignature`] for any reason. MACs must be compared in constant time.
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature>;
 }
 
-/// One signing input with the signature it came with.
+/// A signing input with its signature.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
     /// `BASE64URL(header) || '.' || BASE64URL(payload)` (RFC 7515 §2).
@@ -78,17 +79,17 @@ pub struct Signed<'a> {
     pub signature: &'a [u8],
 }
 
-/// One of many signatures to verify at once.
+/// One signature of a batch.
 #[derive(Clone, Copy)]
 pub struct BatchItem<'a> {
     /// The key to verify with.
     pub key: &'a dyn PreparedKey,
-    /// What was signed, and the signature.
+    /// The signing input and the signature.
     pub signed: Signed<'a>,
 }
 
 impl BatchItem<'_> {
-    /// Verifies this one by itself.
+    /// Verifies this signature alone.
     ///
     /// # Errors
     /// As [`PreparedKey::verify`].

@@ -1,4 +1,4 @@
-//! The algorithms a program knows. Which of them a verifier *allows* is the verifier's own list.
+//! The algorithms that a program can use. Each verifier has its own list of those it *allows*.
 
 use std::any::Any;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// RS, PS, HS with SHA-256/384/512, ES256/384/512 and EdDSA (Ed25519).
+    /// Returns the built-in algorithms: RS, PS and HS with SHA-256/384/512, ES256/384/512, EdDSA and Ed25519.
     #[must_use]
     pub fn builtin() -> Self {
         Self { algorithms: builtin_algorithms().into() }
@@ -39,19 +39,19 @@ impl Registry {
         Self { algorithms: self.algorithms.iter().map(by_ring).collect() }
     }
 
-    /// An empty registry to fill; [`RegistryBuilder::builtin`] adds the built-in ones.
+    /// Starts an empty registry; [`RegistryBuilder::builtin`] adds the built-in algorithms.
     #[must_use]
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder { algorithms: Vec::new(), refusal: None }
     }
 
-    /// The algorithm of this name, compared case-sensitively.
+    /// Returns the algorithm of this name, compared case-sensitively.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Algorithm>> {
         self.algorithms.iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// The names, in order of registration.
+    /// Returns the names, in order of registration.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.algorithms.iter().map(|algorithm| algorithm.name())
     }
@@ -63,7 +63,7 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Collects algorithms for a [`Registry`].
+/// A builder of a [`Registry`].
 pub struct RegistryBuilder {
     algorithms: Vec<Arc<dyn Algorithm>>,
     refusal: Option<RegistryError>,
@@ -76,7 +76,7 @@ impl RegistryBuilder {
         builtin_algorithms().into_iter().fold(self, Self::add)
     }
 
-    /// Adds an algorithm of the caller's own.
+    /// Adds an algorithm of the caller.
     #[must_use]
     pub fn register(self, algorithm: impl Algorithm + 'static) -> Self {
         self.add(Arc::new(algorithm))
@@ -100,10 +100,10 @@ impl RegistryBuilder {
         self
     }
 
-    /// Freezes the registry.
+    /// Builds the registry.
     ///
     /// # Errors
-    /// The first [`RegistryError`] that a registration met.
+    /// The first [`RegistryError`] of the registrations.
     pub fn build(self) -> Result<Registry, RegistryError> {
         match self.refusal {
             Some(refusal) => Err(refusal),
@@ -112,26 +112,26 @@ impl RegistryBuilder {
     }
 }
 
-/// Why an algorithm cannot be registered.
+/// The reason that an algorithm cannot be registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// `none`, in any case: an unsecured JWS (RFC 7515 A.5) proves nothing.
     #[error("`none` cannot be registered")]
     None,
-    /// The name is taken.
+    /// An algorithm of this name is registered already.
     #[error("an algorithm named `{name}` is registered already")]
     Duplicate {
         /// The name.
         name: String,
     },
-    /// The name is empty or holds something other than visible ASCII.
+    /// The name is empty or contains characters other than visible ASCII.
     #[error("an algorithm's name must be visible ASCII")]
     Name,
 }
 
 impl RegistryError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

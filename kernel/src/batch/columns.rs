@@ -1,24 +1,24 @@
-//! Products of blocks of a few limbs, small enough to stay in registers.
+//! Products of blocks of a few limbs by columns (product scanning): small enough to stay in registers.
 //!
-//! The loops have few and constant bounds, so that the compiler unrolls them; where they are split in
-//! two, it is because one of twice the length would not be.
+//! The loops have small constant bounds, so that the compiler unrolls them. Some are split in two because
+//! a loop of twice the length would not be unrolled.
 
 use std::arch::x86_64::{
-    _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low, _mm512_set1_epi64,
-    _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right,
+    _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low,
+    _mm512_setzero_si512 as zero,
 };
 
-use super::{Limbs, MASK};
+use super::Vector;
 
-/// Tells the columns of `a · b`, each with what `start` says it starts from. It is summed up by two chains
-/// if one would wait for itself.
+/// Calls `emit` with each column of `a · b` in ascending order, added to the column's `start`. Long columns are
+/// summed in two accumulators, so that no addition waits for the one before.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn product<const E: usize>(
-    a: &[Limbs; E],
-    b: &[Limbs; E],
-    start: impl Fn(usize) -> Limbs,
-    mut tell: impl FnMut(usize, Limbs),
+    a: &[Vector; E],
+    b: &[Vector; E],
+    start: impl Fn(usize) -> Vector,
+    mut emit: impl FnMut(usize, Vector),
 ) {
     for column in 0..E {
         let (mut lows, mut highs) = (start(column), zero());
@@ -34,21 +34,21 @@ pub(super) fn product<const E: usize>(
                 }
             }
         }
-        tell(column, if column < SHORT { lows } else { add(lows, highs) });
+        emit(column, if column < SHORT { lows } else { add(lows, highs) });
     }
-    upper(a, b, |column| start(E + column), |column, sum| tell(E + column, sum));
+    upper(a, b, |column| start(E + column), |column, sum| emit(E + column, sum));
 }
 
-/// A column that is so far from its end needs no second chain.
+/// Columns of at most so many products need no second accumulator.
 const SHORT: usize = 3;
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn upper<const B: usize>(
-    a: &[Limbs; B],
-    b: &[Limbs; B],
-    start: impl Fn(usize) -> Limbs,
-    mut tell: impl FnMut(usize, Limbs),
+    a: &[Vector; B],
+    b: &[Vector; B],
+    start: impl Fn(usize) -> Vector,
+    mut emit: impl FnMut(usize, Vector),
 ) {
     for column in 0..B {
         let (mut lows, mut highs) = (start(column), zero());
@@ -65,71 +65,42 @@ fn upper<const B: usize>(
                 }
             }
         }
-        tell(column, if is_short { lows } else { add(lows, highs) });
+        emit(column, if is_short { lows } else { add(lows, highs) });
     }
 }
 
-/// `columns += a · b`
+/// Adds `a · b` to the columns.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn add_product<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b: &[Limbs; B]) {
+pub(super) fn add_product<const B: usize>(columns: &mut [Vector], a: &[Vector; B], b: &[Vector; B]) {
     let columns = &mut columns[..2 * B];
     product(a, b, |_| zero(), |column, sum| columns[column] = add(columns[column], sum));
 }
 
-/// The upper half of `a · b`: `columns += (a · b) div 2^(52·B)`, but for what the lower half carries.
+/// Adds the upper half of the columns of `a · b`, without the carry out of the lower half.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn add_upper<const B: usize>(columns: &mut [Limbs], a: &[Limbs; B], b: &[Limbs; B]) {
+pub(super) fn add_upper<const B: usize>(columns: &mut [Vector], a: &[Vector; B], b: &[Vector; B]) {
     let columns = &mut columns[..B];
     upper(a, b, |_| zero(), |column, sum| columns[column] = add(columns[column], sum));
 }
 
-/// Montgomery's digits for the first `B` columns: `digits · n` added there would leave zeros. What
-/// they carry is added to the next column: a column that is to end in 52 zeros carries its sum,
-/// divided and rounded up, without waiting for the digit that makes it so.
-#[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn quotients<const B: usize>(
-    columns: &mut [Limbs],
-    n: &[Limbs; B],
-    k0: Limbs,
-    digits: &mut [Limbs; B],
-) {
-    let (first, rest) = columns.split_first_chunk_mut::<B>().expect("a block and more");
-    let mask = _mm512_set1_epi64(MASK.cast_signed());
-    let (mut lows, mut highs) = (*first, [zero(); B]);
-    let mut carry = zero();
-    for column in 0..B {
-        let sum = add(add(lows[column], carry), highs[column]);
-        let digit = low(zero(), sum, k0);
-        carry = shift_right::<52>(add(sum, mask));
-        digits[column] = digit;
-        for limb in 1..B {
-            if column + limb < B {
-                lows[column + limb] = low(lows[column + limb], digit, n[limb]);
-                highs[column + limb] = high(highs[column + limb], digit, n[limb - 1]);
-            }
-        }
-    }
-    rest[0] = add(rest[0], carry);
-}
-
-/// `a²`: what is off the diagonal once, doubled, and the diagonal.
+/// Calls `emit` with each column of `a²` in ascending order: products off the diagonal are summed once and
+/// doubled.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn square<const B: usize>(a: &[Limbs; B], mut tell: impl FnMut(usize, Limbs)) {
+pub(super) fn square<const B: usize>(a: &[Vector; B], mut emit: impl FnMut(usize, Vector)) {
     for column in 0..B {
-        tell(column, square_column(a, column));
+        emit(column, square_column(a, column));
     }
     for column in B..2 * B {
-        tell(column, square_column(a, column));
+        emit(column, square_column(a, column));
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn square_column<const B: usize>(a: &[Limbs; B], column: usize) -> Limbs {
+fn square_column<const B: usize>(a: &[Vector; B], column: usize) -> Vector {
     let is_short = column < 2 * SHORT || column + 2 * SHORT >= 2 * B;
     let (mut lows, mut highs) = (zero(), zero());
     for i in 0..B {

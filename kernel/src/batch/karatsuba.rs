@@ -1,11 +1,11 @@
-//! Products of halves of numbers, by quarters and eighths: three of these do for four (Karatsuba).
+//! Karatsuba multiplication of halves: by quarters, and of those by eighths, three products for four.
 //!
-//! With parts `a0, a1, b0, b1` a product is `a0·b0 · (1 + X) + a1·b1 · (X + X²) + (a0 - a1) · (b1 - b0) · X`,
-//! where `X` is `2^52` to the limbs of a part. A difference is kept without the bits above its limbs; a
-//! product of two has that put right.
+//! With parts `a0, a1, b0, b1` the product is `a0·b0 · (1 + X) + a1·b1 · (X + X²) + (a0 - a1) · (b1 - b0) · X`,
+//! where `X` is `2^(52 · limbs of a part)`. A negative difference is kept modulo `X`, with its sign aside; the
+//! product of two differences is corrected for it.
 //!
-//! A store takes the multiplier as long as a product and more (on an AMD Zen 4): what can stay in
-//! registers does, and a column is written once for two sums that belong there.
+//! On an AMD Zen 4 a store occupies the vector units longer than a multiplication: sums stay in registers where
+//! they can, and a column is written once for two sums.
 
 use std::arch::x86_64::{
     __mmask8, _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
@@ -14,30 +14,30 @@ use std::arch::x86_64::{
 };
 
 use super::carry::{Carry, normalise};
-use super::{Limbs, columns as block};
+use super::{Vector, columns as block};
 
-/// Which part is taken off the other. The two factors of a product differ in this: a product of both
-/// differences is then to be added.
+/// The order of a difference. The two factors of a product use opposite orders, so that the product of their
+/// differences is added.
 #[derive(Clone, Copy)]
 pub(super) enum Order {
-    LowLessHigh,
-    HighLessLow,
+    LowMinusHigh,
+    HighMinusLow,
 }
 
 /// A difference of two numbers of `N` limbs.
 pub(super) struct Difference<const N: usize> {
-    /// Without the bits above: where it is negative, `2^(52·N)` more.
-    pub(super) limbs: [Limbs; N],
+    /// The difference modulo `2^(52·N)`.
+    pub(super) limbs: [Vector; N],
     pub(super) is_negative: __mmask8,
 }
 
 impl<const N: usize> Difference<N> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn of([low, high]: [&[Limbs; N]; 2], order: Order) -> Self {
+    pub(super) fn of([low, high]: [&[Vector; N]; 2], order: Order) -> Self {
         let (from, less) = match order {
-            Order::LowLessHigh => (low, high),
-            Order::HighLessLow => (high, low),
+            Order::LowMinusHigh => (low, high),
+            Order::HighMinusLow => (high, low),
         };
         let mut limbs = [zero(); N];
         let carry = normalise(from.iter().zip(less).map(|(a, b)| subtract(*a, *b)), &mut limbs);
@@ -46,54 +46,54 @@ impl<const N: usize> Difference<N> {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn of_eighths<const Q: usize>(quarter: &[Limbs; Q], order: Order) -> Self {
+    pub(super) fn of_eighths<const Q: usize>(quarter: &[Vector; Q], order: Order) -> Self {
         Self::of(eighths(quarter), order)
     }
 }
 
-/// A quarter of a number, with the difference of its eighths.
+/// A quarter of a number as an operand: with the difference of its eighths.
 #[derive(Clone, Copy)]
-pub(super) struct Quarter<'v, const Q: usize, const E: usize> {
-    pub(super) limbs: &'v [Limbs; Q],
-    pub(super) of_eighths: &'v Difference<E>,
+pub(super) struct Operand<'v, const Q: usize, const E: usize> {
+    pub(super) limbs: &'v [Vector; Q],
+    pub(super) difference: &'v Difference<E>,
 }
 
-/// The difference of two quarters, as a quarter.
+/// The difference of two quarters as an operand, with its sign.
 #[derive(Clone, Copy)]
-pub(super) struct Middle<'v, const Q: usize, const E: usize> {
-    quarter: Quarter<'v, Q, E>,
+pub(super) struct DifferenceOperand<'v, const Q: usize, const E: usize> {
+    operand: Operand<'v, Q, E>,
     is_negative: __mmask8,
 }
 
-impl<'v, const Q: usize, const E: usize> Middle<'v, Q, E> {
+impl<'v, const Q: usize, const E: usize> DifferenceOperand<'v, Q, E> {
     #[inline]
     pub(super) fn of(difference: &'v Difference<Q>, of_eighths: &'v Difference<E>) -> Self {
         Self {
-            quarter: Quarter { limbs: &difference.limbs, of_eighths },
+            operand: Operand { limbs: &difference.limbs, difference: of_eighths },
             is_negative: difference.is_negative,
         }
     }
 }
 
-/// Half of a number.
+/// HalfOperands of a number.
 #[derive(Clone, Copy)]
-pub(super) struct Half<'v, const Q: usize, const E: usize> {
-    pub(super) low: Quarter<'v, Q, E>,
-    pub(super) high: Quarter<'v, Q, E>,
-    pub(super) middle: Middle<'v, Q, E>,
+pub(super) struct HalfOperands<'v, const Q: usize, const E: usize> {
+    pub(super) low: Operand<'v, Q, E>,
+    pub(super) high: Operand<'v, Q, E>,
+    pub(super) middle: DifferenceOperand<'v, Q, E>,
 }
 
-/// What half of a number needs to be multiplied: differences of its quarters, and of their eighths.
-pub(super) struct Split<const Q: usize, const E: usize> {
+/// The differences of half of a number: of its quarters, and of their eighths.
+pub(super) struct Differences<const Q: usize, const E: usize> {
     of_low: Difference<E>,
     of_high: Difference<E>,
     middle: Difference<Q>,
     of_middle: Difference<E>,
 }
 
-impl<const Q: usize, const E: usize> Split<Q, E> {
+impl<const Q: usize, const E: usize> Differences<Q, E> {
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn of([low, high]: [&[Limbs; Q]; 2], order: Order) -> Self {
+    pub(super) fn of([low, high]: [&[Vector; Q]; 2], order: Order) -> Self {
         let middle = Difference::of([low, high], order);
         Self {
             of_low: Difference::of_eighths(low, order),
@@ -103,43 +103,60 @@ impl<const Q: usize, const E: usize> Split<Q, E> {
         }
     }
 
-    /// The half that this was made of.
+    /// Returns the operands of the half that the differences were made of.
     #[inline]
-    pub(super) fn half<'v>(&'v self, [low, high]: [&'v [Limbs; Q]; 2]) -> Half<'v, Q, E> {
-        Half {
-            low: Quarter { limbs: low, of_eighths: &self.of_low },
-            high: Quarter { limbs: high, of_eighths: &self.of_high },
-            middle: Middle::of(&self.middle, &self.of_middle),
+    pub(super) fn half<'v>(&'v self, [low, high]: [&'v [Vector; Q]; 2]) -> HalfOperands<'v, Q, E> {
+        HalfOperands {
+            low: Operand { limbs: low, difference: &self.of_low },
+            high: Operand { limbs: high, difference: &self.of_high },
+            middle: DifferenceOperand::of(&self.middle, &self.of_middle),
         }
     }
 }
 
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn differences<const Q: usize, const E: usize>(
+    [a, b, c, d]: &[[Vector; Q]; 4],
+    order: Order,
+) -> [Differences<Q, E>; 2] {
+    [Differences::of([a, b], order), Differences::of([c, d], order)]
+}
+
+/// Returns the operands of both halves of a number.
 #[inline]
-fn eighths<const Q: usize, const E: usize>(quarter: &[Limbs; Q]) -> [&[Limbs; E]; 2] {
+pub(super) fn halves<'v, const Q: usize, const E: usize>(
+    [a, b, c, d]: &'v [[Vector; Q]; 4],
+    [low, high]: &'v [Differences<Q, E>; 2],
+) -> [HalfOperands<'v, Q, E>; 2] {
+    [low.half([a, b]), high.half([c, d])]
+}
+
+#[inline]
+fn eighths<const Q: usize, const E: usize>(quarter: &[Vector; Q]) -> [&[Vector; E]; 2] {
     let whole = "two eighths";
     [quarter.first_chunk().expect(whole), quarter.last_chunk().expect(whole)]
 }
 
-/// `columns += a · b`, of halves.
+/// Adds `a · b` to the columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_product_of_halves<const Q: usize, const E: usize>(
-    columns: &mut [[Limbs; Q]],
-    a: Half<'_, Q, E>,
-    b: Half<'_, Q, E>,
+    columns: &mut [[Vector; Q]],
+    a: HalfOperands<'_, Q, E>,
+    b: HalfOperands<'_, Q, E>,
 ) {
     add_product_twice(columns, a.low, b.low);
     add_product_twice(&mut columns[1..], a.high, b.high);
     add_product_of_middles(&mut columns[1..], a.middle, b.middle);
 }
 
-/// `columns += a · b`
+/// Adds `a · b` to the columns.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_product<const Q: usize, const E: usize>(
-    columns: &mut [[Limbs; Q]],
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
+    columns: &mut [[Vector; Q]],
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
 ) {
     let [first, second] = columns.first_chunk_mut().expect("two quarters");
     product(a, b, |i, sum| {
@@ -148,13 +165,13 @@ pub(super) fn add_product<const Q: usize, const E: usize>(
     });
 }
 
-/// `columns += a · b`, there and a quarter above.
+/// Adds `a · b · (1 + X)` to the columns, `X` a quarter.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_product_twice<const Q: usize, const E: usize>(
-    columns: &mut [[Limbs; Q]],
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
+    columns: &mut [[Vector; Q]],
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
 ) {
     let [first, second, third] = columns.first_chunk_mut().expect("three quarters");
     product_twice(a, b, |i, sum| {
@@ -167,38 +184,38 @@ pub(super) fn add_product_twice<const Q: usize, const E: usize>(
     });
 }
 
-/// `columns += a · b`, of differences.
+/// Adds `a · b` to the columns, corrected for the signs.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_product_of_middles<const Q: usize, const E: usize>(
-    columns: &mut [[Limbs; Q]],
-    a: Middle<'_, Q, E>,
-    b: Middle<'_, Q, E>,
+    columns: &mut [[Vector; Q]],
+    a: DifferenceOperand<'_, Q, E>,
+    b: DifferenceOperand<'_, Q, E>,
 ) {
     let [first, second, third] = columns.first_chunk_mut().expect("three quarters");
-    product(a.quarter, b.quarter, |i, sum| {
+    product(a.operand, b.operand, |i, sum| {
         if i < Q {
             first[i] = add(first[i], sum);
         } else {
             let i = i - Q;
-            let sum = subtract_where(sum, a.is_negative, sum, b.quarter.limbs[i]);
-            let sum = subtract_where(sum, b.is_negative, sum, a.quarter.limbs[i]);
+            let sum = subtract_where(sum, a.is_negative, sum, b.operand.limbs[i]);
+            let sum = subtract_where(sum, b.is_negative, sum, a.operand.limbs[i]);
             second[i] = add(second[i], sum);
         }
     });
     third[0] = add_one_where(third[0], a.is_negative & b.is_negative);
 }
 
-/// `columns += a · b`, there and a quarter above. It is the last sum for the first quarter: what comes of
-/// that, with `n` added, is carried on into limbs.
+/// Adds `a · b · (1 + X)` to the columns, `X` a quarter. The first quarter is complete then: with `n` added it is
+/// carried into limbs. Returns the carry.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn finish_low<const Q: usize, const E: usize>(
-    columns: &mut [[Limbs; Q]],
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
-    n: &[Limbs; Q],
-    limbs: &mut [Limbs; Q],
+pub(super) fn add_product_and_carry_low<const Q: usize, const E: usize>(
+    columns: &mut [[Vector; Q]],
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
+    n: &[Vector; Q],
+    limbs: &mut [Vector; Q],
 ) -> Carry {
     let [first, second, third] = columns.first_chunk_mut().expect("three quarters");
     let mut carry = Carry::new();
@@ -210,15 +227,15 @@ pub(super) fn finish_low<const Q: usize, const E: usize>(
     carry
 }
 
-/// The same where it is the last sum for all three quarters.
+/// As [`add_product_and_carry_low`], where all three quarters are complete then.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn finish_high<const Q: usize, const E: usize>(
-    columns: &[[Limbs; Q]; 3],
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
-    n: &[[Limbs; Q]; 3],
-    limbs: &mut [[Limbs; Q]; 3],
+pub(super) fn add_product_and_carry_high<const Q: usize, const E: usize>(
+    columns: &[[Vector; Q]; 3],
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
+    n: &[[Vector; Q]; 3],
+    limbs: &mut [[Vector; Q]; 3],
     mut carry: Carry,
 ) -> Carry {
     // Columns come in three rows, each without a gap.
@@ -237,48 +254,47 @@ pub(super) fn finish_high<const Q: usize, const E: usize>(
     carry.join(&mut second[E], above).join(&mut third[E], highest)
 }
 
-/// Tells the columns of `a · (1 + X) · b`, where `X` is a quarter. They come in ascending order but for those
-/// from one and a half quarters to two, which come before the half below them, and those of the last
-/// half, before both.
+/// Calls `emit` with each column of `a · b · (1 + X)`, `X` a quarter. Each of the three quarters is emitted in
+/// ascending order, except that the upper eighths of the second and third come before their lower eighths.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product_twice<const Q: usize, const E: usize>(
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
-    mut tell: impl FnMut(usize, Limbs),
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
+    mut emit: impl FnMut(usize, Vector),
 ) {
     let (mut lowest, mut highest) = ([zero(); E], [zero(); E]);
     product(a, b, |i, sum| match i / E {
         0 => {
             lowest[i] = sum;
-            tell(i, sum);
+            emit(i, sum);
         }
         3 => {
             highest[i - 3 * E] = sum;
-            tell(Q + i, sum);
+            emit(Q + i, sum);
         }
         1 => {
-            tell(i, sum);
-            tell(Q + i, add(sum, highest[i - E]));
+            emit(i, sum);
+            emit(Q + i, add(sum, highest[i - E]));
         }
         _ => {
-            tell(i, add(sum, lowest[i - 2 * E]));
-            tell(Q + i, sum);
+            emit(i, add(sum, lowest[i - 2 * E]));
+            emit(Q + i, sum);
         }
     });
 }
 
-/// Tells the columns of `a · b`: the first eighth, the last, then the others, each as soon as it is known,
-/// so that there is something to do while products are waited for.
+/// Calls `emit` with each column of `a · b`, as soon as it is complete: the first eighth, the last, then the two
+/// between. The independent additions fill the latency of the products.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product<const Q: usize, const E: usize>(
-    a: Quarter<'_, Q, E>,
-    b: Quarter<'_, Q, E>,
-    mut tell: impl FnMut(usize, Limbs),
+    a: Operand<'_, Q, E>,
+    b: Operand<'_, Q, E>,
+    mut emit: impl FnMut(usize, Vector),
 ) {
     let ([a0, a1], [b0, b1]) = (eighths::<Q, E>(a.limbs), eighths::<Q, E>(b.limbs));
-    let (a, b) = (a.of_eighths, b.of_eighths);
+    let (a, b) = (a.difference, b.difference);
     let mut first = [[zero(); E]; 2];
     block::product(
         a0,
@@ -287,7 +303,7 @@ fn product<const Q: usize, const E: usize>(
         |i, sum| {
             first[i / E][i % E] = sum;
             if i < E {
-                tell(i, sum);
+                emit(i, sum);
             }
         },
     );
@@ -300,21 +316,21 @@ fn product<const Q: usize, const E: usize>(
             middle[1][i] = sum;
         } else {
             middle[1][i - E] = add(middle[1][i - E], sum);
-            // Where both differences are negative, too much is taken off below.
+            // If both differences are negative, the corrections below subtract one too much.
             let sum = if i == E { add_one_where(sum, a.is_negative & b.is_negative) } else { sum };
-            tell(2 * E + i, sum);
+            emit(2 * E + i, sum);
         }
     });
-    // Where one of both is negative, the other one is added once too often.
+    // If one difference is negative, the other was added once too often.
     for (sum, (a_limb, b_limb)) in middle[1].iter_mut().zip(a.limbs.iter().zip(&b.limbs)) {
         *sum = subtract_where(*sum, a.is_negative, *sum, *b_limb);
         *sum = subtract_where(*sum, b.is_negative, *sum, *a_limb);
     }
-    block::product(&a.limbs, &b.limbs, |i| middle[i / E][i % E], |i, sum| tell(E + i, sum));
+    block::product(&a.limbs, &b.limbs, |i| middle[i / E][i % E], |i, sum| emit(E + i, sum));
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn add_one_where(column: Limbs, lanes: __mmask8) -> Limbs {
+fn add_one_where(column: Vector, lanes: __mmask8) -> Vector {
     add_where(column, lanes, column, _mm512_set1_epi64(1))
 }

@@ -1,7 +1,7 @@
-//! The square of a number: of three halves, each of three quarters (Karatsuba).
+//! Karatsuba squaring: three squares of halves, each of three squares of quarters.
 //!
-//! With parts `a0, a1` it is `a0² · (1 + X) + a1² · (X + X²) - (a0 - a1)² · X`, where `X` is `2^52` to the
-//! limbs of a part.
+//! With parts `a0, a1` the square is `a0² · (1 + X) + a1² · (X + X²) - (a0 - a1)² · X`, where `X` is
+//! `2^(52 · limbs of a part)`.
 
 use std::arch::x86_64::{
     _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
@@ -11,28 +11,28 @@ use std::arch::x86_64::{
 
 use super::carry::normalise;
 use super::karatsuba::{Difference, Order};
-use super::{Limbs, columns as block};
+use super::{Vector, columns as block};
 
-/// Room for what is needed on the way to a square.
-pub(super) struct Room<const Q: usize> {
-    difference: [[Limbs; Q]; 2],
-    of_difference: [[Limbs; Q]; 4],
+/// Intermediate results of a square.
+pub(super) struct Scratch<const Q: usize> {
+    difference: [[Vector; Q]; 2],
+    of_difference: [[Vector; Q]; 4],
 }
 
-impl<const Q: usize> Room<Q> {
+impl<const Q: usize> Scratch<Q> {
     #[target_feature(enable = "avx512f")]
     pub(super) fn new() -> Self {
         Self { difference: [[zero(); Q]; 2], of_difference: [[zero(); Q]; 4] }
     }
 }
 
-/// `columns = a²`
+/// Writes `a²` to the columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn square<const Q: usize, const B: usize>(
-    a: &[[Limbs; Q]; 4],
-    columns: &mut [[Limbs; Q]; 8],
-    Room { difference, of_difference }: &mut Room<Q>,
+    a: &[[Vector; Q]; 4],
+    columns: &mut [[Vector; Q]; 8],
+    Scratch { difference, of_difference }: &mut Scratch<Q>,
 ) {
     let ([low @ .., _, _], [_, _, high @ ..]) = (a, a);
     let (lower, upper) = columns.split_at_mut(4);
@@ -49,7 +49,7 @@ pub(super) fn square<const Q: usize, const B: usize>(
             let both = add(lower[2 + quarter][i], upper[quarter][i]);
             lower[2 + quarter][i] = subtract(add(lower[quarter][i], both), of_difference[quarter][i]);
             let column = subtract(add(both, upper[2 + quarter][i]), of_difference[2 + quarter][i]);
-            // A negative difference was squared as if it were 2^(52·2·Q) more.
+            // A negative difference was squared as if it were 2^(52·2·Q) greater.
             let limb = difference[quarter][i];
             upper[quarter][i] = add_where(column, is_negative, column, add(limb, limb));
         }
@@ -57,12 +57,12 @@ pub(super) fn square<const Q: usize, const B: usize>(
     upper[2][0] = add(upper[2][0], carry);
 }
 
-/// `columns = a²`
+/// Writes `a²` to the columns.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn square_half<const Q: usize, const B: usize>(
-    [low, high]: &[[Limbs; Q]; 2],
-    [first, second, third, fourth]: &mut [[Limbs; Q]; 4],
+    [low, high]: &[[Vector; Q]; 2],
+    [first, second, third, fourth]: &mut [[Vector; Q]; 4],
 ) {
     let (mut middle, mut both, mut taken) = ([zero(); Q], [zero(); Q], [zero(); Q]);
     square_of_quarter::<Q, B>(low, |i, sum| {
@@ -73,7 +73,7 @@ fn square_half<const Q: usize, const B: usize>(
             both[i - Q] = sum;
         }
     });
-    let difference = Difference::of([low, high], Order::LowLessHigh);
+    let difference = Difference::of([low, high], Order::LowMinusHigh);
     square_of_quarter::<Q, B>(&difference.limbs, |i, sum| {
         if i < Q {
             middle[i] = subtract(middle[i], sum);
@@ -92,25 +92,25 @@ fn square_half<const Q: usize, const B: usize>(
             fourth[i - Q] = sum;
         }
     });
-    // The last of what a negative difference was squared with too much.
+    // The last part of that excess.
     fourth[0] = subtract_where(fourth[0], difference.is_negative, fourth[0], _mm512_set1_epi64(1));
 }
 
-/// The square of `Q` limbs, one block or two.
+/// Calls `emit` with each column of the square of `Q` limbs: one block, or two.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn square_of_quarter<const Q: usize, const B: usize>(a: &[Limbs; Q], mut tell: impl FnMut(usize, Limbs)) {
+fn square_of_quarter<const Q: usize, const B: usize>(a: &[Vector; Q], mut emit: impl FnMut(usize, Vector)) {
     match a.as_chunks::<B>().0 {
         [low, high] => {
             let mut cross = [[zero(); B]; 2];
             let cross = cross.as_flattened_mut();
             block::product(low, high, |_| zero(), |i, sum| cross[i] = add(sum, sum));
-            block::square(low, |i, sum| tell(i, if i < B { sum } else { add(sum, cross[i - B]) }));
+            block::square(low, |i, sum| emit(i, if i < B { sum } else { add(sum, cross[i - B]) }));
             block::square(high, |i, sum| {
-                tell(2 * B + i, if i < B { add(sum, cross[B + i]) } else { sum });
+                emit(2 * B + i, if i < B { add(sum, cross[B + i]) } else { sum });
             });
         }
-        [all] => block::square(all, tell),
+        [all] => block::square(all, emit),
         _ => unreachable!("one block or two"),
     }
 }

@@ -1,4 +1,4 @@
-//! The RSA family by aws-lc-rs, where the feature `aws-lc` asks for it.
+//! The RSA family by aws-lc-rs, with the feature `aws-lc`.
 
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
 
@@ -6,17 +6,17 @@ use super::Rsa;
 use crate::alg::{InvalidSignature, PreparedKey};
 use crate::key::KeyError;
 
-/// A key as aws-lc-rs holds it.
+/// A key parsed by aws-lc-rs.
 pub(super) struct ByAwsLc(ParsedPublicKey);
 
 impl ByAwsLc {
-    /// Prepares a key whose size and exponent have been found fit.
+    /// Prepares a key. The caller has checked its size and exponent.
     pub(super) fn prepare(algorithm: &Rsa, n: &[u8], e: &[u8], is_weak: bool) -> Result<Self, KeyError> {
         let parameters = parameters(algorithm.name, is_weak).ok_or(KeyError::Weak)?;
         RsaPublicKeyComponents { n, e }
             .to_parsed_public_key(parameters)
             .map(Self)
-            .map_err(|_| KeyError::Invalid { reason: "an RSA key that aws-lc does not take" })
+            .map_err(|_| KeyError::Invalid { reason: "an RSA key that aws-lc rejects" })
     }
 }
 

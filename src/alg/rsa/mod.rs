@@ -15,9 +15,9 @@ use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// RFC 7518 §3.3: "a key of size 2048 bits or larger MUST be used".
 const MIN_BITS: usize = 2048;
-/// The smallest modulus that [`VerificationKey::danger_allow_weak`] lets through.
+/// The smallest modulus that [`VerificationKey::danger_allow_weak`] allows.
 const MIN_WEAK_BITS: usize = 1024;
-/// ring's own bound; a larger modulus makes each verification a cost worth attacking.
+/// ring's own bound: with larger moduli an attacker could make verification expensive.
 const MAX_BITS: usize = 8192;
 /// ring's own bound on the exponent: below 2^33.
 const MAX_EXPONENT_BITS: usize = 33;
