@@ -3,8 +3,8 @@
 use rusqlite::params;
 use serde::Serialize;
 
+use super::error::store_error;
 use super::records::{SqliteRecords, USER, read_user};
-use super::store_error;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId};

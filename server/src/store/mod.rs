@@ -4,6 +4,7 @@
 //! transaction (group commit), makes it durable with one `fsync`, updates the session index, and then answers
 //! each caller. No batch waits to fill. A piece of work that fails is rolled back alone.
 
+mod error;
 mod listing;
 mod logout_records;
 mod records;
@@ -22,6 +23,7 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
+pub(crate) use error::work_lost;
 pub use listing::{ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 
@@ -155,15 +157,6 @@ impl Store {
         let sessions = self.index.expired(now);
         self.transact(move |records| records.purge(&sessions, now)).await
     }
-}
-
-/// Returns the error for work whose answer was dropped.
-pub(crate) fn work_lost() -> StoreError {
-    StoreError { reason: "the store could not do the work".to_owned() }
-}
-
-fn store_error(error: &rusqlite::Error) -> StoreError {
-    StoreError { reason: error.to_string() }
 }
 
 #[cfg(test)]

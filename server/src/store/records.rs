@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::error::store_error;
 use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
-use super::store_error;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};

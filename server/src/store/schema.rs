@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::store_error;
+use super::error::store_error;
 use claimgate::oidc::records::StoreError;
 
 /// The migrations, one per version of the schema. A released one never changes.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::error::store_error;
 use super::logout_records::LogoutRecords;
 use super::records::{SqliteRecords, read_sessions};
 use super::session_index::{Effect, SessionIndex};
-use super::store_error;
 use claimgate::oidc::records::StoreError;
 
 /// Most pieces of work in one transaction: limits how long the first waits for the last.

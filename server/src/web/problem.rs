@@ -1,6 +1,6 @@
 //! Problems: the failures of a request that its client is answered with.
 //!
-//! [`respond`](super::respond) has the table from a problem to a status and a text.
+//! `respond` has the table from a problem to a status and a text.
 
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 

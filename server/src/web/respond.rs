@@ -1,7 +1,7 @@
 //! Responses, and the one table from a problem to a status and a text. No other file chooses a status.
 //!
-//! People get a sentence they can act on, programs a code, strangers no more than the refusal. The log
-//! has the whole error, under the reference that the response shows.
+//! A page has a sentence that its reader can act on, a JSON document a code; neither says which check a token
+//! failed. The log has the whole error, under the reference that the response shows.
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};

@@ -106,7 +106,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
-        /// However it is spelt: a browser that follows what is kept stays where it may be.
+        /// A browser that follows an accepted address stays within the site or the cookie's domain.
         #[test]
         fn a_browser_never_leaves(
             text in r"(https://sso\.example\.com|https:|)(/|/|\.|\.\.|evil\.org|[\\@:?#\t]|%2e|%5c){0,7}",

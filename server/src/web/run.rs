@@ -147,7 +147,7 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
             error!(%error, "the certificate was not reloaded; the old one stays in use");
         }
     }
-    // No reload can come any more; the background tasks go on.
+    // No further reload is possible; the background tasks continue.
     while background.join_next().await.is_some() {}
 }
 
