@@ -44,8 +44,8 @@ row("good", "keys", "one-of-several", token("ES256", P256), {"jwks": {"keys": [R
 row("good", "keys", "bad-key-beside-good", token("ES256", P256, header={"alg": "ES256", "kid": "b"}),
     {"jwks": {"keys": [RSA1024.jwk(kid="a"), {"kty": 7}, {"kty": "RSA"}, P256.jwk(kid="b")]}}, ["RS256", "ES256"], True, ID_POLICY)
 row("good", "keys", "nameless-key-serves-a-kid", token("EdDSA", ED, header={"alg": "EdDSA", "kid": "z"}), {"jwk": ED.jwk()}, ["EdDSA"], True, ID_POLICY)
-row("good", "keys", "weak-secret-opted-in", token("HS256", b"hunter2"), {"secret_b64u": b64u(b"hunter2")}, ["HS256"], True, ID_POLICY, allow_weak_keys=True)
-row("good", "keys", "weak-rsa-opted-in", token("RS256", RSA1024), {"jwk": RSA1024.jwk()}, ["RS256"], True, ID_POLICY, allow_weak_keys=True)
+row("good", "keys", "weak-secret-opted-in", token("HS256", b"hunter2"), {"secret_b64u": b64u(b"hunter2")}, ["HS256"], True, ID_POLICY, danger_allow_weak_keys=True)
+row("good", "keys", "weak-rsa-opted-in", token("RS256", RSA1024), {"jwk": RSA1024.jwk()}, ["RS256"], True, ID_POLICY, danger_allow_weak_keys=True)
 row("good", "keys", "jwk-with-leading-zero-in-n", token("RS256", RSA2048), {"jwk": {**RSA2048.jwk(), "n": b64u(b"\0" + RSA2048.n.to_bytes(256, "big"))}}, ["RS256"], True)
 
 # --- attacks ------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ for alg, length in [("HS256", 31), ("HS384", 47), ("HS512", 63)]:
     attack("keys", f"secret-short-{alg}", token(alg, SECRET[:length]), "key.weak", {"secret_b64u": b64u(SECRET[:length])}, [alg])
     attack("keys", f"secret-just-long-enough-{alg}", token(alg, SECRET[: length + 1]), True, {"secret_b64u": b64u(SECRET[: length + 1])}, [alg])
 attack("keys", "secret-empty", token("HS256", b""), "key.weak", {"secret_b64u": ""})
-attack("keys", "secret-empty-opted-in", token("HS256", b""), "key.weak", {"secret_b64u": ""}, allow_weak_keys=True)
-attack("keys", "rsa-512-bits-opted-in", token("RS256", RSA2048), "key.weak", {"jwk": {"kty": "RSA", "n": uint(int.from_bytes(stream("tiny", 64), "big") | (1 << 511) | 1), "e": "AQAB"}}, ["RS256"], allow_weak_keys=True)
+attack("keys", "secret-empty-opted-in", token("HS256", b""), "key.weak", {"secret_b64u": ""}, danger_allow_weak_keys=True)
+attack("keys", "rsa-512-bits-opted-in", token("RS256", RSA2048), "key.weak", {"jwk": {"kty": "RSA", "n": uint(int.from_bytes(stream("tiny", 64), "big") | (1 << 511) | 1), "e": "AQAB"}}, ["RS256"], danger_allow_weak_keys=True)
 for name, more, expect in [("use-enc", {"use": "enc"}, "key.wrong_use"), ("key-ops-sign", {"key_ops": ["sign"]}, "key.wrong_use"), ("key-ops-empty", {"key_ops": []}, "key.wrong_use"),
                            ("alg-other", {"alg": "RS512"}, "key.wrong_algorithm"), ("alg-encryption", {"alg": "RSA-OAEP"}, "key.wrong_algorithm"), ("use-number", {"use": 1}, "key.member"), ("key-ops-text", {"key_ops": "verify"}, "key.member")]:
     attack("keys", name, token("RS256", RSA2048), expect, {"jwk": RSA2048.jwk(**more)}, ["RS256"])

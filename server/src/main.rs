@@ -1,5 +1,5 @@
 //! The `claimgate` command with the built-in algorithms.
 
 fn main() -> std::process::ExitCode {
-    claimgate_server::command::main()
+    claimgate_server::Command::new().run()
 }

@@ -41,7 +41,7 @@ struct Input {
     secret_b64u: Option<String>,
     algorithms: Vec<String>,
     #[serde(default)]
-    allow_weak_keys: bool,
+    danger_allow_weak_keys: bool,
     policy: Option<Rules>,
 }
 
@@ -117,7 +117,7 @@ impl Input {
             _ => panic!("{}: exactly one source of keys", self.id),
         };
         let keys = keys.map_err(|error| error.code())?;
-        Ok(if self.allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
+        Ok(if self.danger_allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
     }
 
     fn judge(&self) -> Result<(), &'static str> {

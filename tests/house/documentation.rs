@@ -110,6 +110,20 @@ fn the_configuration_reference_is_complete() {
     }
 }
 
+/// Each Rust block of the guide to algorithms is text of the file that the comment above it names.
+#[test]
+fn the_guide_to_algorithms_quotes_the_examples() {
+    let page = fs::read_to_string(root().join("docs/guide/algorithms.md")).unwrap();
+    let block = regex::Regex::new(r"(?s)<!-- (\S+) -->\n```rust\n(.*?)```\n").unwrap();
+    let quoted: Vec<_> = block.captures_iter(&page).collect();
+    for found in &quoted {
+        let file = fs::read_to_string(root().join(&found[1])).unwrap();
+        assert!(file.contains(&found[2]), "the guide does not quote {}:\n{}", &found[1], &found[2]);
+    }
+    assert_eq!(quoted.len(), page.matches("```rust").count(), "a block without a file");
+    assert!(quoted.len() >= 5);
+}
+
 /// Each test that `docs/assurance/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
 /// the words its title begins with.
 #[test]

@@ -31,7 +31,7 @@ after(async () => {
 async function signIn(who) {
   await page.goto(`${site}/`);
   await page.getByRole('link', { name: /development provider/ }).click();
-  assert.match(await page.getByRole('note').textContent(), /anybody can sign in as anybody/);
+  assert.match(await page.getByRole('note').textContent(), /anyone can sign in as anyone/);
   await page.getByRole('button', { name: who }).click();
   await page.waitForURL(`${site}/`);
 }

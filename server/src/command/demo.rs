@@ -1,4 +1,4 @@
-//! `claimgate demo`: the server, and a development provider beside it, on loopback alone.
+//! `claimgate demo`: the server and a development provider, on loopback addresses only.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -6,89 +6,73 @@ use std::path::Path;
 use crate::config::Config;
 use crate::demo::{DemoClient, DemoProvider};
 use crate::store::Store;
+use crate::system;
 use crate::web::{Server, password, run};
 use claimgate::alg::Registry;
+use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::user::UserKind;
 
-use super::serve::{LogArguments, runtime, stop_signal};
-use crate::command::input;
+use super::logging::LogArguments;
+use super::runtime::{runtime, stop_signal};
 use crate::command::output::{self, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  claimgate demo\n\n\
-    Then open the printed address: sign in as one of three people, see why they are in their\n\
-    teams, and send a back-channel logout from the provider's page. Nothing is kept.\n\
-    It listens on loopback and refuses anything else.")]
+    Open the printed address: sign in as one of three people, see which rules decided their teams,\n\
+    and send a back-channel logout from the provider's page. Nothing is stored on disk.\n\
+    Both addresses must be loopback addresses.")]
 pub(crate) struct Arguments {
-    /// Where the server listens; a loopback address
+    /// Listen address of the server; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the development provider listens; a loopback address
+    /// Listen address of the development provider; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     provider: SocketAddr,
     #[command(flatten)]
     log: LogArguments,
 }
 
-/// The administrator of the demonstration.
+/// The client identifier of the server at the development provider.
+const CLIENT_ID: &str = "claimgate-demo";
+/// The username of the administrator.
 const ADMIN: &str = "root";
 
 impl Arguments {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
         for address in [self.listen, self.provider] {
             if !address.ip().is_loopback() {
                 return Err(Failure::Usage(format!(
-                    "{address} is not a loopback address; anybody could sign in as anybody"
+                    "{address} is not a loopback address; the development provider has no passwords, so \
+                     anyone who reaches it could sign in as anyone"
                 )));
             }
         }
         self.log.start()?;
-        runtime()?.block_on(self.serve())
+        runtime()?.block_on(self.serve(registry))
     }
 
-    async fn serve(self) -> Result<(), Failure> {
-        let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
+    async fn serve(self, registry: &Registry) -> Result<(), Failure> {
         let provider = listen(self.provider, "--provider")?;
-        let issuer = url(provider.local_addr().map_err(|error| usage(&error))?);
-        // Known before the server listens: its address is in the configuration, and a port that is
-        // taken is said before anything else.
-        let listen = listen(self.listen, "--listen")?.local_addr().map_err(|error| usage(&error))?;
+        let issuer = url(provider.local_addr().map_err(usage)?);
+        // The configuration holds the address, and a port in use is reported before anything starts.
+        let listen = listen(self.listen, "--listen")?.local_addr().map_err(usage)?;
         let site = url(listen);
-        let secret = random();
+        let secret = random_token(&mut system::random);
         let config = Config::parse(
             &configuration(&site, listen, &issuer, &secret),
             "the demonstration's configuration",
             Path::new(""),
-            &Registry::builtin(),
+            registry,
         )
-        .map_err(|error| usage(&error))?;
-        let client = DemoClient {
-            client_id: "claimgate-demo".to_owned(),
-            client_secret: secret,
-            site: format!("{site}/"),
-            redirect_uri: format!("{site}/callback/demo"),
-            post_logout_redirect_uri: format!("{site}/logged-out"),
-            backchannel_logout_uri: format!("{site}/api/v1/backchannelLogout"),
-        };
-        let demo = DemoProvider::new(issuer.clone(), client).map_err(|error| usage(&error))?;
-        let provider = tokio::net::TcpListener::from_std(provider).map_err(|error| usage(&error))?;
-        let router = demo.router();
-        tokio::spawn(async move { axum::serve(provider, router).await });
-
-        let store = Store::in_memory().map_err(|error| usage(&error))?;
-        let admin_password = random();
-        let hash = password::hash(&admin_password).map_err(|error| usage(&error))?;
-        let made = store.transact(move |records| -> Result<(), StoreError> {
-            let now = input::now();
-            let admin = records.create_user(ADMIN, UserKind::Admin, now)?;
-            records.set_password(admin.id, &hash, now)
-        });
-        made.await.map_err(|error| usage(&error))?;
-        let server = Server::explaining(config, store).await.map_err(|error| usage(&error))?;
+        .map_err(usage)?;
+        serve_provider(provider, &issuer, &site, secret)?;
+        let store = Store::in_memory().map_err(usage)?;
+        let admin_password = add_admin(&store).await?;
+        let server = Server::explaining(config, store).await.map_err(usage)?;
         output::write(
             format!(
-                "Claimgate demonstration, on this machine alone. Ctrl-C stops it; nothing is kept.\n\n  \
+                "Claimgate demonstration, on this machine only. Ctrl-C stops it; nothing is stored.\n\n  \
                 sign in          {site}/\n  \
                 the provider     {issuer}/   (sends back-channel logouts)\n  \
                 by password      {ADMIN} / {admin_password}\n\n"
@@ -96,8 +80,42 @@ impl Arguments {
             .as_bytes(),
         )?;
         let (_never, reloads) = tokio::sync::mpsc::channel(1);
-        run::run(server, stop_signal()?, reloads).await.map_err(|error| usage(&error))
+        run::run(server, stop_signal()?, reloads).await.map_err(usage)
     }
+}
+
+/// Starts the development provider on its listener.
+fn serve_provider(
+    listener: TcpListener,
+    issuer: &str,
+    site: &str,
+    client_secret: String,
+) -> Result<(), Failure> {
+    let client = DemoClient {
+        client_id: CLIENT_ID.to_owned(),
+        client_secret,
+        site: format!("{site}/"),
+        redirect_uri: format!("{site}/callback/demo"),
+        post_logout_redirect_uri: format!("{site}/logged-out"),
+        backchannel_logout_uri: format!("{site}/api/v1/backchannelLogout"),
+    };
+    let router = DemoProvider::new(issuer.to_owned(), client).map_err(usage)?.router();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(usage)?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
+}
+
+/// Adds the administrator and returns the generated password.
+async fn add_admin(store: &Store) -> Result<String, Failure> {
+    let admin_password = random_token(&mut system::random);
+    let hash = password::hash(&admin_password).map_err(usage)?;
+    let added = store.transact(move |records| -> Result<(), StoreError> {
+        let now = system::now();
+        let admin = records.create_user(ADMIN, UserKind::Admin, now)?;
+        records.set_password(admin.id, &hash, now)
+    });
+    added.await.map_err(usage)?;
+    Ok(admin_password)
 }
 
 fn configuration(site: &str, listen: SocketAddr, issuer: &str, secret: &str) -> String {
@@ -116,7 +134,7 @@ sync_teams = true
 name = "demo"
 title = "the development provider"
 issuer = "{issuer}"
-client_id = "claimgate-demo"
+client_id = "{CLIENT_ID}"
 client_secret = "{secret}"
 
 [identity]
@@ -145,7 +163,6 @@ fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     )
 }
 
-fn random() -> String {
-    let mut fill = |bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system gives randomness");
-    claimgate::oidc::random_token(&mut fill)
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure::Usage(error.to_string())
 }

@@ -1,22 +1,13 @@
-//! Reading arguments, files and standard input.
+//! Arguments, files and standard input.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use claimgate::time::UnixTime;
 
 use crate::command::output::Failure;
 
-/// The largest document a subcommand other than `--jsonl` reads, in bytes.
+/// Maximum size of a document, except for JSON lines, in bytes.
 const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
-
-/// The clock: read here and nowhere in the engine.
-pub(crate) fn now() -> UnixTime {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    UnixTime(i64::try_from(seconds).unwrap_or(i64::MAX))
-}
 
 /// Opens a file, or standard input for `-`.
 pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
@@ -27,18 +18,18 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
     Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
 }
 
-/// Reads a file, or standard input for `-`, whole.
+/// Reads all of a file, or of standard input for `-`.
 pub(crate) fn read(name: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = open(name)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > MAX_DOCUMENT {
-        return Err(Failure::Usage(format!("{name} is larger than 64 MiB")));
+        return Err(Failure::Usage(format!("{name} is larger than 64 MiB, the maximum")));
     }
     Ok(bytes)
 }
 
-/// A token given as an argument, or on standard input for `-`; the line end is not part of it.
+/// Returns the token given as an argument, or on standard input for `-` without its line end.
 pub(crate) fn token(argument: &str) -> Result<String, Failure> {
     if argument != "-" {
         if Path::new(argument).is_file() {

@@ -1,32 +1,133 @@
-//! The `claimgate` command: arguments → engine → output.
+//! The `claimgate` command as a library: arguments → engine → output.
 //!
-//! Exit codes: 0 done, 1 refused (the token, path or claims), 2 wrong usage or unreadable input.
+//! Exit codes: 0 success, 1 refused (the token, the path or the claims), 2 wrong usage or unreadable
+//! input.
 
-mod accounts;
+mod algorithms;
+mod completions;
+mod config_check;
+mod configuration;
+mod database;
+mod decode;
 mod demo;
 mod explain;
-mod inspect;
 mod input;
 mod jsonl;
+mod keygen;
+mod logging;
 mod online;
 mod output;
 mod query;
+mod rehearsal;
+mod runtime;
 mod serve;
+mod session;
 mod sign;
+mod user;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use claimgate::alg::{Algorithm, Registry, RegistryBuilder};
+use clap::{CommandFactory, FromArgMatches};
 
 use self::output::Failure;
 
-#[derive(Parser)]
+/// The `claimgate` command: server, verifier and tools, with the built-in algorithms and the
+/// program's own.
+///
+/// Every subcommand uses the one registry that this builder collects: `algorithms`, `verify` and its
+/// JSON lines, `explain`, `config check`, `serve` (after a reload too) and `demo`. Which of the
+/// registered algorithms a token may use is decided by `--alg` and by `algorithms` in the
+/// configuration file.
+#[must_use]
+pub struct Command {
+    registry: RegistryBuilder,
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Command {
+    /// Returns the command with the built-in algorithms, named `claimgate`.
+    pub fn new() -> Self {
+        Self {
+            registry: Registry::builder().builtin(),
+            name: "claimgate",
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// Adds an algorithm. A name that cannot be registered (`none`, a name in use, a name that is not
+    /// visible ASCII) is reported by [`run`](Self::run).
+    pub fn register(mut self, algorithm: impl Algorithm + 'static) -> Self {
+        self.registry = self.registry.register(algorithm);
+        self
+    }
+
+    /// Sets the program's name, as `--help`, `--version` and completion scripts show it.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Sets the version that `--version` shows, in place of Claimgate's.
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Runs the command with the arguments of the process.
+    ///
+    /// Returns exit code 0 for success, 1 for a refused token, path or claims, and 2 for wrong usage,
+    /// unreadable input or an algorithm that cannot be registered. `--help`, `--version` and arguments
+    /// that cannot be parsed end the process.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.execute(std::env::args_os()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                failure.report();
+                failure.exit_code()
+            }
+        }
+    }
+
+    fn execute(self, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+        let parser = parser(self.name, self.version);
+        let registry = self
+            .registry
+            .build()
+            .map_err(|error| Failure::Usage(format!("{}: {error} [{}]", self.name, error.code())))?;
+        let parsed = Arguments::from_arg_matches(&parser.clone().get_matches_from(arguments));
+        match parsed.unwrap_or_else(|error| error.exit()).subcommand {
+            Subcommand::Serve(arguments) => arguments.run(&registry),
+            Subcommand::Demo(arguments) => arguments.run(&registry),
+            Subcommand::User(command) => command.run(),
+            Subcommand::Session(command) => command.run(),
+            Subcommand::Verify(arguments) => arguments.run(&registry),
+            Subcommand::Query(arguments) => arguments.run(),
+            Subcommand::Explain(arguments) => arguments.run(&registry),
+            Subcommand::Config(command) => command.run(&registry),
+            Subcommand::Decode(arguments) => arguments.run(),
+            Subcommand::Keygen(arguments) => arguments.run(),
+            Subcommand::Sign(arguments) => arguments.run(),
+            Subcommand::Algorithms(arguments) => arguments.run(&registry),
+            Subcommand::Completions(arguments) => arguments.run(parser, self.name),
+        }
+    }
+}
+
+#[derive(clap::Parser)]
 #[command(
-    name = "claimgate",
-    version,
-    about = "OpenID Connect sign-in for many systems; JSON Web Tokens verified, claims mapped to people and teams",
-    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or unreadable input.\n\n\
+    about = "OpenID Connect sign-in for many systems; verified JSON Web Tokens, claims mapped to users and teams",
+    after_help = "Exit codes: 0 success, 1 refused, 2 wrong usage or unreadable input.\n\n\
         Examples:\n  \
         claimgate demo\n  \
         claimgate config check --online claimgate.toml\n  \
@@ -37,83 +138,54 @@ use self::output::Failure;
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    subcommand: Subcommand,
 }
 
-#[derive(Subcommand)]
-enum Command {
+#[derive(clap::Subcommand)]
+enum Subcommand {
     /// Run the server: sign-in, forward-auth, back-channel logout
     Serve(serve::Arguments),
-    /// Try it: a server and a development provider on this machine, nothing to install
+    /// Run the server beside a development provider on this machine, with nothing to install
     Demo(demo::Arguments),
-    /// Make, list and change users
+    /// Add, list and change users
     #[command(subcommand)]
-    User(accounts::UserCommand),
+    User(user::UserCommand),
     /// List and end sessions
     #[command(subcommand)]
-    Session(accounts::SessionCommand),
+    Session(session::SessionCommand),
     /// Verify a token, or a file of tokens, and print the claims
     Verify(Box<verify::Arguments>),
     /// Print the values that a claim path selects
     Query(query::Arguments),
-    /// Say who a token is about, and rule by rule why
+    /// Show which user and teams a token's claims lead to, and which rules decided it
     Explain(explain::Arguments),
-    /// Work with the configuration file
+    /// Check the configuration file
     #[command(subcommand, after_help = "Example:\n  claimgate config check claimgate.toml")]
-    Config(explain::ConfigCommand),
+    Config(config_check::ConfigCommand),
     /// Show a token's header and claims WITHOUT verifying it
-    Decode(inspect::DecodeArguments),
-    /// Make a key, for test material
-    Keygen(sign::KeygenArguments),
+    Decode(decode::Arguments),
+    /// Generate a key, for test material
+    Keygen(keygen::Arguments),
     /// Sign claims, for test material
-    Sign(sign::SignArguments),
-    /// List the algorithms that can be allowed
-    Algorithms(inspect::AlgorithmsArguments),
+    Sign(sign::Arguments),
+    /// List the registered algorithms
+    Algorithms(algorithms::Arguments),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  claimgate completions bash > /etc/bash_completion.d/claimgate")]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(completions::Arguments),
 }
 
-/// Runs the command with the arguments of the process.
-#[must_use]
-pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Serve(arguments) => arguments.run(),
-        Command::Demo(arguments) => arguments.run(),
-        Command::User(command) => command.run(),
-        Command::Session(command) => command.run(),
-        Command::Verify(arguments) => arguments.run(),
-        Command::Query(arguments) => arguments.run(),
-        Command::Explain(arguments) => arguments.run(),
-        Command::Config(command) => command.run(),
-        Command::Decode(arguments) => arguments.run(),
-        Command::Keygen(arguments) => arguments.run(),
-        Command::Sign(arguments) => arguments.run(),
-        Command::Algorithms(arguments) => arguments.run(),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "claimgate", &mut script);
-            output::write(&script)
+/// Returns the argument parser under the program's own name: the examples show that name too.
+fn parser(name: &'static str, version: &'static str) -> clap::Command {
+    rename_examples(Arguments::command(), name).name(name).bin_name(name).version(version)
+}
+
+fn rename_examples(command: clap::Command, name: &str) -> clap::Command {
+    let after_help = command.get_after_help().map(|text| text.to_string());
+    let command = match after_help {
+        Some(text) if name != "claimgate" => {
+            command.after_help(text.replace("claimgate ", &format!("{name} ")))
         }
+        _ => command,
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report();
-            failure.exit_code()
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Failure::ReaderGone
-        } else {
-            Failure::Usage(format!("cannot write the output: {error}"))
-        }
-    }
+    command.mut_subcommands(|subcommand| rename_examples(subcommand, name))
 }

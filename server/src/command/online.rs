@@ -1,4 +1,4 @@
-//! `claimgate config check --online`: asks the providers, and says what would not work.
+//! `claimgate config check --online`: queries the providers and reports what would fail.
 
 use crate::config::{Config, Provider, is_hmac};
 use crate::web::fetch::Fetcher;
@@ -11,23 +11,26 @@ use claimgate::oidc::discovery::{self, ProviderMetadata};
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 
+use super::runtime::runtime;
 use crate::command::output::{self, Failure};
+use crate::system;
 
+/// Queries each provider and prints a report. Fails if the report holds a problem.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
-    let runtime = super::serve::runtime()?;
+    let runtime = runtime()?;
     let mut report = Report::default();
     for provider in &config.providers {
         report.line(&format!("provider {} ({})", provider.name, provider.issuer));
         runtime.block_on(check_provider(provider, &mut report));
         if let Some(server) = &config.server {
-            report.line("  to register at the provider:");
+            report.line("  URIs to register at the provider:");
             let url = &server.public_url;
-            for (what, path) in [
+            for (uri, path) in [
                 ("redirect URI", format!("/callback/{}", provider.name)),
                 ("post-logout redirect URI", "/logged-out".to_owned()),
                 ("back-channel logout URI", "/api/v1/backchannelLogout".to_owned()),
             ] {
-                report.line(&format!("    {what}: {}", url.join(&path)));
+                report.line(&format!("    {uri}: {}", url.join(&path)));
             }
         }
     }
@@ -36,7 +39,9 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
         0 => Ok(()),
         count => Err(Failure::Refused {
             code: "config.online",
-            message: format!("{count} thing(s) would not work; see above"),
+            message: format!(
+                "{count} problem(s) would make sign-in or logout fail; see the lines marked PROBLEM"
+            ),
         }),
     }
 }
@@ -48,6 +53,7 @@ struct Report {
 }
 
 impl Report {
+    /// Adds one line.
     fn line(&mut self, line: &str) {
         self.text.push_str(&output::escaped(line));
         self.text.push('\n');
@@ -88,7 +94,7 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
         },
     };
     let Some(metadata) = metadata else {
-        return report.note("no [server] section: sign-in is not checked");
+        return report.note("there is no [server] section: sign-in is not checked");
     };
     check_metadata(provider, &metadata, report);
     if let Some(uri) = &metadata.jwks_uri {
@@ -100,15 +106,15 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
     check_client(provider, &metadata, &fetcher, report).await;
 }
 
-/// Presents a code that nobody issued: a provider that knows the client refuses the code, one that
-/// does not refuses the client.
+/// Presents an authorization code that was never issued: a provider that knows the client refuses the
+/// code (`invalid_grant`), any other refuses the client (`invalid_client`).
 async fn check_client(
     provider: &Provider,
     metadata: &ProviderMetadata,
     fetcher: &Fetcher,
     report: &mut Report,
 ) {
-    let question = AuthorizationRequest {
+    let authorization = AuthorizationRequest {
         provider: &provider.name,
         metadata,
         client_id: &provider.client.id,
@@ -116,20 +122,24 @@ async fn check_client(
         options: &provider.authorization,
         return_to: "/",
     };
-    let now = crate::command::input::now();
-    let mut random =
-        |bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system gives randomness");
-    let pending = authorization::begin(&question, now.0.saturating_mul(1000), &mut random).pending;
+    let now = system::now();
+    let pending = authorization::begin(&authorization, system::now_ms(), &mut system::random).pending;
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("state", pending.state())
         .append_pair("iss", &provider.issuer)
         .append_pair("code", "claimgate-config-check")
         .finish();
-    let asked = CallbackProvider { id: &provider.name, issuer: &provider.issuer, metadata };
-    let answer = pending.accept(&asked, &CallbackParameters::parse(&query), now, |_| true);
-    let answer = answer.expect("the query was made from the pending sign-in");
-    let request =
-        token::request(&answer, &provider.client, metadata, "https://check.invalid/", now, &mut random);
+    let expected = CallbackProvider { id: &provider.name, issuer: &provider.issuer, metadata };
+    let response = pending.accept(&expected, &CallbackParameters::parse(&query), now, |_| true);
+    let response = response.expect("the query carries the state and the issuer of the request above");
+    let request = token::request(
+        &response,
+        &provider.client,
+        metadata,
+        "https://check.invalid/",
+        now,
+        &mut system::random,
+    );
     let request = match request {
         Ok(request) => request,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
@@ -140,17 +150,19 @@ async fn check_client(
     };
     match token::read(&response, &request.secrets) {
         Err(TokenError::Refused { error, .. }) if error == "invalid_grant" => {
-            report.good("it knows the client and accepts how it proves itself");
+            report.good("the provider accepts the client's credentials");
         }
         Err(TokenError::Refused { error, description }) if error == "invalid_client" => {
             let description = description.map(|text| format!(" ({text})")).unwrap_or_default();
             report.problem(&format!(
-                "it refuses the client{description}: client_id, secret or token_endpoint_auth_method"
+                "the provider refuses the client{description}: check client_id, the secret and token_endpoint_auth_method"
             ));
         }
-        // A made-up code cannot show more: some say invalid_request for another redirect URI.
-        Err(error) => report.note(&format!("whether it knows the client is not clear: {error}")),
-        Ok(_) => report.problem("it gave tokens for a code that nobody issued"),
+        // Some providers answer `invalid_request` because of the redirect URI.
+        Err(error) => {
+            report.note(&format!("the answer does not show whether the provider accepts the client: {error}"))
+        }
+        Ok(_) => report.problem("the provider issued tokens for a code that it never issued"),
     }
 }
 
@@ -158,40 +170,48 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
     let signing = &metadata.signing_algorithms;
     for algorithm in provider.algorithms.iter().filter(|_| !signing.is_empty()) {
         if signing.contains(algorithm) {
-            report.good(&format!("it signs with {algorithm}"));
+            report.good(&format!("the provider signs with {algorithm}"));
         } else {
             report.note(&format!(
-                "it does not say that it signs with {algorithm}, but with {}",
+                "the provider does not announce {algorithm}; it announces {}",
                 signing.join(", ")
             ));
         }
     }
     if !signing.is_empty() && !provider.algorithms.iter().any(|name| signing.contains(name)) {
-        report.problem("no algorithm of `algorithms` is one the provider signs with");
+        report.problem("the provider announces none of `algorithms`: its ID tokens would be refused");
     }
     let method = provider.client.method(&metadata.token_auth_methods);
     let name = claimgate::oidc::client::AuthMethod::ALL.into_iter().find(|(_, known)| *known == method);
     let name = name.map_or("", |(name, _)| name);
     let supported = &metadata.token_auth_methods;
     if supported.is_empty() || supported.iter().any(|known| known == name) {
-        report.good(&format!("the client proves itself by {name}"));
+        report.good(&format!("the provider supports client authentication by {name}"));
     } else {
-        report.problem(&format!("it does not support {name}, but {}", supported.join(", ")));
+        report.problem(&format!(
+            "the provider does not support client authentication by {name}; it supports {}",
+            supported.join(", ")
+        ));
     }
     let pkce = &metadata.code_challenge_methods;
     if !pkce.is_empty() && !pkce.iter().any(|known| known == "S256") {
-        report.problem(&format!("it does not support PKCE with S256, but {}", pkce.join(", ")));
+        report.problem(&format!(
+            "the provider does not support PKCE with S256; it supports {}",
+            pkce.join(", ")
+        ));
     }
     let unknown = |scope: &&String| !metadata.scopes.is_empty() && !metadata.scopes.contains(scope);
     for scope in provider.authorization.scopes.iter().filter(unknown) {
-        report.note(&format!("it does not list the scope {scope}; some providers refuse unknown ones"));
+        report.note(&format!(
+            "the provider does not list the scope {scope}; some providers refuse unknown scopes"
+        ));
     }
     if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {
-        report.note("it has no end_session_endpoint: signing out here leaves people signed in there");
+        report.note("the provider has no end_session_endpoint: signing out of Claimgate does not sign out of the provider");
     }
     match metadata.backchannel_logout {
-        Some(true) => report.good("it supports back-channel logout"),
-        _ => report.note("it does not say that it supports back-channel logout"),
+        Some(true) => report.good("the provider supports back-channel logout"),
+        _ => report.note("the provider does not announce back-channel logout"),
     }
 }
 
@@ -209,7 +229,7 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
         report.note(&format!("not used: {key}"));
     }
     if known.usable == 0 && !provider.algorithms.iter().all(|name| is_hmac(name)) {
-        report.problem("none of its keys fits `algorithms`");
+        report.problem("none of the provider's keys fits `algorithms`");
     } else {
         report.good(&format!("{} usable key(s)", known.usable));
     }

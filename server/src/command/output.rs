@@ -1,44 +1,64 @@
-//! What the command prints, and how it ends.
+//! Output on standard output, and failures with their exit codes.
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use claimgate::sign::SignError;
+use claimgate::text::is_unsafe;
 use serde_json::Value;
 
-/// How results are printed.
+/// The output format.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// For people
     Text,
-    /// For programs: one JSON document
+    /// For programs: one JSON document on one line
     Json,
 }
 
-/// Why the command did not do what it was asked for.
+/// Why a subcommand failed.
 pub(crate) enum Failure {
-    /// The token, path or claims were refused, for a reason with a code.
+    /// The token, the path or the claims were refused.
     Refused { code: &'static str, message: String },
-    /// The arguments or the input's form are wrong.
+    /// The arguments are wrong or an input cannot be read.
     Usage(String),
-    /// Whoever read the output has stopped; nothing is left to say.
-    ReaderGone,
+    /// Standard output was closed by its reader.
+    OutputClosed,
 }
 
 impl Failure {
+    /// Prints the failure to standard error.
     pub(crate) fn report(&self) {
         match self {
             Failure::Refused { code, message } => eprintln!("error[{code}]: {}", plain(message)),
             Failure::Usage(message) => eprintln!("error: {}", plain(message)),
-            Failure::ReaderGone => {}
+            Failure::OutputClosed => {}
         }
     }
 
+    /// Returns the exit code of the process.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Refused { .. } => ExitCode::from(1),
             Failure::Usage(_) => ExitCode::from(2),
-            Failure::ReaderGone => ExitCode::SUCCESS,
+            Failure::OutputClosed => ExitCode::SUCCESS,
         }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::OutputClosed
+        } else {
+            Failure::Usage(format!("cannot write the output: {error}"))
+        }
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        Failure::Usage(format!("{error} [{}]", error.code()))
     }
 }
 
@@ -49,7 +69,7 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Prints a JSON document, indented for people, on one line for programs.
+/// Prints a JSON document: indented for people, on one line for programs.
 pub(crate) fn document(value: &Value, format: Format) -> Result<(), Failure> {
     let text = match format {
         Format::Text => format!("{value:#}"),
@@ -58,13 +78,15 @@ pub(crate) fn document(value: &Value, format: Format) -> Result<(), Failure> {
     write(format!("{}\n", escaped(&text)).as_bytes())
 }
 
-/// JSON text whose strings hold nothing that could steer a terminal or reorder what it shows:
-/// serde_json escapes below U+0020; this escapes DEL, the C1 controls and the bidirectional marks.
+/// Escapes the characters of a JSON text that are unsafe to show. Those below U+0020 stay: within strings
+/// serde_json has escaped them, between them they lay out the text.
 pub(crate) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
-        if steers(character) {
-            out.push_str(&format!("\\u{:04x}", character as u32));
+        if character >= ' ' && is_unsafe(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             out.push(character);
         }
@@ -72,17 +94,15 @@ pub(crate) fn escaped(json: &str) -> String {
     out
 }
 
-/// A message in which control characters are shown, not obeyed.
+/// Escapes the unsafe characters of a message, except line ends.
 fn plain(message: &str) -> String {
-    let shown = |character: char| {
-        let hidden = steers(character) || (character.is_control() && character != '\n');
-        if hidden { character.escape_unicode().to_string() } else { character.to_string() }
-    };
-    message.chars().map(shown).collect()
-}
-
-fn steers(character: char) -> bool {
-    matches!(character,
-        '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    let mut out = String::with_capacity(message.len());
+    for character in message.chars() {
+        if character != '\n' && is_unsafe(character) {
+            out.extend(character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    out
 }

@@ -1,4 +1,4 @@
-//! `claimgate query`: what a claim path selects.
+//! `claimgate query`: the values that a claim path selects.
 
 use claimgate::json;
 use claimgate::limits::Limits;
@@ -14,15 +14,15 @@ use crate::command::output::{self, Failure, Format};
     claimgate query http://www.example.com/roles claims.json\n  \
     claimgate query --jsonl questions.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"path\":\"$.a\",\"document\":{\"a\":1}}\n\
-    A path that begins with $ is a JSONPath (RFC 9535); any other is a top-level member's literal name.")]
+    A path that begins with $ is a JSONPath (RFC 9535); any other is the literal name of a top-level member.")]
 pub(crate) struct Arguments {
     /// Answer JSON lines, each with its own path and document
     #[arg(long)]
     jsonl: bool,
-    /// The path, then the document's file or `-` for standard input (with --jsonl: the file alone)
+    /// The path, then the file of the document or `-` for standard input (with --jsonl: the file alone)
     #[arg(value_name = "PATH [FILE|-]", num_args = 0..=2)]
     words: Vec<String>,
-    /// How to print the result: a value a line, or one JSON array
+    /// Output format: one value per line, or one JSON array
     #[arg(long, value_enum, default_value = "text", conflicts_with = "jsonl")]
     format: Format,
 }
@@ -32,8 +32,8 @@ impl Arguments {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         if self.jsonl {
             return match words.as_slice() {
-                [] => jsonl::run("-", jsonl::query_lines),
-                [file] => jsonl::run(file, jsonl::query_lines),
+                [] => jsonl::run("-", &jsonl::QueryAnswerer),
+                [file] => jsonl::run(file, &jsonl::QueryAnswerer),
                 _ => Err(Failure::Usage("with --jsonl give one file, or none for standard input".to_owned())),
             };
         }

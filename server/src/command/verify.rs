@@ -1,6 +1,7 @@
-//! `claimgate verify`: one token, or a file of them.
+//! `claimgate verify`: one token, or a file of tokens.
 
 use claimgate::Verifier;
+use claimgate::alg::Registry;
 use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::{input, jsonl};
 use crate::command::output::{self, Failure, Format};
+use crate::system;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -17,13 +19,13 @@ use crate::command::output::{self, Failure, Format};
     claimgate verify --secret-file client-secret --alg HS256 --kind id_token --format json \"$TOKEN\"\n  \
     claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
-    Exit codes: 0 valid (with --jsonl: every line was judged), 1 refused, 2 wrong usage or unreadable input.")]
+    Exit codes: 0 valid (with --jsonl: every line was answered), 1 refused, 2 wrong usage or unreadable input.")]
 pub(crate) struct Arguments {
-    /// The token, or `-` for standard input; with --jsonl a file of them
+    /// The token, or `-` for standard input; with --jsonl a file of lines
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
-    /// Judge JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "allow_weak_keys", "format"])]
+    /// Verify JSON lines, each with its own token, keys and policy
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -31,10 +33,10 @@ pub(crate) struct Arguments {
     /// PEM (SPKI, PKCS#1, X.509) or JWK file
     #[arg(long, value_name = "FILE", group = "keys")]
     key: Option<String>,
-    /// File whose bytes, less one line end, are the HMAC secret
+    /// File with the HMAC secret; one line end is not part of it
     #[arg(long, value_name = "FILE", group = "keys")]
     secret_file: Option<String>,
-    /// An algorithm to allow; may be given several times
+    /// An allowed algorithm; may be given several times
     #[arg(long, value_name = "ALG", value_delimiter = ',')]
     alg: Vec<String>,
     /// An accepted issuer (`iss`), compared exactly
@@ -43,34 +45,34 @@ pub(crate) struct Arguments {
     /// An accepted audience (`aud`)
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
-    /// The kind of token
+    /// The kind of token that is accepted
     #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
     kind: TokenKind,
-    /// How far the clocks may be apart, in seconds
+    /// Accepted clock difference, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = Policy::DEFAULT_LEEWAY)]
     leeway: u64,
-    /// Judge as if it were this time
+    /// Verify as of this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     now: Option<i64>,
-    /// The nonce the token must carry
+    /// The required `nonce`
     #[arg(long)]
     nonce: Option<String>,
-    /// The subject (`sub`) the token must be about
+    /// The required subject (`sub`)
     #[arg(long = "subject", value_name = "SUB")]
     id_subject: Option<String>,
-    /// The header `typ` the token must have
+    /// The required `typ` of the header
     #[arg(long, value_name = "TYPE")]
     typ: Option<String>,
-    /// Claims that must be there [default: exp]
+    /// Required claims [default: exp]
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     require: Vec<String>,
-    /// The longest time since `iat`, in seconds
+    /// Maximum time since `iat`, in seconds
     #[arg(long, value_name = "SECONDS")]
     max_token_age: Option<u64>,
-    /// Accept keys weaker than RFC 7518 demands (dangerous)
+    /// DANGER: accept keys weaker than RFC 7518 requires
     #[arg(long)]
-    allow_weak_keys: bool,
-    /// How to print the result
+    danger_allow_weak_keys: bool,
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -89,9 +91,9 @@ fn kind_parser() -> impl TypedValueParser<Value = TokenKind> {
 }
 
 impl Arguments {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
         if self.jsonl {
-            return jsonl::run(&self.subject, jsonl::verify_lines);
+            return jsonl::run(&self.subject, &jsonl::VerifyAnswerer::new(registry));
         }
         if self.alg.is_empty() {
             return Err(Failure::Usage(
@@ -99,18 +101,21 @@ impl Arguments {
             ));
         }
         let verifier = Verifier::builder()
+            .registry(registry.clone())
             .algorithms(self.alg.clone())
             .keys(self.keys()?)
             .policy(self.policy())
             .build()
-            .map_err(|error| Failure::Usage(format!("{error}; `claimgate algorithms` lists them")))?;
-        // A key of another family is nothing to speak of: most sets hold some.
+            .map_err(|error| {
+                Failure::Usage(format!("{error}; `claimgate algorithms` lists the registered ones"))
+            })?;
+        // Most key sets hold keys of families that no allowed algorithm uses.
         let skipped = verifier.jws().key_report().skipped;
         for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
             eprintln!("note: not used: {key}");
         }
         let token = input::token(&self.subject)?;
-        match verifier.verify(&token, self.now.map_or_else(input::now, UnixTime)) {
+        match verifier.verify(&token, self.now.map_or_else(system::now, UnixTime)) {
             Ok(token) => match self.format {
                 Format::Text => output::document(token.claims().as_value(), Format::Text),
                 Format::Json => output::document(
@@ -149,7 +154,7 @@ impl Arguments {
             _ => return Err(Failure::Usage("give one of --jwks, --key and --secret-file".to_owned())),
         };
         let keys = keys.map_err(|error| Failure::Usage(format!("{name}: {error} [{}]", error.code())))?;
-        Ok(if self.allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
+        Ok(if self.danger_allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
     }
 
     fn policy(&self) -> Policy<AnyKind> {

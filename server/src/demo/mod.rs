@@ -1,8 +1,8 @@
-//! An OpenID Provider for trying things out, on loopback, where **anybody signs in as anybody**.
+//! The development provider of `claimgate demo`: an OpenID Provider on a loopback address, **without
+//! passwords**.
 //!
-//! It is part of `claimgate demo` and of nothing else. It keeps everything in memory and checks
-//! what a client could get wrong (redirect URI, secret, PKCE, one use of a code), not who people
-//! are. Do not build on it.
+//! It holds its state in memory and checks what a client can get wrong (redirect URI, client secret,
+//! PKCE, single use of a code). It does not authenticate people: do not use it for anything else.
 
 mod pages;
 mod people;
@@ -29,25 +29,27 @@ use claimgate::sign::{SignError, SigningKey};
 use people::PEOPLE;
 use state::{Code, OpState, PersonSession, random};
 
-/// The one client, as it registered itself.
+use crate::system;
+
+/// The registration of the one client.
 #[derive(Clone)]
-pub struct DemoClient {
+pub(crate) struct DemoClient {
     /// `client_id`
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// `client_secret`
-    pub client_secret: String,
-    /// Its front page.
-    pub site: String,
-    /// The one redirect URI.
-    pub redirect_uri: String,
-    /// The one post-logout redirect URI.
-    pub post_logout_redirect_uri: String,
-    /// Where logout tokens go.
-    pub backchannel_logout_uri: String,
+    pub(crate) client_secret: String,
+    /// The client's start page.
+    pub(crate) site: String,
+    /// The registered redirect URI.
+    pub(crate) redirect_uri: String,
+    /// The registered post-logout redirect URI.
+    pub(crate) post_logout_redirect_uri: String,
+    /// The address that receives logout tokens.
+    pub(crate) backchannel_logout_uri: String,
 }
 
 /// The development provider.
-pub struct DemoProvider {
+pub(crate) struct DemoProvider {
     issuer: String,
     client: DemoClient,
     key: SigningKey,
@@ -56,11 +58,11 @@ pub struct DemoProvider {
 }
 
 impl DemoProvider {
-    /// Makes a provider with a key of its own.
+    /// Returns a provider with a fresh RS256 key.
     ///
     /// # Errors
-    /// [`SignError`]: no randomness.
-    pub fn new(issuer: String, client: DemoClient) -> Result<Arc<Self>, SignError> {
+    /// A [`SignError`] if the operating system has no randomness.
+    pub(crate) fn new(issuer: String, client: DemoClient) -> Result<Arc<Self>, SignError> {
         Ok(Arc::new(Self {
             issuer,
             client,
@@ -70,8 +72,8 @@ impl DemoProvider {
         }))
     }
 
-    /// Its HTTP service.
-    pub fn router(self: &Arc<Self>) -> Router {
+    /// Returns the provider's HTTP service.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(overview))
             .route("/.well-known/openid-configuration", get(discovery))
@@ -86,6 +88,7 @@ impl DemoProvider {
             .with_state(Arc::clone(self))
     }
 
+    /// Returns the browser's session at the provider.
     fn session(&self, headers: &HeaderMap) -> Option<PersonSession> {
         let cookies = headers.get(COOKIE)?.to_str().ok()?;
         let sid =
@@ -93,8 +96,8 @@ impl DemoProvider {
         self.state.lock().sessions.get(sid).cloned()
     }
 
-    /// The address back to the client with the code (RFC 6749 §4.1.2, RFC 9207 §2).
-    fn back(&self, request: &Authorization, session: &PersonSession) -> Response {
+    /// Redirects to the client with a new code (RFC 6749 §4.1.2, RFC 9207 §2).
+    fn redirect_with_code(&self, request: &Authorization, session: &PersonSession) -> Response {
         let code = random();
         self.state.lock().put_code(
             code.clone(),
@@ -104,12 +107,13 @@ impl DemoProvider {
                 nonce: request.nonce.clone(),
                 challenge: request.code_challenge.clone(),
                 auth_time: session.since,
-                issued: tokens::now(),
+                issued: system::now().0,
             },
         );
         self.redirect(request, &[("code", &code)])
     }
 
+    /// Redirects to the client with the parameters, the issuer and the state.
     fn redirect(&self, request: &Authorization, parameters: &[(&str, &str)]) -> Response {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(parameters).append_pair("iss", &self.issuer);
@@ -163,7 +167,7 @@ async fn discovery(State(op): State<Arc<DemoProvider>>) -> Response {
 async fn jwks(State(op): State<Arc<DemoProvider>>) -> Response {
     match op.key.public_jwk() {
         Ok(key) => Json(json!({ "keys": [key] })).into_response(),
-        Err(error) => refused(&error.to_string()),
+        Err(error) => bad_request(&error.to_string()),
     }
 }
 
@@ -173,29 +177,31 @@ async fn authorize(
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let request = match checked(&op, &query) {
+    let request = match authorization_request(&op, &query) {
         Ok(request) => request,
-        Err(reason) => return refused(reason),
+        Err(reason) => return bad_request(reason),
     };
     if let Some(session) = op.session(&headers)
         && request.prompt.as_deref().is_none_or(|prompt| prompt == "none")
     {
-        return op.back(&request, &session);
+        return op.redirect_with_code(&request, &session);
     }
     page(pages::choose(&query))
 }
 
-fn checked(op: &DemoProvider, query: &str) -> Result<Authorization, &'static str> {
-    let uri = format!("/?{query}").parse().map_err(|_| "the query cannot be read")?;
-    let Query(request): Query<Authorization> =
-        Query::try_from_uri(&uri).map_err(|_| "a parameter is missing; PKCE is required")?;
-    // Nothing is sent to an address that is not registered.
+/// Parses and checks an authorization request.
+fn authorization_request(op: &DemoProvider, query: &str) -> Result<Authorization, &'static str> {
+    let uri =
+        format!("/?{query}").parse().map_err(|_| "The query of the authorization request is malformed.")?;
+    let Query(request): Query<Authorization> = Query::try_from_uri(&uri)
+        .map_err(|_| "A parameter of the authorization request is missing. The provider requires PKCE.")?;
+    // An error must not redirect to an address that is not registered (RFC 6749 §4.1.2.1).
     if request.client_id != op.client.client_id || request.redirect_uri != op.client.redirect_uri {
-        return Err("unknown client_id, or a redirect_uri that is not registered to the letter");
+        return Err("The client_id is unknown, or the redirect_uri differs from the registered one.");
     }
     let openid = request.scope.split(' ').any(|scope| scope == "openid");
     if request.response_type != "code" || request.code_challenge_method != "S256" || !openid {
-        return Err("only response_type=code with PKCE S256 and the scope openid");
+        return Err("The provider supports only response_type=code with PKCE S256 and the scope openid.");
     }
     Ok(request)
 }
@@ -207,17 +213,17 @@ struct Choice {
 }
 
 async fn choose(State(op): State<Arc<DemoProvider>>, Form(choice): Form<Choice>) -> Response {
-    let request = match checked(&op, &choice.query) {
+    let request = match authorization_request(&op, &choice.query) {
         Ok(request) => request,
-        Err(reason) => return refused(reason),
+        Err(reason) => return bad_request(reason),
     };
     let Some(person) = PEOPLE.iter().find(|person| person.sub == choice.person) else {
-        let denied = [("error", "access_denied"), ("error_description", "You pressed Deny")];
+        let denied = [("error", "access_denied"), ("error_description", "The sign-in was denied")];
         return op.redirect(&request, &denied);
     };
-    let session = PersonSession { sid: random(), sub: person.sub.to_owned(), since: tokens::now() };
+    let session = PersonSession { sid: random(), sub: person.sub.to_owned(), since: system::now().0 };
     op.state.lock().put_session(session.clone());
-    let mut response = op.back(&request, &session);
+    let mut response = op.redirect_with_code(&request, &session);
     let cookie = format!("claimgate-development-op={}; Path=/; HttpOnly; SameSite=Lax", session.sid);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -244,8 +250,8 @@ async fn token(
     if !knows_secret(&op.client, &headers, &request) {
         return oauth_error(StatusCode::UNAUTHORIZED, "invalid_client");
     }
-    // Taken out whatever comes next: a code is good once.
-    let code = op.state.lock().take_code(&request.code, tokens::now());
+    // Removed even if the request is refused: a code is valid once.
+    let code = op.state.lock().take_code(&request.code, system::now().0);
     let challenge = base64url::encode(digest(&SHA256, request.code_verifier.as_bytes()).as_ref());
     let code = code.filter(|code| {
         request.grant_type == "authorization_code"
@@ -271,6 +277,7 @@ async fn token(
     }
 }
 
+/// Reports whether a token request proves the client's secret.
 fn knows_secret(client: &DemoClient, headers: &HeaderMap, request: &TokenRequest) -> bool {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let basic = header.and_then(|value| value.strip_prefix("Basic ")).and_then(|value| {
@@ -304,7 +311,7 @@ struct EndSession {
     state: Option<String>,
 }
 
-/// RP-Initiated Logout: the browser's session here ends. It asks nothing back: this is a demo.
+/// Ends the browser's session at the provider (RP-Initiated Logout), without asking for confirmation.
 async fn end_session(
     State(op): State<Arc<DemoProvider>>,
     Query(request): Query<EndSession>,
@@ -321,7 +328,7 @@ async fn end_session(
             }
             see_other(&format!("{uri}?{}", query.finish()))
         }
-        Some(_) => refused("a post_logout_redirect_uri that is not registered"),
+        Some(_) => bad_request("The post_logout_redirect_uri is not registered."),
         None => see_other("/"),
     }
 }
@@ -332,13 +339,13 @@ struct LogOut {
     sub: Option<String>,
 }
 
-/// Sends a logout token to the relying party, and shows what it answered.
+/// Sends a logout token to the client and shows the client's answer.
 async fn log_out(State(op): State<Arc<DemoProvider>>, Form(request): Form<LogOut>) -> Response {
     let (sid, sub) = (request.sid.as_deref(), request.sub.as_deref());
     let made = tokens::logout_token(&op.key, &op.issuer, &op.client.client_id, sid, sub);
     let token = match made {
         Ok(token) => token,
-        Err(error) => return refused(&error.to_string()),
+        Err(error) => return bad_request(&error.to_string()),
     };
     let body =
         url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
@@ -372,10 +379,10 @@ fn page(markup: maud::Markup) -> Response {
 fn see_other(address: &str) -> Response {
     match HeaderValue::from_str(address) {
         Ok(address) => (StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response(),
-        Err(_) => refused("an address that cannot be sent"),
+        Err(_) => bad_request("The redirect address is malformed."),
     }
 }
 
-fn refused(reason: &str) -> Response {
-    (StatusCode::BAD_REQUEST, page(pages::refused(reason))).into_response()
+fn bad_request(reason: &str) -> Response {
+    (StatusCode::BAD_REQUEST, page(pages::bad_request(reason))).into_response()
 }

@@ -1,4 +1,4 @@
-//! The development provider's pages.
+//! The pages of the development provider.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -24,7 +24,7 @@ fn frame(title: &str, body: &Markup) -> Markup {
                 link rel="stylesheet" href="/style.css";
             }
             body {
-                p.warning role="note" { "Development provider: anybody can sign in as anybody." }
+                p.warning role="note" { "Development provider without passwords: anyone can sign in as anyone." }
                 h1 { (title) }
                 (body)
             }
@@ -34,7 +34,7 @@ fn frame(title: &str, body: &Markup) -> Markup {
 
 pub(super) fn choose(query: &str) -> Markup {
     frame(
-        "Who are you?",
+        "Choose a person to sign in as",
         &html! {
             form method="post" action="/choose" {
                 input type="hidden" name="query" value=(query);
@@ -66,14 +66,14 @@ pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> 
         "Sessions at the provider",
         &html! {
             @if let Some(sent) = sent {
-                p role="status" { "Sent a logout token to " (sent.uri) "; the answer: " strong #answer { (sent.answer) } }
+                p role="status" { "A logout token was sent to " (sent.uri) ". The answer: " strong #answer { (sent.answer) } }
                 pre { (sent.claims) }
-                details { summary { "The token as it was sent" } pre { (sent.token) } }
+                details { summary { "The token" } pre { (sent.token) } }
             }
             @if state.sessions.is_empty() {
-                p { "Nobody is signed in." }
+                p { "No one is signed in." }
             }
-            p { a href=(site) { "Back to the site" } ", to see who is signed in there." }
+            p { a href=(site) { "Back to the site" } ", which shows who is signed in there." }
             table {
                 @for session in state.sessions.values() {
                     tr {
@@ -82,11 +82,11 @@ pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> 
                             form method="post" action="/log-out" {
                                 input type="hidden" name="sub" value=(session.sub);
                                 input type="hidden" name="sid" value=(session.sid);
-                                button { "Back-channel logout of this session (sid)" }
+                                button { "End this session by back-channel logout (sid)" }
                             }
                             form method="post" action="/log-out" {
                                 input type="hidden" name="sub" value=(session.sub);
-                                button { "Back-channel logout everywhere (sub)" }
+                                button { "End all sessions of this person by back-channel logout (sub)" }
                             }
                         }
                     }
@@ -96,6 +96,6 @@ pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> 
     )
 }
 
-pub(super) fn refused(reason: &str) -> Markup {
-    frame("That does not work", &html! { p { (reason) } })
+pub(super) fn bad_request(reason: &str) -> Markup {
+    frame("The request was refused", &html! { p { (reason) } })
 }

@@ -1,4 +1,4 @@
-//! Three people who do not exist.
+//! The three invented people who can sign in.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub(super) const PEOPLE: [Person; 3] = [
         family_name: "Example",
         groups: &["/other/kitchen"],
         roles: &["guest"],
-        about: "nothing that the mapping knows",
+        about: "no role or group that the mapping uses",
     },
 ];
 

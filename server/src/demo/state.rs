@@ -1,18 +1,20 @@
-//! What the development provider remembers: bounded, in memory.
+//! The state of the development provider: bounded, in memory.
 
 use std::collections::HashMap;
 
-/// Most codes, sessions and access tokens of each kind; then all of that kind are forgotten.
-const MOST: usize = 1_000;
-/// Seconds that a code is good.
+use crate::system;
+
+/// Maximum number of codes, of sessions and of access tokens; then all of that kind are dropped.
+const MAX_ENTRIES: usize = 1_000;
+/// Lifetime of a code, in seconds.
 const CODE_LIFETIME: i64 = 60;
 
 #[derive(Default)]
 pub(super) struct OpState {
     codes: HashMap<String, Code>,
-    /// By `sid`.
+    /// Sessions by `sid`.
     pub(super) sessions: HashMap<String, PersonSession>,
-    /// Token → `sub`.
+    /// The `sub` of each access token.
     pub(super) access_tokens: HashMap<String, String>,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct PersonSession {
 
 impl OpState {
     pub(super) fn put_code(&mut self, id: String, code: Code) {
-        room(&mut self.codes).insert(id, code);
+        bounded(&mut self.codes).insert(id, code);
     }
 
     pub(super) fn take_code(&mut self, id: &str, now: i64) -> Option<Code> {
@@ -42,23 +44,23 @@ impl OpState {
     }
 
     pub(super) fn put_session(&mut self, session: PersonSession) {
-        room(&mut self.sessions).insert(session.sid.clone(), session);
+        bounded(&mut self.sessions).insert(session.sid.clone(), session);
     }
 
     pub(super) fn put_access_token(&mut self, token: String, sub: String) {
-        room(&mut self.access_tokens).insert(token, sub);
+        bounded(&mut self.access_tokens).insert(token, sub);
     }
 }
 
-fn room<T>(map: &mut HashMap<String, T>) -> &mut HashMap<String, T> {
-    if map.len() >= MOST {
+/// Returns the map with space for one more entry.
+fn bounded<T>(map: &mut HashMap<String, T>) -> &mut HashMap<String, T> {
+    if map.len() >= MAX_ENTRIES {
         map.clear();
     }
     map
 }
 
-/// 256 random bits, as text.
+/// Returns 256 random bits as text.
 pub(super) fn random() -> String {
-    let mut fill = |bytes: &mut [u8]| getrandom::fill(bytes).expect("the operating system gives randomness");
-    claimgate::oidc::random_token(&mut fill)
+    claimgate::oidc::random_token(&mut system::random)
 }

@@ -1,21 +1,16 @@
-//! The development provider's tokens.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The tokens of the development provider.
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
 use super::people::PEOPLE;
 use super::state::{Code, random};
+use crate::system;
 use claimgate::base64url;
 use claimgate::claims::BACKCHANNEL_LOGOUT_EVENT;
 use claimgate::sign::{SignError, SigningKey};
 
-pub(super) fn now() -> i64 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(seconds).unwrap_or(i64::MAX)
-}
-
+/// Signs the ID token of a code.
 pub(super) fn id_token(
     key: &SigningKey,
     issuer: &str,
@@ -23,7 +18,7 @@ pub(super) fn id_token(
     code: &Code,
     access_token: &str,
 ) -> Result<String, SignError> {
-    let now = now();
+    let now = system::now().0;
     let hash = digest(&SHA256, access_token.as_bytes());
     let mut claims = json!({
         "iss": issuer, "aud": client_id, "sub": code.sub, "sid": code.sid,
@@ -33,7 +28,7 @@ pub(super) fn id_token(
     if let Some(nonce) = &code.nonce {
         claims["nonce"] = nonce.as_str().into();
     }
-    // The claims are in the ID token too, so that a pasted one has something to explain.
+    // With the claims of UserInfo, so that `claimgate explain` shows more for a pasted ID token.
     if let Some(person) = PEOPLE.iter().find(|person| person.sub == code.sub)
         && let (Value::Object(claims), Value::Object(more)) = (&mut claims, person.claims())
     {
@@ -42,6 +37,7 @@ pub(super) fn id_token(
     key.sign(&Map::new(), claims.to_string().as_bytes())
 }
 
+/// Signs a logout token for a session (`sid`), a person (`sub`) or both.
 pub(super) fn logout_token(
     key: &SigningKey,
     issuer: &str,
@@ -49,7 +45,7 @@ pub(super) fn logout_token(
     sid: Option<&str>,
     sub: Option<&str>,
 ) -> Result<String, SignError> {
-    let now = now();
+    let now = system::now().0;
     let mut claims = json!({
         "iss": issuer, "aud": client_id, "iat": now, "exp": now + 120, "jti": random(),
         "events": { BACKCHANNEL_LOGOUT_EVENT: {} },
@@ -63,7 +59,7 @@ pub(super) fn logout_token(
     key.sign(&header, claims.to_string().as_bytes())
 }
 
-/// The claims of a token of our own, for people to read.
+/// Returns the claims of a token that this provider signed, as indented JSON.
 pub(super) fn claims_of(token: &str) -> String {
     let payload = token.split('.').nth(1).and_then(|payload| base64url::decode(payload.as_bytes()).ok());
     let claims: Option<Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());

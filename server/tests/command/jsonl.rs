@@ -1,11 +1,11 @@
-//! `claimgate verify --jsonl`: a verdict a line, in order, whatever a line holds.
+//! `claimgate verify --jsonl`: one verdict per line, in order, for every input.
 
 use super::support::*;
 use claimgate::base64url;
 use claimgate::sign::SigningKey;
 use serde_json::{Map, Value, json};
 
-fn judge(lines: &[String]) -> Outcome {
+fn answer(lines: &[String]) -> Outcome {
     run_with(&["verify", "--jsonl"], (lines.join("\n") + "\n").as_bytes())
 }
 
@@ -42,7 +42,7 @@ fn answers_come_in_the_order_of_the_lines() {
             line.to_string()
         })
         .collect();
-    let done = judge(&lines);
+    let done = answer(&lines);
     assert_eq!((done.code, done.err.as_str()), (0, ""));
     let answers = done.lines();
     assert_eq!(answers.len(), lines.len());
@@ -58,9 +58,9 @@ fn answers_come_in_the_order_of_the_lines() {
 #[test]
 fn blank_lines_are_passed_over() {
     let key = key("ES256");
-    let done = judge(&[String::new(), line(&key).to_string(), "  \r".to_owned(), line(&key).to_string()]);
+    let done = answer(&[String::new(), line(&key).to_string(), "  \r".to_owned(), line(&key).to_string()]);
     assert_eq!((done.code, done.lines().len()), (0, 2), "{}", done.err);
-    assert_eq!(judge(&[]).code, 0);
+    assert_eq!(answer(&[]).code, 0);
 }
 
 #[test]
@@ -76,7 +76,8 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
         (without(&good, "token").to_string(), "input.token"),
         (with(&good, "token", json!(1)).to_string(), "input.token"),
         (with(&good, "extra", json!(1)).to_string(), "input.member"),
-        (with(&good, "allow_weak_keys", json!("no")).to_string(), "input.allow_weak_keys"),
+        (with(&good, "danger_allow_weak_keys", json!("no")).to_string(), "input.allow_weak_keys"),
+        (with(&good, "allow_weak_keys", json!(true)).to_string(), "input.member"),
         (without(&good, "jwk").to_string(), "input.key"),
         (with(&good, "pem", json!("x")).to_string(), "input.key"),
         (with(&good, "jwk", json!("x")).to_string(), "input.key"),
@@ -85,6 +86,7 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
         (with(&good, "algorithms", json!([])).to_string(), "input.algorithms"),
         (with(&good, "algorithms", json!("ES256")).to_string(), "input.algorithms"),
         (with(&good, "algorithms", json!(["none"])).to_string(), "input.algorithms"),
+        (with(&good, "algorithms", json!(["nope"])).to_string(), "input.algorithms"),
         (with(&good, "policy", json!([])).to_string(), "input.policy"),
         (with(&good, "policy", json!({"iss": "x"})).to_string(), "input.member"),
         (with(&good, "policy", json!({"leeway": -1})).to_string(), "input.policy"),
@@ -97,7 +99,7 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
     for (text, _) in &cases {
         lines.extend([text.clone(), good_text.clone()]);
     }
-    let done = judge(&lines);
+    let done = answer(&lines);
     assert_eq!(done.code, 0);
     let answers = done.lines();
     assert_eq!(answers.len(), lines.len());
@@ -116,13 +118,16 @@ fn a_malformed_line_is_answered_and_work_goes_on() {
 fn a_line_beyond_the_limit_is_skipped_to_its_end() {
     let good = line(&key("ES256")).to_string();
     let long = format!("{{\"id\":\"{}\"}}", "a".repeat(40 * 1024 * 1024));
-    let done = judge(&[good.clone(), long.clone(), good.clone(), long]);
+    // Too long for a blank line, too.
+    let blank = " ".repeat(17 * 1024 * 1024);
+    let done = answer(&[good.clone(), long.clone(), good.clone(), long, blank]);
     let answers = done.lines();
-    assert_eq!(answers.len(), 4);
+    assert_eq!(answers.len(), 5);
     assert_eq!(answers[1]["code"], "input.line_too_long");
     assert_eq!((answers[1]["line"].clone(), answers[1]["id"].clone()), (json!(2), Value::Null));
     assert_eq!(answers[2]["valid"], true);
     assert_eq!(answers[3]["line"], json!(4));
+    assert_eq!(answers[4]["code"], "input.line_too_long");
 }
 
 #[test]
@@ -133,7 +138,7 @@ fn keys_of_every_form_and_keys_that_cannot_serve() {
         "algorithms": ["HS256"], "policy": {"now": NOW},
     });
     let weak_text = weak.to_string();
-    weak["allow_weak_keys"] = true.into();
+    weak["danger_allow_weak_keys"] = true.into();
     let key = key("ES256");
     let set = with(&without(&line(&key), "jwk"), "jwks", jwks(&[&key]));
     let mut encryption = line(&key);
@@ -149,7 +154,7 @@ fn keys_of_every_form_and_keys_that_cannot_serve() {
         off_curve.to_string(),
         pem.to_string(),
     ];
-    let answers = judge(&lines).lines();
+    let answers = answer(&lines).lines();
     assert_eq!(answers[0]["code"], "key.weak", "{}", answers[0]);
     assert_eq!(answers[0]["id"], Value::Null);
     assert_eq!(answers[1]["valid"], true, "{}", answers[1]);
@@ -166,7 +171,7 @@ fn without_a_policy_only_the_signature_is_judged() {
     let expired = without(&line(&key), "policy");
     let mut bytes = expired.clone();
     bytes["token"] = key.sign(&Map::new(), b"\xff\0").expect("signs").into();
-    let done = judge(&[expired.to_string(), bytes.to_string()]);
+    let done = answer(&[expired.to_string(), bytes.to_string()]);
     assert_eq!(done.code, 0, "{}", done.out);
     let answers = done.lines();
     assert_eq!(answers[0]["claims"], claims());
@@ -204,7 +209,51 @@ fn each_member_of_the_policy_is_held_against_the_token() {
     ];
     let lines: Vec<String> =
         policies.iter().map(|(policy, _)| with(&line, "policy", policy.clone()).to_string()).collect();
-    for (answer, (policy, code)) in judge(&lines).lines().iter().zip(&policies) {
+    for (answer, (policy, code)) in answer(&lines).lines().iter().zip(&policies) {
         assert_eq!(answer.get("code").and_then(Value::as_str), *code, "{policy}: {answer}");
+    }
+}
+
+#[test]
+fn every_vector_through_json_lines_in_order() {
+    let (mut lines, mut expected) = (Vec::new(), Vec::new());
+    for file in ["rfc", "good", "attacks"] {
+        let text = std::fs::read_to_string(repository_file(&format!("vectors/{file}.jsonl"))).expect(file);
+        for line in text.lines() {
+            let vector: Value = serde_json::from_str(line).expect("a vector");
+            lines.push(vector["input"].to_string());
+            expected.push((vector["input"]["id"].clone(), vector["expect"].clone()));
+        }
+    }
+    let done = answer(&lines);
+    assert_eq!(done.code, 0);
+    let answers = done.lines();
+    assert_eq!(answers.len(), expected.len());
+    for (answer, (id, expect)) in answers.iter().zip(&expected) {
+        assert_eq!(&answer["id"], id);
+        match expect["code"].as_str() {
+            // An error of `build` in the library is a malformed line here.
+            Some(code) if code.starts_with("build.") => assert_eq!(answer["code"], "input.algorithms"),
+            Some(code) => {
+                assert_eq!((&answer["valid"], &answer["code"]), (&json!(false), &json!(code)), "{id}")
+            }
+            None => assert_eq!(answer["valid"], true, "{id}: {answer}"),
+        }
+    }
+}
+
+#[test]
+fn an_id_of_any_type_comes_back() {
+    let jwks = std::fs::read_to_string(repository_file("vectors/demo/jwks.json")).expect("the demo's keys");
+    let jwks: Value = serde_json::from_str(&jwks).expect("JSON");
+    let now: i64 = DEMO_NOW.parse().expect("seconds");
+    let line = |id: Value| {
+        let policy = json!({"now": now, "kind": "id_token", "audience": ["x", "crm"]});
+        json!({"id": id, "token": demo_token().trim(), "jwks": jwks, "algorithms": ["RS256"], "policy": policy})
+    };
+    let ids = [json!({"any": 1}), json!([1, "a"]), json!(1.5), Value::Null, json!("\u{202e}")];
+    let answers = answer(&ids.clone().map(|id| line(id).to_string())).lines();
+    for (answer, id) in answers.iter().zip(&ids) {
+        assert_eq!((&answer["id"], &answer["valid"]), (id, &json!(true)), "{answer}");
     }
 }

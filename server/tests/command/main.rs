@@ -1,10 +1,13 @@
-//! The command `claimgate` and its configuration file, run as a process.
+//! The command `claimgate` and its configuration file, run as a process. A new test goes into the file of
+//! its subcommand.
 
-mod command;
 mod configuration;
+mod decode;
+mod explain;
+mod help;
 mod jsonl;
+mod keys;
 mod operator;
 mod query;
 mod support;
-mod tools;
 mod verify;

@@ -1,4 +1,4 @@
-//! `claimgate query`: what a path selects, alone and by the line.
+//! `claimgate query`: one path, and JSON lines.
 
 use super::support::*;
 use serde_json::json;
@@ -10,10 +10,14 @@ fn prints_a_value_a_line() {
     let done = run_with(&["query", "$.realm_access.roles[*]", "-"], DOCUMENT.as_bytes());
     assert_eq!((done.code, done.out.as_str()), (0, "\"admin\"\n\"\\u001b\\u009b\\u202e\"\n"));
     assert_eq!(run_with(&["query", "a.b"], DOCUMENT.as_bytes()).out, "{\"c\":1}\n");
+    let values = run_with(&["query", "$.a[*]"], br#"{"a":[1,"x",null]}"#);
+    assert_eq!((values.code, values.out.as_str()), (0, "1\n\"x\"\nnull\n"));
+    let literal = run_with(&["query", "http://x/roles"], br#"{"http://x/roles":["r"]}"#);
+    assert_eq!(literal.out, "[\"r\"]\n");
     let nothing = run_with(&["query", "$.nothing"], DOCUMENT.as_bytes());
     assert_eq!((nothing.code, nothing.out.as_str()), (0, ""));
-    let room = Room::new();
-    let file = room.write("claims.json", DOCUMENT);
+    let folder = Folder::new();
+    let file = folder.write("claims.json", DOCUMENT);
     let array = run(&["query", "$..c", &file, "--format", "json"]);
     assert_eq!((array.code, array.json()), (0, json!([1])));
 }

@@ -1,4 +1,4 @@
-//! Running the command, and keys to run it with.
+//! The command as a process, its folders, and keys and tokens for it.
 #![allow(dead_code, reason = "each test file uses some of this")]
 
 use std::io::Write;
@@ -9,10 +9,10 @@ use claimgate::sign::SigningKey;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// A moment that all tokens here are made for.
+/// A time at which the tokens of [`claims`] are valid.
 pub(crate) const NOW: i64 = 1_700_000_000;
 
-/// What one run of the command did.
+/// The exit code and output of one run.
 pub(crate) struct Outcome {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -29,7 +29,7 @@ impl Outcome {
     }
 }
 
-/// Runs the command with this on its standard input.
+/// Runs the command with an input.
 pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_claimgate"))
         .args(arguments)
@@ -40,7 +40,7 @@ pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Outcome {
         .expect("the command starts");
     let mut stdin = child.stdin.take().expect("piped");
     let input = input.to_vec();
-    // A command that does not read its input may have ended by now: that is no error here.
+    // A command that does not read its input may have ended already.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().expect("the command ends");
     writer.join().expect("the writer ends");
@@ -55,10 +55,10 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     run_with(arguments, b"")
 }
 
-/// A folder of files, gone with the test.
-pub(crate) struct Room(TempDir);
+/// A folder of files, removed with the test.
+pub(crate) struct Folder(TempDir);
 
-impl Room {
+impl Folder {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().expect("a temporary folder"))
     }
@@ -89,4 +89,16 @@ pub(crate) fn claims() -> Value {
 
 pub(crate) fn token(key: &SigningKey, claims: &Value) -> String {
     key.sign(&Map::new(), claims.to_string().as_bytes()).expect("signs")
+}
+
+/// The path of a file of the repository.
+pub(crate) fn repository_file(name: &str) -> String {
+    format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A time at which the demonstration's token is valid.
+pub(crate) const DEMO_NOW: &str = "1795500000";
+
+pub(crate) fn demo_token() -> String {
+    std::fs::read_to_string(repository_file("vectors/demo/token.txt")).expect("the demonstration's token")
 }

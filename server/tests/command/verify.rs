@@ -1,4 +1,4 @@
-//! `claimgate verify`: one token, its exit codes and its words.
+//! `claimgate verify`: one token, exit codes and messages.
 
 use super::support::*;
 use claimgate::base64url;
@@ -6,7 +6,7 @@ use claimgate::sign::SigningKey;
 use serde_json::{Map, Value, json};
 
 struct Case {
-    room: Room,
+    folder: Folder,
     key: SigningKey,
     jwks: String,
     now: String,
@@ -14,9 +14,9 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let (room, key) = (Room::new(), key("ES256"));
-        let jwks = room.write("jwks.json", jwks(&[&key]).to_string());
-        Self { room, key, jwks, now: NOW.to_string() }
+        let (folder, key) = (Folder::new(), key("ES256"));
+        let jwks = folder.write("jwks.json", jwks(&[&key]).to_string());
+        Self { folder, key, jwks, now: NOW.to_string() }
     }
 
     fn verify(&self, claims: &Value, more: &[&str]) -> Outcome {
@@ -89,7 +89,7 @@ fn a_refused_token_says_why_and_exits_1() {
 #[test]
 fn keys_come_as_pem_jwk_or_secret() {
     let case = Case::new();
-    let jwk = case.room.write("key.json", case.key.public_jwk().expect("public").to_string());
+    let jwk = case.folder.write("key.json", case.key.public_jwk().expect("public").to_string());
     let text = token(&case.key, &claims());
     let now = case.now.as_str();
     assert_eq!(run(&["verify", "--key", &jwk, "--alg", "ES256", "--now", now, &text]).code, 0);
@@ -98,12 +98,12 @@ fn keys_come_as_pem_jwk_or_secret() {
     assert!(other.err.contains("signature.invalid"), "{}", other.err);
 
     let secret = "0123456789abcdef0123456789abcdef";
-    let file = case.room.write("secret", format!("{secret}\n"));
+    let file = case.folder.write("secret", format!("{secret}\n"));
     let signed = token(&SigningKey::from_secret(secret.as_bytes(), "HS256").expect("secret"), &claims());
     let verify = ["verify", "--secret-file", &file, "--alg", "HS256", "--now", now, &signed];
     assert_eq!(run(&verify).code, 0);
 
-    let short = case.room.write("short", "short");
+    let short = case.folder.write("short", "short");
     let signed = token(&SigningKey::from_secret(b"short", "HS256").expect("secret"), &claims());
     let mut verify = vec!["verify", "--secret-file", &short, "--alg", "HS256", "--now", now, &signed];
     let refused = run(&verify);
@@ -113,7 +113,7 @@ fn keys_come_as_pem_jwk_or_secret() {
         "{}",
         refused.err
     );
-    verify.push("--allow-weak-keys");
+    verify.push("--danger-allow-weak-keys");
     assert_eq!(run(&verify).code, 0);
 }
 
@@ -121,15 +121,16 @@ fn keys_come_as_pem_jwk_or_secret() {
 fn usage_and_unreadable_files_exit_2() {
     let case = Case::new();
     let jwks = case.jwks.as_str();
-    let broken = case.room.write("broken.json", "{");
+    let broken = case.folder.write("broken.json", "{");
     let private =
-        case.room.write("private.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        case.folder.write("private.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     for arguments in [
         vec!["verify", "--jwks", jwks, "a.b.c"],
         vec!["verify", "--alg", "ES256", "a.b.c"],
         vec!["verify", "--jwks", jwks, "--key", jwks, "--alg", "ES256", "a.b.c"],
         vec!["verify", "--jwks", jwks, "--alg", "none", "a.b.c"],
         vec!["verify", "--jwks", jwks, "--alg", "es256", "a.b.c"],
+        vec!["verify", "--jwks", jwks, "--alg", "RS257", "a.b.c"],
         vec!["verify", "--jwks", "absent.json", "--alg", "ES256", "a.b.c"],
         vec!["verify", "--jwks", &broken, "--alg", "ES256", "a.b.c"],
         vec!["verify", "--key", &private, "--alg", "ES256", "a.b.c"],
@@ -177,5 +178,34 @@ fn whatever_is_wrong_with_the_bytes_is_a_refusal() {
         let refused = run_with(&verify, input);
         assert_eq!(refused.code, 1, "{input:?}: {}", refused.err);
         assert!(refused.err.starts_with(&format!("error[{code}")), "{input:?}: {}", refused.err);
+    }
+}
+
+/// The files that README names.
+#[test]
+fn the_demonstration_token_verifies() {
+    let jwks = repository_file("vectors/demo/jwks.json");
+    let verify = |now, more: &[&str], token: &str| {
+        let policy = ["--issuer", "https://idp.example.com/realms/acme", "--audience", "crm"];
+        let keys = ["--jwks", &jwks, "--alg", "RS256", "--kind", "id_token", "--now", now, "-"];
+        run_with(&[&["verify"], &policy[..], &keys, more].concat(), token.as_bytes())
+    };
+    let valid = verify(DEMO_NOW, &[], &demo_token());
+    assert_eq!(valid.code, 0, "{}", valid.err);
+    assert_eq!(valid.json()["aud"], "crm");
+    let late = verify("9000000000", &[], &demo_token());
+    assert_eq!((late.code, late.out.as_str()), (1, ""));
+    assert!(late.err.starts_with("error[claims.expired]: "), "{}", late.err);
+    let malformed = verify(DEMO_NOW, &["--format", "json"], "a.b.c");
+    assert_eq!((malformed.code, malformed.json()["code"].clone()), (1, "jws.base64url".into()));
+}
+
+#[test]
+fn a_file_in_the_place_of_a_token_is_wrong_usage() {
+    let (file, jwks) = (repository_file("vectors/demo/token.txt"), repository_file("vectors/demo/jwks.json"));
+    for arguments in [&["verify", "--jwks", &jwks, "--alg", "RS256", &file][..], &["decode", &file]] {
+        let refused = run(arguments);
+        assert_eq!(refused.code, 2, "{arguments:?}: {}", refused.err);
+        assert!(refused.err.contains("is a file, not a token; give - and"), "{}", refused.err);
     }
 }

@@ -1,6 +1,5 @@
-//! `claimgate decode` and `claimgate algorithms`.
+//! `claimgate decode`.
 
-use claimgate::alg::Registry;
 use claimgate::claims::Claims;
 use claimgate::jws::CompactJws;
 use claimgate::limits::Limits;
@@ -12,17 +11,17 @@ use crate::command::output::{self, Failure, Format};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  claimgate decode - < token.txt\n\n\
-    Nothing is proved by what this shows: anybody can write such a token.")]
-pub(crate) struct DecodeArguments {
+    The output proves nothing: anyone can write such a token. `claimgate verify` checks the signature.")]
+pub(crate) struct Arguments {
     /// The token, or `-` for standard input
     #[arg(default_value = "-", value_name = "TOKEN|-")]
     token: String,
-    /// How to print the result
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
-impl DecodeArguments {
+impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let limits = Limits::DEFAULT;
         let refused = |error: Error| Failure::Refused { code: error.code(), message: error.to_string() };
@@ -40,27 +39,8 @@ impl DecodeArguments {
             }
         }
         if self.format == Format::Text {
-            eprintln!("UNVERIFIED: anybody can write such a token; `claimgate verify` proves one");
+            eprintln!("UNVERIFIED: anyone can write such a token; `claimgate verify` checks the signature");
         }
         output::document(&shown, self.format)
-    }
-}
-
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  claimgate algorithms --format json")]
-pub(crate) struct AlgorithmsArguments {
-    /// How to print the result
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-impl AlgorithmsArguments {
-    pub(crate) fn run(self) -> Result<(), Failure> {
-        let registry = Registry::builtin();
-        let names: Vec<&str> = registry.names().collect();
-        match self.format {
-            Format::Text => output::write(format!("{}\n", names.join("\n")).as_bytes()),
-            Format::Json => output::document(&json!(names), Format::Json),
-        }
     }
 }

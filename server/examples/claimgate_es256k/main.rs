@@ -1,0 +1,15 @@
+//! The whole `claimgate` command and server with ES256K beside the built-in algorithms.
+//!
+//! `cargo run --example claimgate_es256k -- algorithms`
+
+mod es256k;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use claimgate_server::Command;
+
+fn main() -> ExitCode {
+    Command::new().name("claimgate-es256k").register(es256k::Es256k).run()
+}

@@ -1,0 +1,47 @@
+//! The database that a configuration file names, for subcommands that work without the server.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::store::{SqliteRecords, Store};
+use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::user::User;
+
+use crate::command::output::Failure;
+
+#[derive(clap::Args)]
+pub(crate) struct DatabaseArguments {
+    /// The configuration file that names the database
+    #[arg(long, value_name = "FILE", default_value = "claimgate.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// Opens the database that a configuration file names. No secret of the file is read.
+pub(crate) fn open(file: &Path) -> Result<Store, Failure> {
+    let database = Config::database(file)
+        .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))?
+        .ok_or_else(|| {
+            Failure::Usage(format!(
+                "{}: there is no [server] section, so no database is configured",
+                file.display()
+            ))
+        })?;
+    Store::open(&database).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Runs work in one transaction.
+pub(crate) fn transact<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Failure> {
+    store.transact_blocking(work).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Returns the user of a name.
+pub(crate) fn find(store: &Store, username: &str) -> Result<User, Failure> {
+    let name = username.to_owned();
+    transact(store, move |records| records.user_by_name(&name))?.ok_or_else(|| Failure::Refused {
+        code: "request.not_found",
+        message: format!("there is no user `{username}`"),
+    })
+}

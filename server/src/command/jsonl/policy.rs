@@ -1,0 +1,76 @@
+//! A line's `policy`.
+
+use claimgate::claims::{AnyKind, Policy, TokenKind};
+use claimgate::time::UnixTime;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Malformed;
+use crate::system;
+
+/// Reads `policy`, and the time to verify at.
+pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malformed> {
+    let wrong_type =
+        |name: &str| Malformed::new("input.policy", format!("`policy.{name}` has the wrong type or value"));
+    let Value::Object(members) = value else {
+        return Err(Malformed::new("input.policy", "`policy` must be an object"));
+    };
+    let kind = match members.get("kind") {
+        None => TokenKind::Jwt,
+        Some(kind) => TokenKind::deserialize(kind)
+            .map_err(|error| Malformed::new("input.policy", format!("`policy.kind`: {error}")))?,
+    };
+    let (mut policy, mut now) = (Policy::of_kind(kind), None);
+    for (name, value) in members {
+        let text = || value.as_str().ok_or_else(|| wrong_type(&name));
+        let seconds = || value.as_u64().ok_or_else(|| wrong_type(&name));
+        let list = || strings(value.clone()).ok_or_else(|| wrong_type(&name));
+        policy = match name.as_str() {
+            "kind" => policy,
+            "issuer" => {
+                one_or_many(&value).ok_or_else(|| wrong_type(&name))?.into_iter().fold(policy, Policy::issuer)
+            }
+            "audience" => one_or_many(&value)
+                .ok_or_else(|| wrong_type(&name))?
+                .into_iter()
+                .fold(policy, Policy::audience),
+            "subject" => policy.subject(text()?),
+            "jti" => policy.token_id(text()?),
+            "nonce" => policy.nonce(text()?),
+            "typ" => policy.typ(text()?),
+            "leeway" => policy.leeway(seconds()?),
+            "max_token_age" => policy.max_token_age(seconds()?),
+            "max_age" => {
+                let reason = "`policy.max_age` is spelled `policy.max_token_age`";
+                return Err(Malformed::new("input.member", reason));
+            }
+            "require" => policy.require(list()?),
+            "now" => {
+                now = Some(UnixTime(value.as_i64().ok_or_else(|| wrong_type(&name))?));
+                policy
+            }
+            "ignore" => list()?.iter().try_fold(policy, |policy, claim| match claim.as_str() {
+                "exp" => Ok(policy.ignore_expiry()),
+                "nbf" => Ok(policy.ignore_not_before()),
+                "iat" => Ok(policy.ignore_issued_at()),
+                _ => Err(wrong_type("ignore")),
+            })?,
+            _ => return Err(Malformed::new("input.member", format!("unknown member `policy.{name}`"))),
+        };
+    }
+    Ok((policy, now.unwrap_or_else(system::now)))
+}
+
+/// Returns the strings of an array of strings.
+pub(super) fn strings(value: Value) -> Option<Vec<String>> {
+    let Value::Array(values) = value else { return None };
+    values.into_iter().map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
+/// Returns the strings of a string or of a non-empty array of strings.
+fn one_or_many(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        list => strings(list.clone()).filter(|list| !list.is_empty()),
+    }
+}

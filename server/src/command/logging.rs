@@ -1,0 +1,66 @@
+//! The log on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::command::output::{Failure, escaped};
+
+#[derive(clap::Args)]
+pub(crate) struct LogArguments {
+    /// Log level: error, warn, info, debug or trace; debug shows the header and claims of every token
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "CLAIMGATE_LOG")]
+    log_level: String,
+    /// Log format [default: text on a terminal, json otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogArguments {
+    /// Starts logging to standard error.
+    pub(crate) fn start(&self) -> Result<(), Failure> {
+        // The level applies to Claimgate's crates alone: HTTP libraries log what they send.
+        let level = self.log_level.as_str();
+        let filter = match level {
+            "error" | "warn" | "info" | "debug" | "trace" => format!("warn,claimgate={level}"),
+            _ => {
+                return Err(Failure::Usage(
+                    "--log-level must be error, warn, info, debug or trace".to_owned(),
+                ));
+            }
+        };
+        let terminal = std::io::stderr().is_terminal();
+        let json = self.log_format.map_or(!terminal, |format| format == LogFormat::Json);
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(|| Plain(std::io::stderr()))
+            .with_ansi(terminal);
+        if json {
+            lines.json().flatten_event(true).init()
+        } else {
+            lines.init()
+        }
+        Ok(())
+    }
+}
+
+/// A writer that escapes characters with which untrusted text could control a terminal or reorder the
+/// shown text. The subscriber itself escapes line ends and escape sequences within values.
+struct Plain<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}

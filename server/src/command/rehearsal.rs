@@ -1,0 +1,60 @@
+//! What a sign-in would change: decided by the sign-in's own rules in a transaction that is rolled back.
+
+use std::path::Path;
+
+use claimgate::claims::Claims;
+use claimgate::identity::Identity;
+use claimgate::oidc::records::StoreError;
+use claimgate::oidc::sign_in::{self, SignInError, SignedIn};
+
+use super::database::open;
+use crate::command::output::Failure;
+use crate::config::{Config, Provider};
+use crate::system;
+
+/// Returns what a sign-in with these claims would do to the database, one change per line.
+pub(crate) fn rehearse(
+    config: &Config,
+    provider: &Provider,
+    claims: &Claims,
+    identity: &Identity,
+    file: &Path,
+) -> Result<Vec<String>, Failure> {
+    let store = open(file)?;
+    let issuer = provider.issuer.clone();
+    let subject = claims.subject().unwrap_or_default().to_owned();
+    let identity = identity.clone();
+    let policy = config.sign_in;
+    let mapping = provider.mapping.clone();
+    let rehearsed = store.transact_blocking(move |records| -> Result<(), RolledBack> {
+        let fields: Vec<&str> = mapping.profile_fields().collect();
+        let subject = (issuer.as_str(), subject.as_str());
+        Err(RolledBack(sign_in::receive(records, subject, &identity, &fields, &policy, system::now())))
+    });
+    let signed_in = match rehearsed {
+        Ok(()) => return Ok(Vec::new()),
+        Err(RolledBack(Err(SignInError::Store(error)))) => return Err(Failure::Usage(error.to_string())),
+        Err(RolledBack(Err(error))) => return Ok(vec![format!("be refused: {error} [{}]", error.code())]),
+        Err(RolledBack(Ok(signed_in))) => signed_in,
+    };
+    let user = &signed_in.user.username;
+    let mut lines = match (signed_in.created, signed_in.linked) {
+        (true, _) => vec![format!("create the user {user:?}")],
+        (false, true) => vec![format!("link this person to the user {user:?}")],
+        (false, false) => Vec::new(),
+    };
+    lines.extend(signed_in.changes.iter().map(ToString::to_string));
+    if lines.is_empty() {
+        lines.push(format!("change nothing of {user:?}"));
+    }
+    Ok(lines)
+}
+
+/// The outcome of a rehearsed sign-in as the error that rolls its transaction back.
+struct RolledBack(Result<SignedIn, SignInError>);
+
+impl From<StoreError> for RolledBack {
+    fn from(error: StoreError) -> Self {
+        Self(Err(error.into()))
+    }
+}

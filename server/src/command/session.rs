@@ -1,0 +1,103 @@
+//! `claimgate session`: works on the database; a running server follows within half a second.
+
+use claimgate::oidc::records::Records;
+use claimgate::oidc::session::SessionId;
+use serde_json::json;
+
+use super::database::{DatabaseArguments, find, open, transact};
+use crate::command::output::{self, Failure, Format};
+use crate::store::Store;
+use crate::system;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List live sessions, newest first
+    #[command(after_help = "Examples:\n  \
+        claimgate session list\n  \
+        claimgate session list --user ada --format json")]
+    List {
+        /// List only this user's sessions
+        #[arg(long, value_name = "USERNAME")]
+        user: Option<String>,
+        /// Maximum number of sessions to list
+        #[arg(long, default_value = "1000")]
+        limit: u32,
+        /// Output format
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+    /// End one session, or all sessions of a user
+    #[command(after_help = "Examples:\n  \
+        claimgate session end 0f3a…\n  \
+        claimgate session end --user ada")]
+    End {
+        /// The session's identifier, as `session list` shows it
+        #[arg(required_unless_present = "user", conflicts_with = "user")]
+        session: Option<String>,
+        /// End all sessions of this user
+        #[arg(long, value_name = "USERNAME")]
+        user: Option<String>,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+}
+
+impl SessionCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            SessionCommand::List { user, limit, format, database } => {
+                list(&open(&database.config)?, user.as_deref(), limit, format)
+            }
+            SessionCommand::End { session: Some(session), database, .. } => {
+                let id = SessionId::from_hex(&session).ok_or_else(|| {
+                    Failure::Usage(
+                        "a session identifier is 32 hexadecimal digits; `session list` shows them".to_owned(),
+                    )
+                })?;
+                let ended = transact(&open(&database.config)?, move |records| records.end_session(id))?;
+                match ended {
+                    Some(_) => output::write(b"1 session ended\n"),
+                    None => Err(Failure::Refused {
+                        code: "request.not_found",
+                        message: "there is no such session".to_owned(),
+                    }),
+                }
+            }
+            SessionCommand::End { user, database, .. } => {
+                let store = open(&database.config)?;
+                let user = find(&store, &user.unwrap_or_default())?;
+                let ended = transact(&store, move |records| records.end_sessions_of(user.id))?;
+                output::write(format!("{ended} sessions ended\n").as_bytes())
+            }
+        }
+    }
+}
+
+fn list(store: &Store, user: Option<&str>, limit: u32, format: Format) -> Result<(), Failure> {
+    let user = user.map(|name| find(store, name)).transpose()?.map(|user| user.id);
+    let sessions = transact(store, move |records| records.list_sessions(user, limit, system::now()))?;
+    if format == Format::Json {
+        return output::document(&json!(sessions), format);
+    }
+    let mut text = String::new();
+    for session in sessions {
+        text.push_str(&format!(
+            "{}  {}  created {}  expires {}  {}\n",
+            session.id,
+            session.username,
+            date(session.created),
+            date(session.expires),
+            session.issuer.as_deref().unwrap_or("password"),
+        ));
+    }
+    output::write(output::escaped(&text).as_bytes())
+}
+
+/// Formats a time as in RFC 3339.
+fn date(seconds: i64) -> String {
+    let date = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    let format = time::format_description::well_known::Rfc3339;
+    date.and_then(|date| date.format(&format).ok()).unwrap_or_else(|| seconds.to_string())
+}

@@ -1,0 +1,224 @@
+//! `claimgate user`: works on the database; a running server follows within half a second.
+
+use std::io::{BufRead, IsTerminal};
+
+use claimgate::identity::check_username;
+use claimgate::oidc::records::Records;
+use claimgate::oidc::user::{TeamSource, UserKind};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::database::{DatabaseArguments, find, open, transact};
+use crate::command::output::{self, Failure, Format};
+use crate::store::{ListedUser, Store};
+use crate::system;
+use crate::web::password;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user
+    Add(NewUser),
+    /// List users
+    #[command(after_help = "Examples:\n  \
+        claimgate user list\n  \
+        claimgate user list --format json --config /etc/claimgate/claimgate.toml")]
+    List {
+        /// Output format
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+    /// Set a user's password and end all sessions of the user
+    #[command(after_help = "Example:\n  claimgate user passwd root")]
+    Passwd {
+        /// The username
+        username: String,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+    /// Refuse all sign-ins of a user and end all sessions
+    #[command(after_help = "Example:\n  claimgate user deactivate ada")]
+    Deactivate {
+        /// The username
+        username: String,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+    /// Allow a deactivated user to sign in again
+    #[command(after_help = "Example:\n  claimgate user activate ada")]
+    Activate {
+        /// The username
+        username: String,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate user add root --kind super-admin --config claimgate.toml\n  \
+    printf %s \"$PASSWORD\" | claimgate user add root --kind admin --password-stdin\n\n\
+    Without --password-stdin a terminal asks for the password. A user without a password\n\
+    (--no-password) can sign in only through a provider.")]
+pub(crate) struct NewUser {
+    /// The username. The first sign-in through a provider under this name is linked to the user
+    username: String,
+    /// regular, admin, super-admin, portal, api or system
+    #[arg(long, value_parser = kind, default_value = "regular")]
+    kind: UserKind,
+    /// Read the password from standard input
+    #[arg(long, conflicts_with = "no_password")]
+    password_stdin: bool,
+    /// Set no password
+    #[arg(long)]
+    no_password: bool,
+    /// Add the user to a team; may be given several times
+    #[arg(long, value_name = "TEAM")]
+    team: Vec<String>,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+fn kind(text: &str) -> Result<UserKind, String> {
+    let names = || UserKind::ALL.map(|(name, _)| name).join(", ");
+    UserKind::from_name(text).ok_or_else(|| format!("must be one of {}", names()))
+}
+
+impl UserCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            UserCommand::Add(user) => user.add(),
+            UserCommand::List { format, database } => list(&open(&database.config)?, format),
+            UserCommand::Passwd { username, password_stdin, database } => {
+                set_password(&open(&database.config)?, &username, password_stdin)
+            }
+            UserCommand::Deactivate { username, database } => {
+                set_active(&open(&database.config)?, &username, false)
+            }
+            UserCommand::Activate { username, database } => {
+                set_active(&open(&database.config)?, &username, true)
+            }
+        }
+    }
+}
+
+impl NewUser {
+    fn add(self) -> Result<(), Failure> {
+        let NewUser { username, kind, password_stdin, no_password, team, database } = self;
+        if check_username(&username).is_err() {
+            let rule = "a username has 1 to 255 characters and no control or invisible characters";
+            return Err(Failure::Usage(rule.to_owned()));
+        }
+        if username.trim() != username || username.to_lowercase() != username {
+            eprintln!(
+                "note: a sign-in through a provider finds this user only if its mapping has \
+                 normalise = \"none\"; otherwise names are looked up in lower case"
+            );
+        }
+        let store = open(&database.config)?;
+        let hash = if no_password { None } else { Some(read_password(password_stdin)?) };
+        let name = username.clone();
+        let user = transact(&store, move |records| {
+            if records.user_by_name(&name)?.is_some() {
+                return Ok(None);
+            }
+            let now = system::now();
+            let mut user = records.create_user(&name, kind, now)?;
+            user.teams = team.into_iter().map(|team| (team, TeamSource::Hand)).collect();
+            records.update_user(&user, now)?;
+            if let Some(hash) = hash {
+                records.set_password(user.id, &hash, now)?;
+            }
+            Ok(Some(user))
+        })?;
+        let user = user.ok_or_else(|| Failure::Refused {
+            code: "request.taken",
+            message: format!("there is already a user `{username}`"),
+        })?;
+        output::write(format!("added {} ({})\n", user.username, user.kind.name()).as_bytes())
+    }
+}
+
+fn set_password(store: &Store, username: &str, stdin: bool) -> Result<(), Failure> {
+    let user = find(store, username)?;
+    let hash = read_password(stdin)?;
+    let ended = transact(store, move |records| {
+        records.set_password(user.id, &hash, system::now())?;
+        records.end_sessions_of(user.id)
+    })?;
+    output::write(format!("password set; {ended} sessions ended\n").as_bytes())
+}
+
+fn set_active(store: &Store, username: &str, active: bool) -> Result<(), Failure> {
+    let id = find(store, username)?.id;
+    let ended = transact(store, move |records| {
+        // Read again: a sign-in may have changed the user since.
+        let Some(mut user) = records.user(id)? else { return Ok(0) };
+        user.active = active;
+        records.update_user(&user, system::now())?;
+        if active { Ok(0) } else { records.end_sessions_of(id) }
+    })?;
+    let text =
+        if active { "activated\n".to_owned() } else { format!("deactivated; {ended} sessions ended\n") };
+    output::write(text.as_bytes())
+}
+
+fn list(store: &Store, format: Format) -> Result<(), Failure> {
+    let users = all_users(store)?;
+    if format == Format::Json {
+        return output::document(&json!(users), format);
+    }
+    let mut text = String::new();
+    for listed in users {
+        let user = &listed.user;
+        text.push_str(&format!(
+            "{}  {}  {}{}  {} sessions  {}\n",
+            user.username,
+            user.kind.name(),
+            if user.active { "active" } else { "inactive" },
+            if listed.has_password { ", password" } else { "" },
+            listed.sessions,
+            user.teams.keys().cloned().collect::<Vec<_>>().join(", "),
+        ));
+    }
+    output::write(output::escaped(&text).as_bytes())
+}
+
+/// Returns all users by name, page by page: a page is one transaction.
+fn all_users(store: &Store) -> Result<Vec<ListedUser>, Failure> {
+    let mut users: Vec<ListedUser> = Vec::new();
+    loop {
+        let after = users.last().map_or_else(String::new, |last| last.user.username.clone());
+        let page = transact(store, move |records| records.list_users(&after, 1000))?;
+        if page.is_empty() {
+            return Ok(users);
+        }
+        users.extend(page);
+    }
+}
+
+/// Reads a new password, from standard input or twice from a terminal, and returns its hash.
+fn read_password(stdin: bool) -> Result<String, Failure> {
+    let usage = |error: std::io::Error| Failure::Usage(format!("cannot read the password: {error}"));
+    let password = if stdin {
+        let mut line = Zeroizing::new(String::new());
+        std::io::stdin().lock().read_line(&mut line).map_err(usage)?;
+        Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
+    } else if std::io::stdin().is_terminal() {
+        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(usage)?);
+        let repeated = Zeroizing::new(rpassword::prompt_password("Repeat the password: ").map_err(usage)?);
+        if first != repeated {
+            return Err(Failure::Usage("the two passwords differ".to_owned()));
+        }
+        first
+    } else {
+        return Err(Failure::Usage(
+            "there is no terminal to ask for the password; use --password-stdin or --no-password".to_owned(),
+        ));
+    };
+    password::hash(&password).map_err(|error| Failure::Usage(error.to_string()))
+}

@@ -1,0 +1,68 @@
+//! Help, completions, the list of algorithms, and a closed standard output.
+
+use super::support::*;
+use claimgate::alg::Registry;
+use serde_json::json;
+
+#[test]
+fn lists_algorithms_and_prints_completions() {
+    let listed = run(&["algorithms", "--format", "json"]).json();
+    assert_eq!(listed, json!(Registry::builtin().names().collect::<Vec<_>>()));
+    assert_eq!(run(&["algorithms"]).out.lines().count(), 14);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell]);
+        assert!(script.code == 0 && script.out.contains("keygen"), "{shell}");
+    }
+}
+
+#[test]
+fn every_help_has_an_example() {
+    let subcommands: [&[&str]; 20] = [
+        &[],
+        &["serve"],
+        &["demo"],
+        &["user", "add"],
+        &["user", "list"],
+        &["user", "passwd"],
+        &["user", "deactivate"],
+        &["user", "activate"],
+        &["session", "list"],
+        &["session", "end"],
+        &["verify"],
+        &["query"],
+        &["explain"],
+        &["config"],
+        &["config", "check"],
+        &["decode"],
+        &["keygen"],
+        &["sign"],
+        &["algorithms"],
+        &["completions"],
+    ];
+    for command in subcommands {
+        let help = run(&[command, &["--help"]].concat());
+        assert_eq!(help.code, 0, "{command:?}");
+        assert!(help.out.contains("Example"), "{command:?}\n{}", help.out);
+        let example = format!("claimgate {}", command.join(" "));
+        assert!(help.out.contains(example.trim_end()), "{command:?}\n{}", help.out);
+    }
+    assert!(run(&["--help"]).out.contains("Examples:"));
+    assert!(run(&["--version"]).out.starts_with("claimgate "));
+    assert_eq!(run(&[]).code, 2);
+    assert_eq!(run(&["nonsense"]).code, 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_output_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_claimgate"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
