@@ -82,8 +82,8 @@ fn no_wrong_key_verifies() {
         (with("y", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "key.invalid"),
         (with("x", x), "key.invalid"),
         (shifted, "key.invalid"),
-        (with("x", "not base64url!"), "key.none_fits"),
-        (without("y"), "key.none_fits"),
+        (with("x", "not base64url!"), "key.member"),
+        (without("y"), "key.member"),
         // Keys for something else.
         (with("use", "enc"), "key.wrong_use"),
         (with("alg", "ES256"), "key.wrong_algorithm"),
