@@ -34,7 +34,9 @@ function logoutToken(sid, tamper) {
 
 function issueTokens(form, authorization) {
   const given = Buffer.from((authorization ?? '').replace(/^Basic /, ''), 'base64').toString();
-  if (given !== `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`) return [401, { error: 'invalid_client' }];
+  // RFC 6749 §2.3.1: both parts are form-urlencoded.
+  const [id, secret] = given.split(':').map((part) => decodeURIComponent(part.replaceAll('+', ' ')));
+  if (id !== clientId || secret !== clientSecret) return [401, { error: 'invalid_client' }];
   const code = codes.get(form.get('code'));
   codes.delete(form.get('code'));
   const challenge = createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url');
