@@ -90,7 +90,7 @@ test('the headers of a proxy lead to no other site either', async () => {
 
 // attack: state.mix-up
 test('a callback of one provider is not taken for another’s', async (t) => {
-  await gate.close();
+  await gate?.close();
   gate = await Claimgate.prepare();
   op.configure();
   const other = await MisbehavingProvider.start();

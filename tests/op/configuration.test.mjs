@@ -70,7 +70,7 @@ test('the client secret from a file, and from the environment', async () => {
 });
 
 test('a public URL with a path, and an answer’s headers', async () => {
-  await gate.close();
+  await gate?.close();
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'crm');
   client.redirect_uris = [`${gate.url}/sso/callback/crm`];

@@ -298,7 +298,7 @@ test('a browser that reopens twelve tabs signs in in each, and each leads to its
 
 // attack: state.mix-up
 test('several providers: each finds its own, a logout token of one ends no session of another', async (t) => {
-  await gate.close();
+  await gate?.close();
   gate = await Claimgate.prepare();
   const second = await OpenIdProvider.start();
   t.after(() => second.stop());
