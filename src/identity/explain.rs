@@ -1,4 +1,4 @@
-//! Why somebody got a username and teams, or did not: what each rule saw.
+//! The explanation of a mapping decision: what each rule found.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{Identity, IdentityError};
 
-/// How many of the rules that did not fire are listed.
+/// The number of unmatched rules listed.
 const UNFIRED: usize = 200;
 
-/// What a path found.
+/// The values that a path selected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
-    /// Nothing, or null.
+    /// None, or null.
     Absent,
     /// An empty string.
     Empty,
@@ -23,7 +23,7 @@ pub enum Seen {
     Value(String),
     /// A string with control, invisible or bidirectional characters.
     UnsafeCharacters,
-    /// These values.
+    /// Other values.
     Values(Vec<Value>),
 }
 
@@ -33,44 +33,66 @@ impl Seen {
     }
 }
 
+/// A path and the values that it selected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathTrace {
+    /// The path.
+    pub path: String,
+    /// The values.
+    pub seen: Seen,
+}
+
+/// A profile field, its path and the values that the path selected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldTrace {
+    /// The field.
+    pub field: String,
+    /// The path.
+    pub path: String,
+    /// The values.
+    pub seen: Seen,
+}
+
 /// A team rule that matched a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fired {
-    /// The rule's place in the list, from 0.
+pub struct FiredRule {
+    /// The rule's index in the list, from 0.
     pub rule: usize,
     /// The rule, as text.
     pub text: String,
     /// The group it matched.
     pub group: String,
-    /// The teams it gave; none where a capture was empty or made no team name.
+    /// The teams it gave; none if a capture was empty or the result is not a team name.
     pub teams: Vec<String>,
 }
 
-/// Why: for each rule what it saw, and the decision.
+/// A decision, and what each rule found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Explanation {
     /// The username's paths that were tried, in order; the last one decided.
-    pub username: Vec<(String, Seen)>,
-    /// Each profile field, its path and what that found.
-    pub profile: Vec<(String, String, Seen)>,
-    /// Each group path and what it found.
-    pub groups: Vec<(String, Seen)>,
-    /// Groups that can match nothing because of the characters they hold.
+    pub username: Vec<PathTrace>,
+    /// The profile fields.
+    pub profile: Vec<FieldTrace>,
+    /// The group paths.
+    pub groups: Vec<PathTrace>,
+    /// Groups that match no rule because of the characters they contain.
     pub dropped_groups: Vec<String>,
     /// The team rules that matched, in the order of the groups.
-    pub fired: Vec<Fired>,
-    /// The team rules that matched no group; of very many, the first two hundred.
+    pub fired: Vec<FiredRule>,
+    /// The team rules that matched no group, at most the first two hundred.
     pub unfired: Vec<String>,
-    /// How many team rules there are.
+    /// The number of team rules.
     pub team_rules: usize,
-    /// The teams that everybody gets.
+    /// The teams of every user.
     pub default_teams: Vec<String>,
-    /// The decision, if it is one.
+    /// The identity, unless it was refused.
     pub identity: Option<Identity>,
-    /// The refusal's code, if it is one.
+    /// The code of the refusal.
     pub code: Option<&'static str>,
-    /// The refusal in words.
+    /// The text of the refusal.
     pub message: Option<String>,
+    #[serde(skip)]
+    refusal: Option<IdentityError>,
 }
 
 impl Explanation {
@@ -80,52 +102,66 @@ impl Explanation {
             Err(error) => {
                 self.code = Some(error.code());
                 self.message = Some(error.to_string());
+                self.refusal = Some(error);
             }
+        }
+    }
+
+    /// Returns the decision, the same that [`Mapping::identify`](super::Mapping::identify) makes.
+    ///
+    /// # Errors
+    /// The [`IdentityError`] of the refusal.
+    pub fn decision(&self) -> Result<&Identity, IdentityError> {
+        match (&self.identity, &self.refusal) {
+            (Some(identity), _) => Ok(identity),
+            (None, Some(error)) => Err(error.clone()),
+            // The value of `Explanation::default`, which nothing was decided for.
+            (None, None) => Err(IdentityError::NoUsername),
         }
     }
 }
 
-/// Who watches a decision being made. What it sees is made only if it looks.
+/// An observer of a decision. The values are built only if it calls `seen`.
 pub(super) trait Observer {
     fn username(&mut self, path: &str, seen: &dyn Fn() -> Seen);
     fn profile(&mut self, field: &str, path: &str, seen: &dyn Fn() -> Seen);
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen);
     fn dropped_group(&mut self, group: &str);
-    fn team_rule(&mut self, fired: &dyn Fn() -> Fired);
-    /// Called once, after the groups: all rules as texts, and the teams for everybody.
+    fn team_rule(&mut self, fired: &dyn Fn() -> FiredRule);
+    /// Is called once, after the groups, with the texts of all rules and the teams of every user.
     fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]);
 }
 
-/// Nobody watches.
-pub(super) struct Nobody;
+/// The observer that ignores everything.
+pub(super) struct Unobserved;
 
-impl Observer for Nobody {
+impl Observer for Unobserved {
     fn username(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
     fn profile(&mut self, _: &str, _: &str, _: &dyn Fn() -> Seen) {}
     fn groups(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
     fn dropped_group(&mut self, _: &str) {}
-    fn team_rule(&mut self, _: &dyn Fn() -> Fired) {}
+    fn team_rule(&mut self, _: &dyn Fn() -> FiredRule) {}
     fn team_rules(&mut self, _: &mut dyn ExactSizeIterator<Item = &str>, _: &[String]) {}
 }
 
 impl Observer for Explanation {
     fn username(&mut self, path: &str, seen: &dyn Fn() -> Seen) {
-        self.username.push((path.to_owned(), seen()));
+        self.username.push(PathTrace { path: path.to_owned(), seen: seen() });
     }
 
     fn profile(&mut self, field: &str, path: &str, seen: &dyn Fn() -> Seen) {
-        self.profile.push((field.to_owned(), path.to_owned(), seen()));
+        self.profile.push(FieldTrace { field: field.to_owned(), path: path.to_owned(), seen: seen() });
     }
 
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen) {
-        self.groups.push((path.to_owned(), seen()));
+        self.groups.push(PathTrace { path: path.to_owned(), seen: seen() });
     }
 
     fn dropped_group(&mut self, group: &str) {
         self.dropped_groups.push(group.to_owned());
     }
 
-    fn team_rule(&mut self, fired: &dyn Fn() -> Fired) {
+    fn team_rule(&mut self, fired: &dyn Fn() -> FiredRule) {
         self.fired.push(fired());
     }
 
@@ -153,33 +189,34 @@ impl fmt::Display for Seen {
     }
 }
 
+impl Explanation {
+    fn fmt_decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(identity) = &self.identity else {
+            let message = self.message.as_deref().unwrap_or_default();
+            return writeln!(f, "refused   {}: {message}", self.code.unwrap_or_default());
+        };
+        writeln!(f, "username  {:?}", identity.username)?;
+        for (field, value) in &identity.profile {
+            writeln!(f, "profile   {field} = {value:?}")?;
+        }
+        for team in &identity.teams {
+            writeln!(f, "team      {team:?}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.identity {
-            Some(identity) => {
-                writeln!(f, "username  {:?}", identity.username)?;
-                for (field, value) in &identity.profile {
-                    writeln!(f, "profile   {field} = {value:?}")?;
-                }
-                for team in &identity.teams {
-                    writeln!(f, "team      {team:?}")?;
-                }
-            }
-            None => writeln!(
-                f,
-                "refused   {}: {}",
-                self.code.unwrap_or_default(),
-                self.message.as_deref().unwrap_or_default()
-            )?,
-        }
+        self.fmt_decision(f)?;
         writeln!(f, "\nwhy")?;
-        for (path, seen) in &self.username {
+        for PathTrace { path, seen } in &self.username {
             writeln!(f, "  username from {path}: {seen}")?;
         }
-        for (field, path, seen) in &self.profile {
+        for FieldTrace { field, path, seen } in &self.profile {
             writeln!(f, "  profile {field} from {path}: {seen}")?;
         }
-        for (path, seen) in &self.groups {
+        for PathTrace { path, seen } in &self.groups {
             writeln!(f, "  groups from {path}: {seen}")?;
         }
         for group in &self.dropped_groups {

@@ -1,8 +1,8 @@
-//! From claims to a person: username, profile, groups and teams; and why.
+//! The mapping from claims to an identity: username, profile, groups and teams; and its explanation.
 //!
-//! A [`MappingSpec`] is what somebody wrote; [`Mapping::compile`] checks all of it and prepares what
-//! can be prepared once. Nothing here looks a user up or writes one: identity at a provider is
-//! (issuer, subject), the username is only a name for it.
+//! A [`MappingSpec`] is the mapping as written; [`Mapping::compile`] validates it and prepares paths,
+//! patterns and tables once. No user is looked up or changed: the identity at a provider is (issuer,
+//! subject), the username is only a name for it.
 
 mod error;
 mod explain;
@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::text::is_unsafe;
 
 pub use error::{IdentityError, MappingError};
-pub use explain::{Explanation, Fired, Seen};
+pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec};
 
 use explain::Observer;
@@ -30,14 +30,14 @@ use profile::ProfileField;
 use teams::TeamRules;
 use username::UsernameRules;
 
-/// Who a token is about, in the terms of the system that asks.
+/// The identity of a person in the relying party's terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// The username, normalised.
     pub username: String,
-    /// Profile fields by name; a claim that is absent or unusable has none.
+    /// Profile fields by name; an absent or unusable claim has none.
     pub profile: BTreeMap<String, String>,
-    /// The group values, as they came.
+    /// The group values, as received.
     pub groups: Vec<String>,
     /// The teams, default teams first, then in the order of the rules, each once.
     pub teams: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Checks a mapping and prepares its paths, patterns and tables.
+    /// Validates a mapping and prepares its paths, patterns and tables.
     ///
     /// # Errors
     /// A [`MappingError`] that names the setting.
@@ -68,16 +68,17 @@ impl Mapping {
         })
     }
 
-    /// Decides who a validated token's claims are about.
+    /// Returns the identity in a validated token's claims.
     ///
     /// # Errors
-    /// An [`IdentityError`]: there is no usable username, the groups are malformed, or no team
-    /// matches where one must.
+    /// An [`IdentityError`]: there is no usable username, the groups are malformed, or no team rule
+    /// matches and the mapping requires one.
     pub fn identify(&self, claims: &Value) -> Result<Identity, IdentityError> {
-        self.decide(claims, &mut explain::Nobody)
+        self.decide(claims, &mut explain::Unobserved)
     }
 
-    /// Decides the same, and says for each rule what it saw and whether it fired.
+    /// Makes the same decision as [`identify`](Self::identify), and reports what each rule found and
+    /// whether it fired.
     #[must_use]
     pub fn explain(&self, claims: &Value) -> Explanation {
         let mut explanation = Explanation::default();
@@ -86,13 +87,13 @@ impl Mapping {
         explanation
     }
 
-    /// The names of the profile fields that the mapping fills.
+    /// Returns the names of the profile fields that the mapping fills.
     pub fn profile_fields(&self) -> impl Iterator<Item = &str> {
         self.profile.iter().map(ProfileField::name)
     }
 
-    /// The group claims that are a plain member of the claims set: what a provider can be asked for
-    /// by name.
+    /// Returns the group claims that are a plain member of the claims set: a provider can be asked for
+    /// these by name.
     pub fn plain_group_claims(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().filter_map(GroupSource::plain_claim)
     }
@@ -106,8 +107,7 @@ impl Mapping {
     }
 }
 
-/// Whether a name that somebody gives by hand may be a username, by the rules that hold for those
-/// from claims.
+/// Checks a username given by hand, by the rules that hold for usernames from claims.
 ///
 /// # Errors
 /// [`IdentityError::NoUsername`], [`IdentityError::UsernameCharacters`] or
@@ -125,8 +125,8 @@ pub fn check_username(name: &str) -> Result<(), IdentityError> {
     Ok(())
 }
 
-/// Whether a text may become a name that people and programs will see: no control characters, no
-/// invisible ones, none that reorder the text around them.
+/// Reports whether a text may become a name that people and programs see: it has no control characters, no
+/// invisible ones, and none that reorder the text around them.
 fn is_safe_name(text: &str) -> bool {
     text.chars().all(|character| character == ' ' || character.is_ascii_graphic() || !is_unsafe(character))
 }

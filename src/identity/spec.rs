@@ -1,30 +1,34 @@
-//! A mapping as it is written, in the configuration file or by an embedder.
+//! A mapping as written, in the configuration file or by an embedding program.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// A mapping, unchecked. Every path is a [`ClaimPath`](crate::path::ClaimPath)'s text.
+/// The profile claims of a mapping that names none (OpenID Connect Core §5.1).
+const STANDARD_PROFILE: [&str; 7] =
+    ["name", "given_name", "middle_name", "family_name", "email", "phone_number", "gender"];
+
+/// A mapping, not validated. Every path is the text of a [`ClaimPath`](crate::path::ClaimPath).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MappingSpec {
-    /// Where the username stands; the first path that selects something decides.
+    /// The username's paths; the first that selects a value decides.
     pub username: OneOrMany,
-    /// Put before every username, after normalisation.
+    /// The prefix of every username, added after normalisation.
     pub username_prefix: String,
-    /// How usernames are made comparable.
+    /// The normalisation of usernames.
     pub normalise: Normalisation,
     /// The longest username, in characters; a longer one is refused, never cut. At most 255.
     pub username_max: usize,
-    /// Refuse everybody whose `email_verified` is not the boolean true.
+    /// Whether to refuse claims whose `email_verified` is not the boolean true.
     pub require_verified_email: bool,
-    /// Profile field → path.
+    /// Profile field → path; the standard claims under their own names by default.
     pub profile: BTreeMap<String, String>,
-    /// Where the groups stand.
+    /// The groups' paths.
     pub groups: Vec<GroupSpec>,
-    /// Teams that everybody gets.
+    /// Teams of every user.
     pub default_teams: Vec<String>,
-    /// Refuse those whom no team rule matches.
+    /// Whether to refuse claims that no team rule matches.
     pub deny_unmatched: bool,
     /// Group → team rules.
     pub team: Vec<TeamSpec>,
@@ -38,7 +42,7 @@ impl Default for MappingSpec {
             normalise: Normalisation::Default,
             username_max: 255,
             require_verified_email: false,
-            profile: BTreeMap::new(),
+            profile: STANDARD_PROFILE.map(|claim| (claim.to_owned(), claim.to_owned())).into(),
             groups: Vec::new(),
             default_teams: Vec::new(),
             deny_unmatched: false,
@@ -58,7 +62,7 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
-    /// The texts, in order.
+    /// Returns the texts, in order.
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         match self {
@@ -68,21 +72,21 @@ impl OneOrMany {
     }
 }
 
-/// How usernames are made comparable.
+/// The normalisation of usernames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalisation {
     /// Lower case by Unicode's rules, white space becomes `_`, letters of all scripts stay.
     #[default]
     Default,
-    /// As it came.
+    /// Unchanged.
     None,
-    /// Lower case, white space and whatever is not `a-z 0-9 - @ _ .` becomes `_`. Different names
-    /// become one: for moving from a system that did this, not for new ones.
+    /// Lower case; white space and every character other than `a-z 0-9 - @ _ .` becomes `_`. Different
+    /// names may become equal: for migrations from a system with this rule, not for new ones.
     LossyAscii,
 }
 
-/// Where groups stand: a path, or a path with options.
+/// A source of groups: a path, or a path with options.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum GroupSpec {

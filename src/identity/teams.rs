@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-use super::explain::{Fired, Observer};
+use super::explain::{FiredRule, Observer};
 use super::spec::{MappingSpec, TeamSpec};
 use super::{IdentityError, MappingError, is_safe_name};
 
@@ -124,7 +124,7 @@ impl TeamRules {
                 let before = fired.len();
                 let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
                 fired.extend(teams.map(|team| (rule, team)));
-                observer.team_rule(&|| Fired {
+                observer.team_rule(&|| FiredRule {
                     rule,
                     text: self.rules[rule].text.clone(),
                     group: group.clone(),

@@ -1,35 +1,33 @@
-//! Back-Channel Logout 1.0: a verified logout token ends sessions and leaves a mark.
+//! Back-Channel Logout 1.0: a validated logout token ends sessions, and the logout is recorded.
 
 use super::authorization::SIGN_IN_LIFETIME;
+use super::issuer::IssuerError;
 use super::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use crate::claims::LogoutToken;
-use crate::jws::{CompactJws, CompactJwsError};
-use crate::limits::Limits;
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
-/// The longest that a logout is remembered, in seconds: a token that claims to be valid longer is
-/// held to this.
+/// The maximum time that a logout record is kept, in seconds, whatever the token's `exp`.
 const LONGEST: u64 = 24 * 60 * 60;
 
-/// Why a logout request is refused. Strangers are told `invalid_request` and no more.
+/// Why a logout request is refused. The client gets `invalid_request` and no reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutError {
     /// Not exactly one `logout_token` in a form (§2.5).
     #[error("the request does not hold exactly one logout_token")]
     Request,
-    /// Its `iss` is no provider's.
-    #[error("the logout token names no provider known here")]
+    /// Its `iss` is not the issuer of a configured provider.
+    #[error("the logout token's issuer is not a configured provider")]
     Issuer,
-    /// The engine refuses it (§2.6).
+    /// The token is not valid (§2.6).
     #[error("the logout token is refused: {0}")]
     Token(#[from] Error),
-    /// Its `jti` has been seen (§2.6, 8).
+    /// Its `jti` was used before (§2.6, 8).
     #[error("the logout token was used before")]
     Replayed,
-    /// The store failed: nothing was ended, the provider may try again.
+    /// The store failed: no session was ended, and the provider may try again.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -48,7 +46,16 @@ impl LogoutError {
     }
 }
 
-/// Reads the one `logout_token` of a form body (§2.5).
+impl From<IssuerError> for LogoutError {
+    fn from(error: IssuerError) -> Self {
+        match error {
+            IssuerError::Token(error) => LogoutError::Token(error),
+            IssuerError::Missing | IssuerError::Unknown => LogoutError::Issuer,
+        }
+    }
+}
+
+/// Returns the one `logout_token` of a form body (§2.5).
 ///
 /// # Errors
 /// [`LogoutError::Request`].
@@ -62,43 +69,26 @@ pub fn token_of_form(body: &[u8]) -> Result<String, LogoutError> {
     }
 }
 
-/// The `iss` of an **unverified** token: good for choosing whose keys to verify it with, and for
-/// nothing else.
-///
-/// # Errors
-/// The [`Error`] of the shape, or [`LogoutError::Issuer`] where there is none to read.
-pub fn unverified_issuer(token: &str) -> Result<String, LogoutError> {
-    /// What else there is, is passed over; the verification judges it.
-    #[derive(serde::Deserialize)]
-    struct Issued {
-        iss: String,
-    }
-    let jws =
-        CompactJws::parse(token, &Limits::DEFAULT).map_err(|error: CompactJwsError| Error::from(error))?;
-    let issued = serde_json::from_slice::<Issued>(&jws.unverified_payload());
-    issued.map(|issued| issued.iss).map_err(|_| LogoutError::Issuer)
-}
-
 /// A logout token that was validated, and the logout it asks for. Only [`validate`] and [`read`]
 /// make one.
 #[derive(Clone, Debug)]
 pub struct ValidatedLogout {
-    mark: LogoutRecord,
+    record: LogoutRecord,
     jti: String,
     token: ValidatedToken<LogoutToken>,
 }
 
 impl ValidatedLogout {
-    /// Its header and claims.
+    /// Returns the token.
     #[must_use]
     pub fn token(&self) -> &ValidatedToken<LogoutToken> {
         &self.token
     }
 
-    /// What it is about.
+    /// Returns the sessions that it names.
     #[must_use]
     pub fn target(&self) -> &LogoutTarget {
-        &self.mark.target
+        &self.record.target
     }
 }
 
@@ -106,7 +96,7 @@ impl ValidatedLogout {
 /// the provider: `Policy::logout_token(issuer, client_id)`.
 ///
 /// # Errors
-/// [`LogoutError::Token`]. An unknown key is worth one refresh.
+/// [`LogoutError::Token`]. For an unknown key the caller may fetch the keys and try again.
 pub fn validate(
     verifier: &Verifier<LogoutToken>,
     token: &str,
@@ -147,29 +137,29 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
     };
     let longest = now.saturating_add(LONGEST);
     let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
-    let mark = LogoutRecord {
+    let record = LogoutRecord {
         issuer: token.issuer().to_owned(),
         target,
         issued_at: token.issued_at().seconds(),
         received_ms: now_ms,
-        // The token is no longer valid, and any sign-in that is under way now has ended by then.
+        // By then the token has expired, and so has every sign-in that is in progress now.
         until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };
     let jti = token.token_id().to_owned();
-    ValidatedLogout { mark, jti, token }
+    ValidatedLogout { record, jti, token }
 }
 
-/// Ends the sessions that the token is about, and leaves the mark; how many ended. Sessions whose
-/// ID token is newer than the logout token stay: a replayed token can end nothing new.
+/// Ends the sessions that the token names, and records the logout. Sessions whose ID token is newer than
+/// the logout token stay: a replayed token cannot end new sessions. Returns the number of sessions ended.
 ///
 /// # Errors
 /// [`LogoutError::Replayed`] or [`LogoutError::Store`]; nothing of the transaction may then be kept.
 pub fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<usize, LogoutError> {
-    let mark = &logout.mark;
+    let record = &logout.record;
     // 8. jti
-    if !records.remember_logout(&logout.jti, mark)? {
+    if !records.record_logout(&logout.jti, record)? {
         return Err(LogoutError::Replayed);
     }
     // 9 to 11, and §2.7: by sid that session, by sub alone all of them.
-    Ok(records.end_logged_out(&mark.issuer, &mark.target, mark.issued_at)?)
+    Ok(records.end_logged_out(&record.issuer, &record.target, record.issued_at)?)
 }

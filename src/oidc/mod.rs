@@ -11,16 +11,20 @@
 //!
 //! logout::LogoutRequest          RP-Initiated Logout 1.0
 //! backchannel::apply             Back-Channel Logout 1.0: sessions ended, the logout recorded
-//! jwks::KeySchedule              when keys are fetched, and how long they serve without
+//! accounts                       users, passwords, activity, kinds and teams by hand
+//! password                       sign-in with a password
+//! schedule::RefreshSchedule      when metadata and keys are fetched, and how long they are used
 //! ```
 //!
-//! Each step is a type that only the step before it makes. HTTP requests are values that the caller
+//! Each step is a type that only the previous step makes. HTTP requests are values that the caller
 //! sends; storage is the port [`records::Records`], one transaction at a time; time and random bytes
 //! are arguments.
 
+pub mod fingerprint;
 pub mod endpoint;
 pub mod discovery;
 pub mod client;
+pub mod schedule;
 pub mod jwks;
 pub mod authorization;
 pub mod token;
@@ -29,16 +33,18 @@ pub mod userinfo;
 pub mod user;
 pub mod session;
 pub mod records;
+pub mod accounts;
 pub mod password;
 pub mod sync;
 pub mod sign_in;
 pub mod logout;
+pub mod issuer;
 pub mod backchannel;
 
-/// Fills a buffer with random bytes that nobody can guess.
+/// A source of random bytes that an attacker cannot predict.
 pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 
-/// 256 random bits as base64url: for `state`, `nonce`, PKCE verifiers and session identifiers.
+/// Returns 256 random bits as base64url: for `state`, `nonce`, PKCE verifiers and session secrets.
 pub fn random_token(random: Random<'_>) -> String {
     let mut bytes = [0; 32];
     random(&mut bytes);
@@ -48,14 +54,14 @@ pub fn random_token(random: Random<'_>) -> String {
 /// An HTTP request for the caller to send: no redirects followed, the body bounded.
 pub type Request = http::Request<Vec<u8>>;
 
-/// The answer to a [`Request`].
+/// The HTTP response to a [`Request`].
 pub type Response = http::Response<Vec<u8>>;
 
-/// Most bytes of a provider's answer, key sets excepted: discovery documents, tokens and UserInfo
+/// Most bytes of a provider's response, JWK sets excepted: discovery documents, tokens and UserInfo
 /// are a few kilobytes.
 pub const MAX_RESPONSE: usize = 256 * 1024;
 
-/// The media type of an answer, without parameters, in lower case.
+/// Returns the media type of a response, without parameters, in lower case.
 pub(crate) fn media_type(response: &Response) -> String {
     let value = response.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()

@@ -1,18 +1,27 @@
-//! The password door: who may use it.
+//! Sign-in with a password, as typed steps without hashing:
+//!
+//! ```text
+//! look_up → Candidate       the stored hash, which the caller compares with the password
+//!   → Candidate::decide     Authenticated, or one refusal for every reason
+//!   → Authenticated::open   the session
+//! ```
 
+use super::records::{Records, StoreError, replace_session};
+use super::session::{NewSession, Origin};
 use super::user::{User, UserKind};
+use crate::time::UnixTime;
 
-/// Who may sign in by password while a provider is there.
+/// Who may sign in with a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
-    /// Whether the door exists: for admins, so that a broken provider locks nobody out.
+    /// Whether passwords are accepted at all: for admins, so that a broken provider does not lock them out.
     pub fallback: bool,
-    /// Whether regular users may use it too.
+    /// Whether regular users may sign in with a password too.
     pub regular_users: bool,
 }
 
 impl PasswordPolicy {
-    /// Whether this user may use the door. Sessions that exist go on in any case.
+    /// Reports whether this user may sign in with a password. Existing sessions are not affected.
     #[must_use]
     pub fn admits(self, user: &User) -> bool {
         let kind = match user.kind {
@@ -21,5 +30,94 @@ impl PasswordPolicy {
             UserKind::Portal | UserKind::Api | UserKind::System => false,
         };
         kind && user.active
+    }
+}
+
+/// Why a sign-in with a password is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PasswordSignInError {
+    /// The user does not exist, has no password, has another one, or may not sign in with it. One
+    /// error for all of these: an attacker must not learn which usernames exist.
+    #[error("the username or the password is wrong, or this user may not sign in with a password")]
+    Refused,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl PasswordSignInError {
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            PasswordSignInError::Refused => "password.wrong",
+            PasswordSignInError::Store(error) => error.code(),
+        }
+    }
+}
+
+/// The result of looking a username up.
+pub struct Candidate(Option<(User, Option<String>)>);
+
+/// Looks a username up.
+///
+/// # Errors
+/// [`PasswordSignInError::Store`].
+pub fn look_up(records: &mut dyn Records, username: &str) -> Result<Candidate, PasswordSignInError> {
+    let Some(user) = records.user_by_name(username)? else { return Ok(Candidate(None)) };
+    let hash = records.password(user.id)?;
+    Ok(Candidate(Some((user, hash))))
+}
+
+impl Candidate {
+    /// Returns the hash to compare the password with. For `None` the caller compares it with the hash of
+    /// a password that no user has: both cases must take equally long.
+    #[must_use]
+    pub fn hash(&self) -> Option<&str> {
+        self.0.as_ref().and_then(|(_, hash)| hash.as_deref())
+    }
+
+    /// Decides, given whether the password matched the hash.
+    ///
+    /// # Errors
+    /// [`PasswordSignInError::Refused`].
+    pub fn decide(self, matches: bool, policy: PasswordPolicy) -> Result<Authenticated, PasswordSignInError> {
+        match self.0 {
+            Some((user, Some(_))) if matches && policy.admits(&user) => Ok(Authenticated { user, policy }),
+            _ => Err(PasswordSignInError::Refused),
+        }
+    }
+}
+
+/// A user who proved a password. Only [`Candidate::decide`] makes one.
+pub struct Authenticated {
+    user: User,
+    policy: PasswordPolicy,
+}
+
+impl Authenticated {
+    /// Returns the user, as it was looked up.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Opens the session, for `lifetime` seconds.
+    ///
+    /// # Errors
+    /// [`PasswordSignInError::Refused`] if the user may no longer sign in: it may have been deactivated
+    /// while the password was compared. [`PasswordSignInError::Store`]. Nothing of the transaction may
+    /// then be kept.
+    pub fn open(
+        &self,
+        records: &mut dyn Records,
+        session: NewSession,
+        lifetime: u64,
+        now: UnixTime,
+    ) -> Result<(), PasswordSignInError> {
+        let user = records.user(self.user.id)?.filter(|user| self.policy.admits(user));
+        let user = user.ok_or(PasswordSignInError::Refused)?;
+        Ok(replace_session(records, session, user.id, Origin::Password, lifetime, now)?)
     }
 }

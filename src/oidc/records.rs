@@ -1,99 +1,103 @@
-//! The port to storage: one transaction, in which the rules read and write. Either all of it is
-//! durable before anybody is told, or none of it happened.
+//! The port to storage: the operations of one transaction.
+//!
+//! The store commits a transaction durably before its result is acknowledged, or discards all of it.
 
-use super::session::{Origin, Session, SessionId};
+use super::session::{NewSession, Origin, Session, SessionId};
 use super::user::{User, UserId, UserKind};
 use crate::time::UnixTime;
 
-/// The store did not do it. Whoever asked is told to try again.
+/// A failure of the store. The client is asked to try again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store failed: {reason}")]
 pub struct StoreError {
-    /// What the store said, for the log.
+    /// The store's message, for the log.
     pub reason: String,
 }
 
 impl StoreError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "store.failed"
     }
 }
 
-/// A logout that the provider announced, kept for the sign-ins that it overtakes.
+/// A logout that a provider announced, kept to refuse the sign-ins that it overtakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutRecord {
-    /// The provider.
+    /// The provider's issuer.
     pub issuer: String,
-    /// Which sign-ins it is about.
+    /// The sessions logged out.
     pub target: LogoutTarget,
-    /// The logout token's `iat`: the provider's clock.
+    /// The logout token's `iat`, by the provider's clock.
     pub issued_at: UnixTime,
-    /// When it arrived, in milliseconds since 1970: our clock.
+    /// When it arrived, in milliseconds since 1970, by the relying party's clock.
     pub received_ms: i64,
-    /// Until when it is kept.
+    /// When the record may be deleted.
     pub until: UnixTime,
 }
 
-/// What a logout is about (Back-Channel Logout §2.4).
+/// The sessions that a logout token names (Back-Channel Logout §2.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogoutTarget {
-    /// One session of the provider; its subject where it was named.
+    /// One session of the provider.
     Session {
         /// `sid`
         sid: String,
-        /// `sub`
+        /// `sub`, if the token has one.
         subject: Option<String>,
     },
     /// Every session of a subject.
     Subject(String),
 }
 
-/// A transaction on users, links, sessions, logout marks and `jti`s.
+/// A transaction on users, links, sessions and logout records.
 pub trait Records {
-    /// The user of an identifier.
+    /// Returns the user with an identifier.
     ///
     /// # Errors
-    /// [`StoreError`], as everywhere here.
+    /// [`StoreError`], as for every operation.
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 
-    /// The user of a name.
+    /// Returns the user with a username.
     fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError>;
 
-    /// The user that a provider's subject is linked to.
+    /// Returns the user that a provider's subject is linked to.
     fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError>;
 
-    /// Whether any subject of any provider is linked to a user.
+    /// Reports whether a subject of any provider is linked to a user.
     fn is_linked(&mut self, user: UserId) -> Result<bool, StoreError>;
 
     /// Links a provider's subject to a user.
     fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError>;
 
-    /// Makes an active user without teams, profile or usable password.
+    /// Creates an active user without teams, profile or password. The username must be free.
     fn create_user(&mut self, username: &str, kind: UserKind, now: UnixTime) -> Result<User, StoreError>;
 
-    /// Writes a user's kind, activity, profile and teams.
+    /// Updates a user's kind, activity, profile and teams.
     fn update_user(&mut self, user: &User, now: UnixTime) -> Result<(), StoreError>;
 
-    /// The stored password hash of a user.
+    /// Returns the password hash of a user.
     fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError>;
 
-    /// Stores a password hash.
+    /// Sets the password hash of a user.
     fn set_password(&mut self, user: UserId, hash: &str, now: UnixTime) -> Result<(), StoreError>;
 
-    /// Opens a session.
+    /// Opens a session of a user that exists.
     fn open_session(&mut self, session: &Session) -> Result<(), StoreError>;
 
-    /// Ends a session and says by what it had been opened.
+    /// Returns the user of a session.
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError>;
+
+    /// Ends a session. Returns its origin, or `None` if it does not exist.
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError>;
 
-    /// Ends the sessions of a user; how many there were.
+    /// Ends the sessions of a user. Returns the number of sessions ended.
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError>;
 
-    /// Ends the sessions a logout is about whose ID token was issued at or before a moment of the
-    /// provider's clock; how many there were. A session that has no `sid` counts as meant when its
-    /// subject is named.
+    /// Ends the sessions that a logout names and whose ID token was issued at or before `issued_until`,
+    /// by the provider's clock. A session without a `sid` is included if its subject is named. Returns
+    /// the number of sessions ended.
     fn end_logged_out(
         &mut self,
         issuer: &str,
@@ -101,15 +105,32 @@ pub trait Records {
         issued_until: UnixTime,
     ) -> Result<usize, StoreError>;
 
-    /// Remembers a logout: its `jti`, and its mark. False where the issuer's `jti` was known; then
-    /// nothing is written.
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError>;
+    /// Records a logout and its `jti`. Returns `false`, and changes nothing, if the issuer's `jti` was
+    /// recorded before.
+    fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError>;
 
-    /// The newest `iat` and arrival (in milliseconds) of the marks about a session or a subject.
+    /// Returns the newest `iat` and arrival (in milliseconds) of the logouts recorded for a session or a
+    /// subject.
     fn newest_logout(
         &mut self,
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
     ) -> Result<Option<(UnixTime, i64)>, StoreError>;
+}
+
+/// Opens a session for `lifetime` seconds in place of the one that the browser had.
+pub(super) fn replace_session(
+    records: &mut dyn Records,
+    session: NewSession,
+    user: UserId,
+    origin: Origin,
+    lifetime: u64,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    if let Some(old) = session.replaces {
+        records.end_session(old)?;
+    }
+    let expires = now.saturating_add(lifetime);
+    records.open_session(&Session { id: session.id, user, origin, created: now, expires })
 }

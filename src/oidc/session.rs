@@ -1,26 +1,22 @@
-//! Sessions: who is signed in, and by what.
+//! Sessions and their origins.
 
-use ring::digest::{SHA256, digest};
-
+use super::fingerprint::Fingerprint;
 use super::user::UserId;
 use crate::time::UnixTime;
 
-/// Identifies a session: the first 128 bits of the SHA-256 of the secret in the cookie. What is
-/// stored, listed and logged is this; it opens nothing.
+/// The identifier of a session: the [`Fingerprint`] of the secret in the cookie. It is stored, listed and
+/// logged, and opens nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
-    /// The identifier of the session that a cookie's secret opens.
+    /// Returns the identifier of the session that a cookie's secret opens.
     #[must_use]
     pub fn of_secret(secret: &str) -> Self {
-        let hash = digest(&SHA256, secret.as_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash.as_ref()[..16]);
-        Self(id)
+        Self(Fingerprint::of(secret).0)
     }
 
-    /// The identifier from its hexadecimal text.
+    /// Parses an identifier from its hexadecimal text.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -45,39 +41,48 @@ impl std::fmt::Debug for SessionId {
 /// A session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Identifies it.
+    /// The identifier.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// By what it was opened.
+    /// How the user signed in.
     pub origin: Origin,
     /// When it was opened.
     pub created: UnixTime,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires: UnixTime,
 }
 
-/// By what a session was opened.
+/// A session to open in a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// The identifier of the new session.
+    pub id: SessionId,
+    /// The session that the browser had, which ends: no session may outlive a change of user.
+    pub replaces: Option<SessionId>,
+}
+
+/// How the user of a session signed in.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The password door.
+    /// With a password.
     Password,
-    /// A provider.
+    /// Through a provider.
     Oidc(OidcOrigin),
 }
 
-/// What is kept of the ID token that opened a session.
+/// The parts of an ID token that are kept with the session it opened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OidcOrigin {
     /// `iss`.
     pub issuer: String,
     /// `sub`.
     pub subject: String,
-    /// `sid`, where the provider gave one.
+    /// `sid`, if the token has one.
     pub sid: Option<String>,
     /// `iat`: the provider's clock.
     pub issued_at: UnixTime,
-    /// The token itself, as the hint for RP-initiated logout.
+    /// The encoded token, as the hint for RP-Initiated Logout.
     pub id_token: String,
 }
 

@@ -1,33 +1,33 @@
-//! Sign-in, last step: the user found, linked, created or refused; profile and teams; the session.
+//! The last step of a sign-in: the user found, linked, created or refused; profile and teams; the session.
 
-use super::records::{Records, StoreError};
-use super::session::{OidcOrigin, Origin, Session, SessionId};
+use super::records::{Records, StoreError, replace_session};
+use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
 use super::user::{User, UserKind};
 use super::userinfo::SignInClaims;
-use crate::identity::{Identity, IdentityError, Mapping};
+use crate::identity::{Explanation, Identity, IdentityError, Mapping};
 use crate::time::UnixTime;
 
-/// Who may sign in through a provider, and what that changes.
+/// The policy of sign-ins through a provider: which users are admitted, and what a sign-in changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignInPolicy {
-    /// Whether unknown people become regular users.
+    /// Whether a sign-in of an unknown person creates a regular user.
     pub create_users: bool,
-    /// Whether admins may come through a provider; super-admins never may.
+    /// Whether admins may sign in through a provider; super-admins never may.
     pub allow_admins: bool,
-    /// Whether a user that was made by hand, and is linked to nobody yet, is found by name.
+    /// Whether a user that was added by hand, and is not linked yet, is found by username.
     pub link_by_username: bool,
-    /// What each sign-in overwrites.
+    /// What each sign-in updates.
     pub sync: SyncPolicy,
-    /// How long a session lasts, in seconds.
+    /// The lifetime of a session, in seconds.
     pub session_lifetime: u64,
 }
 
-/// Why somebody is not signed in. Final: no refusal turns into the creation of a user.
+/// Why a sign-in is refused. Final: no refusal leads to the creation of a user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The mapping decides on no identity.
+    /// The mapping refuses the claims.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The user is not active.
@@ -36,14 +36,14 @@ pub enum SignInError {
     /// A portal, API or system user.
     #[error("this user does not sign in here")]
     Kind,
-    /// An admin, where admins come by password only.
+    /// An admin, and admins sign in with a password only.
     #[error("admins do not sign in through the provider here")]
     Admin,
-    /// No such user, and none may be created.
+    /// The user does not exist, and none may be created.
     #[error("there is no user for this person, and none is created at sign-in")]
     Unknown,
-    /// The username is another person's.
-    #[error("the username belongs to somebody else")]
+    /// The username belongs to another person.
+    #[error("the username belongs to another person")]
     UsernameTaken,
     /// The provider has ended the session that this sign-in belongs to.
     #[error("the provider signed this person out while the sign-in was under way; sign in again")]
@@ -54,7 +54,7 @@ pub enum SignInError {
 }
 
 impl SignInError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -70,33 +70,52 @@ impl SignInError {
     }
 }
 
-/// Somebody whose claims were mapped: ready to be looked up.
+/// A person whose claims were mapped.
 pub struct Person {
     origin: OidcOrigin,
     identity: Identity,
     started_ms: i64,
 }
 
-/// What a sign-in did.
+/// The result of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
-    /// The user, as it now is.
+    /// The user after the sign-in.
     pub user: User,
-    /// Whether it was made just now.
+    /// Whether the sign-in created the user.
     pub created: bool,
-    /// Whether the provider's subject was linked just now.
+    /// Whether the sign-in linked the provider's subject to the user.
     pub linked: bool,
-    /// What was overwritten.
+    /// The changes of profile and teams.
     pub changes: Vec<Change>,
 }
 
 impl Person {
-    /// Maps the claims. `started_ms` is when the sign-in began, by our clock.
+    /// Maps the claims. `started_ms` is when the sign-in began, in milliseconds since 1970, by the relying
+    /// party's clock.
     ///
     /// # Errors
     /// [`SignInError::Identity`].
     pub fn identify(claims: SignInClaims, mapping: &Mapping, started_ms: i64) -> Result<Self, SignInError> {
         let identity = mapping.identify(&claims.claims)?;
+        Ok(Self::new(&claims, identity, started_ms))
+    }
+
+    /// Maps the claims like [`identify`](Self::identify), and explains the decision.
+    pub fn explain(
+        claims: SignInClaims,
+        mapping: &Mapping,
+        started_ms: i64,
+    ) -> (Result<Self, SignInError>, Explanation) {
+        let explanation = mapping.explain(&claims.claims);
+        let person = match explanation.decision() {
+            Ok(identity) => Ok(Self::new(&claims, identity.clone(), started_ms)),
+            Err(error) => Err(error.into()),
+        };
+        (person, explanation)
+    }
+
+    fn new(claims: &SignInClaims, identity: Identity, started_ms: i64) -> Self {
         let token = claims.id_token.token();
         let origin = OidcOrigin {
             issuer: token.issuer().to_owned(),
@@ -105,18 +124,17 @@ impl Person {
             issued_at: token.issued_at().seconds(),
             id_token: claims.id_token.raw.to_string(),
         };
-        Ok(Self { origin, identity, started_ms })
+        Self { origin, identity, started_ms }
     }
 
-    /// Who the person is.
+    /// Returns the identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 }
 
-/// Completes a sign-in within one transaction. `replaces` is the session that the browser had: it
-/// ends, so that nobody's session outlives a change of person.
+/// Completes a sign-in within one transaction. `fields` are the mapping's profile fields.
 ///
 /// # Errors
 /// A [`SignInError`]; nothing of the transaction may then be kept.
@@ -125,28 +143,19 @@ pub fn complete(
     person: &Person,
     fields: &[&str],
     policy: &SignInPolicy,
-    session: SessionId,
-    replaces: Option<SessionId>,
+    session: NewSession,
     now: UnixTime,
 ) -> Result<SignedIn, SignInError> {
     refuse_logged_out(records, person)?;
     let OidcOrigin { issuer, subject, .. } = &person.origin;
     let signed_in = receive(records, (issuer, subject), &person.identity, fields, policy, now)?;
-    if let Some(old) = replaces {
-        records.end_session(old)?;
-    }
-    records.open_session(&Session {
-        id: session,
-        user: signed_in.user.id,
-        origin: Origin::Oidc(person.origin.clone()),
-        created: now,
-        expires: now.saturating_add(policy.session_lifetime),
-    })?;
+    let origin = Origin::Oidc(person.origin.clone());
+    replace_session(records, session, signed_in.user.id, origin, policy.session_lifetime, now)?;
     Ok(signed_in)
 }
 
-/// The user of this (issuer, subject) found or made, and brought up to date: all of a sign-in but the
-/// session. For a rehearsal with claims that may be anybody's, the transaction must **not** be kept.
+/// Finds or creates the user of this (issuer, subject) and updates it: all of a sign-in but the session.
+/// For a rehearsal with claims that were not validated, the transaction must **not** be kept.
 ///
 /// # Errors
 /// The [`SignInError`] of the sign-in.
@@ -168,12 +177,11 @@ pub fn receive(
     Ok(SignedIn { user, created, linked, changes })
 }
 
-/// A logout that overtook this sign-in wins: by the provider's clock where the ID token is no newer
-/// than the logout, by ours where the sign-in had begun before the logout came.
+/// Refuses a sign-in that a logout overtook: by the provider's clock if the ID token is not newer than the
+/// logout, by the relying party's if the sign-in began before the logout arrived.
 fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), SignInError> {
     let origin = &person.origin;
-    let mark = records.newest_logout(&origin.issuer, origin.sid.as_deref(), &origin.subject)?;
-    match mark {
+    match records.newest_logout(&origin.issuer, origin.sid.as_deref(), &origin.subject)? {
         Some((issued_at, received_ms))
             if origin.issued_at <= issued_at || person.started_ms <= received_ms =>
         {
@@ -183,7 +191,7 @@ fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), S
     }
 }
 
-/// Finds the user by (issuer, subject), else by name, else makes one.
+/// Finds the user by (issuer, subject), else by username, else creates one.
 fn resolve(
     records: &mut dyn Records,
     (issuer, subject): (&str, &str),

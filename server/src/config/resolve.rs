@@ -23,10 +23,6 @@ use claimgate::oidc::sign_in::SignInPolicy;
 use claimgate::oidc::sync::SyncPolicy;
 use claimgate::sign::SigningKey;
 
-/// The profile that a mapping without one has: the standard claims, under their own names.
-const STANDARD_PROFILE: [&str; 7] =
-    ["name", "given_name", "middle_name", "family_name", "email", "phone_number", "gender"];
-
 /// Where the database is: beside the file unless it says otherwise.
 pub(super) fn database(folder: &Path, written: Option<PathBuf>) -> PathBuf {
     folder.join(written.unwrap_or_else(|| PathBuf::from("claimgate.db")))
@@ -353,11 +349,7 @@ impl<'f> Resolver<'f> {
     }
 
     fn mapping(&self, spec: &MappingSpec) -> Result<Mapping, ConfigError> {
-        let mut spec = spec.clone();
-        if spec.profile.is_empty() {
-            spec.profile = STANDARD_PROFILE.map(|claim| (claim.to_owned(), claim.to_owned())).into();
-        }
-        Mapping::compile(&spec, &Limits::DEFAULT).map_err(|reason| ConfigError::Mapping {
+        Mapping::compile(spec, &Limits::DEFAULT).map_err(|reason| ConfigError::Mapping {
             file: self.name.to_owned(),
             line: line_of_setting(self.text, &reason.to_string()),
             reason,

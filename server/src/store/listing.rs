@@ -114,16 +114,6 @@ impl SqliteRecords<'_> {
         })
     }
 
-    /// Returns the user of a session, or `None` if there is no such session.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the database failed.
-    pub fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let sql =
-            format!("SELECT {USER} FROM session JOIN user ON user.id = session.user WHERE session.id = ?1");
-        Ok(self.query_all(&sql, [id.0], read_user)?.pop())
-    }
-
     fn query_all<T>(
         &self,
         sql: &str,

@@ -12,9 +12,9 @@
 
 use std::collections::HashMap;
 
-use ring::digest::{Context, SHA256};
 use rusqlite::Connection;
 
+use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget};
 use claimgate::time::UnixTime;
 
@@ -23,7 +23,7 @@ use claimgate::time::UnixTime;
 pub(super) const MAX_RECORDS: usize = 4_000_000;
 
 /// A hash that identifies a `jti`, or the target of a logout, within one issuer.
-type Tag = [u8; 16];
+type Tag = Fingerprint;
 
 /// The newest logout of one target.
 #[derive(Clone, Copy)]
@@ -147,8 +147,8 @@ impl LogoutRecords {
         while let Some(row) = rows.next()? {
             self.newest_row = row.get(0)?;
             let until = UnixTime(row.get(7)?);
-            if let Some(tag) = row.get::<_, Option<Tag>>(1)? {
-                self.jtis.insert(tag, until);
+            if let Some(tag) = row.get::<_, Option<[u8; 16]>>(1)? {
+                self.jtis.insert(Fingerprint(tag), until);
             }
             let target = match (row.get(3)?, row.get(4)?) {
                 (Some(sid), subject) => LogoutTarget::Session { sid, subject },
@@ -179,7 +179,7 @@ enum Target {
 
 /// Returns the tag of a `jti`, which may be long and is never read again.
 pub(super) fn jti_tag(issuer: &str, jti: &str) -> Tag {
-    tag(&[issuer.len().to_string().as_bytes(), b":", issuer.as_bytes(), jti.as_bytes()])
+    Fingerprint::of_parts(&[issuer.len().to_string().as_bytes(), b":", issuer.as_bytes(), jti.as_bytes()])
 }
 
 fn target_tags(record: &LogoutRecord) -> impl Iterator<Item = Tag> + use<> {
@@ -200,14 +200,5 @@ fn target_tag(issuer: &str, target: Target, value: &str) -> Tag {
         Target::Session => b"\x01",
         Target::SubjectWithoutSession => b"\x02",
     };
-    tag(&[prefix, issuer.as_bytes(), b"\0", value.as_bytes()])
-}
-
-fn tag(parts: &[&[u8]]) -> Tag {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    let hash = context.finish();
-    std::array::from_fn(|index| hash.as_ref()[index])
+    Fingerprint::of_parts(&[prefix, issuer.as_bytes(), b"\0", value.as_bytes()])
 }

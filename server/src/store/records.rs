@@ -170,6 +170,12 @@ impl Records for SqliteRecords<'_> {
         Ok(())
     }
 
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let sql =
+            format!("SELECT {USER} FROM session JOIN user ON user.id = session.user WHERE session.id = ?1");
+        self.query_first(&sql, [id.0], read_user)
+    }
+
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
         let sql = "DELETE FROM session WHERE id = ?1 RETURNING issuer, subject, sid, issued_at, id_token";
         let ended = self.query_first(sql, [id.0], |row| {
@@ -216,7 +222,7 @@ impl Records for SqliteRecords<'_> {
         }
     }
 
-    fn remember_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
+    fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
         if self.logouts.contains(&record.issuer, jti) {
             return Ok(false);
         }
@@ -233,7 +239,7 @@ impl Records for SqliteRecords<'_> {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let tag = jti_tag(&record.issuer, jti);
         let (issued_at, until) = (record.issued_at.0, record.until.0);
-        self.execute(sql, params![tag, record.issuer, sid, subject, issued_at, record.received_ms, until])?;
+        self.execute(sql, params![tag.0, record.issuer, sid, subject, issued_at, record.received_ms, until])?;
         self.logouts.add(self.connection.last_insert_rowid(), jti, record);
         Ok(true)
     }

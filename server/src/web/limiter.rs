@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota};
-use ring::digest::{SHA256, digest};
+
+use claimgate::oidc::fingerprint::Fingerprint;
 
 /// Attempts for one username without a wait, and the wait for each further one.
 const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).expect("not zero"), Duration::from_secs(30));
@@ -16,7 +17,7 @@ const REMEMBERED: usize = 100_000;
 
 /// The rate limits of password sign-ins.
 pub(crate) struct Limiter {
-    by_name: DefaultKeyedRateLimiter<[u8; 16]>,
+    by_name: DefaultKeyedRateLimiter<Fingerprint>,
     by_address: DefaultKeyedRateLimiter<IpAddr>,
 }
 
@@ -38,8 +39,7 @@ impl Limiter {
         if self.by_name.len() > REMEMBERED || self.by_address.len() > REMEMBERED {
             self.drop_idle();
         }
-        let hash = digest(&SHA256, name.as_bytes());
-        let name = std::array::from_fn(|index| hash.as_ref()[index]);
+        let name = Fingerprint::of(name);
         let address = super::client_address::subscriber(address);
         self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
     }

@@ -7,9 +7,11 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use super::fetch::FetchError;
 use super::password::PasswordError;
 use super::provider::ProviderError;
+use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::id_token::IdTokenError;
+use claimgate::oidc::password::PasswordSignInError;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
@@ -101,6 +103,31 @@ impl Problem {
         match self {
             Problem::IdToken(_) => "sign_in.token",
             _ => self.code(),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Forbidden => Problem::Forbidden,
+            AccountError::Username => {
+                Problem::BadRequest("a username has 1 to 255 characters and no control or invisible characters")
+            }
+            AccountError::Taken => Problem::Taken,
+            AccountError::NotFound => Problem::NotFound,
+            AccountError::Store(error) => Problem::Store(error),
+            // A reason that is new to this table.
+            _ => Problem::Forbidden,
+        }
+    }
+}
+
+impl From<PasswordSignInError> for Problem {
+    fn from(error: PasswordSignInError) -> Self {
+        match error {
+            PasswordSignInError::Store(error) => Problem::Store(error),
+            _ => Problem::WrongPassword,
         }
     }
 }

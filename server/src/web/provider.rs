@@ -1,10 +1,12 @@
 //! A provider at run time: its metadata and keys, kept fresh, and the verifiers that use them.
+//!
+//! What was fetched is one [`State`] behind one lock, which is never held across a call to the
+//! provider. The calls themselves are made one at a time, under `single_flight`: a task that waits
+//! there finds the work of the previous one done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
@@ -16,23 +18,21 @@ use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
 use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
-use claimgate::oidc::jwks::{self, JwksCacheOptions, JwksError, KeySchedule};
+use claimgate::oidc::endpoint::Endpoint;
+use claimgate::oidc::jwks::{self, JwksError};
+use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
 use claimgate::oidc::{MAX_RESPONSE, Response};
 use claimgate::time::UnixTime;
 use claimgate::{Error, Verifier};
 
-/// Seconds after which discovery is asked again.
-const METADATA_LIFETIME: u64 = 6 * 60 * 60;
-/// Seconds between two attempts that impatient people cause.
-const RETRY: u64 = 2;
-/// The longest time since `iat` of a logout token without `exp`, in seconds.
+/// The maximum age of a logout token without `exp`, in seconds since its `iat`.
 const LOGOUT_WITHOUT_EXP: u64 = 600;
 
-/// Why a provider cannot be asked now.
+/// Why a provider's metadata or keys cannot be fetched now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// The call brought no answer.
+    /// The call got no response.
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// The discovery document is not usable.
@@ -41,16 +41,16 @@ pub enum ProviderError {
     /// The keys are not usable.
     #[error(transparent)]
     Jwks(#[from] JwksError),
-    /// It was asked just now, in vain.
+    /// An attempt has just failed.
     #[error("the provider was asked just now and did not answer as it should: {reason}")]
     JustFailed {
-        /// What went wrong then.
+        /// The error of that attempt.
         reason: String,
     },
 }
 
 impl ProviderError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl ProviderError {
     }
 }
 
-/// Why a provider of the configuration cannot be served.
+/// Why a provider of the configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderSetupError {
@@ -90,27 +90,44 @@ pub struct Provider {
     pub(crate) id_tokens: Verifier<IdToken>,
     pub(crate) logout_tokens: Verifier<LogoutToken>,
     pub(crate) presented: Verifier<AnyKind>,
-    metadata: ArcSwapOption<ProviderMetadata>,
-    metadata_until: AtomicI64,
-    /// Keys that are there without fetching: the key file's, and the client secret.
+    /// Keys that need no fetching: the key file's, and the client secret.
     own_keys: KeySet,
-    /// Keys that the provider published, as last fetched.
-    fetched_keys: Mutex<KeySet>,
-    schedule: Mutex<KeySchedule>,
-    keys_fetched_at: AtomicI64,
-    fetches: AtomicU64,
-    /// One flight at a time: whoever waits here finds the work done.
-    flight: tokio::sync::Mutex<Attempt>,
+    state: Mutex<State>,
+    /// Held during a call to the provider: one at a time.
+    single_flight: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct Attempt {
-    metadata_at: Option<UnixTime>,
-    reason: String,
+/// What was fetched, and when to fetch again.
+#[derive(Clone)]
+struct State {
+    metadata: Option<Arc<ProviderMetadata>>,
+    metadata_schedule: RefreshSchedule,
+    /// The error of the last attempt to fetch the metadata.
+    metadata_error: String,
+    /// The provider's published keys, as last fetched.
+    keys: KeySet,
+    key_schedule: RefreshSchedule,
+    keys_fetched_at: Option<UnixTime>,
+    /// The number of times that keys were fetched.
+    key_fetches: u64,
+}
+
+impl State {
+    fn new(now: UnixTime) -> Self {
+        Self {
+            metadata: None,
+            metadata_schedule: RefreshSchedule::new(CacheOptions::METADATA, now),
+            metadata_error: String::new(),
+            keys: KeySet::default(),
+            key_schedule: RefreshSchedule::new(CacheOptions::JWKS, now),
+            keys_fetched_at: None,
+            key_fetches: 0,
+        }
+    }
 }
 
 impl Provider {
-    /// Prepares a provider; nothing is fetched yet.
+    /// Prepares a provider. Nothing is fetched yet.
     ///
     /// # Errors
     /// A [`ProviderSetupError`].
@@ -131,144 +148,140 @@ impl Provider {
             logout_tokens: Verifier::new(jws.clone(), logout),
             presented: Verifier::new(jws.clone(), config.presented_policy()),
             jws,
-            metadata: ArcSwapOption::empty(),
-            metadata_until: AtomicI64::new(i64::MIN),
             own_keys,
-            fetched_keys: Mutex::default(),
-            schedule: Mutex::new(KeySchedule::new(JwksCacheOptions::DEFAULT, system::now())),
-            keys_fetched_at: AtomicI64::new(i64::MIN),
-            fetches: AtomicU64::new(0),
-            flight: tokio::sync::Mutex::default(),
+            state: Mutex::new(State::new(system::now())),
+            single_flight: tokio::sync::Mutex::default(),
             config,
         })
     }
 
-    /// What is known about the provider; asked now where nothing is.
+    /// Returns the provider's metadata, fetched now if it was not yet.
     ///
     /// # Errors
     /// A [`ProviderError`].
     pub(crate) async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
-        if let Some(known) = self.metadata.load_full() {
+        if let Some(known) = self.known_metadata() {
             return Ok(known);
         }
-        let mut attempt = self.flight.lock().await;
-        if let Some(known) = self.metadata.load_full() {
-            return Ok(known);
+        let _flight = self.single_flight.lock().await;
+        {
+            let mut state = self.state.lock();
+            if let Some(known) = &state.metadata {
+                return Ok(Arc::clone(known));
+            }
+            if !state.metadata_schedule.allow_request(system::now()) {
+                return Err(ProviderError::JustFailed { reason: state.metadata_error.clone() });
+            }
         }
-        let now = system::now();
-        if attempt.metadata_at.is_some_and(|at| at <= now && now < at.saturating_add(RETRY)) {
-            return Err(ProviderError::JustFailed { reason: attempt.reason.clone() });
-        }
-        self.discover(&mut attempt).await
+        self.discover().await
     }
 
-    /// What is known already.
+    /// Returns the provider's metadata if it was fetched already.
     pub(crate) fn known_metadata(&self) -> Option<Arc<ProviderMetadata>> {
-        self.metadata.load_full()
+        self.state.lock().metadata.clone()
     }
 
-    async fn discover(&self, attempt: &mut Attempt) -> Result<Arc<ProviderMetadata>, ProviderError> {
-        let now = system::now();
-        attempt.metadata_at = Some(now);
+    /// Fetches the metadata. The caller holds `single_flight`.
+    async fn discover(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let result = match &self.config.discovery {
             None => Ok(self.config.endpoints.complete().expect("checked when the file was read")),
             Some(issuer) => self.fetch_metadata(issuer).await,
         };
+        let now = system::now();
+        let mut state = self.state.lock();
         match result {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
-                self.metadata.store(Some(Arc::clone(&metadata)));
-                self.metadata_until.store(now.saturating_add(METADATA_LIFETIME).0, Ordering::Relaxed);
+                state.metadata = Some(Arc::clone(&metadata));
+                state.metadata_schedule.record_success(None, now);
                 Ok(metadata)
             }
             Err(error) => {
-                attempt.reason = error.to_string();
+                state.metadata_error = error.to_string();
+                state.metadata_schedule.record_failure(now);
                 warn!(provider = self.config.name, code = error.code(), %error, "discovery failed");
                 Err(error)
             }
         }
     }
 
-    async fn fetch_metadata(
-        &self,
-        issuer: &claimgate::oidc::endpoint::Endpoint,
-    ) -> Result<ProviderMetadata, ProviderError> {
+    async fn fetch_metadata(&self, issuer: &Endpoint) -> Result<ProviderMetadata, ProviderError> {
         let response = self.fetcher.send(discovery::request(issuer), MAX_RESPONSE).await?;
         let config = &self.config;
         Ok(discovery::read(&response, &config.issuer, &config.endpoints, config.allow_http)?)
     }
 
-    /// Verifies something with the provider's keys; where a key is missing, fetches them once, if
-    /// the cool-down allows, and verifies again.
+    /// Verifies a token with the provider's keys. If a key is missing, fetches them once, provided that the
+    /// cool-down allows it, and verifies again.
     ///
     /// # Errors
-    /// What the verification returns.
+    /// The error of the verification.
     pub(crate) async fn verify<T, E>(
         &self,
         verify: impl Fn() -> Result<T, E>,
         token_error: fn(&E) -> Option<&Error>,
     ) -> Result<T, E> {
-        let before = self.fetches.load(Ordering::Acquire);
+        let before = self.state.lock().key_fetches;
         let first = verify();
         match &first {
             Err(error) if token_error(error).is_some_and(lacks_key) => {}
             _ => return first,
         }
-        let allowed = self.schedule.lock().allow_refresh(system::now());
-        // Somebody else's flight may bring the key: wait for it, whoever was allowed to begin it.
-        let in_flight = self.flight.try_lock().is_err();
-        if !allowed && !in_flight {
+        let allowed = self.state.lock().key_schedule.allow_request(system::now());
+        // A fetch in progress may bring the key: wait for it, even if this request may not begin one.
+        let in_progress = self.single_flight.try_lock().is_err();
+        if !allowed && !in_progress {
             return first;
         }
-        let mut attempt = self.flight.lock().await;
-        if allowed && self.fetches.load(Ordering::Acquire) == before {
-            debug!(provider = self.config.name, "an unknown key is named; fetching keys");
-            // What goes wrong is logged there; the keys that are known go on serving.
-            drop(self.fetch_keys(&mut attempt).await);
+        let flight = self.single_flight.lock().await;
+        if allowed && self.state.lock().key_fetches == before {
+            debug!(provider = self.config.name, "a token names an unknown key; fetching keys");
+            // A failure is logged there; the known keys stay in use.
+            drop(self.fetch_keys().await);
         }
-        drop(attempt);
+        drop(flight);
         verify()
     }
 
-    /// Whether keys are there to verify with.
+    /// Reports whether there are keys to verify with.
     pub(crate) fn has_keys(&self) -> bool {
         self.jws.key_report().usable > 0
     }
 
-    /// Seconds since the keys were fetched; none where they never were.
+    /// Returns the seconds since the keys were fetched, or `None` if they never were.
     pub(crate) fn keys_age(&self, now: UnixTime) -> Option<i64> {
-        let at = self.keys_fetched_at.load(Ordering::Relaxed);
-        (at != i64::MIN).then(|| now.0.saturating_sub(at))
+        self.state.lock().keys_fetched_at.map(|at| now.0.saturating_sub(at.0))
     }
 
-    async fn fetch_keys(&self, attempt: &mut Attempt) -> Result<(), ProviderError> {
+    /// Fetches the keys, and the metadata first if unknown. The caller holds `single_flight`.
+    async fn fetch_keys(&self) -> Result<(), ProviderError> {
         let now = system::now();
-        let result = self.try_fetch_keys(attempt).await;
-        let mut schedule = self.schedule.lock();
+        let result = self.try_fetch_keys().await;
+        let mut state = self.state.lock();
         match &result {
             Ok(max_age) => {
-                schedule.fetched(*max_age, now);
-                self.keys_fetched_at.store(now.0, Ordering::Relaxed);
-                self.fetches.fetch_add(1, Ordering::Release);
+                state.key_schedule.record_success(*max_age, now);
+                state.keys_fetched_at = Some(now);
+                state.key_fetches += 1;
             }
             Err(error) => {
-                schedule.failed(now);
+                state.key_schedule.record_failure(now);
                 warn!(provider = self.config.name, code = error.code(), %error, "keys could not be fetched");
-                if schedule.is_over(now) {
-                    warn!(provider = self.config.name, "the last good keys are too old and serve no more");
-                    self.use_keys(&KeySet::default());
-                    // Nor after a reload, which inherits them.
-                    *self.fetched_keys.lock() = KeySet::default();
+                if state.key_schedule.is_expired(now) {
+                    warn!(provider = self.config.name, "the last good keys are too old and no longer used");
+                    // Cleared in the state too: a reload inherits it.
+                    state.keys = KeySet::default();
+                    self.use_keys(&state.keys);
                 }
             }
         }
         result.map(drop)
     }
 
-    async fn try_fetch_keys(&self, attempt: &mut Attempt) -> Result<Option<u64>, ProviderError> {
-        let metadata = match self.metadata.load_full() {
+    async fn try_fetch_keys(&self) -> Result<Option<u64>, ProviderError> {
+        let metadata = match self.known_metadata() {
             Some(known) => known,
-            None => self.discover(attempt).await?,
+            None => self.discover().await?,
         };
         let Some(uri) = &metadata.jwks_uri else { return Ok(Some(u64::MAX)) };
         let response: Response = self.fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await?;
@@ -278,7 +291,7 @@ impl Provider {
             debug!(provider = self.config.name, %key, "key not used");
         }
         info!(provider = self.config.name, usable = report.usable, "keys fetched");
-        *self.fetched_keys.lock() = keys;
+        self.state.lock().keys = keys;
         Ok(max_age)
     }
 
@@ -287,47 +300,51 @@ impl Provider {
         self.jws.replace_keys(&all)
     }
 
-    /// Keeps metadata and keys fresh, for good.
+    /// Keeps metadata and keys fresh. Never returns.
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
         loop {
-            let now = system::now();
-            {
-                let mut attempt = self.flight.lock().await;
-                let known = self.metadata.load().is_some();
-                if known && now.0 >= self.metadata_until.load(Ordering::Relaxed) {
-                    // What is known goes on serving where this fails. Where nothing is known, fetching
-                    // the keys begins with it.
-                    drop(self.discover(&mut attempt).await);
-                }
-                let due = self.schedule.lock().refresh_at();
-                if now >= due {
-                    drop(self.fetch_keys(&mut attempt).await);
-                }
-            }
-            let due = self.schedule.lock().refresh_at();
+            self.refresh().await;
+            let due = self.state.lock().key_schedule.refresh_at();
             let wait = u64::try_from(due.0.saturating_sub(system::now().0)).unwrap_or(0).clamp(1, 60);
             tokio::time::sleep(Duration::from_secs(wait)).await;
         }
     }
 
-    /// Takes over what another instance of the same provider has learned, so that a reload during an
-    /// outage loses neither keys nor endpoints.
+    /// Fetches the documents that are due.
+    async fn refresh(&self) {
+        let now = system::now();
+        let _flight = self.single_flight.lock().await;
+        let metadata_due = {
+            let state = self.state.lock();
+            // Unknown metadata is fetched with the keys.
+            state.metadata.is_some() && now >= state.metadata_schedule.refresh_at()
+        };
+        if metadata_due {
+            // If this fails, the known metadata stays in use.
+            drop(self.discover().await);
+        }
+        let keys_due = now >= self.state.lock().key_schedule.refresh_at();
+        if keys_due {
+            drop(self.fetch_keys().await);
+        }
+    }
+
+    /// Takes over the documents that another instance of the same provider has fetched, so that a reload
+    /// during an outage loses neither keys nor endpoints.
     pub(crate) fn inherit(&self, old: &Provider) {
         let same = self.config.issuer == old.config.issuer
             && self.config.endpoints == old.config.endpoints
             && self.config.allow_http == old.config.allow_http;
         if same {
-            self.metadata.store(old.metadata.load_full());
-            let keys = old.fetched_keys.lock().clone();
-            self.use_keys(&keys);
-            *self.fetched_keys.lock() = keys;
-            *self.schedule.lock() = old.schedule.lock().clone();
-            self.keys_fetched_at.store(old.keys_fetched_at.load(Ordering::Relaxed), Ordering::Relaxed);
+            let state = old.state.lock().clone();
+            self.use_keys(&state.keys);
+            *self.state.lock() = state;
         }
     }
 }
 
-/// What calls a provider: past the environment's proxies where it is this machine.
+/// Builds the HTTP client for a provider. It bypasses the environment's proxies if the provider is on this
+/// machine.
 ///
 /// # Errors
 /// [`FetchError::Client`].
@@ -335,16 +352,16 @@ pub fn fetcher(config: &config::Provider) -> Result<Fetcher, FetchError> {
     let asked = config.discovery.as_ref().or(config.endpoints.token_endpoint.as_ref());
     Fetcher::new(
         config.ca_file.as_deref(),
-        asked.is_some_and(claimgate::oidc::endpoint::Endpoint::is_loopback),
+        asked.is_some_and(Endpoint::is_loopback),
     )
 }
 
-/// Whether a newer key set may bring the key that was missing.
+/// Reports whether a newer key set may contain the key that was missing.
 pub(crate) fn lacks_key(error: &Error) -> bool {
     matches!(error, Error::Jws(JwsError::Key(KeyError::UnknownKid | KeyError::NoneFits)))
 }
 
-/// The key file's keys, and the client secret where HS algorithms are allowed.
+/// Returns the key file's keys, and the client secret if HS algorithms are allowed.
 fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
     let mut keys = Vec::new();
     if let Some(file) = &config.jwks_file {

@@ -16,7 +16,7 @@ use claimgate::oidc::authorization::{
 };
 use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
 use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
@@ -85,11 +85,11 @@ pub(crate) async fn complete(
     let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
-    let explanation = explain(app, provider, &claims);
-    let person = Person::identify(claims, &config.mapping, authorization.started_ms)?;
+    let (person, explanation) = identify(app, provider, claims, authorization.started_ms);
     let secret = random_token(&mut system::random);
     let session = SessionId::of_secret(&secret);
-    let signed_in = record(app, provider, person, session, app.session_id(headers)).await?;
+    let new = NewSession { id: session, replaces: app.session_id(headers) };
+    let signed_in = record(app, provider, person?, new).await?;
     if let (Some(explanations), Some(explanation)) = (&app.process.explanations, explanation) {
         explanations.lock().insert(session, explanation);
     }
@@ -160,14 +160,21 @@ async fn claims(
     Ok(userinfo::merge(id_token, &response, &provider.jws, system::now())?)
 }
 
-/// Returns the explanation of the mapping if the debug log or the demonstration's front page shows it.
-fn explain(app: &App, provider: &Provider, claims: &SignInClaims) -> Option<String> {
+/// Maps the claims. Returns the explanation too if the debug log or the demonstration's front page shows it.
+fn identify(
+    app: &App,
+    provider: &Provider,
+    claims: SignInClaims,
+    started_ms: i64,
+) -> (Result<Person, SignInError>, Option<String>) {
+    let mapping = &provider.config.mapping;
     if app.process.explanations.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
-        return None;
+        return (Person::identify(claims, mapping, started_ms), None);
     }
-    let explanation = provider.config.mapping.explain(claims.as_value()).to_string();
+    let (person, explanation) = Person::explain(claims, mapping, started_ms);
+    let explanation = explanation.to_string();
     debug!(explanation, "mapping");
-    Some(explanation)
+    (person, Some(explanation))
 }
 
 /// Records a sign-in in one transaction.
@@ -175,15 +182,14 @@ async fn record(
     app: &Arc<App>,
     provider: &Arc<Provider>,
     person: Person,
-    session: SessionId,
-    replaces: Option<SessionId>,
+    session: NewSession,
 ) -> Result<SignedIn, SignInError> {
     let policy = app.config.sign_in;
     let provider = Arc::clone(provider);
     app.store
         .transact(move |records| {
             let fields: Vec<&str> = provider.config.mapping.profile_fields().collect();
-            sign_in::complete(records, &person, &fields, &policy, session, replaces, system::now())
+            sign_in::complete(records, &person, &fields, &policy, session, system::now())
         })
         .await
 }

@@ -4,9 +4,9 @@
 use std::collections::{HashSet, VecDeque};
 
 use parking_lot::Mutex;
-use ring::digest::{SHA256, digest};
 
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
+use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::time::UnixTime;
 
 /// Most values remembered; beyond this the oldest are dropped. Each stands for a callback with a cookie of
@@ -19,15 +19,14 @@ pub(crate) struct SingleUse(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    used: HashSet<[u8; 16]>,
-    order: VecDeque<(UnixTime, [u8; 16])>,
+    used: HashSet<Fingerprint>,
+    order: VecDeque<(UnixTime, Fingerprint)>,
 }
 
 impl SingleUse {
     /// Marks a value as used. Returns `false` if it was used before.
     pub(crate) fn consume(&self, value: &str, now: UnixTime) -> bool {
-        let hash = digest(&SHA256, value.as_bytes());
-        let tag: [u8; 16] = std::array::from_fn(|index| hash.as_ref()[index]);
+        let tag = Fingerprint::of(value);
         let mut inner = self.0.lock();
         while let Some((at, oldest)) = inner.order.front().copied() {
             if inner.order.len() < REMEMBERED && at.saturating_add(SIGN_IN_LIFETIME + 1) >= now {

@@ -15,6 +15,7 @@ use crate::web::problem::Problem;
 use crate::web::provider::{Provider, lacks_key};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::issuer;
 
 pub(super) async fn post(
     Current(app): Current,
@@ -38,7 +39,7 @@ async fn log_out(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<usize, P
     }
     let token = backchannel::token_of_form(body)?;
     // The issuer only chooses the provider whose keys verify the token.
-    let issuer = backchannel::unverified_issuer(&token)?;
+    let issuer = issuer::unverified_issuer(&token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
     match app.process.logouts.log_out(provider, token.clone()).await {
         // The token may be signed with a new key.

@@ -14,9 +14,8 @@ use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::{respond, return_to};
-use claimgate::oidc::random_token;
-use claimgate::oidc::records::Records;
-use claimgate::oidc::session::{Origin, Session, SessionId};
+use claimgate::oidc::session::{NewSession, SessionId};
+use claimgate::oidc::{password, random_token};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -65,41 +64,19 @@ async fn sign_in(
         return Err(Problem::TooMany);
     }
     let name = form.username;
-    let found = app.store.transact(move |records| -> Result<_, Problem> {
-        let Some(user) = records.user_by_name(&name)? else { return Ok(None) };
-        let hash = records.password(user.id)?;
-        Ok(Some((user, hash)))
-    });
-    let (user, hash) = found.await?.unzip();
-    // Compared in every case, so that all refusals take the same time and say the same.
-    let fits = app.process.passwords.verify(form.password, hash.flatten()).await;
-    let user = user.filter(|user| fits && app.config.password.admits(user)).ok_or(Problem::WrongPassword)?;
+    let candidate = app.store.transact(move |records| password::look_up(records, &name)).await?;
+    let hash = candidate.hash().map(str::to_owned);
+    let matches = app.process.passwords.verify(form.password, hash).await;
+    let authenticated = candidate.decide(matches, app.config.password)?;
+    let username = authenticated.user().username.clone();
 
     let secret = random_token(&mut system::random);
-    let now = system::now();
-    let session = Session {
-        id: SessionId::of_secret(&secret),
-        user: user.id,
-        origin: Origin::Password,
-        created: now,
-        expires: now.saturating_add(app.config.sign_in.session_lifetime),
-    };
-    let id = session.id;
-    let replaces = app.session_id(headers);
-    let policy = app.config.password;
-    app.store
-        .transact(move |records| -> Result<(), Problem> {
-            // The user may have been deactivated while the password was compared.
-            let still = records.user(session.user)?.is_some_and(|user| policy.admits(&user));
-            if !still {
-                return Err(Problem::WrongPassword);
-            }
-            if let Some(old) = replaces {
-                records.end_session(old)?;
-            }
-            Ok(records.open_session(&session)?)
-        })
-        .await?;
-    info!(user = user.username, session = %id, "signed in by password");
+    let id = SessionId::of_secret(&secret);
+    let session = NewSession { id, replaces: app.session_id(headers) };
+    let lifetime = app.config.sign_in.session_lifetime;
+    let open =
+        app.store.transact(move |records| authenticated.open(records, session, lifetime, system::now()));
+    open.await?;
+    info!(user = username, session = %id, "signed in by password");
     Ok(secret)
 }

@@ -5,12 +5,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
-use super::users::may_change;
 use crate::system;
 use crate::web::extract::{Admin, Current, Path, Query, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::respond;
-use claimgate::oidc::records::Records;
+use claimgate::oidc::accounts::{self, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
 
@@ -40,13 +39,8 @@ pub(super) async fn end(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let kind = admin.kind;
-    let end = app.store.transact(move |records| -> Result<(), Problem> {
-        let owner = records.session_owner(id)?.ok_or(Problem::NotFound)?;
-        may_change(kind, owner.kind)?;
-        Ok(records.end_session(id).map(drop)?)
-    });
-    end.await?;
+    let by = Administrator::from_user(&admin)?;
+    app.store.transact(move |records| accounts::end_session(records, by, id)).await?;
     info!(admin = admin.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
@@ -57,13 +51,8 @@ pub(super) async fn end_all(
     _: SameOrigin,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let kind = admin.kind;
-    let end = app.store.transact(move |records| -> Result<usize, Problem> {
-        let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
-        may_change(kind, user.kind)?;
-        Ok(records.end_sessions_of(user.id)?)
-    });
-    let ended = end.await?;
+    let by = Administrator::from_user(&admin)?;
+    let ended = app.store.transact(move |records| accounts::end_sessions(records, by, UserId(id))).await?;
     info!(admin = admin.username, user = id, ended, "sessions ended");
     Ok(respond::document(json!({"ended": ended})))
 }

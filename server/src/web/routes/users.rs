@@ -12,9 +12,9 @@ use crate::system;
 use crate::web::extract::{Admin, Body, Current, Json, Path, Query, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::respond;
-use claimgate::identity::check_username;
-use claimgate::oidc::records::{Records, StoreError};
-use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
+use claimgate::oidc::accounts::{self, Administrator, UserChanges};
+use claimgate::oidc::records::Records;
+use claimgate::oidc::user::{UserId, UserKind};
 
 #[derive(Deserialize)]
 pub(super) struct Page {
@@ -62,31 +62,13 @@ pub(super) async fn create(
     _: SameOrigin,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
-    may_change(admin.kind, new.kind)?;
-    if check_username(&new.username).is_err() {
-        return Err(Problem::BadRequest(
-            "a username has 1 to 255 characters, none of them a control or invisible",
-        ));
+    let mut user = accounts::NewUser::new(Administrator::from_user(&admin)?, new.username, new.kind)?;
+    user.profile = new.profile;
+    user.teams = new.teams;
+    if let Some(password) = new.password {
+        user.password_hash = Some(app.process.passwords.hash(password).await?);
     }
-    let hash = match new.password {
-        Some(password) => Some(app.process.passwords.hash(password).await?),
-        None => None,
-    };
-    let make = app.store.transact(move |records| -> Result<User, Problem> {
-        if records.user_by_name(&new.username)?.is_some() {
-            return Err(Problem::Taken);
-        }
-        let now = system::now();
-        let mut user = records.create_user(&new.username, new.kind, now)?;
-        user.profile = new.profile;
-        user.teams = by_hand(&BTreeMap::new(), new.teams);
-        records.update_user(&user, now)?;
-        if let Some(hash) = hash {
-            records.set_password(user.id, &hash, now)?;
-        }
-        Ok(user)
-    });
-    let user = make.await?;
+    let user = app.store.transact(move |records| accounts::add(records, user, system::now())).await?;
     info!(admin = admin.username, user = user.username, "user created");
     Ok(respond::created(json!(user)))
 }
@@ -111,26 +93,12 @@ pub(super) async fn change(
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
-    let kind = admin.kind;
-    let apply = app.store.transact(move |records| -> Result<User, Problem> {
-        let mut user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
-        may_change(kind, user.kind)?;
-        if let Some(wanted) = changes.kind {
-            may_change(kind, wanted)?;
-            user.kind = wanted;
-        }
-        user.active = changes.active.unwrap_or(user.active);
-        user.profile = changes.profile.unwrap_or(user.profile);
-        if let Some(teams) = changes.teams {
-            user.teams = by_hand(&user.teams, teams);
-        }
-        records.update_user(&user, system::now())?;
-        if !user.active {
-            records.end_sessions_of(user.id)?;
-        }
-        Ok(user)
-    });
-    let user = apply.await?;
+    let by = Administrator::from_user(&admin)?;
+    let Changes { active, kind, profile, teams } = changes;
+    let changes = UserChanges { active, kind, profile, teams };
+    let change =
+        app.store.transact(move |records| accounts::change(records, by, UserId(id), changes, system::now()));
+    let user = change.await?.user;
     info!(admin = admin.username, user = user.username, active = user.active, "user changed");
     Ok(respond::document(json!(user)))
 }
@@ -154,28 +122,11 @@ pub(super) async fn set_password(
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
     let hash = app.process.passwords.hash(new.password).await?;
-    let kind = admin.kind;
-    let set = app.store.transact(move |records| -> Result<(), Problem> {
-        let user = records.user(UserId(id))?.ok_or(Problem::NotFound)?;
-        may_change(kind, user.kind)?;
-        records.set_password(user.id, &hash, system::now())?;
-        records.end_sessions_of(user.id).map(drop).map_err(|error: StoreError| error.into())
-    });
+    let by = Administrator::from_user(&admin)?;
+    let set = app
+        .store
+        .transact(move |records| accounts::set_password(records, by, UserId(id), &hash, system::now()));
     set.await?;
     info!(admin = admin.username, user = id, "password set");
     Ok(respond::empty())
-}
-
-/// Super-admins are changed, and made, by super-admins alone.
-pub(super) fn may_change(admin: UserKind, user: UserKind) -> Result<(), Problem> {
-    if user == UserKind::SuperAdmin && admin != UserKind::SuperAdmin {
-        return Err(Problem::Forbidden);
-    }
-    Ok(())
-}
-
-/// The teams that an administrator wants: those that the mapping gave stay its own.
-fn by_hand(before: &BTreeMap<String, TeamSource>, teams: BTreeSet<String>) -> BTreeMap<String, TeamSource> {
-    let source = |team: &String| before.get(team).copied().unwrap_or(TeamSource::Hand);
-    teams.into_iter().map(|team| (team.clone(), source(&team))).collect()
 }

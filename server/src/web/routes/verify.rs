@@ -15,7 +15,7 @@ use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
 use crate::web::{respond, token_log};
 use claimgate::Error;
-use claimgate::oidc::backchannel;
+use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -53,11 +53,14 @@ pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<
 /// Verifies a token. For a token that is not accepted the result is `{"active": false}` without a
 /// reason (RFC 7662 §2.2); the reason is logged.
 async fn verify(app: &App, token: &str) -> Value {
-    let Some(provider) =
-        backchannel::unverified_issuer(token).ok().and_then(|issuer| app.provider_of_issuer(&issuer))
-    else {
-        app.metrics().verified(Err("backchannel.issuer"));
-        return json!({"active": false});
+    let provider = unverified_issuer(token)
+        .and_then(|issuer| app.provider_of_issuer(&issuer).ok_or(IssuerError::Unknown));
+    let provider = match provider {
+        Ok(provider) => provider,
+        Err(error) => {
+            app.metrics().verified(Err(error.code()));
+            return json!({"active": false});
+        }
     };
     let result =
         provider.verify(|| provider.presented.verify(token, system::now()), |error| Some(error)).await;

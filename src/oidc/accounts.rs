@@ -1,0 +1,229 @@
+//! Account rules: who may add or change which user, and the effects on sessions.
+//!
+//! Each function works within one transaction; on an error the caller keeps nothing of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::records::{Records, StoreError};
+use super::session::SessionId;
+use super::user::{TeamSource, User, UserId, UserKind};
+use crate::identity::check_username;
+use crate::time::UnixTime;
+
+/// The party that administers accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Administrator(Rank);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    Operator,
+    SuperAdmin,
+    Admin,
+}
+
+/// Why an account is not added or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The administrator may not make this change.
+    #[error("you are not allowed to do this")]
+    Forbidden,
+    /// The username is not usable.
+    #[error("a username has 1 to 255 characters and no control or invisible characters")]
+    Username,
+    /// Another user has this username.
+    #[error("this username is taken")]
+    Taken,
+    /// The user or the session does not exist.
+    #[error("not found")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccountError {
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            AccountError::Forbidden => "request.forbidden",
+            AccountError::Username => "request.malformed",
+            AccountError::Taken => "request.taken",
+            AccountError::NotFound => "request.not_found",
+            AccountError::Store(error) => error.code(),
+        }
+    }
+}
+
+impl Administrator {
+    /// The operator at the command line, who may do everything.
+    pub const OPERATOR: Self = Self(Rank::Operator);
+
+    /// Returns the administrator that a signed-in user is.
+    ///
+    /// # Errors
+    /// [`AccountError::Forbidden`] for a user of another kind, or one that is not active.
+    pub fn from_user(user: &User) -> Result<Self, AccountError> {
+        match user.kind {
+            UserKind::SuperAdmin if user.active => Ok(Self(Rank::SuperAdmin)),
+            UserKind::Admin if user.active => Ok(Self(Rank::Admin)),
+            _ => Err(AccountError::Forbidden),
+        }
+    }
+
+    /// Checks that the administrator may make or change users of a kind: super-admins are made and
+    /// changed by super-admins and the operator only.
+    ///
+    /// # Errors
+    /// [`AccountError::Forbidden`].
+    pub fn may_change(self, kind: UserKind) -> Result<(), AccountError> {
+        match (self.0, kind) {
+            (Rank::Admin, UserKind::SuperAdmin) => Err(AccountError::Forbidden),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A user to add. The administrator was allowed to add it, and its username was checked.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    username: String,
+    kind: UserKind,
+    /// Profile fields by name.
+    pub profile: BTreeMap<String, String>,
+    /// Teams, by name.
+    pub teams: BTreeSet<String>,
+    /// The hash of the password; `None` for a user without one.
+    pub password_hash: Option<String>,
+}
+
+impl NewUser {
+    /// Checks the administrator's right and the username.
+    ///
+    /// # Errors
+    /// [`AccountError::Forbidden`] or [`AccountError::Username`].
+    pub fn new(by: Administrator, username: String, kind: UserKind) -> Result<Self, AccountError> {
+        by.may_change(kind)?;
+        check_username(&username).map_err(|_| AccountError::Username)?;
+        Ok(Self { username, kind, profile: BTreeMap::new(), teams: BTreeSet::new(), password_hash: None })
+    }
+}
+
+/// Adds a user.
+///
+/// # Errors
+/// [`AccountError::Taken`] or [`AccountError::Store`].
+pub fn add(records: &mut dyn Records, new: NewUser, now: UnixTime) -> Result<User, AccountError> {
+    if records.user_by_name(&new.username)?.is_some() {
+        return Err(AccountError::Taken);
+    }
+    let mut user = records.create_user(&new.username, new.kind, now)?;
+    user.profile = new.profile;
+    user.teams = teams_by_hand(&BTreeMap::new(), new.teams);
+    records.update_user(&user, now)?;
+    if let Some(hash) = new.password_hash {
+        records.set_password(user.id, &hash, now)?;
+    }
+    Ok(user)
+}
+
+/// Changes to a user; a field that is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserChanges {
+    /// Whether the user may sign in.
+    pub active: Option<bool>,
+    /// The kind of the user.
+    pub kind: Option<UserKind>,
+    /// All profile fields.
+    pub profile: Option<BTreeMap<String, String>>,
+    /// All teams. A team that the mapping gave stays the mapping's.
+    pub teams: Option<BTreeSet<String>>,
+}
+
+/// A changed user, and the sessions that ended because of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The user after the change.
+    pub user: User,
+    /// The number of sessions ended.
+    pub ended: usize,
+}
+
+/// Changes a user. The sessions of a user who is not active end.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn change(
+    records: &mut dyn Records,
+    by: Administrator,
+    id: UserId,
+    changes: UserChanges,
+    now: UnixTime,
+) -> Result<Changed, AccountError> {
+    let mut user = changeable(records, by, id)?;
+    if let Some(kind) = changes.kind {
+        by.may_change(kind)?;
+        user.kind = kind;
+    }
+    user.active = changes.active.unwrap_or(user.active);
+    user.profile = changes.profile.unwrap_or(user.profile);
+    if let Some(teams) = changes.teams {
+        user.teams = teams_by_hand(&user.teams, teams);
+    }
+    records.update_user(&user, now)?;
+    let ended = if user.active { 0 } else { records.end_sessions_of(user.id)? };
+    Ok(Changed { user, ended })
+}
+
+/// Sets the password of a user, whose sessions end. Returns the number of sessions ended.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn set_password(
+    records: &mut dyn Records,
+    by: Administrator,
+    id: UserId,
+    hash: &str,
+    now: UnixTime,
+) -> Result<usize, AccountError> {
+    let user = changeable(records, by, id)?;
+    records.set_password(user.id, hash, now)?;
+    Ok(records.end_sessions_of(user.id)?)
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn end_session(records: &mut dyn Records, by: Administrator, id: SessionId) -> Result<(), AccountError> {
+    let owner = records.session_owner(id)?.ok_or(AccountError::NotFound)?;
+    by.may_change(owner.kind)?;
+    records.end_session(id)?;
+    Ok(())
+}
+
+/// Ends the sessions of a user. Returns the number of sessions ended.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn end_sessions(records: &mut dyn Records, by: Administrator, id: UserId) -> Result<usize, AccountError> {
+    let user = changeable(records, by, id)?;
+    Ok(records.end_sessions_of(user.id)?)
+}
+
+/// Returns a user that the administrator may change.
+fn changeable(records: &mut dyn Records, by: Administrator, id: UserId) -> Result<User, AccountError> {
+    let user = records.user(id)?.ok_or(AccountError::NotFound)?;
+    by.may_change(user.kind)?;
+    Ok(user)
+}
+
+/// Returns the teams that an administrator wants: those that the mapping gave stay the mapping's.
+fn teams_by_hand(
+    before: &BTreeMap<String, TeamSource>,
+    teams: BTreeSet<String>,
+) -> BTreeMap<String, TeamSource> {
+    let source = |team: &String| before.get(team).copied().unwrap_or(TeamSource::Hand);
+    teams.into_iter().map(|team| (team.clone(), source(&team))).collect()
+}

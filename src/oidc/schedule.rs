@@ -1,0 +1,148 @@
+//! The refresh schedule of a cached document: a provider's metadata or its JWK set. Performs no I/O.
+
+use crate::time::UnixTime;
+
+/// The lifetimes of a cached document, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// The lifetime of a document without a `Cache-Control`.
+    pub lifetime: u64,
+    /// The shortest lifetime taken from `Cache-Control`.
+    pub shortest: u64,
+    /// The longest lifetime taken from `Cache-Control`.
+    pub longest: u64,
+    /// The minimum time between two fetches that requests cause.
+    pub cool_down: u64,
+    /// How long a stale document may still be used while it cannot be fetched.
+    pub grace: u64,
+}
+
+impl CacheOptions {
+    /// For JWK sets: fresh for ten minutes, or as `Cache-Control` says from one minute to one day, so that a
+    /// withdrawn key is gone after a day; fetched for an unknown `kid` every 30 seconds at most; used for a
+    /// day while the provider is down.
+    pub const JWKS: Self =
+        Self { lifetime: 600, shortest: 60, longest: 86_400, cool_down: 30, grace: 86_400 };
+
+    /// For provider metadata: fetched again after six hours, for a request every two seconds at most; used
+    /// for as long as the provider is down.
+    pub const METADATA: Self =
+        Self { lifetime: 27_000, shortest: 27_000, longest: 27_000, cool_down: 2, grace: u64::MAX };
+}
+
+/// Decides when to fetch a document. The caller reports each attempt.
+#[derive(Clone, Debug)]
+pub struct RefreshSchedule {
+    options: CacheOptions,
+    /// When the present document becomes stale; `None` without a document.
+    stale_at: Option<UnixTime>,
+    refresh_at: UnixTime,
+    failures: u32,
+    last_requested: Option<UnixTime>,
+}
+
+impl RefreshSchedule {
+    /// Builds the schedule of a document that has not been fetched: a fetch is due immediately.
+    #[must_use]
+    pub fn new(options: CacheOptions, now: UnixTime) -> Self {
+        Self { options, stale_at: None, refresh_at: now, failures: 0, last_requested: None }
+    }
+
+    /// Returns when the next fetch is due without a request.
+    #[must_use]
+    pub fn refresh_at(&self) -> UnixTime {
+        self.refresh_at
+    }
+
+    /// Reports whether a request that needs a newer document may cause a fetch, and if so begins the
+    /// cool-down: at most one fetch per cool-down, whatever is requested and whatever the fetches return.
+    pub fn allow_request(&mut self, now: UnixTime) -> bool {
+        let cooling = self.last_requested.is_some_and(|at| {
+            // A clock that was set back must not block fetches for good.
+            at <= now && now < at.saturating_add(self.options.cool_down)
+        });
+        if !cooling {
+            self.last_requested = Some(now);
+        }
+        !cooling
+    }
+
+    /// Records a successful fetch. `max_age` is taken from the response's `Cache-Control`.
+    pub fn record_success(&mut self, max_age: Option<u64>, now: UnixTime) {
+        let CacheOptions { lifetime, shortest, longest, .. } = self.options;
+        let lifetime = max_age.map_or(lifetime, |seconds| seconds.clamp(shortest, longest));
+        self.failures = 0;
+        self.stale_at = Some(now.saturating_add(lifetime));
+        // Before it becomes stale, so that no request waits for the fetch.
+        self.refresh_at = now.saturating_add(lifetime - lifetime / 5);
+    }
+
+    /// Records a failed fetch: the next one is due after 1, 2, 4 … 60 seconds.
+    pub fn record_failure(&mut self, now: UnixTime) {
+        let wait = 1_u64.checked_shl(self.failures).unwrap_or(60).min(60);
+        self.failures = self.failures.saturating_add(1);
+        self.refresh_at = now.saturating_add(wait);
+    }
+
+    /// Reports whether the document is too old to use: stale, and the grace has passed.
+    #[must_use]
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        self.stale_at.is_some_and(|at| now > at.saturating_add(self.options.grace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: UnixTime = UnixTime(1_000_000);
+
+    // attack: key-fetch.invented-kids
+    #[test]
+    fn a_flood_of_unknown_kids_is_one_fetch_per_cool_down() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
+        let asked = (0..10_000).filter(|_| schedule.allow_request(T)).count();
+        assert_eq!(asked, 1);
+        assert!(!schedule.allow_request(T.saturating_add(29)));
+        assert!(schedule.allow_request(T.saturating_add(30)));
+        assert!(schedule.allow_request(UnixTime(5)), "after the clock went back");
+    }
+
+    #[test]
+    fn lifetimes_keep_their_bounds() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
+        for (said, fresh) in [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(u64::MAX), 86_400)] {
+            schedule.record_success(said, T);
+            assert_eq!(schedule.refresh_at(), T.saturating_add(fresh - fresh / 5), "{said:?}");
+            assert!(!schedule.is_expired(T.saturating_add(fresh + 86_400)));
+            assert!(schedule.is_expired(T.saturating_add(fresh + 86_401)));
+        }
+    }
+
+    #[test]
+    fn metadata_is_fetched_again_after_six_hours_and_never_expires() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::METADATA, T);
+        schedule.record_success(None, T);
+        assert_eq!(schedule.refresh_at(), T.saturating_add(6 * 3600));
+        assert!(!schedule.is_expired(UnixTime(i64::MAX)));
+        assert!(schedule.allow_request(T) && !schedule.allow_request(T.saturating_add(1)));
+        assert!(schedule.allow_request(T.saturating_add(2)));
+    }
+
+    #[test]
+    fn failures_wait_longer_up_to_a_minute() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
+        let waits: Vec<i64> = (0..100)
+            .map(|_| {
+                schedule.record_failure(T);
+                schedule.refresh_at().0 - T.0
+            })
+            .collect();
+        assert_eq!(waits[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(waits[99], 60);
+        assert!(
+            !schedule.is_expired(UnixTime(i64::MAX)),
+            "a document that was never fetched does not expire"
+        );
+    }
+}
