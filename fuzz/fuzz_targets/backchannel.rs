@@ -11,6 +11,7 @@ use claimgate::Verifier;
 use claimgate::claims::{LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::issuer::unverified_issuer;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
@@ -63,7 +64,7 @@ impl Records for Memory {
         Ok(before - self.sessions.len())
     }
 
-    fn remember_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
+    fn record_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
         assert!(mark.until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
         let is_new = self.seen.insert((mark.issuer.clone(), jti.to_owned()));
         if is_new {
@@ -100,6 +101,9 @@ impl Records for Memory {
         unreachable!()
     }
     fn open_session(&mut self, _: &Session) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn session_owner(&mut self, _: SessionId) -> Result<Option<User>, StoreError> {
         unreachable!()
     }
     fn end_session(&mut self, _: SessionId) -> Result<Option<Origin>, StoreError> {
@@ -140,7 +144,7 @@ fuzz_target!(|data: &[u8]| {
         rest.to_vec()
     };
     let Ok(token) = backchannel::token_of_form(&body) else { return };
-    let issuer = backchannel::unverified_issuer(&token);
+    let issuer = unverified_issuer(&token);
     let Ok(logout) = backchannel::validate(&VERIFIER, &token, LEEWAY, NOW_MS) else { return };
     // Nobody else has the secret, and chance does not sign.
     assert!(signed, "a token that was not signed here was validated: {token}");

@@ -111,9 +111,9 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Forbidden => Problem::Forbidden,
-            AccountError::Username => {
-                Problem::BadRequest("a username has 1 to 255 characters and no control or invisible characters")
-            }
+            AccountError::Username => Problem::BadRequest(
+                "a username has 1 to 255 characters and no control or invisible characters",
+            ),
             AccountError::Taken => Problem::Taken,
             AccountError::NotFound => Problem::NotFound,
             AccountError::Store(error) => Problem::Store(error),

@@ -7,7 +7,24 @@ use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 use claimgate_server::store::Store;
 
+#[path = "../../../tests/relying_party/contract.rs"]
+mod contract;
+
 const NOW: UnixTime = UnixTime(1_800_000_000);
+
+impl contract::Database for Store {
+    fn transact<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Records) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.transact_blocking(move |records| work(records))
+    }
+}
+
+#[test]
+fn the_store_keeps_the_contract_of_the_rules() {
+    contract::check(|| Store::in_memory().unwrap());
+}
 
 fn session(id: u8, user: UserId, lifetime: u64) -> Session {
     Session {
@@ -139,7 +156,7 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     let remember = |issuer: &str, jti: &'static str| {
         let issuer = issuer.to_owned();
         let mark = LogoutRecord { issuer, ..mark(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
-        store.transact_blocking(move |records| records.remember_logout(jti, &mark))
+        store.transact_blocking(move |records| records.record_logout(jti, &mark))
     };
     let seen = || remember("i", "j");
     assert!(seen().unwrap());
@@ -163,7 +180,7 @@ fn mark(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
 }
 
 fn remember(store: &Store, jti: &'static str, mark: LogoutRecord) -> bool {
-    store.transact_blocking(move |records| records.remember_logout(jti, &mark)).unwrap()
+    store.transact_blocking(move |records| records.record_logout(jti, &mark)).unwrap()
 }
 
 fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
@@ -176,8 +193,8 @@ fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
     let of_ada = || LogoutTarget::Subject("ada".to_owned());
     assert!(remember(&store, "first", mark(of_ada(), 10)));
     let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
-        assert!(records.remember_logout("second", &mark(of_ada(), 20))?);
-        assert!(!records.remember_logout("second", &mark(of_ada(), 20))?, "within one transaction too");
+        assert!(records.record_logout("second", &mark(of_ada(), 20))?);
+        assert!(!records.record_logout("second", &mark(of_ada(), 20))?, "within one transaction too");
         assert_eq!(records.newest_logout("i", None, "ada")?, Some((UnixTime(20), 20_000)));
         Err(StoreError { reason: "changed my mind".to_owned() })
     });

@@ -1,0 +1,135 @@
+//! Account rules: who may add and change whom, and the sessions that end.
+
+use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
+use claimgate::oidc::session::{Origin, Session, SessionId};
+use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
+use claimgate::time::UnixTime;
+
+use super::memory::MemoryStore;
+use super::provider::NOW;
+use super::sign_in::is_open;
+
+const T: UnixTime = UnixTime(NOW);
+
+fn user(kind: UserKind, active: bool) -> User {
+    let (profile, teams) = (Default::default(), Default::default());
+    User { id: UserId(1), username: "root".to_owned(), kind, active, profile, teams }
+}
+
+fn admin(kind: UserKind) -> Administrator {
+    Administrator::from_user(&user(kind, true)).unwrap()
+}
+
+/// A store with one user and two sessions of it.
+fn store(kind: UserKind) -> (MemoryStore, UserId) {
+    let store = MemoryStore::default();
+    let new = NewUser::new(Administrator::OPERATOR, "ada".to_owned(), kind).unwrap();
+    let id = store.transact(|records| accounts::add(records, new, T)).unwrap().id;
+    let open = |session: u8| Session {
+        id: SessionId([session; 16]),
+        user: id,
+        origin: Origin::Password,
+        created: T,
+        expires: T.saturating_add(60),
+    };
+    store
+        .transact(|records| records.open_session(&open(1)).and_then(|()| records.open_session(&open(2))))
+        .unwrap();
+    (store, id)
+}
+
+#[test]
+fn only_active_admins_administer() {
+    for (_, kind) in UserKind::ALL {
+        let result = Administrator::from_user(&user(kind, true)).map(drop);
+        assert_eq!(result.is_ok(), kind.is_admin(), "{kind:?}");
+        assert_eq!(Administrator::from_user(&user(kind, false)), Err(AccountError::Forbidden));
+    }
+}
+
+// attack: mapping.admin-from-outside
+#[test]
+fn super_admins_are_made_and_changed_by_super_admins_and_the_operator() {
+    let (admin, root) = (admin(UserKind::Admin), admin(UserKind::SuperAdmin));
+    for (by, allowed) in [(admin, false), (root, true), (Administrator::OPERATOR, true)] {
+        let expected = || if allowed { Ok(()) } else { Err(AccountError::Forbidden) };
+        let made = NewUser::new(by, "eve".to_owned(), UserKind::SuperAdmin).map(drop);
+        assert_eq!(made, expected());
+        let (store, ada) = self::store(UserKind::SuperAdmin);
+        let change = |changes: UserChanges| {
+            store.transact(|records| accounts::change(records, by, ada, changes, T)).map(drop)
+        };
+        assert_eq!(change(UserChanges::default()), expected());
+        let password = store.transact(|records| accounts::set_password(records, by, ada, "hash", T));
+        assert_eq!(password.map(drop), expected());
+        let session = SessionId([1; 16]);
+        let one = store.transact(|records| accounts::end_session(records, by, session)).map(drop);
+        assert_eq!(one, if allowed { Err(AccountError::NotFound) } else { Err(AccountError::Forbidden) });
+        let all = store.transact(|records| accounts::end_sessions(records, by, ada)).map(drop);
+        assert_eq!(all, expected());
+        assert_eq!(is_open(&store, 2), !allowed);
+
+        let (store, ada) = self::store(UserKind::Regular);
+        let promotion = UserChanges { kind: Some(UserKind::SuperAdmin), ..UserChanges::default() };
+        let promoted = store.transact(|records| accounts::change(records, by, ada, promotion, T));
+        assert_eq!(promoted.map(drop), expected());
+        let kind = store.records().users[&ada].kind;
+        assert_eq!(kind == UserKind::SuperAdmin, allowed);
+    }
+}
+
+#[test]
+fn a_new_user_has_a_usable_name_of_its_own() {
+    let new = |name: &str| NewUser::new(Administrator::OPERATOR, name.to_owned(), UserKind::Regular);
+    for name in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(256)] {
+        assert_eq!(new(name).map(drop), Err(AccountError::Username), "{name:?}");
+    }
+    let store = MemoryStore::default();
+    let mut ada = new("ada").unwrap();
+    ada.profile.insert("email".to_owned(), "ada@x".to_owned());
+    ada.teams.insert("Chess".to_owned());
+    ada.password_hash = Some("hash".to_owned());
+    let ada = store.transact(|records| accounts::add(records, ada, T)).unwrap();
+    assert_eq!((ada.email(), ada.teams["Chess"]), (Some("ada@x"), TeamSource::Hand));
+    assert_eq!(store.records().passwords[&ada.id], "hash");
+    let again = store.transact(|records| accounts::add(records, new("ada").unwrap(), T));
+    assert_eq!(again, Err(AccountError::Taken));
+}
+
+#[test]
+fn changes_keep_the_rest_and_end_sessions_only_of_the_inactive() {
+    let (store, ada) = store(UserKind::Regular);
+    let by = admin(UserKind::Admin);
+    store
+        .transact(|records| {
+            let mut user = records.user(ada)?.unwrap();
+            user.teams.insert("Staff".to_owned(), TeamSource::Mapping);
+            records.update_user(&user, T)
+        })
+        .unwrap();
+    let change = |changes: UserChanges| {
+        store.transact(|records| accounts::change(records, by, ada, changes, T)).unwrap()
+    };
+    let teams = ["Staff".to_owned(), "Chess".to_owned()].into();
+    let changed = change(UserChanges { teams: Some(teams), ..UserChanges::default() });
+    assert_eq!((changed.ended, changed.user.active), (0, true));
+    assert_eq!(changed.user.teams["Staff"], TeamSource::Mapping, "the mapping's team stays the mapping's");
+    assert_eq!(changed.user.teams["Chess"], TeamSource::Hand);
+    let changed = change(UserChanges { active: Some(false), ..UserChanges::default() });
+    assert_eq!((changed.ended, changed.user.active, changed.user.teams.len()), (2, false, 2));
+    let changed = change(UserChanges { active: Some(true), ..UserChanges::default() });
+    assert_eq!((changed.ended, changed.user.active), (0, true));
+    let nobody =
+        store.transact(|records| accounts::change(records, by, UserId(9), UserChanges::default(), T));
+    assert_eq!(nobody, Err(AccountError::NotFound));
+}
+
+#[test]
+fn a_new_password_ends_the_sessions() {
+    let (store, ada) = store(UserKind::Regular);
+    let by = admin(UserKind::Admin);
+    let set = store.transact(|records| accounts::set_password(records, by, ada, "hash", T));
+    assert_eq!(set, Ok(2));
+    assert_eq!(store.records().passwords[&ada], "hash");
+    assert!(!is_open(&store, 1) && !is_open(&store, 2));
+}

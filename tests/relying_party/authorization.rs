@@ -1,0 +1,88 @@
+//! The authorization request and the callback.
+
+use claimgate::oidc::authorization::{AuthorizationOptions, CallbackError, CallbackParameters};
+use claimgate::time::UnixTime;
+use serde_json::{Map, Value, json};
+
+use super::provider::{CALLBACK, NOW, Op};
+
+#[test]
+fn the_authorization_request_asks_for_what_it_should() {
+    let op = Op::new();
+    let options = AuthorizationOptions {
+        scopes: vec!["profile".to_owned(), "email".to_owned()],
+        prompt: Some("login".to_owned()),
+        max_age: Some(600),
+        essential_claims: vec!["groups".to_owned()],
+    };
+    let (address, pending) = op.begin(&options);
+    let query: Map<String, Value> =
+        address.query_pairs().map(|(name, value)| (name.into_owned(), value.into())).collect();
+    // An endpoint that already has a query keeps it.
+    assert_eq!(query["tenant"], "a");
+    assert_eq!(query["response_type"], "code");
+    assert_eq!(query["scope"], "openid profile email");
+    assert_eq!(query["redirect_uri"], CALLBACK);
+    assert_eq!(query["state"], pending.state());
+    assert_eq!(query["code_challenge_method"], "S256");
+    assert_eq!((&query["prompt"], &query["max_age"]), (&json!("login"), &json!("600")));
+    assert_eq!(query["claims"], r#"{"id_token":{"groups":{"essential":true}}}"#);
+    // state, nonce and verifier differ, and the verifier does not travel.
+    assert_ne!(query["state"], query["nonce"]);
+    let kept: Value = serde_json::from_str(&serde_json::to_string(&pending).unwrap()).unwrap();
+    assert!(!address.as_str().contains(kept["code_verifier"].as_str().unwrap()));
+    let (plain, _) = op.begin(&AuthorizationOptions::default());
+    assert!(!plain.as_str().contains("prompt") && !plain.as_str().contains("claims"));
+}
+
+// attack: state.absent, state.made-up, state.used-twice, state.old, state.mix-up
+#[test]
+fn the_callback_belongs_to_this_browser_this_provider_and_this_quarter_of_an_hour() {
+    let op = Op::new();
+    let accept = |query: &str, provider: &str, later: i64, first: bool| {
+        let (_, pending) = op.begin(&AuthorizationOptions::default());
+        let query = query.replace("STATE", pending.state());
+        let now = UnixTime(NOW + later);
+        let parameters = CallbackParameters::parse(&query);
+        let accepted = pending.accept(&op.asked(provider), &parameters, now, |_| first);
+        accepted.map(|authorization| authorization.return_to)
+    };
+    assert_eq!(accept("code=c&state=STATE", "acme", 0, true), Ok("/reports".to_owned()));
+    assert_eq!(
+        accept("code=c&state=STATE&iss=https://idp.example.com", "acme", 900, true).unwrap(),
+        "/reports"
+    );
+    for (query, provider, later, first, code) in [
+        ("code=c", "acme", 0, true, "callback.state"),
+        ("code=c&state=", "acme", 0, true, "callback.state"),
+        ("code=c&state=STATEx", "acme", 0, true, "callback.state"),
+        ("code=c&state=STATE", "other", 0, true, "callback.state"),
+        ("code=c&state=STATE", "acme", 901, true, "callback.too_late"),
+        ("code=c&state=STATE", "acme", 0, false, "callback.used"),
+        ("code=c&state=STATE&iss=https://idp.example.com/", "acme", 0, true, "callback.issuer"),
+        ("code=c&state=STATE&state=STATE", "acme", 0, true, "callback.parameter"),
+        ("state=STATE", "acme", 0, true, "callback.parameter"),
+        ("code=&state=STATE", "acme", 0, true, "callback.parameter"),
+        ("error=access_denied&state=STATE", "acme", 0, true, "callback.provider_error"),
+        ("error=access_denied", "acme", 0, true, "callback.state"),
+    ] {
+        assert_eq!(accept(query, provider, later, first).unwrap_err().code(), code, "{query}");
+    }
+    let words = accept("error=e%0d%0a&error_description=a%1b%5b31m&state=STATE", "acme", 0, true);
+    assert_eq!(
+        words.unwrap_err(),
+        CallbackError::Provider { error: "e".to_owned(), description: Some("a[31m".to_owned()) }
+    );
+}
+
+// attack: state.mix-up
+#[test]
+fn a_provider_that_promises_iss_must_send_it() {
+    let mut op = Op::new();
+    op.metadata.iss_in_callback = true;
+    let (_, pending) = op.begin(&AuthorizationOptions::default());
+    let query = format!("code=c&state={}", pending.state());
+    let parameters = CallbackParameters::parse(&query);
+    let result = pending.accept(&op.asked("acme"), &parameters, UnixTime(NOW), |_| true);
+    assert_eq!(result.err(), Some(CallbackError::Issuer));
+}

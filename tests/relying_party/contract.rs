@@ -1,0 +1,188 @@
+//! The behaviour that the rules expect of every [`Records`]. Run on the double in memory and, by
+//! `server/tests/store`, on SQLite.
+
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
+use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
+use claimgate::time::UnixTime;
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// A store under test.
+pub(crate) trait Database {
+    /// Runs one transaction, and discards it if `work` fails.
+    fn transact<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Records) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>;
+}
+
+/// Checks the whole contract, each part on a store of its own.
+pub(crate) fn check<D: Database>(new: impl Fn() -> D) {
+    users_are_kept(&new());
+    links_find_their_user(&new());
+    sessions_open_and_end(&new());
+    a_logout_ends_the_sessions_it_names(&new());
+    logouts_are_recorded_once(&new());
+    a_failed_transaction_leaves_nothing(&new());
+}
+
+fn run<T: Send + 'static>(
+    store: &impl Database,
+    work: impl FnOnce(&mut dyn Records) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.transact(work).unwrap()
+}
+
+fn user(store: &impl Database, name: &'static str) -> User {
+    run(store, move |records| records.create_user(name, UserKind::Regular, NOW))
+}
+
+fn session(id: u8, user: UserId, origin: Origin) -> Session {
+    let expires = NOW.saturating_add(60);
+    Session { id: SessionId([id; 16]), user, origin, created: NOW, expires }
+}
+
+fn origin(sid: Option<&str>, issued_at: i64) -> Origin {
+    Origin::Oidc(OidcOrigin {
+        issuer: "i".to_owned(),
+        subject: "s".to_owned(),
+        sid: sid.map(str::to_owned),
+        issued_at: UnixTime(issued_at),
+        id_token: "a.b.c".to_owned(),
+    })
+}
+
+fn users_are_kept(store: &impl Database) {
+    let mut ada = user(store, "ada");
+    assert!(ada.active && ada.profile.is_empty() && ada.teams.is_empty());
+    let again = store.transact(|records| records.create_user("ada", UserKind::Admin, NOW));
+    assert_eq!(again.unwrap_err().code(), "store.failed", "a username is given once");
+    let grace = user(store, "grace");
+    assert_ne!(ada.id, grace.id);
+    ada.kind = UserKind::Admin;
+    ada.active = false;
+    ada.profile.insert("email".to_owned(), "ada@x".to_owned());
+    ada.teams.insert("Chess".to_owned(), TeamSource::Hand);
+    let changed = ada.clone();
+    run(store, move |records| records.update_user(&changed, NOW));
+    let id = ada.id;
+    assert_eq!(run(store, move |records| records.user(id)).as_ref(), Some(&ada));
+    assert_eq!(run(store, |records| records.user_by_name("ada")).as_ref(), Some(&ada));
+    assert_eq!(run(store, |records| records.user_by_name("Ada")), None);
+    assert_eq!(run(store, |records| records.user(UserId(99))), None);
+
+    assert_eq!(run(store, move |records| records.password(id)), None);
+    run(store, move |records| records.set_password(id, "hash", NOW));
+    assert_eq!(run(store, move |records| records.password(id)).as_deref(), Some("hash"));
+    assert_eq!(run(store, move |records| records.password(grace.id)), None);
+}
+
+fn links_find_their_user(store: &impl Database) {
+    let ada = user(store, "ada").id;
+    assert!(!run(store, move |records| records.is_linked(ada)));
+    run(store, move |records| records.link("i", "s", ada));
+    assert!(run(store, move |records| records.is_linked(ada)));
+    assert_eq!(run(store, |records| records.user_by_link("i", "s")).unwrap().id, ada);
+    assert_eq!(run(store, |records| records.user_by_link("i", "S")), None);
+    assert_eq!(run(store, |records| records.user_by_link("is", "")), None);
+    assert!(store.transact(move |records| records.link("i", "s", ada)).is_err(), "a subject has one user");
+}
+
+fn sessions_open_and_end(store: &impl Database) {
+    let (ada, grace) = (user(store, "ada").id, user(store, "grace").id);
+    run(store, move |records| {
+        records.open_session(&session(1, ada, Origin::Password))?;
+        records.open_session(&session(2, ada, origin(Some("A"), 10)))?;
+        records.open_session(&session(3, grace, origin(None, 10)))
+    });
+    let of_nobody = store.transact(|records| records.open_session(&session(4, UserId(99), Origin::Password)));
+    assert!(of_nobody.is_err());
+    let owner = |id: u8| run(store, move |records| records.session_owner(SessionId([id; 16])));
+    assert_eq!(owner(2).map(|user| user.id), Some(ada));
+    assert_eq!(owner(4), None);
+    let end = |id: u8| run(store, move |records| records.end_session(SessionId([id; 16])));
+    assert!(end(1) == Some(Origin::Password) && end(1).is_none());
+    assert!(end(3) == Some(origin(None, 10)));
+    assert_eq!(run(store, move |records| records.end_sessions_of(ada)), 1);
+    assert_eq!(run(store, move |records| records.end_sessions_of(ada)), 0);
+    assert_eq!(owner(2), None);
+}
+
+fn a_logout_ends_the_sessions_it_names(store: &impl Database) {
+    let ada = user(store, "ada").id;
+    run(store, move |records| {
+        records.open_session(&session(1, ada, Origin::Password))?;
+        records.open_session(&session(2, ada, origin(Some("A"), 10)))?;
+        records.open_session(&session(3, ada, origin(Some("B"), 10)))?;
+        records.open_session(&session(4, ada, origin(None, 10)))?;
+        records.open_session(&session(5, ada, origin(Some("A"), 11)))
+    });
+    let end = |issuer: &'static str, sid: Option<&str>, subject: Option<&str>, until: i64| {
+        let subject = subject.map(str::to_owned);
+        let target = match sid {
+            Some(sid) => LogoutTarget::Session { sid: sid.to_owned(), subject },
+            None => LogoutTarget::Subject(subject.unwrap_or_default()),
+        };
+        run(store, move |records| records.end_logged_out(issuer, &target, UnixTime(until)))
+    };
+    assert_eq!(end("another", None, Some("s"), 99), 0);
+    assert_eq!(end("i", None, Some("another"), 99), 0);
+    assert_eq!(end("i", Some("A"), None, 9), 0, "sessions that are newer stay");
+    assert_eq!(end("i", Some("A"), Some("s"), 10), 2, "a session without sid is included by its subject");
+    assert_eq!(end("i", None, Some("s"), 99), 2);
+    assert!(run(store, |records| records.session_owner(SessionId([1; 16]))).is_some(), "by password");
+}
+
+fn logouts_are_recorded_once(store: &impl Database) {
+    let record = |issuer: &str, jti: &'static str, target: LogoutTarget, issued_at: i64| {
+        let logout = LogoutRecord {
+            issuer: issuer.to_owned(),
+            target,
+            issued_at: UnixTime(issued_at),
+            received_ms: issued_at * 1000,
+            until: NOW.saturating_add(60),
+        };
+        run(store, move |records| records.record_logout(jti, &logout))
+    };
+    let newest = |issuer: &'static str, sid: Option<&'static str>, subject: &'static str| {
+        run(store, move |records| records.newest_logout(issuer, sid, subject)).map(|(at, ms)| (at.0, ms))
+    };
+    let subject = || LogoutTarget::Subject("s".to_owned());
+    let session = || LogoutTarget::Session { sid: "A".to_owned(), subject: Some("t".to_owned()) };
+    assert_eq!(newest("i", None, "s"), None);
+    assert!(record("i", "1", subject(), 20));
+    assert!(!record("i", "1", subject(), 30), "the same jti");
+    assert!(record("another", "1", subject(), 5), "the same jti of another issuer");
+    assert!(record("i", "2", subject(), 10));
+    assert_eq!(newest("i", None, "s"), Some((20, 20_000)), "the newest, not the last");
+    assert_eq!(newest("i", Some("B"), "s"), Some((20, 20_000)), "a subject includes its sessions");
+    assert_eq!(newest("another", None, "s"), Some((5, 5_000)));
+    assert!(record("i", "3", session(), 40));
+    assert_eq!(newest("i", Some("A"), "t"), Some((40, 40_000)));
+    assert_eq!(newest("i", None, "t"), Some((40, 40_000)), "a session without sid, by its subject");
+    assert_eq!(newest("i", Some("B"), "t"), None);
+}
+
+fn a_failed_transaction_leaves_nothing(store: &impl Database) {
+    let ada = user(store, "ada").id;
+    let failed = store.transact(move |records| -> Result<(), StoreError> {
+        records.create_user("ghost", UserKind::Regular, NOW)?;
+        records.set_password(ada, "hash", NOW)?;
+        records.link("i", "s", ada)?;
+        records.open_session(&session(1, ada, Origin::Password))?;
+        let target = LogoutTarget::Subject("s".to_owned());
+        let issuer = "i".to_owned();
+        let logout =
+            LogoutRecord { issuer, target, issued_at: NOW, received_ms: 1, until: NOW.saturating_add(60) };
+        assert!(records.record_logout("j", &logout)?);
+        assert!(!records.record_logout("j", &logout)?, "within one transaction too");
+        Err(StoreError { reason: "changed my mind".to_owned() })
+    });
+    assert_eq!(failed.unwrap_err().reason, "changed my mind");
+    assert_eq!(run(store, |records| records.user_by_name("ghost")), None);
+    assert_eq!(run(store, move |records| records.password(ada)), None);
+    assert_eq!(run(store, |records| records.user_by_link("i", "s")), None);
+    assert_eq!(run(store, |records| records.session_owner(SessionId([1; 16]))), None);
+    assert_eq!(run(store, |records| records.newest_logout("i", None, "s")), None);
+}

@@ -1,0 +1,215 @@
+//! Back-channel logout and RP-initiated logout.
+
+use claimgate::Verifier;
+use claimgate::claims::Policy;
+use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
+use claimgate::oidc::logout::LogoutRequest;
+use claimgate::oidc::session::OidcOrigin;
+use claimgate::oidc::sign_in::SignInError;
+use claimgate::time::UnixTime;
+use serde_json::{Map, Value, json};
+
+use super::memory::MemoryStore;
+use super::provider::{CLIENT, ISSUER, NOW, NOW_MS, Op, remove, set};
+use super::sign_in::{OPEN, is_open, sign_in};
+
+fn logout(
+    op: &Op,
+    store: &MemoryStore,
+    jti: &str,
+    change: impl FnOnce(&mut Value),
+    now_ms: i64,
+) -> Result<usize, LogoutError> {
+    let mut claims = json!({
+        "iss": ISSUER, "aud": CLIENT, "iat": NOW, "exp": NOW + 120, "jti": jti,
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    change(&mut claims);
+    let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
+    let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
+    let logout = backchannel::validate(&verifier, &token, 60, now_ms)?;
+    store.transact(move |records| backchannel::apply(records, &logout))
+}
+
+/// Three sessions of one subject: two with a sid, one without; and one of somebody else.
+fn four_sessions(op: &Op, iat: i64) -> MemoryStore {
+    let store = MemoryStore::default();
+    for (id, sub, name, sid) in [
+        (1, "s1", "ada", Some("A")),
+        (2, "s1", "ada", Some("B")),
+        (3, "s1", "ada", None),
+        (4, "s2", "bob", Some("A2")),
+    ] {
+        let person = op.person(
+            move |claims| {
+                claims["sub"] = json!(sub);
+                claims["preferred_username"] = json!(name);
+                claims["iat"] = json!(iat);
+                if let Some(sid) = sid {
+                    claims["sid"] = json!(sid);
+                }
+            },
+            NOW_MS,
+        );
+        sign_in(&store, person, OPEN, id).unwrap();
+    }
+    store
+}
+
+#[test]
+fn a_logout_ends_what_it_is_about() {
+    let op = Op::new();
+    let open = |store: &MemoryStore| (1..=4).filter(|id| is_open(store, *id)).collect::<Vec<_>>();
+    for (sid, sub, left) in [
+        (Some("A"), None, vec![2, 3, 4]),
+        // A session that has no sid counts as meant when its subject is named.
+        (Some("A"), Some("s1"), vec![2, 4]),
+        (None, Some("s1"), vec![4]),
+        (Some("unknown"), None, vec![1, 2, 3, 4]),
+        (None, Some("unknown"), vec![1, 2, 3, 4]),
+    ] {
+        let store = four_sessions(&op, NOW);
+        let change = move |claims: &mut Value| {
+            for (name, value) in [("sid", sid), ("sub", sub)] {
+                if let Some(value) = value {
+                    claims[name] = json!(value);
+                }
+            }
+        };
+        assert_eq!(logout(&op, &store, "j", change, NOW_MS), Ok(4 - left.len()), "{sid:?} {sub:?}");
+        assert_eq!(open(&store), left, "{sid:?} {sub:?}");
+        let again = logout(&op, &store, "j", change, NOW_MS);
+        assert_eq!(again, Err(LogoutError::Replayed));
+    }
+    // A session whose ID token is newer stays.
+    let store = four_sessions(&op, NOW + 1);
+    assert_eq!(logout(&op, &store, "j", set("sub", json!("s1")), NOW_MS), Ok(0));
+    assert_eq!(open(&store), [1, 2, 3, 4]);
+}
+
+// attack: back-channel.no-events, back-channel.nonce, back-channel.nobody
+#[test]
+fn what_is_no_logout_token_ends_nothing() {
+    let op = Op::new();
+    let store = four_sessions(&op, NOW);
+    let sub = |claims: &mut Value| claims["sub"] = json!("s1");
+    for (code, change) in [
+        ("claims.missing", Box::new(remove("iat")) as Box<dyn FnOnce(&mut Value)>),
+        ("claims.missing", Box::new(remove("jti"))),
+        ("claims.missing", Box::new(remove("exp"))),
+        ("claims.expired", Box::new(set("exp", json!(NOW - 60)))),
+        ("claims.events", Box::new(remove("events"))),
+        ("claims.events", Box::new(set("events", json!({"other": {}})))),
+        ("claims.events", Box::new(set("events", json!([])))),
+        (
+            "claims.events",
+            Box::new(set("events", json!({"http://schemas.openid.net/event/backchannel-logout": true}))),
+        ),
+        ("claims.nonce_present", Box::new(set("nonce", json!("n")))),
+        ("claims.audience", Box::new(set("aud", json!("other")))),
+        ("claims.issuer", Box::new(set("iss", json!("https://other.example.com")))),
+        ("claims.sub_or_sid", Box::new(remove("sub"))),
+    ] {
+        let both = |claims: &mut Value| {
+            sub(claims);
+            change(claims);
+        };
+        assert_eq!(logout(&op, &store, "j", both, NOW_MS).unwrap_err().code(), code);
+    }
+    assert!((1..=4).all(|id| is_open(&store, id)));
+    // None of them burnt the jti.
+    assert_eq!(logout(&op, &store, "j", sub, NOW_MS), Ok(3));
+}
+
+#[test]
+fn a_logout_overtakes_a_sign_in_by_either_clock() {
+    let op = Op::new();
+    let arrives = NOW_MS + 500;
+    for (about, started_ms, iat, expected) in [
+        // Begun before it came: refused, whatever the ID token's time.
+        ("sub", arrives, NOW + 10, Err(SignInError::LoggedOut)),
+        ("sid", arrives, NOW + 10, Err(SignInError::LoggedOut)),
+        // Begun after it, by an ID token that is no newer.
+        ("sub", arrives + 1, NOW, Err(SignInError::LoggedOut)),
+        ("sid", arrives + 1, NOW, Err(SignInError::LoggedOut)),
+        ("sub", arrives + 1, NOW + 1, Ok(())),
+        ("sid", arrives + 1, NOW + 1, Ok(())),
+        // About another session.
+        ("other", arrives, NOW, Ok(())),
+    ] {
+        let store = MemoryStore::default();
+        let target = move |claims: &mut Value| match about {
+            "sub" => claims["sub"] = json!("s1"),
+            "sid" => claims["sid"] = json!("A"),
+            _ => claims["sid"] = json!("B"),
+        };
+        logout(&op, &store, "j", target, arrives).unwrap();
+        let person = op.person(
+            move |claims| {
+                claims["sid"] = json!("A");
+                claims["iat"] = json!(iat);
+            },
+            started_ms,
+        );
+        let result = sign_in(&store, person, OPEN, 1).map(drop);
+        assert_eq!(result, expected, "{about} {started_ms} {iat}");
+        assert_eq!(is_open(&store, 1), expected.is_ok());
+    }
+}
+
+#[test]
+fn signing_out_leads_to_the_provider_with_a_hint_that_fits() {
+    let op = Op::new();
+    let mut origin = OidcOrigin {
+        issuer: ISSUER.to_owned(),
+        subject: "s1".to_owned(),
+        sid: None,
+        issued_at: UnixTime(NOW),
+        id_token: "a.b.c".to_owned(),
+    };
+    let ask = |origin: &OidcOrigin, template: Option<&str>| {
+        let request = LogoutRequest {
+            metadata: Some(&op.metadata),
+            template,
+            id_token: &origin.id_token,
+            client_id: "c&d",
+            site_url: "https://crm.example.com",
+            post_logout_redirect_uri: "https://crm.example.com/logged-out",
+            state: "st",
+        };
+        request.url()
+    };
+    assert_eq!(
+        ask(&origin, None).unwrap(),
+        "https://idp.example.com/end?id_token_hint=a.b.c&client_id=c%26d&post_logout_redirect_uri=https%3A%2F%2Fcrm.example.com%2Flogged-out&state=st"
+    );
+    assert_eq!(
+        ask(&origin, Some("https://x/?c={clientId}&s={siteUrl}")).unwrap(),
+        "https://x/?c=c%26d&s=https%3A%2F%2Fcrm.example.com"
+    );
+    origin.id_token = "x".repeat(6 * 1024 + 1);
+    assert!(ask(&origin, None).unwrap().starts_with("https://idp.example.com/end?client_id="));
+}
+
+// attack: back-channel.two-fields
+#[test]
+fn a_form_holds_exactly_one_token() {
+    assert_eq!(backchannel::token_of_form(b"logout_token=a.b.c"), Ok("a.b.c".to_owned()));
+    assert_eq!(backchannel::token_of_form(b"x=1&logout_token=a"), Ok("a".to_owned()));
+    for body in
+        [&b""[..], b"logout_token", b"token=a", b"logout_token=a&logout_token=a", b"{\"logout_token\":1}"]
+    {
+        let result = backchannel::token_of_form(body);
+        assert!(result == Err(LogoutError::Request) || result == Ok(String::new()), "{body:?}");
+    }
+}
+
+#[test]
+fn the_issuer_of_an_unverified_token_is_read_or_the_reason_is_given() {
+    assert_eq!(unverified_issuer("e30.eyJpc3MiOiJpIn0.AA").as_deref(), Ok("i"));
+    assert_eq!(unverified_issuer("x.y").unwrap_err().code(), "jws.shape");
+    assert_eq!(unverified_issuer("e30.e30.AA"), Err(IssuerError::Missing));
+    assert_eq!(unverified_issuer("e30.eyJpc3MiOjF9.AA"), Err(IssuerError::Missing));
+    assert_eq!(LogoutError::from(IssuerError::Missing), LogoutError::Issuer);
+}

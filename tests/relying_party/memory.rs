@@ -1,0 +1,183 @@
+//! [`Records`] in memory, for tests of the rules. `contract.rs` holds it and the SQLite store to the same
+//! behaviour.
+#![allow(dead_code, reason = "each program that includes this file uses a part of it")]
+
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
+
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
+use claimgate::oidc::user::{User, UserId, UserKind};
+use claimgate::time::UnixTime;
+
+/// The records of one transaction, or of all committed ones.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryRecords {
+    pub(crate) users: BTreeMap<UserId, User>,
+    pub(crate) passwords: BTreeMap<UserId, String>,
+    pub(crate) links: BTreeMap<(String, String), UserId>,
+    pub(crate) sessions: Vec<Session>,
+    /// Each logout with its `jti`.
+    pub(crate) logouts: Vec<(String, LogoutRecord)>,
+}
+
+/// A store that commits a transaction or discards it.
+#[derive(Default)]
+pub(crate) struct MemoryStore(RefCell<MemoryRecords>);
+
+impl MemoryStore {
+    pub(crate) fn transact<T, E>(&self, work: impl FnOnce(&mut dyn Records) -> Result<T, E>) -> Result<T, E> {
+        let mut records = self.0.borrow().clone();
+        let result = work(&mut records)?;
+        *self.0.borrow_mut() = records;
+        Ok(result)
+    }
+
+    pub(crate) fn records(&self) -> Ref<'_, MemoryRecords> {
+        self.0.borrow()
+    }
+
+    /// Returns the active user of a live session.
+    pub(crate) fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
+        let records = self.0.borrow();
+        let session = records.sessions.iter().find(|session| session.id == id && session.expires > now)?;
+        records.users.get(&session.user).filter(|user| user.active).cloned()
+    }
+}
+
+fn fails<T>(reason: &str) -> Result<T, StoreError> {
+    Err(StoreError { reason: reason.to_owned() })
+}
+
+/// Reports whether a logout names the session that this ID token opened.
+fn names(target: &LogoutTarget, origin: &OidcOrigin) -> bool {
+    match (target, &origin.sid) {
+        (LogoutTarget::Subject(subject), _) => *subject == origin.subject,
+        (LogoutTarget::Session { sid, .. }, Some(own)) => sid == own,
+        (LogoutTarget::Session { subject, .. }, None) => subject.as_ref() == Some(&origin.subject),
+    }
+}
+
+impl Records for MemoryRecords {
+    fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.users.get(&id).cloned())
+    }
+
+    fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError> {
+        Ok(self.users.values().find(|user| user.username == username).cloned())
+    }
+
+    fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        let id = self.links.get(&(issuer.to_owned(), subject.to_owned()));
+        Ok(id.and_then(|id| self.users.get(id)).cloned())
+    }
+
+    fn is_linked(&mut self, user: UserId) -> Result<bool, StoreError> {
+        Ok(self.links.values().any(|linked| *linked == user))
+    }
+
+    fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError> {
+        let link = (issuer.to_owned(), subject.to_owned());
+        if self.links.contains_key(&link) || !self.users.contains_key(&user) {
+            return fails("the link exists, or its user does not");
+        }
+        self.links.insert(link, user);
+        Ok(())
+    }
+
+    fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
+        if self.user_by_name(username)?.is_some() {
+            return fails("the username is taken");
+        }
+        let id = UserId(self.users.keys().last().map_or(1, |last| last.0 + 1));
+        let (profile, teams) = (BTreeMap::new(), BTreeMap::new());
+        let user = User { id, username: username.to_owned(), kind, active: true, profile, teams };
+        self.users.insert(id, user.clone());
+        Ok(user)
+    }
+
+    fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
+        if let Some(known) = self.users.get_mut(&user.id) {
+            *known = User { username: known.username.clone(), ..user.clone() };
+        }
+        Ok(())
+    }
+
+    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
+        Ok(self.passwords.get(&user).cloned())
+    }
+
+    fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
+        self.passwords.insert(user, hash.to_owned());
+        Ok(())
+    }
+
+    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        if !self.users.contains_key(&session.user) || self.sessions.iter().any(|other| other.id == session.id)
+        {
+            return fails("the session exists, or its user does not");
+        }
+        self.sessions.push(session.clone());
+        Ok(())
+    }
+
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let session = self.sessions.iter().find(|session| session.id == id);
+        Ok(session.and_then(|session| self.users.get(&session.user)).cloned())
+    }
+
+    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
+        let place = self.sessions.iter().position(|session| session.id == id);
+        Ok(place.map(|place| self.sessions.remove(place).origin))
+    }
+
+    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| session.user != user);
+        Ok(before - self.sessions.len())
+    }
+
+    fn end_logged_out(
+        &mut self,
+        issuer: &str,
+        target: &LogoutTarget,
+        issued_until: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| match &session.origin {
+            Origin::Oidc(origin) => {
+                origin.issuer != issuer || origin.issued_at > issued_until || !names(target, origin)
+            }
+            Origin::Password => true,
+        });
+        Ok(before - self.sessions.len())
+    }
+
+    fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError> {
+        let known = self.logouts.iter().any(|(known, other)| known == jti && other.issuer == logout.issuer);
+        if !known {
+            self.logouts.push((jti.to_owned(), logout.clone()));
+        }
+        Ok(!known)
+    }
+
+    fn newest_logout(
+        &mut self,
+        issuer: &str,
+        sid: Option<&str>,
+        subject: &str,
+    ) -> Result<Option<(UnixTime, i64)>, StoreError> {
+        let origin = OidcOrigin {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            sid: sid.map(str::to_owned),
+            issued_at: UnixTime(0),
+            id_token: String::new(),
+        };
+        let about = self.logouts.iter().map(|(_, logout)| logout);
+        let about = about.filter(|logout| logout.issuer == issuer && names(&logout.target, &origin));
+        Ok(about
+            .map(|logout| (logout.issued_at, logout.received_ms))
+            .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1))))
+    }
+}

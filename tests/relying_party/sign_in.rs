@@ -1,0 +1,151 @@
+//! Sign-in: the user found, linked, created or refused; profile and teams.
+
+use claimgate::oidc::records::StoreError;
+use claimgate::oidc::session::{NewSession, SessionId};
+use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::sync::SyncPolicy;
+use claimgate::oidc::user::{TeamSource, User, UserKind};
+use claimgate::time::UnixTime;
+use serde_json::{Value, json};
+
+use super::memory::MemoryStore;
+use super::provider::{NOW, NOW_MS, Op, set};
+
+pub(crate) const OPEN: SignInPolicy = SignInPolicy {
+    create_users: true,
+    allow_admins: false,
+    link_by_username: true,
+    sync: SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false },
+    session_lifetime: 3600,
+};
+
+pub(crate) fn sign_in(
+    store: &MemoryStore,
+    person: Person,
+    policy: SignInPolicy,
+    id: u8,
+) -> Result<SignedIn, SignInError> {
+    store.transact(move |records| {
+        let session = NewSession { id: SessionId([id; 16]), replaces: None };
+        sign_in::complete(records, &person, &["email"], &policy, session, UnixTime(NOW))
+    })
+}
+
+pub(crate) fn add(store: &MemoryStore, name: &str, change: impl FnOnce(&mut User)) -> User {
+    let made = store.transact(move |records| -> Result<User, StoreError> {
+        let mut user = records.create_user(name, UserKind::Regular, UnixTime(NOW))?;
+        change(&mut user);
+        records.update_user(&user, UnixTime(NOW))?;
+        Ok(user)
+    });
+    made.unwrap()
+}
+
+pub(crate) fn is_open(store: &MemoryStore, id: u8) -> bool {
+    store.session_user(SessionId([id; 16]), UnixTime(NOW)).is_some()
+}
+
+// attack: mapping.admin-from-outside
+#[test]
+fn who_may_come_in() {
+    let op = Op::new();
+    for (kind, allow_admins, active, expected) in [
+        (UserKind::Regular, false, true, Ok(())),
+        (UserKind::Regular, false, false, Err(SignInError::Inactive)),
+        (UserKind::Admin, false, true, Err(SignInError::Admin)),
+        (UserKind::Admin, true, true, Ok(())),
+        (UserKind::Admin, true, false, Err(SignInError::Inactive)),
+        (UserKind::SuperAdmin, true, true, Err(SignInError::Admin)),
+        (UserKind::Portal, true, true, Err(SignInError::Kind)),
+        (UserKind::Api, true, true, Err(SignInError::Kind)),
+        (UserKind::System, true, true, Err(SignInError::Kind)),
+    ] {
+        let store = MemoryStore::default();
+        add(&store, "ada", move |user| {
+            user.kind = kind;
+            user.active = active;
+        });
+        let policy = SignInPolicy { allow_admins, ..OPEN };
+        let result = sign_in(&store, op.person(|_| {}, NOW_MS), policy, 1).map(drop);
+        assert_eq!(result, expected, "{kind:?} {allow_admins} {active}");
+        assert_eq!(is_open(&store, 1), result.is_ok());
+        if result.is_err() {
+            // Final: no other user was made instead.
+            assert_eq!((store.records().users.len(), store.records().links.len()), (1, 0));
+        }
+    }
+}
+
+// attack: mapping.two-subjects
+#[test]
+fn found_linked_created_or_refused() {
+    let op = Op::new();
+    let store = MemoryStore::default();
+    let closed = SignInPolicy { create_users: false, ..OPEN };
+    assert_eq!(sign_in(&store, op.person(|_| {}, NOW_MS), closed, 1).unwrap_err(), SignInError::Unknown);
+    let made = sign_in(&store, op.person(set("email", json!("a@x")), NOW_MS), OPEN, 1).unwrap();
+    assert!(made.created && made.linked);
+    assert_eq!((made.user.kind, made.user.email()), (UserKind::Regular, Some("a@x")));
+    let password = store.transact(move |records| records.password(made.user.id)).unwrap();
+    assert_eq!(password, None);
+    // The same subject under another name is the same user, who keeps the name.
+    let renamed = sign_in(&store, op.person(set("preferred_username", json!("lovelace")), NOW_MS), OPEN, 2);
+    let renamed = renamed.unwrap();
+    assert_eq!((renamed.user.username.as_str(), renamed.created, renamed.linked), ("ada", false, false));
+    // Another subject under the same name, or one that becomes it, is nobody.
+    let twin = |name: &str| {
+        op.person(
+            move |claims| {
+                claims["sub"] = json!("s2");
+                claims["preferred_username"] = json!(name);
+            },
+            NOW_MS,
+        )
+    };
+    assert_eq!(sign_in(&store, twin("ada"), OPEN, 3).unwrap_err(), SignInError::UsernameTaken);
+    assert_eq!(sign_in(&store, twin("ADA"), OPEN, 3).unwrap_err(), SignInError::UsernameTaken);
+    // A user made by hand is linked once, unless that is off.
+    add(&store, "grace", |_| {});
+    let by_name = SignInPolicy { link_by_username: false, ..OPEN };
+    assert_eq!(sign_in(&store, twin("grace"), by_name, 3).unwrap_err(), SignInError::UsernameTaken);
+    let linked = sign_in(&store, twin("grace"), OPEN, 3).unwrap();
+    assert!(linked.linked && !linked.created);
+    assert!(is_open(&store, 3));
+}
+
+#[test]
+fn sync_changes_what_it_may_and_says_what() {
+    let op = Op::new();
+    let profile = |email: Option<&'static str>, groups: Value| {
+        op.person(
+            move |claims| {
+                claims["groups"] = groups;
+                if let Some(email) = email {
+                    claims["email"] = json!(email);
+                }
+            },
+            NOW_MS,
+        )
+    };
+    let teams = |user: &User| user.teams.keys().cloned().collect::<Vec<_>>().join(" ");
+    for (sync, email, expected) in [
+        (OPEN.sync, Some("old@x"), "Chess b"),
+        (SyncPolicy { keep_hand_given_teams: false, ..OPEN.sync }, Some("old@x"), "b"),
+        (SyncPolicy { absent_empties: true, ..OPEN.sync }, None, "Chess b"),
+        (SyncPolicy { profile: false, teams: false, ..OPEN.sync }, Some("old@x"), "Chess a"),
+    ] {
+        let store = MemoryStore::default();
+        // Without sync too, a new user gets everything.
+        let never = SignInPolicy { sync: SyncPolicy { profile: false, teams: false, ..sync }, ..OPEN };
+        let mut made = sign_in(&store, profile(Some("old@x"), json!(["t-a"])), never, 1).unwrap().user;
+        assert_eq!((made.email(), teams(&made).as_str()), (Some("old@x"), "a"));
+        made.teams.insert("Chess".to_owned(), TeamSource::Hand);
+        store.transact(move |records| records.update_user(&made, UnixTime(NOW))).unwrap();
+        let policy = SignInPolicy { sync, ..OPEN };
+        let signed_in = sign_in(&store, profile(None, json!(["t-b"])), policy, 2).unwrap();
+        assert_eq!(signed_in.user.email(), email);
+        assert_eq!(teams(&signed_in.user), expected);
+        let again = sign_in(&store, profile(None, json!(["t-b"])), policy, 3).unwrap();
+        assert_eq!(again.changes, []);
+    }
+}
