@@ -350,10 +350,7 @@ impl Provider {
 /// [`FetchError::Client`].
 pub fn fetcher(config: &config::Provider) -> Result<Fetcher, FetchError> {
     let asked = config.discovery.as_ref().or(config.endpoints.token_endpoint.as_ref());
-    Fetcher::new(
-        config.ca_file.as_deref(),
-        asked.is_some_and(Endpoint::is_loopback),
-    )
+    Fetcher::new(config.ca_file.as_deref(), asked.is_some_and(Endpoint::is_loopback))
 }
 
 /// Reports whether a newer key set may contain the key that was missing.
