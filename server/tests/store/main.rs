@@ -1,4 +1,4 @@
-//! The store: what is acknowledged is there, what failed left no trace, memory follows the file.
+//! The store: acknowledged work is durable, failed work leaves no trace, memory follows the file.
 #![allow(clippy::unwrap_used)]
 
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
@@ -114,8 +114,8 @@ fn a_constraint_that_breaks_is_an_error_and_not_the_end() {
     let twice =
         store.transact_blocking(|records| records.create_user("ada", UserKind::Regular, NOW).map(drop));
     assert_eq!(twice.unwrap_err().code(), "store.failed");
-    let nobody = store.transact_blocking(|records| records.open_session(&session(2, UserId(99), 60)));
-    assert!(nobody.is_err());
+    let without_user = store.transact_blocking(|records| records.open_session(&session(2, UserId(99), 60)));
+    assert!(without_user.is_err());
     assert_eq!(who(&store, 1).as_deref(), Some("ada"));
 }
 
@@ -155,8 +155,8 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     open(&store, "ada", 2, 600);
     let remember = |issuer: &str, jti: &'static str| {
         let issuer = issuer.to_owned();
-        let mark = LogoutRecord { issuer, ..mark(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
-        store.transact_blocking(move |records| records.record_logout(jti, &mark))
+        let record = LogoutRecord { issuer, ..logout(LogoutTarget::Subject("ada".to_owned()), NOW.0) };
+        store.transact_blocking(move |records| records.record_logout(jti, &record))
     };
     let seen = || remember("i", "j");
     assert!(seen().unwrap());
@@ -169,7 +169,7 @@ fn purging_forgets_what_is_over_and_keeps_the_rest() {
     assert!(remember("ij", "").unwrap(), "issuer and jti do not run together");
 }
 
-fn mark(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
+fn logout(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
     LogoutRecord {
         issuer: "i".to_owned(),
         target,
@@ -179,8 +179,8 @@ fn mark(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
     }
 }
 
-fn remember(store: &Store, jti: &'static str, mark: LogoutRecord) -> bool {
-    store.transact_blocking(move |records| records.record_logout(jti, &mark)).unwrap()
+fn remember(store: &Store, jti: &'static str, record: LogoutRecord) -> bool {
+    store.transact_blocking(move |records| records.record_logout(jti, &record)).unwrap()
 }
 
 fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
@@ -191,18 +191,18 @@ fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
 fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
     let store = Store::in_memory().unwrap();
     let of_ada = || LogoutTarget::Subject("ada".to_owned());
-    assert!(remember(&store, "first", mark(of_ada(), 10)));
+    assert!(remember(&store, "first", logout(of_ada(), 10)));
     let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
-        assert!(records.record_logout("second", &mark(of_ada(), 20))?);
-        assert!(!records.record_logout("second", &mark(of_ada(), 20))?, "within one transaction too");
+        assert!(records.record_logout("second", &logout(of_ada(), 20))?);
+        assert!(!records.record_logout("second", &logout(of_ada(), 20))?, "within one transaction too");
         assert_eq!(records.newest_logout("i", None, "ada")?, Some((UnixTime(20), 20_000)));
         Err(StoreError { reason: "changed my mind".to_owned() })
     });
     assert!(undone.is_err());
     assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)));
-    assert!(!remember(&store, "first", mark(of_ada(), 30)));
-    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "a replay marks nothing");
-    assert!(remember(&store, "second", mark(of_ada(), 5)));
+    assert!(!remember(&store, "first", logout(of_ada(), 30)));
+    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "a replay records nothing");
+    assert!(remember(&store, "second", logout(of_ada(), 5)));
     assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "the newest counts");
 }
 
@@ -212,11 +212,11 @@ fn logouts_are_remembered_over_a_restart_and_from_another_process() {
     let file = folder.path().join("claimgate.db");
     let (one, other) = (Store::open(&file).unwrap(), Store::open(&file).unwrap());
     let of_session = || LogoutTarget::Session { sid: "s".to_owned(), subject: Some("ada".to_owned()) };
-    assert!(remember(&one, "first", mark(of_session(), 10)));
-    assert!(!remember(&other, "first", mark(of_session(), 10)), "at once, not half a second later");
-    assert!(remember(&other, "second", mark(of_session(), 20)));
+    assert!(remember(&one, "first", logout(of_session(), 10)));
+    assert!(!remember(&other, "first", logout(of_session(), 10)), "at once, not half a second later");
+    assert!(remember(&other, "second", logout(of_session(), 20)));
     for store in [one, other, Store::open(&file).unwrap()] {
-        assert!(!remember(&store, "second", mark(of_session(), 20)));
+        assert!(!remember(&store, "second", logout(of_session(), 20)));
         assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), 20_000)));
         assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)), "a session without sid is meant too");
         assert_eq!(newest(&store, Some("another")), None);
@@ -248,8 +248,8 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
     let store = Store::open(&file).unwrap();
     assert_eq!(newest(&store, Some("s")), Some((UnixTime(10), 10_000)));
     assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)));
-    assert!(!remember(&store, "used", mark(LogoutTarget::Subject("ada".to_owned()), 30)));
-    assert!(remember(&store, "unused", mark(LogoutTarget::Subject("ada".to_owned()), 30)));
+    assert!(!remember(&store, "used", logout(LogoutTarget::Subject("ada".to_owned()), 30)));
+    assert!(remember(&store, "unused", logout(LogoutTarget::Subject("ada".to_owned()), 30)));
 }
 
 #[test]
