@@ -1,5 +1,6 @@
 //! Safe entry points of the vector code: each requires that the CPU has the features.
 #![expect(unsafe_code, reason = "calls guarded by a run-time check of the CPU")]
+#![cfg_attr(emulated, expect(unused_unsafe, reason = "emulated instructions are safe to call"))]
 
 use crate::modulus::{Lane, Modulus};
 use crate::vector::LANES;
@@ -7,11 +8,17 @@ use crate::{batch, single};
 
 /// Reports whether this CPU has the features that the vector code needs, and those that the compiler takes them
 /// to imply.
+#[cfg(not(emulated))]
 pub(crate) fn is_available() -> bool {
     let implied = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c");
     implied && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+}
+
+#[cfg(emulated)]
+pub(crate) fn is_available() -> bool {
+    true
 }
 
 /// Returns `s^65537 / R^65536 mod n`, below `2n`, for `s < n`.

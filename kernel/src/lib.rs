@@ -3,7 +3,7 @@
 
 /// Calls a macro with the sizes of keys: bits of the modulus, limbs of 52 bits (a multiple of eight, with at
 /// least two bits to spare), limbs of a block of columns (a quarter or an eighth of the limbs).
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 macro_rules! with_sizes {
     ($macro:ident) => {
         $macro! {
@@ -15,28 +15,34 @@ macro_rules! with_sizes {
 }
 
 // None imports one below it.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod limbs;
-#[cfg(target_arch = "x86_64")]
+#[cfg(emulated)]
+mod emulated;
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod modulus;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod vector;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod single;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod batch;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod guard;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod reference;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", emulated))]
 mod pkcs1v15;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", emulated)))]
 mod unsupported;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(emulated)]
+use emulated as intrinsics;
+#[cfg(any(target_arch = "x86_64", emulated))]
 use pkcs1v15 as arithmetic;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(target_arch = "x86_64", not(emulated)))]
+use std::arch::x86_64 as intrinsics;
+#[cfg(not(any(target_arch = "x86_64", emulated)))]
 use unsupported as arithmetic;
 
 /// The hash function of a signature scheme.

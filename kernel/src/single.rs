@@ -1,6 +1,6 @@
 //! One signature: a number lies transpose `V` vectors, eight limbs in each.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     __m512i, _mm_extract_epi64, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
     _mm512_castsi512_si128, _mm512_cmpeq_epu64_mask, _mm512_cmpgt_epu64_mask, _mm512_madd52hi_epu64,
     _mm512_madd52lo_epu64, _mm512_mask_sub_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
@@ -13,7 +13,7 @@ use crate::vector::{LANES, load, store};
 /// Bits of a word above those of a limb.
 const SPARE: usize = 64 - LIMB_BITS;
 
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(crate) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modulus<L>) -> [u64; L] {
     let mut power = *s;
     for _ in 0..16 {
@@ -28,7 +28,7 @@ pub(crate) fn power<const L: usize, const V: usize>(s: &[u64; L], modulus: &Modu
 /// The next quotient digit depends on the lowest limb alone. The two lowest limbs are kept in scalar registers
 /// beside the vectors, so that a vector's result is needed only two steps later. Products with `a` and with
 /// `n` have separate accumulators, which halves the chain of additions.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(crate) fn product<const L: usize, const V: usize>(
     b: &[u64],
     a: &[u64; L],
@@ -95,7 +95,7 @@ fn split(top: u64, bottom: u64) -> (u64, u64) {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 fn spread<const L: usize, const V: usize>(limbs: &[u64; L]) -> [__m512i; V] {
     let (vectors, _) = limbs.as_chunks::<LANES>();
     std::array::from_fn(|index| load(&vectors[index]))
@@ -103,7 +103,7 @@ fn spread<const L: usize, const V: usize>(limbs: &[u64; L]) -> [__m512i; V] {
 
 /// Carries what is above 52 bits in each limb into the next.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 fn normalise<const L: usize, const V: usize>(mut sum: [__m512i; V]) -> [u64; L] {
     let mask = _mm512_set1_epi64(MASK.cast_signed());
     // Each limb carries up to 12 bits …

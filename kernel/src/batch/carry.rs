@@ -1,6 +1,6 @@
 //! Carries: from columns, which may be negative and exceed 52 bits, to limbs.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_cmpeq_epi64_mask, _mm512_cmpneq_epi64_mask,
     _mm512_or_si512 as or, _mm512_set1_epi64, _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right,
 };
@@ -11,7 +11,7 @@ use crate::limbs::MASK;
 /// Carries columns into limbs of 52 bits. Returns the carry out of the top limb, which is negative if the number
 /// is.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn normalise(columns: impl Iterator<Item = Vector>, limbs: &mut [Vector]) -> Vector {
     let mut carry = Carry::new();
     for (column, limb) in columns.zip(&mut *limbs) {
@@ -29,14 +29,14 @@ pub(super) struct Carry {
 
 impl Carry {
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
     pub(super) fn new() -> Self {
         Self { carry: zero(), all: zero() }
     }
 
     /// Returns the limb of the next column, up to a carry that `finish` may still propagate.
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
     pub(super) fn limb(&mut self, column: Vector) -> Vector {
         debug_assert!(is_column(column), "a column has 62 bits and a sign");
         let mask = _mm512_set1_epi64(MASK.cast_signed());
@@ -48,7 +48,7 @@ impl Carry {
 
     /// Continues with limbs that `above` made separately; `first` is the lowest of them.
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
     pub(super) fn join(self, first: &mut Vector, above: Self) -> Self {
         *first = add(*first, self.carry);
         Self { carry: above.carry, all: or(or(self.all, above.all), *first) }
@@ -56,7 +56,7 @@ impl Carry {
 
     /// Propagates the carries. Must be given all limbs. Returns the carry out of the top limb.
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
     pub(super) fn finish(self, limbs: &mut [Vector]) -> Vector {
         let mask = _mm512_set1_epi64(MASK.cast_signed());
         if _mm512_cmpneq_epi64_mask(and(self.all, mask), self.all) == 0 {
@@ -70,21 +70,21 @@ impl Carry {
 }
 
 /// Reports whether each word is at least `-2^62` and below `2^62`.
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 pub(super) fn is_column(column: Vector) -> bool {
     let top = shift_right::<62>(column);
     (_mm512_cmpeq_epi64_mask(top, zero()) | _mm512_cmpeq_epi64_mask(top, _mm512_set1_epi64(-1))) == u8::MAX
 }
 
 /// Reports whether each word is below `2^52`.
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 pub(super) fn are_limbs(words: &[Vector]) -> bool {
     let mask = _mm512_set1_epi64(MASK.cast_signed());
     words.iter().all(|word| _mm512_cmpneq_epi64_mask(and(*word, mask), *word) == 0)
 }
 
 #[cold]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 fn propagate(limbs: &mut [Vector]) -> Vector {
     let mut carry = zero();
     for limb in limbs {

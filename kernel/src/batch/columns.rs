@@ -3,7 +3,7 @@
 //! The loops have small constant bounds, so that the compiler unrolls them. Some are split in two because
 //! a loop of twice the length would not be unrolled.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low,
     _mm512_setzero_si512 as zero,
 };
@@ -13,7 +13,7 @@ use super::Vector;
 /// Calls `emit` with each column of `a · b` in ascending order, added to the column's `start`. Long columns are
 /// summed in two accumulators, so that no addition waits for the one before.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn product<const E: usize>(
     a: &[Vector; E],
     b: &[Vector; E],
@@ -43,7 +43,7 @@ pub(super) fn product<const E: usize>(
 const SHORT: usize = 3;
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn upper<const B: usize>(
     a: &[Vector; B],
     b: &[Vector; B],
@@ -71,7 +71,7 @@ fn upper<const B: usize>(
 
 /// Adds `a · b` to the columns.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product<const B: usize>(columns: &mut [Vector], a: &[Vector; B], b: &[Vector; B]) {
     let columns = &mut columns[..2 * B];
     product(a, b, |_| zero(), |column, sum| columns[column] = add(columns[column], sum));
@@ -79,7 +79,7 @@ pub(super) fn add_product<const B: usize>(columns: &mut [Vector], a: &[Vector; B
 
 /// Adds the upper half of the columns of `a · b`, without the carry out of the lower half.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_upper<const B: usize>(columns: &mut [Vector], a: &[Vector; B], b: &[Vector; B]) {
     let columns = &mut columns[..B];
     upper(a, b, |_| zero(), |column, sum| columns[column] = add(columns[column], sum));
@@ -88,7 +88,7 @@ pub(super) fn add_upper<const B: usize>(columns: &mut [Vector], a: &[Vector; B],
 /// Calls `emit` with each column of `a²` in ascending order: products off the diagonal are summed once and
 /// doubled.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn square<const B: usize>(a: &[Vector; B], mut emit: impl FnMut(usize, Vector)) {
     for column in 0..B {
         emit(column, square_column(a, column));
@@ -99,7 +99,7 @@ pub(super) fn square<const B: usize>(a: &[Vector; B], mut emit: impl FnMut(usize
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn square_column<const B: usize>(a: &[Vector; B], column: usize) -> Vector {
     let is_short = column < 2 * SHORT || column + 2 * SHORT >= 2 * B;
     let (mut lows, mut highs) = (zero(), zero());

@@ -7,7 +7,7 @@
 //! On an AMD Zen 4 a store occupies the vector units longer than a multiplication: sums stay in registers where
 //! they can, and a column is written once for two sums.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     __mmask8, _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
     _mm512_mask_sub_epi64 as subtract_where, _mm512_set1_epi64, _mm512_setzero_si512 as zero,
     _mm512_sub_epi64 as subtract,
@@ -33,7 +33,7 @@ pub(super) struct Difference<const N: usize> {
 
 impl<const N: usize> Difference<N> {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn of([low, high]: [&[Vector; N]; 2], order: Order) -> Self {
         let (from, less) = match order {
             Order::LowMinusHigh => (low, high),
@@ -45,7 +45,7 @@ impl<const N: usize> Difference<N> {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn of_eighths<const Q: usize>(quarter: &[Vector; Q], order: Order) -> Self {
         Self::of(eighths(quarter), order)
     }
@@ -92,7 +92,7 @@ pub(super) struct Differences<const Q: usize, const E: usize> {
 }
 
 impl<const Q: usize, const E: usize> Differences<Q, E> {
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn of([low, high]: [&[Vector; Q]; 2], order: Order) -> Self {
         let middle = Difference::of([low, high], order);
         Self {
@@ -114,7 +114,7 @@ impl<const Q: usize, const E: usize> Differences<Q, E> {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn differences<const Q: usize, const E: usize>(
     [a, b, c, d]: &[[Vector; Q]; 4],
     order: Order,
@@ -139,7 +139,7 @@ fn eighths<const Q: usize, const E: usize>(quarter: &[Vector; Q]) -> [&[Vector; 
 
 /// Adds `a · b` to the columns.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product_of_halves<const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]],
     a: HalfOperands<'_, Q, E>,
@@ -152,7 +152,7 @@ pub(super) fn add_product_of_halves<const Q: usize, const E: usize>(
 
 /// Adds `a · b` to the columns.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product<const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]],
     a: Operand<'_, Q, E>,
@@ -167,7 +167,7 @@ pub(super) fn add_product<const Q: usize, const E: usize>(
 
 /// Adds `a · b · (1 + X)` to the columns, `X` a quarter.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product_twice<const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]],
     a: Operand<'_, Q, E>,
@@ -186,7 +186,7 @@ pub(super) fn add_product_twice<const Q: usize, const E: usize>(
 
 /// Adds `a · b` to the columns, corrected for the signs.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product_of_middles<const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]],
     a: DifferenceOperand<'_, Q, E>,
@@ -209,7 +209,7 @@ pub(super) fn add_product_of_middles<const Q: usize, const E: usize>(
 /// Adds `a · b · (1 + X)` to the columns, `X` a quarter. The first quarter is complete then: with `n` added it is
 /// carried into limbs. Returns the carry.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product_and_carry_low<const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]],
     a: Operand<'_, Q, E>,
@@ -229,7 +229,7 @@ pub(super) fn add_product_and_carry_low<const Q: usize, const E: usize>(
 
 /// As [`add_product_and_carry_low`], where all three quarters are complete then.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn add_product_and_carry_high<const Q: usize, const E: usize>(
     columns: &[[Vector; Q]; 3],
     a: Operand<'_, Q, E>,
@@ -257,7 +257,7 @@ pub(super) fn add_product_and_carry_high<const Q: usize, const E: usize>(
 /// Calls `emit` with each column of `a · b · (1 + X)`, `X` a quarter. Each of the three quarters is emitted in
 /// ascending order, except that the upper eighths of the second and third come before their lower eighths.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn product_twice<const Q: usize, const E: usize>(
     a: Operand<'_, Q, E>,
     b: Operand<'_, Q, E>,
@@ -287,7 +287,7 @@ fn product_twice<const Q: usize, const E: usize>(
 /// Calls `emit` with each column of `a · b`, as soon as it is complete: the first eighth, the last, then the two
 /// between. The independent additions fill the latency of the products.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn product<const Q: usize, const E: usize>(
     a: Operand<'_, Q, E>,
     b: Operand<'_, Q, E>,
@@ -330,7 +330,7 @@ fn product<const Q: usize, const E: usize>(
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 fn add_one_where(column: Vector, lanes: __mmask8) -> Vector {
     add_where(column, lanes, column, _mm512_set1_epi64(1))
 }

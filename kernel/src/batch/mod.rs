@@ -22,7 +22,7 @@ mod karatsuba;
 mod montgomery;
 mod square;
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     __m512i, _mm512_add_epi64 as add, _mm512_cmpeq_epi64_mask, _mm512_set1_epi64,
     _mm512_setzero_si512 as zero,
 };
@@ -49,7 +49,7 @@ pub(super) struct Batch<'k, const L: usize, const Q: usize, const B: usize, cons
 }
 
 impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'k, L, Q, B, E> {
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn new(moduli: [&'k Modulus<L>; LANES]) -> Self {
         Self {
             moduli: Moduli::new(moduli),
@@ -63,7 +63,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'
     }
 
     /// Returns, for each lane, whether `s^65537 mod n` meets the lane's target.
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn verify_powers(
         &mut self,
         s: &[[u64; L]; LANES],
@@ -100,7 +100,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'
 }
 
 /// Writes `constant + factor · hash` of each lane's target to the columns.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn write_target<const L: usize, const Q: usize, const E: usize>(
     columns: &mut [[Vector; Q]; 8],
     lanes: &[Lane<'_, L>; LANES],
@@ -124,7 +124,7 @@ fn write_target<const L: usize, const Q: usize, const E: usize>(
 }
 
 /// Returns the lanes in which two numbers are equal, a bit for each.
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
 fn equal(a: &[Vector], b: &[Vector]) -> u8 {
     a.iter().zip(b).fold(u8::MAX, |equal, (a, b)| equal & _mm512_cmpeq_epi64_mask(*a, *b))
 }

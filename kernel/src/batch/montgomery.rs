@@ -1,7 +1,7 @@
 //! Reduction of a double-length product from both ends: a fold of its top half, Montgomery's reduction of
 //! its low half.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     _mm512_add_epi64 as add, _mm512_madd52hi_epu64 as high, _mm512_madd52lo_epu64 as low, _mm512_set1_epi64,
     _mm512_setzero_si512 as zero, _mm512_srai_epi64 as shift_right,
 };
@@ -24,7 +24,7 @@ pub(super) struct Moduli<'k, const L: usize, const Q: usize, const E: usize> {
 }
 
 impl<'k, const L: usize, const Q: usize, const E: usize> Moduli<'k, L, Q, E> {
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
     pub(super) fn new(of: [&'k Modulus<L>; LANES]) -> Self {
         let (mut n, mut fold) = ([[zero(); Q]; 4], [[zero(); Q]; 4]);
         transpose(of.map(|modulus| &modulus.n), n.as_flattened_mut());
@@ -55,7 +55,7 @@ impl<'k, const L: usize, const Q: usize, const E: usize> Moduli<'k, L, Q, E> {
 /// result   = columns[2 ..] + n                          carried into limbs
 /// ```
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn reduce<const L: usize, const Q: usize, const B: usize, const E: usize>(
     columns: &mut [[Vector; Q]; 8],
     top: &mut [[Vector; Q]; 2],
@@ -113,7 +113,7 @@ pub(super) fn reduce<const L: usize, const Q: usize, const B: usize, const E: us
 /// Computes the Montgomery digits of a quarter of columns, and adds their product with a quarter of `n`. Runs
 /// `independent` work after the first block of digits.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn add_digits<const Q: usize, const B: usize>(
     columns: &mut [[Vector; Q]],
     n: &[Vector; Q],
@@ -138,7 +138,7 @@ fn add_digits<const Q: usize, const B: usize>(
 /// their carry to the next column. A column that will end in 52 zeros carries its sum divided and rounded up:
 /// this need not wait for its digit.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn quotients<const B: usize>(
     columns: &mut [Vector],
     n: &[Vector; B],

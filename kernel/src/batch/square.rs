@@ -3,7 +3,7 @@
 //! With parts `a0, a1` the square is `a0² · (1 + X) + a1² · (X + X²) - (a0 - a1)² · X`, where `X` is
 //! `2^(52 · limbs of a part)`.
 
-use std::arch::x86_64::{
+use crate::intrinsics::{
     _mm512_add_epi64 as add, _mm512_cmplt_epi64_mask, _mm512_mask_add_epi64 as add_where,
     _mm512_mask_sub_epi64 as subtract_where, _mm512_set1_epi64, _mm512_setzero_si512 as zero,
     _mm512_sub_epi64 as subtract,
@@ -20,7 +20,7 @@ pub(super) struct Scratch<const Q: usize> {
 }
 
 impl<const Q: usize> Scratch<Q> {
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(emulated), target_feature(enable = "avx512f"))]
     pub(super) fn new() -> Self {
         Self { difference: [[zero(); Q]; 2], of_difference: [[zero(); Q]; 4] }
     }
@@ -28,7 +28,7 @@ impl<const Q: usize> Scratch<Q> {
 
 /// Writes `a²` to the columns.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 pub(super) fn square<const Q: usize, const B: usize>(
     a: &[[Vector; Q]; 4],
     columns: &mut [[Vector; Q]; 8],
@@ -59,7 +59,7 @@ pub(super) fn square<const Q: usize, const B: usize>(
 
 /// Writes `a²` to the columns.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn square_half<const Q: usize, const B: usize>(
     [low, high]: &[[Vector; Q]; 2],
     [first, second, third, fourth]: &mut [[Vector; Q]; 4],
@@ -98,7 +98,7 @@ fn square_half<const Q: usize, const B: usize>(
 
 /// Calls `emit` with each column of the square of `Q` limbs: one block, or two.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
 fn square_of_quarter<const Q: usize, const B: usize>(a: &[Vector; Q], mut emit: impl FnMut(usize, Vector)) {
     match a.as_chunks::<B>().0 {
         [low, high] => {
