@@ -95,12 +95,12 @@ test('config check --online: what works, what does not, and what to register', a
   assert.equal(good.code, 0, good.out);
   assert.match(good.out, /redirect URI: http:\/\/127\.0\.0\.1:\d+\/callback\/crm/);
   assert.match(good.out, /back-channel logout URI: .*\/api\/v1\/backchannelLogout/);
-  assert.match(good.out, /ok {7}it knows the client and accepts how it proves itself/);
+  assert.match(good.out, /ok {7}the provider accepts the client's credentials/);
   gate.write({ providers: [{ ...table, client_secret: 'not the secret that the provider knows', scopes: ['profile', 'no_such_scope'] }] });
   const wrong = await online();
   assert.equal(wrong.code, 1, wrong.out);
-  assert.match(wrong.out, /PROBLEM {2}it refuses the client/);
-  assert.match(wrong.out, /note {5}it does not list the scope no_such_scope/);
+  assert.match(wrong.out, /PROBLEM {2}the provider refuses the client/);
+  assert.match(wrong.out, /note {5}the provider does not list the scope no_such_scope/);
   assert.ok(!wrong.out.includes('not the secret'));
   gate.write({ providers: [table] });
   op.down = true;
