@@ -30,11 +30,15 @@ pub(crate) fn open(file: &Path) -> Result<Store, Failure> {
 }
 
 /// Runs work in one transaction.
-pub(crate) fn transact<T: Send + 'static>(
+pub(crate) fn transact<T, E>(
     store: &Store,
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Failure> {
-    store.transact_blocking(work).map_err(|error| Failure::Usage(error.to_string()))
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Into<Failure> + Send + 'static,
+{
+    store.transact_blocking(work).map_err(Into::into)
 }
 
 /// Returns the user of a name.

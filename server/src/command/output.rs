@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use claimgate::oidc::accounts::AccountError;
+use claimgate::oidc::records::StoreError;
 use claimgate::sign::SignError;
 use claimgate::text::is_unsafe;
 use serde_json::Value;
@@ -52,6 +54,22 @@ impl From<std::io::Error> for Failure {
             Failure::OutputClosed
         } else {
             Failure::Usage(format!("cannot write the output: {error}"))
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => error.into(),
+            AccountError::Username => Failure::Usage(error.to_string()),
+            error => Failure::Refused { code: error.code(), message: error.to_string() },
         }
     }
 }

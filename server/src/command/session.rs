@@ -1,6 +1,6 @@
 //! `claimgate session`: works on the database; a running server follows within half a second.
 
-use claimgate::oidc::records::Records;
+use claimgate::oidc::accounts::{self, Administrator};
 use claimgate::oidc::session::SessionId;
 use serde_json::json;
 
@@ -56,19 +56,17 @@ impl SessionCommand {
                         "a session identifier is 32 hexadecimal digits; `session list` shows them".to_owned(),
                     )
                 })?;
-                let ended = transact(&open(&database.config)?, move |records| records.end_session(id))?;
-                match ended {
-                    Some(_) => output::write(b"1 session ended\n"),
-                    None => Err(Failure::Refused {
-                        code: "request.not_found",
-                        message: "there is no such session".to_owned(),
-                    }),
-                }
+                transact(&open(&database.config)?, move |records| {
+                    accounts::end_session(records, Administrator::OPERATOR, id)
+                })?;
+                output::write(b"1 session ended\n")
             }
             SessionCommand::End { user, database, .. } => {
                 let store = open(&database.config)?;
-                let user = find(&store, &user.unwrap_or_default())?;
-                let ended = transact(&store, move |records| records.end_sessions_of(user.id))?;
+                let user = find(&store, &user.unwrap_or_default())?.id;
+                let ended = transact(&store, move |records| {
+                    accounts::end_sessions(records, Administrator::OPERATOR, user)
+                })?;
                 output::write(format!("{ended} sessions ended\n").as_bytes())
             }
         }

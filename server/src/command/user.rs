@@ -2,9 +2,8 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use claimgate::identity::check_username;
-use claimgate::oidc::records::Records;
-use claimgate::oidc::user::{TeamSource, UserKind};
+use claimgate::oidc::accounts::{self, Administrator, NewUser, UserChanges};
+use claimgate::oidc::user::UserKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ use crate::web::password;
 #[derive(clap::Subcommand)]
 pub(crate) enum UserCommand {
     /// Add a user
-    Add(NewUser),
+    Add(AddArguments),
     /// List users
     #[command(after_help = "Examples:\n  \
         claimgate user list\n  \
@@ -64,7 +63,7 @@ pub(crate) enum UserCommand {
     printf %s \"$PASSWORD\" | claimgate user add root --kind admin --password-stdin\n\n\
     Without --password-stdin a terminal asks for the password. A user without a password\n\
     (--no-password) can sign in only through a provider.")]
-pub(crate) struct NewUser {
+pub(crate) struct AddArguments {
     /// The username. The first sign-in through a provider under this name is linked to the user
     username: String,
     /// regular, admin, super-admin, portal, api or system
@@ -106,13 +105,10 @@ impl UserCommand {
     }
 }
 
-impl NewUser {
+impl AddArguments {
     fn add(self) -> Result<(), Failure> {
-        let NewUser { username, kind, password_stdin, no_password, team, database } = self;
-        if check_username(&username).is_err() {
-            let rule = "a username has 1 to 255 characters and no control or invisible characters";
-            return Err(Failure::Usage(rule.to_owned()));
-        }
+        let AddArguments { username, kind, password_stdin, no_password, team, database } = self;
+        let mut user = NewUser::new(Administrator::OPERATOR, username.clone(), kind)?;
         if username.trim() != username || username.to_lowercase() != username {
             eprintln!(
                 "note: a sign-in through a provider finds this user only if its mapping has \
@@ -120,50 +116,33 @@ impl NewUser {
             );
         }
         let store = open(&database.config)?;
-        let hash = if no_password { None } else { Some(read_password(password_stdin)?) };
-        let name = username.clone();
-        let user = transact(&store, move |records| {
-            if records.user_by_name(&name)?.is_some() {
-                return Ok(None);
-            }
-            let now = system::now();
-            let mut user = records.create_user(&name, kind, now)?;
-            user.teams = team.into_iter().map(|team| (team, TeamSource::Hand)).collect();
-            records.update_user(&user, now)?;
-            if let Some(hash) = hash {
-                records.set_password(user.id, &hash, now)?;
-            }
-            Ok(Some(user))
-        })?;
-        let user = user.ok_or_else(|| Failure::Refused {
-            code: "request.taken",
-            message: format!("there is already a user `{username}`"),
-        })?;
-        output::write(format!("added {} ({})\n", user.username, user.kind.name()).as_bytes())
+        user.teams = team.into_iter().collect();
+        user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };
+        let added = transact(&store, move |records| accounts::add(records, user, system::now()))?;
+        output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())
     }
 }
 
 fn set_password(store: &Store, username: &str, stdin: bool) -> Result<(), Failure> {
-    let user = find(store, username)?;
+    let id = find(store, username)?.id;
     let hash = read_password(stdin)?;
     let ended = transact(store, move |records| {
-        records.set_password(user.id, &hash, system::now())?;
-        records.end_sessions_of(user.id)
+        accounts::set_password(records, Administrator::OPERATOR, id, &hash, system::now())
     })?;
     output::write(format!("password set; {ended} sessions ended\n").as_bytes())
 }
 
 fn set_active(store: &Store, username: &str, active: bool) -> Result<(), Failure> {
     let id = find(store, username)?.id;
-    let ended = transact(store, move |records| {
-        // Read again: a sign-in may have changed the user since.
-        let Some(mut user) = records.user(id)? else { return Ok(0) };
-        user.active = active;
-        records.update_user(&user, system::now())?;
-        if active { Ok(0) } else { records.end_sessions_of(id) }
+    let changes = UserChanges { active: Some(active), ..UserChanges::default() };
+    let changed = transact(store, move |records| {
+        accounts::change(records, Administrator::OPERATOR, id, changes, system::now())
     })?;
-    let text =
-        if active { "activated\n".to_owned() } else { format!("deactivated; {ended} sessions ended\n") };
+    let text = if active {
+        "activated\n".to_owned()
+    } else {
+        format!("deactivated; {} sessions ended\n", changed.ended)
+    };
     output::write(text.as_bytes())
 }
 
