@@ -91,7 +91,7 @@ pub(crate) struct App {
     pub(crate) process: Arc<ProcessState>,
 }
 
-/// A server: holds the [`App`] that new requests get.
+/// A server: holds the `App` that new requests get.
 #[derive(Clone)]
 pub struct Server(Arc<ArcSwap<App>>);
 

@@ -1,6 +1,6 @@
 //! A provider at run time: its metadata and keys, kept fresh, and the verifiers that use them.
 //!
-//! What was fetched is one [`State`] behind one lock, which is never held across a call to the
+//! What was fetched is one `State` behind one lock, which is never held across a call to the
 //! provider. The calls themselves are made one at a time, under `single_flight`: a task that waits
 //! there finds the work of the previous one done.
 
