@@ -63,6 +63,10 @@ pub(crate) fn _mm512_or_si512(a: __m512i, b: __m512i) -> __m512i {
     map(a, b, |a, b| a | b)
 }
 
+pub(crate) fn _mm512_slli_epi64<const BITS: u32>(a: __m512i) -> __m512i {
+    map(a, a, |a, _| a << BITS)
+}
+
 pub(crate) fn _mm512_srli_epi64<const BITS: u32>(a: __m512i) -> __m512i {
     map(a, a, |a, _| a >> BITS)
 }

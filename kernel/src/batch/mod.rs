@@ -23,8 +23,8 @@ mod montgomery;
 mod square;
 
 use crate::intrinsics::{
-    __m512i, _mm512_add_epi64 as add, _mm512_cmpeq_epi64_mask, _mm512_set1_epi64,
-    _mm512_setzero_si512 as zero,
+    __m512i, _mm512_add_epi64 as add, _mm512_cmpeq_epi64_mask, _mm512_cmplt_epi64_mask, _mm512_set1_epi64,
+    _mm512_setzero_si512 as zero, _mm512_slli_epi64 as shift_left, _mm512_sub_epi64 as subtract,
 };
 
 use self::carry::normalise;
@@ -80,6 +80,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'
         for _ in 0..16 {
             square::<Q, B>(power, columns, scratch);
             reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
+            debug_assert!(is_reduced(power.as_flattened(), moduli.n.as_flattened()));
         }
         write_target::<L, Q, E>(columns, lanes);
         let of_base = karatsuba::differences::<Q, E>(base, Order::LowMinusHigh);
@@ -90,6 +91,7 @@ impl<'k, const L: usize, const Q: usize, const B: usize, const E: usize> Batch<'
             }
         }
         reduce::<L, Q, B, E>(columns, top, digits, moduli, power);
+        debug_assert!(is_reduced(power.as_flattened(), moduli.n.as_flattened()));
         let residue = const { residue::<L>() };
         let wanted = moduli.n.as_flattened().iter().zip(&residue);
         let wanted = wanted.map(|(n, limb)| add(*n, _mm512_set1_epi64(limb.cast_signed())));
@@ -121,6 +123,19 @@ fn write_target<const L: usize, const Q: usize, const E: usize>(
             columns::add_product(&mut columns[(i + j) * E..], hash, factor);
         }
     }
+}
+
+/// Reports whether each lane's number is above `n - n/2^9` and below `2n + n/2^8`.
+#[cfg_attr(not(emulated), target_feature(enable = "avx512f,avx512ifma"))]
+fn is_reduced(number: &[Vector], n: &[Vector]) -> bool {
+    // 512·number - 511·n, and 513·n - 256·number: neither is negative.
+    let above =
+        number.iter().zip(n).map(|(a, n)| add(subtract(shift_left::<9>(*a), shift_left::<9>(*n)), *n));
+    let below =
+        number.iter().zip(n).map(|(a, n)| subtract(add(shift_left::<9>(*n), *n), shift_left::<8>(*a)));
+    let mut limbs = vec![zero(); n.len()];
+    let carries = [normalise(above, &mut limbs), normalise(below, &mut limbs)];
+    carries.iter().all(|carry| _mm512_cmplt_epi64_mask(*carry, zero()) == 0)
 }
 
 /// Returns the lanes in which two numbers are equal, a bit for each.
