@@ -75,7 +75,7 @@ impl<'v, const Q: usize, const E: usize> DifferenceOperand<'v, Q, E> {
     }
 }
 
-/// HalfOperands of a number.
+/// The operands of half of a number: its quarters, and their difference.
 #[derive(Clone, Copy)]
 pub(super) struct HalfOperands<'v, const Q: usize, const E: usize> {
     pub(super) low: Operand<'v, Q, E>,

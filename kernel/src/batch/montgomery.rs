@@ -18,9 +18,9 @@ pub(super) struct Moduli<'k, const L: usize, const Q: usize, const E: usize> {
     pub(super) of: [&'k Modulus<L>; LANES],
     k0: Vector,
     pub(super) n: [[Vector; Q]; 4],
-    n_splits: [Differences<Q, E>; 2],
+    n_differences: [Differences<Q, E>; 2],
     fold: [[Vector; Q]; 4],
-    fold_splits: [Differences<Q, E>; 2],
+    fold_differences: [Differences<Q, E>; 2],
 }
 
 impl<'k, const L: usize, const Q: usize, const E: usize> Moduli<'k, L, Q, E> {
@@ -31,8 +31,8 @@ impl<'k, const L: usize, const Q: usize, const E: usize> Moduli<'k, L, Q, E> {
         transpose(of.map(|modulus| &modulus.fold), fold.as_flattened_mut());
         Self {
             k0: load(&of.map(|modulus| modulus.k0)),
-            n_splits: karatsuba::differences(&n, Order::HighMinusLow),
-            fold_splits: karatsuba::differences(&fold, Order::HighMinusLow),
+            n_differences: karatsuba::differences(&n, Order::HighMinusLow),
+            fold_differences: karatsuba::differences(&fold, Order::HighMinusLow),
             n,
             fold,
             of,
@@ -67,8 +67,8 @@ pub(super) fn reduce<const L: usize, const Q: usize, const B: usize, const E: us
     normalise(columns.as_flattened()[fold_limb..].iter().copied(), top.as_flattened_mut());
     columns.as_flattened_mut()[fold_limb..6 * Q].fill(zero());
     let [low, high] = &*top;
-    let [fold_low, fold_high] = karatsuba::halves(&moduli.fold, &moduli.fold_splits);
-    let [n_low, n_high] = karatsuba::halves(&moduli.n, &moduli.n_splits);
+    let [fold_low, fold_high] = karatsuba::halves(&moduli.fold, &moduli.fold_differences);
+    let [n_low, n_high] = karatsuba::halves(&moduli.n, &moduli.n_differences);
     let order = Order::LowMinusHigh;
     let difference = Difference::of_eighths(low, order);
     let first = Operand { limbs: low, difference: &difference };
@@ -134,6 +134,7 @@ fn add_digits<const Q: usize, const B: usize>(
         }
     }
 }
+
 /// Computes the Montgomery digits of the first `B` columns: `digits · n` added would clear their low 52 bits. Adds
 /// their carry to the next column. A column that will end in 52 zeros carries its sum divided and rounded up:
 /// this need not wait for its digit.

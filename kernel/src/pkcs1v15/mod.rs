@@ -86,7 +86,7 @@ macro_rules! define_key {
 
 with_sizes!(define_key);
 
-/// Fewest signatures for which a batch, with lanes to spare, costs less than one by one.
+/// Fewest signatures of an incomplete batch that cost less together than one by one.
 const WORTHWHILE: usize = 5;
 
 /// A key of `L` limbs: its modulus, and the encoded message in the forms to compare with. A quarter of a
@@ -177,21 +177,21 @@ impl<const L: usize, const Q: usize, const B: usize, const E: usize> SizedKey<L,
             **verified = key.verify(item.message, item.signature);
         }
         let Some((first, ..)) = many.first() else { return };
-        let mut eight = Batch::new([&first.modulus; LANES]);
+        let mut batch = Batch::new([&first.modulus; LANES]);
         for items in many.chunks_mut(LANES) {
             // A spare lane repeats the last item.
             let lane = |lane: usize| lane.min(items.len() - 1);
             let keys: [&Self; LANES] = std::array::from_fn(|index| items[lane(index)].0);
             let signed = std::array::from_fn(|index| items[lane(index)].1);
-            let verdicts = Self::verify_eight(&mut eight, keys, signed);
+            let verdicts = Self::verify_lanes(&mut batch, keys, signed);
             for ((.., verified), verdict) in items.iter_mut().zip(verdicts) {
                 **verified = verdict;
             }
         }
     }
 
-    fn verify_eight<'k>(
-        eight: &mut Batch<'k, L, Q, B, E>,
+    fn verify_lanes<'k>(
+        batch: &mut Batch<'k, L, Q, B, E>,
         keys: [&'k Self; LANES],
         items: [Item<'_>; LANES],
     ) -> [bool; LANES] {
@@ -206,7 +206,7 @@ impl<const L: usize, const Q: usize, const B: usize, const E: usize> SizedKey<L,
         });
         let lanes =
             std::array::from_fn(|lane| keys[lane].lane(keys[lane].hash(items[lane].message).as_ref()));
-        let equal = eight.verify_powers(&numbers, &lanes);
+        let equal = batch.verify_powers(&numbers, &lanes);
         std::array::from_fn(|lane| usable[lane] & equal[lane])
     }
 }

@@ -68,14 +68,14 @@ fn agrees<const L: usize, const Q: usize, const B: usize, const E: usize>(bytes:
             target: &targets[lane],
             hash: limbs::limbs(&lanes[lane].2),
         };
-        let mut eight = Batch::<L, Q, B, E>::new([&moduli[0]; LANES]);
-        prop_assert_eq!(eight.verify_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+        let mut batch = Batch::<L, Q, B, E>::new([&moduli[0]; LANES]);
+        prop_assert_eq!(batch.verify_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
         // The same in other lanes: the batch has prepared the moduli of the lanes before.
         let turned = |index: usize| (index + 1) % LANES;
         let numbers_turned = std::array::from_fn(|index| numbers[turned(index)]);
         let lanes_turned = std::array::from_fn(|index| lane(turned(index)));
-        prop_assert_eq!(eight.verify_powers(&numbers_turned, &lanes_turned), [true; LANES]);
-        prop_assert_eq!(eight.verify_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
+        prop_assert_eq!(batch.verify_powers(&numbers_turned, &lanes_turned), [true; LANES]);
+        prop_assert_eq!(batch.verify_powers(&numbers, &std::array::from_fn(lane)), [true; LANES]);
         // Each with the constant of another: accepted where that is the same.
         let next: [Target<L>; LANES] = std::array::from_fn(|lane| {
             let constant = limbs::reduced(&targets[(lane + 1) % LANES].constant, &moduli[lane].n);
@@ -83,7 +83,7 @@ fn agrees<const L: usize, const Q: usize, const B: usize, const E: usize>(bytes:
         });
         let same = std::array::from_fn(|lane| next[lane].constant == targets[lane].constant);
         let of_next = |index: usize| Lane { target: &next[index], ..lane(index) };
-        prop_assert_eq!(eight.verify_powers(&numbers, &std::array::from_fn(of_next)), same);
+        prop_assert_eq!(batch.verify_powers(&numbers, &std::array::from_fn(of_next)), same);
         for ((s, _, _, plain), modulus) in lanes.iter().zip(&moduli) {
             let expected = plain.montgomery(&plain.power(s), s);
             prop_assert_eq!(limbs::reduced(&guard::power::<L, E>(s, modulus), &plain.n), expected);
@@ -129,8 +129,8 @@ fn agrees_at_the_edges<const L: usize, const Q: usize, const B: usize, const E: 
         for s in [[0; L], one_at(0), one_at(1), from_n(0), from_n(1), short] {
             let target = target(&plain, &s, &[0; L], &[]);
             let lane = Lane { modulus: &modulus, target: &target, hash: limbs::limbs(&[]) };
-            let mut eight = Batch::<L, Q, B, E>::new([&modulus; LANES]);
-            assert_eq!(eight.verify_powers(&[s; LANES], &[lane; LANES]), [true; LANES], "{n:x?} {s:x?}");
+            let mut batch = Batch::<L, Q, B, E>::new([&modulus; LANES]);
+            assert_eq!(batch.verify_powers(&[s; LANES], &[lane; LANES]), [true; LANES], "{n:x?} {s:x?}");
             let power = limbs::reduced(&guard::power::<L, E>(&s, &modulus), &n);
             assert_eq!(power, plain.montgomery(&plain.power(&s), &s), "{n:x?} {s:x?}");
         }
@@ -176,8 +176,8 @@ fn a_wrong_answer_switches_it_off() {
     let wrongs: [(&str, Wrong); 5] = [
         ("another encoded message", |key| key.message[7] ^= 1),
         ("another factor", |key| key.factor[0] ^= 1),
-        ("another encoded message of eight", |key| key.target.constant[7] ^= 1),
-        ("another factor of eight", |key| key.target.factor[0] ^= 1),
+        ("another encoded message in a batch", |key| key.target.constant[7] ^= 1),
+        ("another factor in a batch", |key| key.target.factor[0] ^= 1),
         ("another fold", |key| key.modulus.fold[20] ^= 1),
     ];
     for (what, change) in wrongs {
