@@ -38,6 +38,10 @@ impl Algorithm for Ecdsa {
         self.name
     }
 
+    fn accepts(&self, key: &KeyMaterial) -> bool {
+        matches!(key, KeyMaterial::Ec { curve, .. } if curve == self.curve)
+    }
+
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
         let (x, y) = match key.material() {
             KeyMaterial::Ec { curve, x, y } if curve == self.curve => (x, y),

@@ -23,6 +23,10 @@ impl Algorithm for EdDsa {
         self.0
     }
 
+    fn accepts(&self, key: &KeyMaterial) -> bool {
+        matches!(key, KeyMaterial::Okp { curve, .. } if curve == "Ed25519")
+    }
+
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
         let x = match key.material() {
             KeyMaterial::Okp { curve, x } if curve == "Ed25519" => x,

@@ -31,6 +31,10 @@ impl Algorithm for Hmac {
         self.name
     }
 
+    fn accepts(&self, key: &KeyMaterial) -> bool {
+        matches!(key, KeyMaterial::Secret(_))
+    }
+
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
         let KeyMaterial::Secret(secret) = key.material() else {
             return Err(KeyError::WrongFamily);

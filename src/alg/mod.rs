@@ -12,7 +12,7 @@ mod rsa;
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::key::{KeyError, VerificationKey};
+use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 pub use self::ecdsa::Ecdsa;
 pub use self::eddsa::EdDsa;
@@ -42,11 +42,19 @@ pub trait Algorithm: Any + Send + Sync {
     /// Returns the JWS `alg` value, case-sensitive (RFC 7515 §4.1.1).
     fn name(&self) -> &str;
 
+    /// Reports whether the key is of this algorithm's family, by `kty` and curve alone. Keys of other
+    /// families are ignored without a report. By default every key is, and
+    /// [`prepare`](Self::prepare) decides.
+    fn accepts(&self, _key: &KeyMaterial) -> bool {
+        true
+    }
+
     /// Checks that the key is of this algorithm's family and strong enough, and does all work that
-    /// can be done once per key. The engine has compared `use`, `key_ops` and `alg` already.
+    /// can be done once per key. Called only for a key that [`accepts`](Self::accepts) and
+    /// [`VerificationKey::permits`] (`use`, `key_ops`, `alg`) allow.
     ///
     /// # Errors
-    /// [`KeyError::WrongFamily`] for a key of another family, which is then skipped without a report; any
+    /// [`KeyError::WrongFamily`] for a key of another family, which is ignored without a report; any
     /// other [`KeyError`] for an unusable key of this family, which is reported.
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError>;
 

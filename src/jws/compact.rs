@@ -6,7 +6,7 @@ use crate::base64url;
 use crate::jws::{Header, HeaderError};
 use crate::limits::Limits;
 
-/// A token of the right shape. Nothing in it has been proved yet.
+/// A token of the right shape. Nothing in it is verified.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactJws<'t> {
     signing_input: &'t [u8],
@@ -25,7 +25,7 @@ pub enum CompactJwsError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Not three segments: two dots are wanted.
+    /// Not three segments separated by two dots.
     #[error("a compact JWS has three segments separated by dots")]
     Shape,
     /// A segment that is not canonical unpadded base64url: a character outside the alphabet (white
@@ -47,7 +47,7 @@ pub enum CompactJwsError {
 }
 
 impl CompactJwsError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl CompactJwsError {
 }
 
 impl<'t> CompactJws<'t> {
-    /// Splits a token and checks the form of each segment; decodes and allocates nothing.
+    /// Splits a token and checks the form of each segment. Decodes and allocates nothing.
     ///
     /// # Errors
     /// A [`CompactJwsError`].
@@ -96,25 +96,25 @@ impl<'t> CompactJws<'t> {
         Ok(jws)
     }
 
-    /// The bytes that were signed: `BASE64URL(header) || '.' || BASE64URL(payload)`.
+    /// Returns the bytes that were signed: `BASE64URL(header) || '.' || BASE64URL(payload)`.
     #[must_use]
     pub fn signing_input(&self) -> &'t [u8] {
         self.signing_input
     }
 
-    /// The header segment, as it stands.
+    /// Returns the header segment, still encoded.
     #[must_use]
-    pub fn protected(&self) -> &'t [u8] {
+    pub fn protected_segment(&self) -> &'t [u8] {
         self.protected
     }
 
-    /// The payload segment, as it stands.
+    /// Returns the payload segment, still encoded.
     #[must_use]
-    pub fn payload(&self) -> &'t [u8] {
+    pub fn payload_segment(&self) -> &'t [u8] {
         self.payload
     }
 
-    /// The JOSE header.
+    /// Parses the JOSE header.
     ///
     /// # Errors
     /// A [`HeaderError`].
@@ -122,26 +122,31 @@ impl<'t> CompactJws<'t> {
         Header::parse(&decode(self.protected), limits)
     }
 
-    /// The payload's bytes. **Unverified**: for choosing whose keys to verify with, and for showing
-    /// a token to a person; [`JwsVerifier::verify`](crate::jws::JwsVerifier::verify) gives the
-    /// verified ones.
+    /// Decodes the payload. It is **unverified**: use it to choose the issuer whose keys verify the
+    /// token, or to display it. The verified payload is
+    /// [`VerifiedJws::payload`](crate::jws::VerifiedJws::payload).
     #[must_use]
     pub fn unverified_payload(&self) -> Vec<u8> {
+        self.decode_payload()
+    }
+
+    /// Decodes the payload, for a caller that has verified the signature.
+    pub(super) fn decode_payload(&self) -> Vec<u8> {
         decode(self.payload)
     }
 
-    /// The signature's bytes.
+    /// Decodes the signature.
     #[must_use]
     pub fn signature(&self) -> Vec<u8> {
         decode(self.signature)
     }
 
-    /// The signature's length once decoded, in bytes.
+    /// Returns the decoded signature's length, in bytes.
     pub(super) fn signature_len(&self) -> usize {
         base64url::decoded_len(self.signature)
     }
 
-    /// Decodes the signature into a buffer of [`signature_len`](Self::signature_len) bytes at least.
+    /// Decodes the signature into a buffer of at least [`signature_len`](Self::signature_len) bytes.
     pub(super) fn decode_signature<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
         base64url::decode_into(self.signature, buffer).expect(CANONICAL)
     }

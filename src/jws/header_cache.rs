@@ -1,70 +1,84 @@
-//! Where a header leads: the same header segments come again and again, so each is parsed, and its
-//! keys are looked up, once per key set.
+//! A cache of resolved headers. Tokens of one issuer repeat the same header segment, so each is
+//! parsed, and its keys are looked up, once per key set.
 //!
-//! Only headers of tokens that verified are remembered: nobody without a key can fill the list.
+//! Only headers of verified tokens are cached: a client without a key cannot fill the cache.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
 use super::JwsError;
 use crate::alg::{InvalidSignature, PreparedKey};
-use crate::jws::{CompactJws, Header, VerifiedJws};
+use crate::jws::Header;
 use crate::key::KeyError;
 
-/// A header, its allowed algorithm, and the keys to try.
-pub(super) struct Route {
-    /// The header segment, as it stands in the token.
-    pub(super) protected: Box<[u8]>,
+/// A header with its allowed algorithm and its candidate keys.
+pub(super) struct ResolvedHeader {
+    /// The header segment of the token.
+    pub(super) segment: Box<[u8]>,
     pub(super) header: Header,
-    /// The algorithm's place in the verifier's list.
+    /// The algorithm's index in the verifier's list.
     pub(super) algorithm: usize,
+    /// The keys to try, at least one.
     pub(super) keys: Vec<Arc<dyn PreparedKey>>,
-    /// Whether more keys would have fitted than may be tried.
+    /// Whether more keys fit than may be tried.
     pub(super) is_cut: bool,
 }
 
-impl Route {
-    /// The token, once one of the keys has verified it.
-    pub(super) fn verified(&self, jws: &CompactJws<'_>) -> VerifiedJws {
-        VerifiedJws::new(self.header.clone(), jws.unverified_payload())
-    }
-
-    /// Why none of the keys did.
+impl ResolvedHeader {
+    /// Returns the error for a token that none of the keys verified.
     pub(super) fn exhausted(&self) -> JwsError {
         if self.is_cut { KeyError::TooManyCandidates.into() } else { InvalidSignature.into() }
     }
 }
 
-/// The remembered ones.
-#[derive(Default)]
-pub(super) struct Routes(ArcSwap<Known>);
+/// A resolved header, from the cache or new.
+pub(super) enum CachedOrNew<'c> {
+    Cached(&'c ResolvedHeader),
+    New(Arc<ResolvedHeader>),
+}
 
-#[derive(Default)]
-pub(super) struct Known(Vec<Arc<Route>>);
+impl Deref for CachedOrNew<'_> {
+    type Target = ResolvedHeader;
 
-impl Known {
-    pub(super) fn find(&self, protected: &[u8]) -> Option<&Arc<Route>> {
-        self.0.iter().find(|route| *route.protected == *protected)
+    fn deref(&self) -> &ResolvedHeader {
+        match self {
+            CachedOrNew::Cached(header) => header,
+            CachedOrNew::New(header) => header,
+        }
     }
 }
 
-impl Routes {
-    pub(super) fn load(&self) -> Guard<Arc<Known>> {
+/// The cached headers of one key set. Reading takes no lock.
+#[derive(Default)]
+pub(super) struct HeaderCache(ArcSwap<Headers>);
+
+#[derive(Default)]
+pub(super) struct Headers(Vec<Arc<ResolvedHeader>>);
+
+impl Headers {
+    pub(super) fn find(&self, segment: &[u8]) -> Option<&ResolvedHeader> {
+        self.0.iter().find(|header| *header.segment == *segment).map(Arc::as_ref)
+    }
+}
+
+impl HeaderCache {
+    pub(super) fn load(&self) -> Guard<Arc<Headers>> {
         self.0.load()
     }
 
-    /// Remembers a route while there is room. A list that is full stays as it is: it lasts no longer
-    /// than its key set.
-    pub(super) fn keep(&self, route: &Arc<Route>, most: usize) {
-        let has_room = |known: &Known| known.0.len() < most && known.find(&route.protected).is_none();
-        if has_room(&self.0.load()) {
-            self.0.rcu(|known| {
-                let mut routes = known.0.clone();
-                if has_room(known) {
-                    routes.push(Arc::clone(route));
+    /// Adds a header while there are fewer than `most`. A full cache stays as it is until its key
+    /// set is replaced.
+    pub(super) fn insert(&self, header: &Arc<ResolvedHeader>, most: usize) {
+        let is_wanted = |headers: &Headers| headers.0.len() < most && headers.find(&header.segment).is_none();
+        if is_wanted(&self.0.load()) {
+            self.0.rcu(|current| {
+                let mut headers = current.0.clone();
+                if is_wanted(current) {
+                    headers.push(Arc::clone(header));
                 }
-                Known(routes)
+                Headers(headers)
             });
         }
     }

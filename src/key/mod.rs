@@ -149,8 +149,8 @@ impl VerificationKey {
         self.weak_allowed
     }
 
-    /// Whether the metadata lets this key verify signatures of `algorithm`. Asked by the engine
-    /// before any algorithm sees the key.
+    /// Checks that the metadata lets this key verify signatures of `algorithm`. The engine asks it
+    /// before [`Algorithm::prepare`](crate::alg::Algorithm::prepare).
     ///
     /// # Errors
     /// [`KeyError::WrongUse`] for `use` other than `sig` or `key_ops` without `verify`,

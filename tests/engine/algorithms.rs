@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use claimgate::alg::{
     Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Rsa, Signed,
@@ -194,6 +194,46 @@ fn an_algorithm_from_outside_serves_like_a_built_in_one() {
     let verifier = JwsVerifier::new(&registry, ["TOY1"], &wordless, Limits::DEFAULT).unwrap();
     assert_eq!(code(&verifier, &good), "key.weak");
     assert_eq!(verifier.key_report().usable, 0);
+}
+
+/// Records the keys it is asked to prepare.
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+impl Algorithm for Recorder {
+    fn name(&self) -> &str {
+        "X1"
+    }
+
+    fn accepts(&self, key: &KeyMaterial) -> bool {
+        key.kty() == "oct"
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        self.0.lock().unwrap().push(key.kid().unwrap().to_owned());
+        Ok(Arc::new(ToyKey(String::new())))
+    }
+}
+
+// Regression: `prepare` was called for keys of another use or algorithm, and the result dropped.
+#[test]
+fn an_algorithm_prepares_permitted_keys_of_its_family_alone() {
+    let prepared = Arc::default();
+    let registry = Registry::builder().register(Recorder(Arc::clone(&prepared))).build().unwrap();
+    let keys = json!({"keys": [
+        {"kid": "other use", "kty": "oct", "k": "AAAA", "use": "enc", "alg": "HS256"},
+        {"kid": "other operation", "kty": "oct", "k": "AAAA", "key_ops": ["sign"]},
+        {"kid": "other algorithm", "kty": "oct", "k": "AAAA", "alg": "HS256"},
+        {"kid": "other family", "kty": "TOY", "alg": "HS256"},
+        {"kid": "its own", "kty": "oct", "k": "AAAA", "alg": "X1", "use": "sig"},
+        {"kid": "free", "kty": "oct", "k": "AAAA"},
+    ]});
+    let keys = KeySet::from_jwks(keys.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    let report = JwsVerifier::new(&registry, ["X1"], &keys, Limits::DEFAULT).unwrap().key_report();
+    assert_eq!(*prepared.lock().unwrap(), ["its own", "free"]);
+    assert_eq!(report.usable, 2);
+    let reasons: Vec<_> = report.skipped.into_iter().map(|key| key.reason).collect();
+    let wanted = [KeyError::WrongUse, KeyError::WrongUse, KeyError::WrongAlgorithm, KeyError::WrongFamily];
+    assert_eq!(reasons, wanted);
 }
 
 // attack: none.registering

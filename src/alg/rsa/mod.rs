@@ -102,6 +102,10 @@ impl Algorithm for Rsa {
         self.name
     }
 
+    fn accepts(&self, key: &KeyMaterial) -> bool {
+        matches!(key, KeyMaterial::Rsa { .. })
+    }
+
     fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
         let KeyMaterial::Rsa { n, e } = key.material() else {
             return Err(KeyError::WrongFamily);
