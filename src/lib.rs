@@ -1,30 +1,44 @@
-//! Claimgate: verify a JSON Web Token, read its claims, decide who it is; and sign people in.
+//! Claimgate verifies JSON Web Tokens, maps their claims to users and teams, and holds the rules of
+//! an OpenID Connect relying party.
+//!
+//! ```
+//! use claimgate::{Verifier, claims::Policy, key::KeySet, limits::Limits, path::ClaimPath, time::UnixTime};
+//!
+//! fn roles(jwks: &[u8], token: &str, now: i64) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+//!     let verifier = Verifier::builder() // once, then shared by all threads
+//!         .algorithms(["RS256"])
+//!         .keys(KeySet::from_jwks(jwks, &Limits::DEFAULT)?)
+//!         .policy(Policy::id_token("https://idp.example.com/realms/acme", "crm"))
+//!         .build()?;
+//!     let token = verifier.verify(token, UnixTime(now))?;
+//!     let roles = ClaimPath::parse("$.realm_access.roles[*]")?;
+//!     let selected = roles.select(token.claims().as_value(), &Limits::DEFAULT)?;
+//!     Ok(selected.into_iter().filter_map(|role| role.as_str()).map(str::to_owned).collect())
+//! }
+//! ```
 //!
 //! ```text
-//! token bytes
+//! token
 //!   → jws       three canonical segments, JOSE header, allow-list, key, signature
-//!   → claims    one JSON object, registered claims typed, held against a policy
+//!   → claims    one JSON object, registered claims typed, the policy of a token kind
 //!   → path      claim paths: a literal name, or RFC 9535 JSONPath compiled once
-//!   → identity  username, profile, groups → teams, and why
-//!   → oidc      sign-in, sync, sessions, logout: typed steps, no sockets
-//!   → store     SQLite behind one writer; sessions in memory for reading
-//!   → server    HTTP
+//!   → identity  username, profile, groups → teams, with reasons
+//!   → oidc      sign-in, synchronisation, sessions, logout: typed steps, no sockets
 //! ```
 //!
 //! The order of checks is fixed: size → shape → header → crit → allow-list → key → signature →
-//! JSON → policy. Unverified and verified are different types, and only verification makes the
-//! latter. Everything up to `oidc` and `config` has no clock, no network and no global state, and
-//! no randomness but in `sign`: time and random bytes are arguments, a registry and a key set are values.
+//! JSON → policy. Unverified and verified tokens are different types, and only verification makes
+//! the latter; a validated token's type says which kind of token it is. The crate has no clock, no
+//! network and no global state, and uses randomness in `sign` alone: time and random bytes are
+//! arguments, a registry and a key set are values. The package `claimgate-server` has the
+//! configuration file, the store, HTTP and the command.
 //!
 //! | feature | brings |
 //! | --- | --- |
 //! | (none) | the engine: `jws` to `identity` |
 //! | `sign` | key generation and signing, for test material and client assertions |
 //! | `oidc` | the relying party's rules; implies `sign` |
-//! | `config` | the TOML configuration file; implies `oidc` |
-//! | `cli` | the `claimgate` command without the server; implies the above |
-//! | `server` | HTTP, the store, the whole command; implies the above |
-//! | `aws-lc` | RSA by aws-lc-rs for whoever registers it |
+//! | `aws-lc` | RSA by aws-lc-rs, to be registered by the program |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.

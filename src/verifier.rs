@@ -1,8 +1,9 @@
-//! The whole pipeline, from a token's bytes to validated claims.
+//! The whole pipeline, from a token to validated claims.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
@@ -115,7 +116,7 @@ impl ValidatedToken<AccessToken> {
     }
 }
 
-/// Verifies tokens of one kind from known issuers. Built once, shared by all threads.
+/// A verifier of tokens of one kind. Build it once and share it between threads.
 ///
 /// ```
 /// use claimgate::{claims::Policy, key::KeySet, time::UnixTime, Verifier};
@@ -137,7 +138,8 @@ pub struct Verifier<K: Kind> {
 }
 
 impl Verifier<Jwt> {
-    /// Starts with the built-in registry, no allowed algorithm, no keys, a plain JWT's policy.
+    /// Starts a builder with the built-in registry, no allowed algorithm, no keys and
+    /// [`Policy::jwt`].
     #[must_use]
     pub fn builder() -> VerifierBuilder<Jwt> {
         VerifierBuilder {
@@ -146,7 +148,6 @@ impl Verifier<Jwt> {
             keys: KeySet::default(),
             policy: Policy::jwt(),
             limits: Limits::DEFAULT,
-            cached_tokens: 0,
         }
     }
 }
@@ -159,10 +160,21 @@ impl<K: Kind> Verifier<K> {
         Self { jws, policy, cache: None }
     }
 
-    /// Verifies one token at a moment.
+    /// Adds a cache of accepted tokens, so that a token that is presented again costs a hash instead
+    /// of a signature verification. It takes about `bytes` of memory at most.
+    ///
+    /// The policy is applied each time: no cached token outlives its `exp`, and a token without
+    /// `exp` is not cached. Replaced keys invalidate the tokens they verified.
+    #[must_use]
+    pub fn with_cache(mut self, bytes: u64) -> Self {
+        self.cache = Some(TokenCache::new(bytes));
+        self
+    }
+
+    /// Verifies one token at the time `now`.
     ///
     /// # Errors
-    /// The [`Error`] of the first stage that refuses: size, shape, header, allow-list, key,
+    /// The [`Error`] of the first stage that rejects the token: size, shape, header, allow-list, key,
     /// signature, claims, policy.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
         let Some(cache) = &self.cache else {
@@ -171,29 +183,31 @@ impl<K: Kind> Verifier<K> {
         let keys = self.jws.key_table();
         let id = TokenCache::<K>::id(token);
         if let Some(known) = cache.find(&id, &keys) {
-            // The signature is known to hold; what time does to the claims is judged every time.
+            // The signature was verified; the times of the claims are checked each time.
             self.policy.validate(known.header(), known.claims(), now)?;
             return Ok(known);
         }
-        let validated = self.validate(self.jws.verify(token)?, now)?;
-        cache.keep(id, &keys, &validated);
+        let jws = self.jws.verify(token)?;
+        let bytes = estimated_bytes(jws.payload());
+        let validated = self.validate(jws, now)?;
+        cache.insert(id, &keys, &validated, bytes);
         Ok(validated)
     }
 
-    /// Verifies many tokens at a moment; results in the order of the tokens, one bad token harms
-    /// no other. The cache is not consulted.
+    /// Verifies many tokens at the time `now`. Returns the results in the order of the tokens, each
+    /// independent of the others. The cache is not consulted.
     pub fn verify_batch(&self, tokens: &[&str], now: UnixTime) -> Vec<Result<ValidatedToken<K>, Error>> {
         let verified = self.jws.verify_batch(tokens);
         verified.into_iter().map(|jws| self.validate(jws?, now)).collect()
     }
 
-    /// Puts another set of keys in the place of the present one; see [`JwsVerifier::replace_keys`].
-    /// Cached tokens are forgotten with the keys that verified them.
+    /// Replaces the keys; see [`JwsVerifier::replace_keys`]. Cached tokens are forgotten with the keys
+    /// that verified them.
     pub fn replace_keys(&self, keys: &KeySet) -> KeyReport {
         self.jws.replace_keys(keys)
     }
 
-    /// The signature stage by itself.
+    /// Returns the signature stage.
     #[must_use]
     pub fn jws(&self) -> &JwsVerifier {
         &self.jws
@@ -233,7 +247,7 @@ impl Verifier<IdToken> {
     }
 }
 
-/// Collects what a [`Verifier`] needs.
+/// The parts of a [`Verifier`] to be built.
 #[derive(Debug)]
 pub struct VerifierBuilder<K: Kind> {
     registry: Option<Registry>,
@@ -241,25 +255,24 @@ pub struct VerifierBuilder<K: Kind> {
     keys: KeySet,
     policy: Policy<K>,
     limits: Limits,
-    cached_tokens: usize,
 }
 
 impl<K: Kind> VerifierBuilder<K> {
-    /// The algorithms that exist, in place of [`Registry::builtin`].
+    /// Sets the registry of algorithms, in place of [`Registry::builtin`].
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// The algorithms that are allowed; nothing else is accepted, whatever a header says.
+    /// Sets the allowed algorithms. A token by any other is rejected.
     #[must_use]
     pub fn algorithms<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.algorithms = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The keys to begin with.
+    /// Sets the keys to begin with.
     #[must_use]
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = keys;
@@ -269,23 +282,14 @@ impl<K: Kind> VerifierBuilder<K> {
     /// Sets the rules that the claims must satisfy, and with them the kind of token.
     #[must_use]
     pub fn policy<L: Kind>(self, policy: Policy<L>) -> VerifierBuilder<L> {
-        let Self { registry, algorithms, keys, policy: _, limits, cached_tokens } = self;
-        VerifierBuilder { registry, algorithms, keys, policy, limits, cached_tokens }
+        let Self { registry, algorithms, keys, policy: _, limits } = self;
+        VerifierBuilder { registry, algorithms, keys, policy, limits }
     }
 
-    /// The limits, in place of [`Limits::DEFAULT`].
+    /// Sets the limits, in place of [`Limits::DEFAULT`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// Remembers up to this many accepted tokens, so that one that comes again and again costs a
-    /// hash in place of a signature check. Off (0) by default. The policy is applied every time:
-    /// no token outlives its `exp`, and a token without `exp` is not remembered.
-    #[must_use]
-    pub fn cached_tokens(mut self, entries: usize) -> Self {
-        self.cached_tokens = entries;
         self
     }
 
@@ -298,35 +302,70 @@ impl<K: Kind> VerifierBuilder<K> {
         Ok(Verifier {
             jws: JwsVerifier::new(&registry, &self.algorithms, &self.keys, self.limits)?,
             policy: self.policy,
-            cache: (self.cached_tokens > 0).then(|| TokenCache(Cache::new(self.cached_tokens))),
+            cache: None,
         })
     }
 }
 
 type TokenId = [u8; 32];
 
-/// Accepted tokens by the SHA-256 of their whole text, each with the key table that verified it.
-struct TokenCache<K: Kind>(Cache<TokenId, (Weak<KeyTable>, ValidatedToken<K>)>);
+/// Accepted tokens by the SHA-256 of their whole text, bounded by an estimate of their memory.
+struct TokenCache<K: Kind>(Cache<TokenId, CachedToken<K>, ByBytes>);
+
+#[derive(Clone)]
+struct CachedToken<K: Kind> {
+    /// The key table that verified it. A weak reference keeps the address from being used again.
+    verified_by: Weak<KeyTable>,
+    token: ValidatedToken<K>,
+    bytes: u64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl<K: Kind> Weighter<TokenId, CachedToken<K>> for ByBytes {
+    fn weight(&self, _: &TokenId, cached: &CachedToken<K>) -> u64 {
+        cached.bytes
+    }
+}
 
 impl<K: Kind> TokenCache<K> {
+    /// What most tokens take at least; it sizes the table.
+    const TYPICAL_BYTES: u64 = 4 * 1024;
+
+    fn new(bytes: u64) -> Self {
+        let entries = usize::try_from(bytes / Self::TYPICAL_BYTES).unwrap_or(usize::MAX).max(1);
+        Self(Cache::with_weighter(entries, bytes, ByBytes))
+    }
+
     fn id(token: &str) -> TokenId {
         Sha256::digest(token.as_bytes()).into()
     }
 
     fn find(&self, id: &TokenId, keys: &Arc<KeyTable>) -> Option<ValidatedToken<K>> {
-        let (verified_by, token) = self.0.get(id)?;
-        std::ptr::eq(verified_by.as_ptr(), Arc::as_ptr(keys)).then_some(token)
+        let cached = self.0.get(id)?;
+        std::ptr::eq(cached.verified_by.as_ptr(), Arc::as_ptr(keys)).then_some(cached.token)
     }
 
-    fn keep(&self, id: TokenId, keys: &Arc<KeyTable>, token: &ValidatedToken<K>) {
+    fn insert(&self, id: TokenId, keys: &Arc<KeyTable>, token: &ValidatedToken<K>, bytes: u64) {
         if token.claims().expires_at().is_some() {
-            self.0.insert(id, (Arc::downgrade(keys), token.clone()));
+            let cached = CachedToken { verified_by: Arc::downgrade(keys), token: token.clone(), bytes };
+            self.0.insert(id, cached);
         }
     }
 }
 
+/// Estimates the memory of a cached token from above: its text, and each value of its claims once
+/// they are parsed to a document.
+fn estimated_bytes(payload: &[u8]) -> u64 {
+    const ENTRY: u64 = 1024;
+    const VALUE: u64 = 128;
+    let values = payload.iter().filter(|byte| matches!(byte, b'[' | b'{' | b',')).count();
+    ENTRY + 2 * payload.len() as u64 + VALUE * values as u64
+}
+
 impl<K: Kind> std::fmt::Debug for TokenCache<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenCache").field("entries", &self.0.len()).finish()
+        f.debug_struct("TokenCache").field("entries", &self.0.len()).field("bytes", &self.0.weight()).finish()
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 const NOW: UnixTime = UnixTime(1_795_478_400);
 const OLD: &[u8] = b"the old secret, of at least 32 bytes";
+const MEBIBYTE: u64 = 1024 * 1024;
 const NEW: &[u8] = b"the new secret, of at least 32 bytes";
 
 fn sign(secret: &[u8], header: &str, payload: &str) -> String {
@@ -29,14 +30,14 @@ fn expiring(number: usize) -> Value {
     json!({"exp": NOW.0 + 100, "n": number})
 }
 
-fn verifier(cached: usize) -> Verifier<Jwt> {
-    Verifier::builder()
+fn verifier(cached_bytes: u64) -> Verifier<Jwt> {
+    let verifier = Verifier::builder()
         .algorithms(["HS256"])
         .keys(KeySet::from_secret(OLD))
         .policy(Policy::jwt().leeway(0))
-        .cached_tokens(cached)
         .build()
-        .unwrap()
+        .unwrap();
+    if cached_bytes > 0 { verifier.with_cache(cached_bytes) } else { verifier }
 }
 
 fn code<K: Kind>(verifier: &Verifier<K>, token: &str, now: UnixTime) -> &'static str {
@@ -70,7 +71,7 @@ fn a_batch_keeps_its_order_and_one_token_harms_no_other() {
 
 #[test]
 fn keys_are_replaced_while_others_verify() {
-    let verifier = verifier(64);
+    let verifier = verifier(MEBIBYTE);
     let (old, new) = (token(OLD, &expiring(0)), token(NEW, &expiring(1)));
     let (stop, accepted) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -107,7 +108,7 @@ fn keys_are_replaced_while_others_verify() {
 
 #[test]
 fn a_cached_token_never_outlives_its_time_or_its_key() {
-    let verifier = verifier(16);
+    let verifier = verifier(MEBIBYTE);
     let text = token(OLD, &json!({"exp": NOW.0 + 100, "nbf": NOW.0}));
     let first = verifier.verify(&text, NOW).unwrap();
     let again = verifier.verify(&text, NOW).unwrap();
@@ -126,20 +127,22 @@ fn a_cached_token_never_outlives_its_time_or_its_key() {
 
 #[test]
 fn the_cache_is_bounded_and_keeps_no_refusal() {
-    let verifier = verifier(8);
+    let verifier = verifier(256 * 1024);
     for number in 0..2_000 {
         assert_eq!(code(&verifier, &token(OLD, &expiring(number)), NOW), "valid");
         assert_eq!(code(&verifier, &token(NEW, &expiring(number)), NOW), "signature.invalid");
     }
     let shown = format!("{verifier:?}");
-    let entries = shown.split("entries: ").nth(1).unwrap();
-    let entries: usize =
-        entries.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
-    assert!(entries <= 8, "{shown}");
+    let number = |name: &str| -> usize {
+        let number = shown.split(name).nth(1).unwrap();
+        number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    assert!((1..=256).contains(&number("entries: ")), "{shown}");
+    assert!(number("bytes: ") <= 256 * 1024, "{shown}");
     // Without `exp` nothing is remembered.
     let policy = Policy::jwt().require(Vec::<String>::new());
     let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).policy(policy);
-    let verifier = builder.cached_tokens(8).build().unwrap();
+    let verifier = builder.build().unwrap().with_cache(MEBIBYTE);
     let text = token(OLD, &json!({}));
     let (first, again) = (verifier.verify(&text, NOW).unwrap(), verifier.verify(&text, NOW).unwrap());
     assert!(!std::ptr::eq(first.claims(), again.claims()));
@@ -148,7 +151,7 @@ fn the_cache_is_bounded_and_keeps_no_refusal() {
 // attack: size.header, size.token, size.dots, size.claims, size.audience, json.depth, kid.one-megabyte
 #[test]
 fn large_tokens_are_refused_at_once() {
-    let verifier = verifier(4);
+    let verifier = verifier(MEBIBYTE);
     let header = |bytes: usize| format!(r#"{{"alg":"HS256","kid":"{}"}}"#, "k".repeat(bytes));
     let claims = |count: usize| {
         let claims: Vec<String> = (0..count).map(|number| format!("\"c{number}\":{number}")).collect();
@@ -196,7 +199,7 @@ fn large_key_sets_are_refused_at_once() {
 #[test]
 fn a_verifier_shares_keys_and_is_shared_by_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
-    let first = verifier(4);
+    let first = verifier(MEBIBYTE);
     shared(&first);
     let second = Verifier::new(first.jws().clone(), Policy::of_kind(TokenKind::AccessToken));
     let text = token(OLD, &expiring(0));

@@ -25,6 +25,9 @@ use claimgate::oidc::{MAX_RESPONSE, Response};
 use claimgate::time::UnixTime;
 use claimgate::{Error, Verifier};
 
+/// Memory per provider for presented tokens that were accepted, in bytes. A client presents one
+/// bearer token many times; typical tokens take about 8 KiB, so some 2,000 of them fit.
+const PRESENTED_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The maximum age of a logout token without `exp`, in seconds since its `iat`.
 const LOGOUT_WITHOUT_EXP: u64 = 600;
 
@@ -146,7 +149,8 @@ impl Provider {
             fetcher: fetcher(&config)?,
             id_tokens: Verifier::new(jws.clone(), id),
             logout_tokens: Verifier::new(jws.clone(), logout),
-            presented: Verifier::new(jws.clone(), config.presented_policy()),
+            presented: Verifier::new(jws.clone(), config.presented_policy())
+                .with_cache(PRESENTED_CACHE_BYTES),
             jws,
             own_keys,
             state: Mutex::new(State::new(system::now())),
