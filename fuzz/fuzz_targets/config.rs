@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
         assert!(!provider.issuer.is_empty() && !provider.algorithms.is_empty());
         assert!(provider.algorithms.iter().all(|algorithm| names.contains(&algorithm.as_str())));
         assert!(provider.audiences.iter().all(|audience| !audience.is_empty()));
-        assert_eq!(config.provider(&provider.name).map(|found| &found.issuer), Some(&provider.issuer));
+        assert_eq!(config.provider(&provider.id).map(|found| &found.issuer), Some(&provider.issuer));
         let endpoints = &provider.endpoints;
         let endpoints = [
             &provider.discovery,
@@ -40,7 +40,7 @@ fuzz_target!(|text: &str| {
             &endpoints.end_session_endpoint,
         ];
         for endpoint in endpoints.into_iter().flatten() {
-            assert!(!endpoint.is_plain_http() || endpoint.is_loopback() || provider.allow_http, "{endpoint}");
+            assert!(!endpoint.is_plain_http() || endpoint.is_loopback() || provider.danger_allow_http, "{endpoint}");
             assert!(!endpoint.as_str().contains('#'));
         }
     }

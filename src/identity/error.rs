@@ -1,47 +1,65 @@
 //! Why a mapping cannot be compiled, and why an identity cannot be decided.
 
+use super::SettingPath;
 use crate::path::PathError;
 
-/// Why a mapping cannot be compiled.
+/// A mapping that does not compile: one setting, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct MappingError {
+    /// The setting's path within its [`MappingSpec`](super::MappingSpec), such as `team[1].regex`.
+    pub setting: SettingPath,
+    /// What is wrong with it.
+    pub problem: MappingProblem,
+}
+
+/// What is wrong with a setting of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MappingError {
+pub enum MappingProblem {
     /// A claim path does not compile.
-    #[error("{setting}: `{path}`: {reason}")]
+    #[error("`{path}`: {reason}")]
     Path {
-        /// The setting that holds it.
-        setting: String,
         /// The path.
         path: String,
         /// What is wrong with it.
         reason: PathError,
     },
     /// A regular expression does not compile, or is too large.
-    #[error("{setting}: `{pattern}` is not a usable regular expression")]
+    #[error("`{pattern}` is not a usable regular expression")]
     Pattern {
-        /// The setting that holds it.
-        setting: String,
         /// The pattern.
         pattern: String,
     },
-    /// A setting has a value that means nothing.
-    #[error("{setting}: {reason}")]
+    /// A setting is missing, or its value is not usable.
+    #[error("{reason}")]
     Setting {
-        /// The setting.
-        setting: String,
-        /// What is wrong, and what to write.
+        /// What is wrong, and what to write instead.
         reason: String,
     },
 }
 
 impl MappingError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.problem.code()
+    }
+
+    /// Returns the error of a setting whose value is not usable.
+    pub(super) fn setting(setting: SettingPath, reason: impl Into<String>) -> Self {
+        Self { setting, problem: MappingProblem::Setting { reason: reason.into() } }
+    }
+}
+
+impl MappingProblem {
+    /// Returns the stable code of this problem; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            MappingError::Path { .. } => "mapping.path",
-            MappingError::Pattern { .. } => "mapping.pattern",
-            MappingError::Setting { .. } => "mapping.setting",
+            MappingProblem::Path { .. } => "mapping.path",
+            MappingProblem::Pattern { .. } => "mapping.pattern",
+            MappingProblem::Setting { .. } => "mapping.setting",
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::explain::{Observer, Seen};
 use super::spec::{GroupDetail, GroupSpec, MappingSpec};
 use super::username::compile_path;
-use super::{IdentityError, MappingError};
+use super::{IdentityError, MappingError, SettingPath};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
 
@@ -25,22 +25,22 @@ impl GroupSource {
 }
 
 pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<GroupSource>, MappingError> {
-    let source = |group: &GroupSpec| {
-        let detail = match group {
-            GroupSpec::Path(path) => GroupDetail { path: path.clone(), ..GroupDetail::default() },
-            GroupSpec::Detailed(detail) => detail.clone(),
+    let source = |(index, group): (usize, &GroupSpec)| {
+        let setting = SettingPath::of("groups").index(index);
+        let (setting, detail) = match group {
+            GroupSpec::Path(path) => (setting, GroupDetail { path: path.clone(), ..GroupDetail::default() }),
+            GroupSpec::Detailed(detail) if detail.separator.as_deref() == Some("") => {
+                return Err(MappingError::setting(setting.name("separator"), "must not be empty"));
+            }
+            GroupSpec::Detailed(detail) => (setting.name("path"), detail.clone()),
         };
-        if detail.separator.as_deref() == Some("") {
-            let reason = "must not be empty".to_owned();
-            return Err(MappingError::Setting { setting: "identity.groups.separator".to_owned(), reason });
-        }
         Ok(GroupSource {
-            path: compile_path("identity.groups", &detail.path, limits)?,
+            path: compile_path(&setting, &detail.path, limits)?,
             separator: detail.separator,
             object_keys: detail.object_keys,
         })
     };
-    spec.groups.iter().map(source).collect()
+    spec.groups.iter().enumerate().map(source).collect()
 }
 
 pub(super) fn read(

@@ -8,6 +8,7 @@ mod error;
 mod explain;
 mod groups;
 mod profile;
+mod setting;
 mod spec;
 mod teams;
 mod username;
@@ -20,8 +21,9 @@ use serde_json::Value;
 use crate::limits::Limits;
 use crate::text::is_unsafe;
 
-pub use error::{IdentityError, MappingError};
+pub use error::{IdentityError, MappingError, MappingProblem};
 pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
+pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec};
 
 use explain::Observer;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::explain::{Observer, Seen};
 use super::spec::MappingSpec;
 use super::username::compile_path;
-use super::{MappingError, is_safe_name};
+use super::{MappingError, SettingPath, is_safe_name};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
 
@@ -25,7 +25,7 @@ impl ProfileField {
 
 pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<ProfileField>, MappingError> {
     let field = |(name, path): (&String, &String)| {
-        let path = compile_path(&format!("identity.profile.{name}"), path, limits)?;
+        let path = compile_path(&SettingPath::of("profile").name(name), path, limits)?;
         Ok(ProfileField { name: name.clone(), path })
     };
     spec.profile.iter().map(field).collect()

@@ -53,7 +53,7 @@ impl Default for MappingSpec {
 
 /// One text, or a list of them.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text, or a list of texts")]
 pub enum OneOrMany {
     /// One.
     One(String),
@@ -88,7 +88,7 @@ pub enum Normalisation {
 
 /// A source of groups: a path, or a path with options.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a path, or a table with `path`")]
 pub enum GroupSpec {
     /// A path to strings, or to arrays of strings.
     Path(String),

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::explain::{FiredRule, Observer};
 use super::spec::{MappingSpec, TeamSpec};
-use super::{IdentityError, MappingError, is_safe_name};
+use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
 
 /// Bytes the compiled expressions may take, each and together.
 const COMPILED_BYTES: usize = 8 << 20;
@@ -55,10 +55,8 @@ impl TeamRules {
             expressions: Vec::new(),
         };
         if let Some(team) = spec.default_teams.iter().find(|team| !is_team_name(team)) {
-            return Err(wrong(
-                "identity.default_teams",
-                format!("`{}` is no team name", team.escape_debug()),
-            ));
+            let reason = format!("`{}` is no team name", team.escape_debug());
+            return Err(MappingError::setting(SettingPath::of("default_teams"), reason));
         }
         let mut patterns = Vec::new();
         for (index, team) in spec.team.iter().enumerate() {
@@ -66,19 +64,19 @@ impl TeamRules {
         }
         rules.patterns =
             RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|_| {
-                MappingError::Pattern {
-                    setting: "identity.team".to_owned(),
-                    pattern: "all of them together".to_owned(),
+                MappingError {
+                    setting: SettingPath::of("team"),
+                    problem: MappingProblem::Pattern { pattern: "all of them together".to_owned() },
                 }
             })?;
         Ok(rules)
     }
 
     fn add(&mut self, index: usize, spec: &TeamSpec, patterns: &mut Vec<String>) -> Result<(), MappingError> {
-        let setting = format!("identity.team[{index}]");
+        let setting = SettingPath::of("team").index(index);
         let teams: Vec<&String> = spec.team.iter().chain(&spec.teams).collect();
         if teams.is_empty() {
-            return Err(wrong(&setting, "give `team` or `teams`"));
+            return Err(MappingError::setting(setting, "give `team` or `teams`"));
         }
         let (text, gaps) = match (&spec.group, &spec.prefix, &spec.regex) {
             (Some(group), None, None) => {
@@ -93,7 +91,10 @@ impl TeamRules {
             (None, None, Some(pattern)) => {
                 let whole = format!(r"\A(?:{pattern})\z");
                 let regex = RegexBuilder::new(&whole).size_limit(COMPILED_BYTES).build().map_err(|_| {
-                    MappingError::Pattern { setting: format!("{setting}.regex"), pattern: pattern.clone() }
+                    MappingError {
+                        setting: setting.name("regex"),
+                        problem: MappingProblem::Pattern { pattern: pattern.clone() },
+                    }
                 })?;
                 let names = regex.capture_names().flatten().map(str::to_owned);
                 let gaps = names.chain((1..regex.captures_len()).map(|number| number.to_string())).collect();
@@ -101,9 +102,14 @@ impl TeamRules {
                 self.expressions.push((index, regex));
                 (format!("regex {pattern:?}"), gaps)
             }
-            _ => return Err(wrong(&setting, "give exactly one of `group`, `prefix` and `regex`")),
+            _ => {
+                let reason = "give exactly one of `group`, `prefix` and `regex`";
+                return Err(MappingError::setting(setting, reason));
+            }
         };
-        let parse = |team: &&String| Template::parse(team, &gaps).map_err(|reason| wrong(&setting, reason));
+        let parse = |team: &&String| {
+            Template::parse(team, &gaps).map_err(|reason| MappingError::setting(setting.clone(), reason))
+        };
         self.rules.push(Rule { text, teams: teams.iter().map(parse).collect::<Result<_, _>>()? });
         Ok(())
     }
@@ -207,8 +213,4 @@ impl Template {
 
 fn is_team_name(name: &str) -> bool {
     !name.trim().is_empty() && is_safe_name(name) && name.chars().count() <= MAX_TEAM
-}
-
-fn wrong(setting: &str, reason: impl Into<String>) -> MappingError {
-    MappingError::Setting { setting: setting.to_owned(), reason: reason.into() }
 }

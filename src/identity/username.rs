@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::explain::{Observer, Seen};
-use super::spec::{MappingSpec, Normalisation};
-use super::{IdentityError, MappingError, is_safe_name};
+use super::spec::{MappingSpec, Normalisation, OneOrMany};
+use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
 
@@ -22,11 +22,8 @@ pub(super) struct UsernameRules {
 
 impl UsernameRules {
     pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Self, MappingError> {
-        let setting = |reason: &str, name: &str| MappingError::Setting {
-            setting: format!("identity.{name}"),
-            reason: reason.to_owned(),
-        };
-        let candidates = compile_paths("identity.username", spec.username.as_slice(), limits)?;
+        let setting = |reason: &str, name: &str| MappingError::setting(SettingPath::of(name), reason);
+        let candidates = candidates(&spec.username, limits)?;
         if candidates.is_empty() {
             return Err(setting("name at least one claim, such as \"sub\"", "username"));
         }
@@ -108,18 +105,25 @@ fn is_invisible(character: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-pub(super) fn compile_paths(
-    setting: &str,
-    texts: &[String],
-    limits: &Limits,
-) -> Result<Vec<ClaimPath>, MappingError> {
-    texts.iter().map(|text| compile_path(setting, text, limits)).collect()
+fn candidates(written: &OneOrMany, limits: &Limits) -> Result<Vec<ClaimPath>, MappingError> {
+    let setting = SettingPath::of("username");
+    match written {
+        OneOrMany::One(text) => Ok(vec![compile_path(&setting, text, limits)?]),
+        OneOrMany::Many(texts) => {
+            let path = |(index, text): (usize, &String)| compile_path(&setting.index(index), text, limits);
+            texts.iter().enumerate().map(path).collect()
+        }
+    }
 }
 
-pub(super) fn compile_path(setting: &str, text: &str, limits: &Limits) -> Result<ClaimPath, MappingError> {
-    ClaimPath::parse_with(text, limits).map_err(|reason| MappingError::Path {
-        setting: setting.to_owned(),
-        path: text.to_owned(),
-        reason,
+/// Compiles the path that a setting holds.
+pub(super) fn compile_path(
+    setting: &SettingPath,
+    text: &str,
+    limits: &Limits,
+) -> Result<ClaimPath, MappingError> {
+    ClaimPath::parse_with(text, limits).map_err(|reason| MappingError {
+        setting: setting.clone(),
+        problem: MappingProblem::Path { path: text.to_owned(), reason },
     })
 }

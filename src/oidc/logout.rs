@@ -11,7 +11,7 @@ const LONGEST_HINT: usize = 6 * 1024;
 pub struct LogoutRequest<'r> {
     /// The provider's metadata, if known.
     pub metadata: Option<&'r ProviderMetadata>,
-    /// The configured `logout_url`, which replaces the request: `{clientId}` and `{siteUrl}` in it are
+    /// The configured `logout_url`, which replaces the request: `{client_id}` and `{site_url}` in it are
     /// replaced, URL-encoded.
     pub template: Option<&'r str>,
     /// The ID token that opened the session.
@@ -32,10 +32,7 @@ impl LogoutRequest<'_> {
     #[must_use]
     pub fn url(&self) -> Option<String> {
         if let Some(template) = self.template {
-            let encode =
-                |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-            let filled = template.replace("{clientId}", &encode(self.client_id));
-            return Some(filled.replace("{siteUrl}", &encode(self.site_url)));
+            return Some(fill_template(template, self.client_id, self.site_url));
         }
         let endpoint = self.metadata?.end_session_endpoint.as_ref()?;
         // Without the hint a provider may ask the user first; with one that is too long it answers 414.
@@ -46,4 +43,11 @@ impl LogoutRequest<'_> {
             ("state", self.state),
         ])))
     }
+}
+
+/// Fills in the placeholders of a `logout_url`, `{client_id}` and `{site_url}`, URL-encoded.
+#[must_use]
+pub fn fill_template(template: &str, client_id: &str, site_url: &str) -> String {
+    let encode = |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    template.replace("{client_id}", &encode(client_id)).replace("{site_url}", &encode(site_url))
 }

@@ -85,31 +85,6 @@ fn links_and_vectors_named_in_the_documents_exist() {
     assert!(checked >= 40, "{checked}");
 }
 
-/// The reference lists exactly the settings of the configuration file.
-#[test]
-fn the_configuration_reference_is_complete() {
-    let reference = fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
-    let field = regex::Regex::new(r"(?m)^\s+pub(?:\(super\))? ([a-z_0-9]+): ").unwrap();
-    let row = regex::Regex::new(r"(?m)^\| `([a-z_0-9]+)` \|").unwrap();
-    for (heading, file, structure) in [
-        ("## `[server]`", "server/src/config/raw.rs", "struct Server"),
-        ("## `[sign_in]`", "server/src/config/raw.rs", "struct SignIn"),
-        ("## `[provider]`", "server/src/config/raw.rs", "struct Provider "),
-        ("## `[identity]`", "src/identity/spec.rs", "struct MappingSpec"),
-        ("### Groups", "src/identity/spec.rs", "struct GroupDetail"),
-        ("### Teams", "src/identity/spec.rs", "struct TeamSpec"),
-    ] {
-        let code = fs::read_to_string(root().join(file)).unwrap();
-        let body = code.split(structure).nth(1).unwrap().split("\n}").next().unwrap();
-        let existing: BTreeSet<_> = field.captures_iter(body).map(|found| found[1].to_owned()).collect();
-        let section = reference.split(&format!("{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading}"));
-        let section = section.split("\n##").next().unwrap();
-        let documented: BTreeSet<_> = row.captures_iter(section).map(|found| found[1].to_owned()).collect();
-        assert!(existing.len() >= 3, "{heading}");
-        assert_eq!(documented, existing, "{heading}");
-    }
-}
-
 /// Each Rust block of the guide to algorithms is text of the file that the comment above it names.
 #[test]
 fn the_guide_to_algorithms_quotes_the_examples() {

@@ -11,7 +11,7 @@ let op;
 let gate;
 before(async () => {
   op = await OpenIdProvider.start();
-  ({ gate } = await replace(undefined, op, { provider: { title: 'Example <Company>' } }));
+  ({ gate } = await replace(undefined, op, { provider: { display_name: 'Example <Company>' } }));
   gate.addUser('root', 'admin');
 });
 after(async () => { await gate.close(); await op.stop(); });

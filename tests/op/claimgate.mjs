@@ -21,7 +21,7 @@ export async function freePort() {
 }
 
 const toml = (value) => (Array.isArray(value) ? `[${value.map(toml).join(', ')}]` : JSON.stringify(value));
-const table = (name, values) => `[${name}]\n${Object.entries(values).map(([key, value]) => `${key} = ${toml(value)}\n`).join('')}`;
+const table = (heading, values) => `${heading}\n${Object.entries(values).map(([key, value]) => `${key} = ${toml(value)}\n`).join('')}`;
 
 export const IDENTITY = `
 [identity]
@@ -67,9 +67,9 @@ export class Claimgate {
   /** Writes the configuration: `providers` is a list of tables, `signIn` and `server` are further settings. */
   write({ providers, signIn = {}, server = {}, identity = IDENTITY }) {
     const text = [
-      table('server', { public_url: this.url, listen: `127.0.0.1:${this.port}`, ...server }),
-      table('sign_in', { create_users: true, sync_profile: true, sync_teams: true, ...signIn }),
-      ...providers.map((provider) => table('[provider]', provider)),
+      table('[server]', { public_url: this.url, listen: `127.0.0.1:${this.port}`, ...server }),
+      table('[sign_in]', { create_users: true, sync_profile: true, sync_teams: true, ...signIn }),
+      ...providers.map((provider) => table('[[provider]]', provider)),
       identity,
     ].join('\n');
     writeFileSync(this.config, text);
@@ -203,7 +203,7 @@ export function pair(op, gate, name, { client = {}, provider = {} } = {}) {
       ...client,
     },
     provider: {
-      name,
+      id: name,
       issuer: op.issuer,
       client_id: name,
       ...(isPublic && !(client.id_token_signed_response_alg ?? '').startsWith('HS') ? {} : { client_secret: secret }),

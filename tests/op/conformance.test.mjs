@@ -273,7 +273,7 @@ for (const [what, wrong, code] of LOGOUTS) {
 }
 
 test('logout: providers without exp, where the file says so', async () => {
-  await serve({ provider: { logout_without_exp: true } });
+  await serve({ provider: { danger_logout_without_exp: true } });
   assert.equal((await gate.logOut(op.logoutToken({ exp: undefined }))).status, 200);
   assert.equal((await gate.logOut(op.logoutToken({ exp: undefined, iat: Math.floor(Date.now() / 1000) - 700 }))).status, 400);
   assert.equal(gate.logged('claims.too_old').length, 1);

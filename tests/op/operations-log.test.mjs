@@ -49,7 +49,7 @@ test('a run through every interface', async () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(join(gate.folder, 'client.pem'), pem);
-  const signing = { name: 'signing', issuer: `${bad.issuer}/elsewhere`, client_id: 'signing', private_key_file: 'client.pem', authorization_endpoint: `${bad.issuer}/authorize`, token_endpoint: `${bad.issuer}/token`, jwks_uri: `${bad.issuer}/jwks`, discovery: false };
+  const signing = { id: 'signing', issuer: `${bad.issuer}/elsewhere`, client_id: 'signing', private_key_file: 'client.pem', authorization_endpoint: `${bad.issuer}/authorize`, token_endpoint: `${bad.issuer}/token`, jwks_uri: `${bad.issuer}/jwks`, discovery: false };
   await gate.write({ providers: [first.provider, other, signing], server: { verify_secret: VERIFY } }).start({ logLevel: 'trace' });
   gate.addUser('root', 'super-admin');
   for (const [what, value] of [['password', PASSWORD], ['wrong password', WRONG], ['client secret', first.provider.client_secret], ['other client secret', other.client_secret], ['verify secret', VERIFY], ['private key', pem.split('\n')[1]], ['private number', privateKey.export({ format: 'jwk' }).d]]) remember(what, value);

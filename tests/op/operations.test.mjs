@@ -45,7 +45,7 @@ test('SIGHUP in the middle of a sign-in: it goes on with the settings that it be
   const provider = await serve();
   const agent = new Agent();
   const { answer, release } = await signInUnderWay(agent, 'grace');
-  gate.write({ providers: [{ ...provider, title: 'Renamed', client_secret: 'no longer the right one, but long enough for it' }] });
+  gate.write({ providers: [{ ...provider, display_name: 'Renamed', client_secret: 'no longer the right one, but long enough for it' }] });
   await gate.reload();
   release();
   assert.equal((await answer).status, 303);
@@ -60,7 +60,7 @@ test('SIGHUP: a new configuration without a dropped request, a bad one is not ta
   let going = true;
   let answered = 0;
   const traffic = (async () => { while (going) { assert.equal((await fetch(`${gate.url}/healthz`)).status, 200); answered += 1; } })();
-  gate.write({ providers: [{ ...provider, title: 'The Company' }] });
+  gate.write({ providers: [{ ...provider, display_name: 'The Company' }] });
   gate.process.kill('SIGHUP');
   await until('the new title', async () => (await title()) === 'The Company');
   gate.write({ providers: [{ ...provider, algorithms: ['RS257'] }] });

@@ -104,7 +104,7 @@ test('a reload while the provider is down loses no keys', async () => {
   await gate.keysFetched();
   const token = await op.logoutToken('crm', 'ada');
   op.down = true;
-  gate.write({ providers: [{ ...provider, title: 'Still There' }] });
+  gate.write({ providers: [{ ...provider, display_name: 'Still There' }] });
   gate.process.kill('SIGHUP');
   await until('the new title', async () => (await fetch(`${gate.url}/login`).then((page) => page.text())).includes('Still There'));
   const answer = await gate.logOut(token);

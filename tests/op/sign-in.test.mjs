@@ -268,7 +268,7 @@ test('names of all scripts stay apart; where they are made one, the second perso
 });
 
 test('the model’s switches: all teams replaced, absent claims empty their field', async () => {
-  await serve({ signIn: { replace_all_teams: true, absent_empties: true } });
+  await serve({ signIn: { keep_hand_given_teams: false, absent_empties: true } });
   await new Agent().signIn(gate, 'crm', 'ada');
   gate.addUser('boss', 'admin');
   const boss = new Agent();

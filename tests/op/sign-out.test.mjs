@@ -41,7 +41,7 @@ test('RP-initiated: ends here, at the provider, and comes back', async () => {
 });
 
 test('logout_url takes the place of the provider’s own', async () => {
-  await serve({ provider: { logout_url: 'https://idp.example.com/bye?client={clientId}&to={siteUrl}' } });
+  await serve({ provider: { logout_url: 'https://idp.example.com/bye?client={client_id}&to={site_url}' } });
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
   const sent = await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });

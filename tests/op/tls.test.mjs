@@ -47,7 +47,7 @@ function request(url, { cookies = '', headers = {} } = {}) {
 
 const pairs = (response) => (response.headers['set-cookie'] ?? []).map((line) => line.split(';')[0]).filter((pair) => !pair.endsWith('=')).join('; ');
 
-const provider = () => ({ name: 'crm', issuer: op.issuer, client_id: 'bad', client_secret: 'a secret', ca_file: 'ca.pem' });
+const provider = () => ({ id: 'crm', issuer: op.issuer, client_id: 'bad', client_secret: 'a secret', ca_file: 'ca.pem' });
 
 test('sign-in over https, with __Host- cookies', async () => {
   const site = `https://localhost:${gate.port}`;

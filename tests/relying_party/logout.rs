@@ -185,7 +185,7 @@ fn signing_out_leads_to_the_provider_with_a_hint_that_fits() {
         "https://idp.example.com/end?id_token_hint=a.b.c&client_id=c%26d&post_logout_redirect_uri=https%3A%2F%2Fcrm.example.com%2Flogged-out&state=st"
     );
     assert_eq!(
-        ask(&origin, Some("https://x/?c={clientId}&s={siteUrl}")).unwrap(),
+        ask(&origin, Some("https://x/?c={client_id}&s={site_url}")).unwrap(),
         "https://x/?c=c%26d&s=https%3A%2F%2Fcrm.example.com"
     );
     origin.id_token = "x".repeat(6 * 1024 + 1);

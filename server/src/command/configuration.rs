@@ -15,7 +15,7 @@ use crate::command::output::Failure;
 
 /// Loads a configuration file whose algorithms are those of the registry.
 pub(crate) fn load(file: &Path, registry: &Registry) -> Result<Config, Failure> {
-    Config::load(file, registry).map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))
+    Config::load(file, registry).map_err(|error| Failure::Usage(error.with_codes()))
 }
 
 /// Reads the key file of a provider.

@@ -130,9 +130,9 @@ create_users = true
 sync_profile = true
 sync_teams = true
 
-[provider]
-name = "demo"
-title = "the development provider"
+[[provider]]
+id = "demo"
+display_name = "the development provider"
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
 client_secret = "{secret}"

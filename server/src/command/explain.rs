@@ -78,7 +78,7 @@ impl Arguments {
                 .ok_or_else(|| Failure::Usage(format!("the configuration has no provider `{name}`"))),
             (None, [only]) => Ok(only),
             (None, several) => {
-                let names: Vec<_> = several.iter().map(|provider| provider.name.as_str()).collect();
+                let names: Vec<_> = several.iter().map(|provider| provider.id.as_str()).collect();
                 Err(Failure::Usage(format!(
                     "the configuration has several providers; choose one: --provider {}",
                     names.join(" | --provider ")

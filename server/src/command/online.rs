@@ -1,6 +1,6 @@
 //! `claimgate config check --online`: queries the providers and reports what would fail.
 
-use crate::config::{Config, Provider, is_hmac};
+use crate::config::{Config, Provider};
 use crate::web::fetch::Fetcher;
 use crate::web::provider::fetcher;
 use claimgate::jws::JwsVerifier;
@@ -20,13 +20,13 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     let runtime = runtime()?;
     let mut report = Report::default();
     for provider in &config.providers {
-        report.line(&format!("provider {} ({})", provider.name, provider.issuer));
+        report.line(&format!("provider {} ({})", provider.id, provider.issuer));
         runtime.block_on(check_provider(provider, &mut report));
         if let Some(server) = &config.server {
             report.line("  URIs to register at the provider:");
             let url = &server.public_url;
             for (uri, path) in [
-                ("redirect URI", format!("/callback/{}", provider.name)),
+                ("redirect URI", format!("/callback/{}", provider.id)),
                 ("post-logout redirect URI", "/logged-out".to_owned()),
                 ("back-channel logout URI", "/api/v1/backchannelLogout".to_owned()),
             ] {
@@ -83,7 +83,7 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
         Some(issuer) => match fetcher.send(discovery::request(issuer), MAX_RESPONSE).await {
             Err(error) => return report.problem(&error.to_string()),
             Ok(response) => {
-                match discovery::read(&response, &provider.issuer, &provider.endpoints, provider.allow_http) {
+                match discovery::read(&response, &provider.issuer, &provider.endpoints, provider.danger_allow_http) {
                     Ok(metadata) => {
                         report.good("discovery document");
                         Some(metadata)
@@ -115,7 +115,7 @@ async fn check_client(
     report: &mut Report,
 ) {
     let authorization = AuthorizationRequest {
-        provider: &provider.name,
+        provider: &provider.id,
         metadata,
         client_id: &provider.client.id,
         redirect_uri: "https://check.invalid/",
@@ -129,7 +129,7 @@ async fn check_client(
         .append_pair("iss", &provider.issuer)
         .append_pair("code", "claimgate-config-check")
         .finish();
-    let expected = CallbackProvider { id: &provider.name, issuer: &provider.issuer, metadata };
+    let expected = CallbackProvider { id: &provider.id, issuer: &provider.issuer, metadata };
     let response = pending.accept(&expected, &CallbackParameters::parse(&query), now, |_| true);
     let response = response.expect("the query carries the state and the issuer of the request above");
     let request = token::request(
@@ -228,7 +228,7 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
     for key in known.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
         report.note(&format!("not used: {key}"));
     }
-    if known.usable == 0 && !provider.algorithms.iter().all(|name| is_hmac(name)) {
+    if known.usable == 0 && !provider.allows_only_hmac() {
         report.problem("none of the provider's keys fits `algorithms`");
     } else {
         report.good(&format!("{} usable key(s)", known.usable));

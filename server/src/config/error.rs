@@ -1,64 +1,124 @@
-//! Why a configuration cannot be used.
+//! The faults of a configuration file.
 
-use claimgate::identity::MappingError;
+use std::fmt;
 
-/// Why a configuration cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{file}: cannot be read: {reason}")]
-    Read {
-        /// The file.
-        file: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// Not TOML, an unknown field, a missing one, or one of the wrong type.
-    #[error("{file}:{line}:{column}: {reason}")]
-    Syntax {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-        /// What is wrong, with the field's name.
-        reason: String,
-    },
-    /// A field has a value that means nothing.
-    #[error("{file}:{line}: {field}: {reason}")]
-    Value {
-        /// The file.
-        file: String,
-        /// The line, from 1; 0 where it cannot be told.
-        line: usize,
-        /// The field.
-        field: String,
-        /// What is wrong, and what to write.
-        reason: String,
-    },
-    /// The identity mapping does not compile.
-    #[error("{file}:{line}: {reason}")]
-    Mapping {
-        /// The file.
-        file: String,
-        /// The line, from 1; 0 where it cannot be told.
-        line: usize,
-        /// What is wrong, with the setting's name.
-        reason: MappingError,
-    },
+use claimgate::identity::MappingProblem;
+
+/// A configuration file that cannot be used: all faults found in it, in the file's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
 }
 
 impl ConfigError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the error of at least one fault.
+    pub(super) fn new(mut faults: Vec<Fault>) -> Self {
+        debug_assert!(!faults.is_empty());
+        faults.sort_by_key(|fault| fault.position);
+        Self { faults }
+    }
+
+    /// Returns the faults, in the file's order; at least one.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Returns the text of the error, with each fault's code.
+    #[must_use]
+    pub fn with_codes(&self) -> String {
+        let lines: Vec<_> = self.faults.iter().map(|fault| format!("{fault} [{}]", fault.code())).collect();
+        lines.join("\n")
+    }
+
+    /// Returns the stable code of the first fault; see `docs/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            ConfigError::Read { .. } => "config.read",
-            ConfigError::Syntax { .. } => "config.syntax",
-            ConfigError::Value { .. } => "config.value",
-            ConfigError::Mapping { reason, .. } => reason.code(),
+        self.faults.first().map_or("", Fault::code)
+    }
+}
+
+impl From<Fault> for ConfigError {
+    fn from(fault: Fault) -> Self {
+        Self { faults: vec![fault] }
+    }
+}
+
+/// Writes one fault a line.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            write!(f, "{}{fault}", if index == 0 { "" } else { "\n" })?;
         }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One fault of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file's name.
+    pub file: String,
+    /// The position in the file; none where the file cannot be read.
+    pub position: Option<Position>,
+    /// The setting's full path and its provider's id, such as `` provider[1].leeway (provider `acme`) ``;
+    /// none where the file is not TOML.
+    pub setting: Option<String>,
+    /// What is wrong, and what to write instead.
+    pub problem: Problem,
+}
+
+/// A position in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters from 1.
+    pub column: usize,
+}
+
+/// What is wrong with a configuration file or a setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(String),
+    /// The text is not TOML, or a setting is unknown or of the wrong type.
+    #[error("{0}")]
+    Syntax(String),
+    /// A setting is missing, or its value is not usable.
+    #[error("{0}")]
+    Value(String),
+    /// The identity mapping does not compile.
+    #[error(transparent)]
+    Mapping(#[from] MappingProblem),
+}
+
+impl Fault {
+    /// Returns the stable code of this fault; see `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.problem {
+            Problem::Read(_) => "config.read",
+            Problem::Syntax(_) => "config.syntax",
+            Problem::Value(_) => "config.value",
+            Problem::Mapping(problem) => problem.code(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        if let Some(setting) = &self.setting {
+            write!(f, ": {setting}")?;
+        }
+        write!(f, ": {}", self.problem)
     }
 }

@@ -1,14 +1,20 @@
-//! The configuration file: what somebody wrote, turned into types that cannot be invalid.
+//! The configuration file: from a text to settings that are valid by their types.
 //!
-//! TOML. Unknown fields are refused, and every error names the file, the line and the field.
-//! `raw` is the file as it is written, field by field; `docs/reference/configuration.md` is checked
-//! against it.
+//! `document` is the file as TOML with the span of every key and value, `settings` the names that
+//! exist, `raw` the settings as they are written. `server`, `sign_in` and `provider` each resolve
+//! one table. Every fault names the file, the line, the column and the setting;
+//! `docs/reference/configuration.md` is checked against `settings`.
 
+mod document;
+mod duration;
 mod error;
-mod place;
+mod provider;
 mod raw;
 mod resolve;
-mod table;
+mod section;
+mod server;
+mod settings;
+mod sign_in;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +23,7 @@ use ipnet::IpNet;
 
 use claimgate::alg::Registry;
 use claimgate::claims::{AnyKind, Policy, TokenKind};
-use claimgate::identity::Mapping;
+use claimgate::identity::{Mapping, SettingPath};
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
@@ -25,17 +31,18 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 
-pub use error::ConfigError;
-pub(crate) use resolve::is_hmac;
+use document::Document;
+pub use error::{ConfigError, Fault, Position, Problem};
+pub use settings::Table;
 
-/// A checked configuration.
+/// A configuration whose settings have been checked.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How the server runs; none in a file that only verifies tokens and explains mappings.
     pub server: Option<Server>,
-    /// Who may sign in through a provider, and what that changes.
+    /// The persons who may sign in through a provider, and what a sign-in changes.
     pub sign_in: SignInPolicy,
-    /// Who may sign in by password.
+    /// The users who may sign in by password.
     pub password: PasswordPolicy,
     /// The providers; at least one.
     pub providers: Vec<Provider>,
@@ -44,88 +51,88 @@ pub struct Config {
 /// How the server runs.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Where browsers reach it, without a slash at the end; it may have a path.
+    /// The server's address for browsers.
     pub public_url: PublicUrl,
-    /// Where it listens.
+    /// The address that the server listens on.
     pub listen: SocketAddr,
     /// The database file.
     pub database: PathBuf,
-    /// Certificate chain and key (PEM), where it speaks TLS itself.
+    /// Certificate chain and key (PEM) of a server that speaks TLS itself.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Who may read the metrics.
+    /// Networks that may read the metrics.
     pub metrics_from: Vec<IpNet>,
     /// The domain whose hosts share the session cookie; none: this host alone.
     pub cookie_domain: Option<String>,
-    /// What callers of `/api/v1/verify` must present; none: anybody may ask.
+    /// The secret that callers of `/api/v1/verify` present; none: every caller is answered.
     pub verify_secret: Option<Secret>,
 }
 
-/// The address that browsers know, taken apart once.
+/// The server's address for browsers, in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
-    /// Scheme, host and port: what `Origin` says.
+    /// Scheme, host and port, as in the header `Origin`.
     pub origin: String,
     /// The path, without a slash at the end; often empty.
     pub path: String,
-    /// Whether browsers come by https.
+    /// Whether the scheme is https.
     pub https: bool,
 }
 
 impl PublicUrl {
-    /// The address of a path below it; the path begins with a slash.
+    /// Returns the address of a path below it; the path begins with a slash.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.path)
     }
 }
 
-/// Whose tokens are accepted, how they are verified, and how people sign in there.
+/// A provider: whose tokens are accepted, how they are verified, and how users sign in there.
 #[derive(Clone, Debug)]
 pub struct Provider {
-    /// The name in `/login/{name}`.
-    pub name: String,
-    /// What people read on its button.
-    pub title: String,
+    /// The id in `/login/{id}`.
+    pub id: String,
+    /// The name on its button.
+    pub display_name: String,
     /// The `iss` of its tokens, compared exactly.
     pub issuer: String,
     /// The client.
     pub client: Client,
-    /// The accepted `aud` of tokens that are presented for verification: the client, or others.
+    /// The accepted `aud` of tokens presented for verification: the client, or others.
     pub audiences: Vec<String>,
-    /// The algorithms that exist for its tokens: those of the program, by ring alone where
+    /// The algorithms that exist for its tokens: those of the program, with RSA by ring alone if
     /// `[server] rsa_kernel` is off.
     pub registry: Registry,
     /// The algorithms allowed; each is in the registry.
     pub algorithms: Vec<String>,
-    /// A file with its JWK set; a relative name starts from the configuration file's folder.
+    /// A file with its JWK set.
     pub jwks_file: Option<PathBuf>,
-    /// How far the clocks may be apart, in seconds.
+    /// How far the clocks may differ, in seconds.
     pub leeway: u64,
-    /// Which kind of token is presented for verification.
-    pub token: TokenKind,
-    /// Where discovery begins; none: the endpoints are the configured ones.
+    /// The kind of the tokens presented for verification.
+    pub presented: TokenKind,
+    /// The endpoint that discovery begins at; none: the endpoints are the configured ones.
     pub discovery: Option<Endpoint>,
     /// Endpoints that the file names.
     pub endpoints: EndpointOverrides,
-    /// Whether UserInfo is asked.
+    /// Whether UserInfo claims are fetched.
     pub userinfo: bool,
     /// Whether plain http is accepted beyond loopback.
-    pub allow_http: bool,
-    /// A certificate to trust beside the system's, for this provider (PEM).
+    pub danger_allow_http: bool,
+    /// A certificate (PEM) to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// What to ask for at sign-in.
     pub authorization: AuthorizationOptions,
-    /// Where to go after signing out, in place of the provider's end-session endpoint.
+    /// The address to go to after signing out, in place of the provider's end-session endpoint.
     pub logout_url: Option<String>,
-    /// Whether logout tokens must bear `typ` `logout+jwt`.
+    /// Whether the `typ` of logout tokens must be `logout+jwt`.
     pub strict_logout_type: bool,
     /// Whether logout tokens without `exp` are accepted, for ten minutes from their `iat`.
-    pub logout_without_exp: bool,
-    /// Whether a client secret shorter than its hash may verify HS tokens.
-    pub allow_short_secret: bool,
-    /// From claims to a person.
+    pub danger_logout_without_exp: bool,
+    /// Whether a client secret shorter than the hash may verify HS tokens.
+    pub danger_allow_short_secret: bool,
+    /// From claims to an identity.
     pub mapping: Mapping,
 }
 
@@ -133,8 +140,18 @@ impl Provider {
     /// Returns the policy of tokens presented for verification: to `/api/v1/verify` and `explain`.
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
-        let policy = Policy::of_kind(self.token).issuer(&self.issuer).leeway(self.leeway);
+        let policy = Policy::of_kind(self.presented).issuer(&self.issuer).leeway(self.leeway);
         self.audiences.iter().fold(policy, Policy::audience)
+    }
+
+    /// Reports whether one of its algorithms verifies with the client secret.
+    pub(crate) fn allows_hmac(&self) -> bool {
+        self.algorithms.iter().any(|name| is_hmac(name))
+    }
+
+    /// Reports whether all of its algorithms verify with the client secret.
+    pub(crate) fn allows_only_hmac(&self) -> bool {
+        self.algorithms.iter().all(|name| is_hmac(name))
     }
 }
 
@@ -144,50 +161,57 @@ impl Config {
     /// environment variables are read now.
     ///
     /// # Errors
-    /// A [`ConfigError`].
+    /// A [`ConfigError`] with all faults found.
     pub fn load(file: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let (name, text) = read(file)?;
-        Self::parse(&text, &name, file.parent().unwrap_or(Path::new("")), registry)
+        Self::parse(&text, &name, folder_of(file), registry)
     }
 
-    /// The database that a file names; none where it has no `[server]`. No secret and no key is
-    /// read: whoever looks after users need not be who the server runs as.
+    /// Parses a text. `name` is its name in errors, `folder` the folder of the files it names.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
+    /// A [`ConfigError`] with all faults found.
+    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
+        resolve::resolve(&Document::parse(name, text)?, folder, registry)
+    }
+
+    /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and
+    /// no key: an operator who manages users need not have the server's rights.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of the names in the file and of the types in `[server]`.
     pub fn database(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
         let (name, text) = read(file)?;
-        let folder = file.parent().unwrap_or(Path::new(""));
-        Ok(written(&text, &name)?.server.map(|server| resolve::database(folder, server.database)))
+        let document = Document::parse(&name, &text)?;
+        settings::check(&document)?;
+        let server: Option<raw::Server> = document.read(&SettingPath::of("server"))?;
+        Ok(server.map(|server| server::database(folder_of(file), server.database.as_deref())))
     }
 
-    /// Parses a text; `name` is what its errors call it, `folder` where the files it names are.
-    ///
-    /// # Errors
-    /// A [`ConfigError`].
-    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
-        let raw = written(text, name)?;
-        resolve::Resolver { text, name, folder, registry }.file(raw)
-    }
-
-    /// The provider of a name.
+    /// Returns the provider with an id.
     #[must_use]
-    pub fn provider(&self, name: &str) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.name == name)
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
     }
 }
 
+/// Reports whether an algorithm verifies with the client secret (Core §10.1).
+fn is_hmac(algorithm: &str) -> bool {
+    ["HS256", "HS384", "HS512"].contains(&algorithm)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// Reads a file; returns its name and its text.
 fn read(file: &Path) -> Result<(String, String), ConfigError> {
     let name = file.display().to_string();
     match std::fs::read_to_string(file) {
         Ok(text) => Ok((name, text)),
-        Err(error) => Err(ConfigError::Read { file: name, reason: error.to_string() }),
+        Err(error) => {
+            let problem = Problem::Read(error.to_string());
+            Err(Fault { file: name, position: None, setting: None, problem }.into())
+        }
     }
-}
-
-fn written(text: &str, name: &str) -> Result<raw::File, ConfigError> {
-    toml::from_str(text).map_err(|error| {
-        let (line, column) = place::position(text, error.span().map_or(0, |span| span.start));
-        ConfigError::Syntax { file: name.to_owned(), line, column, reason: error.message().to_owned() }
-    })
 }

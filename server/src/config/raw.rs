@@ -1,30 +1,17 @@
-//! The file as it is written.
+//! The file as it is written: one field a setting, nothing checked but its type.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-
-use claimgate::claims::TokenKind;
+use claimgate::claims::{Policy, TokenKind};
 use claimgate::identity::{MappingSpec, OneOrMany};
+use serde::Deserialize;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) server: Option<Server>,
-    #[serde(default)]
-    pub(super) sign_in: SignIn,
-    pub(super) provider: Providers,
-    #[serde(default)]
-    pub(super) identity: MappingSpec,
-}
+use super::duration::Seconds;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Server {
-    pub(super) public_url: String,
+    pub(super) public_url: Option<String>,
     pub(super) listen: Option<String>,
     pub(super) database: Option<PathBuf>,
     pub(super) tls_certificate: Option<PathBuf>,
@@ -48,11 +35,11 @@ pub(super) struct SignIn {
     pub(super) allow_admins: bool,
     pub(super) sync_profile: bool,
     pub(super) sync_teams: bool,
-    pub(super) replace_all_teams: bool,
+    pub(super) keep_hand_given_teams: bool,
     pub(super) absent_empties: bool,
     pub(super) password_fallback: bool,
     pub(super) password_fallback_regular: bool,
-    pub(super) session_lifetime: u64,
+    pub(super) session_lifetime: Seconds,
 }
 
 impl Default for SignIn {
@@ -63,11 +50,11 @@ impl Default for SignIn {
             allow_admins: false,
             sync_profile: false,
             sync_teams: false,
-            replace_all_teams: false,
+            keep_hand_given_teams: true,
             absent_empties: false,
             password_fallback: true,
             password_fallback_regular: false,
-            session_lifetime: 12 * 60 * 60,
+            session_lifetime: Seconds(12 * 60 * 60),
         }
     }
 }
@@ -75,10 +62,10 @@ impl Default for SignIn {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Provider {
-    pub(super) name: Option<String>,
-    pub(super) title: Option<String>,
-    pub(super) issuer: String,
-    pub(super) client_id: String,
+    pub(super) id: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<String>,
     pub(super) client_secret_file: Option<PathBuf>,
     pub(super) client_secret_env: Option<String>,
@@ -90,10 +77,7 @@ pub(super) struct Provider {
     pub(super) algorithms: Vec<String>,
     pub(super) jwks_file: Option<PathBuf>,
     #[serde(default = "default_leeway")]
-    pub(super) leeway: u64,
-    pub(super) audience: Option<OneOrMany>,
-    #[serde(default = "default_kind")]
-    pub(super) token: TokenKind,
+    pub(super) leeway: Seconds,
     #[serde(default = "yes")]
     pub(super) discovery: bool,
     pub(super) authorization_endpoint: Option<String>,
@@ -104,20 +88,29 @@ pub(super) struct Provider {
     #[serde(default = "yes")]
     pub(super) userinfo: bool,
     #[serde(default)]
-    pub(super) allow_http: bool,
+    pub(super) danger_allow_http: bool,
     pub(super) ca_file: Option<PathBuf>,
     #[serde(default = "default_scopes")]
     pub(super) scopes: Vec<String>,
     pub(super) prompt: Option<String>,
-    pub(super) max_age: Option<u64>,
+    pub(super) max_age: Option<Seconds>,
     pub(super) logout_url: Option<String>,
     #[serde(default)]
     pub(super) strict_logout_type: bool,
     #[serde(default)]
-    pub(super) logout_without_exp: bool,
+    pub(super) danger_logout_without_exp: bool,
     #[serde(default)]
-    pub(super) allow_short_secret: bool,
+    pub(super) danger_allow_short_secret: bool,
+    #[serde(default)]
+    pub(super) verify: Verify,
     pub(super) identity: Option<MappingSpec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verify {
+    pub(super) kind: Option<TokenKind>,
+    pub(super) audience: Option<OneOrMany>,
 }
 
 fn default_algorithms() -> Vec<String> {
@@ -128,44 +121,10 @@ fn default_scopes() -> Vec<String> {
     ["profile", "email", "phone"].map(str::to_owned).to_vec()
 }
 
-fn default_kind() -> TokenKind {
-    TokenKind::IdToken
-}
-
-fn default_leeway() -> u64 {
-    claimgate::claims::Policy::DEFAULT_LEEWAY
+fn default_leeway() -> Seconds {
+    Seconds(Policy::DEFAULT_LEEWAY)
 }
 
 fn yes() -> bool {
     true
-}
-
-/// One `[provider]`, or several `[[provider]]`. Written by hand, for an untagged enum would lose
-/// the place of an error inside.
-pub(super) struct Providers(pub(super) Vec<Provider>);
-
-impl<'de> Deserialize<'de> for Providers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrSeveral;
-        impl<'de> Visitor<'de> for OneOrSeveral {
-            type Value = Providers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one `[provider]`, or several `[[provider]]`")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Providers, A::Error> {
-                Ok(Providers(vec![Provider::deserialize(MapAccessDeserializer::new(map))?]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Providers, A::Error> {
-                let mut providers = Vec::new();
-                while let Some(provider) = tables.next_element()? {
-                    providers.push(provider);
-                }
-                Ok(Providers(providers))
-            }
-        }
-        deserializer.deserialize_any(OneOrSeveral)
-    }
 }

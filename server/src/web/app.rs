@@ -178,8 +178,8 @@ impl App {
         let mut providers = Vec::new();
         for settings in &config.providers {
             let provider = Provider::new(settings.clone())
-                .map_err(|reason| SetupError::Provider { name: settings.name.clone(), reason })?;
-            if let Some(old) = before.iter().find(|old| old.config.name == settings.name) {
+                .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
+            if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {
                 provider.inherit(old);
             }
             providers.push(Arc::new(provider));
@@ -198,7 +198,7 @@ impl App {
     /// # Errors
     /// [`Problem::NotFound`].
     pub(crate) fn provider(&self, name: &str) -> Result<&Arc<Provider>, Problem> {
-        self.providers.iter().find(|provider| provider.config.name == name).ok_or(Problem::NotFound)
+        self.providers.iter().find(|provider| provider.config.id == name).ok_or(Problem::NotFound)
     }
 
     /// Returns the provider of an issuer.
@@ -208,7 +208,7 @@ impl App {
 
     /// Returns the redirect URI registered with a provider.
     pub(crate) fn redirect_uri(&self, provider: &Provider) -> String {
-        self.server.public_url.join(&format!("/callback/{}", provider.config.name))
+        self.server.public_url.join(&format!("/callback/{}", provider.config.id))
     }
 
     /// Returns the identifier of the session that a request's cookie names; it may have ended.

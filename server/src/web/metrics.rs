@@ -136,7 +136,7 @@ impl Metrics {
     pub(crate) fn text(&self, store: &Store, providers: &[Arc<Provider>]) -> String {
         self.sessions.set(i64::try_from(store.live_sessions()).unwrap_or(i64::MAX));
         for provider in providers {
-            let name = ProviderLabel { provider: provider.config.name.clone() };
+            let name = ProviderLabel { provider: provider.config.id.clone() };
             if let Some(age) = provider.keys_age(system::now()) {
                 self.jwks_age.get_or_create(&name).set(age);
             }

@@ -65,8 +65,8 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
             @if let Some(notice) = notice { (notice.markup()) }
             ul.providers {
                 @for provider in &app.providers {
-                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.name), return_to);
-                    li { a.button href=(href) { "Sign in with " (provider.config.title) } }
+                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.id), return_to);
+                    li { a.button href=(href) { "Sign in with " (provider.config.display_name) } }
                 }
             }
             @if password {

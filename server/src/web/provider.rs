@@ -142,7 +142,7 @@ impl Provider {
         if config.strict_logout_type {
             logout = logout.typ("logout+jwt");
         }
-        if config.logout_without_exp {
+        if config.danger_logout_without_exp {
             logout = logout.require(Vec::<String>::new()).max_token_age(LOGOUT_WITHOUT_EXP);
         }
         Ok(Self {
@@ -203,7 +203,7 @@ impl Provider {
             Err(error) => {
                 state.metadata_error = error.to_string();
                 state.metadata_schedule.record_failure(now);
-                warn!(provider = self.config.name, code = error.code(), %error, "discovery failed");
+                warn!(provider = self.config.id, code = error.code(), %error, "discovery failed");
                 Err(error)
             }
         }
@@ -212,7 +212,7 @@ impl Provider {
     async fn fetch_metadata(&self, issuer: &Endpoint) -> Result<ProviderMetadata, ProviderError> {
         let response = self.fetcher.send(discovery::request(issuer), MAX_RESPONSE).await?;
         let config = &self.config;
-        Ok(discovery::read(&response, &config.issuer, &config.endpoints, config.allow_http)?)
+        Ok(discovery::read(&response, &config.issuer, &config.endpoints, config.danger_allow_http)?)
     }
 
     /// Verifies a token with the provider's keys. If a key is missing, fetches them once, provided that the
@@ -239,7 +239,7 @@ impl Provider {
         }
         let flight = self.single_flight.lock().await;
         if allowed && self.state.lock().key_fetches == before {
-            debug!(provider = self.config.name, "a token names an unknown key; fetching keys");
+            debug!(provider = self.config.id, "a token names an unknown key; fetching keys");
             // A failure is logged there; the known keys stay in use.
             drop(self.fetch_keys().await);
         }
@@ -270,9 +270,9 @@ impl Provider {
             }
             Err(error) => {
                 state.key_schedule.record_failure(now);
-                warn!(provider = self.config.name, code = error.code(), %error, "keys could not be fetched");
+                warn!(provider = self.config.id, code = error.code(), %error, "keys could not be fetched");
                 if state.key_schedule.is_expired(now) {
-                    warn!(provider = self.config.name, "the last good keys are too old and no longer used");
+                    warn!(provider = self.config.id, "the last good keys are too old and no longer used");
                     // Cleared in the state too: a reload inherits it.
                     state.keys = KeySet::default();
                     self.use_keys(&state.keys);
@@ -292,9 +292,9 @@ impl Provider {
         let (keys, max_age) = jwks::read(&response)?;
         let report = self.use_keys(&keys);
         for key in keys.skipped().iter().chain(&report.skipped) {
-            debug!(provider = self.config.name, %key, "key not used");
+            debug!(provider = self.config.id, %key, "key not used");
         }
-        info!(provider = self.config.name, usable = report.usable, "keys fetched");
+        info!(provider = self.config.id, usable = report.usable, "keys fetched");
         self.state.lock().keys = keys;
         Ok(max_age)
     }
@@ -338,7 +338,7 @@ impl Provider {
     pub(crate) fn inherit(&self, old: &Provider) {
         let same = self.config.issuer == old.config.issuer
             && self.config.endpoints == old.config.endpoints
-            && self.config.allow_http == old.config.allow_http;
+            && self.config.danger_allow_http == old.config.danger_allow_http;
         if same {
             let state = old.state.lock().clone();
             self.use_keys(&state.keys);
@@ -371,11 +371,11 @@ fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
         let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
         keys.extend(set.keys().iter().cloned());
     }
-    let hmac = config.algorithms.iter().any(|name| config::is_hmac(name));
+    let hmac = config.allows_hmac();
     if let Some(secret) = config.client.secret.as_ref().filter(|_| hmac) {
         // Core §10.1: the octets of the client secret are the key.
         let key = VerificationKey::from_secret(secret.expose().as_bytes());
-        keys.push(if config.allow_short_secret { key.danger_allow_weak() } else { key });
+        keys.push(if config.danger_allow_short_secret { key.danger_allow_weak() } else { key });
     }
     Ok(KeySet::new(keys))
 }

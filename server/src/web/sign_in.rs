@@ -33,7 +33,7 @@ pub(crate) async fn begin(
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider);
     let request = AuthorizationRequest {
-        provider: &config.name,
+        provider: &config.id,
         metadata: &metadata,
         client_id: &config.client.id,
         redirect_uri: &redirect_uri,
@@ -79,7 +79,7 @@ pub(crate) async fn complete(
     let metadata = provider.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
-    let asked = CallbackProvider { id: &config.name, issuer: &config.issuer, metadata: &metadata };
+    let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
     let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
     let tokens = redeem(app, provider, &metadata, &authorization).await?;
     let id_token = validate(app, provider, &tokens, &authorization).await?;
@@ -197,7 +197,7 @@ async fn record(
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
     let user = &signed_in.user.username;
     info!(
-        provider = provider.config.name,
+        provider = provider.config.id,
         user,
         %session,
         created = signed_in.created,

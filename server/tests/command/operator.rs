@@ -13,7 +13,7 @@ create_users = true
 sync_profile = true
 sync_teams = true
 
-[provider]
+[[provider]]
 issuer = "https://idp.example.com"
 client_id = "crm"
 client_secret_file = "client-secret"

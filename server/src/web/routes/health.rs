@@ -26,7 +26,7 @@ pub(super) async fn readyz(Current(app): Current) -> Response {
                 "keys": provider.jws.key_report().usable,
                 "keys_age": provider.keys_age(system::now()),
             });
-            (provider.config.name.clone(), state)
+            (provider.config.id.clone(), state)
         })
         .collect();
     respond::readiness(store, json!({"store": store, "providers": providers}))

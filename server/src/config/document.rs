@@ -1,0 +1,127 @@
+//! The file as TOML, with the span of every key and value.
+
+use std::ops::Range;
+
+use claimgate::identity::{SettingPath, Step};
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::error::{Fault, Position, Problem};
+
+/// A parsed file.
+pub(super) struct Document<'t> {
+    file: &'t str,
+    text: &'t str,
+    root: Spanned<DeValue<'t>>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses a text; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// A [`Fault`] where it is not TOML.
+    pub(super) fn parse(file: &'t str, text: &'t str) -> Result<Self, Fault> {
+        match DeTable::parse(text) {
+            Ok(root) => {
+                let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
+                Ok(Self { file, text, root })
+            }
+            Err(error) => Err(Fault {
+                file: file.to_owned(),
+                position: Some(position(text, error.span().map_or(0, |span| span.start))),
+                setting: None,
+                problem: Problem::Syntax(error.message().to_owned()),
+            }),
+        }
+    }
+
+    /// Returns the value of a setting.
+    pub(super) fn value(&self, path: &SettingPath) -> Option<&Spanned<DeValue<'t>>> {
+        path.steps().iter().try_fold(&self.root, step)
+    }
+
+    /// Deserializes a setting, usually a table; none where the file does not have it.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the first setting below it that has the wrong type.
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &SettingPath) -> Result<Option<T>, Fault> {
+        let Some(value) = self.value(path) else { return Ok(None) };
+        T::deserialize(ValueDeserializer::from(value.clone())).map(Some).map_err(|error| {
+            let below = error.span().and_then(|span| find(value, &span, path));
+            let path = below.as_ref().unwrap_or(path);
+            self.fault(path, Problem::Syntax(type_problem(path, error.message())))
+        })
+    }
+
+    /// Returns the fault of a setting, at its value or else at the table where it is missing.
+    pub(super) fn fault(&self, path: &SettingPath, problem: Problem) -> Fault {
+        let mut last = &self.root;
+        for next in path.steps() {
+            match step(last, next) {
+                Some(value) => last = value,
+                None => break,
+            }
+        }
+        self.fault_at(last.span(), path, problem)
+    }
+
+    /// Returns the fault of a setting at the span of its key.
+    pub(super) fn fault_at(&self, span: Range<usize>, path: &SettingPath, problem: Problem) -> Fault {
+        Fault {
+            file: self.file.to_owned(),
+            position: Some(position(self.text, span.start)),
+            setting: Some(format!("{path}{}", self.provider_of(path))),
+            problem,
+        }
+    }
+
+    /// Returns the id of the provider that a setting belongs to, for people.
+    fn provider_of(&self, path: &SettingPath) -> String {
+        let [Step::Name(table), Step::Index(index), ..] = path.steps() else { return String::new() };
+        let id = SettingPath::of(table).index(*index).name("id");
+        let id = self.value(&id).and_then(|id| id.get_ref().as_str().map(str::to_owned));
+        id.map_or_else(String::new, |id| format!(" (provider `{}`)", id.escape_debug()))
+    }
+}
+
+/// Returns the value one step below another.
+fn step<'v, 't>(value: &'v Spanned<DeValue<'t>>, step: &Step) -> Option<&'v Spanned<DeValue<'t>>> {
+    match step {
+        Step::Name(name) => value.get_ref().as_table()?.get(name.as_str()),
+        Step::Index(index) => value.get_ref().as_array()?.get(*index),
+    }
+}
+
+/// Returns the path of the key or value with a span, at or below a value.
+fn find(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &SettingPath) -> Option<SettingPath> {
+    let below = match value.get_ref() {
+        DeValue::Table(table) => table.iter().find_map(|(key, value)| {
+            let path = path.name(key.get_ref());
+            if key.span() == *span { Some(path) } else { find(value, span, &path) }
+        }),
+        DeValue::Array(array) => {
+            array.iter().enumerate().find_map(|(index, value)| find(value, span, &path.index(index)))
+        }
+        _ => None,
+    };
+    below.or_else(|| (value.span() == *span).then(|| path.clone()))
+}
+
+/// Returns the message of a wrong type in the words of TOML; a secret does not appear in it.
+fn type_problem(path: &SettingPath, message: &str) -> String {
+    if let Some(Step::Name(name)) = path.steps().last()
+        && name.ends_with("_secret")
+    {
+        return "must be a text in quotes".to_owned();
+    }
+    message.replace("a sequence", "a list").replace("a map", "a table")
+}
+
+/// Returns line and column of a byte offset.
+fn position(text: &str, offset: usize) -> Position {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    Position { line, column }
+}

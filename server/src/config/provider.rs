@@ -1,0 +1,274 @@
+//! `[[provider]]`: from its settings to a provider.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use claimgate::alg::Registry;
+use claimgate::claims::TokenKind;
+use claimgate::identity::Mapping;
+use claimgate::oidc::authorization::AuthorizationOptions;
+use claimgate::oidc::client::{AuthMethod, Client};
+use claimgate::oidc::discovery::EndpointOverrides;
+use claimgate::oidc::logout;
+use claimgate::sign::SigningKey;
+use url::Url;
+
+use super::section::{Faulty, Section};
+use super::{Provider, is_hmac, raw};
+
+/// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
+const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+
+/// The most that clocks may be apart, in seconds.
+const MAX_LEEWAY: u64 = 3600;
+
+/// The longest id, in characters.
+const MAX_ID: usize = 64;
+
+/// What a provider shares with the others of its file.
+pub(super) struct Shared {
+    /// The algorithms that exist.
+    pub(super) registry: Registry,
+    /// The mapping of `[identity]`.
+    pub(super) mapping: Result<Mapping, Faulty>,
+    /// Whether the file has a `[server]`, so that people sign in.
+    pub(super) has_server: bool,
+}
+
+/// Resolves the table; every fault in it is recorded. `mapping` is its own, or that of the file.
+pub(super) fn resolve(
+    section: &Section<'_>,
+    raw: raw::Provider,
+    mapping: Result<Mapping, Faulty>,
+    shared: &Shared,
+) -> Result<Provider, Faulty> {
+    let id = id(section, raw.id.clone());
+    let issuer = section.required("issuer", raw.issuer.clone(), "the `iss` of the provider's tokens");
+    let client_id = section.required("client_id", raw.client_id.clone(), "the client's id at the provider");
+    let algorithms = algorithms(section, &raw.algorithms, &shared.registry);
+    let endpoints = endpoints(section, &raw);
+    let discovery = match &issuer {
+        Ok(issuer) if raw.discovery && shared.has_server => {
+            section.endpoint("issuer", Some(issuer), raw.danger_allow_http)
+        }
+        _ => Ok(None),
+    };
+    let reachable = match (&endpoints, &discovery, &issuer) {
+        (Ok(endpoints), Ok(None), Ok(_)) if shared.has_server => check_endpoints(section, &raw, endpoints),
+        _ => Ok(()),
+    };
+    let client = client(section, &raw, shared.has_server);
+    let leeway = leeway(section, raw.leeway.0);
+    let presented = presented(section, &raw.verify);
+    let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
+    let authorization = authorization(section, &raw);
+    let (id, client_id, mapping) = (id?, client_id?, mapping?);
+    let mut authorization = authorization?;
+    authorization.essential_claims = mapping.plain_group_claims().map(str::to_owned).collect();
+    reachable.and(logout_url)?;
+    Ok(Provider {
+        display_name: raw.display_name.unwrap_or_else(|| id.clone()),
+        id,
+        audiences: match &raw.verify.audience {
+            Some(audiences) => audiences.as_slice().to_vec(),
+            None => vec![client_id.clone()],
+        },
+        issuer: issuer?,
+        client: client?(client_id),
+        registry: shared.registry.clone(),
+        algorithms: algorithms?,
+        jwks_file: raw.jwks_file.map(|file| section.file(&file)),
+        leeway: leeway?,
+        presented: presented?,
+        discovery: discovery?,
+        endpoints: endpoints?,
+        userinfo: raw.userinfo,
+        danger_allow_http: raw.danger_allow_http,
+        ca_file: raw.ca_file.map(|file| section.file(&file)),
+        authorization,
+        logout_url: raw.logout_url,
+        strict_logout_type: raw.strict_logout_type,
+        danger_logout_without_exp: raw.danger_logout_without_exp,
+        danger_allow_short_secret: raw.danger_allow_short_secret,
+        mapping,
+    })
+}
+
+/// Checks the id. It is part of addresses, and `/login/password` is another page.
+fn id(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> {
+    let id = written.unwrap_or_else(|| "oidc".to_owned());
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if id.is_empty() || id.len() > MAX_ID || !id.chars().all(is_plain) || id == "password" {
+        return Err(section.fault("id", "use a-z, 0-9, - and _, at most 64, and not `password`"));
+    }
+    Ok(id)
+}
+
+fn algorithms(section: &Section<'_>, names: &[String], registry: &Registry) -> Result<Vec<String>, Faulty> {
+    if names.is_empty() {
+        return Err(section.fault("algorithms", "must name at least one algorithm"));
+    }
+    if let Some((index, unknown)) = names.iter().enumerate().find(|(_, name)| registry.get(name).is_none()) {
+        let reason = format!("`{unknown}` is no algorithm; `claimgate algorithms` lists them");
+        return Err(section.fault_in("algorithms", index, reason));
+    }
+    Ok(names.to_vec())
+}
+
+fn endpoints(section: &Section<'_>, raw: &raw::Provider) -> Result<EndpointOverrides, Faulty> {
+    let endpoint = |setting, text: &Option<String>| {
+        section.endpoint(setting, text.as_ref(), raw.danger_allow_http)
+    };
+    let authorization_endpoint = endpoint("authorization_endpoint", &raw.authorization_endpoint);
+    let token_endpoint = endpoint("token_endpoint", &raw.token_endpoint);
+    let userinfo_endpoint = endpoint("userinfo_endpoint", &raw.userinfo_endpoint);
+    let jwks_uri = endpoint("jwks_uri", &raw.jwks_uri);
+    let end_session_endpoint = endpoint("end_session_endpoint", &raw.end_session_endpoint);
+    Ok(EndpointOverrides {
+        authorization_endpoint: authorization_endpoint?,
+        token_endpoint: token_endpoint?,
+        userinfo_endpoint: userinfo_endpoint?,
+        jwks_uri: jwks_uri?,
+        end_session_endpoint: end_session_endpoint?,
+    })
+}
+
+/// Checks that the endpoints and keys that sign-in needs are there without discovery.
+fn check_endpoints(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    endpoints: &EndpointOverrides,
+) -> Result<(), Faulty> {
+    if endpoints.complete().is_none() {
+        let reason = "is off, so authorization_endpoint and token_endpoint must be given";
+        return Err(section.fault("discovery", reason));
+    }
+    let only_hmac = raw.algorithms.iter().all(|name| is_hmac(name));
+    if !only_hmac && endpoints.jwks_uri.is_none() && raw.jwks_file.is_none() {
+        return Err(section.fault("discovery", "is off, so jwks_uri or jwks_file must be given"));
+    }
+    Ok(())
+}
+
+/// Resolves how the client authenticates. Returns the function from its id to the client.
+fn client(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    has_server: bool,
+) -> Result<impl FnOnce(String) -> Client + use<>, Faulty> {
+    let secret = section.secret(
+        "client_secret",
+        raw.client_secret.as_ref(),
+        raw.client_secret_file.as_ref(),
+        raw.client_secret_env.as_ref(),
+    );
+    let key = private_key(section, raw);
+    let (secret, key) = (secret?, key?);
+    let hmac = raw.algorithms.iter().position(|name| is_hmac(name));
+    if let (true, None, Some(index)) = (has_server, &secret, hmac) {
+        let reason = format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
+        return Err(section.fault_in("algorithms", index, reason));
+    }
+    let method = auth_method(section, raw.token_endpoint_auth_method.as_deref(), secret.is_some(), key.is_some())?;
+    Ok(move |id| Client { id, secret, key, method })
+}
+
+fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<SigningKey>>, Faulty> {
+    let Some(file) = &raw.private_key_file else { return Ok(None) };
+    let path: PathBuf = section.file(file);
+    let fault = |reason: String| section.fault("private_key_file", format!("{}: {reason}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+    let algorithm = raw.private_key_algorithm.as_deref();
+    let key = if text.trim_start().starts_with('{') {
+        SigningKey::from_jwk(text.as_bytes(), algorithm)
+    } else {
+        SigningKey::from_pem(&text, algorithm)
+    };
+    let key = key.map_err(|error| fault(error.to_string()))?;
+    Ok(Some(Arc::new(match &raw.private_key_id {
+        Some(kid) => key.with_kid(kid.clone()),
+        None => key,
+    })))
+}
+
+fn auth_method(
+    section: &Section<'_>,
+    name: Option<&str>,
+    has_secret: bool,
+    has_key: bool,
+) -> Result<Option<AuthMethod>, Faulty> {
+    let setting = "token_endpoint_auth_method";
+    let Some(name) = name else { return Ok(None) };
+    let method = AuthMethod::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = AuthMethod::ALL.into_iter().map(|(name, _)| name).collect();
+        section.fault(setting, format!("`{name}` is none of {}", names.join(", ")))
+    })?;
+    match method {
+        AuthMethod::PrivateKeyJwt if !has_key => Err(section.fault(setting, "needs private_key_file")),
+        AuthMethod::SecretBasic | AuthMethod::SecretPost | AuthMethod::SecretJwt if !has_secret => {
+            Err(section.fault(setting, "needs client_secret, client_secret_file or client_secret_env"))
+        }
+        _ => Ok(Some(method)),
+    }
+}
+
+fn leeway(section: &Section<'_>, seconds: u64) -> Result<u64, Faulty> {
+    if seconds > MAX_LEEWAY {
+        return Err(section.fault("leeway", "must be at most an hour: set the clocks instead"));
+    }
+    Ok(seconds)
+}
+
+/// Resolves the kind of presented tokens. Logout tokens come by the back channel alone.
+fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faulty> {
+    if raw.kind == Some(TokenKind::LogoutToken) {
+        let section = section.source.section(section.path.name("verify"));
+        let reason = "a logout token is never presented; write id_token, access_token or jwt";
+        return Err(section.fault("kind", reason));
+    }
+    Ok(raw.kind.unwrap_or(TokenKind::IdToken))
+}
+
+fn authorization(section: &Section<'_>, raw: &raw::Provider) -> Result<AuthorizationOptions, Faulty> {
+    let prompt = match &raw.prompt {
+        Some(prompt) if !prompt.split(' ').all(|value| PROMPTS.contains(&value)) => {
+            Err(section.fault("prompt", format!("`{prompt}` is none of {}", PROMPTS.join(", "))))
+        }
+        prompt => Ok(prompt.clone()),
+    };
+    if let Some((index, scope)) = raw.scopes.iter().enumerate().find(|(_, scope)| !is_scope(scope)) {
+        let reason = format!("`{scope}` is no scope; write each one by itself");
+        return Err(section.fault_in("scopes", index, reason));
+    }
+    Ok(AuthorizationOptions {
+        scopes: raw.scopes.iter().filter(|scope| *scope != "openid").cloned().collect(),
+        prompt: prompt?,
+        max_age: raw.max_age.map(|age| age.0),
+        essential_claims: Vec::new(),
+    })
+}
+
+/// Reports whether a text is one scope (RFC 6749 §3.3).
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// Checks that the template, once filled in, is an address of the web.
+fn logout_url(section: &Section<'_>, template: &str) -> Result<(), Faulty> {
+    let setting = "logout_url";
+    for (old, new) in [("{clientId}", "{client_id}"), ("{siteUrl}", "{site_url}")] {
+        if template.contains(old) {
+            return Err(section.fault(setting, format!("`{old}` is now `{new}`")));
+        }
+    }
+    let filled = logout::fill_template(template, "x", "x");
+    if let Some((_, rest)) = filled.split_once('{') {
+        let name = rest.split('}').next().unwrap_or(rest);
+        let reason = format!("`{{{name}}}` is unknown; {{client_id}} and {{site_url}} can be filled in");
+        return Err(section.fault(setting, reason));
+    }
+    if !Url::parse(&filled).is_ok_and(|url| ["https", "http"].contains(&url.scheme())) {
+        return Err(section.fault(setting, format!("`{template}` is not a web address")));
+    }
+    Ok(())
+}

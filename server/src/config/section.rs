@@ -1,0 +1,128 @@
+//! A table of the file that is being resolved: its settings, and the faults found in them.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use claimgate::identity::{MappingError, SettingPath};
+use claimgate::oidc::client::Secret;
+use claimgate::oidc::endpoint::Endpoint;
+
+use super::document::Document;
+use super::error::{Fault, Problem};
+
+/// A fault that has been recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Faulty;
+
+/// The file that is being resolved.
+pub(super) struct Source<'d> {
+    pub(super) document: &'d Document<'d>,
+    /// The folder of the files that it names.
+    pub(super) folder: &'d Path,
+    pub(super) faults: RefCell<Vec<Fault>>,
+}
+
+impl Source<'_> {
+    /// Records a fault.
+    pub(super) fn record(&self, fault: Fault) -> Faulty {
+        self.faults.borrow_mut().push(fault);
+        Faulty
+    }
+
+    /// Returns a table of the document itself.
+    pub(super) fn section(&self, path: SettingPath) -> Section<'_> {
+        Section { source: self, path }
+    }
+}
+
+/// A table of the file.
+pub(super) struct Section<'s> {
+    pub(super) source: &'s Source<'s>,
+    pub(super) path: SettingPath,
+}
+
+impl Section<'_> {
+    /// Records the fault of a setting.
+    pub(super) fn fault(&self, setting: &str, reason: impl Into<String>) -> Faulty {
+        self.fault_at(&self.path.name(setting), reason)
+    }
+
+    /// Records the fault of an element of a list.
+    pub(super) fn fault_in(&self, setting: &str, index: usize, reason: impl Into<String>) -> Faulty {
+        self.fault_at(&self.path.name(setting).index(index), reason)
+    }
+
+    fn fault_at(&self, path: &SettingPath, reason: impl Into<String>) -> Faulty {
+        self.source.record(self.source.document.fault(path, Problem::Value(reason.into())))
+    }
+
+    /// Records the fault of a mapping that this table holds.
+    pub(super) fn mapping_fault(&self, error: MappingError) -> Faulty {
+        let path = self.path.join(&error.setting);
+        self.source.record(self.source.document.fault(&path, Problem::Mapping(error.problem)))
+    }
+
+    /// Returns a file that a setting names.
+    pub(super) fn file(&self, name: &Path) -> PathBuf {
+        self.source.folder.join(name)
+    }
+
+    /// Returns the text of a setting that must be there.
+    pub(super) fn required(&self, setting: &str, text: Option<String>, example: &str) -> Result<String, Faulty> {
+        match text {
+            Some(text) if !text.is_empty() => Ok(text),
+            Some(_) => Err(self.fault(setting, format!("must not be empty; write {example}"))),
+            None => Err(self.fault(setting, format!("is missing; write {example}"))),
+        }
+    }
+
+    /// Parses the address of an endpoint.
+    pub(super) fn endpoint(
+        &self,
+        setting: &str,
+        text: Option<&String>,
+        http: bool,
+    ) -> Result<Option<Endpoint>, Faulty> {
+        let parse = |text: &String| {
+            Endpoint::parse(text, http)
+                .map_err(|reason| self.fault(setting, format!("`{text}` is not accepted: {reason}")))
+        };
+        text.map(parse).transpose()
+    }
+
+    /// Returns the secret of `setting`, `setting_file` or `setting_env`, of which at most one is there.
+    pub(super) fn secret(
+        &self,
+        setting: &str,
+        written: Option<&String>,
+        file: Option<&PathBuf>,
+        variable: Option<&String>,
+    ) -> Result<Option<Secret>, Faulty> {
+        let (setting, secret) = match (written, file, variable) {
+            (None, None, None) => return Ok(None),
+            (Some(secret), None, None) => (setting.to_owned(), secret.clone()),
+            (None, Some(file), None) => {
+                let setting = format!("{setting}_file");
+                let path = self.file(file);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| self.fault(&setting, format!("{}: {error}", path.display())))?;
+                (setting, text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            (None, None, Some(variable)) => {
+                let setting = format!("{setting}_env");
+                let text = std::env::var(variable).map_err(|_| {
+                    self.fault(&setting, format!("the environment variable {variable} is not set"))
+                })?;
+                (setting, text)
+            }
+            _ => {
+                let reason = format!("write only one of {setting}, {setting}_file and {setting}_env");
+                return Err(self.fault(setting, reason));
+            }
+        };
+        if secret.is_empty() {
+            return Err(self.fault(&setting, "the secret is empty"));
+        }
+        Ok(Some(Secret::new(secret)))
+    }
+}

@@ -1,0 +1,104 @@
+//! `[server]`: from its settings to how the server runs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use claimgate::oidc::endpoint::Endpoint;
+use ipnet::IpNet;
+use url::Url;
+
+use super::section::{Faulty, Section};
+use super::{PublicUrl, Server, raw};
+
+/// Returns the database file: beside the configuration file unless that names another.
+pub(super) fn database(folder: &Path, written: Option<&Path>) -> PathBuf {
+    folder.join(written.unwrap_or(Path::new("claimgate.db")))
+}
+
+/// Resolves the table; every fault in it is recorded.
+pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server, Faulty> {
+    let public_url = public_url(section, raw.public_url);
+    let listen = listen(section, raw.listen.as_deref());
+    let tls = tls(section, raw.tls_certificate.as_deref(), raw.tls_key.as_deref());
+    let cookie_domain = match (&public_url, raw.cookie_domain) {
+        (Ok(url), Some(domain)) => cookie_domain(section, url, &domain).map(Some),
+        _ => Ok(None),
+    };
+    let trusted_proxies = networks(section, "trusted_proxies", &raw.trusted_proxies);
+    let loopback = || vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+    let metrics_from = networks(section, "metrics_from", &raw.metrics_from.unwrap_or_else(loopback));
+    let verify_secret = section.secret(
+        "verify_secret",
+        raw.verify_secret.as_ref(),
+        raw.verify_secret_file.as_ref(),
+        raw.verify_secret_env.as_ref(),
+    );
+    let url = public_url?;
+    Ok(Server {
+        public_url: PublicUrl {
+            origin: url.origin().ascii_serialization(),
+            path: url.path().trim_end_matches('/').to_owned(),
+            https: url.scheme() == "https",
+        },
+        listen: listen?,
+        database: database(section.source.folder, raw.database.as_deref()),
+        tls: tls?,
+        trusted_proxies: trusted_proxies?,
+        metrics_from: metrics_from?,
+        cookie_domain: cookie_domain?,
+        verify_secret: verify_secret?,
+    })
+}
+
+fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty> {
+    let setting = "public_url";
+    let text = section.required(setting, text, "the address of the server for browsers, such as \"https://sso.example.com\"")?;
+    let endpoint = Endpoint::parse(&text, false)
+        .map_err(|reason| section.fault(setting, format!("`{text}` is not accepted: {reason}")))?;
+    let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;
+    if url.query().is_some() {
+        return Err(section.fault(setting, "must have no query"));
+    }
+    Ok(url)
+}
+
+fn listen(section: &Section<'_>, text: Option<&str>) -> Result<SocketAddr, Faulty> {
+    let address = text.unwrap_or("127.0.0.1:8080").parse();
+    address.map_err(|_| section.fault("listen", "write an address and a port, such as \"127.0.0.1:8080\""))
+}
+
+fn tls(
+    section: &Section<'_>,
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+) -> Result<Option<(PathBuf, PathBuf)>, Faulty> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((section.file(certificate), section.file(key)))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(section.fault("tls_key", "is missing; tls_certificate needs it")),
+        (None, Some(_)) => Err(section.fault("tls_certificate", "is missing; tls_key needs it")),
+    }
+}
+
+fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<String, Faulty> {
+    let domain = written.trim_start_matches('.').to_ascii_lowercase();
+    let host = url.host_str().unwrap_or_default();
+    if host != domain && !host.ends_with(&format!(".{domain}")) {
+        return Err(section.fault("cookie_domain", format!("public_url's host `{host}` is not in it")));
+    }
+    if !domain.contains('.') {
+        return Err(section.fault("cookie_domain", "must be a domain, such as \"example.com\""));
+    }
+    Ok(domain)
+}
+
+fn networks(section: &Section<'_>, setting: &str, texts: &[String]) -> Result<Vec<IpNet>, Faulty> {
+    let network = |(index, text): (usize, &String)| {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or(address).map_err(|_| {
+            let reason = format!("`{text}` is neither an address nor a network such as \"10.0.0.0/8\"");
+            section.fault_in(setting, index, reason)
+        })
+    };
+    texts.iter().enumerate().map(network).collect()
+}
