@@ -4,7 +4,7 @@ use super::support::*;
 use serde_json::json;
 
 const CONFIG: &str = r#"
-[provider]
+[[provider]]
 issuer = "https://idp.example.com"
 client_id = "crm"
 algorithms = ["ES256"]
