@@ -40,7 +40,10 @@ fuzz_target!(|text: &str| {
             &endpoints.end_session_endpoint,
         ];
         for endpoint in endpoints.into_iter().flatten() {
-            assert!(!endpoint.is_plain_http() || endpoint.is_loopback() || provider.danger_allow_http, "{endpoint}");
+            assert!(
+                !endpoint.is_plain_http() || endpoint.is_loopback() || provider.danger_allow_http,
+                "{endpoint}"
+            );
             assert!(!endpoint.as_str().contains('#'));
         }
     }

@@ -63,11 +63,9 @@ impl TeamRules {
             rules.add(index, team, &mut patterns)?;
         }
         rules.patterns =
-            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|_| {
-                MappingError {
-                    setting: SettingPath::of("team"),
-                    problem: MappingProblem::Pattern { pattern: "all of them together".to_owned() },
-                }
+            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|_| MappingError {
+                setting: SettingPath::of("team"),
+                problem: MappingProblem::Pattern { pattern: "all of them together".to_owned() },
             })?;
         Ok(rules)
     }

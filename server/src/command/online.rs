@@ -83,7 +83,12 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
         Some(issuer) => match fetcher.send(discovery::request(issuer), MAX_RESPONSE).await {
             Err(error) => return report.problem(&error.to_string()),
             Ok(response) => {
-                match discovery::read(&response, &provider.issuer, &provider.endpoints, provider.danger_allow_http) {
+                match discovery::read(
+                    &response,
+                    &provider.issuer,
+                    &provider.endpoints,
+                    provider.danger_allow_http,
+                ) {
                     Ok(metadata) => {
                         report.good("discovery document");
                         Some(metadata)

@@ -116,9 +116,8 @@ fn algorithms(section: &Section<'_>, names: &[String], registry: &Registry) -> R
 }
 
 fn endpoints(section: &Section<'_>, raw: &raw::Provider) -> Result<EndpointOverrides, Faulty> {
-    let endpoint = |setting, text: &Option<String>| {
-        section.endpoint(setting, text.as_ref(), raw.danger_allow_http)
-    };
+    let endpoint =
+        |setting, text: &Option<String>| section.endpoint(setting, text.as_ref(), raw.danger_allow_http);
     let authorization_endpoint = endpoint("authorization_endpoint", &raw.authorization_endpoint);
     let token_endpoint = endpoint("token_endpoint", &raw.token_endpoint);
     let userinfo_endpoint = endpoint("userinfo_endpoint", &raw.userinfo_endpoint);
@@ -166,10 +165,12 @@ fn client(
     let (secret, key) = (secret?, key?);
     let hmac = raw.algorithms.iter().position(|name| is_hmac(name));
     if let (true, None, Some(index)) = (has_server, &secret, hmac) {
-        let reason = format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
+        let reason =
+            format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
         return Err(section.fault_in("algorithms", index, reason));
     }
-    let method = auth_method(section, raw.token_endpoint_auth_method.as_deref(), secret.is_some(), key.is_some())?;
+    let method =
+        auth_method(section, raw.token_endpoint_auth_method.as_deref(), secret.is_some(), key.is_some())?;
     Ok(move |id| Client { id, secret, key, method })
 }
 

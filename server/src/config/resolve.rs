@@ -47,11 +47,8 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let sign_in = raw_sign_in.and_then(|raw| {
         sign_in::resolve(&source.section(SettingPath::of("sign_in")), &raw.unwrap_or_default())
     });
-    let shared = Shared {
-        registry: if by_ring { registry.by_ring() } else { registry.clone() },
-        mapping,
-        has_server,
-    };
+    let shared =
+        Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
     let (sign_in, password) = sign_in?;
     Ok(Config { server: server?, sign_in, password, providers: providers? })

@@ -68,7 +68,12 @@ impl Section<'_> {
     }
 
     /// Returns the text of a setting that must be there.
-    pub(super) fn required(&self, setting: &str, text: Option<String>, example: &str) -> Result<String, Faulty> {
+    pub(super) fn required(
+        &self,
+        setting: &str,
+        text: Option<String>,
+        example: &str,
+    ) -> Result<String, Faulty> {
         match text {
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => Err(self.fault(setting, format!("must not be empty; write {example}"))),

@@ -52,7 +52,11 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
 
 fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty> {
     let setting = "public_url";
-    let text = section.required(setting, text, "the address of the server for browsers, such as \"https://sso.example.com\"")?;
+    let text = section.required(
+        setting,
+        text,
+        "the address of the server for browsers, such as \"https://sso.example.com\"",
+    )?;
     let endpoint = Endpoint::parse(&text, false)
         .map_err(|reason| section.fault(setting, format!("`{text}` is not accepted: {reason}")))?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;

@@ -169,7 +169,9 @@ fn table(
 /// Explains a table that should be an element of a list.
 fn single(child: Table, path: &SettingPath) -> String {
     match child {
-        Table::Provider => "write [[provider]] in double brackets: a file may have several providers".to_owned(),
+        Table::Provider => {
+            "write [[provider]] in double brackets: a file may have several providers".to_owned()
+        }
         Table::Team => "write [[identity.team]] in double brackets, one for each rule".to_owned(),
         _ => format!("`{path}` is a list: write it in brackets, `[ … ]`"),
     }

@@ -158,12 +158,32 @@ fn an_unknown_setting_gets_a_suggestion() {
         (PROVIDER, "algoritms = []", "provider[0].algoritms: unknown setting; did you mean `algorithms`?"),
         (PROVIDER, "clientid = \"c\"", "provider[0].clientid: unknown setting; did you mean "),
         (PROVIDER, "listen = \"x\"", "provider[0].listen: unknown setting; `listen` belongs to [server]"),
-        (PROVIDER, "[identity]\nuser_name = \"x\"", "identity.user_name: unknown setting; did you mean `username`?"),
-        (PROVIDER, "[identity]\nregex = \"x\"", "identity.regex: unknown setting; `regex` belongs to [[identity.team]]"),
+        (
+            PROVIDER,
+            "[identity]\nuser_name = \"x\"",
+            "identity.user_name: unknown setting; did you mean `username`?",
+        ),
+        (
+            PROVIDER,
+            "[identity]\nregex = \"x\"",
+            "identity.regex: unknown setting; `regex` belongs to [[identity.team]]",
+        ),
         (PROVIDER, "[identiy]", "identiy: unknown setting; did you mean `identity`?"),
-        (PROVIDER, "[identity]\ngroups = [{ path = \"a\", seperator = \" \" }]", "identity.groups[0].seperator: unknown setting; did you mean `separator`?"),
-        (PROVIDER, "[identity.team]\ngroup = \"a\"\nteam = \"b\"", "identity.team: write [[identity.team]] in double brackets"),
-        (PROVIDER, "[provider.identity.team]\ngroup = \"a\"", "provider[0].identity.team: write [[identity.team]] in double brackets"),
+        (
+            PROVIDER,
+            "[identity]\ngroups = [{ path = \"a\", seperator = \" \" }]",
+            "identity.groups[0].seperator: unknown setting; did you mean `separator`?",
+        ),
+        (
+            PROVIDER,
+            "[identity.team]\ngroup = \"a\"\nteam = \"b\"",
+            "identity.team: write [[identity.team]] in double brackets",
+        ),
+        (
+            PROVIDER,
+            "[provider.identity.team]\ngroup = \"a\"",
+            "provider[0].identity.team: write [[identity.team]] in double brackets",
+        ),
         (PROVIDER, "[[identity]]", "identity: write [identity] in single brackets"),
         ("", "[[provider]]\nissuer = \"x\"", "provider: write [[provider]] in double brackets"),
         ("issuer = \"x\"\n", PROVIDER, "issuer: unknown setting; `issuer` belongs to [[provider]]"),
@@ -198,25 +218,51 @@ fn an_earlier_spelling_is_an_error_that_names_the_present_one() {
 
 #[test]
 fn a_duration_is_whole_seconds_or_has_a_unit() {
-    for (written, seconds) in
-        [("3600", 3600), ("\"90s\"", 90), ("\"15m\"", 900), ("\"12h\"", 43_200), ("\"1d\"", 86_400), ("\"090s\"", 90)]
-    {
+    for (written, seconds) in [
+        ("3600", 3600),
+        ("\"90s\"", 90),
+        ("\"15m\"", 900),
+        ("\"12h\"", 43_200),
+        ("\"1d\"", 86_400),
+        ("\"090s\"", 90),
+    ] {
         let config = parse(&format!("{PROVIDER}[sign_in]\nsession_lifetime = {written}\n")).unwrap();
         assert_eq!(config.sign_in.session_lifetime, seconds, "{written}");
     }
     for written in [
-        "-1", "1.5", "\"\"", "\"h\"", "\"12\"", "\"12 h\"", "\"1h30m\"", "\"-1h\"", "\"+1h\"", "\"1.5h\"", "\"1w\"", "\"1H\"",
-        "\"12ü\"", "\"99999999999999999999s\"", "\"9999999999999999999d\"", "true", "[1]", "12:00:00",
+        "-1",
+        "1.5",
+        "\"\"",
+        "\"h\"",
+        "\"12\"",
+        "\"12 h\"",
+        "\"1h30m\"",
+        "\"-1h\"",
+        "\"+1h\"",
+        "\"1.5h\"",
+        "\"1w\"",
+        "\"1H\"",
+        "\"12ü\"",
+        "\"99999999999999999999s\"",
+        "\"9999999999999999999d\"",
+        "true",
+        "[1]",
+        "12:00:00",
     ] {
         let error = parse(&format!("{PROVIDER}max_age = {written}\n")).unwrap_err().to_string();
         assert!(error.starts_with("claimgate.toml:4:11: provider[0].max_age: invalid "), "{error}");
-        assert!(error.contains(r#"expected whole seconds such as 90, or "90s", "15m", "12h" or "1d""#), "{error}");
+        assert!(
+            error.contains(r#"expected whole seconds such as 90, or "90s", "15m", "12h" or "1d""#),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn presented_tokens_have_a_table_of_their_own() {
-    let config = parse(&format!("{PROVIDER}[provider.verify]\nkind = \"access_token\"\naudience = [\"a\", \"b\"]\n")).unwrap();
+    let config =
+        parse(&format!("{PROVIDER}[provider.verify]\nkind = \"access_token\"\naudience = [\"a\", \"b\"]\n"))
+            .unwrap();
     let provider = &config.providers[0];
     assert_eq!(provider.presented, TokenKind::AccessToken);
     assert_eq!(provider.audiences, ["a", "b"]);
@@ -261,13 +307,21 @@ fn settings_that_cannot_work_are_refused() {
         (server, ways, "provider[0].discovery"),
         (server, "algorithms = [\"HS256\"]\n", "provider[0].algorithms"),
         (server, "algorithms = [\"rs256\"]\n", "provider[0].algorithms"),
-        (server, "token_endpoint_auth_method = \"tls_client_auth\"\n", "provider[0].token_endpoint_auth_method"),
+        (
+            server,
+            "token_endpoint_auth_method = \"tls_client_auth\"\n",
+            "provider[0].token_endpoint_auth_method",
+        ),
         (
             server,
             "token_endpoint_auth_method = \"client_secret_post\"\n",
             "provider[0].token_endpoint_auth_method",
         ),
-        (server, "token_endpoint_auth_method = \"private_key_jwt\"\n", "provider[0].token_endpoint_auth_method"),
+        (
+            server,
+            "token_endpoint_auth_method = \"private_key_jwt\"\n",
+            "provider[0].token_endpoint_auth_method",
+        ),
         (server, "private_key_file = \"no-such-file.pem\"\n", "provider[0].private_key_file"),
         (server, "client_secret_file = \"no-such-file\"\n", "provider[0].client_secret_file"),
         (server, "client_secret_env = \"CLAIMGATE_NO_SUCH_VARIABLE\"\n", "provider[0].client_secret_env"),
@@ -302,7 +356,12 @@ fn settings_that_cannot_work_are_refused() {
     let error = two("", "").unwrap_err();
     assert!(error.to_string().contains("5:1: provider[1].id: `oidc` is another"), "{error}");
     let same = "[[provider]]\nissuer = \"https://a.example.com\"\nclient_id = \"x\"\n[[provider]]\nid = \"b\"\nissuer = \"https://a.example.com\"\nclient_id = \"y\"\n";
-    assert!(parse(same).unwrap_err().to_string().contains("claimgate.toml:6:10: provider[1].issuer (provider `b`): "));
+    assert!(
+        parse(same)
+            .unwrap_err()
+            .to_string()
+            .contains("claimgate.toml:6:10: provider[1].issuer (provider `b`): ")
+    );
 }
 
 #[test]
