@@ -195,17 +195,17 @@ fn teams_are_in_the_order_of_the_rules_each_once() {
 fn a_mapping_that_means_nothing_is_refused_with_the_settings_name() {
     let both = TeamSpec { group: Some("a".into()), ..rule("prefix", "a", "A") };
     for (spec, code, setting) in [
-        (candidates(&[]), "mapping.setting", "identity.username"),
-        (candidates(&["$["]), "mapping.path", "identity.username"),
-        (with_teams(vec![both]), "mapping.setting", "identity.team[0]"),
-        (with_teams(vec![rule("group", "a", "A {rest}")]), "mapping.setting", "identity.team[0]"),
-        (with_teams(vec![rule("regex", "(", "A")]), "mapping.pattern", "identity.team[0].regex"),
+        (candidates(&[]), "mapping.setting", "username"),
+        (candidates(&["$["]), "mapping.path", "username"),
+        (with_teams(vec![both]), "mapping.setting", "team[0]"),
+        (with_teams(vec![rule("group", "a", "A {rest}")]), "mapping.setting", "team[0]"),
+        (with_teams(vec![rule("regex", "(", "A")]), "mapping.pattern", "team[0].regex"),
         (
             with_teams(vec![rule("regex", "(a{1000}){1000}{1000}", "A")]),
             "mapping.pattern",
-            "identity.team[0]",
+            "team[0]",
         ),
-        (with_teams(vec![rule("group", "a", " ")]), "mapping.setting", "identity.team[0]"),
+        (with_teams(vec![rule("group", "a", " ")]), "mapping.setting", "team[0]"),
         (MappingSpec { username_max: 256, ..MappingSpec::default() }, "mapping.setting", "username_max"),
     ] {
         let error = Mapping::compile(&spec, &Limits::DEFAULT).unwrap_err();

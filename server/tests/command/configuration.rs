@@ -87,7 +87,7 @@ fn each_fault_names_its_line_column_and_setting() {
         ),
         // Dotted keys.
         (
-            "provider[0].issuer = \"https://i.example\"\nprovider.client_id = \"\"\n".to_owned(),
+            "provider.issuer = \"https://i.example\"\nprovider.client_id = \"\"\n".to_owned(),
             "1:1: provider: write [[provider]] in double brackets",
         ),
         (format!("server.public_url = \"https://s.example\"\nserver.listen = \"x\"\n{PROVIDER}"), "2:17: server.listen: "),
@@ -132,9 +132,10 @@ fn each_fault_names_its_line_column_and_setting() {
         (format!("{PROVIDER}leeway = \n"), "4:10: "),
         (format!("{PROVIDER}issuer = \"y\"\n"), "4:1: duplicate key"),
     ] {
-        let error = parse(&text).unwrap_err().to_string();
+        let error = parse(&text).unwrap_err();
+        assert_eq!(error.faults().len(), 1, "{error}");
+        let error = error.to_string();
         assert!(error.starts_with(&format!("claimgate.toml:{place}")), "{error}\nshould be {place} in\n{text}");
-        assert_eq!(error.lines().count(), 1, "{error}");
         assert!(!error.contains("123456"), "{error}");
     }
 }
@@ -148,7 +149,6 @@ fn all_faults_are_reported_at_once() {
     let error = parse(text).unwrap_err();
     let lines: Vec<_> = error.faults().iter().map(|fault| fault.position.unwrap().line).collect();
     assert_eq!(lines, [2, 3, 5, 10, 11, 14, 15, 17], "{error}");
-    assert_eq!(error.to_string().lines().count(), lines.len());
 }
 
 #[test]
@@ -185,12 +185,12 @@ fn an_unknown_setting_gets_a_suggestion() {
             "provider[0].identity.team: write [[identity.team]] in double brackets",
         ),
         (PROVIDER, "[[identity]]", "identity: write [identity] in single brackets"),
-        ("", "[[provider]]\nissuer = \"x\"", "provider: write [[provider]] in double brackets"),
+        ("", "[provider]\nissuer = \"x\"", "provider: write [[provider]] in double brackets"),
         ("issuer = \"x\"\n", PROVIDER, "issuer: unknown setting; `issuer` belongs to [[provider]]"),
     ] {
         let text = format!("{start}{line}\n");
         let error = parse(&text).unwrap_err();
-        assert_eq!(error.code(), "config.syntax");
+        assert_eq!(error.code(), "config.syntax", "{error}\n{text}");
         assert!(error.to_string().contains(reason), "{error} should say {reason}");
     }
 }
@@ -288,7 +288,7 @@ fn settings_that_cannot_work_are_refused() {
         ("[server]\npublic_url = \"https://u:p@sso.example.com\"\n", "", "server.public_url"),
         ("[server]\npublic_url = \"javascript:x\"\n", "", "server.public_url"),
         (&format!("{server}listen = \"8080\"\n"), "", "server.listen"),
-        (&format!("{server}tls_key = \"k.pem\"\n"), "", "server.tls_key"),
+        (&format!("{server}tls_key = \"k.pem\"\n"), "", "server.tls_certificate"),
         (&format!("{server}cookie_domain = \"example.org\"\n"), "", "server.cookie_domain"),
         (&format!("{server}cookie_domain = \"com\"\n"), "", "server.cookie_domain"),
         (&format!("{server}cookie_domain = \"o.example.com\"\n"), "", "server.cookie_domain"),
