@@ -200,11 +200,7 @@ fn a_mapping_that_means_nothing_is_refused_with_the_settings_name() {
         (with_teams(vec![both]), "mapping.setting", "team[0]"),
         (with_teams(vec![rule("group", "a", "A {rest}")]), "mapping.setting", "team[0]"),
         (with_teams(vec![rule("regex", "(", "A")]), "mapping.pattern", "team[0].regex"),
-        (
-            with_teams(vec![rule("regex", "(a{1000}){1000}{1000}", "A")]),
-            "mapping.pattern",
-            "team[0]",
-        ),
+        (with_teams(vec![rule("regex", "(a{1000}){1000}{1000}", "A")]), "mapping.pattern", "team[0]"),
         (with_teams(vec![rule("group", "a", " ")]), "mapping.setting", "team[0]"),
         (MappingSpec { username_max: 256, ..MappingSpec::default() }, "mapping.setting", "username_max"),
     ] {
