@@ -22,7 +22,7 @@ pub enum MappingProblem {
     Path {
         /// The path.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: PathError,
     },
     /// A regular expression does not compile, or is too large.
@@ -68,16 +68,16 @@ impl MappingProblem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// None of the username's paths selects anything.
+    /// None of the username's paths selects a value.
     #[error("none of the username's claims is in the token")]
     NoUsername,
-    /// A username's path selects something other than one string.
+    /// A username's path does not select one string.
     #[error("the username's path `{path}` does not select one string")]
     UsernameType {
         /// The path.
         path: String,
     },
-    /// The username holds control, invisible or bidirectional characters, or nothing visible.
+    /// The username has control, invisible or bidirectional characters, or no visible one.
     #[error("the username holds characters that no username may have")]
     UsernameCharacters,
     /// The username is longer than the setting allows.
@@ -89,7 +89,7 @@ pub enum IdentityError {
     /// `email_verified` is not the boolean true.
     #[error("the e-mail address is not verified (`email_verified`)")]
     EmailNotVerified,
-    /// A group path selects something other than strings.
+    /// A group path selects a value that is not a string.
     #[error("the group path `{path}` selects something other than strings")]
     GroupType {
         /// The path.
@@ -98,7 +98,7 @@ pub enum IdentityError {
     /// More groups, or a longer one, than [`Limits`](crate::limits::Limits) allow.
     #[error("more groups, or a longer one, than the limit")]
     GroupLimit,
-    /// No team rule matches, and the mapping refuses those.
+    /// No team rule matches, and the mapping requires one.
     #[error("no team rule matches")]
     NoTeam,
     /// A path visits more nodes than [`Limits`](crate::limits::Limits) allow.
@@ -107,7 +107,7 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Groups: strings out of one or more claims.
+//! Groups: strings from one or more claims.
 
 use std::ops::ControlFlow;
 

@@ -1,5 +1,5 @@
-//! Groups to teams. Exact rules are one look-up a group, however many there are; prefixes one per
-//! distinct length; regular expressions one pass over the set of them.
+//! Team rules. For each group, exact rules cost one look-up, prefixes one per distinct length, and
+//! regular expressions one pass over their set.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::explain::{FiredRule, Observer};
 use super::spec::{MappingSpec, TeamSpec};
 use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
 
-/// Bytes the compiled expressions may take, each and together.
+/// The maximum size of compiled expressions, each and together, in bytes.
 const COMPILED_BYTES: usize = 8 << 20;
 /// The longest team name, in characters.
 const MAX_TEAM: usize = 255;
@@ -33,7 +33,7 @@ struct Rule {
     teams: Vec<Template>,
 }
 
-/// A team's name with its gaps.
+/// A team name with placeholders.
 #[derive(Clone, Debug)]
 struct Template(Vec<Part>);
 
@@ -55,7 +55,7 @@ impl TeamRules {
             expressions: Vec::new(),
         };
         if let Some(team) = spec.default_teams.iter().find(|team| !is_team_name(team)) {
-            let reason = format!("`{}` is no team name", team.escape_debug());
+            let reason = format!("`{}` is not a team name", team.escape_debug());
             return Err(MappingError::setting(SettingPath::of("default_teams"), reason));
         }
         let mut patterns = Vec::new();
@@ -119,7 +119,7 @@ impl TeamRules {
     ) -> Result<Vec<String>, IdentityError> {
         let mut fired: Vec<(usize, String)> = Vec::new();
         for group in groups {
-            // A newline or a hidden character has no place in a group's name: it matches nothing.
+            // A group with a control or invisible character matches no rule.
             if !is_safe_name(group) {
                 observer.dropped_group(group);
                 continue;
@@ -160,12 +160,12 @@ impl TeamRules {
         }
         fired.sort_unstable();
         let teams = self.default_teams.iter().cloned().chain(fired.into_iter().map(|(_, team)| team));
-        Ok(once(teams.collect()))
+        Ok(deduplicate(teams.collect()))
     }
 }
 
-/// Each team once, at its first place.
-fn once(mut teams: Vec<String>) -> Vec<String> {
+/// Removes repeated teams; the first occurrence stays.
+fn deduplicate(mut teams: Vec<String>) -> Vec<String> {
     let mut known = HashSet::with_capacity(teams.len());
     let keep: Vec<bool> = teams.iter().map(|team| known.insert(team.as_str())).collect();
     let mut keep = keep.into_iter();
@@ -191,12 +191,12 @@ impl Template {
         parts.push(Part::Text(rest.to_owned()));
         let fixed = parts.iter().all(|part| matches!(part, Part::Text(_)));
         if fixed && !is_team_name(text) {
-            return Err(format!("`{}` is no team name", text.escape_debug()));
+            return Err(format!("`{}` is not a team name", text.escape_debug()));
         }
         Ok(Self(parts))
     }
 
-    /// The name; none where a gap is empty or the result is no team name.
+    /// Returns the name, or `None` if a placeholder is empty or the result is not a team name.
     fn fill(&self, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
         let mut name = String::new();
         for part in &self.0 {

@@ -1,4 +1,4 @@
-//! The username: which claim, how normalised, what is refused.
+//! The username: its claim, its normalisation and the refusals.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_na
 use crate::limits::Limits;
 use crate::path::ClaimPath;
 
-/// The longest username that can be asked for, in characters.
+/// The upper limit of `username_max`, in characters.
 pub(super) const MAX_CHARACTERS: usize = 255;
 
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl UsernameRules {
                     continue;
                 }
                 [Value::String(text)] => text,
-                // Never counted as absent: the next claim might be another person's.
+                // Not treated as absent: the next claim may be another person's.
                 other => {
                     observer.username(path.as_str(), &|| Seen::values(other));
                     return Err(IdentityError::UsernameType { path: path.to_string() });
@@ -96,8 +96,8 @@ impl UsernameRules {
     }
 }
 
-/// Unicode's default-ignorable characters that a group or a profile may have (variation selectors
-/// of pictures, fillers), but no username: with one, a name would look like another.
+/// Reports whether a character is one of Unicode's default-ignorable ones that groups and profiles may have
+/// (variation selectors, fillers), but usernames may not: with one, two usernames would look equal.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'

@@ -33,7 +33,7 @@ pub enum LogoutError {
 }
 
 impl LogoutError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Discovery (OpenID Connect Discovery 1.0 §4): what a provider says about itself, checked.
+//! Discovery (OpenID Connect Discovery 1.0 §4): a provider's metadata, validated.
 
 use serde_json::{Map, Value};
 
@@ -8,24 +8,23 @@ use crate::json::{self, JsonError};
 use crate::limits::Limits;
 use crate::text;
 
-/// Endpoints that the configuration names; each takes the place of what discovery says.
+/// Endpoints from the configuration; each takes precedence over the discovered one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointOverrides {
-    /// Where browsers are sent to sign in.
+    /// The endpoint that browsers sign in at.
     pub authorization_endpoint: Option<Endpoint>,
-    /// Where codes are exchanged.
+    /// The endpoint that exchanges codes for tokens.
     pub token_endpoint: Option<Endpoint>,
-    /// Where more claims are.
+    /// The UserInfo endpoint.
     pub userinfo_endpoint: Option<Endpoint>,
-    /// Where the keys are.
+    /// The JWK set.
     pub jwks_uri: Option<Endpoint>,
-    /// Where browsers are sent to sign out.
+    /// The endpoint that browsers sign out at.
     pub end_session_endpoint: Option<Endpoint>,
 }
 
 impl EndpointOverrides {
-    /// The metadata of a provider that is not asked for it; none where an endpoint is missing that
-    /// only discovery could tell.
+    /// Returns the metadata of a provider without discovery, or `None` if a required endpoint is missing.
     #[must_use]
     pub fn complete(&self) -> Option<ProviderMetadata> {
         Some(ProviderMetadata {
@@ -45,32 +44,32 @@ impl EndpointOverrides {
     }
 }
 
-/// What is known about a provider.
+/// The metadata of a provider (Discovery §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderMetadata {
-    /// Where browsers are sent to sign in.
+    /// The endpoint that browsers sign in at.
     pub authorization_endpoint: Endpoint,
-    /// Where codes are exchanged.
+    /// The endpoint that exchanges codes for tokens.
     pub token_endpoint: Endpoint,
-    /// Where more claims are.
+    /// The UserInfo endpoint.
     pub userinfo_endpoint: Option<Endpoint>,
-    /// Where the keys are.
+    /// The JWK set.
     pub jwks_uri: Option<Endpoint>,
     /// Where browsers are sent to sign out (RP-Initiated Logout 1.0 §2.1).
     pub end_session_endpoint: Option<Endpoint>,
-    /// `token_endpoint_auth_methods_supported`; empty where nothing is said.
+    /// `token_endpoint_auth_methods_supported`; empty if absent.
     pub token_auth_methods: Vec<String>,
     /// `authorization_response_iss_parameter_supported` (RFC 9207 §3).
     pub iss_in_callback: bool,
-    /// Whether the `claims` request parameter may be sent: everywhere, unless it says no.
+    /// Whether the `claims` request parameter may be sent: unless `claims_parameter_supported` is false.
     pub claims_parameter: bool,
-    /// `backchannel_logout_supported`, where something is said.
+    /// `backchannel_logout_supported`, if present.
     pub backchannel_logout: Option<bool>,
-    /// `id_token_signing_alg_values_supported`; empty where nothing is said.
+    /// `id_token_signing_alg_values_supported`; empty if absent.
     pub signing_algorithms: Vec<String>,
-    /// `code_challenge_methods_supported` (RFC 8414 §2); empty where nothing is said.
+    /// `code_challenge_methods_supported` (RFC 8414 §2); empty if absent.
     pub code_challenge_methods: Vec<String>,
-    /// `scopes_supported`; empty where nothing is said.
+    /// `scopes_supported`; empty if absent.
     pub scopes: Vec<String>,
 }
 
@@ -78,7 +77,7 @@ pub struct ProviderMetadata {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// Another status than 200.
+    /// The status is not 200.
     #[error("the discovery document was answered with status {status}")]
     Status {
         /// The HTTP status.
@@ -87,7 +86,7 @@ pub enum DiscoveryError {
     /// Not one JSON object.
     #[error("the discovery document is {0}")]
     Json(JsonError),
-    /// Its `issuer` is not the one asked for (Discovery §4.3): a different text, even by a slash.
+    /// Its `issuer` is not the configured one (Discovery §4.3); a trailing slash makes a difference.
     #[error(
         "the discovery document's issuer is `{found}`, not `{expected}`; they must be equal to the letter"
     )]
@@ -108,13 +107,13 @@ pub enum DiscoveryError {
     Endpoint {
         /// The member.
         member: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: EndpointError,
     },
 }
 
 impl DiscoveryError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -127,20 +126,20 @@ impl DiscoveryError {
     }
 }
 
-/// The request for a provider's discovery document (Discovery §4.1).
+/// Builds the request for a provider's discovery document (Discovery §4.1).
 #[must_use]
 pub fn request(issuer: &Endpoint) -> Request {
     get(&issuer.with_path_suffix("/.well-known/openid-configuration"))
 }
 
-/// A GET for a JSON document.
+/// Builds a GET request for a JSON document.
 pub(crate) fn get(endpoint: &Endpoint) -> Request {
     let request =
         http::Request::builder().uri(endpoint.as_str()).header(http::header::ACCEPT, "application/json");
     request.body(Vec::new()).expect("a parsed URL is a URI")
 }
 
-/// Reads the answer. Endpoints of an `https` issuer must be `https` themselves unless `allow_http`.
+/// Parses the response. Endpoints of an `https` issuer must be `https` too, unless `allow_http`.
 ///
 /// # Errors
 /// A [`DiscoveryError`].
@@ -159,7 +158,7 @@ pub fn read(
     if found != issuer {
         return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: text::for_display(found) });
     }
-    // An https provider has no business with plain http, not even on this machine.
+    // An https provider must not lead to plain http, not even on this machine.
     let tls_only = issuer.starts_with("https:") && !allow_http;
     let endpoint = |member: &'static str, own: &Option<Endpoint>| -> Result<Option<Endpoint>, _> {
         if own.is_some() {

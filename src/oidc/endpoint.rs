@@ -1,22 +1,22 @@
-//! Addresses of a provider: which may be called, and how parameters are added to them.
+//! The URLs of a provider: which may be called, and how parameters are added.
 
 use url::{Host, Url};
 
-/// An absolute `https` address, or an `http` one where that was allowed.
+/// An absolute `https` URL, or an `http` one if allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why an address is not called.
+/// Why a URL is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// Not an absolute URL with a host.
     #[error("not an absolute URL")]
     NotAUrl,
-    /// Another scheme than `https`.
+    /// The scheme is not `https`.
     #[error("not https (http is for loopback addresses, or where `allow_http` says so)")]
     Scheme,
-    /// It carries a user name or password.
+    /// It contains a username or password.
     #[error("it carries credentials")]
     Credentials,
     /// It has a fragment.
@@ -25,7 +25,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Parses an address. `http` is accepted for loopback hosts, and for others where `allow_http`.
+    /// Parses a URL. `http` is accepted for loopback hosts, and with `allow_http` for others.
     ///
     /// # Errors
     /// An [`EndpointError`].
@@ -48,25 +48,25 @@ impl Endpoint {
         Ok(Self(url))
     }
 
-    /// The address.
+    /// Returns the URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether it is called without TLS.
+    /// Reports whether it is called without TLS.
     #[must_use]
     pub fn is_plain_http(&self) -> bool {
         self.0.scheme() == "http"
     }
 
-    /// Whether its host is this machine.
+    /// Reports whether its host is this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
 
-    /// The address with parameters added to those it has.
+    /// Returns the URL with parameters added to its own.
     #[must_use]
     pub fn with_query<'p>(&self, parameters: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
         let mut url = self.0.clone();
@@ -74,7 +74,7 @@ impl Endpoint {
         url.into()
     }
 
-    /// The address with segments added to its path, for `/.well-known/…`.
+    /// Returns the URL with segments added to its path, for `/.well-known/…`.
     #[must_use]
     pub(crate) fn with_path_suffix(&self, suffix: &str) -> Endpoint {
         let mut url = self.0.clone();

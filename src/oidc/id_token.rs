@@ -1,4 +1,4 @@
-//! ID token validation (Core §3.1.3.7): the engine's policy, and what belongs to one sign-in.
+//! ID token validation (Core §3.1.3.7): the engine's policy, and the checks of one sign-in.
 
 use ring::digest::{SHA256, SHA384, SHA512, digest};
 use serde_json::Value;
@@ -37,13 +37,13 @@ impl ValidatedIdToken {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenError {
-    /// The engine refuses it.
+    /// The token is not valid.
     #[error("the ID token is refused: {0}")]
     Token(#[from] Error),
-    /// `nonce` is absent or another sign-in's.
+    /// `nonce` is absent or belongs to another sign-in.
     #[error("the ID token belongs to another sign-in (nonce)")]
     Nonce,
-    /// `at_hash` does not fit the access token (Core §3.1.3.8).
+    /// `at_hash` is not the hash of the access token (Core §3.1.3.8).
     #[error("the ID token's at_hash does not fit the access token")]
     AccessTokenHash,
     /// `max_age` was asked for, and `auth_time` is absent, of the wrong type, or too long ago.
@@ -52,7 +52,7 @@ pub enum IdTokenError {
 }
 
 impl IdTokenError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -83,20 +83,20 @@ impl IdTokenError {
 /// ```
 ///
 /// # Errors
-/// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) is worth one refresh.
+/// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) may be resolved by fetching the keys again.
 pub fn validate(
     verifier: &Verifier<IdToken>,
     response: &TokenResponse,
-    grant: &AuthorizationResponse,
+    authorization: &AuthorizationResponse,
     leeway: u64,
     now: UnixTime,
 ) -> Result<ValidatedIdToken, IdTokenError> {
     // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat,
     // 11 nonce: the engine and its policy.
-    let token = verifier.verify_with_nonce(&response.id_token, &grant.nonce, now).map_err(refusal)?;
+    let token = verifier.verify_with_nonce(&response.id_token, &authorization.nonce, now).map_err(refusal)?;
     let claims = token.claims();
     // 12 is about acr, which is not asked for. 13. auth_time
-    if let Some(max_age) = grant.max_age {
+    if let Some(max_age) = authorization.max_age {
         let at = claims.get("auth_time").and_then(Value::as_f64).ok_or(IdTokenError::AuthTime)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
         let earliest = now.saturating_sub(max_age).saturating_sub(leeway).0 as f64;
@@ -112,7 +112,8 @@ pub fn validate(
     })
 }
 
-/// Tells a nonce that is absent, of the wrong type or another sign-in's from other refusals.
+/// Returns the refusal: [`IdTokenError::Nonce`] for a nonce that is absent, of the wrong type or of another
+/// sign-in.
 fn refusal(error: Error) -> IdTokenError {
     match &error {
         Error::Claims(ClaimsError::Nonce) => IdTokenError::Nonce,
@@ -125,7 +126,7 @@ fn refusal(error: Error) -> IdTokenError {
     }
 }
 
-/// Core §3.1.3.8: where the ID token names the access token's hash, it must be this one's.
+/// Checks `at_hash`, if present, against the access token (Core §3.1.3.8).
 fn check_access_token_hash(
     token: &ValidatedToken<IdToken>,
     access_token: Option<&str>,
@@ -138,7 +139,7 @@ fn check_access_token_hash(
         Some("384") => digest(&SHA384, access_token.as_bytes()),
         Some("512") => digest(&SHA512, access_token.as_bytes()),
         _ if alg == "EdDSA" || alg == "Ed25519" => digest(&SHA512, access_token.as_bytes()),
-        // Nothing says which hash a custom algorithm means.
+        // The hash of a custom algorithm is unknown.
         _ => return Ok(()),
     };
     let left_half = base64url::encode(&hash.as_ref()[..hash.as_ref().len() / 2]);

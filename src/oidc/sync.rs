@@ -1,4 +1,4 @@
-//! Profile and team sync, as a list of changes: shown by a dry run, applied by a sign-in.
+//! Synchronisation of profile and teams as a list of changes: a dry run shows it, a sign-in applies it.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 use super::user::{TeamSource, User};
 use crate::identity::Identity;
 
-/// What a sign-in overwrites.
+/// The parts of a user that a sign-in updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncPolicy {
-    /// Whether the profile follows the claims.
+    /// Whether the profile is set from the claims.
     pub profile: bool,
-    /// Whether the teams follow the groups.
+    /// Whether the teams are set from the groups.
     pub teams: bool,
-    /// Which teams follow: those that the mapping gave, so that hand-given ones stay; or all.
+    /// Whether teams given by hand stay; otherwise a sign-in removes them too.
     pub keep_hand_given_teams: bool,
-    /// Whether a claim that is absent empties its field.
+    /// Whether an absent claim empties its field.
     pub absent_empties: bool,
 }
 
 impl SyncPolicy {
-    /// What a new user gets: everything.
+    /// The policy for a new user: everything is set.
     pub const CREATION: SyncPolicy =
         SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false };
 }
@@ -34,16 +34,16 @@ pub enum Change {
     SetField {
         /// The field.
         field: String,
-        /// What it was.
+        /// The value before.
         from: Option<String>,
-        /// What it becomes.
+        /// The new value.
         to: String,
     },
     /// A profile field is emptied.
     EmptyField {
         /// The field.
         field: String,
-        /// What it was.
+        /// The value before.
         from: String,
     },
     /// The user joins a team.
@@ -58,8 +58,8 @@ pub enum Change {
     },
 }
 
-/// What a sign-in with this identity would change. `fields` are the mapping's profile fields: no
-/// other is ever touched.
+/// Returns the changes that a sign-in with this identity makes. `fields` are the mapping's profile fields;
+/// no other field changes.
 #[must_use]
 pub fn plan<'f>(
     user: &User,
@@ -92,7 +92,7 @@ pub fn plan<'f>(
     changes
 }
 
-/// Makes the changes.
+/// Applies the changes.
 pub fn apply(user: &mut User, changes: &[Change]) {
     for change in changes {
         match change {

@@ -1,15 +1,15 @@
-//! Users as the relying party keeps them.
+//! The users of the relying party.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Identifies a user for good; never used again.
+/// The permanent identifier of a user; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
-/// What kind of user somebody is; it decides which doors are open.
+/// The kind of a user, which decides how it may sign in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UserKind {
@@ -18,13 +18,13 @@ pub enum UserKind {
     Regular,
     /// May administer.
     Admin,
-    /// May administer admins; never signs in through OIDC.
+    /// May administer admins; never signs in through a provider.
     SuperAdmin,
-    /// A guest of another system: neither door.
+    /// A guest of another system; does not sign in.
     Portal,
-    /// A program: neither door.
+    /// A program; does not sign in.
     Api,
-    /// The system itself: neither door.
+    /// The system itself; does not sign in.
     System,
 }
 
@@ -39,19 +39,19 @@ impl UserKind {
         ("system", UserKind::System),
     ];
 
-    /// The kind of a name.
+    /// Returns the kind with a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(_, kind)| *kind == self).map_or("regular", |(name, _)| name)
     }
 
-    /// Whether it may use the administration interface.
+    /// Reports whether it may use the administration interface.
     #[must_use]
     pub fn is_admin(self) -> bool {
         matches!(self, UserKind::Admin | UserKind::SuperAdmin)
@@ -61,13 +61,13 @@ impl UserKind {
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
-    /// Who it is, for good.
+    /// The permanent identifier.
     pub id: UserId,
-    /// The name, unique.
+    /// The username, unique.
     pub username: String,
-    /// What kind of user it is.
+    /// The kind.
     pub kind: UserKind,
-    /// Whether any door is open.
+    /// Whether the user may sign in.
     pub active: bool,
     /// Profile fields by name.
     pub profile: BTreeMap<String, String>,
@@ -75,18 +75,18 @@ pub struct User {
     pub teams: BTreeMap<String, TeamSource>,
 }
 
-/// Who put a user into a team.
+/// The origin of a team membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TeamSource {
     /// The mapping of groups.
     Mapping,
-    /// A person, by the administration interface.
+    /// An administrator.
     Hand,
 }
 
 impl User {
-    /// The name for people: `name`, else given and family name, else the username.
+    /// Returns the display name: `name`, else given and family name, else the username.
     #[must_use]
     pub fn display_name(&self) -> String {
         if let Some(name) = self.profile.get("name") {
@@ -97,7 +97,7 @@ impl User {
         if joined.is_empty() { self.username.clone() } else { joined }
     }
 
-    /// The email address, where one is known.
+    /// Returns the email address, if known.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.profile.get("email").map(String::as_str)

@@ -1,4 +1,4 @@
-//! UserInfo (Core §5.3): more claims about the same person.
+//! UserInfo (Core §5.3): further claims about the subject of the ID token.
 
 use http::header::{ACCEPT, AUTHORIZATION};
 use serde_json::{Map, Value};
@@ -13,33 +13,32 @@ use crate::limits::Limits;
 use crate::time::UnixTime;
 use crate::{Error, Verifier};
 
-/// The claims of a sign-in: the ID token's, and UserInfo's where it names others. Only this
-/// module makes one.
+/// The claims of a sign-in: the ID token's, and those that only UserInfo has. Only this module makes one.
 pub struct SignInClaims {
     pub(super) id_token: ValidatedIdToken,
     pub(super) claims: Value,
 }
 
 impl SignInClaims {
-    /// The ID token's claims alone, for a provider without UserInfo.
+    /// Returns the ID token's claims alone, for a provider without UserInfo.
     #[must_use]
     pub fn of_id_token(id_token: ValidatedIdToken) -> Self {
         let claims = id_token.claims().as_value().clone();
         Self { id_token, claims }
     }
 
-    /// All claims, as one object.
+    /// Returns all claims, as one object.
     #[must_use]
     pub fn as_value(&self) -> &Value {
         &self.claims
     }
 }
 
-/// Why UserInfo's answer is refused.
+/// Why a UserInfo response is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserInfoError {
-    /// Another status than 200.
+    /// The status is not 200.
     #[error("UserInfo was answered with status {status}")]
     Status {
         /// The HTTP status.
@@ -48,16 +47,16 @@ pub enum UserInfoError {
     /// Not one JSON object.
     #[error("the UserInfo response is {0}")]
     Json(JsonError),
-    /// A signed answer that does not verify (Core §5.3.2).
+    /// A signed response does not verify (Core §5.3.2).
     #[error("the signed UserInfo response is refused: {0}")]
     Token(#[from] Error),
-    /// Its `sub` is absent or another person's (Core §5.3.2).
+    /// Its `sub` is absent or not the ID token's (Core §5.3.2).
     #[error("UserInfo is about another subject than the ID token")]
     Subject,
 }
 
 impl UserInfoError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -69,7 +68,7 @@ impl UserInfoError {
     }
 }
 
-/// The UserInfo request, where there is an endpoint and an access token.
+/// Builds the UserInfo request, if there is an endpoint and an access token.
 #[must_use]
 pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Option<Request> {
     let endpoint = metadata.userinfo_endpoint.as_ref()?;
@@ -80,7 +79,7 @@ pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Opti
     request.header(ACCEPT, "application/json, application/jwt").body(Vec::new()).ok()
 }
 
-/// Reads the answer and joins it to the ID token's claims, which win.
+/// Parses the response and merges it into the ID token's claims, which take precedence.
 ///
 /// # Errors
 /// A [`UserInfoError`].
@@ -98,7 +97,7 @@ pub fn merge(
     } else {
         json::parse_object(response.body(), &Limits::DEFAULT).map_err(UserInfoError::Json)?
     };
-    // Core §5.3.2: without this, a swapped access token would bring somebody else's groups.
+    // Core §5.3.2: without this check, a swapped access token would bring another person's groups.
     if more.get("sub").and_then(Value::as_str) != Some(id_token.token().subject()) {
         return Err(UserInfoError::Subject);
     }
@@ -109,7 +108,7 @@ pub fn merge(
     Ok(SignInClaims { id_token, claims: Value::Object(claims) })
 }
 
-/// A signed answer: iss and aud must be the ID token's own where they are present (Core §5.3.2).
+/// Verifies a signed response: `iss` and `aud` must be the ID token's if present (Core §5.3.2).
 fn signed(
     id_token: &ValidatedIdToken,
     response: &Response,

@@ -1,4 +1,4 @@
-//! A compiled query: RFC 9535's abstract syntax, well-typed, with its regular expressions ready.
+//! A compiled query: RFC 9535's abstract syntax, well-typed, with its regular expressions compiled.
 
 use regex::Regex;
 use serde_json::Value;
@@ -76,14 +76,14 @@ pub(super) enum Operand {
 
 #[derive(Clone, Debug)]
 pub(super) enum Pattern {
-    /// A literal: compiled once; none where it is not an I-Regexp, which then matches nothing.
+    /// A literal, compiled once; `None` if it is not an I-Regexp, which matches nothing.
     Fixed(Option<Regex>),
-    /// A pattern out of the document.
+    /// A pattern from the document.
     Dynamic(Operand),
 }
 
 impl Query {
-    /// The steps, where every segment is one name, index or wildcard of the children.
+    /// Returns the steps if every segment is one name, index or wildcard of the children.
     pub(super) fn as_chain(&self) -> Option<Vec<Step>> {
         let step = |segment: &Segment| match (segment.descendant, segment.selectors.as_slice()) {
             (false, [Selector::Name(name)]) => Some(Step::Name(name.clone())),
@@ -94,7 +94,7 @@ impl Query {
         self.segments.iter().map(step).collect()
     }
 
-    /// The steps of a singular query (RFC 9535 §2.3.5.1): names and indices only.
+    /// Returns the steps of a singular query (RFC 9535 §2.3.5.1): names and indices only.
     pub(super) fn as_singular(&self) -> Option<Vec<Step>> {
         self.as_chain().filter(|steps| !steps.iter().any(|step| matches!(step, Step::Wildcard)))
     }

@@ -1,5 +1,5 @@
-//! From a text to a compiled query: jsonpath-rust parses, this module checks that the result is
-//! well-typed (RFC 9535 §2.4.3) and turns it into the form that `eval` walks.
+//! Compilation of a query: jsonpath-rust parses, this module checks that the result is well-typed (RFC 9535
+//! §2.4.3) and builds the form that `eval` evaluates.
 
 use jsonpath_rust::parser::model as jp;
 use jsonpath_rust::parser::parse_json_path;
@@ -18,7 +18,7 @@ pub(super) fn compile(text: &str, limits: &Limits) -> Result<Query, PathError> {
     query(&parsed.segments)
 }
 
-/// How deeply brackets and parentheses nest outside quoted strings: the parser recurses on them.
+/// Returns the nesting depth of brackets and parentheses outside quoted strings, on which the parser recurses.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest, mut quote, mut escaped) = (0_usize, 0, None, false);
     for character in text.chars() {

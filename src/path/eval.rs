@@ -1,5 +1,5 @@
-//! Walks a compiled query (RFC 9535 §2). Every node visited, in nested queries too, is paid for
-//! out of one budget, so a path costs a bounded time whatever the document.
+//! Evaluation of a compiled query (RFC 9535 §2). Every node visited, in nested queries too, is charged to
+//! one budget, so that a path costs a bounded time for every document.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
@@ -13,9 +13,9 @@ use super::iregexp;
 use super::walk::{child, children, element, slice};
 use crate::limits::Limits;
 
-/// What compiling a pattern out of the document costs, in nodes.
+/// The cost of compiling a pattern from the document, in nodes.
 const PATTERN_COST: usize = 10_000;
-/// How many patterns out of the document one evaluation keeps; a document rarely holds two.
+/// The number of patterns from the document that one evaluation keeps; a document rarely has two.
 const PATTERNS_KEPT: usize = 4;
 
 type Evaluated<T> = Result<T, PathError>;
@@ -28,14 +28,14 @@ struct Walk<'v> {
     root: &'v Value,
     left: Cell<usize>,
     limit: usize,
-    /// Patterns out of the document that were compiled, with how they match.
+    /// The compiled patterns from the document, with their kind of match.
     patterns: RefCell<Vec<Compiled>>,
 }
 
 struct Compiled {
     pattern: String,
     whole: bool,
-    /// None where it is not an I-Regexp.
+    /// `None` if it is not an I-Regexp.
     regex: Option<Regex>,
 }
 
@@ -91,7 +91,7 @@ impl<'v> Walk<'v> {
         Ok(nodes)
     }
 
-    /// The node and all its descendants, in document order, without recursion.
+    /// Collects the node and all its descendants, in document order, without recursion.
     fn descend(
         &self,
         selectors: &[Selector],
@@ -175,7 +175,7 @@ impl<'v> Walk<'v> {
         }
     }
 
-    /// Matches by a pattern out of the document, compiled at its first use and paid for then.
+    /// Matches by a pattern from the document, which is compiled, and charged, at its first use.
     fn matches(&self, pattern: &str, whole: bool, subject: &str) -> Evaluated<bool> {
         self.pay(1 + pattern.len() / 64 + subject.len() / 16)?;
         let mut kept = self.patterns.borrow_mut();

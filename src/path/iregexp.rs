@@ -2,18 +2,18 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes a compiled expression of a path may take.
+/// The maximum size of a compiled expression of a path, in bytes.
 const COMPILED_BYTES: usize = 1 << 20;
-/// Bytes one out of a document may take: it is compiled at evaluation, and up to here the worst
+/// The maximum size of one from a document, in bytes: it is compiled at evaluation, and up to here the worst
 /// pattern found costs a quarter of a microsecond for each byte it reads; beyond, a thousand times that.
 const FOREIGN_BYTES: usize = 1 << 17;
 
-/// Compiles a pattern; none where it is not an I-Regexp or too large. `whole` anchors it.
+/// Compiles a pattern. Returns `None` if it is not an I-Regexp or too large. `whole` anchors it.
 pub(super) fn compile(pattern: &str, whole: bool) -> Option<Regex> {
     build(pattern, whole, COMPILED_BYTES)
 }
 
-/// Compiles a pattern out of a document.
+/// Compiles a pattern from a document.
 pub(super) fn compile_foreign(pattern: &str, whole: bool) -> Option<Regex> {
     build(pattern, whole, FOREIGN_BYTES)
 }

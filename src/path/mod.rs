@@ -1,7 +1,7 @@
-//! Claim paths: where in a claims set a value stands.
+//! Claim paths: the location of values in a claims set.
 //!
 //! A text that begins with `$` is a JSONPath (RFC 9535); any other text is the literal name of a
-//! top-level member, so that `http://www.example.com/roles` works as it stands. Both are compiled
+//! top-level member, so that `http://www.example.com/roles` works unchanged. Both are compiled
 //! once; evaluation visits a bounded number of nodes, and regular expressions run in linear time.
 
 mod ast;
@@ -37,9 +37,9 @@ pub struct ClaimPath {
 
 #[derive(Clone, Debug)]
 enum Plan {
-    /// A top-level member's name: the path's own text.
+    /// The name of a top-level member, which is the path's text.
     Literal,
-    /// Names, indices and wildcards only: walked without a list of nodes in between.
+    /// Names, indices and wildcards only: walked without intermediate lists of nodes.
     Chain(Vec<Step>),
     Query(Query),
 }
@@ -76,10 +76,10 @@ impl ClaimPath {
         Ok(Self { text: text.to_owned(), plan })
     }
 
-    /// The values the path selects, in RFC 9535's order; none where nothing is there.
+    /// Returns the values that the path selects, in the order of RFC 9535.
     ///
     /// # Errors
-    /// [`PathError::NodeLimit`] where it would visit more than [`Limits::path_nodes`] nodes.
+    /// [`PathError::NodeLimit`] if it would visit more than [`Limits::path_nodes`] nodes.
     pub fn select<'v>(&self, document: &'v Value, limits: &Limits) -> Result<Vec<&'v Value>, PathError> {
         if let Plan::Query(query) = &self.plan {
             return eval::query(query, document, limits);
@@ -92,7 +92,7 @@ impl ClaimPath {
         Ok(selected)
     }
 
-    /// The first value the path selects.
+    /// Returns the first value that the path selects.
     ///
     /// # Errors
     /// As [`select`](Self::select).
@@ -105,11 +105,11 @@ impl ClaimPath {
         Ok(first)
     }
 
-    /// Shows the values the path selects one by one, in the same order, until told to stop. A chain
-    /// of names, indices and wildcards is walked without a list, and no further than asked.
+    /// Calls `each` with the values that the path selects, in the same order, until it breaks. A chain of names,
+    /// indices and wildcards is walked without a list, and no further.
     ///
     /// # Errors
-    /// As [`select`](Self::select); what was shown by then is not all.
+    /// As [`select`](Self::select); `each` may have been called before the error.
     pub fn visit<'v>(
         &self,
         document: &'v Value,
@@ -118,7 +118,7 @@ impl ClaimPath {
     ) -> Result<(), PathError> {
         match &self.plan {
             Plan::Literal => {
-                // One value at most: nothing is left to stop.
+                // At most one value: there is nothing to stop.
                 let _ = document.get(&self.text).map(each);
                 Ok(())
             }
@@ -130,13 +130,13 @@ impl ClaimPath {
         }
     }
 
-    /// The path as it was written.
+    /// Returns the path as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is the literal name of a top-level member.
+    /// Reports whether it is the literal name of a top-level member.
     #[must_use]
     pub fn is_literal(&self) -> bool {
         matches!(self.plan, Plan::Literal)
@@ -179,13 +179,13 @@ pub enum PathError {
     /// Not an RFC 9535 query.
     #[error("not a JSONPath (RFC 9535): {reason}")]
     Syntax {
-        /// What the parser said.
+        /// The parser's message.
         reason: String,
     },
     /// A function call or comparison that is not well-typed (RFC 9535 §2.4.3).
     #[error("the JSONPath is not well-typed (RFC 9535 section 2.4.3): {reason}")]
     IllTyped {
-        /// What is wrong.
+        /// The reason.
         reason: &'static str,
     },
     /// The evaluation would visit more than [`Limits::path_nodes`] nodes.
@@ -197,7 +197,7 @@ pub enum PathError {
 }
 
 impl PathError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

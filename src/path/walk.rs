@@ -8,7 +8,7 @@ use super::PathError;
 use super::ast::Step;
 use crate::limits::Limits;
 
-/// Walks a chain from the root and shows each selected value, until told to stop.
+/// Walks a chain from the root and calls `each` with each selected value, until it breaks.
 pub(super) fn chain<'v>(
     steps: &[Step],
     root: &'v Value,
@@ -22,7 +22,7 @@ pub(super) fn chain<'v>(
     }
 }
 
-/// Why a walk ends before its end.
+/// Why a walk stops early.
 enum Stop {
     Budget,
     Enough,
@@ -60,7 +60,7 @@ fn spend(left: &mut usize) -> ControlFlow<Stop> {
     }
 }
 
-/// The children of a node, in document order; a leaf has none.
+/// Returns the children of a node, in document order; a leaf has none.
 pub(super) enum Children<'v> {
     Elements(std::slice::Iter<'v, Value>),
     Members(serde_json::map::Values<'v>),

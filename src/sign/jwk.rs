@@ -9,7 +9,7 @@ use super::SignError;
 use super::private_key::Material;
 use crate::base64url;
 
-/// Reads a private JWK; its text is wiped afterwards.
+/// Parses a private JWK. Its text is wiped afterwards.
 pub(super) fn read(mut jwk: Map<String, Value>) -> Result<Material, SignError> {
     let material = material(&jwk);
     for (_, value) in &mut jwk {
@@ -55,7 +55,7 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
         (Some("EC" | "OKP"), _) => return Err(SignError::Member { member: "crv" }),
         _ => return Err(SignError::Member { member: "kty" }),
     };
-    // A public half that is given must be this key's own.
+    // The public half, if present, must be this key's own.
     let own = public(&material).unwrap_or_default();
     for member in ["x", "y"] {
         if jwk.get(member).is_some_and(|given| own.get(member) != Some(given)) {
@@ -65,7 +65,7 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
     Ok(material)
 }
 
-/// A member that is absent or a string.
+/// Returns a member that is absent or a string.
 pub(super) fn text<'j>(
     jwk: &'j Map<String, Value>,
     member: &'static str,
@@ -89,7 +89,7 @@ fn number(jwk: &Map<String, Value>, member: &'static str) -> Result<BoxedUint, S
     Ok(BoxedUint::from_be_slice_vartime(&bytes(jwk, member)?))
 }
 
-/// The public members; none for a shared secret.
+/// Returns the public members; a shared secret has none.
 pub(super) fn public(material: &Material) -> Option<Map<String, Value>> {
     Some(match material {
         Material::Rsa(key) => members("RSA", None, [("n", &key.n_bytes()[..]), ("e", &key.e_bytes()[..])]),
@@ -103,7 +103,7 @@ pub(super) fn public(material: &Material) -> Option<Map<String, Value>> {
     })
 }
 
-/// All members.
+/// Returns all members.
 pub(super) fn private(material: &Material) -> Map<String, Value> {
     let mut jwk = public(material).unwrap_or_default();
     let mut add = |member: &str, bytes: &[u8]| {
@@ -135,7 +135,7 @@ pub(super) fn private(material: &Material) -> Map<String, Value> {
     jwk
 }
 
-/// SEC 1 §2.3.3: 0x04, x, y.
+/// Encodes a point (SEC 1 §2.3.3): 0x04, x, y.
 fn point(curve: &str, uncompressed: &[u8]) -> Map<String, Value> {
     let (x, y) = uncompressed[1..].split_at(uncompressed.len() / 2);
     members("EC", Some(curve), [("x", x), ("y", y)])

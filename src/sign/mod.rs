@@ -1,4 +1,4 @@
-//! Key generation and signing: the other side of the engine, for test material and tools.
+//! Key generation and signing, for client assertions, test material and tools.
 //!
 //! ```
 //! use claimgate::sign::SigningKey;
@@ -27,8 +27,8 @@ pub const ALGORITHMS: [&str; 14] = [
     "ES512", "EdDSA", "Ed25519",
 ];
 
-/// A private key, or shared secret, tied to one algorithm. Its secrets are not in its `Debug` text
-/// and are wiped from memory when it is dropped, as far as the crates beneath wipe theirs.
+/// A private key or shared secret for one algorithm. Its `Debug` text has no secrets. They are wiped from
+/// memory when it is dropped, as far as the underlying crates wipe theirs.
 pub struct SigningKey {
     algorithm: &'static str,
     kid: Option<String>,
@@ -36,10 +36,10 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The size of RSA keys where nothing else is said: about 112 bits of strength.
+    /// The default size of RSA keys: a strength of about 112 bits.
     pub const DEFAULT_RSA_BITS: usize = 2048;
 
-    /// A new key from the operating system's randomness. `rsa_bits` matters for RSA alone.
+    /// Generates a key from the operating system's randomness. `rsa_bits` is for RSA only.
     ///
     /// # Errors
     /// [`SignError::UnknownAlgorithm`], [`SignError::RsaBits`] outside 1024 to 8192, or
@@ -49,11 +49,11 @@ impl SigningKey {
         Ok(Self { algorithm, kid: None, material: Material::generate(algorithm, rsa_bits)? })
     }
 
-    /// A private JWK (RFC 7517). The algorithm is the one given, else the key's own `alg`, else the
-    /// usual one of its family and curve; the last two must agree with the first.
+    /// Parses a private JWK (RFC 7517). The algorithm is the one given, else the key's own `alg`, else the usual
+    /// one of its family and curve; the last two must agree with the first.
     ///
     /// # Errors
-    /// A [`SignError`] that names what is wrong with the key.
+    /// A [`SignError`].
     pub fn from_jwk(text: &[u8], algorithm: Option<&str>) -> Result<Self, SignError> {
         let jwk = json::parse_object(text, &Limits::DEFAULT).map_err(SignError::Json)?;
         let own = jwk::text(&jwk, "alg")?;
@@ -68,15 +68,15 @@ impl SigningKey {
         Self::from_material(material, wanted.as_deref(), kid)
     }
 
-    /// A PKCS#8 `PRIVATE KEY` block (RFC 5208, RFC 8410).
+    /// Parses a PKCS#8 `PRIVATE KEY` block (RFC 5208, RFC 8410).
     ///
     /// # Errors
-    /// [`SignError::Pem`], or [`SignError::WrongFamily`] where the algorithm is of another family.
+    /// [`SignError::Pem`], or [`SignError::WrongFamily`] if the algorithm is of another family.
     pub fn from_pem(text: &str, algorithm: Option<&str>) -> Result<Self, SignError> {
         Self::from_material(Material::from_pem(text)?, algorithm, None)
     }
 
-    /// A shared secret for HS256, HS384 or HS512, of any length.
+    /// Takes a shared secret for HS256, HS384 or HS512, of any length.
     ///
     /// # Errors
     /// [`SignError::WrongFamily`] for any other algorithm.
@@ -96,26 +96,26 @@ impl SigningKey {
         Ok(Self { algorithm, kid, material })
     }
 
-    /// The same key under a name.
+    /// Sets the key's `kid`.
     #[must_use]
     pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
         self
     }
 
-    /// The JWS name of the algorithm it signs with.
+    /// Returns the JWS name of the key's algorithm.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         self.algorithm
     }
 
-    /// Its name, where it has one.
+    /// Returns the key's `kid`, if it has one.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// Signs a payload into a compact token. `alg` and `kid` are added where the header lacks them.
+    /// Signs a payload into a compact token. `alg` and `kid` are added if the header lacks them.
     ///
     /// # Errors
     /// [`SignError::Signing`].
@@ -128,7 +128,7 @@ impl SigningKey {
         self.sign_compact_raw(Value::Object(header).to_string().as_bytes(), payload)
     }
 
-    /// Signs any bytes as header and payload, well-formed or not: for making bad tokens.
+    /// Signs any bytes as header and payload, well-formed or not: for malformed test tokens.
     ///
     /// # Errors
     /// [`SignError::Signing`].
@@ -138,7 +138,7 @@ impl SigningKey {
         Ok(format!("{input}.{}", base64url::encode(&signature)))
     }
 
-    /// The signature over any bytes, in the form that JWS wants.
+    /// Returns the signature over any bytes, in the form of JWS.
     ///
     /// # Errors
     /// [`SignError::Signing`].
@@ -146,7 +146,7 @@ impl SigningKey {
         self.material.sign(self.algorithm, signing_input)
     }
 
-    /// The public JWK to verify with. A shared secret has no public half: that is an error.
+    /// Returns the public JWK, to verify with. A shared secret has none: that is an error.
     ///
     /// # Errors
     /// [`SignError::NoPublicHalf`].
@@ -186,23 +186,23 @@ fn known(algorithm: &str) -> Result<&'static str, SignError> {
         .ok_or_else(|| SignError::UnknownAlgorithm { name: algorithm.to_owned() })
 }
 
-/// Why a key cannot be made, read or used.
+/// Why a key cannot be generated, parsed or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
     /// Not one of [`ALGORITHMS`].
     #[error("the algorithm `{name}` cannot sign here")]
     UnknownAlgorithm {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
     /// The key cannot sign with the algorithm: another family, another curve, or tied to another.
     #[error("the key is not one for `{algorithm}` (`kty`, `crv`, `alg`)")]
     WrongFamily {
-        /// The algorithm asked for.
+        /// The requested algorithm.
         algorithm: String,
     },
-    /// The key is not one JSON object as [`crate::json`] wants it.
+    /// The key is not one JSON object that [`crate::json`] accepts.
     #[error("the key is {0}")]
     Json(JsonError),
     /// A member is absent, of the wrong type, or not canonical base64url.
@@ -211,7 +211,7 @@ pub enum SignError {
         /// The member's name.
         member: &'static str,
     },
-    /// The members do not make a key: wrong lengths, or a public half that belongs to another.
+    /// The members are not a key: wrong lengths, or the public half of another key.
     #[error("the key's members do not fit together")]
     Invalid,
     /// No PKCS#8 `PRIVATE KEY` block of a known family.
@@ -220,22 +220,22 @@ pub enum SignError {
         (`openssl pkcs8 -topk8 -nocrypt -in KEY` makes one)"
     )]
     Pem,
-    /// An RSA size that is refused.
+    /// The RSA key size is refused.
     #[error("RSA keys have 1024 to 8192 bits here")]
     RsaBits,
     /// A shared secret has no public half.
     #[error("a shared secret has no public half")]
     NoPublicHalf,
-    /// The operating system gave no randomness.
+    /// The operating system has no randomness.
     #[error("the operating system gave no randomness")]
     Random,
-    /// The signature could not be made, as where an RSA key is too small for its hash.
+    /// Signing failed, for example because an RSA key is too small for its hash.
     #[error("the key cannot make this signature")]
     Signing,
 }
 
 impl SignError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The private halves, by family, and how each signs.
+//! Private keys and signing, by family.
 
 use getrandom::SysRng;
 use hmac::{Hmac, KeyInit, Mac};
@@ -76,7 +76,7 @@ impl Material {
         }
     }
 
-    /// The algorithm to sign with where none is named.
+    /// Returns the default algorithm.
     pub(super) fn usual_algorithm(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RS256",

@@ -2,6 +2,7 @@
 
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
+use claimgate::oidc::token;
 use claimgate::oidc::userinfo::{self, UserInfoError};
 use claimgate::time::UnixTime;
 use serde_json::{Value, json};
@@ -52,6 +53,28 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     assert_eq!(typed("1").unwrap_err().0, "token.type");
     // Some leave it out.
     assert_eq!(read(200, r#"{"id_token":"x","access_token":"y"}"#), Ok(()));
+}
+
+#[test]
+fn a_refusal_that_repeats_the_requests_secrets_is_shown_without_them() {
+    let op = Op::new();
+    let secret = Some(Secret::new("s:e%cret".to_owned()));
+    for method in [AuthMethod::SecretBasic, AuthMethod::SecretPost] {
+        let client = Client { id: "c".to_owned(), secret: secret.clone(), key: None, method: Some(method) };
+        let request = op.token_request(&client);
+        let body = String::from_utf8(request.http.body().clone()).unwrap();
+        let header = request.http.headers().get("authorization").map(|value| value.to_str().unwrap());
+        let said = format!("you sent {body} {} s:e%cret c d", header.unwrap_or_default());
+        let refusal = json!({"error": "invalid_client", "error_description": said}).to_string();
+        let response = http::Response::builder().status(401).body(refusal.into_bytes()).unwrap();
+        let shown = token::read(&response, &request.secrets).err().unwrap().to_string();
+        let verifier = body.split("code_verifier=").nth(1).unwrap().split('&').next().unwrap();
+        let credentials = header.map_or("s%3Ae%25cret", |header| header.strip_prefix("Basic ").unwrap());
+        for secret in ["s:e%cret", "c+d", "c d", verifier, credentials] {
+            assert!(said.contains(secret), "{secret} {said}");
+            assert!(!shown.contains(secret), "{secret} {shown}");
+        }
+    }
 }
 
 /// Core §3.1.3.7, and what the conformance suite's relying-party modules try.
