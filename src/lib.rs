@@ -67,7 +67,12 @@ pub mod oidc;
 pub use error::Error;
 pub use verifier::Verifier;
 
-/// The README's example, kept compiling.
+/// The examples of the README, compiled and run as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the guide to embedding, compiled and run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/embedding.md")]
+struct EmbeddingGuide;
