@@ -1,5 +1,6 @@
 //! Deciding an identity, by the number and the kind of the team rules.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, TeamSpec};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 fn mapping(team: Vec<TeamSpec>) -> Mapping {
     let groups = vec![GroupSpec::Path("$.realm_access.roles[*]".to_owned())];
-    let spec = MappingSpec { groups, team, ..MappingSpec::default() };
+    let spec = MappingSpec { groups, team, profile: BTreeMap::new(), ..MappingSpec::default() };
     Mapping::compile(&spec, &Limits::DEFAULT).expect("a fixed mapping")
 }
 

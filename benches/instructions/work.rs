@@ -1,6 +1,7 @@
 //! The works whose instructions are counted. Keys, secrets and times are fixed; between runs only the
 //! seeds of the standard library's hash maps differ.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use claimgate::claims::{IdToken, Kind, LogoutToken, Policy};
@@ -170,7 +171,8 @@ fn many_claims() -> Vec<Value> {
 
 fn mapping(team: Vec<TeamSpec>) -> Mapping {
     let groups = ["$.realm_access.roles[*]", "groups"].map(|path| GroupSpec::Path(path.to_owned()));
-    let spec = MappingSpec { groups: groups.to_vec(), team, ..MappingSpec::default() };
+    let spec =
+        MappingSpec { groups: groups.to_vec(), team, profile: BTreeMap::new(), ..MappingSpec::default() };
     Mapping::compile(&spec, &Limits::DEFAULT).expect("a fixed mapping")
 }
 

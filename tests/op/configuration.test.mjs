@@ -28,7 +28,7 @@ test('the ten lines of the README sign a user in, and the back channel signs the
     .replace('https://sso.example.com', gate.url)
     .replace('https://idp.example.com/realms/acme', op.issuer)
     .replace('client_id = "claimgate"', 'client_id = "oidc"');
-  assert.equal(lines.trim().split('\n').filter((line) => line).length, 8);
+  assert.equal(lines.trim().split('\n').filter((line) => line).length, 10);
   writeFileSync(gate.config, lines.replace('[sign_in]', `listen = "127.0.0.1:${gate.port}"\n[sign_in]`));
   writeFileSync(join(gate.folder, 'client-secret'), `${provider.client_secret}\n`);
   await gate.start();

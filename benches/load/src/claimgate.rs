@@ -32,7 +32,7 @@ impl Claimgate {
         let config = format!(
             "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n\
              [sign_in]\ncreate_users = true\n\
-             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"not used by anybody\"\n\
+             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"unused\"\n\
              userinfo = false\n",
             provider.issuer
         );

@@ -233,7 +233,7 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
     for key in known.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
         report.note(&format!("not used: {key}"));
     }
-    if known.usable == 0 && !provider.allows_only_hmac() {
+    if known.usable == 0 && !provider.uses_only_secret() {
         report.problem("none of the provider's keys fits `algorithms`");
     } else {
         report.good(&format!("{} usable key(s)", known.usable));

@@ -18,12 +18,14 @@ mod sign_in;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use claimgate::alg::Registry;
+use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::identity::{Mapping, SettingPath};
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
@@ -145,13 +147,13 @@ impl Provider {
     }
 
     /// Reports whether one of its algorithms verifies with the client secret.
-    pub(crate) fn allows_hmac(&self) -> bool {
-        self.algorithms.iter().any(|name| is_hmac(name))
+    pub(crate) fn uses_secret(&self) -> bool {
+        self.algorithms.iter().any(|name| uses_secret(&self.registry, name))
     }
 
     /// Reports whether all of its algorithms verify with the client secret.
-    pub(crate) fn allows_only_hmac(&self) -> bool {
-        self.algorithms.iter().all(|name| is_hmac(name))
+    pub(crate) fn uses_only_secret(&self) -> bool {
+        self.algorithms.iter().all(|name| uses_secret(&self.registry, name))
     }
 }
 
@@ -195,9 +197,15 @@ impl Config {
     }
 }
 
-/// Reports whether an algorithm verifies with the client secret (Core §10.1).
-fn is_hmac(algorithm: &str) -> bool {
-    ["HS256", "HS384", "HS512"].contains(&algorithm)
+/// Reports whether an algorithm verifies with a shared secret, which is the client secret then
+/// (Core §10.1): HS256, HS384, HS512, and registered algorithms that take such keys.
+fn uses_secret(registry: &Registry, algorithm: &str) -> bool {
+    let key = VerificationKey::from_secret(&[0; 64]);
+    let prepared = |algorithm: &Arc<dyn Algorithm>| match algorithm.accepts(key.material()) {
+        true => !matches!(algorithm.prepare(&key), Err(KeyError::WrongFamily)),
+        false => false,
+    };
+    registry.get(algorithm).is_some_and(prepared)
 }
 
 fn folder_of(file: &Path) -> &Path {

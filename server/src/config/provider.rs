@@ -14,7 +14,7 @@ use claimgate::sign::SigningKey;
 use url::Url;
 
 use super::section::{Faulty, Section};
-use super::{Provider, is_hmac, raw};
+use super::{Provider, raw, uses_secret};
 
 /// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
 const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
@@ -54,10 +54,12 @@ pub(super) fn resolve(
         _ => Ok(None),
     };
     let reachable = match (&endpoints, &discovery, &issuer) {
-        (Ok(endpoints), Ok(None), Ok(_)) if shared.has_server => check_endpoints(section, &raw, endpoints),
+        (Ok(endpoints), Ok(None), Ok(_)) if shared.has_server => {
+            check_endpoints(section, &raw, endpoints, &shared.registry)
+        }
         _ => Ok(()),
     };
-    let client = client(section, &raw, shared.has_server);
+    let client = client(section, &raw, shared);
     let leeway = leeway(section, raw.leeway.0);
     let presented = presented(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
@@ -137,12 +139,13 @@ fn check_endpoints(
     section: &Section<'_>,
     raw: &raw::Provider,
     endpoints: &EndpointOverrides,
+    registry: &Registry,
 ) -> Result<(), Faulty> {
     if endpoints.complete().is_none() {
         let reason = "is off, so authorization_endpoint and token_endpoint must be given";
         return Err(section.fault("discovery", reason));
     }
-    let only_hmac = raw.algorithms.iter().all(|name| is_hmac(name));
+    let only_hmac = raw.algorithms.iter().all(|name| uses_secret(registry, name));
     if !only_hmac && endpoints.jwks_uri.is_none() && raw.jwks_file.is_none() {
         return Err(section.fault("discovery", "is off, so jwks_uri or jwks_file must be given"));
     }
@@ -153,7 +156,7 @@ fn check_endpoints(
 fn client(
     section: &Section<'_>,
     raw: &raw::Provider,
-    has_server: bool,
+    shared: &Shared,
 ) -> Result<impl FnOnce(String) -> Client + use<>, Faulty> {
     let secret = section.secret(
         "client_secret",
@@ -163,8 +166,8 @@ fn client(
     );
     let key = private_key(section, raw);
     let (secret, key) = (secret?, key?);
-    let hmac = raw.algorithms.iter().position(|name| is_hmac(name));
-    if let (true, None, Some(index)) = (has_server, &secret, hmac) {
+    let hmac = raw.algorithms.iter().position(|name| uses_secret(&shared.registry, name));
+    if let (true, None, Some(index)) = (shared.has_server, &secret, hmac) {
         let reason =
             format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
         return Err(section.fault_in("algorithms", index, reason));

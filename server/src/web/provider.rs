@@ -371,7 +371,7 @@ fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
         let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
         keys.extend(set.keys().iter().cloned());
     }
-    let hmac = config.allows_hmac();
+    let hmac = config.uses_secret();
     if let Some(secret) = config.client.secret.as_ref().filter(|_| hmac) {
         // Core §10.1: the octets of the client secret are the key.
         let key = VerificationKey::from_secret(secret.expose().as_bytes());
