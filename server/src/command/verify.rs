@@ -75,6 +75,10 @@ pub(crate) struct Arguments {
     /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    max_age: Option<String>,
+    #[arg(long, hide = true)]
+    allow_weak_keys: bool,
 }
 
 /// Reads `--kind`, with the kinds and their meanings in the help.
@@ -94,6 +98,14 @@ impl Arguments {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
         if self.jsonl {
             return jsonl::run(&self.subject, &jsonl::VerifyAnswerer::new(registry));
+        }
+        for (is_given, old, new) in [
+            (self.max_age.is_some(), "--max-age", "--max-token-age"),
+            (self.allow_weak_keys, "--allow-weak-keys", "--danger-allow-weak-keys"),
+        ] {
+            if is_given {
+                return Err(Failure::Usage(format!("{old} is spelled {new}")));
+            }
         }
         if self.alg.is_empty() {
             return Err(Failure::Usage(

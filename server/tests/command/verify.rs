@@ -81,6 +81,14 @@ fn a_refused_token_says_why_and_exits_1() {
     let old_spelling = case.verify(&claims(), &["--kind", "id-token"]);
     assert_eq!(old_spelling.code, 2);
     assert!(old_spelling.err.contains("'id_token'"), "{}", old_spelling.err);
+    for (old, new) in [
+        (&["--max-age", "60"][..], "--max-token-age"),
+        (&["--allow-weak-keys"][..], "--danger-allow-weak-keys"),
+    ] {
+        let old_spelling = case.verify(&claims(), old);
+        assert_eq!(old_spelling.code, 2);
+        assert!(old_spelling.err.contains(&format!("is spelled {new}")), "{}", old_spelling.err);
+    }
     let stranger = token(&key("ES256"), &claims());
     let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &stranger]);
     assert!(refused.err.contains("signature.invalid"), "{}", refused.err);
