@@ -36,7 +36,7 @@ after(async () => {
   op.kill();
 });
 
-const PROVIDER = (more = {}) => ({ name: 'es256k', issuer, client_id: 'crm', client_secret: SECRET, algorithms: ['ES256K'], ...more });
+const PROVIDER = (more = {}) => ({ id: 'es256k', issuer, client_id: 'crm', client_secret: SECRET, algorithms: ['ES256K'], ...more });
 const get = async (path) => (await fetch(`${issuer}${path}`)).json();
 const post = async (path) => (await fetch(`${issuer}${path}`, { method: 'POST' })).json();
 const run = (args, input = '', binary = program) => {

@@ -40,7 +40,7 @@ for (const [name, signIn, admitted] of [
 test('no OIDC for admins and no fallback is refused at the start', async () => {
   await serve({ signIn: { password_fallback: false, allow_admins: false }, start: { expectReady: false } });
   assert.equal(gate.exit.code, 2);
-  assert.match(gate.log, /no admin can sign in/);
+  assert.match(gate.log, /no admin could sign in/);
 });
 
 // attack: password.enumeration-by-time, password.enumeration-by-text
