@@ -1,17 +1,17 @@
-//! Why claims are refused.
+//! Errors of claims and policies.
 
 use crate::claims::NumericDate;
 use crate::json::JsonError;
 use crate::time::UnixTime;
 
-/// Why a claims set is refused.
+/// The reason why a claims set is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// The payload is not one JSON object as [`crate::json`] wants it.
+    /// The payload is not one JSON object that [`crate::json`] accepts.
     #[error("the claims are {0}")]
     Json(JsonError),
-    /// A claim has another type than its definition gives it.
+    /// A claim does not have the type that its definition requires.
     #[error("the claim `{claim}` has the wrong type")]
     WrongType {
         /// The claim's name.
@@ -34,31 +34,31 @@ pub enum ClaimsError {
     Expired {
         /// The `exp` claim.
         at: NumericDate,
-        /// The time it was judged at.
+        /// The time of the verification.
         now: UnixTime,
     },
-    /// `nbf` has not come (RFC 7519 §4.1.5).
+    /// `nbf` is in the future (RFC 7519 §4.1.5).
     #[error("the token is not valid before {} (now {now})", at.seconds())]
     NotYetValid {
         /// The `nbf` claim.
         at: NumericDate,
-        /// The time it was judged at.
+        /// The time of the verification.
         now: UnixTime,
     },
-    /// `iat` lies in the future.
+    /// `iat` is in the future.
     #[error("the token was issued at {}, which is in the future (now {now})", at.seconds())]
     IssuedInFuture {
         /// The `iat` claim.
         at: NumericDate,
-        /// The time it was judged at.
+        /// The time of the verification.
         now: UnixTime,
     },
-    /// `iat` lies further back than the maximum age.
+    /// `iat` is further in the past than the maximum token age.
     #[error("the token was issued at {}, longer ago than the maximum age (now {now})", at.seconds())]
     TooOld {
         /// The `iat` claim.
         at: NumericDate,
-        /// The time it was judged at.
+        /// The time of the verification.
         now: UnixTime,
     },
     /// `iss` is none of the accepted issuers, compared exactly.
@@ -80,11 +80,11 @@ pub enum ClaimsError {
     /// `nonce` is missing or not the expected one (OpenID Connect Core §3.1.3.7, item 11).
     #[error("the token has another nonce")]
     Nonce,
-    /// The header's `typ`, or what the claims say the token is, does not fit what is wanted.
+    /// The header's `typ`, or a logout event in the claims, does not fit the policy's kind of token.
     #[error("the token is of another kind (`typ`)")]
     Kind,
-    /// `events` lacks the back-channel logout event, or holds something other than an object there
-    /// (Back-Channel Logout §2.4).
+    /// `events` has no back-channel logout event, or one that is not an object (Back-Channel Logout
+    /// §2.4).
     #[error("the token's `events` do not hold a back-channel logout")]
     Events,
     /// A logout token has a `nonce` (Back-Channel Logout §2.4).
@@ -92,17 +92,17 @@ pub enum ClaimsError {
     NoncePresent,
     /// A logout token has neither `sub` nor `sid` (Back-Channel Logout §2.4).
     #[error("a logout token needs `sub` or `sid`")]
-    NobodyToLogOut,
-    /// The claims do not fit the type asked for in [`Claims::deserialize`](super::Claims::deserialize).
-    #[error("the claims do not fit the wanted type: {reason}")]
+    NoSubjectOrSession,
+    /// The claims do not fit the type requested of [`Claims::deserialize`](super::Claims::deserialize).
+    #[error("the claims do not fit the requested type: {reason}")]
     Deserialize {
-        /// What did not fit.
+        /// The message of the deserializer.
         reason: String,
     },
 }
 
 impl ClaimsError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of the error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl ClaimsError {
             ClaimsError::Kind => "claims.typ",
             ClaimsError::Events => "claims.events",
             ClaimsError::NoncePresent => "claims.nonce_present",
-            ClaimsError::NobodyToLogOut => "claims.sub_or_sid",
+            ClaimsError::NoSubjectOrSession => "claims.sub_or_sid",
             ClaimsError::Deserialize { .. } => "claims.deserialize",
         }
     }

@@ -21,23 +21,25 @@ pub use numeric_date::NumericDate;
 pub use policy::Policy;
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;
 
-use registered::{Known, Presence, Registered};
+use registered::{Dates, Known, Presence, Registered};
 
 /// A claims set whose registered claims have the types of RFC 7519 §4.1.
 ///
-/// It keeps the payload's text. Of ordinary ones, the registered claims are read at once and all
-/// others when somebody asks for one of them.
+/// Most payloads are scanned once for the claims that policies compare, and parsed in full only
+/// when another claim is read.
 #[derive(Clone)]
 pub struct Claims {
-    /// The payload; empty where `document` is there from the beginning.
-    text: String,
-    /// What an ordinary payload says of the claims that a policy is about.
-    registered: Option<Registered>,
-    /// Always a [`Value::Object`]; kept as a value so that claim paths can start from it.
-    document: OnceLock<Value>,
-    expires_at: Option<NumericDate>,
-    not_before: Option<NumericDate>,
-    issued_at: Option<NumericDate>,
+    payload: Payload,
+}
+
+/// A payload in one of two forms with the same meaning. Each `document` is a [`Value::Object`],
+/// kept as a value so that claim paths can start from it.
+#[derive(Clone)]
+enum Payload {
+    /// A text that [`Registered::scan`] accepts; `document` is parsed on first use.
+    Scanned { text: String, registered: Registered, document: OnceLock<Value> },
+    /// Any other JSON object, parsed in full.
+    Parsed { document: Value, dates: Dates },
 }
 
 impl Claims {
@@ -51,26 +53,21 @@ impl Claims {
         Self::of_payload(payload.to_vec(), limits)
     }
 
-    /// As [`parse`](Self::parse), without a copy.
+    /// Does the same as [`parse`](Self::parse), without a copy.
     pub(crate) fn of_payload(payload: Vec<u8>, limits: &Limits) -> Result<Self, ClaimsError> {
         let text = match String::from_utf8(payload) {
             Ok(text) => text,
-            Err(error) => return Self::of_unusual(error.as_bytes(), limits),
+            Err(error) => return Self::parse_in_full(error.as_bytes(), limits),
         };
         match Registered::scan(&text, limits) {
-            Some((registered, [expires_at, not_before, issued_at])) => Ok(Self {
-                text,
-                registered: Some(registered),
-                document: OnceLock::new(),
-                expires_at,
-                not_before,
-                issued_at,
-            }),
-            None => Self::of_unusual(text.as_bytes(), limits),
+            Some(registered) => {
+                Ok(Self { payload: Payload::Scanned { text, registered, document: OnceLock::new() } })
+            }
+            None => Self::parse_in_full(text.as_bytes(), limits),
         }
     }
 
-    fn of_unusual(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
+    fn parse_in_full(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
         let members = json::parse_object(payload, limits).map_err(ClaimsError::Json)?;
         for claim in ["iss", "sub", "jti"] {
             if members.get(claim).is_some_and(|value| !value.is_string()) {
@@ -80,106 +77,115 @@ impl Claims {
         if members.get("aud").is_some_and(|value| !is_audience(value)) {
             return Err(ClaimsError::WrongType { claim: "aud".to_owned() });
         }
-        Ok(Self {
-            text: String::new(),
-            registered: None,
+        let dates = Dates {
             expires_at: date(&members, "exp")?,
             not_before: date(&members, "nbf")?,
             issued_at: date(&members, "iat")?,
-            document: Value::Object(members).into(),
-        })
+        };
+        Ok(Self { payload: Payload::Parsed { document: Value::Object(members), dates } })
     }
 
-    /// `iss`: who issued the token.
+    /// Returns `iss`, the token's issuer.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.string(Known::Issuer)
     }
 
-    /// `sub`: whom it is about.
+    /// Returns `sub`, the subject: the user or client that the claims are about.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.string(Known::Subject)
     }
 
-    /// `aud`: whom it is for; a single string counts as a list of one.
+    /// Returns the names in `aud`, the recipients of the token. A single string counts as a list
+    /// of one.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        let scanned = self.registered.as_ref().map(|registered| registered.audience(&self.text));
-        let parsed = match &self.registered {
-            Some(_) => &[],
-            None => match self.get("aud") {
-                Some(Value::Array(values)) => values.as_slice(),
-                Some(value) => std::slice::from_ref(value),
-                None => &[],
+        let (scanned, parsed) = match &self.payload {
+            Payload::Scanned { text, registered, .. } => (Some(registered.audience(text)), [].as_slice()),
+            Payload::Parsed { document, .. } => match document.get("aud") {
+                Some(Value::Array(names)) => (None, names.as_slice()),
+                Some(name) => (None, std::slice::from_ref(name)),
+                None => (None, [].as_slice()),
             },
         };
         scanned.into_iter().flatten().chain(parsed.iter().filter_map(Value::as_str))
     }
 
-    /// `exp`: the time from which on it must not be accepted.
+    /// Returns `exp`: the token is not valid at or after this time.
     #[must_use]
     pub fn expires_at(&self) -> Option<NumericDate> {
-        self.expires_at
+        self.dates().expires_at
     }
 
-    /// `nbf`: the time before which it must not be accepted.
+    /// Returns `nbf`: the token is not valid before this time.
     #[must_use]
     pub fn not_before(&self) -> Option<NumericDate> {
-        self.not_before
+        self.dates().not_before
     }
 
-    /// `iat`: when it was issued.
+    /// Returns `iat`, the time of issue.
     #[must_use]
     pub fn issued_at(&self) -> Option<NumericDate> {
-        self.issued_at
+        self.dates().issued_at
     }
 
-    /// `jti`: its identifier.
+    /// Returns `jti`, the token's identifier.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.string(Known::TokenId)
     }
 
-    /// `sid`: the session at the provider (Front-Channel Logout §3); none where it is no string.
+    /// Returns `sid`, the session at the provider (Front-Channel Logout §3), or `None` if it is
+    /// not a string.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.string(Known::SessionId)
     }
 
-    /// Any claim, by its literal name.
+    /// Returns a claim by its literal name.
     #[must_use]
     pub fn get(&self, claim: &str) -> Option<&Value> {
         self.as_object().get(claim)
     }
 
-    /// All claims.
+    /// Returns all claims.
     #[must_use]
     pub fn as_object(&self) -> &Map<String, Value> {
         self.as_value().as_object().expect("a claims set is an object")
     }
 
-    /// All claims as one JSON value, for claim paths.
+    /// Returns all claims as one JSON value, for claim paths.
     #[must_use]
     pub fn as_value(&self) -> &Value {
-        self.document.get_or_init(|| {
-            let limits = Limits { json_depth: usize::MAX, json_items: usize::MAX, ..Limits::DEFAULT };
-            json::parse(self.text.as_bytes(), &limits).expect("what the scanner takes is JSON")
-        })
+        match &self.payload {
+            Payload::Scanned { text, document, .. } => document.get_or_init(|| {
+                let limits = Limits { json_depth: usize::MAX, json_items: usize::MAX, ..Limits::DEFAULT };
+                json::parse(text.as_bytes(), &limits).expect("a text that the scanner accepts is JSON")
+            }),
+            Payload::Parsed { document, .. } => document,
+        }
     }
 
-    /// The claims as a type of the caller's own.
+    /// Deserializes the claims into a type of the caller's choice.
     ///
     /// # Errors
-    /// [`ClaimsError::Deserialize`] where the claims do not fit the type.
+    /// [`ClaimsError::Deserialize`] if the claims do not fit the type.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        let result = match self.text.as_str() {
-            "" => T::deserialize(self.as_value()),
-            text => serde_json::from_str(text),
+        let result = match &self.payload {
+            Payload::Scanned { text, .. } => serde_json::from_str(text),
+            Payload::Parsed { document, .. } => T::deserialize(document),
         };
         result.map_err(|error| ClaimsError::Deserialize { reason: error.to_string() })
     }
 
-    /// A claim that is a string; none where it is absent or something else.
+    fn dates(&self) -> &Dates {
+        match &self.payload {
+            Payload::Scanned { registered, .. } => registered.dates(),
+            Payload::Parsed { dates, .. } => dates,
+        }
+    }
+
+    /// Returns a claim if it is a string.
     fn string(&self, known: Known) -> Option<&str> {
         match self.presence(known) {
             Presence::Text(text) => Some(text),
@@ -187,19 +193,20 @@ impl Claims {
         }
     }
 
-    /// What there is of a claim that policies are about; of an ordinary payload without a parse.
+    /// Reports whether a claim is present, and in what form. Does not parse a scanned payload.
     fn presence(&self, known: Known) -> Presence<'_> {
-        match &self.registered {
-            Some(registered) => registered.presence(known, self, &self.text),
-            None => Presence::of(self.get(known.name())),
+        match &self.payload {
+            Payload::Scanned { text, registered, .. } => registered.presence(known, text),
+            Payload::Parsed { document, .. } => Presence::of(document.get(known.name())),
         }
     }
 
-    /// Whether `events` has a logout event, and whether that is an object as it should be.
+    /// Reports whether the logout event in `events` is an object, as it must be. Returns `None` if
+    /// there is no logout event.
     fn logout_event(&self) -> Option<bool> {
-        match &self.registered {
-            Some(registered) => registered.logout_event(),
-            None => self
+        match &self.payload {
+            Payload::Scanned { registered, .. } => registered.logout_event(),
+            Payload::Parsed { document, .. } => document
                 .get("events")
                 .and_then(|events| events.get(BACKCHANNEL_LOGOUT_EVENT))
                 .map(Value::is_object),
@@ -219,7 +226,8 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// RFC 7519 §4.1.3: one StringOrURI or an array of them. An empty list or name is for nobody.
+/// Reports whether a value is an audience: one StringOrURI or an array of them (RFC 7519 §4.1.3).
+/// An empty list and an empty name are rejected: no recipient has an empty name.
 fn is_audience(value: &Value) -> bool {
     let is_name = |value: &Value| value.as_str().is_some_and(|name| !name.is_empty());
     match value {

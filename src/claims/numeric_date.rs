@@ -1,49 +1,49 @@
-//! NumericDate (RFC 7519 §2): seconds since the epoch, fractions allowed.
+//! NumericDate (RFC 7519 §2): seconds since the Unix epoch, with or without a fraction.
 
 use serde_json::Value;
 
 use crate::time::UnixTime;
 
-/// A NumericDate: from 0 to 2^53 seconds, whole or not.
+/// A time from 0 to 2^53 seconds after the Unix epoch, with or without a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NumericDate {
     seconds: i64,
-    /// Whether it lies between `seconds` and the next one; how far does not matter to a clock of
-    /// whole seconds.
+    /// Whether the time is after `seconds`, by less than a second. A clock of whole seconds needs
+    /// no more of the fraction.
     fraction: bool,
 }
 
-/// 2^53: beyond it a JSON number of many parsers no longer says which second it means.
+/// 2^53. Many parsers read JSON numbers as `f64`, which does not represent all greater integers.
 const MAX_SECONDS: u64 = 1 << 53;
 
 impl NumericDate {
-    /// A whole number of seconds, refused beyond 2^53.
+    /// Returns the date of a whole number of seconds, or `None` beyond 2^53.
     pub(super) fn from_seconds(seconds: u64) -> Option<Self> {
         let seconds = i64::try_from(seconds).ok().filter(|_| seconds <= MAX_SECONDS)?;
         Some(Self { seconds, fraction: false })
     }
 
-    /// Reads a JSON number; anything else, a negative one and one beyond 2^53 are refused.
+    /// Returns the date of a JSON number from 0 to 2^53, or `None` for any other value.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         let Value::Number(number) = value else { return None };
         if let Some(seconds) = number.as_u64() {
             return Self::from_seconds(seconds);
         }
         let seconds = number.as_f64().filter(|seconds| (0.0..=MAX_SECONDS as f64).contains(seconds))?;
-        // Exact: the range check leaves only values that an i64 holds.
+        // The cast is exact: all values in the range fit in an i64.
         Some(Self { seconds: seconds as i64, fraction: seconds.fract() != 0.0 })
     }
 
-    /// The whole seconds, rounded down.
+    /// Returns the date rounded down to whole seconds.
     #[must_use]
     pub fn seconds(self) -> UnixTime {
         UnixTime(self.seconds)
     }
 
-    /// Whether this date is later than a moment.
+    /// Reports whether the date is later than `time`.
     #[must_use]
-    pub fn is_after(self, moment: UnixTime) -> bool {
-        self.seconds > moment.0 || (self.seconds == moment.0 && self.fraction)
+    pub fn is_after(self, time: UnixTime) -> bool {
+        self.seconds > time.0 || (self.seconds == time.0 && self.fraction)
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn takes_what_rfc_7519_allows_and_nothing_else() {
+    fn accepts_numbers_from_0_to_2_to_the_53_alone() {
         let whole = |seconds| Some(NumericDate { seconds, fraction: false });
         assert_eq!(NumericDate::from_json(&json!(0)), whole(0));
         assert_eq!(NumericDate::from_json(&json!(1.0)), whole(1));

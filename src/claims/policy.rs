@@ -1,6 +1,6 @@
 //! Rules on a token's claims: for a plain JWT, an ID token (OpenID Connect Core §3.1.3.7), a logout
-//! token (Back-Channel Logout §2.6) or an access token (RFC 9068 §4). None of the last three kinds
-//! accepts a token of another.
+//! token (Back-Channel Logout §2.6) or an access token (RFC 9068 §4). The policies of the last three
+//! kinds reject tokens of each other's kind.
 
 use std::marker::PhantomData;
 
@@ -11,7 +11,7 @@ use crate::claims::{AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kin
 use crate::jws::Header;
 use crate::time::UnixTime;
 
-/// A claim that must be there: one that is read anyway, or any other by its name.
+/// A claim that must be present: one that every scan locates, or another by its name.
 #[derive(Clone, Debug)]
 enum Required {
     Known(Known),
@@ -21,7 +21,7 @@ enum Required {
 /// The rules that the claims of a token of kind `K` must satisfy. A claim that no rule names is not
 /// compared, but `exp`, `nbf` and `iat` are checked wherever they are present.
 ///
-/// The kind's own rules cannot be taken away: a `Policy<IdToken>` always names an issuer and an
+/// The kind's own rules cannot be removed: a `Policy<IdToken>` always names an issuer and an
 /// audience, and always requires the claims of [`TokenKind::IdToken`].
 ///
 /// ```compile_fail,E0599
@@ -127,21 +127,21 @@ impl<K: Kind> Policy<K> {
         self.rules.kind
     }
 
-    /// Accepts this issuer, compared exactly, beside those already named.
+    /// Adds an accepted issuer. `iss` is compared exactly.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.rules.issuers.push(issuer.into());
         self
     }
 
-    /// Accepts this audience, compared exactly, beside those already named; one match is enough.
+    /// Adds an accepted audience. The names in `aud` are compared exactly, and one match is enough.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.audiences.push(audience.into());
         self
     }
 
-    /// Requires `azp` to be present and equal to this.
+    /// Requires `azp` to be present and equal to `party`.
     #[must_use]
     pub fn authorized_party(mut self, party: impl Into<String>) -> Self {
         self.rules.authorized_party = Some(party.into());
@@ -170,7 +170,7 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Requires this header `typ`, which must also be one that the kind of token accepts.
+    /// Requires the header's `typ` to be this media type, in addition to the rule of the kind.
     #[must_use]
     pub fn typ(mut self, media_type: impl Into<String>) -> Self {
         self.rules.typ = Some(media_type.into());
@@ -184,8 +184,8 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Limits the time since `iat`, in seconds (leeway is added), and requires `iat`. OpenID
-    /// Connect's `max_age`, the time since `auth_time`, is another limit: the relying party's.
+    /// Limits the time since `iat`, in seconds (leeway is added), and requires `iat`. Not to be
+    /// confused with OpenID Connect's `max_age`, which limits the time since `auth_time`.
     #[must_use]
     pub fn max_token_age(mut self, seconds: u64) -> Self {
         self.rules.max_token_age = Some(seconds);
@@ -223,7 +223,7 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Checks a verified token's claims against the rules.
+    /// Validates the claims of a verified token.
     ///
     /// # Errors
     /// The first [`ClaimsError`], in the order: kind, required claims, iss, aud, azp, sub, jti,
@@ -232,7 +232,7 @@ impl<K: Kind> Policy<K> {
         self.rules.validate(header, claims, None, now)
     }
 
-    /// As [`validate`](Self::validate), and requires the nonce of one sign-in.
+    /// Does the same as [`validate`](Self::validate), and requires the nonce of one sign-in.
     pub(crate) fn validate_with_nonce(
         &self,
         header: &Header,
@@ -281,7 +281,8 @@ impl Rules {
             check_nonce(claims, expected)?;
         }
         match self.kind {
-            // Back-Channel Logout §2.1: the session that a logout token will name.
+            // Back-Channel Logout §2.1: the session that a logout token can name. If present, it
+            // must be a string.
             TokenKind::IdToken => drop(text(claims, Known::SessionId)?),
             TokenKind::LogoutToken => check_logout(claims)?,
             TokenKind::Jwt | TokenKind::AccessToken => {}
@@ -292,13 +293,13 @@ impl Rules {
     fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), ClaimsError> {
         let accepted =
             self.kind.accepts_type(header) && self.typ.as_ref().is_none_or(|typ| header.typ_is(typ));
-        // A logout token of an old provider bears `typ` JWT or none: its event gives it away.
+        // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
         let is_logout = claims.logout_event().is_some();
         let wrong_event = is_logout && matches!(self.kind, TokenKind::IdToken | TokenKind::AccessToken);
         if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
     }
 
-    /// OpenID Connect Core §3.1.3.7, items 4 and 5.
+    /// Checks `azp` (OpenID Connect Core §3.1.3.7, items 4 and 5).
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), ClaimsError> {
         let party = text(claims, Known::AuthorizedParty)?;
         if let Some(expected) = &self.authorized_party {
@@ -321,7 +322,7 @@ impl Rules {
     fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
         let earliest = now.saturating_sub(self.leeway);
         let latest = now.saturating_add(self.leeway);
-        // RFC 7519 §4.1.4: not "on or after" the time.
+        // RFC 7519 §4.1.4: a token is not accepted "on or after" its expiration time.
         if let Some(at) = claims.expires_at().filter(|at| self.check_expiry && !at.is_after(earliest)) {
             return Err(ClaimsError::Expired { at, now });
         }
@@ -348,7 +349,7 @@ fn check_nonce(claims: &Claims, expected: &str) -> Result<(), ClaimsError> {
     }
 }
 
-/// Back-Channel Logout §2.4 and §2.6, what goes beyond an ID token's rules.
+/// Checks the rules of logout tokens alone (Back-Channel Logout §2.4 and §2.6).
 fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
     if claims.logout_event() != Some(true) {
         return Err(ClaimsError::Events);
@@ -357,10 +358,15 @@ fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
         return Err(ClaimsError::NoncePresent);
     }
     let session = text(claims, Known::SessionId)?;
-    let named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
-    if named(session) || named(claims.subject()) { Ok(()) } else { Err(ClaimsError::NobodyToLogOut) }
+    let is_named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
+    if is_named(session) || is_named(claims.subject()) {
+        Ok(())
+    } else {
+        Err(ClaimsError::NoSubjectOrSession)
+    }
 }
 
+/// Rejects a claim that is absent, `null` or empty.
 fn require(presence: Presence<'_>, claim: &str) -> Result<(), ClaimsError> {
     match presence {
         Presence::Absent | Presence::Null => Err(ClaimsError::Missing { claim: claim.to_owned() }),
@@ -369,6 +375,7 @@ fn require(presence: Presence<'_>, claim: &str) -> Result<(), ClaimsError> {
     }
 }
 
+/// Returns a claim that is a string or absent; rejects any other type.
 fn text(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
     match claims.presence(known) {
         Presence::Absent => Ok(None),
@@ -377,9 +384,11 @@ fn text(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
     }
 }
 
-fn absent_or(claims: &Claims, known: Known, other: ClaimsError) -> ClaimsError {
+/// Returns the error for a claim without the expected value: [`ClaimsError::Missing`] if the claim is
+/// absent, else `mismatch`.
+fn absent_or(claims: &Claims, known: Known, mismatch: ClaimsError) -> ClaimsError {
     match claims.presence(known) {
         Presence::Absent => ClaimsError::Missing { claim: known.name().to_owned() },
-        _ => other,
+        _ => mismatch,
     }
 }

@@ -1,17 +1,17 @@
-//! The claims that policies are about, read from an ordinary payload in one pass.
+//! The claims that policies compare, located in a payload's text by one scan.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::{Claims, NumericDate};
+use super::NumericDate;
 use crate::json::{Scanned, scan_object};
 use crate::limits::Limits;
 
 /// The member of `events` that makes a token a logout token (Back-Channel Logout §2.4).
 pub const BACKCHANNEL_LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The claims that a policy compares.
+/// A claim that policies compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Issuer,
@@ -26,10 +26,11 @@ pub(super) enum Known {
     IssuedAt,
 }
 
-/// `events` as nearly all logout tokens have it (Back-Channel Logout §2.4).
+/// The `events` of nearly all logout tokens (Back-Channel Logout §2.4).
 const PLAIN_LOGOUT: &str = r#"{"http://schemas.openid.net/event/backchannel-logout":{}}"#;
 
-/// How many of them are strings; those come first.
+/// Number of string-valued variants of [`Known`]. They come first: their discriminants index
+/// [`Registered::texts`].
 const TEXTS: usize = 6;
 
 impl Known {
@@ -66,16 +67,35 @@ impl Known {
     }
 }
 
-/// Where in the payload each of them stands.
+/// The registered claims of a scanned payload: dates by value, strings by their place in the text.
 #[derive(Clone)]
 pub(super) struct Registered {
     texts: [Option<Span>; TEXTS],
-    audience: Option<Span>,
-    /// Whether `events` has a logout event, and whether that is an object.
+    audience: Audience,
+    dates: Dates,
+    /// Whether the logout event in `events` is an object; `None` without a logout event.
     logout_event: Option<bool>,
 }
 
-/// A part of the payload, from one byte up to another.
+/// The dates of a claims set.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Dates {
+    pub(super) expires_at: Option<NumericDate>,
+    pub(super) not_before: Option<NumericDate>,
+    pub(super) issued_at: Option<NumericDate>,
+}
+
+/// The place of `aud` in a payload.
+#[derive(Clone, Copy)]
+enum Audience {
+    Absent,
+    /// The contents of a string that is not empty.
+    One(Span),
+    /// An array of one or more strings, none empty.
+    List(Span),
+}
+
+/// A byte range of the payload: start and end.
 #[derive(Clone, Copy)]
 struct Span(u32, u32);
 
@@ -90,14 +110,14 @@ impl Span {
     }
 }
 
-/// What there is of a claim.
+/// Whether a claim is present, and in what form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence<'c> {
     Absent,
-    /// `null`, which is as good as absent where a claim is required.
+    /// `null`, which does not satisfy a policy that requires the claim.
     Null,
     Text(&'c str),
-    /// An array or object without contents.
+    /// An array or object without elements.
     Empty,
     Other,
 }
@@ -116,48 +136,47 @@ impl<'c> Presence<'c> {
 }
 
 impl Registered {
-    /// Reads a payload, with its `exp`, `nbf` and `iat`. `None` where it is not ordinary: where the
-    /// scanner says so, or one of these claims is not of the type it should be.
-    pub(super) fn scan(text: &str, limits: &Limits) -> Option<(Self, [Option<NumericDate>; 3])> {
-        let mut found = Self { texts: [None; TEXTS], audience: None, logout_event: None };
-        let mut dates = [None; 3];
-        let mut ordinary = true;
+    /// Scans a payload. Returns `None` if the scanner rejects the text, or if one of the claims is
+    /// not of its type: the payload must then be parsed in full.
+    pub(super) fn scan(text: &str, limits: &Limits) -> Option<Self> {
+        let mut registered = Self {
+            texts: [None; TEXTS],
+            audience: Audience::Absent,
+            dates: Dates::default(),
+            logout_event: None,
+        };
+        let mut typed = true;
         scan_object(text, limits, |name, value| {
-            ordinary &= found.take(name, value, text, limits, &mut dates).is_some();
+            typed &= registered.add(name, value, text, limits).is_some();
         })?;
-        ordinary.then_some((found, dates))
+        typed.then_some(registered)
     }
 
-    fn take(
-        &mut self,
-        name: &str,
-        value: Scanned<'_>,
-        whole: &str,
-        limits: &Limits,
-        dates: &mut [Option<NumericDate>; 3],
-    ) -> Option<()> {
+    /// Records a member of `payload`. Returns `None` if the value is not of the claim's type.
+    fn add(&mut self, name: &str, value: Scanned<'_>, payload: &str, limits: &Limits) -> Option<()> {
         match (name, value) {
-            ("iss", value) => self.take_text(Known::Issuer, value, whole),
-            ("sub", value) => self.take_text(Known::Subject, value, whole),
-            ("jti", value) => self.take_text(Known::TokenId, value, whole),
-            ("azp", value) => self.take_text(Known::AuthorizedParty, value, whole),
-            ("nonce", value) => self.take_text(Known::Nonce, value, whole),
-            ("sid", value) => self.take_text(Known::SessionId, value, whole),
-            ("exp", value) => take_date(&mut dates[0], value),
-            ("nbf", value) => take_date(&mut dates[1], value),
-            ("iat", value) => take_date(&mut dates[2], value),
-            ("aud", Scanned::Text(one)) if !one.is_empty() => {
-                self.audience = Some(Span::of(one, whole)?);
+            ("iss", value) => self.add_text(Known::Issuer, value, payload),
+            ("sub", value) => self.add_text(Known::Subject, value, payload),
+            ("jti", value) => self.add_text(Known::TokenId, value, payload),
+            ("azp", value) => self.add_text(Known::AuthorizedParty, value, payload),
+            ("nonce", value) => self.add_text(Known::Nonce, value, payload),
+            ("sid", value) => self.add_text(Known::SessionId, value, payload),
+            ("exp", value) => set_date(&mut self.dates.expires_at, value),
+            ("nbf", value) => set_date(&mut self.dates.not_before, value),
+            ("iat", value) => set_date(&mut self.dates.issued_at, value),
+            ("aud", Scanned::Text(name)) if !name.is_empty() => {
+                self.audience = Audience::One(Span::of(name, payload)?);
                 Some(())
             }
-            ("aud", Scanned::Array(list)) if is_list_of_names(list) => {
-                self.audience = Some(Span::of(list, whole)?);
+            ("aud", Scanned::Strings(names)) => {
+                self.audience = Audience::List(Span::of(names, payload)?);
                 Some(())
             }
             ("events", Scanned::Object(PLAIN_LOGOUT)) => {
                 self.logout_event = Some(true);
                 Some(())
             }
+            // The scanner reports the members of the payload only; `events` is rarely anything else.
             ("events", Scanned::Object(events)) => scan_object(events, limits, |name, event| {
                 if name == BACKCHANNEL_LOGOUT_EVENT {
                     self.logout_event = Some(matches!(event, Scanned::Object(_)));
@@ -168,66 +187,53 @@ impl Registered {
         }
     }
 
-    fn take_text(&mut self, known: Known, value: Scanned<'_>, whole: &str) -> Option<()> {
+    fn add_text(&mut self, known: Known, value: Scanned<'_>, payload: &str) -> Option<()> {
         let Scanned::Text(text) = value else { return None };
-        self.texts[known as usize] = Some(Span::of(text, whole)?);
+        self.texts[known as usize] = Some(Span::of(text, payload)?);
         Some(())
     }
 
-    /// What there is of a claim.
-    pub(super) fn presence<'c>(&self, known: Known, claims: &Claims, whole: &'c str) -> Presence<'c> {
-        let is_there = match known {
-            Known::Audience => self.audience.is_some(),
-            Known::ExpiresAt => claims.expires_at.is_some(),
-            Known::NotBefore => claims.not_before.is_some(),
-            Known::IssuedAt => claims.issued_at.is_some(),
+    /// Reports whether a claim of `payload`, the scanned text, is present, and in what form.
+    pub(super) fn presence<'c>(&self, known: Known, payload: &'c str) -> Presence<'c> {
+        let is_present = match known {
+            Known::Audience => !matches!(self.audience, Audience::Absent),
+            Known::ExpiresAt => self.dates.expires_at.is_some(),
+            Known::NotBefore => self.dates.not_before.is_some(),
+            Known::IssuedAt => self.dates.issued_at.is_some(),
             text => {
                 let span = self.texts[text as usize];
-                return span.map_or(Presence::Absent, |span| Presence::Text(&whole[span.range()]));
+                return span.map_or(Presence::Absent, |span| Presence::Text(&payload[span.range()]));
             }
         };
-        if is_there { Presence::Other } else { Presence::Absent }
+        if is_present { Presence::Other } else { Presence::Absent }
     }
 
+    pub(super) fn dates(&self) -> &Dates {
+        &self.dates
+    }
+
+    /// Reports whether the logout event is an object; `None` without a logout event.
     pub(super) fn logout_event(&self) -> Option<bool> {
         self.logout_event
     }
 
-    /// The audience: one name, or the names of the list.
-    pub(super) fn audience<'c>(&self, whole: &'c str) -> impl Iterator<Item = &'c str> + use<'c> {
-        let span = self.audience.map_or(0..0, Span::range);
-        let is_one = span.start > 0 && whole.as_bytes()[span.start - 1] == b'"';
-        let text = &whole[span];
-        // A list's names lie between its quotation marks: there are no escapes.
-        let (skip, step) = if is_one { (0, 1) } else { (1, 2) };
-        text.split(move |character| !is_one && character == '"').skip(skip).step_by(step)
+    /// Returns the names in the `aud` of `payload`, the scanned text.
+    pub(super) fn audience<'c>(&self, payload: &'c str) -> impl Iterator<Item = &'c str> + use<'c> {
+        // The text has no escapes: a string contains no quotation mark, and an array of strings
+        // has its strings at the odd places between quotation marks.
+        let (span, first, step) = match self.audience {
+            Audience::Absent => (0..0, 1, 1),
+            Audience::One(span) => (span.range(), 0, 1),
+            Audience::List(span) => (span.range(), 1, 2),
+        };
+        payload[span].split('"').skip(first).step_by(step)
     }
 }
 
-fn take_date(date: &mut Option<NumericDate>, value: Scanned<'_>) -> Option<()> {
+fn set_date(date: &mut Option<NumericDate>, value: Scanned<'_>) -> Option<()> {
     let Scanned::Integer(seconds) = value else { return None };
     *date = Some(NumericDate::from_seconds(seconds)?);
     Some(())
-}
-
-/// Whether a scanned array holds names alone, at least one and none empty.
-fn is_list_of_names(list: &str) -> bool {
-    let mut outside = true;
-    let mut names = 0;
-    for part in list.split('"') {
-        let fine = if outside {
-            part.bytes().all(|byte| matches!(byte, b' ' | b',' | b'[' | b']'))
-        } else {
-            names += 1;
-            !part.is_empty()
-        };
-        // A bracket after the first would be a list within the list.
-        if !fine || (outside && names > 0 && part.contains('[')) {
-            return false;
-        }
-        outside = !outside;
-    }
-    names > 0 && !list[1..].trim_start_matches(' ').starts_with('[')
 }
 
 #[cfg(test)]

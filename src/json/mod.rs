@@ -1,7 +1,8 @@
-//! A bounded JSON parse: one object, no duplicate member at any depth (RFC 7515 §4, RFC 7519 §4).
+//! A strict JSON parser: no duplicate member at any depth (RFC 7515 §4, RFC 7519 §4), with limits
+//! on depth and number of values.
 //!
-//! `serde_json` does the lexing (UTF-8, escapes, surrogates, numbers, trailing bytes); this module
-//! adds what it leaves open: duplicate members, depth, and how many values one text may hold.
+//! `serde_json` does the lexing (UTF-8, escapes, surrogates, numbers, trailing bytes). This module
+//! adds the check for duplicate members and the limits.
 
 mod scan;
 
@@ -15,18 +16,18 @@ use crate::limits::Limits;
 
 pub(crate) use scan::{Scanned, scan_object};
 
-/// Why a text is not an acceptable JSON object.
+/// The reason why a JSON text is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// Not JSON as RFC 8259 has it, not UTF-8, bytes after the end, or a number out of range.
+    /// Invalid JSON (RFC 8259) or UTF-8, bytes after the end, or a number out of range.
     #[error("not valid JSON")]
     Syntax,
     /// Valid JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// An object names a member twice (compared after unescaping).
-    #[error("an object holds a member twice")]
+    /// An object has two members of the same name (compared after unescaping).
+    #[error("an object has two members of the same name")]
     DuplicateMember,
     /// Nested more deeply than [`Limits::json_depth`].
     #[error("nested too deeply")]
@@ -39,7 +40,7 @@ pub enum JsonError {
 /// Parses one JSON object.
 ///
 /// # Errors
-/// A [`JsonError`]; the first one met, in the order of the text.
+/// The first [`JsonError`] in the order of the text.
 pub fn parse_object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, JsonError> {
     match parse(text, limits)? {
         Value::Object(object) => Ok(object),
@@ -47,44 +48,50 @@ pub fn parse_object(text: &[u8], limits: &Limits) -> Result<Map<String, Value>, 
     }
 }
 
-/// Parses one JSON value under the same rules.
+/// Parses one JSON value, under the rules of [`parse_object`].
 ///
 /// # Errors
-/// As [`parse_object`], [`JsonError::NotAnObject`] excepted.
+/// The first [`JsonError`] in the order of the text, never [`JsonError::NotAnObject`].
 pub fn parse(text: &[u8], limits: &Limits) -> Result<Value, JsonError> {
-    let budget = Budget { items: Cell::new(limits.json_items), refusal: Cell::new(None) };
+    let budget = Budget { items: Cell::new(limits.json_items), rejection: Cell::new(None) };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let seed = Strict { budget: &budget, depth: limits.json_depth.min(SERDE_JSON_DEPTH) };
     seed.deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|_| budget.refusal.get().unwrap_or(JsonError::Syntax))
+        .map_err(|_| budget.rejection.get().unwrap_or(JsonError::Syntax))
 }
 
-/// `serde_json` stops at 128 levels itself, as a syntax error; stay below it to name the reason.
+/// Maximum depth whatever the limits. `serde_json` reports a syntax error at 128 levels; a lower
+/// maximum keeps [`JsonError::TooDeep`] the reason.
 const SERDE_JSON_DEPTH: usize = 120;
 
+/// The state of one parse, shared by all nested values.
 struct Budget {
+    /// Number of further members and elements that the limits allow.
     items: Cell<usize>,
-    refusal: Cell<Option<JsonError>>,
+    /// The reason of this module's own error, which `serde_json` reports as text only.
+    rejection: Cell<Option<JsonError>>,
 }
 
 impl Budget {
-    fn refuse<E: serde::de::Error>(&self, reason: JsonError) -> E {
-        self.refusal.set(Some(reason));
+    fn reject<E: serde::de::Error>(&self, reason: JsonError) -> E {
+        self.rejection.set(Some(reason));
         E::custom(reason)
     }
 
+    /// Counts one member or element.
     fn take<E: serde::de::Error>(&self) -> Result<(), E> {
         match self.items.get().checked_sub(1) {
-            Some(left) => {
-                self.items.set(left);
+            Some(remaining) => {
+                self.items.set(remaining);
                 Ok(())
             }
-            None => Err(self.refuse(JsonError::TooManyItems)),
+            None => Err(self.reject(JsonError::TooManyItems)),
         }
     }
 }
 
+/// A deserializer of one value, at most `depth` levels deep.
 #[derive(Clone, Copy)]
 struct Strict<'b> {
     budget: &'b Budget,
@@ -92,10 +99,11 @@ struct Strict<'b> {
 }
 
 impl Strict<'_> {
+    /// Returns the deserializer for the members or elements of a value.
     fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(self.budget.refuse(JsonError::TooDeep)),
+            None => Err(self.budget.reject(JsonError::TooDeep)),
         }
     }
 }
@@ -160,7 +168,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             self.budget.take()?;
             let value = members.next_value_seed(inner)?;
             if object.insert(name, value).is_some() {
-                return Err(self.budget.refuse(JsonError::DuplicateMember));
+                return Err(self.budget.reject(JsonError::DuplicateMember));
             }
         }
         Ok(Value::Object(object))
@@ -171,18 +179,18 @@ impl<'de> Visitor<'de> for Strict<'_> {
 mod tests {
     use super::*;
 
-    fn refused(text: &str) -> JsonError {
+    fn rejection(text: &str) -> JsonError {
         parse_object(text.as_bytes(), &Limits::DEFAULT).expect_err(text)
     }
 
     #[test]
     fn names_the_reason() {
         use JsonError::*;
-        assert_eq!(refused(r#"{"a":1,"a":2}"#), DuplicateMember);
-        assert_eq!(refused(r#"{"a":1,"\u0061":2}"#), DuplicateMember);
-        assert_eq!(refused(r#"{"x":[{"a":1,"a":2}]}"#), DuplicateMember);
-        assert_eq!(refused("[]"), NotAnObject);
-        assert_eq!(refused("\u{feff}{}"), Syntax);
+        assert_eq!(rejection(r#"{"a":1,"a":2}"#), DuplicateMember);
+        assert_eq!(rejection(r#"{"a":1,"\u0061":2}"#), DuplicateMember);
+        assert_eq!(rejection(r#"{"x":[{"a":1,"a":2}]}"#), DuplicateMember);
+        assert_eq!(rejection("[]"), NotAnObject);
+        assert_eq!(rejection("\u{feff}{}"), Syntax);
         for text in [
             "",
             "{}x",
@@ -194,11 +202,11 @@ mod tests {
             "{'a':1}",
             r#"{"a":1,}"#,
         ] {
-            assert_eq!(refused(text), Syntax, "{text}");
+            assert_eq!(rejection(text), Syntax, "{text}");
         }
-        assert_eq!(refused(&format!("{{\"a\":{}", "[".repeat(10_000))), TooDeep);
+        assert_eq!(rejection(&format!("{{\"a\":{}", "[".repeat(10_000))), TooDeep);
         let many = format!("{{\"a\":[{}1]}}", "1,".repeat(Limits::DEFAULT.json_items));
-        assert_eq!(refused(&many), TooManyItems);
+        assert_eq!(rejection(&many), TooManyItems);
     }
 
     #[test]

@@ -1,23 +1,26 @@
-//! One pass over an ordinary JSON object, borrowing and allocating nothing.
+//! A fast path for JSON objects: one pass over the text, without allocation.
 //!
-//! It takes what tokens are nearly always like: no escapes, no control characters, integers and
-//! short decimals, not too many names at a time. Anything else, and anything that is wrong, is
-//! `None`: [`parse_object`](super::parse_object) then judges. So a text that is taken here must be
-//! one that it takes as well, with the same members; the fuzz target `claims` compares.
+//! The scanner accepts the subset of JSON that nearly all tokens use: no escapes, no control
+//! characters, integers and short decimals, a bounded number of member names. For any other text,
+//! valid or not, it returns `None`, and the caller uses [`parse_object`](super::parse_object). A text
+//! that the scanner accepts must be one that `parse_object` accepts, with the same members; the fuzz
+//! target `claims` compares the two.
 
 use super::SERDE_JSON_DEPTH;
 use crate::limits::Limits;
 
-/// A member's value, as far as a claims set needs it.
+/// A member's value, in the detail that a claims set needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scanned<'t> {
-    /// A string's contents.
+    /// The contents of a string.
     Text(&'t str),
     /// A whole number that is not negative.
     Integer(u64),
-    /// An array's text, brackets included.
+    /// The text of an array of one or more strings, none empty, with its brackets.
+    Strings(&'t str),
+    /// The text of any other array, with its brackets.
     Array(&'t str),
-    /// An object's text, braces included.
+    /// The text of an object, with its braces.
     Object(&'t str),
     /// `null`.
     Null,
@@ -25,13 +28,14 @@ pub(crate) enum Scanned<'t> {
     Other,
 }
 
-/// Names of the objects that are open at one time; with more, it is not an ordinary text.
+/// Maximum number of member names across all objects that are open at one time.
 const NAMES: usize = 64;
-/// Digits that a number may have without leaving what every type of number holds exactly.
+/// Maximum number of digits before and after a decimal point: `u64` and `f64` represent an integer
+/// of 15 digits exactly.
 const DIGITS: usize = 15;
 
-/// Tells each member of the object, in the order of the text; `None` where the text is not ordinary
-/// or not acceptable, after some members were told perhaps.
+/// Calls `member` for each member of the object, in the order of the text. Returns `None` if the
+/// text is invalid or outside the fast path's subset; `member` may have been called before.
 pub(crate) fn scan_object<'t>(
     text: &'t str,
     limits: &Limits,
@@ -48,12 +52,12 @@ pub(crate) fn scan_object<'t>(
     (scanner.at == text.len()).then_some(())
 }
 
-/// Where a name stands, and how it begins.
+/// The place of a member name in the text, and its beginning.
 #[derive(Clone, Copy)]
 struct Name {
     start: u32,
     length: u32,
-    /// Its first eight bytes, or all of them and zeros: names differ here nearly always.
+    /// The first eight bytes, or all of them and zeros. Nearly all names differ in these.
     beginning: u64,
 }
 
@@ -62,9 +66,9 @@ const NO_NAMES: [Name; NAMES] = [Name { start: 0, length: 0, beginning: 0 }; NAM
 struct Scanner<'t, 'n> {
     text: &'t str,
     at: usize,
-    /// How many more members and elements there may be.
+    /// Number of further members and elements that the limits allow.
     items: usize,
-    /// The names in each object that is open, the innermost's last.
+    /// The names in each open object, those of the innermost last.
     names: &'n mut [Name; NAMES],
     open: usize,
 }
@@ -82,7 +86,7 @@ impl<'t> Scanner<'t, '_> {
         Some(())
     }
 
-    /// Control characters have been ruled out, so a space is the only white space left.
+    /// Skips white space. The text has no control characters: a space is the only white space.
     fn skip_spaces(&mut self) {
         while self.peek() == Some(b' ') {
             self.at += 1;
@@ -116,14 +120,14 @@ impl<'t> Scanner<'t, '_> {
         self.take(b'}')
     }
 
-    /// Notes a name that has just been read; `None` if its object has it already.
+    /// Adds the name read last. Returns `None` if its object already has the name.
     fn open_name(&mut self, name: &str, outer: usize) -> Option<()> {
         let start = self.at - 1 - name.len();
         let length = u32::try_from(name.len()).ok()?;
         let beginning = beginning(&self.text.as_bytes()[start..], name.len());
         for known in &self.names[outer..self.open] {
-            let may_be_it = known.beginning == beginning && known.length == length;
-            if may_be_it && self.text.as_bytes()[known.start as usize..].starts_with(name.as_bytes()) {
+            let may_be_equal = known.beginning == beginning && known.length == length;
+            if may_be_equal && self.text.as_bytes()[known.start as usize..].starts_with(name.as_bytes()) {
                 return None;
             }
         }
@@ -132,19 +136,23 @@ impl<'t> Scanner<'t, '_> {
         Some(())
     }
 
-    fn array(&mut self, depth: usize) -> Option<()> {
+    /// Returns whether the array is one of strings: one or more, none empty.
+    fn array(&mut self, depth: usize) -> Option<bool> {
         let depth = depth.checked_sub(1)?;
         self.take(b'[')?;
         self.skip_spaces();
         if self.take(b']').is_some() {
-            return Some(());
+            return Some(false);
         }
+        let mut strings = true;
         loop {
-            self.value(depth)?;
+            let element = self.value(depth)?;
+            strings &= matches!(element, Scanned::Text(text) if !text.is_empty());
             self.items = self.items.checked_sub(1)?;
             self.skip_spaces();
             if self.take(b',').is_none() {
-                return self.take(b']');
+                self.take(b']')?;
+                return Some(strings);
             }
             self.skip_spaces();
         }
@@ -159,8 +167,9 @@ impl<'t> Scanner<'t, '_> {
                 Some(Scanned::Object(&self.text[start..self.at]))
             }
             b'[' => {
-                self.array(depth)?;
-                Some(Scanned::Array(&self.text[start..self.at]))
+                let strings = self.array(depth)?;
+                let text = &self.text[start..self.at];
+                Some(if strings { Scanned::Strings(text) } else { Scanned::Array(text) })
             }
             b't' => self.word("true", Scanned::Other),
             b'f' => self.word("false", Scanned::Other),
@@ -176,7 +185,8 @@ impl<'t> Scanner<'t, '_> {
         })
     }
 
-    /// A string's contents. Escapes have been ruled out: the next quotation mark ends it.
+    /// Reads a string and returns its contents. The text has no escapes: the next quotation mark
+    /// ends the string.
     fn string(&mut self) -> Option<&'t str> {
         self.take(b'"')?;
         let start = self.at;
@@ -185,7 +195,7 @@ impl<'t> Scanner<'t, '_> {
         Some(&self.text[start..start + length])
     }
 
-    /// RFC 8259 §6, without exponents.
+    /// Reads a number (RFC 8259 §6) without an exponent.
     fn number(&mut self) -> Option<Scanned<'t>> {
         let negative = self.take(b'-').is_some();
         let first = self.at;
@@ -217,12 +227,12 @@ impl<'t> Scanner<'t, '_> {
     }
 }
 
-/// The first bytes of a text as a number: eight, or `length` and zeros where that is fewer.
+/// Returns the first eight bytes of a text as a number; of a shorter `length`, these bytes and zeros.
 fn beginning(text: &[u8], length: usize) -> u64 {
     match text.first_chunk::<8>() {
         Some(word) if length < 8 => u64::from_le_bytes(*word) & !(u64::MAX << (8 * length)),
         Some(word) => u64::from_le_bytes(*word),
-        // So near the end of the text: the same number, byte by byte.
+        // Fewer than eight bytes before the end of the text: the same number, byte by byte.
         None => {
             let bytes = text.iter().take(length).enumerate();
             bytes.fold(0, |word, (index, byte)| word | u64::from(*byte) << (8 * index))
@@ -230,14 +240,14 @@ fn beginning(text: &[u8], length: usize) -> u64 {
     }
 }
 
-/// Where the first quotation mark is, eight bytes at a time.
+/// Returns the index of the first quotation mark, searching eight bytes at a time.
 fn find_quote(text: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
     const QUOTES: u64 = ONES * b'"' as u64;
     let (words, rest) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        // A byte that is a quotation mark is zero now; the lowest zero byte is the lowest with its
-        // high bit set after this, and what a borrow sets is above it.
+        // A quotation mark becomes a zero byte. The lowest high bit set in `zeros` belongs to the
+        // lowest zero byte: a borrow sets bits only above it.
         let differing = u64::from_le_bytes(*word) ^ QUOTES;
         let zeros = differing.wrapping_sub(ONES) & !differing & (ONES << 7);
         if zeros != 0 {
@@ -251,27 +261,28 @@ fn find_quote(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
     use crate::json::parse_object;
 
-    fn is_taken(text: &str) -> bool {
+    fn is_accepted(text: &str) -> bool {
         scan_object(text, &Limits::DEFAULT, |_, _| ()).is_some()
     }
 
     #[test]
-    fn a_name_that_comes_twice_is_seen_wherever_it_stands() {
+    fn a_duplicate_name_is_found_wherever_it_is() {
         for length in 0..=40 {
             let name = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"[..length].to_owned();
             for value in ["1", "\"\"", "{}", "\"a longer value, so that the text does not end here\""] {
                 let twice = format!(r#"{{"{name}":0,"x y":[{value}],"{name}":{value}}}"#);
-                assert!(!is_taken(&twice), "{twice}");
+                assert!(!is_accepted(&twice), "{twice}");
                 let within = format!(r#"{{"z":{{"{name}":0,"{name}":{value}}}}}"#);
-                assert!(!is_taken(&within), "{within}");
+                assert!(!is_accepted(&within), "{within}");
                 let longer = format!(r#"{{"{name}":0,"{name}!":{value}}}"#);
-                assert!(is_taken(&longer), "{longer}");
+                assert!(is_accepted(&longer), "{longer}");
                 let apart = format!(r#"{{"{name}":{{"{name}":{value}}},"q":[{{"{name}":1}}]}}"#);
-                assert!(name == "q" || is_taken(&apart), "{apart}");
+                assert!(name == "q" || is_accepted(&apart), "{apart}");
             }
         }
     }
@@ -279,7 +290,7 @@ mod tests {
     #[test]
     fn a_quotation_mark_is_found_wherever_it_is() {
         for length in 0..40 {
-            // Bytes beside the mark in value: a borrow must not take one for the other.
+            // Bytes of neighbouring values: a borrow must not make one look like a quotation mark.
             for filler in ["#", "!", "\u{a2}", "a"] {
                 let text = format!("{}\"#\"", filler.repeat(length));
                 assert_eq!(find_quote(text.as_bytes()), text.find('"'), "{text}");
@@ -288,32 +299,41 @@ mod tests {
         }
     }
 
+    fn is_same(text: &str, strict: &Value) -> bool {
+        serde_json::from_str::<Value>(text).ok().as_ref() == Some(strict)
+    }
+
+    fn is_array_of_strings(value: &Value) -> bool {
+        let is_name = |value: &Value| value.as_str().is_some_and(|name| !name.is_empty());
+        value.as_array().is_some_and(|elements| !elements.is_empty() && elements.iter().all(is_name))
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-        /// What is taken is what the strict parse takes, and each member is told as it is there.
+        /// Each member is reported with the value that the strict parser gives it.
         #[test]
-        fn what_is_taken_the_strict_parse_takes(
-            text in r#"\{("(a|b|ab|aud|exp|)" ?: ?("x?"|-?[01]{0,3}(\.[0-9]?)?|null|true|\[("a"|1|,|\[|\]| ){0,4}\]|\{("a":1)?(,"a":1)?\}),?){0,4}\}"#,
+        fn an_accepted_text_is_accepted_by_the_strict_parser(
+            text in r#"\{("(a|b|ab|aud|exp|)" ?: ?("x?"|-?[01]{0,3}(\.[0-9]?)?|null|true|\[("a"|""|1|,|\[|\]| ){0,4}\]|\{("a":1)?(,"a":1)?\}),?){0,4}\}"#,
         ) {
-            let mut told = Vec::new();
-            if scan_object(&text, &Limits::DEFAULT, |name, value| told.push((name, value))).is_some() {
+            let mut reported = Vec::new();
+            if scan_object(&text, &Limits::DEFAULT, |name, value| reported.push((name, value))).is_some() {
                 let members = parse_object(text.as_bytes(), &Limits::DEFAULT);
                 prop_assert!(members.is_ok(), "{}", text);
-                let members = members.expect("as was just seen");
-                prop_assert_eq!(told.len(), members.len());
-                for (name, value) in told {
-                    let there = &members[name];
+                let members = members.expect("asserted above");
+                prop_assert_eq!(reported.len(), members.len());
+                for (name, value) in reported {
+                    let strict = &members[name];
                     let same = match value {
-                        Scanned::Text(text) => there.as_str() == Some(text),
-                        Scanned::Integer(number) => there.as_u64() == Some(number),
-                        Scanned::Array(text) | Scanned::Object(text) => {
-                            serde_json::from_str::<serde_json::Value>(text).ok().as_ref() == Some(there)
-                        }
-                        Scanned::Null => there.is_null(),
-                        Scanned::Other => there.is_boolean() || there.is_number(),
+                        Scanned::Text(text) => strict.as_str() == Some(text),
+                        Scanned::Integer(number) => strict.as_u64() == Some(number),
+                        Scanned::Strings(text) => is_same(text, strict) && is_array_of_strings(strict),
+                        Scanned::Array(text) => is_same(text, strict) && !is_array_of_strings(strict),
+                        Scanned::Object(text) => is_same(text, strict),
+                        Scanned::Null => strict.is_null(),
+                        Scanned::Other => strict.is_boolean() || strict.is_number(),
                     };
-                    prop_assert!(same, "{} is {} in {}", name, there, text);
+                    prop_assert!(same, "{} is {} in {}", name, strict, text);
                 }
             }
         }
