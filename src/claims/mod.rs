@@ -178,6 +178,7 @@ impl Claims {
         result.map_err(|error| ClaimsError::Deserialize { reason: error.to_string() })
     }
 
+    /// Returns the dates of either form.
     fn dates(&self) -> &Dates {
         match &self.payload {
             Payload::Scanned { registered, .. } => registered.dates(),

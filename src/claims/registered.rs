@@ -176,7 +176,8 @@ impl Registered {
                 self.logout_event = Some(true);
                 Some(())
             }
-            // The scanner reports the members of the payload only; `events` is rarely anything else.
+            // A second scan: the first reports the members of the payload alone. It is rare, since nearly
+            // all logout tokens have `PLAIN_LOGOUT`.
             ("events", Scanned::Object(events)) => scan_object(events, limits, |name, event| {
                 if name == BACKCHANNEL_LOGOUT_EVENT {
                     self.logout_event = Some(matches!(event, Scanned::Object(_)));

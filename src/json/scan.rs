@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_name_is_found_wherever_it_is() {
+    fn a_name_that_comes_twice_is_seen_wherever_it_stands() {
         for length in 0..=40 {
             let name = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"[..length].to_owned();
             for value in ["1", "\"\"", "{}", "\"a longer value, so that the text does not end here\""] {
