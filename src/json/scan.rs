@@ -313,7 +313,7 @@ mod tests {
 
         /// Each member is reported with the value that the strict parser gives it.
         #[test]
-        fn an_accepted_text_is_accepted_by_the_strict_parser(
+        fn what_is_taken_the_strict_parse_takes(
             text in r#"\{("(a|b|ab|aud|exp|)" ?: ?("x?"|-?[01]{0,3}(\.[0-9]?)?|null|true|\[("a"|""|1|,|\[|\]| ){0,4}\]|\{("a":1)?(,"a":1)?\}),?){0,4}\}"#,
         ) {
             let mut reported = Vec::new();
