@@ -1,4 +1,4 @@
-//! Whole verification per algorithm and size, single and in a batch; and its parts.
+//! Whole verification per algorithm and size: single, in a batch, and of a cached token; and its parts.
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -8,9 +8,10 @@ use claimgate::claims::{Claims, Jwt, Policy};
 use claimgate::jws::{CompactJws, Header};
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
+use claimgate::sign::SigningKey;
 use claimgate::time::UnixTime;
 use criterion::{Criterion, criterion_group, criterion_main};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// A good vector: its name, its token, and a verifier with its key.
 struct Case {
@@ -67,6 +68,40 @@ fn batch(c: &mut Criterion) {
     }
 }
 
+/// A token that is presented again, with and without a cache of accepted tokens.
+fn cached(c: &mut Criterion) {
+    for algorithm in ["RS256", "HS256"] {
+        let (token, key) = signed(algorithm);
+        let build = || {
+            let keys = KeySet::from_jwk(key.to_string().as_bytes(), &Limits::DEFAULT).expect("a key");
+            let policy = Policy::id_token("https://idp.example.com/realms/acme", "crm");
+            Verifier::builder().algorithms([algorithm]).keys(keys).policy(policy).build().expect("built in")
+        };
+        let now = UnixTime(1_700_000_060);
+        let mut group = c.benchmark_group(format!("cached/{algorithm}/{} bytes", token.len()));
+        for (name, verifier) in [("without", build()), ("with", build().with_cache(1 << 20))] {
+            verifier.verify(&token, now).expect("valid");
+            group
+                .bench_function(name, |b| b.iter(|| verifier.verify(black_box(&token), now).expect("valid")));
+        }
+        group.finish();
+    }
+}
+
+/// Returns an ID token with an `exp`, without which no token is cached, and the key that verifies it.
+fn signed(algorithm: &str) -> (String, Value) {
+    let key =
+        SigningKey::generate(algorithm, SigningKey::DEFAULT_RSA_BITS).expect("a key").with_kid("2026-11");
+    let claims = json!({
+        "iss": "https://idp.example.com/realms/acme", "sub": "248289761001", "aud": "crm",
+        "iat": 1_700_000_000, "exp": 1_700_003_600, "auth_time": 1_700_000_000, "nonce": "n-0S6_WzA2Mj",
+        "preferred_username": "ada", "email": "ada@example.com", "groups": ["/crm/sales", "/crm/support"],
+    });
+    let token = key.sign(&Map::new(), claims.to_string().as_bytes()).expect("signed");
+    let verifying = key.public_jwk().unwrap_or_else(|_| key.private_jwk());
+    (token, verifying)
+}
+
 fn parts(c: &mut Criterion) {
     let limits = Limits::DEFAULT;
     let case = cases().into_iter().next().expect("a good vector");
@@ -78,5 +113,5 @@ fn parts(c: &mut Criterion) {
     c.bench_function("parts/claims", |b| b.iter(|| Claims::parse(black_box(&payload), &limits)));
 }
 
-criterion_group!(benches, single, batch, parts);
+criterion_group!(benches, single, batch, cached, parts);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! Strict unpadded base64url (RFC 7515 §2, RFC 4648 §5).
 //!
-//! One byte string has exactly one encoding: padding, white space, the `+/` alphabet and non-zero
-//! trailing bits are all refused, so that a token cannot be respelled without changing its bytes.
+//! A byte string has exactly one encoding: padding, white space, the `+/` alphabet and non-zero
+//! trailing bits are rejected, so that no two texts are the same token.
 
 use base64_simd::{Out, URL_SAFE_NO_PAD};
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -29,17 +29,17 @@ pub fn decode_secret(text: &[u8]) -> Result<Vec<u8>, InvalidBase64Url> {
     Base64UrlUnpadded::decode_vec(text).map_err(|_| InvalidBase64Url)
 }
 
-/// As [`decode`], into the beginning of a buffer that is long enough; the decoded bytes.
+/// Decodes like [`decode`], into the beginning of a buffer that is long enough. Returns the decoded bytes.
 pub(crate) fn decode_into<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b mut [u8], InvalidBase64Url> {
     URL_SAFE_NO_PAD.decode(text, Out::from_slice(buffer)).map_err(|_| InvalidBase64Url)
 }
 
-/// How many bytes a canonical text decodes to.
+/// Returns the number of bytes that a canonical text decodes to.
 pub(crate) fn decoded_len(canonical: &[u8]) -> usize {
     canonical.len() / 4 * 3 + (canonical.len() % 4).saturating_sub(1)
 }
 
-/// Whether [`decode`] would take the text, without decoding it.
+/// Reports whether [`decode`] accepts the text, without decoding it.
 #[must_use]
 pub fn is_canonical(text: &[u8]) -> bool {
     URL_SAFE_NO_PAD.check(text).is_ok()
@@ -78,7 +78,7 @@ mod tests {
             assert_eq!(decoded_len(encode(bytes).as_bytes()), bytes.len());
             assert!(is_canonical(encode(bytes).as_bytes()));
         }
-        // `AA` is the byte 0; `AB` sets bits that no byte holds.
+        // `AA` is the byte 0; `AB` sets bits that no byte has.
         for text in ["AB", "A", "AA==", "A A", "AA\n", "+/+/", "AAB", "é"] {
             assert_eq!(decode(text.as_bytes()), Err(InvalidBase64Url), "{text:?}");
             assert_eq!(decode_secret(text.as_bytes()), Err(InvalidBase64Url), "{text:?}");

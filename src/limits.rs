@@ -1,11 +1,11 @@
-//! Every bound of the engine, in one place, each with its reason.
+//! The limits of the engine, each with its reason.
 //!
-//! Nothing here is a tuning knob for speed: each limit caps what a stranger's bytes can cost
-//! before a signature has been checked, or what a careless path can cost after.
+//! None of them tunes the speed. Each bounds the cost of an attacker's bytes before a signature has been
+//! verified, or the cost of a claim path afterwards.
 
-/// The bounds that parsing, key selection, path evaluation and mapping keep to.
+/// Limits on parsing, key selection, path evaluation and mapping.
 ///
-/// Start from [`Limits::DEFAULT`] and change what a deployment needs:
+/// Start from [`Limits::DEFAULT`] and change the limits that a deployment needs changed:
 ///
 /// ```
 /// use claimgate::limits::Limits;
@@ -14,39 +14,39 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest compact token, in bytes. Reverse proxies stop header lines at 8 to 64 KiB; a token
-    /// that travels as a form field or in a log may be larger. Checked before anything else.
+    /// Longest compact token, in bytes. Reverse proxies reject header lines over 8 to 64 KiB; a
+    /// token in a form field or in a log may be larger. Checked first.
     pub token_bytes: usize,
-    /// Longest protected header segment, in base64url characters. Real headers hold an `alg`, a
-    /// `kid` and a `typ` (about 100 bytes); an embedded `x5c` chain reaches some kilobytes.
+    /// Longest protected header segment, in base64url characters. Real headers contain `alg`,
+    /// `kid` and `typ` (about 100 bytes); an embedded `x5c` chain takes some kilobytes.
     pub header_bytes: usize,
-    /// Most header segments whose parse and keys are remembered per key set, each of a token that
-    /// verified: they are compared one by one.
+    /// Most parsed headers of verified tokens that are cached per key set. A look-up compares them one
+    /// by one.
     pub headers_cached: usize,
     /// Deepest nesting of arrays and objects in a header, claims set or JWK set. Bounds the stack.
     pub json_depth: usize,
     /// Most values (members and elements, at all depths together) in one JSON text. Bounds memory.
     pub json_items: usize,
-    /// Most bytes of a JWK set. Real ones hold a dozen keys of 0.5 to 3 KiB.
+    /// Most bytes of a JWK set. Real ones contain a dozen keys of 0.5 to 3 KiB.
     pub jwks_bytes: usize,
     /// Most keys in one set.
     pub keys_in_set: usize,
-    /// Most keys tried for one token: bounds the public-key operations a token without `kid` costs.
+    /// Most keys tried for one token. Bounds the public-key operations for a token without `kid`.
     pub keys_tried: usize,
     /// Longest text of a claim path, in bytes.
     pub path_bytes: usize,
     /// Deepest nesting of a claim path's own expressions (brackets and parentheses).
     pub path_depth: usize,
-    /// Most nodes one path evaluation may visit, nested filter queries included.
+    /// Most nodes that one path evaluation visits, nested filter queries included.
     pub path_nodes: usize,
-    /// Most group values one identity may carry into the mapping.
+    /// Most group values of one identity.
     pub groups: usize,
-    /// Longest group value considered, in bytes.
+    /// Longest group value, in bytes.
     pub group_bytes: usize,
 }
 
 impl Limits {
-    /// The limits used where none are given.
+    /// The limits used unless the caller sets others.
     pub const DEFAULT: Limits = Limits {
         token_bytes: 128 * 1024,
         header_bytes: 16 * 1024,

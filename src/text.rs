@@ -1,6 +1,7 @@
-//! Characters that are unsafe to show to people: what steers a terminal, hides, or reorders the text around it.
+//! Characters that are unsafe to display: they control a terminal, are invisible, or reorder the text around
+//! them.
 
-/// Reports whether a character is unsafe to show: a control character, a line or paragraph separator, an
+/// Reports whether a character is unsafe to display: a control character, a line or paragraph separator, an
 /// invisible format character or a bidirectional control.
 #[must_use]
 pub fn is_unsafe(character: char) -> bool {
@@ -10,7 +11,7 @@ pub fn is_unsafe(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The longest text of a remote party that is shown, in characters.
+/// The longest text of a remote party that is displayed, in characters.
 #[cfg(feature = "oidc")]
 const SHOWN: usize = 300;
 

@@ -1,6 +1,6 @@
 //! ES256, ES384 (by ring) and ES512 (by the RustCrypto p521 crate); RFC 7518 §3.4.
 //!
-//! Signatures are the fixed-length concatenation of r and s; DER is refused.
+//! Signatures are the fixed-length concatenation of r and s; DER is rejected.
 
 use std::sync::Arc;
 

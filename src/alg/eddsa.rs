@@ -1,4 +1,4 @@
-//! Ed25519 (RFC 8037 §3.1), by ed25519-dalek in its strict form, under both of its names.
+//! Ed25519 (RFC 8037 §3.1) by ed25519-dalek, with strict verification, under both of its names.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ struct Prepared(VerifyingKey);
 impl PreparedKey for Prepared {
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
-        // Strict: small-order points and s >= L are refused, one signature has one encoding.
+        // Strict: small-order points and s >= L are rejected, so that a signature has one encoding.
         self.0.verify_strict(signing_input, &signature).map_err(|_| InvalidSignature)
     }
 }

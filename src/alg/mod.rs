@@ -1,7 +1,7 @@
-//! JWS algorithms as values (RFC 7518 §3): the trait, the registry, and the built-in ones.
+//! JWS algorithms (RFC 7518 §3): the trait, the registry, and the built-in algorithms.
 //!
-//! The built-in algorithms use the public trait that a caller's own algorithms use; see
-//! `examples/custom_algorithm.rs` for one of those.
+//! The built-in algorithms implement the same public trait as a caller's own; see
+//! `examples/custom_algorithm.rs`.
 
 mod ecdsa;
 mod eddsa;
@@ -20,7 +20,7 @@ pub use self::hmac::Hmac;
 pub use self::registry::{Registry, RegistryBuilder, RegistryError};
 pub use self::rsa::Rsa;
 
-/// The signature does not verify. A unit on purpose: only a forger has a use for the reason.
+/// The signature does not verify. The error has no details: only an attacker could use them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not verify")]
 pub struct InvalidSignature;
@@ -43,14 +43,14 @@ pub trait Algorithm: Any + Send + Sync {
     fn name(&self) -> &str;
 
     /// Reports whether the key is of this algorithm's family, by `kty` and curve alone. Keys of other
-    /// families are ignored without a report. By default every key is, and
+    /// families are ignored without a report. The default accepts every key, and
     /// [`prepare`](Self::prepare) decides.
     fn accepts(&self, _key: &KeyMaterial) -> bool {
         true
     }
 
-    /// Checks that the key is of this algorithm's family and strong enough, and does all work that
-    /// can be done once per key. Called only for a key that [`accepts`](Self::accepts) and
+    /// Checks that the key is of this algorithm's family and strong enough, and does all work that is
+    /// needed once per key. Called only for a key that [`accepts`](Self::accepts) and
     /// [`VerificationKey::permits`] (`use`, `key_ops`, `alg`) allow.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The algorithms that a program can use. Each verifier has its own list of those it *allows*.
+//! The registry of algorithms that a program can use. Each verifier *allows* some of them by name.
 
 use std::any::Any;
 use std::fmt;
@@ -27,7 +27,7 @@ impl Registry {
     }
 
     /// Returns the same registry without the kernel for CPUs with AVX-512 IFMA: each [`Rsa`] that uses it
-    /// is replaced by [`Rsa::by_ring`]. Other algorithms, those of the caller included, stay as they are.
+    /// is replaced by [`Rsa::by_ring`]. All other algorithms are unchanged.
     #[must_use]
     pub fn by_ring(&self) -> Self {
         let by_ring = |algorithm: &Arc<dyn Algorithm>| -> Arc<dyn Algorithm> {
@@ -116,7 +116,7 @@ impl RegistryBuilder {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// `none`, in any case: an unsecured JWS (RFC 7515 A.5) proves nothing.
+    /// `none`, in any case: an unsecured JWS (RFC 7515 A.5) has no signature.
     #[error("`none` cannot be registered")]
     None,
     /// An algorithm of this name is registered already.

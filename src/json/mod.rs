@@ -4,6 +4,7 @@
 //! `serde_json` does the lexing (UTF-8, escapes, surrogates, numbers, trailing bytes). This module
 //! adds the check for duplicate members and the limits.
 
+pub(crate) mod member;
 mod scan;
 
 use std::cell::Cell;

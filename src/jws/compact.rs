@@ -6,7 +6,7 @@ use crate::base64url;
 use crate::jws::{Header, HeaderError};
 use crate::limits::Limits;
 
-/// A token of the right shape. Nothing in it is verified.
+/// A well-formed token, unverified.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactJws<'t> {
     signing_input: &'t [u8],
@@ -15,7 +15,7 @@ pub struct CompactJws<'t> {
     signature: &'t [u8],
 }
 
-/// Why a text is not a compact JWS.
+/// The reason that a text is not a compact JWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompactJwsError {

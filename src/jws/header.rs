@@ -1,6 +1,6 @@
 //! The JOSE header (RFC 7515 §4).
 //!
-//! `jku`, `jwk`, `x5u` and `x5c` are never read: a token does not choose its own key.
+//! `jku`, `jwk`, `x5u` and `x5c` are ignored: a token does not choose its own key.
 
 use std::sync::Arc;
 
@@ -9,23 +9,22 @@ use serde_json::{Map, Value};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
 
-/// A parsed JOSE header. It says what a token claims about itself and proves nothing. A clone
-/// shares the contents.
+/// A parsed JOSE header, unverified. A clone shares the contents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header(Arc<Contents>);
 
 #[derive(Debug, PartialEq)]
 struct Contents {
     members: Map<String, Value>,
-    /// `typ` without `application/`, found once: it is compared for each token.
+    /// `typ` without `application/`, computed once: it is compared for each token.
     typ: Option<String>,
 }
 
-/// Why a JOSE header is refused.
+/// The reason that a JOSE header is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The header is not one JSON object as [`crate::json`] wants it.
+    /// The header is not one JSON object that [`crate::json`] accepts.
     #[error("the header is {0}")]
     Json(JsonError),
     /// No `alg` (RFC 7515 §4.1.1).
@@ -37,7 +36,7 @@ pub enum HeaderError {
         /// The member's name.
         member: &'static str,
     },
-    /// `crit` is malformed, or names an extension that is not understood (RFC 7515 §4.1.11).
+    /// `crit` is malformed, or names an extension that is not supported (RFC 7515 §4.1.11).
     #[error("the header marks an extension as critical that is not understood, or malformed")]
     Critical,
     /// `b64` other than true: an unencoded payload (RFC 7797), which RFC 7519 does not allow.
@@ -46,7 +45,7 @@ pub enum HeaderError {
 }
 
 impl HeaderError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -63,7 +62,7 @@ impl Header {
     /// Parses the decoded header segment.
     ///
     /// # Errors
-    /// A [`HeaderError`]. Every `crit` is one but `["b64"]` beside `"b64": true`, which changes
+    /// A [`HeaderError`]. The only accepted `crit` is `["b64"]` with `"b64": true`, which changes
     /// nothing (RFC 7797 §6).
     pub fn parse(json: &[u8], limits: &Limits) -> Result<Self, HeaderError> {
         let members = json::parse_object(json, limits).map_err(HeaderError::Json)?;
@@ -85,32 +84,32 @@ impl Header {
         Ok(Self(Arc::new(Contents { members, typ })))
     }
 
-    /// `alg`: the algorithm the token says it is signed with (RFC 7515 §4.1.1).
+    /// Returns `alg`, the algorithm that the token names (RFC 7515 §4.1.1).
     #[must_use]
     pub fn algorithm(&self) -> &str {
         self.text("alg").unwrap_or_default()
     }
 
-    /// `kid`: a hint at the key (RFC 7515 §4.1.4), only ever compared with the known keys.
+    /// Returns `kid`, a hint at the key (RFC 7515 §4.1.4). It is only compared with the known keys.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.text("kid")
     }
 
-    /// `typ`: the media type of the whole token (RFC 7515 §4.1.9).
+    /// Returns `typ`, the media type of the whole token (RFC 7515 §4.1.9).
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.text("typ")
     }
 
-    /// Whether `typ` is this media type: compared without case, `application/` left out
+    /// Reports whether `typ` is this media type. Case is ignored, and `application/` may be omitted
     /// (RFC 7515 §4.1.9).
     #[must_use]
     pub fn typ_is(&self, media_type: &str) -> bool {
         self.0.typ.as_ref().is_some_and(|typ| typ.eq_ignore_ascii_case(short(media_type)))
     }
 
-    /// All members.
+    /// Returns all members.
     #[must_use]
     pub fn as_object(&self) -> &Map<String, Value> {
         &self.0.members
@@ -121,8 +120,8 @@ impl Header {
     }
 }
 
-/// RFC 7515 §4.1.11: a list of distinct names of members that are there, each one understood. The
-/// one name known here is `b64`, whose value has been found to be true.
+/// Reports whether `crit` is a list of distinct supported extensions that are present (RFC 7515 §4.1.11). The
+/// only supported one is `b64`, whose value the caller has checked.
 fn is_understood(crit: &Value, members: &Map<String, Value>) -> bool {
     let Value::Array(names) = crit else { return false };
     matches!(names.as_slice(), [name] if name == "b64") && members.contains_key("b64")

@@ -10,8 +10,8 @@ mod key_table;
 mod verifier;
 
 pub use compact::{CompactJws, CompactJwsError};
-pub use error::JwsError;
+pub use error::{AlgorithmError, BuildError, JwsError};
 pub use header::{Header, HeaderError};
 pub use key_table::KeyReport;
 pub(crate) use key_table::KeyTable;
-pub use verifier::{AlgorithmError, BuildError, JwsVerifier, VerifiedJws};
+pub use verifier::{JwsVerifier, VerifiedJws};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::header_cache::{CachedOrNew, Headers};
-use super::{CompactJws, Header, JwsError, KeyReport, KeyTable};
-use crate::alg::{Algorithm, BatchItem, InvalidSignature, Registry, RegistryError, Signed};
+use super::{BuildError, CompactJws, Header, JwsError, KeyReport, KeyTable};
+use crate::alg::{Algorithm, BatchItem, InvalidSignature, Registry, Signed};
 use crate::key::KeySet;
 use crate::limits::Limits;
 
@@ -36,57 +36,12 @@ impl VerifiedJws {
     }
 }
 
-/// The token's algorithm is not one that the verifier allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token's algorithm is not allowed")]
-pub struct AlgorithmError;
-
-impl AlgorithmError {
-    /// Returns the stable code of this error; see `docs/reference/errors.md`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            AlgorithmError => "algorithm.not_allowed",
-        }
-    }
-}
-
-/// Why a verifier cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// An allowed algorithm is not in the registry.
-    #[error("the algorithm `{name}` is not registered")]
-    UnknownAlgorithm {
-        /// The name asked for.
-        name: String,
-    },
-    /// No algorithm is allowed: nothing could ever verify.
-    #[error("no algorithm is allowed; name at least one")]
-    NoAlgorithm,
-    /// The registry could not be built.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-}
-
-impl BuildError {
-    /// Returns the stable code of this error; see `docs/reference/errors.md`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            BuildError::UnknownAlgorithm { .. } => "build.unknown_algorithm",
-            BuildError::NoAlgorithm => "build.no_algorithm",
-            BuildError::Registry(error) => error.code(),
-        }
-    }
-}
-
-/// The longest signature that is decoded on the stack, in bytes: RSA with 4096 bits. Those of all other
-/// built-in algorithms are shorter.
+/// The longest signature that is decoded on the stack, in bytes: RSA with 4096 bits. The other built-in
+/// algorithms have shorter ones.
 const SHORT: usize = 512;
 
-/// Verifies signatures; claims are not checked. A clone shares the keys: replacing them in one
-/// replaces them in all, and no verification waits for it.
+/// A verifier of signatures; claims are not checked. Clones share the keys: a replacement in one is a
+/// replacement in all, and no verification waits for it.
 #[derive(Clone)]
 pub struct JwsVerifier {
     allowed: Arc<[Arc<dyn Algorithm>]>,
@@ -98,7 +53,7 @@ impl JwsVerifier {
     /// Builds a verifier that allows the named algorithms of a registry, with a first set of keys.
     ///
     /// # Errors
-    /// A [`BuildError`]. Keys that do not fit are no error: see [`key_report`](Self::key_report).
+    /// A [`BuildError`]. An unusable key is not an error: see [`key_report`](Self::key_report).
     pub fn new<N: AsRef<str>>(
         registry: &Registry,
         allowed: impl IntoIterator<Item = N>,
@@ -241,7 +196,7 @@ impl JwsVerifier {
         }
     }
 
-    /// Makes the verified token. To be called once a key has verified the signature.
+    /// Makes the verified token. Call only after a key has verified the signature.
     fn accept(&self, table: &KeyTable, candidate: &Candidate<'_, '_>) -> VerifiedJws {
         if let CachedOrNew::New(header) = &candidate.header {
             table.headers.insert(header, self.limits.headers_cached);

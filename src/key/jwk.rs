@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{KeyError, KeyMaterial, VerificationKey};
-use crate::base64url;
+use crate::json::member::{bytes, required_text, text};
 
-/// The private members of RFC 7518 §6.2.2, §6.3.2 and RFC 8037: never kept.
+/// The private members of RFC 7518 §6.2.2, §6.3.2, §6.4.1 and RFC 8037 §2.
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// Reads one JWK. Private members are dropped and wiped; a verifier has no use for them.
+/// Parses one JWK. Private members are removed and wiped: a verifier does not use them.
 pub(super) fn from_object(mut jwk: Map<String, Value>) -> Result<VerificationKey, KeyError> {
     let read = read(&mut jwk);
     for member in PRIVATE_MEMBERS {
@@ -28,7 +28,7 @@ pub(super) fn from_object(mut jwk: Map<String, Value>) -> Result<VerificationKey
 type Read = (String, VerificationKey, Option<KeyMaterial>);
 
 fn read(jwk: &mut Map<String, Value>) -> Result<Read, KeyError> {
-    let kty = text(jwk, "kty")?.ok_or(KeyError::Member { member: "kty" })?.to_owned();
+    let kty = required_text(jwk, "kty")?.to_owned();
     let metadata = VerificationKey {
         material: KeyMaterial::Secret(Zeroizing::default()),
         kid: text(jwk, "kid")?.map(str::to_owned),
@@ -39,42 +39,26 @@ fn read(jwk: &mut Map<String, Value>) -> Result<Read, KeyError> {
     let material = match kty.as_str() {
         "RSA" => Some(KeyMaterial::Rsa { n: unsigned(jwk, "n")?, e: unsigned(jwk, "e")? }),
         "EC" => Some(KeyMaterial::Ec {
-            curve: text(jwk, "crv")?.ok_or(KeyError::Member { member: "crv" })?.to_owned(),
+            curve: required_text(jwk, "crv")?.to_owned(),
             x: bytes(jwk, "x")?,
             y: bytes(jwk, "y")?,
         }),
-        "OKP" => Some(KeyMaterial::Okp {
-            curve: text(jwk, "crv")?.ok_or(KeyError::Member { member: "crv" })?.to_owned(),
-            x: bytes(jwk, "x")?,
-        }),
+        "OKP" => Some(KeyMaterial::Okp { curve: required_text(jwk, "crv")?.to_owned(), x: bytes(jwk, "x")? }),
         "oct" => Some(KeyMaterial::Secret(Zeroizing::new(bytes(jwk, "k")?))),
         _ => None,
     };
     Ok((kty, metadata, material))
 }
 
-fn text<'j>(jwk: &'j Map<String, Value>, member: &'static str) -> Result<Option<&'j str>, KeyError> {
-    match jwk.get(member) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(KeyError::Member { member }),
-    }
-}
-
-fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, KeyError> {
-    text(jwk, member)?
-        .and_then(|text| base64url::decode_secret(text.as_bytes()).ok())
-        .ok_or(KeyError::Member { member })
-}
-
-/// Base64urlUInt (RFC 7518 §2). Leading zero bytes are not canonical, but common enough to bear.
+/// Decodes a Base64urlUInt (RFC 7518 §2). Leading zero bytes are not canonical, but common, and are removed.
 fn unsigned(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, KeyError> {
     let bytes = bytes(jwk, member)?;
     let start = bytes.iter().position(|byte| *byte != 0).ok_or(KeyError::Member { member })?;
     Ok(bytes[start..].to_vec())
 }
 
-/// RFC 7517 §4.3: absent means unrestricted; present, it must be an array that names `verify`.
+/// Reports whether `key_ops` (RFC 7517 §4.3) allows verification: it is absent, or an array that contains
+/// `verify`.
 fn allows_verify(jwk: &Map<String, Value>) -> Result<bool, KeyError> {
     match jwk.get("key_ops") {
         None => Ok(true),

@@ -1,7 +1,7 @@
-//! Verification keys: what may prove a signature, before an algorithm has prepared it.
+//! Verification keys, before an algorithm has prepared them.
 //!
-//! Scope: reading JWKs, JWK sets, PEM and raw secrets, and saying which algorithm a key is for.
-//! Not here: the mathematics of a key (the algorithm that will use it checks that once, in
+//! Scope: parsing JWKs, JWK sets, PEM and raw secrets, and the metadata that ties a key to an algorithm.
+//! Out of scope: the mathematics of a key (checked once by the algorithm that uses it, in
 //! [`Algorithm::prepare`](crate::alg::Algorithm::prepare)), private keys, fetching.
 
 mod jwk;
@@ -14,11 +14,12 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::json::JsonError;
+use crate::json::member::InvalidMember;
 
 pub use set::{KeySet, SkippedKey};
 
-/// Key bytes by family. A key belongs to exactly one family, which is what makes the confusion of
-/// a public key with an HMAC secret impossible (RFC 8725 §2.1).
+/// Key bytes by family. A key belongs to exactly one family, so that a public key cannot be used as an HMAC
+/// secret (RFC 8725 §2.1).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyMaterial {
@@ -31,7 +32,7 @@ pub enum KeyMaterial {
     },
     /// `kty` EC (RFC 7518 §6.2): the curve's name and the affine coordinates, big-endian.
     Ec {
-        /// `crv`, such as `P-256`; an unknown curve is kept for an algorithm that knows it.
+        /// `crv`, such as `P-256`; an unknown curve is kept for an algorithm of the caller.
         curve: String,
         /// The x coordinate.
         x: Vec<u8>,
@@ -47,15 +48,15 @@ pub enum KeyMaterial {
     },
     /// `kty` oct (RFC 7518 §6.4): a shared secret, zeroized when dropped.
     Secret(Zeroizing<Vec<u8>>),
-    /// Any other `kty`, with its members as they stand (the private ones of RFC 7518 taken out),
-    /// for an algorithm of the caller's own.
+    /// Any other `kty`, with its members (without the private ones of RFC 7518), for an algorithm of
+    /// the caller.
     Other {
         /// The `kty` value.
         kty: String,
         /// The key's members.
         members: Map<String, Value>,
     },
-    /// A SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of an algorithm this crate does not know.
+    /// A SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of an algorithm unknown to this crate.
     Spki {
         /// The algorithm's object identifier, dotted.
         oid: String,
@@ -65,7 +66,7 @@ pub enum KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// The `kty` value this material has, or would have as a JWK.
+    /// Returns the `kty` of this material as a JWK; `SPKI` for [`KeyMaterial::Spki`].
     #[must_use]
     pub fn kty(&self) -> &str {
         match self {
@@ -90,19 +91,19 @@ pub struct VerificationKey {
 }
 
 impl VerificationKey {
-    /// A key without metadata: it may serve every algorithm of its family.
+    /// Makes a key without metadata, for every algorithm of its family.
     #[must_use]
     pub fn new(material: KeyMaterial) -> Self {
         Self { material, kid: None, alg: None, for_signatures: true, weak_allowed: false }
     }
 
-    /// A shared secret for the HMAC family.
+    /// Makes a key of a shared secret, for the HMAC family.
     #[must_use]
     pub fn from_secret(secret: &[u8]) -> Self {
         Self::new(KeyMaterial::Secret(Zeroizing::new(secret.to_vec())))
     }
 
-    /// Names the key (`kid`, RFC 7517 §4.5).
+    /// Sets the key's name (`kid`, RFC 7517 §4.5).
     #[must_use]
     pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
@@ -116,45 +117,45 @@ impl VerificationKey {
         self
     }
 
-    /// **Danger.** Lets this key be weaker than RFC 7518 demands: an HMAC secret shorter than the
-    /// hash, an RSA modulus of 1024 to 2047 bits (RS256 and RS512 alone). For providers that hand
-    /// out short client secrets and cannot be changed; an empty secret stays refused.
+    /// **Danger.** Allows this key to be weaker than RFC 7518 requires: an HMAC secret shorter than the
+    /// hash, an RSA modulus of 1024 to 2047 bits (RS256 and RS512 only). For providers that issue short
+    /// client secrets and cannot be changed. An empty secret is still rejected.
     #[must_use]
     pub fn danger_allow_weak(mut self) -> Self {
         self.weak_allowed = true;
         self
     }
 
-    /// The key's bytes, for the algorithm that prepares it.
+    /// Returns the key's bytes, for the algorithm that prepares it.
     #[must_use]
     pub fn material(&self) -> &KeyMaterial {
         &self.material
     }
 
-    /// The `kid`, if it has one.
+    /// Returns the `kid`, if the key has one.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The `alg` it is tied to, if any.
+    /// Returns the `alg` that the key is tied to, if any.
     #[must_use]
     pub fn alg(&self) -> Option<&str> {
         self.alg.as_deref()
     }
 
-    /// Whether [`danger_allow_weak`](Self::danger_allow_weak) was called.
+    /// Reports whether [`danger_allow_weak`](Self::danger_allow_weak) was called.
     #[must_use]
     pub fn weak_allowed(&self) -> bool {
         self.weak_allowed
     }
 
-    /// Checks that the metadata lets this key verify signatures of `algorithm`. The engine asks it
+    /// Checks that the metadata allows this key to verify signatures of `algorithm`. The engine calls it
     /// before [`Algorithm::prepare`](crate::alg::Algorithm::prepare).
     ///
     /// # Errors
     /// [`KeyError::WrongUse`] for `use` other than `sig` or `key_ops` without `verify`,
-    /// [`KeyError::WrongAlgorithm`] for an `alg` that is another one.
+    /// [`KeyError::WrongAlgorithm`] for another `alg`.
     pub fn permits(&self, algorithm: &str) -> Result<(), KeyError> {
         if !self.for_signatures {
             return Err(KeyError::WrongUse);
@@ -176,11 +177,11 @@ impl fmt::Debug for VerificationKey {
     }
 }
 
-/// Why a key, or a set of keys, cannot serve.
+/// The reason that a key, or a set of keys, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text is not one JSON object as [`crate::json`] wants it.
+    /// The text is not one JSON object that [`crate::json`] accepts.
     #[error("the key is {0}")]
     Json(JsonError),
     /// A member is absent, of the wrong type, or not canonical base64url.
@@ -189,24 +190,24 @@ pub enum KeyError {
         /// The member's name.
         member: &'static str,
     },
-    /// No PEM block that holds a public key or a certificate, or one that does not parse.
+    /// No PEM block with a public key or a certificate, or a block that does not parse.
     #[error("not a PEM public key (PUBLIC KEY, RSA PUBLIC KEY) or CERTIFICATE")]
     Pem,
-    /// A private key was given where a public one belongs.
+    /// A private key in place of a public one.
     #[error("this is a private key; give the public one (`openssl pkey -in KEY -pubout`)")]
     Private,
-    /// The set holds more bytes or keys than [`crate::limits::Limits`] allow.
+    /// The set has more bytes or keys than [`crate::limits::Limits`] allow.
     #[error("the key set is larger than the limit")]
     SetTooLarge,
     /// Below the minimum strength: RSA under 2048 bits, an HMAC secret shorter than the hash
     /// (RFC 7518 §3.2, §3.3), an empty secret.
     #[error("the key is weaker than its algorithm demands")]
     Weak,
-    /// Not a key at all: an even modulus or exponent, exponent 1, a point off the curve or of small
+    /// Not a key: an even modulus or exponent, exponent 1, a point off the curve or of small
     /// order, a size beyond 8192 bits, public-key text given as a secret.
     #[error("the key is not valid: {reason}")]
     Invalid {
-        /// What is wrong with it.
+        /// The fault.
         reason: &'static str,
     },
     /// `use` is not `sig`, or `key_ops` lacks `verify`.
@@ -218,7 +219,7 @@ pub enum KeyError {
     /// The key's family (`kty`, `crv`) is not the algorithm's.
     #[error("the key is of another family than the algorithm")]
     WrongFamily,
-    /// No key has the token's `kid`, and none is without one.
+    /// No key has the token's `kid`, and every key has one.
     #[error("no key has the token's kid")]
     UnknownKid,
     /// No key fits the token's algorithm.
@@ -230,8 +231,14 @@ pub enum KeyError {
     TooManyCandidates,
 }
 
+impl From<InvalidMember> for KeyError {
+    fn from(InvalidMember(member): InvalidMember) -> Self {
+        KeyError::Member { member }
+    }
+}
+
 impl KeyError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! PEM: SubjectPublicKeyInfo, PKCS#1 and X.509 certificates (RFC 7468, RFC 8017 A.1.1, RFC 5280).
 //!
-//! A certificate is a container for its key here: its names, dates and signatures are not judged.
+//! Of a certificate only the key is used: its names, dates and signatures are not verified.
 
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
@@ -13,8 +13,8 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// The named curves whose JWK name is registered (RFC 7518 §6.2.1.1, RFC 8812 §3.1), with the
-/// length of a coordinate in bytes.
+/// The curves that have a registered JWK name (RFC 7518 §6.2.1.1, RFC 8812 §3.1), with the length of a
+/// coordinate in bytes.
 const CURVES: [(&str, &str, usize); 4] = [
     ("1.2.840.10045.3.1.7", "P-256", 32),
     ("1.3.132.0.34", "P-384", 48),
@@ -22,23 +22,23 @@ const CURVES: [(&str, &str, usize); 4] = [
     ("1.3.132.0.10", "secp256k1", 32),
 ];
 
-/// Reads every key block of a PEM text, in order.
+/// Parses every key block of a PEM text, in order.
 pub(super) fn read(text: &str) -> Result<Vec<Result<VerificationKey, KeyError>>, KeyError> {
     let keys: Vec<_> = blocks(text).map(block).collect();
     if keys.is_empty() { Err(KeyError::Pem) } else { Ok(keys) }
 }
 
-/// Each from its first line to its last, or to the next one's first where it has no end of its own.
+/// Returns the blocks, each from its first line to its last. A block without an end reaches to the next block.
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
     const BEGIN: &str = "-----BEGIN ";
     const END: &str = "-----END ";
-    // Each block is looked for behind the one before, so that no text takes longer than its length.
+    // Each search begins after the previous block, so that the time is linear in the text's length.
     let mut rest = text;
     std::iter::from_fn(move || {
-        let from_here = &rest[rest.find(BEGIN)?..];
-        let next = from_here[BEGIN.len()..].find(BEGIN).map_or(from_here.len(), |at| BEGIN.len() + at);
-        let (block, behind) = from_here.split_at(next);
-        rest = behind;
+        let from_begin = &rest[rest.find(BEGIN)?..];
+        let next = from_begin[BEGIN.len()..].find(BEGIN).map_or(from_begin.len(), |at| BEGIN.len() + at);
+        let (block, after) = from_begin.split_at(next);
+        rest = after;
         let end = block.find(END).and_then(|at| {
             let label = at + END.len();
             block[label..].find("-----").map(|dashes| label + dashes + "-----".len())
@@ -77,7 +77,7 @@ fn subject_public_key(der: &[u8]) -> Result<KeyMaterial, KeyError> {
     if algorithm == EC_PUBLIC_KEY {
         let curve = spki.algorithm.parameters_oid().map_err(|_| KeyError::Pem)?.to_string();
         if let Some((_, name, length)) = CURVES.iter().find(|(oid, ..)| *oid == curve) {
-            // SEC 1 §2.3.3: 0x04, x, y. Compressed points are not used in the field's PEM files.
+            // SEC 1 §2.3.3: 0x04, x, y. Compressed points do not occur in common PEM files.
             return match key.split_first() {
                 Some((0x04, point)) if point.len() == 2 * length => Ok(KeyMaterial::Ec {
                     curve: (*name).to_owned(),

@@ -1,4 +1,4 @@
-//! JWK Set (RFC 7517 §5): the keys of one issuer. A bad key is skipped and reported, the others serve.
+//! JWK sets (RFC 7517 §5): the keys of one issuer. An invalid key is skipped and reported; the others are used.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::{KeyError, KeyMaterial, VerificationKey, jwk, pem};
 use crate::json;
 use crate::limits::Limits;
 
-/// A key that was left out of a set, and why.
+/// A key that was skipped, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
-    /// Its place in the set, from 0.
+    /// Its index in the set.
     pub index: usize,
-    /// Its `kid`, where one could be read.
+    /// Its `kid`, if one could be parsed.
     pub kid: Option<String>,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: KeyError,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// The keys a verifier may use, in order, and those that could not be read.
+/// The keys that a verifier may use, in order, and the skipped ones.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,
@@ -36,28 +36,28 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// A set of the caller's own making.
+    /// Makes a set of keys.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = VerificationKey>) -> Self {
         Self { keys: keys.into_iter().collect(), skipped: Vec::new() }
     }
 
-    /// One shared secret for the HMAC family.
+    /// Makes a set of one shared secret, for the HMAC family.
     #[must_use]
     pub fn from_secret(secret: &[u8]) -> Self {
         Self::new([VerificationKey::from_secret(secret)])
     }
 
-    /// A JWK Set: an object whose member `keys` is an array of JWKs (RFC 7517 §5).
+    /// Parses a JWK set: an object whose member `keys` is an array of JWKs (RFC 7517 §5).
     ///
     /// # Errors
-    /// [`KeyError::SetTooLarge`], [`KeyError::Json`] or [`KeyError::Member`] when the set itself is
-    /// malformed. A malformed key inside it is in [`skipped`](Self::skipped) instead.
+    /// [`KeyError::SetTooLarge`], [`KeyError::Json`] or [`KeyError::Member`] if the set itself is
+    /// malformed. A malformed key in it is in [`skipped`](Self::skipped) instead.
     pub fn from_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
         Self::read(text, limits, false)
     }
 
-    /// Parses a JWK Set from a public address. A symmetric key in it is not secret and is skipped as
+    /// Parses a JWK set from a public address. A symmetric key in it is not secret and is skipped as
     /// [`KeyError::Private`]: where HMAC algorithms are allowed, any reader of the set could sign with it.
     ///
     /// # Errors
@@ -90,10 +90,10 @@ impl KeySet {
         })))
     }
 
-    /// A single JWK (RFC 7517 §4).
+    /// Parses a single JWK (RFC 7517 §4).
     ///
     /// # Errors
-    /// As [`from_jwks`](Self::from_jwks), and whatever is wrong with the key.
+    /// As [`from_jwks`](Self::from_jwks), and the [`KeyError`] of a malformed key.
     pub fn from_jwk(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
         if text.len() > limits.jwks_bytes {
             return Err(KeyError::SetTooLarge);
@@ -102,10 +102,10 @@ impl KeySet {
         Ok(Self::new([jwk::from_object(members)?]))
     }
 
-    /// Every `PUBLIC KEY`, `RSA PUBLIC KEY` and `CERTIFICATE` block of a PEM text (RFC 7468).
+    /// Parses every `PUBLIC KEY`, `RSA PUBLIC KEY` and `CERTIFICATE` block of a PEM text (RFC 7468).
     ///
     /// # Errors
-    /// [`KeyError::Pem`] where there is no block; where the only block is bad, what is wrong with it.
+    /// [`KeyError::Pem`] if there is no block; the first block's [`KeyError`] if no block is a key.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let set = Self::collect(pem::read(text)?.into_iter().map(|key| (None, key)));
         match set.skipped.first() {
@@ -125,7 +125,7 @@ impl KeySet {
         set
     }
 
-    /// **Danger.** [`VerificationKey::danger_allow_weak`] for every key of the set.
+    /// **Danger.** Applies [`VerificationKey::danger_allow_weak`] to every key of the set.
     #[must_use]
     pub fn danger_allow_weak_keys(mut self) -> Self {
         for key in &mut self.keys {
@@ -134,13 +134,13 @@ impl KeySet {
         self
     }
 
-    /// The keys, in order.
+    /// Returns the keys, in order.
     #[must_use]
     pub fn keys(&self) -> &[VerificationKey] {
         &self.keys
     }
 
-    /// The keys that could not be read.
+    /// Returns the keys that could not be parsed.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped

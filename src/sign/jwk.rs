@@ -8,6 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::SignError;
 use super::private_key::Material;
 use crate::base64url;
+use crate::json::member;
 
 /// Parses a private JWK. Its text is wiped afterwards.
 pub(super) fn read(mut jwk: Map<String, Value>) -> Result<Material, SignError> {
@@ -21,7 +22,7 @@ pub(super) fn read(mut jwk: Map<String, Value>) -> Result<Material, SignError> {
 }
 
 fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
-    let material = match (text(jwk, "kty")?, text(jwk, "crv")?) {
+    let material = match (member::text(jwk, "kty")?, member::text(jwk, "crv")?) {
         (Some("RSA"), _) => {
             let mut primes = Vec::new();
             if jwk.contains_key("p") || jwk.contains_key("q") {
@@ -65,28 +66,14 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
     Ok(material)
 }
 
-/// Returns a member that is absent or a string.
-pub(super) fn text<'j>(
-    jwk: &'j Map<String, Value>,
-    member: &'static str,
-) -> Result<Option<&'j str>, SignError> {
-    match jwk.get(member) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(SignError::Member { member }),
-    }
+/// Decodes a base64url member that must not be empty.
+fn bytes(jwk: &Map<String, Value>, name: &'static str) -> Result<Zeroizing<Vec<u8>>, SignError> {
+    let bytes = Zeroizing::new(member::bytes(jwk, name)?);
+    if bytes.is_empty() { Err(SignError::Member { member: name }) } else { Ok(bytes) }
 }
 
-fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Zeroizing<Vec<u8>>, SignError> {
-    text(jwk, member)?
-        .and_then(|text| base64url::decode_secret(text.as_bytes()).ok())
-        .filter(|bytes| !bytes.is_empty())
-        .map(Zeroizing::new)
-        .ok_or(SignError::Member { member })
-}
-
-fn number(jwk: &Map<String, Value>, member: &'static str) -> Result<BoxedUint, SignError> {
-    Ok(BoxedUint::from_be_slice_vartime(&bytes(jwk, member)?))
+fn number(jwk: &Map<String, Value>, name: &'static str) -> Result<BoxedUint, SignError> {
+    Ok(BoxedUint::from_be_slice_vartime(&bytes(jwk, name)?))
 }
 
 /// Returns the public members; a shared secret has none.

@@ -13,19 +13,22 @@ mod jwk;
 mod private_key;
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::alg::Registry;
 use crate::base64url;
+use crate::json::member::{self, InvalidMember};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
 use private_key::Material;
 
-/// The algorithms that can sign, by their JWS names.
-pub const ALGORITHMS: [&str; 14] = [
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256", "HS384", "HS512", "ES256", "ES384",
-    "ES512", "EdDSA", "Ed25519",
-];
+/// Returns the JWS names of the algorithms that can sign: those of [`Registry::builtin`].
+pub fn algorithms() -> impl Iterator<Item = &'static str> {
+    static BUILTIN: LazyLock<Registry> = LazyLock::new(Registry::builtin);
+    BUILTIN.names()
+}
 
 /// A private key or shared secret for one algorithm. Its `Debug` text has no secrets. They are wiped from
 /// memory when it is dropped, as far as the underlying crates wipe theirs.
@@ -56,8 +59,8 @@ impl SigningKey {
     /// A [`SignError`].
     pub fn from_jwk(text: &[u8], algorithm: Option<&str>) -> Result<Self, SignError> {
         let jwk = json::parse_object(text, &Limits::DEFAULT).map_err(SignError::Json)?;
-        let own = jwk::text(&jwk, "alg")?;
-        let kid = jwk::text(&jwk, "kid")?.map(str::to_owned);
+        let own = member::text(&jwk, "alg")?;
+        let kid = member::text(&jwk, "kid")?.map(str::to_owned);
         if let (Some(wanted), Some(own)) = (algorithm, own)
             && wanted != own
         {
@@ -180,17 +183,16 @@ impl fmt::Debug for SigningKey {
 }
 
 fn known(algorithm: &str) -> Result<&'static str, SignError> {
-    ALGORITHMS
-        .into_iter()
+    algorithms()
         .find(|name| *name == algorithm)
         .ok_or_else(|| SignError::UnknownAlgorithm { name: algorithm.to_owned() })
 }
 
-/// Why a key cannot be generated, parsed or used.
+/// The reason that a key cannot be generated, parsed or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// Not one of [`ALGORITHMS`].
+    /// Not one of [`algorithms`].
     #[error("the algorithm `{name}` cannot sign here")]
     UnknownAlgorithm {
         /// The requested name.
@@ -232,6 +234,12 @@ pub enum SignError {
     /// Signing failed, for example because an RSA key is too small for its hash.
     #[error("the key cannot make this signature")]
     Signing,
+}
+
+impl From<InvalidMember> for SignError {
+    fn from(InvalidMember(member): InvalidMember) -> Self {
+        SignError::Member { member }
+    }
 }
 
 impl SignError {

@@ -14,7 +14,7 @@ fn accepted(key: &SigningKey, token: &str) -> bool {
 
 #[test]
 fn signs_what_the_engine_accepts() {
-    for algorithm in ALGORITHMS {
+    for algorithm in algorithms() {
         let key = match algorithm {
             // One RSA key serves the test of all six: generating is slow without optimization.
             name if name.starts_with("RS") || name.starts_with("PS") => continue,
@@ -31,7 +31,7 @@ fn signs_what_the_engine_accepts() {
 #[test]
 fn one_rsa_key_signs_with_six_algorithms() {
     let mut jwk = SigningKey::generate("RS256", 2048).expect("RSA").private_jwk();
-    for algorithm in ALGORITHMS.iter().filter(|name| name.starts_with("RS") || name.starts_with("PS")) {
+    for algorithm in algorithms().filter(|name| name.starts_with("RS") || name.starts_with("PS")) {
         jwk["alg"] = (*algorithm).into();
         let key = SigningKey::from_jwk(jwk.to_string().as_bytes(), Some(algorithm)).expect(algorithm);
         assert_eq!(key.private_jwk(), jwk);
