@@ -106,7 +106,7 @@ pub(crate) fn power_of_two<const L: usize>(exponent: usize, n: &[u64; L], bits: 
         power[(bits - 1) / LIMB_BITS] = 1 << ((bits - 1) % LIMB_BITS);
         return shifted(&power, exponent - (bits - 1), n);
     }
-    // HalfOperands as far from R, squared, is as far.
+    // A number half as far from R, squared, is as far.
     let root = power_of_two((exponent + r) / 2, n, bits, k0);
     shifted(&reduced(&montgomery(&root, &root, n, k0), n), (exponent + r) % 2, n)
 }

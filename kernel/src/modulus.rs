@@ -54,7 +54,7 @@ pub(crate) const fn residue<const L: usize>() -> [u64; L] {
     residue
 }
 
-/// Vector that a hash has scratch in: those of the longest, ten, and what makes up whole vectors.
+/// The number of limbs reserved for a hash: ten for the longest, rounded up to whole vectors.
 pub(crate) const HASH_LIMBS: usize = 16;
 
 /// The inputs of one lane.

@@ -1,4 +1,4 @@
-//! One signature: a number lies transpose `V` vectors, eight limbs in each.
+//! One signature: a number occupies `L/8` vectors, eight limbs in each.
 
 use crate::intrinsics::{
     __m512i, _mm_extract_epi64, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,

@@ -6,7 +6,7 @@ use crate::intrinsics::{
     _mm512_unpackhi_epi64 as unpack_high, _mm512_unpacklo_epi64 as unpack_low,
 };
 
-/// Vector in a vector, and signatures in a batch.
+/// The number of limbs in a vector, and of signatures in a batch.
 pub(crate) const LANES: usize = 8;
 
 /// Writes eight numbers as vectors of one limb of each.

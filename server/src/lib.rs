@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! Such a program has every subcommand of `claimgate`, and `Es256k` takes part in all of them:
+//! Such a program has every subcommand of `claimgate`, and all that verify know `Es256k`:
 //! `algorithms` lists it, `--alg ES256K` allows it in `verify`, and `algorithms = ["ES256K"]` allows
 //! it for a provider in the configuration file of `serve`, `explain` and `config check`.
 //! `docs/guide/algorithms.md` is a guide to writing an algorithm; `examples/claimgate_es256k` is the

@@ -72,6 +72,18 @@ impl Administrator {
         }
     }
 
+    /// Returns the administrator whose session this is, by the user's present kind and activity.
+    /// Called in the transaction that makes the change: the request that asked for it may have taken
+    /// long to arrive.
+    ///
+    /// # Errors
+    /// [`AccountError::Forbidden`] if the session has ended, and as [`from_user`](Self::from_user);
+    /// [`AccountError::Store`].
+    pub fn of_session(records: &mut dyn Records, session: SessionId) -> Result<Self, AccountError> {
+        let user = records.session_owner(session)?.ok_or(AccountError::Forbidden)?;
+        Self::from_user(&user)
+    }
+
     /// Checks that the administrator may make or change users of a kind: super-admins are made and
     /// changed by super-admins and the operator only.
     ///
@@ -113,8 +125,14 @@ impl NewUser {
 /// Adds a user.
 ///
 /// # Errors
-/// [`AccountError::Taken`] or [`AccountError::Store`].
-pub fn add(records: &mut dyn Records, new: NewUser, now: UnixTime) -> Result<User, AccountError> {
+/// [`AccountError::Forbidden`], [`AccountError::Taken`] or [`AccountError::Store`].
+pub fn add(
+    records: &mut dyn Records,
+    by: Administrator,
+    new: NewUser,
+    now: UnixTime,
+) -> Result<User, AccountError> {
+    by.may_change(new.kind)?;
     if records.user_by_name(&new.username)?.is_some() {
         return Err(AccountError::Taken);
     }

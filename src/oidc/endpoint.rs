@@ -14,7 +14,9 @@ pub enum EndpointError {
     #[error("not an absolute URL")]
     NotAUrl,
     /// The scheme is not `https`.
-    #[error("not https (http is for loopback addresses, or where `allow_http` says so)")]
+    #[error(
+        "not https; plain http is accepted for loopback addresses only, unless `danger_allow_http = true` is set for the provider"
+    )]
     Scheme,
     /// It contains a username or password.
     #[error("it carries credentials")]

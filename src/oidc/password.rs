@@ -84,7 +84,9 @@ impl Candidate {
     /// [`PasswordSignInError::Refused`].
     pub fn decide(self, matches: bool, policy: PasswordPolicy) -> Result<Authenticated, PasswordSignInError> {
         match self.0 {
-            Some((user, Some(_))) if matches && policy.admits(&user) => Ok(Authenticated { user, policy }),
+            Some((user, Some(hash))) if matches && policy.admits(&user) => {
+                Ok(Authenticated { user, hash, policy })
+            }
             _ => Err(PasswordSignInError::Refused),
         }
     }
@@ -93,6 +95,8 @@ impl Candidate {
 /// A user who proved a password. Only [`Candidate::decide`] makes one.
 pub struct Authenticated {
     user: User,
+    /// The hash that the password matched.
+    hash: String,
     policy: PasswordPolicy,
 }
 
@@ -106,8 +110,8 @@ impl Authenticated {
     /// Opens the session, for `lifetime` seconds.
     ///
     /// # Errors
-    /// [`PasswordSignInError::Refused`] if the user may no longer sign in: it may have been deactivated
-    /// while the password was compared. [`PasswordSignInError::Store`]. Nothing of the transaction may
+    /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password now:
+    /// it may have been deactivated, or its password set, while the password was compared. [`PasswordSignInError::Store`]. Nothing of the transaction may
     /// then be kept.
     pub fn open(
         &self,
@@ -118,6 +122,9 @@ impl Authenticated {
     ) -> Result<(), PasswordSignInError> {
         let user = records.user(self.user.id)?.filter(|user| self.policy.admits(user));
         let user = user.ok_or(PasswordSignInError::Refused)?;
+        if records.password(user.id)?.as_ref() != Some(&self.hash) {
+            return Err(PasswordSignInError::Refused);
+        }
         Ok(replace_session(records, session, user.id, Origin::Password, lifetime, now)?)
     }
 }

@@ -193,7 +193,7 @@ fn known(algorithm: &str) -> Result<&'static str, SignError> {
 #[non_exhaustive]
 pub enum SignError {
     /// Not one of [`algorithms`].
-    #[error("the algorithm `{name}` cannot sign here")]
+    #[error("the algorithm `{name}` cannot sign: only the built-in algorithms can")]
     UnknownAlgorithm {
         /// The requested name.
         name: String,

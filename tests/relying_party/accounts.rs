@@ -24,7 +24,7 @@ fn admin(kind: UserKind) -> Administrator {
 fn store(kind: UserKind) -> (MemoryStore, UserId) {
     let store = MemoryStore::default();
     let new = NewUser::new(Administrator::OPERATOR, "ada".to_owned(), kind).unwrap();
-    let id = store.transact(|records| accounts::add(records, new, T)).unwrap().id;
+    let id = store.transact(|records| accounts::add(records, Administrator::OPERATOR, new, T)).unwrap().id;
     let open = |session: u8| Session {
         id: SessionId([session; 16]),
         user: id,
@@ -45,6 +45,19 @@ fn only_active_admins_administer() {
         assert_eq!(result.is_ok(), kind.is_admin(), "{kind:?}");
         assert_eq!(Administrator::from_user(&user(kind, false)), Err(AccountError::Forbidden));
     }
+}
+
+#[test]
+fn an_administrator_is_who_the_session_belongs_to_when_the_change_is_made() {
+    let session = SessionId([1; 16]);
+    let now = |store: &MemoryStore| store.transact(|records| Administrator::of_session(records, session));
+    let (store, id) = store(UserKind::Admin);
+    assert_eq!(now(&store), Ok(admin(UserKind::Admin)));
+    let demoted = UserChanges { kind: Some(UserKind::Regular), ..UserChanges::default() };
+    store.transact(|records| accounts::change(records, Administrator::OPERATOR, id, demoted, T)).unwrap();
+    assert_eq!(now(&store), Err(AccountError::Forbidden));
+    store.transact(|records| records.end_session(session)).unwrap();
+    assert_eq!(now(&store), Err(AccountError::Forbidden));
 }
 
 // attack: mapping.admin-from-outside
@@ -89,10 +102,11 @@ fn a_new_user_has_a_usable_name_of_its_own() {
     ada.profile.insert("email".to_owned(), "ada@x".to_owned());
     ada.teams.insert("Chess".to_owned());
     ada.password_hash = Some("hash".to_owned());
-    let ada = store.transact(|records| accounts::add(records, ada, T)).unwrap();
+    let ada = store.transact(|records| accounts::add(records, Administrator::OPERATOR, ada, T)).unwrap();
     assert_eq!((ada.email(), ada.teams["Chess"]), (Some("ada@x"), TeamSource::Hand));
     assert_eq!(store.records().passwords[&ada.id], "hash");
-    let again = store.transact(|records| accounts::add(records, new("ada").unwrap(), T));
+    let again =
+        store.transact(|records| accounts::add(records, Administrator::OPERATOR, new("ada").unwrap(), T));
     assert_eq!(again, Err(AccountError::Taken));
 }
 

@@ -17,7 +17,7 @@ fn store(kind: UserKind, hash: Option<&str>) -> MemoryStore {
     let store = MemoryStore::default();
     let mut new = NewUser::new(Administrator::OPERATOR, "ada".to_owned(), kind).unwrap();
     new.password_hash = hash.map(str::to_owned);
-    store.transact(|records| accounts::add(records, new, T)).unwrap();
+    store.transact(|records| accounts::add(records, Administrator::OPERATOR, new, T)).unwrap();
     store
 }
 
@@ -44,6 +44,19 @@ fn the_right_password_opens_a_session_in_place_of_the_browsers_old_one() {
     assert_eq!(sign_in(&store, "ada", "hash", OPEN, 1, None), Ok(()));
     assert_eq!(sign_in(&store, "ada", "hash", OPEN, 2, Some(1)), Ok(()));
     assert!(!is_open(&store, 1) && is_open(&store, 2));
+}
+
+#[test]
+fn a_password_that_was_replaced_while_it_was_compared_opens_no_session() {
+    let store = store(UserKind::Regular, Some("hash"));
+    let candidate = store.transact(|records| password::look_up(records, "ada")).unwrap();
+    let authenticated = candidate.decide(true, OPEN).unwrap();
+    let id = authenticated.user().id;
+    store.transact(|records| accounts::set_password(records, Administrator::OPERATOR, id, "new", T)).unwrap();
+    let session = NewSession { id: SessionId([1; 16]), replaces: None };
+    let opened = store.transact(|records| authenticated.open(records, session, 60, T));
+    assert_eq!(opened, Err(PasswordSignInError::Refused));
+    assert!(!is_open(&store, 1));
 }
 
 #[test]

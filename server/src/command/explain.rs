@@ -118,8 +118,10 @@ impl Arguments {
     fn text(&self) -> Result<String, Failure> {
         if self.subject == "-" || Path::new(&self.subject).is_file() {
             Ok(String::from_utf8_lossy(&input::read(&self.subject)?).trim().to_owned())
-        } else {
+        } else if self.subject.contains('.') || self.subject.starts_with('{') {
             Ok(self.subject.clone())
+        } else {
+            Err(Failure::Usage(format!("{} is neither a token nor a file", self.subject)))
         }
     }
 

@@ -36,6 +36,12 @@ impl Arguments {
         if let Some(kid) = self.kid {
             key = key.with_kid(kid);
         }
+        if let Some(file) = self.out.iter().chain(&self.public).find(|file| file.exists()) {
+            let file = file.display();
+            return Err(Failure::Usage(format!(
+                "{file} exists, and keygen overwrites no file: name another"
+            )));
+        }
         if let Some(file) = &self.public {
             let set = serde_json::json!({"keys": [key.public_jwk()?]});
             create(file, &format!("{set:#}\n"), 0o644)?;

@@ -118,7 +118,9 @@ impl AddArguments {
         let store = open(&database.config)?;
         user.teams = team.into_iter().collect();
         user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };
-        let added = transact(&store, move |records| accounts::add(records, user, system::now()))?;
+        let added = transact(&store, move |records| {
+            accounts::add(records, Administrator::OPERATOR, user, system::now())
+        })?;
         output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())
     }
 }

@@ -96,9 +96,6 @@ fn kind_parser() -> impl TypedValueParser<Value = TokenKind> {
 
 impl Arguments {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
-        if self.jsonl {
-            return jsonl::run(&self.subject, &jsonl::VerifyAnswerer::new(registry));
-        }
         for (is_given, old, new) in [
             (self.max_age.is_some(), "--max-age", "--max-token-age"),
             (self.allow_weak_keys, "--allow-weak-keys", "--danger-allow-weak-keys"),
@@ -106,6 +103,9 @@ impl Arguments {
             if is_given {
                 return Err(Failure::Usage(format!("{old} is spelled {new}")));
             }
+        }
+        if self.jsonl {
+            return jsonl::run(&self.subject, &jsonl::VerifyAnswerer::new(registry));
         }
         if self.alg.is_empty() {
             return Err(Failure::Usage(

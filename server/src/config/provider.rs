@@ -111,7 +111,9 @@ fn algorithms(section: &Section<'_>, names: &[String], registry: &Registry) -> R
         return Err(section.fault("algorithms", "must name at least one algorithm"));
     }
     if let Some((index, unknown)) = names.iter().enumerate().find(|(_, name)| registry.get(name).is_none()) {
-        let reason = format!("`{unknown}` is no algorithm; `claimgate algorithms` lists them");
+        let reason = format!(
+            "`{unknown}` is not registered in this program; the subcommand `algorithms` lists the algorithms"
+        );
         return Err(section.fault_in("algorithms", index, reason));
     }
     Ok(names.to_vec())
@@ -229,6 +231,12 @@ fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faul
         let section = section.source.section(section.path.name("verify"));
         let reason = "a logout token is never presented; write id_token, access_token or jwt";
         return Err(section.fault("kind", reason));
+    }
+    if raw.audience.as_ref().is_some_and(|audiences| {
+        audiences.as_slice().is_empty() || audiences.as_slice().iter().any(String::is_empty)
+    }) {
+        let section = section.source.section(section.path.name("verify"));
+        return Err(section.fault("audience", "must name at least one audience, and none may be empty"));
     }
     Ok(raw.kind.unwrap_or(TokenKind::IdToken))
 }

@@ -87,7 +87,10 @@ fn provider(source: &Source<'_>, path: SettingPath, shared: &Shared) -> Result<P
 /// `iss` alone.
 fn unlike(section: &Section<'_>, provider: &Provider, others: &[Provider]) -> Result<(), Faulty> {
     if others.iter().any(|other| other.id == provider.id) {
-        let reason = format!("`{}` is another provider's id; give each its own", provider.id);
+        let reason = format!(
+            "`{}` is another provider's id (`oidc` where none is written): give each its own",
+            provider.id
+        );
         return Err(section.fault("id", reason));
     }
     if others.iter().any(|other| other.issuer == provider.issuer) {

@@ -98,7 +98,7 @@ enum Occurs {
 
 /// Spellings of earlier versions: the table, the setting, and what takes its place.
 const RENAMED: [(Table, &str, &str); 9] = [
-    (Table::Provider, "name", "is now `id`"),
+    (Table::Provider, "name", "is now `id`, part of addresses; the name that people see is `display_name`"),
     (Table::Provider, "title", "is now `display_name`"),
     (Table::Provider, "token", "is now `kind` of [provider.verify]"),
     (Table::Provider, "audience", "is now `audience` of [provider.verify]"),
@@ -171,6 +171,9 @@ fn single(child: Table, path: &SettingPath) -> String {
     match child {
         Table::Provider => {
             "write [[provider]] in double brackets: a file may have several providers".to_owned()
+        }
+        Table::Team if path.to_string().starts_with("provider") => {
+            "write [[provider.identity.team]] in double brackets, one for each rule".to_owned()
         }
         Table::Team => "write [[identity.team]] in double brackets, one for each rule".to_owned(),
         _ => format!("`{path}` is a list: write it in brackets, `[ … ]`"),

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::app::{App, Server};
 use super::cross_site;
 use super::problem::Problem;
+use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 
 /// The [`App`] of a request. All extractors of one request get the same one, whatever is reloaded
@@ -45,14 +46,21 @@ impl FromRequestParts<Server> for CurrentUser {
 /// The user of the request's live session, who is an administrator.
 ///
 /// Rejection: [`Problem::SignedOut`] or [`Problem::Forbidden`].
-pub(super) struct Admin(pub(super) User);
+pub(super) struct Admin {
+    pub(super) user: User,
+    /// For [`Administrator::of_session`](claimgate::oidc::accounts::Administrator::of_session) when
+    /// the change is made.
+    pub(super) session: SessionId,
+}
 
 impl FromRequestParts<Server> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        let session = app.session_id(&parts.headers).ok_or(Problem::SignedOut)?;
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
-        if user.kind.is_admin() { Ok(Self(user)) } else { Err(Problem::Forbidden) }
+        if user.kind.is_admin() { Ok(Self { user, session }) } else { Err(Problem::Forbidden) }
     }
 }
 

@@ -340,7 +340,9 @@ impl Provider {
             && self.config.endpoints == old.config.endpoints
             && self.config.danger_allow_http == old.config.danger_allow_http;
         if same {
-            let state = old.state.lock().clone();
+            let mut state = old.state.lock().clone();
+            // A reload asks for the metadata again; until then the fetched one is used.
+            state.metadata_schedule = RefreshSchedule::new(CacheOptions::METADATA, system::now());
             self.use_keys(&state.keys);
             *self.state.lock() = state;
         }

@@ -65,7 +65,7 @@ fn a_registered_algorithm_works_in_a_provider() {
     claimgate_server::web::run::install_tls();
     Provider::new(provider).unwrap();
     let error = parse(&text).unwrap_err();
-    assert!(error.to_string().contains("`X1` is no algorithm"), "{error}");
+    assert!(error.to_string().contains("`X1` is not registered"), "{error}");
 }
 
 /// The files whose lines were guessed wrong once, and others that a search of the text would miss.
@@ -102,7 +102,7 @@ fn each_fault_names_its_line_column_and_setting() {
         ("provider = [{ issuer = \"https://i.example\",\n  client_id = \"\" }]\n".to_owned(), "2:15: provider[0].client_id: "),
         (
             format!("{PROVIDER}algorithms = [\n  \"RS256\",\n  \"RS1\",\n]\n"),
-            "6:3: provider[0].algorithms[1]: `RS1` is no algorithm",
+            "6:3: provider[0].algorithms[1]: `RS1` is not registered",
         ),
         (format!("{PROVIDER}[identity]\ngroups = [\"a\", \"$[\"]\n"), "5:16: identity.groups[1]: `$[`: "),
         (format!("{PROVIDER}[identity]\nusername = [\"a\",\n\"$[\"]\n"), "6:1: identity.username[1]: `$[`: "),
@@ -182,7 +182,7 @@ fn an_unknown_setting_gets_a_suggestion() {
         (
             PROVIDER,
             "[provider.identity.team]\ngroup = \"a\"",
-            "provider[0].identity.team: write [[identity.team]] in double brackets",
+            "provider[0].identity.team: write [[provider.identity.team]] in double brackets",
         ),
         (PROVIDER, "[[identity]]", "identity: write [identity] in single brackets"),
         ("", "[provider]\nissuer = \"x\"", "provider: write [[provider]] in double brackets"),
@@ -255,6 +255,14 @@ fn a_duration_is_whole_seconds_or_has_a_unit() {
             error.contains(r#"expected whole seconds such as 90, or "90s", "15m", "12h" or "1d""#),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn presented_tokens_have_an_audience() {
+    for audience in ["[]", "[\"\"]", "\"\"", "[\"a\", \"\"]"] {
+        let error = parse(&format!("{PROVIDER}[provider.verify]\naudience = {audience}\n")).unwrap_err();
+        assert!(error.to_string().contains("provider[0].verify.audience: must name"), "{audience}: {error}");
     }
 }
 

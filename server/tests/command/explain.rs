@@ -19,6 +19,14 @@ team = "Administrators"
 "#;
 
 #[test]
+fn a_name_that_is_neither_a_token_nor_a_file_is_wrong_usage() {
+    let config = repository_file("vectors/demo/claimgate.toml");
+    let explained = run(&["explain", "--config", &config, "no-such-file"]);
+    assert_eq!(explained.code, 2, "{}", explained.err);
+    assert!(explained.err.contains("neither a token nor a file"), "{}", explained.err);
+}
+
+#[test]
 fn explain_says_who_and_why() {
     let folder = Folder::new();
     let key = key("ES256");

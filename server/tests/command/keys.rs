@@ -40,6 +40,10 @@ fn keygen_guards_what_it_writes() {
         let mode = std::fs::metadata(&file).expect("written").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+    let public = folder.path("public.jwk");
+    let both = run(&["keygen", "--alg", "EdDSA", "--public", &public, "--out", &file]);
+    assert!(both.code == 2 && both.err.contains("overwrites no file"), "{}", both.err);
+    assert!(!std::path::Path::new(&public).exists(), "a public key without its private key");
     let again = run(&["keygen", "--alg", "EdDSA", "--out", &file]);
     assert!(again.code == 2 && again.err.contains("key.json"), "{}", again.err);
     let shown = run(&["keygen", "--alg", "EdDSA"]).json();

@@ -34,25 +34,31 @@ pub(super) async fn list(
 
 pub(super) async fn end(
     Current(app): Current,
-    Admin(admin): Admin,
+    admin: Admin,
     _: SameOrigin,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let by = Administrator::from_user(&admin)?;
-    app.store.transact(move |records| accounts::end_session(records, by, id)).await?;
-    info!(admin = admin.username, session = %id, "session ended");
+    let end = app.store.transact(move |records| {
+        let by = Administrator::of_session(records, admin.session)?;
+        accounts::end_session(records, by, id)
+    });
+    end.await?;
+    info!(admin = admin.user.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
 
 pub(super) async fn end_all(
     Current(app): Current,
-    Admin(admin): Admin,
+    admin: Admin,
     _: SameOrigin,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let by = Administrator::from_user(&admin)?;
-    let ended = app.store.transact(move |records| accounts::end_sessions(records, by, UserId(id))).await?;
-    info!(admin = admin.username, user = id, ended, "sessions ended");
+    let end = app.store.transact(move |records| {
+        let by = Administrator::of_session(records, admin.session)?;
+        accounts::end_sessions(records, by, UserId(id))
+    });
+    let ended = end.await?;
+    info!(admin = admin.user.username, user = id, ended, "sessions ended");
     Ok(respond::document(json!({"ended": ended})))
 }

@@ -58,18 +58,22 @@ impl Body for NewUser {
 
 pub(super) async fn create(
     Current(app): Current,
-    Admin(admin): Admin,
+    admin: Admin,
     _: SameOrigin,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
-    let mut user = accounts::NewUser::new(Administrator::from_user(&admin)?, new.username, new.kind)?;
+    let mut user = accounts::NewUser::new(Administrator::from_user(&admin.user)?, new.username, new.kind)?;
     user.profile = new.profile;
     user.teams = new.teams;
     if let Some(password) = new.password {
         user.password_hash = Some(app.process.passwords.hash(password).await?);
     }
-    let user = app.store.transact(move |records| accounts::add(records, user, system::now())).await?;
-    info!(admin = admin.username, user = user.username, "user created");
+    let add = app.store.transact(move |records| {
+        let by = Administrator::of_session(records, admin.session)?;
+        accounts::add(records, by, user, system::now())
+    });
+    let user = add.await?;
+    info!(admin = admin.user.username, user = user.username, "user created");
     Ok(respond::created(json!(user)))
 }
 
@@ -88,18 +92,19 @@ impl Body for Changes {
 
 pub(super) async fn change(
     Current(app): Current,
-    Admin(admin): Admin,
+    admin: Admin,
     _: SameOrigin,
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
-    let by = Administrator::from_user(&admin)?;
     let Changes { active, kind, profile, teams } = changes;
     let changes = UserChanges { active, kind, profile, teams };
-    let change =
-        app.store.transact(move |records| accounts::change(records, by, UserId(id), changes, system::now()));
+    let change = app.store.transact(move |records| {
+        let by = Administrator::of_session(records, admin.session)?;
+        accounts::change(records, by, UserId(id), changes, system::now())
+    });
     let user = change.await?.user;
-    info!(admin = admin.username, user = user.username, active = user.active, "user changed");
+    info!(admin = admin.user.username, user = user.username, active = user.active, "user changed");
     Ok(respond::document(json!(user)))
 }
 
@@ -116,17 +121,17 @@ impl Body for NewPassword {
 /// Sets a password; every session of the user ends.
 pub(super) async fn set_password(
     Current(app): Current,
-    Admin(admin): Admin,
+    admin: Admin,
     _: SameOrigin,
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
     let hash = app.process.passwords.hash(new.password).await?;
-    let by = Administrator::from_user(&admin)?;
-    let set = app
-        .store
-        .transact(move |records| accounts::set_password(records, by, UserId(id), &hash, system::now()));
+    let set = app.store.transact(move |records| {
+        let by = Administrator::of_session(records, admin.session)?;
+        accounts::set_password(records, by, UserId(id), &hash, system::now())
+    });
     set.await?;
-    info!(admin = admin.username, user = id, "password set");
+    info!(admin = admin.user.username, user = id, "password set");
     Ok(respond::empty())
 }
