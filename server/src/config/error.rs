@@ -31,7 +31,7 @@ impl ConfigError {
         lines.join("\n")
     }
 
-    /// Returns the stable code of the first fault; see `docs/errors.md`.
+    /// Returns the stable code of the first fault; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.faults.first().map_or("", Fault::code)
@@ -98,7 +98,7 @@ pub enum Problem {
 }
 
 impl Fault {
-    /// Returns the stable code of this fault; see `docs/errors.md`.
+    /// Returns the stable code of this fault; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.problem {

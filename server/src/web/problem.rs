@@ -69,7 +69,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// Returns the stable code of this problem; see `docs/errors.md`.
+    /// Returns the stable code of this problem; see `docs/reference/errors.md`.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Problem::Provider(error) => error.code(),
