@@ -220,14 +220,14 @@ impl Registered {
 
     /// Returns the names in the `aud` of `payload`, the scanned text.
     pub(super) fn audience<'c>(&self, payload: &'c str) -> impl Iterator<Item = &'c str> + use<'c> {
-        // The text has no escapes: a string contains no quotation mark, and an array of strings
-        // has its strings at the odd places between quotation marks.
-        let (span, first, step) = match self.audience {
-            Audience::Absent => (0..0, 1, 1),
-            Audience::One(span) => (span.range(), 0, 1),
-            Audience::List(span) => (span.range(), 1, 2),
+        let (one, list) = match self.audience {
+            Audience::Absent => (None, ""),
+            Audience::One(span) => (Some(&payload[span.range()]), ""),
+            Audience::List(span) => (None, &payload[span.range()]),
         };
-        payload[span].split('"').skip(first).step_by(step)
+        // The text has no escapes: an array of strings has its strings at the odd places between
+        // quotation marks.
+        one.into_iter().chain(list.split('"').skip(1).step_by(2))
     }
 }
 
