@@ -146,8 +146,13 @@ impl<'t> Scanner<'t, '_> {
         }
         let mut strings = true;
         loop {
-            let element = self.value(depth)?;
-            strings &= matches!(element, Scanned::Text(text) if !text.is_empty());
+            // Most elements are strings: these need no `Scanned`.
+            if self.peek()? == b'"' {
+                strings &= !self.string()?.is_empty();
+            } else {
+                self.value(depth)?;
+                strings = false;
+            }
             self.items = self.items.checked_sub(1)?;
             self.skip_spaces();
             if self.take(b',').is_none() {
