@@ -314,7 +314,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 20 } else { 20_000 }))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 20_000 }))]
 
         /// Each member is reported with the value that the strict parser gives it.
         #[test]
