@@ -207,7 +207,7 @@ mod tests {
         let k0 = negated_inverse(n[0]);
         let r = shifted(&[1, 0, 0], 3 * LIMB_BITS, &n);
         let mut a = subtract(&n, &[1, 0, 0]);
-        for round in 0..50_u64 {
+        for round in 0..if cfg!(miri) { 2 } else { 50_u64 } {
             let b = reduced(&[MASK - round, round, 5 + round], &n);
             let product = montgomery(&a, &b, &n, k0);
             assert_eq!(plain(&reduced(&product, &n), &r, &n), plain(&a, &b, &n));
