@@ -127,8 +127,11 @@ fuzz_target!(|text: &[u8]| {
     match ours {
         Ok(object) => {
             assert!(reasons.is_empty(), "accepted despite {reasons:?}");
-            let reference: Value = serde_json::from_slice(text).expect("read above");
-            assert_eq!(Value::Object(object), reference);
+            match serde_json::from_slice::<Value>(text) {
+                Ok(reference) => assert_eq!(Value::Object(object), reference),
+                // With its feature `raw_value`, serde_json reads a member of this name as its own.
+                Err(_) => assert!(String::from_utf8_lossy(text).contains("$serde_json::private::")),
+            }
         }
         Err(reason) => assert!(reasons.contains(&reason), "{reason:?}, expected one of {reasons:?}"),
     }
