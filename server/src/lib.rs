@@ -31,8 +31,6 @@
 
 mod system;
 #[doc(hidden)]
-pub mod config;
-#[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
 pub mod web;

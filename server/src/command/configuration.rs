@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use crate::config::{Config, Provider};
 use claimgate::Verifier;
 use claimgate::alg::Registry;
 use claimgate::claims::AnyKind;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
+use claimgate_config::{Config, Provider};
 
 use crate::command::input;
 use crate::command::output::Failure;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
 use crate::store::{SqliteRecords, Store};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::user::User;
+use claimgate_config::Config;
 
 use crate::command::output::Failure;
 

@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use crate::config::Config;
 use crate::demo::{DemoClient, DemoProvider};
 use crate::store::Store;
 use crate::system;
@@ -12,6 +11,7 @@ use claimgate::alg::Registry;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::user::UserKind;
+use claimgate_config::Config;
 
 use super::logging::LogArguments;
 use super::runtime::{runtime, stop_signal};

@@ -16,8 +16,8 @@ use super::configuration::{load, verifier};
 use super::rehearsal::rehearse;
 use crate::command::input;
 use crate::command::output::{self, Failure, Format};
-use crate::config::{Config, Provider};
 use crate::system;
+use claimgate_config::{Config, Provider};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \

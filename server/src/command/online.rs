@@ -1,6 +1,5 @@
 //! `claimgate config check --online`: queries the providers and reports what would fail.
 
-use crate::config::{Config, Provider};
 use crate::web::fetch::Fetcher;
 use crate::web::provider::fetcher;
 use claimgate::jws::JwsVerifier;
@@ -10,6 +9,7 @@ use claimgate::oidc::authorization::{self, AuthorizationRequest, CallbackParamet
 use claimgate::oidc::discovery::{self, ProviderMetadata};
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
+use claimgate_config::{Config, Provider};
 
 use super::runtime::runtime;
 use crate::command::output::{self, Failure};

@@ -9,8 +9,8 @@ use claimgate::oidc::sign_in::{self, SignInError, SignedIn};
 
 use super::database::open;
 use crate::command::output::Failure;
-use crate::config::{Config, Provider};
 use crate::system;
+use claimgate_config::{Config, Provider};
 
 /// Returns what a sign-in with these claims would do to the database, one change per line.
 pub(crate) fn rehearse(

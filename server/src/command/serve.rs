@@ -10,9 +10,9 @@ use super::configuration::load;
 use super::logging::LogArguments;
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
-use crate::config::Config;
 use crate::store::Store;
 use crate::web::{Server, run};
+use claimgate_config::Config;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \

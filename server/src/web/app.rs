@@ -29,12 +29,12 @@ use super::problem::Problem;
 use super::provider::{Provider, ProviderSetupError};
 use super::seal::{self, Sealer};
 use super::single_use::SingleUse;
-use crate::config::{Config, Server as ServerConfig};
 use crate::store::Store;
 use crate::system;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
+use claimgate_config::{Config, Server as ServerConfig};
 
 /// The reason why a server cannot start, or cannot take a new configuration.
 #[derive(Clone, Debug, thiserror::Error)]

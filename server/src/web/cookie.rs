@@ -4,8 +4,8 @@ use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
-use crate::config::Server;
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
+use claimgate_config::Server;
 
 /// Most bytes of cookies for pending sign-ins in one browser; beyond this the oldest are deleted. Proxies
 /// refuse requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.

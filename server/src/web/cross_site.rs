@@ -8,7 +8,7 @@
 use axum::http::HeaderMap;
 
 use super::problem::Problem;
-use crate::config::PublicUrl;
+use claimgate_config::PublicUrl;
 
 /// Rejects a request that a page of another origin caused.
 ///

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
-use crate::config;
 use crate::system;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
 use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
@@ -24,6 +23,7 @@ use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
 use claimgate::oidc::{MAX_RESPONSE, Response};
 use claimgate::time::UnixTime;
 use claimgate::{Error, Verifier};
+use claimgate_config as config;
 
 /// Memory per provider for presented tokens that were accepted, in bytes. A client presents one
 /// bearer token many times; typical tokens take about 8 KiB, so some 2,000 of them fit.

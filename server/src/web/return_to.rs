@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::config::Server;
+use claimgate_config::Server;
 
 /// Longest `return_to`, in bytes; it is kept in a cookie.
 const MAX_BYTES: usize = 2048;
@@ -51,7 +51,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::PublicUrl;
+    use claimgate_config::PublicUrl;
 
     fn server(domain: Option<&str>) -> Server {
         Server {

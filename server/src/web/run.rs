@@ -16,8 +16,8 @@ use tracing::{debug, error, info, warn};
 
 use super::admission::{ConnectionLimit, MAX_HEAD};
 use super::app::Server;
-use crate::config::{self, Config};
 use crate::system;
+use claimgate_config::Config;
 
 /// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -152,7 +152,7 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
 }
 
 /// Logs the changed settings that need a restart.
-fn warn_of_restart_settings(before: &config::Server, after: &config::Server) {
+fn warn_of_restart_settings(before: &claimgate_config::Server, after: &claimgate_config::Server) {
     for (setting, changed) in [
         ("listen", before.listen != after.listen),
         ("database", before.database != after.database),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use claimgate::alg::{Algorithm, PreparedKey, Registry};
 use claimgate::claims::TokenKind;
 use claimgate::key::{KeyError, VerificationKey};
-use claimgate_server::config::{Config, ConfigError, Table};
+use claimgate_config::{Config, ConfigError, Table};
 use claimgate_server::web::provider::Provider;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {

@@ -1,30 +1,12 @@
-//! The configuration file: from a text to settings that are valid by their types.
-//!
-//! `document` is the file as TOML with the span of every key and value, `settings` the names that
-//! exist, `raw` the settings as they are written. `server`, `sign_in` and `provider` each resolve
-//! one table. Every fault names the file, the line, the column and the setting;
-//! `docs/reference/configuration.md` is checked against `settings`.
-
-mod document;
-mod duration;
-mod error;
-mod provider;
-mod raw;
-mod resolve;
-mod section;
-mod server;
-mod settings;
-mod sign_in;
+//! The settings after the check: what the server and the command work with.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use ipnet::IpNet;
 
 use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, Policy, TokenKind};
-use claimgate::identity::{Mapping, SettingPath};
+use claimgate::identity::Mapping;
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
@@ -32,10 +14,7 @@ use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
-
-use document::Document;
-pub use error::{ConfigError, Fault, Position, Problem};
-pub use settings::Table;
+use ipnet::IpNet;
 
 /// A configuration whose settings have been checked.
 #[derive(Clone, Debug)]
@@ -147,49 +126,19 @@ impl Provider {
     }
 
     /// Reports whether one of its algorithms verifies with the client secret.
-    pub(crate) fn uses_secret(&self) -> bool {
+    #[must_use]
+    pub fn uses_secret(&self) -> bool {
         self.algorithms.iter().any(|name| uses_secret(&self.registry, name))
     }
 
     /// Reports whether all of its algorithms verify with the client secret.
-    pub(crate) fn uses_only_secret(&self) -> bool {
+    #[must_use]
+    pub fn uses_only_secret(&self) -> bool {
         self.algorithms.iter().all(|name| uses_secret(&self.registry, name))
     }
 }
 
 impl Config {
-    /// Reads a file. `algorithms` may name those of the registry, which each [`Provider`] keeps.
-    /// Files that the configuration names are relative to its own folder. Secrets in files and
-    /// environment variables are read now.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] with all faults found.
-    pub fn load(file: &Path, registry: &Registry) -> Result<Self, ConfigError> {
-        let (name, text) = read(file)?;
-        Self::parse(&text, &name, folder_of(file), registry)
-    }
-
-    /// Parses a text. `name` is its name in errors, `folder` the folder of the files it names.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] with all faults found.
-    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
-        resolve::resolve(&Document::parse(name, text)?, folder, registry)
-    }
-
-    /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and
-    /// no key: an operator who manages users need not have the server's rights.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] of the names in the file and of the types in `[server]`.
-    pub fn database(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
-        let (name, text) = read(file)?;
-        let document = Document::parse(&name, &text)?;
-        settings::check(&document)?;
-        let server: Option<raw::Server> = document.read(&SettingPath::of("server"))?;
-        Ok(server.map(|server| server::database(folder_of(file), server.database.as_deref())))
-    }
-
     /// Returns the provider with an id.
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&Provider> {
@@ -199,27 +148,11 @@ impl Config {
 
 /// Reports whether an algorithm verifies with a shared secret, which is the client secret then
 /// (Core §10.1): HS256, HS384, HS512, and registered algorithms that take such keys.
-fn uses_secret(registry: &Registry, algorithm: &str) -> bool {
+pub(crate) fn uses_secret(registry: &Registry, algorithm: &str) -> bool {
     let key = VerificationKey::from_secret(&[0; 64]);
     let prepared = |algorithm: &Arc<dyn Algorithm>| match algorithm.accepts(key.material()) {
         true => !matches!(algorithm.prepare(&key), Err(KeyError::WrongFamily)),
         false => false,
     };
     registry.get(algorithm).is_some_and(prepared)
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new(""))
-}
-
-/// Reads a file; returns its name and its text.
-fn read(file: &Path) -> Result<(String, String), ConfigError> {
-    let name = file.display().to_string();
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok((name, text)),
-        Err(error) => {
-            let problem = Problem::Read(error.to_string());
-            Err(Fault { file: name, position: None, setting: None, problem }.into())
-        }
-    }
 }

@@ -13,8 +13,9 @@ use claimgate::oidc::logout;
 use claimgate::sign::SigningKey;
 use url::Url;
 
+use super::checked::{Provider, uses_secret};
+use super::raw;
 use super::section::{Faulty, Section};
-use super::{Provider, raw, uses_secret};
 
 /// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
 const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];

@@ -9,10 +9,12 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
+use super::checked::{Config, Provider};
 use super::document::Document;
+use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{Config, ConfigError, Provider, raw, server, settings, sign_in};
+use super::{raw, server, settings, sign_in};
 
 /// Resolves a file.
 ///

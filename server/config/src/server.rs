@@ -7,8 +7,9 @@ use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
 use url::Url;
 
+use super::checked::{PublicUrl, Server};
+use super::raw;
 use super::section::{Faulty, Section};
-use super::{PublicUrl, Server, raw};
 
 /// Returns the database file: beside the configuration file unless that names another.
 pub(super) fn database(folder: &Path, written: Option<&Path>) -> PathBuf {

@@ -1,0 +1,78 @@
+//! The configuration file: from a text to settings that are valid by their types.
+//!
+//! `document` is the file as TOML with the span of every key and value, `settings` the names that
+//! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
+//! `server`, `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
+//! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
+
+mod error;
+mod checked;
+mod duration;
+mod raw;
+mod document;
+mod section;
+mod settings;
+mod server;
+mod sign_in;
+mod provider;
+mod resolve;
+
+use std::path::{Path, PathBuf};
+
+use claimgate::alg::Registry;
+use claimgate::identity::SettingPath;
+
+pub use checked::{Config, Provider, PublicUrl, Server};
+use document::Document;
+pub use error::{ConfigError, Fault, Position, Problem};
+pub use settings::Table;
+
+impl Config {
+    /// Reads a file. `algorithms` may name those of the registry, which each [`Provider`] keeps.
+    /// Files that the configuration names are relative to its own folder. Secrets in files and
+    /// environment variables are read now.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with all faults found.
+    pub fn load(file: &Path, registry: &Registry) -> Result<Self, ConfigError> {
+        let (name, text) = read(file)?;
+        Self::parse(&text, &name, folder_of(file), registry)
+    }
+
+    /// Parses a text. `name` is its name in errors, `folder` the folder of the files it names.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with all faults found.
+    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
+        resolve::resolve(&Document::parse(name, text)?, folder, registry)
+    }
+
+    /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and
+    /// no key: an operator who manages users need not have the server's rights.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of the names in the file and of the types in `[server]`.
+    pub fn database(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
+        let (name, text) = read(file)?;
+        let document = Document::parse(&name, &text)?;
+        settings::check(&document)?;
+        let server: Option<raw::Server> = document.read(&SettingPath::of("server"))?;
+        Ok(server.map(|server| server::database(folder_of(file), server.database.as_deref())))
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// Reads a file; returns its name and its text.
+fn read(file: &Path) -> Result<(String, String), ConfigError> {
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => {
+            let problem = Problem::Read(error.to_string());
+            Err(Fault { file: name, position: None, setting: None, problem }.into())
+        }
+    }
+}
