@@ -131,6 +131,16 @@ fn every_attack_is_shown_refused() {
     compare("docs/generated/attacks.md", &page);
 }
 
+#[test]
+fn findings_are_named_by_their_numbers() {
+    let number = regex::Regex::new("^([A-Z]{1,2}|U-[a-z]|O-F)[0-9]{1,3}[a-z]?$").unwrap();
+    for test in tests() {
+        for finding in &test.findings {
+            assert!(number.is_match(finding), "{}: `{}` names {finding}", test.file, test.name);
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Conformance {

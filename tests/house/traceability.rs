@@ -1,5 +1,5 @@
-//! The tests of the tree by name, with the attacks and conformance modules that the lines above them
-//! name; and the comparison of generated documents.
+//! The tests of the tree by name, with the attacks, findings and conformance modules that the lines
+//! above them name; and the comparison of generated documents.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ pub(crate) struct Test {
     pub(crate) file: String,
     pub(crate) name: String,
     pub(crate) attacks: Vec<String>,
+    pub(crate) findings: Vec<String>,
     pub(crate) modules: Vec<String>,
 }
 
@@ -46,12 +47,15 @@ pub(crate) fn tests() -> Vec<Test> {
     for path in paths {
         let file = path.strip_prefix(root()).unwrap().display().to_string();
         let is_rust = file.ends_with(".rs");
-        let (mut attacks, mut modules, mut is_test) = (Vec::new(), Vec::new(), false);
+        let (mut attacks, mut findings, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_test = false;
         for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
             let trimmed = line.trim_start();
             let list = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
             if let Some(text) = trimmed.strip_prefix("// attack:") {
                 attacks.extend(list(text));
+            } else if let Some(text) = trimmed.strip_prefix("// finding:") {
+                findings.extend(list(text));
             } else if let Some(text) = trimmed.strip_prefix("// conformance:") {
                 modules.extend(list(text));
             } else if is_rust && (trimmed == "#[test]" || trimmed.starts_with("#[tokio::test")) {
@@ -66,19 +70,28 @@ pub(crate) fn tests() -> Vec<Test> {
                         found.iter().skip(1).flatten().next().unwrap().as_str().replace(r"\'", "'")
                     })
                 };
+                let is_named = !(attacks.is_empty() && findings.is_empty() && modules.is_empty());
                 assert!(
-                    name.is_some() || (attacks.is_empty() && modules.is_empty()),
+                    name.is_some() || !is_named,
                     "{file}:{}: the lines above belong to no test",
                     number + 1
                 );
                 if let Some(name) = name {
-                    let (attacks, modules) = (std::mem::take(&mut attacks), std::mem::take(&mut modules));
-                    found.push(Test { file: file.clone(), name, attacks, modules });
+                    found.push(Test {
+                        file: file.clone(),
+                        name,
+                        attacks: std::mem::take(&mut attacks),
+                        findings: std::mem::take(&mut findings),
+                        modules: std::mem::take(&mut modules),
+                    });
                 }
                 is_test = false;
             }
         }
-        assert!(attacks.is_empty() && modules.is_empty(), "{file}: its last lines belong to no test");
+        assert!(
+            attacks.is_empty() && findings.is_empty() && modules.is_empty(),
+            "{file}: its last lines belong to no test"
+        );
     }
     assert!(found.len() > 250, "the search for tests finds too few: {}", found.len());
     found
