@@ -13,6 +13,9 @@
 //! backchannel::apply             Back-Channel Logout 1.0: sessions ended, the logout recorded
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
+//! return_to                      the addresses that a browser may be sent to after sign-in
+//! identity_headers               the user as header fields, for an application behind a proxy
+//! seal                           sealed values for cookies
 //! schedule::RefreshSchedule      when metadata and keys are fetched, and how long they are used
 //! ```
 //!
@@ -40,6 +43,9 @@ pub mod sign_in;
 pub mod logout;
 pub mod issuer;
 pub mod backchannel;
+pub mod return_to;
+pub mod identity_headers;
+pub mod seal;
 
 /// A source of random bytes that an attacker cannot predict.
 pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);

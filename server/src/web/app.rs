@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::admission::Admission;
 use super::client_address;
@@ -27,11 +28,12 @@ use super::metrics::Metrics;
 use super::password::Passwords;
 use super::problem::Problem;
 use super::provider::{Provider, ProviderSetupError};
-use super::seal::{self, Sealer};
 use super::single_use::SingleUse;
 use crate::store::Store;
 use crate::system;
 use claimgate::oidc::records::StoreError;
+use claimgate::oidc::return_to::{self, Site};
+use claimgate::oidc::seal::{self, Nonce, Sealer};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate_config::{Config, Server as ServerConfig};
@@ -67,7 +69,7 @@ pub enum SetupError {
 /// State that outlives a reload: every [`App`] of a process shares it.
 pub(crate) struct ProcessState {
     pub(crate) admission: Admission,
-    pub(crate) sealer: Sealer,
+    sealer: Sealer,
     /// The `state` values of completed sign-ins.
     pub(crate) used_states: SingleUse,
     pub(crate) limiter: Limiter,
@@ -163,6 +165,18 @@ impl ProcessState {
             untrusted_proxy_logged: AtomicBool::new(false),
         })
     }
+
+    /// Seals a text for a purpose, under a nonce of its own.
+    pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
+        let mut nonce = [0; seal::NONCE_LEN];
+        system::random(&mut nonce);
+        self.sealer.seal(Nonce(nonce), purpose, text)
+    }
+
+    /// Opens a value that was sealed for the same purpose; `None` for any other value.
+    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
+        self.sealer.open(purpose, sealed)
+    }
 }
 
 impl App {
@@ -191,6 +205,15 @@ impl App {
     /// Returns a path of this site as browsers see it, below the path of `public_url`.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.server.public_url.path)
+    }
+
+    /// Returns the address to go to after a sign-in for a `return_to`: the front page unless it is allowed.
+    pub(crate) fn destination(&self, return_to: &str) -> String {
+        let site = Site {
+            origin: &self.server.public_url.origin,
+            cookie_domain: self.server.cookie_domain.as_deref(),
+        };
+        return_to::check(&site, return_to).unwrap_or_else(|| self.path("/"))
     }
 
     /// Returns the provider of a name.

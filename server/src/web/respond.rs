@@ -197,7 +197,11 @@ pub(crate) fn see_other(address: &str) -> Response {
 }
 
 /// Returns the identity of the signed-in user, for a proxy.
-pub(crate) fn identity(headers: [(HeaderName, HeaderValue); 4]) -> Response {
+pub(crate) fn identity(headers: [(&'static str, String); 4]) -> Response {
+    let headers = headers.map(|(name, value)| {
+        let value = HeaderValue::try_from(value).expect("encoded values are visible ASCII");
+        (HeaderName::from_static(name), value)
+    });
     finish((StatusCode::OK, headers).into_response())
 }
 

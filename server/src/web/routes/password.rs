@@ -13,7 +13,7 @@ use crate::system;
 use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
 use crate::web::problem::Problem;
-use crate::web::{respond, return_to};
+use crate::web::respond;
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::{password, random_token};
 
@@ -38,7 +38,7 @@ pub(super) async fn post(
 ) -> Response {
     let (return_to, result) = match same_origin.and(form) {
         Ok(Form(form)) => {
-            let return_to = return_to::check(&app.server, &form.return_to).unwrap_or_else(|| app.path("/"));
+            let return_to = app.destination(&form.return_to);
             (return_to, sign_in(&app, address, &headers, form).await)
         }
         Err(problem) => (String::new(), Err(problem)),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::web::app::App;
 use crate::web::extract::{Current, Path};
 use crate::web::provider::Provider;
-use crate::web::{page, respond, return_to, sign_in};
+use crate::web::{page, respond, sign_in};
 
 /// Shows the ways to sign in; if a provider is the only one, redirects to it.
 pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -39,7 +39,7 @@ pub(super) async fn begin(
 fn destination(app: &App, query: Option<&str>) -> String {
     let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let wanted = pairs.find(|(name, _)| name == "return_to");
-    wanted.and_then(|(_, wanted)| return_to::check(&app.server, &wanted)).unwrap_or_else(|| app.path("/"))
+    app.destination(&wanted.map(|(_, wanted)| wanted).unwrap_or_default())
 }
 
 async fn to_provider(app: &App, provider: &Provider, destination: &str, headers: &HeaderMap) -> Response {

@@ -2,39 +2,43 @@
 
 use url::Url;
 
-use claimgate_config::Server;
-
 /// Longest `return_to`, in bytes; it is kept in a cookie.
-const MAX_BYTES: usize = 2048;
+pub const MAX_RETURN_TO: usize = 2048;
+
+/// Where a browser may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'s> {
+    /// Scheme, host and port of the relying party, as in the header `Origin`.
+    pub origin: &'s str,
+    /// The domain whose hosts share the session cookie; `None`: this site alone.
+    pub cookie_domain: Option<&'s str>,
+}
 
 /// Returns the address to redirect to for a `return_to`: a path of this site, or a URL within
-/// `cookie_domain`, if configured. Returns `None` for anything else.
-pub(crate) fn check(server: &Server, text: &str) -> Option<String> {
+/// `cookie_domain`, if there is one. Returns `None` for anything else.
+#[must_use]
+pub fn check(site: &Site<'_>, text: &str) -> Option<String> {
     // Browsers drop tabs and newlines and take a backslash for a slash.
-    if text.len() > MAX_BYTES || text.chars().any(|c| c.is_control() || c == '\\' || c == ' ') {
+    if text.len() > MAX_RETURN_TO || text.chars().any(|c| c.is_control() || c == '\\' || c == ' ') {
         return None;
     }
+    let base = Url::parse(site.origin).ok()?;
     if text.starts_with('/') {
         if text.starts_with("//") {
             return None;
         }
-        let base = Url::parse(&server.public_url.origin).ok()?;
         let url = base.join(text).ok()?;
         return if url.origin() == base.origin() { path_of(&url) } else { None };
     }
     let url = Url::parse(text).ok()?;
-    if url.origin().ascii_serialization() == server.public_url.origin
-        && url.username().is_empty()
-        && url.password().is_none()
-    {
+    let plain = url.username().is_empty() && url.password().is_none();
+    if url.origin() == base.origin() && plain {
         return path_of(&url);
     }
-    let domain = server.cookie_domain.as_deref()?;
+    let domain = site.cookie_domain?;
     let host = url.host_str()?;
     let inside = host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-    let scheme = if server.public_url.https { "https" } else { "http" };
-    let plain = url.username().is_empty() && url.password().is_none();
-    (inside && plain && url.scheme() == scheme).then(|| url.into())
+    (inside && plain && url.scheme() == base.scheme()).then(|| url.into())
 }
 
 /// Returns path, query and fragment, unless they begin with `//`: after normalisation `/.//host` and
@@ -46,33 +50,15 @@ fn path_of(url: &Url) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use proptest::prelude::*;
 
     use super::*;
-    use claimgate_config::PublicUrl;
 
-    fn server(domain: Option<&str>) -> Server {
-        Server {
-            public_url: PublicUrl {
-                origin: "https://sso.example.com".to_owned(),
-                path: String::new(),
-                https: true,
-            },
-            listen: ([127, 0, 0, 1], 8080).into(),
-            database: PathBuf::new(),
-            tls: None,
-            trusted_proxies: Vec::new(),
-            metrics_from: Vec::new(),
-            cookie_domain: domain.map(str::to_owned),
-            verify_secret: None,
-        }
-    }
+    const ALONE: Site<'_> = Site { origin: "https://sso.example.com", cookie_domain: None };
+    const SHARED: Site<'_> = Site { cookie_domain: Some("example.com"), ..ALONE };
 
     #[test]
     fn what_is_kept_and_what_is_not() {
-        let alone = server(None);
         for (text, kept) in [
             ("/", Some("/")),
             ("/a/../b?c#d", Some("/b?c#d")),
@@ -93,13 +79,12 @@ mod tests {
             ("http://sso.example.com/", None),
             ("https://app.example.com/", None),
         ] {
-            assert_eq!(check(&alone, text).as_deref(), kept, "{text}");
+            assert_eq!(check(&ALONE, text).as_deref(), kept, "{text}");
         }
-        let shared = server(Some("example.com"));
         let app = Some("https://app.example.com/x?y".to_owned());
-        assert_eq!(check(&shared, "https://app.example.com/x?y"), app);
+        assert_eq!(check(&SHARED, "https://app.example.com/x?y"), app);
         for text in ["https://example.com.evil/", "https://badexample.com/", "http://app.example.com/"] {
-            assert_eq!(check(&shared, text), None, "{text}");
+            assert_eq!(check(&SHARED, text), None, "{text}");
         }
     }
 
@@ -112,11 +97,11 @@ mod tests {
             text in r"(https://sso\.example\.com|https:|)(/|/|\.|\.\.|evil\.org|[\\@:?#\t]|%2e|%5c){0,7}",
         ) {
             let base = Url::parse("https://sso.example.com/callback/oidc?code=c").expect("a URL");
-            if let Some(kept) = check(&server(None), &text) {
+            if let Some(kept) = check(&ALONE, &text) {
                 let url = base.join(&kept).expect("an address");
                 prop_assert_eq!(url.origin(), base.origin(), "{:?} became {:?}", text, kept);
             }
-            if let Some(kept) = check(&server(Some("example.com")), &text) {
+            if let Some(kept) = check(&SHARED, &text) {
                 let url = base.join(&kept).expect("an address");
                 let host = url.host_str().expect("a host");
                 prop_assert!(host == "example.com" || host.ends_with(".example.com"), "{text:?} → {kept:?}");

@@ -1,44 +1,53 @@
 //! Sealed values for cookies: encrypted and authenticated.
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::system;
-use claimgate::base64url;
+use crate::base64url;
 
 /// Bytes of a sealing key.
-pub(crate) const KEY_LEN: usize = 32;
+pub const KEY_LEN: usize = 32;
+/// Bytes of a nonce.
+pub const NONCE_LEN: usize = aead::NONCE_LEN;
+
+/// Random bytes for one sealed value: 96 bits do not repeat in far fewer than 2^32 values.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonce(pub [u8; NONCE_LEN]);
 
 /// A key that seals and opens values, each for one purpose.
-pub(crate) struct Sealer(LessSafeKey);
+pub struct Sealer(LessSafeKey);
 
 impl Sealer {
     /// Builds a sealer from a key. Returns `None` unless it has [`KEY_LEN`] bytes.
-    pub(crate) fn new(key: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn new(key: &[u8]) -> Option<Self> {
         UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new).map(Self)
     }
 
-    /// Seals a text under a random nonce: 96 bits are enough for far fewer than 2^32 sign-ins.
-    pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
-        let mut nonce = [0; NONCE_LEN];
-        system::random(&mut nonce);
+    /// Seals a text under a nonce, which no other value may share.
+    ///
+    /// # Panics
+    /// If the text is longer than the cipher's limit of 256 GiB.
+    #[must_use]
+    pub fn seal(&self, nonce: Nonce, purpose: &str, text: &str) -> String {
         let mut sealed = text.as_bytes().to_vec();
         let aad = Aad::from(purpose.as_bytes());
         self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
-            .expect("a cookie is shorter than the cipher's limit");
-        let mut whole = nonce.to_vec();
+            .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce.0), aad, &mut sealed)
+            .expect("a text is shorter than the cipher's limit");
+        let mut whole = nonce.0.to_vec();
         whole.append(&mut sealed);
         base64url::encode(&whole)
     }
 
     /// Opens a value that was sealed for the same purpose; `None` for any other value.
-    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
+    #[must_use]
+    pub fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
         let whole = base64url::decode_secret(sealed.as_bytes()).ok()?;
         let (nonce, sealed) = whole.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let aad = Aad::from(purpose.as_bytes());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let nonce = aead::Nonce::assume_unique_for_key(*nonce);
         let text = self.0.open_in_place(nonce, aad, &mut sealed).ok()?;
         String::from_utf8(text.to_vec()).ok().map(Zeroizing::new)
     }
@@ -52,10 +61,10 @@ mod tests {
     #[test]
     fn opens_what_was_sealed_for_the_same_purpose_alone() {
         let sealer = Sealer::new(&[7; KEY_LEN]).expect("a key");
-        let sealed = sealer.seal("login", "text");
+        let sealed = sealer.seal(Nonce([1; NONCE_LEN]), "login", "text");
         assert_eq!(sealer.open("login", &sealed).as_deref().map(String::as_str), Some("text"));
         assert!(sealer.open("logout", &sealed).is_none());
-        assert_ne!(sealer.seal("login", "text"), sealed);
+        assert_ne!(sealer.seal(Nonce([2; NONCE_LEN]), "login", "text"), sealed);
         let other = Sealer::new(&[8; KEY_LEN]).expect("a key");
         assert!(other.open("login", &sealed).is_none());
         let mut bytes = base64url::decode_secret(sealed.as_bytes()).expect("base64url");
