@@ -111,8 +111,8 @@ impl Authenticated {
     ///
     /// # Errors
     /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password now:
-    /// it may have been deactivated, or its password set, while the password was compared. [`PasswordSignInError::Store`]. Nothing of the transaction may
-    /// then be kept.
+    /// it may have been deactivated, or its password set, while the password was compared.
+    /// [`PasswordSignInError::Store`]. Nothing of the transaction may then be kept.
     pub fn open(
         &self,
         records: &mut dyn Records,

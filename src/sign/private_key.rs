@@ -44,10 +44,15 @@ impl Material {
                 getrandom::fill(&mut secret).map_err(|_| SignError::Random)?;
                 Ok(Self::Secret(secret))
             }
-            _ if !(1024..=8192).contains(&rsa_bits) => Err(SignError::RsaBits),
-            _ => rsa::PrivateKey::new(rng, rsa_bits)
-                .map(|key| Self::Rsa(Box::new(key)))
-                .map_err(|_| SignError::Random),
+            "RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" => {
+                if !(1024..=8192).contains(&rsa_bits) {
+                    return Err(SignError::RsaBits);
+                }
+                rsa::PrivateKey::new(rng, rsa_bits)
+                    .map(|key| Self::Rsa(Box::new(key)))
+                    .map_err(|_| SignError::Random)
+            }
+            name => Err(SignError::UnknownAlgorithm { name: name.to_owned() }),
         }
     }
 

@@ -22,8 +22,8 @@ fn fill(file: &std::path::Path) {
     let transaction = connection.transaction().unwrap();
     let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)";
     let users = "INSERT INTO user (id, username, kind, active, profile, teams, created, updated)
-        SELECT n, printf('somebody.%07d', n), 'regular', 1,
-            printf('{\"email\":\"somebody.%07d@example.com\",\"family_name\":\"Body%07d\",'
+        SELECT n, printf('ada.lovelace.%07d', n), 'regular', 1,
+            printf('{\"email\":\"ada.lovelace.%07d@example.com\",\"family_name\":\"Body%07d\",'
                 || '\"given_name\":\"Somebody\",\"name\":\"Somebody Body%07d\"}', n, n, n),
             '{\"crm\":\"mapping\",\"sales\":\"mapping\",\"support\":\"hand\"}', 0, 0
         FROM numbers";
@@ -48,8 +48,8 @@ fn a_session_takes_at_most_400_bytes() {
     assert_eq!(u32::try_from(store.live_sessions()), Ok(SESSIONS));
     let session = SessionId(*b"000000000000007'");
     let user = store.session_user(session, UnixTime(0)).unwrap();
-    assert_eq!(user.username, "somebody.0000007");
-    assert_eq!(user.email(), Some("somebody.0000007@example.com"));
+    assert_eq!(user.username, "ada.lovelace.0000007");
+    assert_eq!(user.email(), Some("ada.lovelace.0000007@example.com"));
     assert_eq!(user.teams.get("support"), Some(&TeamSource::Hand));
     assert!(store.session_user(session, UnixTime(60)).is_none());
     assert!((100..=400).contains(&each), "{each} bytes each");
