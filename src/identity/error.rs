@@ -77,9 +77,16 @@ pub enum IdentityError {
         /// The path.
         path: String,
     },
-    /// The username has control, invisible or bidirectional characters, or no visible one.
-    #[error("the username holds characters that no username may have")]
-    UsernameCharacters,
+    /// The username is empty or white space.
+    #[error("the username is empty")]
+    EmptyUsername,
+    /// The username has a control, invisible, blank, bidirectional, private-use or unassigned character.
+    #[error("the username holds U+{:04X}, a character that no username may have: it is invisible, blank, \
+        reorders text or is not assigned", u32::from(*.character))]
+    UsernameCharacters {
+        /// The first such character.
+        character: char,
+    },
     /// The username is longer than the setting allows.
     #[error("the username is longer than {limit} characters")]
     UsernameTooLong {
@@ -113,7 +120,8 @@ impl IdentityError {
         match self {
             IdentityError::NoUsername => "identity.no_username",
             IdentityError::UsernameType { .. } => "identity.username_type",
-            IdentityError::UsernameCharacters => "identity.username_characters",
+            IdentityError::EmptyUsername => "identity.username_empty",
+            IdentityError::UsernameCharacters { .. } => "identity.username_characters",
             IdentityError::UsernameTooLong { .. } => "identity.username_too_long",
             IdentityError::EmailNotVerified => "identity.email_not_verified",
             IdentityError::GroupType { .. } => "identity.group_type",

@@ -7,6 +7,7 @@
 mod error;
 mod explain;
 mod groups;
+mod normal_form;
 mod profile;
 mod setting;
 mod spec;
@@ -23,6 +24,7 @@ use crate::text::is_unsafe;
 
 pub use error::{IdentityError, MappingError, MappingProblem};
 pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
+pub use normal_form::normal_username;
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec};
 
@@ -107,24 +109,6 @@ impl Mapping {
         let teams = self.teams.assign(&groups, observer)?;
         Ok(Identity { username, profile, groups, teams })
     }
-}
-
-/// Checks a username given by hand, by the rules that hold for usernames from claims.
-///
-/// # Errors
-/// [`IdentityError::NoUsername`], [`IdentityError::UsernameCharacters`] or
-/// [`IdentityError::UsernameTooLong`].
-pub fn check_username(name: &str) -> Result<(), IdentityError> {
-    if name.trim().is_empty() {
-        return Err(IdentityError::NoUsername);
-    }
-    if !is_safe_name(name) {
-        return Err(IdentityError::UsernameCharacters);
-    }
-    if name.chars().count() > username::MAX_CHARACTERS {
-        return Err(IdentityError::UsernameTooLong { limit: username::MAX_CHARACTERS });
-    }
-    Ok(())
 }
 
 /// Reports whether a text may become a name that people and programs see: it has no control characters, no

@@ -3,13 +3,11 @@
 use serde_json::Value;
 
 use super::explain::{Observer, Seen};
+use super::normal_form::{MAX_CHARACTERS, composed, fold, within};
 use super::spec::{MappingSpec, Normalisation, OneOrMany};
-use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
+use super::{IdentityError, MappingError, MappingProblem, SettingPath};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
-
-/// The upper limit of `username_max`, in characters.
-pub(super) const MAX_CHARACTERS: usize = 255;
 
 #[derive(Clone, Debug)]
 pub(super) struct UsernameRules {
@@ -30,9 +28,7 @@ impl UsernameRules {
         if !(1..=MAX_CHARACTERS).contains(&spec.username_max) {
             return Err(setting("must be from 1 to 255 characters", "username_max"));
         }
-        if !is_safe_name(&spec.username_prefix) {
-            return Err(setting("holds characters that no username may have", "username_prefix"));
-        }
+        check_prefix(spec)?;
         Ok(Self {
             candidates,
             prefix: spec.username_prefix.clone(),
@@ -75,34 +71,24 @@ impl UsernameRules {
     }
 
     fn normalise(&self, raw: &str) -> Result<String, IdentityError> {
-        if !is_safe_name(raw) || raw.chars().any(is_invisible) {
-            return Err(IdentityError::UsernameCharacters);
+        let name = fold(raw, self.normalisation)?;
+        if self.prefix.is_empty() {
+            return within(name, self.max);
         }
-        let name: String = match self.normalisation {
-            Normalisation::None => raw.to_owned(),
-            Normalisation::Default => {
-                raw.trim().to_lowercase().chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect()
-            }
-            Normalisation::LossyAscii => {
-                let keeps = |c: &char| c.is_ascii_alphanumeric() || "-@_.".contains(*c);
-                raw.to_lowercase().chars().map(|c| if keeps(&c) { c } else { '_' }).collect()
-            }
-        };
-        let name = format!("{}{name}", self.prefix);
-        if name.chars().count() > self.max {
-            return Err(IdentityError::UsernameTooLong { limit: self.max });
-        }
-        Ok(name)
+        within(composed(&format!("{}{name}", self.prefix)).into_owned(), self.max)
     }
 }
 
-/// Reports whether a character is one of Unicode's default-ignorable ones that groups and profiles may have
-/// (variation selectors, fillers), but usernames may not: with one, two usernames would look equal.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// Checks that a prefix is in normal form, as the whole username must be.
+fn check_prefix(spec: &MappingSpec) -> Result<(), MappingError> {
+    let prefix = &spec.username_prefix;
+    let fault = |reason| Err(MappingError::setting(SettingPath::of("username_prefix"), reason));
+    match fold(prefix, spec.normalise) {
+        _ if prefix.is_empty() => Ok(()),
+        Ok(normal) if normal == *prefix => Ok(()),
+        Ok(normal) => fault(format!("write `{normal}`: usernames have that form with this `normalise`")),
+        Err(error) => fault(error.to_string()),
+    }
 }
 
 fn candidates(written: &OneOrMany, limits: &Limits) -> Result<Vec<ClaimPath>, MappingError> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::records::{Records, StoreError};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
-use crate::identity::check_username;
+use crate::identity::{IdentityError, Normalisation, normal_username};
 use crate::time::UnixTime;
 
 /// The party that administers accounts.
@@ -29,8 +29,8 @@ pub enum AccountError {
     #[error("you are not allowed to do this")]
     Forbidden,
     /// The username is not usable.
-    #[error("a username has 1 to 255 characters and no control or invisible characters")]
-    Username,
+    #[error(transparent)]
+    Username(IdentityError),
     /// Another user has this username.
     #[error("this username is taken")]
     Taken,
@@ -48,7 +48,7 @@ impl AccountError {
     pub fn code(&self) -> &'static str {
         match self {
             AccountError::Forbidden => "request.forbidden",
-            AccountError::Username => "request.malformed",
+            AccountError::Username(_) => "request.malformed",
             AccountError::Taken => "request.taken",
             AccountError::NotFound => "request.not_found",
             AccountError::Store(error) => error.code(),
@@ -111,13 +111,19 @@ pub struct NewUser {
 }
 
 impl NewUser {
-    /// Checks the administrator's right and the username.
+    /// Checks the administrator's right and the username, which is kept in its normal form: the one in which
+    /// a provider's name is looked up.
     ///
     /// # Errors
     /// [`AccountError::Forbidden`] or [`AccountError::Username`].
-    pub fn new(by: Administrator, username: String, kind: UserKind) -> Result<Self, AccountError> {
+    pub fn new(
+        by: Administrator,
+        username: &str,
+        normalisation: Normalisation,
+        kind: UserKind,
+    ) -> Result<Self, AccountError> {
         by.may_change(kind)?;
-        check_username(&username).map_err(|_| AccountError::Username)?;
+        let username = normal_username(username, normalisation).map_err(AccountError::Username)?;
         Ok(Self { username, kind, profile: BTreeMap::new(), teams: BTreeSet::new(), password_hash: None })
     }
 }
@@ -144,6 +150,18 @@ pub fn add(
         records.set_password(user.id, &hash, now)?;
     }
     Ok(user)
+}
+
+/// Returns the user with a username as a person writes it: exactly so, or else in lower case.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn user_named(records: &mut dyn Records, written: &str) -> Result<Option<User>, StoreError> {
+    let exact = records.user_by_name(written)?;
+    match normal_username(written, Normalisation::Default) {
+        Ok(normal) if exact.is_none() && normal != written => records.user_by_name(&normal),
+        _ => Ok(exact),
+    }
 }
 
 /// Changes to a user; a field that is `None` stays as it is.

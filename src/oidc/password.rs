@@ -6,6 +6,7 @@
 //!   → Authenticated::open   the session
 //! ```
 
+use super::accounts::user_named;
 use super::records::{Records, StoreError, replace_session};
 use super::session::{NewSession, Origin};
 use super::user::{User, UserKind};
@@ -65,7 +66,7 @@ pub struct Candidate(Option<(User, Option<String>)>);
 /// # Errors
 /// [`PasswordSignInError::Store`].
 pub fn look_up(records: &mut dyn Records, username: &str) -> Result<Candidate, PasswordSignInError> {
-    let Some(user) = records.user_by_name(username)? else { return Ok(Candidate(None)) };
+    let Some(user) = user_named(records, username)? else { return Ok(Candidate(None)) };
     let hash = records.password(user.id)?;
     Ok(Candidate(Some((user, hash))))
 }

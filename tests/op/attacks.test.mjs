@@ -196,6 +196,7 @@ test('a group is no team, and a group’s text no more than its rule lets throug
   for (const groups of [{ a: 1 }, 7, [7], [null], [['crm-admin']], true]) assert.equal(await person({ groups }), 'identity.group_type', JSON.stringify(groups));
 });
 
+// finding: S6, D5
 // attack: mapping.two-subjects, mapping.confusables, size.groups, mapping.long-username, mapping.controls
 // attack: mapping.bidirectional, mapping.invisible
 test('a username is never taken from its owner, nor shown as another', async () => {
@@ -205,17 +206,20 @@ test('a username is never taken from its owner, nor shown as another', async () 
   for (const name of ['ada', 'ADA', 'Ada', ' ada', 'ada ', '\u3000ada']) {
     assert.equal(await person({ sub: 's2', preferred_username: name }), 'sign_in.username_taken', JSON.stringify(name));
   }
-  for (const name of ['a\u0000da', 'ada\n', 'ada\r\nroot', '\u001b[31mada', 'a\u007fda', 'a\u0085da', '\u202eada', 'a\u2066da', 'a\u200bda', 'ada\u200d', '\ufeffada', 'ada\u00ad', 'ada\u{e0041}', 'ada\u3164', 'ada\u115f', 'ada\uffa0', 'ada\u034f', 'ada\ufe0f', 'ada\u{e0100}', 'ada\u17b4', 'ada\u180b']) {
+  for (const name of ['a\u0000da', 'ada\n', 'ada\r\nroot', '\u001b[31mada', 'a\u007fda', 'a\u0085da', '\u202eada', 'a\u2066da', 'a\u200bda', 'ada\u200d', '\ufeffada', 'ada\u00ad', 'ada\u{e0041}', 'ada\u3164', 'ada\u115f', 'ada\uffa0', 'ada\u034f', 'ada\ufe0f', 'ada\u{e0100}', 'ada\u17b4', 'ada\u180b', 'ada\u2800', '\u2800', 'ada\uffff', 'ada\u{1d159}', 'ada\u{13441}', 'ada\ue000', 'ada\u0378']) {
     assert.equal(await person({ sub: 's3', preferred_username: name }), 'identity.username_characters', JSON.stringify(name));
   }
   assert.equal(await person({ sub: 's4', preferred_username: 'x'.repeat(256) }), 'identity.username_too_long');
   assert.equal(await person({ sub: 's4', preferred_username: ['ada'] }), 'identity.username_type');
   assert.equal(await person({ sub: 's4', groups: Array(5001).fill('g') }), 'identity.group_limit');
+  // One name in two encodings is one account.
+  assert.equal((await person({ sub: 's6', preferred_username: '\u00e9ve' })).username, '\u00e9ve');
+  assert.equal(await person({ sub: 's7', preferred_username: 'e\u0301ve' }), 'sign_in.username_taken');
   // Look-alikes are other names, and other accounts.
   const cyrillic = await person({ sub: 's5', preferred_username: '\u0430d\u0430' });
   assert.notEqual(cyrillic.id, ada.id);
   assert.equal((await person({ sub: 's1', preferred_username: 'renamed' })).id, ada.id, 'an account belongs to its subject, whatever the name');
-  assert.deepEqual(gate.users().map(({ username }) => username), ['ada', '\u0430d\u0430']);
+  assert.deepEqual(gate.users().map(({ username }) => username), ['ada', '\u00e9ve', '\u0430d\u0430']);
 });
 
 // attack: mapping.admin-from-outside

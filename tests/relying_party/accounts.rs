@@ -1,5 +1,6 @@
 //! Account rules: who may add and change whom, and the sessions that end.
 
+use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
@@ -23,7 +24,7 @@ fn admin(kind: UserKind) -> Administrator {
 /// A store with one user and two sessions of it.
 fn store(kind: UserKind) -> (MemoryStore, UserId) {
     let store = MemoryStore::default();
-    let new = NewUser::new(Administrator::OPERATOR, "ada".to_owned(), kind).unwrap();
+    let new = NewUser::new(Administrator::OPERATOR, "ada", Normalisation::Default, kind).unwrap();
     let id = store.transact(|records| accounts::add(records, Administrator::OPERATOR, new, T)).unwrap().id;
     let open = |session: u8| Session {
         id: SessionId([session; 16]),
@@ -66,7 +67,7 @@ fn super_admins_are_made_and_changed_by_super_admins_and_the_operator() {
     let (admin, root) = (admin(UserKind::Admin), admin(UserKind::SuperAdmin));
     for (by, allowed) in [(admin, false), (root, true), (Administrator::OPERATOR, true)] {
         let expected = || if allowed { Ok(()) } else { Err(AccountError::Forbidden) };
-        let made = NewUser::new(by, "eve".to_owned(), UserKind::SuperAdmin).map(drop);
+        let made = NewUser::new(by, "eve", Normalisation::Default, UserKind::SuperAdmin).map(drop);
         assert_eq!(made, expected());
         let (store, ada) = self::store(UserKind::SuperAdmin);
         let change = |changes: UserChanges| {
@@ -93,9 +94,10 @@ fn super_admins_are_made_and_changed_by_super_admins_and_the_operator() {
 
 #[test]
 fn a_new_user_has_a_usable_name_of_its_own() {
-    let new = |name: &str| NewUser::new(Administrator::OPERATOR, name.to_owned(), UserKind::Regular);
-    for name in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(256)] {
-        assert_eq!(new(name).map(drop), Err(AccountError::Username), "{name:?}");
+    let new =
+        |name: &str| NewUser::new(Administrator::OPERATOR, name, Normalisation::Default, UserKind::Regular);
+    for name in ["", " ", "a\nb", "a\u{202e}b", "bob\u{3164}", "bob\u{2800}", &"x".repeat(256)] {
+        assert!(matches!(new(name).map(drop), Err(AccountError::Username(_))), "{name:?}");
     }
     let store = MemoryStore::default();
     let mut ada = new("ada").unwrap();
@@ -108,6 +110,29 @@ fn a_new_user_has_a_usable_name_of_its_own() {
     let again =
         store.transact(|records| accounts::add(records, Administrator::OPERATOR, new("ada").unwrap(), T));
     assert_eq!(again, Err(AccountError::Taken));
+}
+
+// finding: S23
+#[test]
+fn a_name_written_by_hand_is_kept_as_a_provider_s_name_is() {
+    let store = MemoryStore::default();
+    let add = |name: &str, normalisation| {
+        store.transact(|records| {
+            let new = NewUser::new(Administrator::OPERATOR, name, normalisation, UserKind::Regular)?;
+            accounts::add(records, Administrator::OPERATOR, new, T).map(|user| user.username)
+        })
+    };
+    assert_eq!(add(" Bob", Normalisation::Default).as_deref(), Ok("bob"));
+    assert_eq!(add("BOB", Normalisation::Default), Err(AccountError::Taken));
+    assert_eq!(add("e\u{301}ve", Normalisation::Default).as_deref(), Ok("éve"));
+    assert_eq!(add("Éve", Normalisation::Default), Err(AccountError::Taken));
+    assert_eq!(add("Carol", Normalisation::None).as_deref(), Ok("Carol"));
+    for (written, found) in
+        [("Bob", Some("bob")), ("E\u{301}VE", Some("éve")), ("Carol", Some("Carol")), ("carol", None)]
+    {
+        let user = store.transact(|records| accounts::user_named(records, written)).unwrap();
+        assert_eq!(user.map(|user| user.username).as_deref(), found, "{written}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sign-in with a password.
 
+use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser};
 use claimgate::oidc::password::{self, PasswordPolicy, PasswordSignInError};
 use claimgate::oidc::session::{NewSession, SessionId};
@@ -15,7 +16,7 @@ const OPEN: PasswordPolicy = PasswordPolicy { fallback: true, regular_users: tru
 
 fn store(kind: UserKind, hash: Option<&str>) -> MemoryStore {
     let store = MemoryStore::default();
-    let mut new = NewUser::new(Administrator::OPERATOR, "ada".to_owned(), kind).unwrap();
+    let mut new = NewUser::new(Administrator::OPERATOR, "ada", Normalisation::Default, kind).unwrap();
     new.password_hash = hash.map(str::to_owned);
     store.transact(|records| accounts::add(records, Administrator::OPERATOR, new, T)).unwrap();
     store

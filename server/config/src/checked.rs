@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, Policy, TokenKind};
-use claimgate::identity::Mapping;
+use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
@@ -27,6 +27,17 @@ pub struct Config {
     pub password: PasswordPolicy,
     /// The providers; at least one.
     pub providers: Vec<Provider>,
+    /// The normalisation of usernames given by hand: that of `[identity]`.
+    pub normalise: Normalisation,
+}
+
+/// What a command on the database needs of a file.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The database file.
+    pub file: PathBuf,
+    /// The normalisation of usernames given by hand: that of `[identity]`.
+    pub normalise: Normalisation,
 }
 
 /// How the server runs.

@@ -17,12 +17,12 @@ mod sign_in;
 mod provider;
 mod resolve;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate::identity::SettingPath;
+use claimgate::identity::{MappingSpec, SettingPath};
 
-pub use checked::{Config, Provider, PublicUrl, Server};
+pub use checked::{Config, Database, Provider, PublicUrl, Server};
 use document::Document;
 pub use error::{ConfigError, Fault, Position, Problem};
 pub use settings::Table;
@@ -51,13 +51,17 @@ impl Config {
     /// no key: an operator who manages users need not have the server's rights.
     ///
     /// # Errors
-    /// A [`ConfigError`] of the names in the file and of the types in `[server]`.
-    pub fn database(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    /// A [`ConfigError`] of the names in the file and of the types in `[server]` and `[identity]`.
+    pub fn database(file: &Path) -> Result<Option<Database>, ConfigError> {
         let (name, text) = read(file)?;
         let document = Document::parse(&name, &text)?;
         settings::check(&document)?;
         let server: Option<raw::Server> = document.read(&SettingPath::of("server"))?;
-        Ok(server.map(|server| server::database(folder_of(file), server.database.as_deref())))
+        let identity: Option<MappingSpec> = document.read(&SettingPath::of("identity"))?;
+        Ok(server.map(|server| Database {
+            file: server::database(folder_of(file), server.database.as_deref()),
+            normalise: identity.unwrap_or_default().normalise,
+        }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate::identity::{Mapping, MappingSpec, SettingPath};
+use claimgate::identity::{Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
@@ -37,8 +37,9 @@ pub(super) fn resolve(
 
 fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let identity = SettingPath::of("identity");
-    let mapping = read(source, &identity)
-        .and_then(|spec: Option<MappingSpec>| compile(source, &identity, &spec.unwrap_or_default()));
+    let spec = read(source, &identity).map(Option::<MappingSpec>::unwrap_or_default);
+    let normalise = spec.as_ref().map_or(Normalisation::Default, |spec| spec.normalise);
+    let mapping = spec.and_then(|spec| compile(source, &identity, &spec));
     let raw_server: Result<Option<raw::Server>, Faulty> = read(source, &SettingPath::of("server"));
     let by_ring = matches!(&raw_server, Ok(Some(server)) if !server.rsa_kernel);
     let has_server = !matches!(raw_server, Ok(None));
@@ -53,7 +54,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
     let (sign_in, password) = sign_in?;
-    Ok(Config { server: server?, sign_in, password, providers: providers? })
+    Ok(Config { server: server?, sign_in, password, providers: providers?, normalise })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

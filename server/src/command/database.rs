@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::store::{SqliteRecords, Store};
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::accounts;
+use claimgate::oidc::records::StoreError;
 use claimgate::oidc::user::User;
-use claimgate_config::Config;
+use claimgate_config::{Config, Database};
 
 use crate::command::output::Failure;
 
@@ -18,15 +19,19 @@ pub(crate) struct DatabaseArguments {
 
 /// Opens the database that a configuration file names. No secret of the file is read.
 pub(crate) fn open(file: &Path) -> Result<Store, Failure> {
-    let database = Config::database(file)
-        .map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))?
-        .ok_or_else(|| {
+    Store::open(&settings(file)?.file).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Returns what a configuration file says of the database and of usernames given by hand.
+pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
+    Config::database(file).map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))?.ok_or_else(
+        || {
             Failure::Usage(format!(
                 "{}: there is no [server] section, so no database is configured",
                 file.display()
             ))
-        })?;
-    Store::open(&database).map_err(|error| Failure::Usage(error.to_string()))
+        },
+    )
 }
 
 /// Runs work in one transaction.
@@ -44,7 +49,7 @@ where
 /// Returns the user of a name.
 pub(crate) fn find(store: &Store, username: &str) -> Result<User, Failure> {
     let name = username.to_owned();
-    transact(store, move |records| records.user_by_name(&name))?.ok_or_else(|| Failure::Refused {
+    transact(store, move |records| accounts::user_named(records, &name))?.ok_or_else(|| Failure::Refused {
         code: "request.not_found",
         message: format!("there is no user `{username}`"),
     })

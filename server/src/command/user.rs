@@ -7,7 +7,7 @@ use claimgate::oidc::user::UserKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::database::{DatabaseArguments, find, open, transact};
+use super::database::{DatabaseArguments, find, open, settings, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::store::{ListedUser, Store};
 use crate::system;
@@ -108,13 +108,8 @@ impl UserCommand {
 impl AddArguments {
     fn add(self) -> Result<(), Failure> {
         let AddArguments { username, kind, password_stdin, no_password, team, database } = self;
-        let mut user = NewUser::new(Administrator::OPERATOR, username.clone(), kind)?;
-        if username.trim() != username || username.to_lowercase() != username {
-            eprintln!(
-                "note: a sign-in through a provider finds this user only if its mapping has \
-                 normalise = \"none\"; otherwise names are looked up in lower case"
-            );
-        }
+        let normalise = settings(&database.config)?.normalise;
+        let mut user = NewUser::new(Administrator::OPERATOR, &username, normalise, kind)?;
         let store = open(&database.config)?;
         user.teams = team.into_iter().collect();
         user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };

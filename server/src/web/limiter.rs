@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota};
 
+use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
 
 /// Attempts for one username without a wait, and the wait for each further one.
@@ -39,7 +40,9 @@ impl Limiter {
         if self.by_name.len() > REMEMBERED || self.by_address.len() > REMEMBERED {
             self.drop_idle();
         }
-        let name = Fingerprint::of(name);
+        // Every spelling that finds a user counts as an attempt for that user.
+        let normal = normal_username(name, Normalisation::Default);
+        let name = Fingerprint::of(normal.as_deref().unwrap_or(name));
         let address = super::client_address::subscriber(address);
         self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
     }

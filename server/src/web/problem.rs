@@ -7,6 +7,7 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use super::fetch::FetchError;
 use super::password::PasswordError;
 use super::provider::ProviderError;
+use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
@@ -60,6 +61,8 @@ pub(crate) enum Problem {
     Method,
     #[error("{0}")]
     BadRequest(&'static str),
+    #[error(transparent)]
+    Username(IdentityError),
     #[error("this username is taken")]
     Taken,
     #[error("the request body is too large")]
@@ -91,7 +94,7 @@ impl Problem {
             Problem::Forbidden => "request.forbidden",
             Problem::NotFound => "request.not_found",
             Problem::Method => "request.method",
-            Problem::BadRequest(_) => "request.malformed",
+            Problem::BadRequest(_) | Problem::Username(_) => "request.malformed",
             Problem::Taken => "request.taken",
             Problem::TooLarge => "request.too_large",
             Problem::SlowBody => "request.slow_body",
@@ -111,9 +114,7 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Forbidden => Problem::Forbidden,
-            AccountError::Username => Problem::BadRequest(
-                "a username has 1 to 255 characters and no control or invisible characters",
-            ),
+            AccountError::Username(error) => Problem::Username(error),
             AccountError::Taken => Problem::Taken,
             AccountError::NotFound => Problem::NotFound,
             AccountError::Store(error) => Problem::Store(error),

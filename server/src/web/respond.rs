@@ -61,7 +61,9 @@ impl Problem {
             Problem::Logout(_) => {
                 text(StatusCode::BAD_REQUEST, "Logout refused", "The logout token is not accepted.")
             }
-            Problem::Password(_) | Problem::BadRequest(_) => own(StatusCode::BAD_REQUEST, "Bad request"),
+            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) => {
+                own(StatusCode::BAD_REQUEST, "Bad request")
+            }
             Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
             Problem::SignedOut => own(StatusCode::UNAUTHORIZED, "Not signed in"),

@@ -62,7 +62,8 @@ pub(super) async fn create(
     _: SameOrigin,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
-    let mut user = accounts::NewUser::new(Administrator::from_user(&admin.user)?, new.username, new.kind)?;
+    let by = Administrator::from_user(&admin.user)?;
+    let mut user = accounts::NewUser::new(by, &new.username, app.config.normalise, new.kind)?;
     user.profile = new.profile;
     user.teams = new.teams;
     if let Some(password) = new.password {
