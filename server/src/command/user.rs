@@ -64,7 +64,7 @@ pub(crate) enum UserCommand {
     Without --password-stdin a terminal asks for the password. A user without a password\n\
     (--no-password) can sign in only through a provider.")]
 pub(crate) struct AddArguments {
-    /// The username. The first sign-in through a provider under this name is linked to the user
+    /// The username, kept as `[identity] normalise` says: in lower case unless it is "none"
     username: String,
     /// regular, admin, super-admin, portal, api or system
     #[arg(long, value_parser = kind, default_value = "regular")]
