@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate_server::config::Config;
+use claimgate_config::Config;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
