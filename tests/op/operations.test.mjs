@@ -1,6 +1,8 @@
 // Operations: reload, stop, metrics, the debug log, and commands beside the running server.
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
 import { replace, until } from './claimgate.mjs';
@@ -87,6 +89,27 @@ test('SIGHUP: a setting that cannot change is refused, one that needs a restart 
 test('SIGTERM finishes and stops with success', async () => {
   await serve();
   assert.deepEqual(await gate.stop('SIGTERM'), { code: 0, signal: null });
+});
+
+// finding: A1
+test('SIGTERM leaves the database in one file', async () => {
+  await serve();
+  await new Agent().signIn(gate, 'crm', 'ada');
+  assert.ok(existsSync(join(gate.folder, 'claimgate.db-wal')));
+  await gate.stop();
+  assert.ok(!existsSync(join(gate.folder, 'claimgate.db-wal')));
+  assert.equal(gate.sessions().length, 1);
+});
+
+// finding: A1
+test('a second server on one database is refused, and the first goes on', async () => {
+  await serve();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const { code, out } = await gate.commandBeside(['serve', '--config', gate.config]);
+  assert.equal(code, 2);
+  assert.match(out, /a server runs on this database/);
+  assert.equal((await agent.me(gate)).username, 'ada');
 });
 
 test('a second process ends a session and the server follows', async () => {

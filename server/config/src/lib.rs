@@ -16,6 +16,7 @@ mod server;
 mod sign_in;
 mod provider;
 mod resolve;
+mod secret_files;
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use claimgate::alg::Registry;
 
 use super::configuration::{keys, load};
-use super::online;
+use super::{online, rights};
 use crate::command::output::{self, Failure};
 
 #[derive(clap::Subcommand)]
@@ -30,6 +30,15 @@ impl ConfigCommand {
             keys(provider)?;
         }
         output::write(format!("{}: valid\n", file.display()).as_bytes())?;
+        for (exposed, mode) in rights::exposed_secrets(&file) {
+            output::write(
+                format!(
+                    "warning: {} holds a secret, and every user of this machine may read or change it (mode {mode:o}): chmod 600, or 640 with the service's group\n",
+                    exposed.display()
+                )
+                .as_bytes(),
+            )?;
+        }
         if online { online::check(&config) } else { Ok(()) }
     }
 }

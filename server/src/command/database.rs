@@ -1,7 +1,9 @@
 //! The database that a configuration file names, for subcommands that work without the server.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use super::logging;
 use crate::store::{SqliteRecords, Store};
 use claimgate::oidc::accounts;
 use claimgate::oidc::records::StoreError;
@@ -17,9 +19,29 @@ pub(crate) struct DatabaseArguments {
     pub(crate) config: PathBuf,
 }
 
-/// Opens the database that a configuration file names. No secret of the file is read.
-pub(crate) fn open(file: &Path) -> Result<Store, Failure> {
-    Store::open(&settings(file)?.file).map_err(|error| Failure::Usage(error.to_string()))
+/// A database that is closed, with everything in its one file, when this is dropped.
+pub(crate) struct OpenDatabase(Store);
+
+impl Deref for OpenDatabase {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.0
+    }
+}
+
+impl Drop for OpenDatabase {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Opens the database that a configuration file names, and logs warnings about it to standard error. No secret of
+/// the file is read.
+pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
+    logging::start_warnings();
+    let store = Store::open(&settings(config)?.file).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(OpenDatabase(store))
 }
 
 /// Returns what a configuration file says of the database and of usernames given by hand.
@@ -33,10 +55,11 @@ pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
         },
     )
 }
+}
 
 /// Runs work in one transaction.
 pub(crate) fn transact<T, E>(
-    store: &Store,
+    store: &OpenDatabase,
     work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Failure>
 where
@@ -47,7 +70,7 @@ where
 }
 
 /// Returns the user of a name.
-pub(crate) fn find(store: &Store, username: &str) -> Result<User, Failure> {
+pub(crate) fn find(store: &OpenDatabase, username: &str) -> Result<User, Failure> {
     let name = username.to_owned();
     transact(store, move |records| accounts::user_named(records, &name))?.ok_or_else(|| Failure::Refused {
         code: "request.not_found",

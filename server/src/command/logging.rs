@@ -50,6 +50,16 @@ impl LogArguments {
     }
 }
 
+/// Starts logging warnings to standard error, for a subcommand whose output is not a log.
+pub(crate) fn start_warnings() {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("warn"))
+        .with_writer(|| Plain(std::io::stderr()))
+        .with_ansi(std::io::stderr().is_terminal());
+    // An error means that logging has started already.
+    drop(lines.without_time().with_target(false).try_init());
+}
+
 /// A writer that escapes characters with which untrusted text could control a terminal or reorder the
 /// shown text. The subscriber itself escapes line ends and escape sequences within values.
 struct Plain<W>(W);

@@ -19,6 +19,7 @@ mod online;
 mod output;
 mod query;
 mod rehearsal;
+mod rights;
 mod runtime;
 mod serve;
 mod session;

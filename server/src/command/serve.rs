@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::configuration::load;
 use super::logging::LogArguments;
+use super::rights;
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
 use crate::store::Store;
@@ -45,10 +46,16 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
             file.display()
         )));
     };
-    let store = Store::open(&settings.database).map_err(|error| usage(&error))?;
-    let server = Server::new(config, store).await.map_err(|error| usage(&error))?;
+    for (secret, mode) in rights::exposed_secrets(file) {
+        let (file, mode) = (secret.display(), format!("{mode:o}"));
+        tracing::warn!(%file, mode, "this file holds a secret, and every user of this machine may read or change it");
+    }
+    let store = Store::open_for_server(&settings.database).map_err(|error| usage(&error))?;
+    let server = Server::new(config, store.clone()).await.map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
-    run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
+    let result = run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error));
+    store.close();
+    result
 }
 
 /// Loads the configuration again on each SIGHUP and sends it to the returned channel. Signals that

@@ -4,9 +4,8 @@ use claimgate::oidc::accounts::{self, Administrator};
 use claimgate::oidc::session::SessionId;
 use serde_json::json;
 
-use super::database::{DatabaseArguments, find, open, transact};
+use super::database::{DatabaseArguments, OpenDatabase, find, open, transact};
 use crate::command::output::{self, Failure, Format};
-use crate::store::Store;
 use crate::system;
 
 #[derive(clap::Subcommand)]
@@ -73,7 +72,7 @@ impl SessionCommand {
     }
 }
 
-fn list(store: &Store, user: Option<&str>, limit: u32, format: Format) -> Result<(), Failure> {
+fn list(store: &OpenDatabase, user: Option<&str>, limit: u32, format: Format) -> Result<(), Failure> {
     let user = user.map(|name| find(store, name)).transpose()?.map(|user| user.id);
     let sessions = transact(store, move |records| records.list_sessions(user, limit, system::now()))?;
     if format == Format::Json {

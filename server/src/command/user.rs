@@ -7,9 +7,9 @@ use claimgate::oidc::user::UserKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::database::{DatabaseArguments, find, open, settings, transact};
+use super::database::{DatabaseArguments, OpenDatabase, find, open, settings, transact};
 use crate::command::output::{self, Failure, Format};
-use crate::store::{ListedUser, Store};
+use crate::store::ListedUser;
 use crate::system;
 use crate::web::password;
 
@@ -120,7 +120,7 @@ impl AddArguments {
     }
 }
 
-fn set_password(store: &Store, username: &str, stdin: bool) -> Result<(), Failure> {
+fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(), Failure> {
     let id = find(store, username)?.id;
     let hash = read_password(stdin)?;
     let ended = transact(store, move |records| {
@@ -129,7 +129,7 @@ fn set_password(store: &Store, username: &str, stdin: bool) -> Result<(), Failur
     output::write(format!("password set; {ended} sessions ended\n").as_bytes())
 }
 
-fn set_active(store: &Store, username: &str, active: bool) -> Result<(), Failure> {
+fn set_active(store: &OpenDatabase, username: &str, active: bool) -> Result<(), Failure> {
     let id = find(store, username)?.id;
     let changes = UserChanges { active: Some(active), ..UserChanges::default() };
     let changed = transact(store, move |records| {
@@ -143,7 +143,7 @@ fn set_active(store: &Store, username: &str, active: bool) -> Result<(), Failure
     output::write(text.as_bytes())
 }
 
-fn list(store: &Store, format: Format) -> Result<(), Failure> {
+fn list(store: &OpenDatabase, format: Format) -> Result<(), Failure> {
     let users = all_users(store)?;
     if format == Format::Json {
         return output::document(&json!(users), format);
@@ -165,7 +165,7 @@ fn list(store: &Store, format: Format) -> Result<(), Failure> {
 }
 
 /// Returns all users by name, page by page: a page is one transaction.
-fn all_users(store: &Store) -> Result<Vec<ListedUser>, Failure> {
+fn all_users(store: &OpenDatabase) -> Result<Vec<ListedUser>, Failure> {
     let mut users: Vec<ListedUser> = Vec::new();
     loop {
         let after = users.last().map_or_else(String::new, |last| last.user.username.clone());

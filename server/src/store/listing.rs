@@ -3,6 +3,7 @@
 use rusqlite::params;
 use serde::Serialize;
 
+use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::records::{SqliteRecords, USER, read_user};
 use claimgate::oidc::records::StoreError;
@@ -55,7 +56,8 @@ pub struct ListedSession {
 }
 
 impl SqliteRecords<'_> {
-    /// Returns up to `limit` users ordered by name, beginning after the name `after`.
+    /// Returns up to `limit` users ordered by name, beginning after the name `after`. A row that cannot be read is
+    /// skipped and reported, here and in the other lists.
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
@@ -66,7 +68,7 @@ impl SqliteRecords<'_> {
                 (SELECT count(*) FROM session WHERE session.user = user.id)
             FROM user WHERE username > ?1 ORDER BY username LIMIT ?2"
         );
-        self.query_all(&sql, params![after, limit], |row| {
+        self.query_all("user", &sql, params![after, limit], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.get(6)?,
@@ -81,9 +83,10 @@ impl SqliteRecords<'_> {
     /// # Errors
     /// [`StoreError`]: the database failed.
     pub fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
-        let sql = "SELECT json_each.key, count(*) FROM user, json_each(user.teams)
+        let sql = "SELECT json_each.key, count(*)
+            FROM user, json_each(iif(json_valid(user.teams), user.teams, '{}'))
             GROUP BY json_each.key ORDER BY json_each.key";
-        self.query_all(sql, [], |row| Ok(ListedTeam { team: row.get(0)?, members: row.get(1)? }))
+        self.query_all("user", sql, [], |row| Ok(ListedTeam { team: row.get(0)?, members: row.get(1)? }))
     }
 
     /// Returns up to `limit` live sessions, of one user or of all, the newest first.
@@ -100,7 +103,7 @@ impl SqliteRecords<'_> {
             FROM session JOIN user ON user.id = session.user
             WHERE expires > ?1 AND (?2 IS NULL OR user.id = ?2)
             ORDER BY session.created DESC, session.rowid DESC LIMIT ?3";
-        self.query_all(sql, params![now.0, user.map(|id| id.0), limit], |row| {
+        self.query_all("session", sql, params![now.0, user.map(|id| id.0), limit], |row| {
             Ok(ListedSession {
                 id: SessionId(row.get(0)?).to_string(),
                 user: UserId(row.get(1)?),
@@ -116,12 +119,20 @@ impl SqliteRecords<'_> {
 
     fn query_all<T>(
         &self,
+        table: &str,
         sql: &str,
         parameters: impl rusqlite::Params,
-        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
         let run = || -> rusqlite::Result<Vec<T>> {
-            self.connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+            let (mut found, mut bad) = (Vec::new(), BadRows::default());
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(parameters)?;
+            while let Some(row) = rows.next()? {
+                found.extend(bad.read(read(row)));
+            }
+            bad.report(table);
+            Ok(found)
         };
         run().map_err(|error| store_error(&error))
     }

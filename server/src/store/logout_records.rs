@@ -12,8 +12,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
+use super::bad_rows::BadRows;
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget};
 use claimgate::time::UnixTime;
@@ -144,30 +145,41 @@ impl LogoutRecords {
             FROM logout WHERE id > ?1 ORDER BY id";
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([self.newest_row])?;
+        let mut bad = BadRows::default();
         while let Some(row) = rows.next()? {
             self.newest_row = row.get(0)?;
-            let until = UnixTime(row.get(7)?);
-            if let Some(tag) = row.get::<_, Option<[u8; 16]>>(1)? {
-                self.jtis.insert(Fingerprint(tag), until);
+            if let Some((jti, until)) = bad.read(read_jti(row)) {
+                self.jtis.extend(jti.map(|tag| (Fingerprint(tag), until)));
             }
-            let target = match (row.get(3)?, row.get(4)?) {
-                (Some(sid), subject) => LogoutTarget::Session { sid, subject },
-                (None, Some(subject)) => LogoutTarget::Subject(subject),
-                (None, None) => continue,
-            };
-            let record = LogoutRecord {
-                issuer: row.get(2)?,
-                target,
-                issued_at: UnixTime(row.get(5)?),
-                received_ms: row.get(6)?,
-                until,
-            };
-            for tag in target_tags(&record) {
-                self.merge(tag, &record);
+            if let Some(record) = bad.read(read_record(row)).flatten() {
+                for tag in target_tags(&record) {
+                    self.merge(tag, &record);
+                }
             }
         }
+        bad.report("logout");
         Ok(())
     }
+}
+
+fn read_jti(row: &Row<'_>) -> rusqlite::Result<(Option<[u8; 16]>, UnixTime)> {
+    Ok((row.get(1)?, UnixTime(row.get(7)?)))
+}
+
+/// Reads a logout; `None` for a row that holds a `jti` alone.
+fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<LogoutRecord>> {
+    let target = match (row.get(3)?, row.get(4)?) {
+        (Some(sid), subject) => LogoutTarget::Session { sid, subject },
+        (None, Some(subject)) => LogoutTarget::Subject(subject),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(LogoutRecord {
+        issuer: row.get(2)?,
+        target,
+        issued_at: UnixTime(row.get(5)?),
+        received_ms: row.get(6)?,
+        until: UnixTime(row.get(7)?),
+    }))
 }
 
 #[derive(Clone, Copy)]

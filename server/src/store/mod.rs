@@ -4,7 +4,9 @@
 //! transaction (group commit), makes it durable with one `fsync`, updates the session index, and then answers
 //! each caller. No batch waits to fill. A piece of work that fails is rolled back alone.
 
+mod bad_rows;
 mod error;
+mod file;
 mod listing;
 mod logout_records;
 mod records;
@@ -15,7 +17,9 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use claimgate::oidc::records::StoreError;
@@ -27,6 +31,7 @@ pub(crate) use error::work_lost;
 pub use listing::{ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 
+use file::Lock;
 use session_index::SessionIndex;
 use writer::{Job, Outcome, Writer};
 
@@ -36,17 +41,31 @@ const QUEUE: usize = 4096;
 /// A store. A clone is the same store.
 #[derive(Clone)]
 pub struct Store {
-    jobs: SyncSender<Job>,
+    /// The work of the writing thread; `None` closes the store.
+    jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Store {
-    /// Opens the database file; creates or migrates it if needed.
+    /// Opens the database file, beside a server that may run; creates or migrates it if needed. Other users lose
+    /// their rights to the file.
     ///
     /// # Errors
-    /// [`StoreError`]: the file cannot be opened, is not a database, or has a newer schema.
+    /// [`StoreError`]: the file cannot be opened or made its owner's alone, is not a database, or has a newer
+    /// schema.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::start(schema::open(file)?)
+        Self::start(schema::open(file)?, None)
+    }
+
+    /// Opens the database file of a server, as [`open`](Self::open) does, and locks it: one database serves one
+    /// server.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`open`](Self::open); a server runs on the database.
+    pub fn open_for_server(file: &Path) -> Result<Self, StoreError> {
+        let lock = Lock::take(file)?;
+        Self::start(schema::open(file)?, Some(lock))
     }
 
     /// Opens a store in memory, for tests and demonstrations. It is lost with its last clone.
@@ -54,18 +73,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the thread or the database cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::start(schema::open_in_memory()?)
+        Self::start(schema::open_in_memory()?, None)
     }
 
-    fn start(connection: rusqlite::Connection) -> Result<Self, StoreError> {
+    fn start(connection: rusqlite::Connection, lock: Option<Lock>) -> Result<Self, StoreError> {
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
-        let writer = Writer::new(connection, Arc::clone(&index))?;
-        std::thread::Builder::new()
+        let writer = Writer::new(connection, lock, Arc::clone(&index))?;
+        let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
-        Ok(Self { jobs, index })
+        Ok(Self { jobs, index, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Finishes the work that waits and closes the database: everything is in the one file then. Later work is
+    /// refused. Blocks the thread.
+    pub fn close(&self) {
+        if let Some(thread) = self.thread.lock().take() {
+            // A send fails, and so does joining, if the thread has ended already.
+            drop(self.jobs.send(None));
+            drop(thread.join());
+        }
     }
 
     /// Runs work in a transaction. Returns its result once the changes are durable. After an error, of the
@@ -131,7 +160,7 @@ impl Store {
                 }),
             }
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        self.jobs.try_send(Some(job)).map_err(|error| match error {
             TrySendError::Full(_) => StoreError { reason: "too much work is waiting".to_owned() },
             TrySendError::Disconnected(_) => work_lost(),
         })

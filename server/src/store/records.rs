@@ -1,8 +1,10 @@
 //! The repository of the relying party, [`Records`], on SQLite: one value per piece of work, within the
 //! writer's transaction.
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
@@ -256,38 +258,59 @@ impl Records for SqliteRecords<'_> {
 
 /// Reads a user from the columns of [`USER`].
 pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
-    let json = |column: usize| -> rusqlite::Result<String> { row.get(column) };
-    let broken = |column: usize, error: serde_json::Error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-    };
-    let kind: String = row.get(2)?;
     Ok(User {
         id: UserId(row.get(0)?),
         username: row.get(1)?,
-        kind: UserKind::from_name(&kind).ok_or(rusqlite::Error::InvalidQuery)?,
+        kind: read_kind(row)?,
         active: row.get(3)?,
-        profile: serde_json::from_str(&json(4)?).map_err(|error| broken(4, error))?,
-        teams: serde_json::from_str(&json(5)?).map_err(|error| broken(5, error))?,
+        profile: read_json(row, 4)?,
+        teams: read_json(row, 5)?,
     })
 }
 
-/// Reads all sessions, and the users they belong to.
+fn read_kind(row: &Row<'_>) -> rusqlite::Result<UserKind> {
+    let kind: String = row.get(2)?;
+    UserKind::from_name(&kind).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(2, Type::Text, format!("no kind of user is named {kind:?}").into())
+    })
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: nobody has
+/// that session, or a session of that user.
 pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapshot> {
     let mut snapshot = Snapshot::default();
+    let mut bad = BadRows::default();
     let mut statement = connection.prepare("SELECT id, user, expires FROM session")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
-        snapshot.add_session(SessionId(row.get(0)?), session);
+        let session = || -> rusqlite::Result<_> {
+            let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
+            Ok((SessionId(row.get(0)?), session))
+        };
+        if let Some((id, session)) = bad.read(session()) {
+            snapshot.add_session(id, session);
+        }
     }
+    bad.report("session");
+    let mut bad = BadRows::default();
     let sql = format!("SELECT {USER} FROM user WHERE id IN (SELECT user FROM session)");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        // Parses the JSON, so that a broken row is an error now and not a user who is missing later.
-        let User { id, kind, active, .. } = read_user(row)?;
-        let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-        snapshot.users.insert(id, CompactUser::new(kind, active, text(1)?, text(4)?, text(5)?));
+        let user = || -> rusqlite::Result<_> {
+            // Parses the JSON, so that a broken row is reported now.
+            let User { id, kind, active, .. } = read_user(row)?;
+            let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+            Ok((id, CompactUser::new(kind, active, text(1)?, text(4)?, text(5)?)))
+        };
+        snapshot.users.extend(bad.read(user()));
     }
+    bad.report("user");
     Ok(snapshot)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::error::store_error;
+use super::file;
 use claimgate::oidc::records::StoreError;
 
 /// The migrations, one per version of the schema. A released one never changes.
@@ -92,7 +93,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Opens a database file; creates it, or migrates it to the present schema, if needed.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let error_of = |reason: String| StoreError { reason: format!("{}: {reason}", file.display()) };
-    restrict(file).map_err(|error| error_of(error.to_string()))?;
+    file::restrict(file).map_err(|error| error_of(error.to_string()))?;
     let connection = Connection::open(file).map_err(|error| error_of(error.to_string()))?;
     prepare(connection).map_err(|error| error_of(error.reason))
 }
@@ -100,16 +101,6 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
 /// Opens a database in memory.
 pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     prepare(Connection::open_in_memory().map_err(|error| store_error(&error))?)
-}
-
-/// Creates the file if needed, readable by its owner alone from the start. SQLite gives the files beside it
-/// the same mode.
-fn restrict(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {

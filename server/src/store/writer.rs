@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::error::store_error;
+use super::file::Lock;
 use super::logout_records::LogoutRecords;
 use super::records::{SqliteRecords, read_sessions};
 use super::session_index::{Effect, SessionIndex};
@@ -17,6 +18,9 @@ use claimgate::oidc::records::StoreError;
 const BATCH: usize = 512;
 /// Interval between checks whether another process, such as `claimgate session end`, has written.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest wait for other processes that use the file when it is closed; the last of them to close it then leaves
+/// one file.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A piece of work, run within a transaction.
 pub(super) type Job = Box<dyn FnOnce(&mut SqliteRecords<'_>) -> Outcome + Send>;
@@ -38,31 +42,62 @@ pub(super) struct Writer {
     /// Whether another process has written since the index was read.
     index_is_stale: bool,
     polled: Instant,
+    /// The error of the last poll, which is logged once.
+    poll_error: Option<String>,
+    /// Declared after the connection, which is closed first.
+    _lock: Option<Lock>,
 }
 
 impl Writer {
     /// Builds a writer; reads the sessions and logouts of the file.
-    pub(super) fn new(connection: Connection, index: Arc<SessionIndex>) -> Result<Self, StoreError> {
-        let logouts = LogoutRecords::default();
-        let polled = Instant::now();
-        let mut writer = Self { connection, index, logouts, version: -1, index_is_stale: true, polled };
+    pub(super) fn new(
+        connection: Connection,
+        lock: Option<Lock>,
+        index: Arc<SessionIndex>,
+    ) -> Result<Self, StoreError> {
+        let mut writer = Self {
+            connection,
+            index,
+            logouts: LogoutRecords::default(),
+            version: -1,
+            index_is_stale: true,
+            polled: Instant::now(),
+            poll_error: None,
+            _lock: lock,
+        };
         writer.follow_file().map_err(|error| store_error(&error))?;
         Ok(writer)
     }
 
-    /// Runs until the last store is dropped.
-    pub(super) fn run(mut self, queue: &Receiver<Job>) {
-        loop {
+    /// Runs until `None` arrives or the last store is dropped, then closes the database.
+    pub(super) fn run(mut self, queue: &Receiver<Option<Job>>) {
+        let mut closing = false;
+        while !closing {
             match queue.recv_timeout(POLL_INTERVAL) {
-                Ok(first) => {
-                    self.commit(std::iter::once(first).chain(queue.try_iter()).take(BATCH));
+                Ok(Some(first)) => {
+                    let more = queue.try_iter().map_while(|job| {
+                        closing |= job.is_none();
+                        job
+                    });
+                    self.commit(std::iter::once(first).chain(more).take(BATCH));
                     if self.polled.elapsed() >= POLL_INTERVAL {
                         self.poll();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.poll(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => closing = true,
             }
+        }
+        self.close();
+    }
+
+    /// Folds the write-ahead log into the database file and empties it. SQLite removes it with the last connection.
+    fn close(self) {
+        let folded = self.connection.busy_timeout(CLOSE_TIMEOUT).and_then(|()| {
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        });
+        if let Err(error) = folded {
+            tracing::warn!(%error, "the database was closed without folding its write-ahead log in");
         }
     }
 
@@ -112,8 +147,11 @@ impl Writer {
 
     fn poll(&mut self) {
         self.polled = Instant::now();
-        // An error here occurs again, and is reported, at the next write.
-        drop(self.follow_file());
+        let error = self.follow_file().err().map(|error| error.to_string());
+        if let Some(error) = error.as_ref().filter(|_| error != self.poll_error) {
+            tracing::error!(%error, "the changes that other processes have made cannot be read");
+        }
+        self.poll_error = error;
     }
 
     /// Reads the logouts that another process has written, if any.

@@ -2,6 +2,7 @@
 //! its subcommand.
 
 mod configuration;
+mod database;
 mod decode;
 mod explain;
 mod help;

@@ -10,6 +10,8 @@ use claimgate_server::store::Store;
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
 
+mod files;
+
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
 impl contract::Database for Store {

@@ -1,0 +1,29 @@
+//! Rows of the database that cannot be read: each is skipped, and what reads on is not affected.
+
+use tracing::warn;
+
+/// The rows that one read has skipped.
+#[derive(Default)]
+pub(super) struct BadRows {
+    count: usize,
+    first: Option<String>,
+}
+
+impl BadRows {
+    /// Returns the value of a row, or counts the row.
+    pub(super) fn read<T>(&mut self, row: rusqlite::Result<T>) -> Option<T> {
+        row.inspect_err(|error| {
+            self.count += 1;
+            self.first.get_or_insert_with(|| error.to_string());
+        })
+        .ok()
+    }
+
+    /// Logs how many rows of a table were skipped, if any.
+    pub(super) fn report(&self, table: &str) {
+        if let Some(error) = &self.first {
+            let rows = self.count;
+            warn!(table, rows, error, "rows of the database cannot be read and are skipped; run `claimgate doctor`");
+        }
+    }
+}

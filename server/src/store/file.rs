@@ -1,0 +1,108 @@
+//! The database in the file system: its rights, its lock, and the files beside it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use claimgate::oidc::records::StoreError;
+
+/// Returns the name of a file beside the database, such as `claimgate.db.lock`.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Creates the database file if needed, for its owner alone from the start; SQLite gives the files beside it the
+/// same mode. Takes the rights of other users away from a file that exists, and logs that. The file is not opened
+/// where it exists: closing it would release the locks that SQLite has in this process.
+///
+/// # Errors
+/// The file cannot be created, or its rights cannot be changed because it belongs to another user.
+pub(super) fn restrict(database: &Path) -> io::Result<()> {
+    if std::fs::metadata(database).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        return owner_only(&mut options).open(database).map(drop);
+    }
+    for file in [database.to_owned(), beside(database, "-wal"), beside(database, "-shm")] {
+        narrow(&file)?;
+    }
+    Ok(())
+}
+
+/// Takes the rights of other users away from a file, if it exists, and logs that.
+///
+/// # Errors
+/// The rights cannot be changed: the file belongs to another user.
+pub(super) fn narrow(file: &Path) -> io::Result<()> {
+    let Some(mode) = open_to_others(file) else { return Ok(()) };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let own = std::fs::Permissions::from_mode(mode & 0o700);
+        std::fs::set_permissions(file, own).map_err(|error| {
+            let reason = format!(
+                "other users have rights to {} (mode {mode:o}), and they cannot be taken away: {error}",
+                file.display()
+            );
+            io::Error::new(error.kind(), reason)
+        })?;
+    }
+    let (file, mode) = (file.display(), format!("{mode:o}"));
+    warn!(%file, mode, "other users had rights to this file; it is for its owner alone now");
+    Ok(())
+}
+
+/// Returns the mode of a file to which users other than its owner have rights.
+pub(super) fn open_to_others(file: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+        Some(mode).filter(|mode| mode & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
+}
+
+/// Sets the mode of a file that is created: for its owner alone.
+pub(super) fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// A lock that one server, or one restoration, has on a database. It ends with its process.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock. Its file stays: to remove it would let two processes lock two files of one name.
+    ///
+    /// # Errors
+    /// [`StoreError`]: another process has the lock, or the file cannot be created.
+    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
+        let name = beside(database, ".lock");
+        let failed = |error: io::Error| StoreError { reason: format!("{}: {error}", name.display()) };
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        let file = owner_only(&mut options).open(&name).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError {
+                reason: format!(
+                    "{}: a server runs on this database; stop it first (one database serves one server)",
+                    database.display()
+                ),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}

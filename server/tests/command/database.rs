@@ -1,0 +1,95 @@
+//! The database file as the command leaves it.
+
+use super::support::{Folder, run};
+
+const CONFIG: &str = r#"
+[server]
+public_url = "https://sso.example.com"
+
+[[provider]]
+issuer = "https://idp.example.com"
+client_id = "crm"
+client_secret = "0123456789abcdef0123456789abcdef"
+"#;
+
+fn usernames(config: &str) -> Vec<String> {
+    let listed = run(&["user", "list", "--format", "json", "--config", config]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let listed = listed.json();
+    let name = |user: &serde_json::Value| user["username"].as_str().unwrap().to_owned();
+    listed.as_array().unwrap().iter().map(name).collect()
+}
+
+fn add(config: &str, name: &str) {
+    let ran = run(&["user", "add", name, "--no-password", "--config", config]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+// finding: A1
+#[test]
+fn a_command_leaves_everything_in_one_file() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    add(&config, "r1");
+    assert!(!std::path::Path::new(&folder.path("claimgate.db-wal")).exists());
+    std::fs::copy(folder.path("claimgate.db"), folder.path("copy.db")).unwrap();
+    add(&config, "late");
+    std::fs::copy(folder.path("copy.db"), folder.path("claimgate.db")).unwrap();
+    assert_eq!(usernames(&config), ["r1"]);
+}
+
+// finding: S13
+#[test]
+fn a_broken_row_does_not_stop_the_command() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    for name in ["one", "two"] {
+        add(&config, name);
+    }
+    let connection = rusqlite::Connection::open(folder.path("claimgate.db")).unwrap();
+    connection.execute("UPDATE user SET teams = '[broken' WHERE username = 'one'", []).unwrap();
+    drop(connection);
+    let ran = run(&["user", "deactivate", "two", "--config", &config]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let listed = run(&["user", "list", "--config", &config]);
+    assert_eq!(listed.code, 0);
+    assert!(listed.out.starts_with("two  regular  inactive"), "{}", listed.out);
+    assert!(listed.err.contains("cannot be read") && listed.err.contains("rows=1"), "{}", listed.err);
+}
+
+// finding: S14
+#[cfg(unix)]
+#[test]
+fn rights_of_other_users_are_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(folder.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    add(&config, "ada");
+    set("claimgate.db", 0o644);
+    let listed = run(&["user", "list", "--config", &config]);
+    assert!(listed.err.contains("claimgate.db") && listed.err.contains("644"), "{}", listed.err);
+    let again = run(&["user", "list", "--config", &config]);
+    assert_eq!(again.err, "");
+
+    let warned = |name: &str| {
+        let checked = run(&["config", "check", &config]);
+        assert_eq!(checked.code, 0, "{}", checked.err);
+        checked.out.contains(&format!("warning: {} holds a secret", folder.path(name)))
+    };
+    set("claimgate.toml", 0o644);
+    assert!(warned("claimgate.toml"));
+    set("claimgate.toml", 0o640);
+    assert!(!warned("claimgate.toml"));
+    folder.write("secret", "0123456789abcdef0123456789abcdef");
+    set("secret", 0o644);
+    folder.write(
+        "claimgate.toml",
+        CONFIG.replace("client_secret = \"0123456789abcdef0123456789abcdef\"", "client_secret_file = \"secret\""),
+    );
+    assert!(warned("secret") && !warned("claimgate.toml"));
+    set("secret", 0o600);
+    assert!(!warned("secret"));
+}
