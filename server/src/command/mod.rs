@@ -10,6 +10,7 @@ mod configuration;
 mod database;
 mod decode;
 mod demo;
+mod doctor;
 mod explain;
 mod input;
 mod jsonl;
@@ -112,6 +113,7 @@ impl Command {
             Subcommand::Demo(arguments) => arguments.run(&registry),
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
+            Subcommand::Doctor(arguments) => arguments.run(),
             Subcommand::Verify(arguments) => arguments.run(&registry),
             Subcommand::Query(arguments) => arguments.run(),
             Subcommand::Explain(arguments) => arguments.run(&registry),
@@ -154,6 +156,8 @@ enum Subcommand {
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Report what is wrong with the database and with the rights of the files
+    Doctor(doctor::Arguments),
     /// Verify a token, or a file of tokens, and print the claims
     Verify(Box<verify::Arguments>),
     /// Print the values that a claim path selects

@@ -46,20 +46,21 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     }
 }
 
+/// A report for people, line by line.
 #[derive(Default)]
-struct Report {
-    text: String,
-    problems: usize,
+pub(super) struct Report {
+    pub(super) text: String,
+    pub(super) problems: usize,
 }
 
 impl Report {
     /// Adds one line.
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.text.push_str(&output::escaped(line));
         self.text.push('\n');
     }
 
-    fn good(&mut self, line: &str) {
+    pub(super) fn good(&mut self, line: &str) {
         self.line(&format!("  ok       {line}"));
     }
 
@@ -67,7 +68,7 @@ impl Report {
         self.line(&format!("  note     {line}"));
     }
 
-    fn problem(&mut self, line: &str) {
+    pub(super) fn problem(&mut self, line: &str) {
         self.problems += 1;
         self.line(&format!("  PROBLEM  {line}"));
     }

@@ -7,6 +7,7 @@
 mod bad_rows;
 mod error;
 mod file;
+mod inspection;
 mod listing;
 mod logout_records;
 mod records;
@@ -28,6 +29,7 @@ use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
 pub(crate) use error::work_lost;
+pub use inspection::{Inspection, inspect};
 pub use listing::{ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 

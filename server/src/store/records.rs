@@ -281,8 +281,8 @@ fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-/// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: nobody has
-/// that session, or a session of that user.
+/// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: it opens
+/// no session.
 pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapshot> {
     let mut snapshot = Snapshot::default();
     let mut bad = BadRows::default();

@@ -106,7 +106,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
 fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
     migrate(&mut connection).map_err(|error| store_error(&error))?;
     let version = version(&connection).map_err(|error| store_error(&error))?;
-    if version > i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) {
+    if version > newest_version() {
         let reason = format!("the database is of version {version}, newer than this program knows");
         return Err(StoreError { reason });
     }
@@ -131,6 +131,18 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
+/// Returns the version of the schema that this program writes.
+pub(super) fn newest_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Returns the first damage that SQLite finds in the file.
+pub(super) fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let first: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok(Some(first).filter(|first| first != "ok"))
+}
+
+/// Returns the version of the schema that a database has.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }

@@ -57,6 +57,56 @@ fn a_broken_row_does_not_stop_the_command() {
     assert!(listed.err.contains("cannot be read") && listed.err.contains("rows=1"), "{}", listed.err);
 }
 
+// finding: S13, S14, D8
+#[cfg(unix)]
+#[test]
+fn doctor_reports_what_is_wrong_and_changes_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(folder.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set("claimgate.toml", 0o600);
+    let doctor = || run(&["doctor", "--config", &config]);
+    assert_eq!(doctor().code, 2, "there is no database yet");
+    for name in ["one", "two", "three"] {
+        add(&config, name);
+    }
+    let ran = doctor();
+    assert_eq!((ran.code, ran.out.contains("PROBLEM")), (0, false), "{}{}", ran.out, ran.err);
+
+    let database = folder.path("claimgate.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE user SET teams = '[broken' WHERE username = 'one';
+             UPDATE user SET username = 'tw' || char(8203) || 'o' WHERE username = 'two';
+             PRAGMA foreign_keys = OFF;
+             INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    set("claimgate.db", 0o640);
+    set("claimgate.toml", 0o644);
+    let ran = doctor();
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let problems: Vec<&str> = ran.out.lines().filter(|line| line.contains("PROBLEM")).collect();
+    for said in [
+        "claimgate.db (mode 640)",
+        "1 rows belong to users that do not exist",
+        "row 1 of the table user cannot be read",
+        "breaks the rules of usernames",
+        "claimgate.toml (mode 644)",
+    ] {
+        assert!(problems.iter().any(|line| line.contains(said)), "{said}\n{}", ran.out);
+    }
+    assert_eq!(problems.len(), 5, "{}", ran.out);
+    assert!(ran.err.contains("store.problems"), "{}", ran.err);
+    let mode = std::fs::metadata(&database).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "doctor changes nothing");
+}
+
 // finding: S14
 #[cfg(unix)]
 #[test]

@@ -17,7 +17,7 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 20] = [
+    let subcommands: [&[&str]; 21] = [
         &[],
         &["serve"],
         &["demo"],
@@ -28,6 +28,7 @@ fn every_help_has_an_example() {
         &["user", "activate"],
         &["session", "list"],
         &["session", "end"],
+        &["doctor"],
         &["verify"],
         &["query"],
         &["explain"],

@@ -1,0 +1,51 @@
+//! `claimgate doctor`: reports what is wrong with the database and with the rights of the files.
+
+use super::database::{DatabaseArguments, file_of};
+use super::online::Report;
+use super::rights;
+use crate::command::output::{self, Failure};
+use crate::store;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate doctor\n  \
+    claimgate doctor --config /etc/claimgate/claimgate.toml\n\n\
+    Changes nothing, and may run beside a server.\n\
+    Exit codes: 0 no problem, 1 problems, each on a line marked PROBLEM, 2 the database cannot be read.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let config = &self.database.config;
+        let database = file_of(config)?;
+        let found = store::inspect(&database).map_err(|error| Failure::Usage(error.to_string()))?;
+        let mut report = Report::default();
+        report.line(&format!("database {}", database.display()));
+        for good in &found.good {
+            report.good(good);
+        }
+        for problem in &found.problems {
+            report.problem(problem);
+        }
+        report.line("files with secrets");
+        let exposed = rights::exposed_secrets(config);
+        for (file, mode) in &exposed {
+            let file = file.display();
+            report.problem(&format!("every user of this machine may read or change {file} (mode {mode:o}): chmod 600"));
+        }
+        if exposed.is_empty() {
+            report.good("no other user of this machine may read them");
+        }
+        output::write(report.text.as_bytes())?;
+        match report.problems {
+            0 => Ok(()),
+            count => Err(Failure::Refused {
+                code: "store.problems",
+                message: format!("{count} problem(s); see the lines marked PROBLEM"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The inspection of a database: what is wrong with the file and its rows. It changes nothing.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Row};
+
+use super::file;
+use super::records::{USER, read_user};
+use super::schema;
+use claimgate::identity::check_username;
+use claimgate::oidc::records::StoreError;
+
+/// What an inspection found.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// What is in order, one fact each.
+    pub good: Vec<String>,
+    /// What is wrong, and what to do, one fault each.
+    pub problems: Vec<String>,
+}
+
+/// Inspects a database file, beside a server that may run.
+///
+/// # Errors
+/// [`StoreError`]: the file does not exist or cannot be read as a database.
+pub fn inspect(database: &Path) -> Result<Inspection, StoreError> {
+    let failed =
+        |error: rusqlite::Error| StoreError { reason: format!("{}: {error}", database.display()) };
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let mut found = Inspection::default();
+    found.rights(database);
+    found.version(&connection).map_err(failed)?;
+    found.integrity(&connection).map_err(failed)?;
+    let users = format!("SELECT {USER}, user.id FROM user");
+    found.rows(&connection, "user", &users, |row| read_user(row).map(drop)).map_err(failed)?;
+    let sessions = "SELECT id, user, expires, created, rowid FROM session";
+    found.rows(&connection, "session", sessions, read_session).map_err(failed)?;
+    found.usernames(&connection).map_err(failed)?;
+    Ok(found)
+}
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<()> {
+    row.get::<_, [u8; 16]>(0)?;
+    (1..4).try_for_each(|column| row.get::<_, i64>(column).map(drop))
+}
+
+impl Inspection {
+    fn rights(&mut self, database: &Path) {
+        let before = self.problems.len();
+        for file in ["", "-wal", "-shm"].map(|suffix| file::beside(database, suffix)) {
+            if let Some(mode) = file::open_to_others(&file) {
+                let file = file.display();
+                self.problems.push(format!("other users have rights to {file} (mode {mode:o}): chmod 600"));
+            }
+        }
+        if self.problems.len() == before {
+            self.good.push("the file is for its owner alone".to_owned());
+        }
+    }
+
+    fn version(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let (version, known) = (schema::version(connection)?, schema::newest_version());
+        if version > known {
+            self.problems.push(format!(
+                "the schema has version {version}, and this program knows {known}: it belongs to a newer program"
+            ));
+        } else {
+            self.good.push(format!("the schema has version {version} of {known}"));
+        }
+        Ok(())
+    }
+
+    fn integrity(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let damage = schema::damage(connection)?;
+        let orphans = connection.prepare("PRAGMA foreign_key_check")?.query_map([], |_| Ok(()))?.count();
+        if let Some(damage) = &damage {
+            self.problems.push(format!("the file is damaged ({damage}): restore a backup"));
+        }
+        if orphans > 0 {
+            self.problems.push(format!("{orphans} rows belong to users that do not exist: restore a backup"));
+        }
+        if damage.is_none() && orphans == 0 {
+            self.good.push("SQLite finds no damage".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads all rows of a table; the last column is the row's number.
+    fn rows(
+        &mut self,
+        connection: &Connection,
+        table: &str,
+        sql: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let (mut count, before) = (0_u64, self.problems.len());
+        let mut statement = connection.prepare(sql)?;
+        let number = statement.column_count() - 1;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if let Err(error) = read(row) {
+                let id: i64 = row.get(number)?;
+                self.problems.push(format!(
+                    "row {id} of the table {table} cannot be read and is skipped: {error}"
+                ));
+            }
+        }
+        if self.problems.len() == before {
+            self.good.push(format!("{count} rows of the table {table} can be read"));
+        }
+        Ok(())
+    }
+
+    fn usernames(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let before = self.problems.len();
+        let mut statement = connection.prepare("SELECT id, username FROM user ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            // A name that is no text is a row that cannot be read, which is reported above.
+            let Ok(name) = row.get::<_, String>(1) else { continue };
+            if let Err(error) = check_username(&name) {
+                let id: i64 = row.get(0)?;
+                self.problems.push(format!("user {id}, {name:?}, breaks the rules of usernames: {error}"));
+            }
+        }
+        if self.problems.len() == before {
+            self.good.push("the usernames keep the rules".to_owned());
+        }
+        Ok(())
+    }
+}
