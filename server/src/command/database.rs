@@ -55,7 +55,6 @@ pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
         },
     )
 }
-}
 
 /// Runs work in one transaction.
 pub(crate) fn transact<T, E>(

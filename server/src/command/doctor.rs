@@ -1,6 +1,6 @@
 //! `claimgate doctor`: reports what is wrong with the database and with the rights of the files.
 
-use super::database::{DatabaseArguments, file_of};
+use super::database::{DatabaseArguments, settings};
 use super::online::Report;
 use super::rights;
 use crate::command::output::{self, Failure};
@@ -20,8 +20,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = &self.database.config;
-        let database = file_of(config)?;
-        let found = store::inspect(&database).map_err(|error| Failure::Usage(error.to_string()))?;
+        let settings = settings(config)?;
+        let database = settings.file;
+        let found = store::inspect(&database, settings.normalise).map_err(|error| Failure::Usage(error.to_string()))?;
         let mut report = Report::default();
         report.line(&format!("database {}", database.display()));
         for good in &found.good {

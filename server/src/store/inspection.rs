@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use super::file;
 use super::records::{USER, read_user};
 use super::schema;
-use claimgate::identity::check_username;
+use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::records::StoreError;
 
 /// What an inspection found.
@@ -19,11 +19,11 @@ pub struct Inspection {
     pub problems: Vec<String>,
 }
 
-/// Inspects a database file, beside a server that may run.
+/// Inspects a database file, beside a server that may run. `normalisation` is that of usernames given by hand.
 ///
 /// # Errors
 /// [`StoreError`]: the file does not exist or cannot be read as a database.
-pub fn inspect(database: &Path) -> Result<Inspection, StoreError> {
+pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspection, StoreError> {
     let failed =
         |error: rusqlite::Error| StoreError { reason: format!("{}: {error}", database.display()) };
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -35,7 +35,7 @@ pub fn inspect(database: &Path) -> Result<Inspection, StoreError> {
     found.rows(&connection, "user", &users, |row| read_user(row).map(drop)).map_err(failed)?;
     let sessions = "SELECT id, user, expires, created, rowid FROM session";
     found.rows(&connection, "session", sessions, read_session).map_err(failed)?;
-    found.usernames(&connection).map_err(failed)?;
+    found.usernames(&connection, normalisation).map_err(failed)?;
     Ok(found)
 }
 
@@ -112,17 +112,26 @@ impl Inspection {
         Ok(())
     }
 
-    fn usernames(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Checks that each username is in its normal form: sign-ins look up that form alone.
+    fn usernames(&mut self, connection: &Connection, normalisation: Normalisation) -> rusqlite::Result<()> {
+        // `lossy_ascii` shortens names from claims; of a name that is there it would also change the prefix.
+        let normalisation = match normalisation {
+            Normalisation::None => Normalisation::None,
+            _ => Normalisation::Default,
+        };
         let before = self.problems.len();
         let mut statement = connection.prepare("SELECT id, username FROM user ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             // A name that is no text is a row that cannot be read, which is reported above.
             let Ok(name) = row.get::<_, String>(1) else { continue };
-            if let Err(error) = check_username(&name) {
-                let id: i64 = row.get(0)?;
-                self.problems.push(format!("user {id}, {name:?}, breaks the rules of usernames: {error}"));
-            }
+            let fault = match normal_username(&name, normalisation) {
+                Ok(normal) if normal == name => continue,
+                Ok(normal) => format!("sign-ins look up {normal:?}"),
+                Err(error) => error.to_string(),
+            };
+            let id: i64 = row.get(0)?;
+            self.problems.push(format!("user {id}, {name:?}, breaks the rules of usernames: {fault}"));
         }
         if self.problems.len() == before {
             self.good.push("the usernames keep the rules".to_owned());

@@ -82,6 +82,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         .execute_batch(
             "UPDATE user SET teams = '[broken' WHERE username = 'one';
              UPDATE user SET username = 'tw' || char(8203) || 'o' WHERE username = 'two';
+             UPDATE user SET username = 'Three' WHERE username = 'three';
              PRAGMA foreign_keys = OFF;
              INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);",
         )
@@ -96,12 +97,13 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         "claimgate.db (mode 640)",
         "1 rows belong to users that do not exist",
         "row 1 of the table user cannot be read",
-        "breaks the rules of usernames",
+        "breaks the rules of usernames: the username holds U+200B",
+        "breaks the rules of usernames: sign-ins look up \"three\"",
         "claimgate.toml (mode 644)",
     ] {
         assert!(problems.iter().any(|line| line.contains(said)), "{said}\n{}", ran.out);
     }
-    assert_eq!(problems.len(), 5, "{}", ran.out);
+    assert_eq!(problems.len(), 6, "{}", ran.out);
     assert!(ran.err.contains("store.problems"), "{}", ran.err);
     let mode = std::fs::metadata(&database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "doctor changes nothing");
