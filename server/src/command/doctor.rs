@@ -22,7 +22,8 @@ impl Arguments {
         let config = &self.database.config;
         let settings = settings(config)?;
         let database = settings.file;
-        let found = store::inspect(&database, settings.normalise).map_err(|error| Failure::Usage(error.to_string()))?;
+        let found = store::inspect(&database, settings.normalise)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
         let mut report = Report::default();
         report.line(&format!("database {}", database.display()));
         for good in &found.good {
@@ -35,7 +36,9 @@ impl Arguments {
         let exposed = rights::exposed_secrets(config);
         for (file, mode) in &exposed {
             let file = file.display();
-            report.problem(&format!("every user of this machine may read or change {file} (mode {mode:o}): chmod 600"));
+            report.problem(&format!(
+                "every user of this machine may read or change {file} (mode {mode:o}): chmod 600"
+            ));
         }
         if exposed.is_empty() {
             report.good("no other user of this machine may read them");

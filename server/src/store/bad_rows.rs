@@ -23,7 +23,10 @@ impl BadRows {
     pub(super) fn report(&self, table: &str) {
         if let Some(error) = &self.first {
             let rows = self.count;
-            warn!(table, rows, error, "rows of the database cannot be read and are skipped; run `claimgate doctor`");
+            warn!(
+                table,
+                rows, error, "rows of the database cannot be read and are skipped; run `claimgate doctor`"
+            );
         }
     }
 }

@@ -24,9 +24,9 @@ pub struct Inspection {
 /// # Errors
 /// [`StoreError`]: the file does not exist or cannot be read as a database.
 pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspection, StoreError> {
-    let failed =
-        |error: rusqlite::Error| StoreError { reason: format!("{}: {error}", database.display()) };
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let failed = |error: rusqlite::Error| StoreError { reason: format!("{}: {error}", database.display()) };
+    let connection =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     let mut found = Inspection::default();
     found.rights(database);
     found.version(&connection).map_err(failed)?;
@@ -101,9 +101,8 @@ impl Inspection {
             count += 1;
             if let Err(error) = read(row) {
                 let id: i64 = row.get(number)?;
-                self.problems.push(format!(
-                    "row {id} of the table {table} cannot be read and is skipped: {error}"
-                ));
+                self.problems
+                    .push(format!("row {id} of the table {table} cannot be read and is skipped: {error}"));
             }
         }
         if self.problems.len() == before {

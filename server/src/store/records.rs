@@ -271,7 +271,11 @@ pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
 fn read_kind(row: &Row<'_>) -> rusqlite::Result<UserKind> {
     let kind: String = row.get(2)?;
     UserKind::from_name(&kind).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(2, Type::Text, format!("no kind of user is named {kind:?}").into())
+        rusqlite::Error::FromSqlConversionFailure(
+            2,
+            Type::Text,
+            format!("no kind of user is named {kind:?}").into(),
+        )
     })
 }
 

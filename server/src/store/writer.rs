@@ -93,9 +93,10 @@ impl Writer {
 
     /// Folds the write-ahead log into the database file and empties it. SQLite removes it with the last connection.
     fn close(self) {
-        let folded = self.connection.busy_timeout(CLOSE_TIMEOUT).and_then(|()| {
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        });
+        let folded = self
+            .connection
+            .busy_timeout(CLOSE_TIMEOUT)
+            .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = folded {
             tracing::warn!(%error, "the database was closed without folding its write-ahead log in");
         }

@@ -139,7 +139,10 @@ fn rights_of_other_users_are_reported() {
     set("secret", 0o644);
     folder.write(
         "claimgate.toml",
-        CONFIG.replace("client_secret = \"0123456789abcdef0123456789abcdef\"", "client_secret_file = \"secret\""),
+        CONFIG.replace(
+            "client_secret = \"0123456789abcdef0123456789abcdef\"",
+            "client_secret_file = \"secret\"",
+        ),
     );
     assert!(warned("secret") && !warned("claimgate.toml"));
     set("secret", 0o600);

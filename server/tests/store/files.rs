@@ -43,7 +43,8 @@ fn a_closed_database_is_one_file() {
     open(&store, "ada", 1, 60);
     store.close();
     store.close();
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["claimgate.db"]);
     let refused = store.transact_blocking(|records| records.user_by_name("ada"));
     assert_eq!(refused.unwrap_err().code(), "store.failed");
@@ -61,7 +62,11 @@ fn a_database_is_closed_beside_others_that_are_open() {
     command.close();
     let copy = folder.path().join("copy.db");
     std::fs::copy(&file, &copy).unwrap();
-    assert_eq!(who(&Store::open(&copy).unwrap(), 1).as_deref(), Some("ada"), "a copy of the one file has all");
+    assert_eq!(
+        who(&Store::open(&copy).unwrap(), 1).as_deref(),
+        Some("ada"),
+        "a copy of the one file has all"
+    );
     server.close();
 }
 
@@ -104,7 +109,10 @@ fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
             records.update_user(&ada, NOW)?;
             assert!(records.user_by_name("bob").is_err(), "the row itself is an error");
             let listed = records.list_users("", 10)?;
-            assert_eq!(listed.iter().map(|listed| &listed.user.username[..]).collect::<Vec<_>>(), ["ada", "zoe"]);
+            assert_eq!(
+                listed.iter().map(|listed| &listed.user.username[..]).collect::<Vec<_>>(),
+                ["ada", "zoe"]
+            );
             assert_eq!(records.list_teams()?.len(), 0);
             assert_eq!(records.list_sessions(None, 10, NOW)?.len(), 3);
             Ok(())
