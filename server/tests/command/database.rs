@@ -1,4 +1,5 @@
 //! The database file as the command leaves it.
+#![allow(clippy::unwrap_used)]
 
 use super::support::{Folder, run};
 
