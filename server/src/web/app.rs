@@ -159,7 +159,7 @@ impl ProcessState {
             used_states: SingleUse::default(),
             limiter: Limiter::default(),
             logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
-            passwords: Passwords::new(),
+            passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
             explanations: explains.then(Mutex::default),
             untrusted_proxy_logged: AtomicBool::new(false),

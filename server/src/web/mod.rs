@@ -20,6 +20,7 @@ pub mod provider;
 mod respond;
 mod routes;
 pub mod run;
+mod shares;
 mod sign_in;
 mod single_use;
 mod token_log;

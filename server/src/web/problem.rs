@@ -8,6 +8,7 @@ use super::fetch::FetchError;
 use super::password::PasswordError;
 use super::provider::ProviderError;
 use claimgate::identity::IdentityError;
+use super::shares::Exhausted;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
@@ -43,6 +44,8 @@ pub(crate) enum Problem {
     Password(#[from] PasswordError),
     #[error("the server is busy")]
     Busy,
+    #[error("too many requests at once from this address")]
+    TooManyRequests,
     #[error("the provider's keys have not been fetched yet")]
     NoKeys,
     #[error("the username or the password is wrong, or this user may not sign in with a password")]
@@ -86,6 +89,7 @@ impl Problem {
             Problem::Store(error) => error.code(),
             Problem::Password(error) => error.code(),
             Problem::Busy => "request.busy",
+            Problem::TooManyRequests => "request.too_many",
             Problem::NoKeys => "provider.no_keys",
             Problem::WrongPassword => "password.wrong",
             Problem::TooMany => "password.too_many",
@@ -106,6 +110,15 @@ impl Problem {
         match self {
             Problem::IdToken(_) => "sign_in.token",
             _ => self.code(),
+        }
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Share => Problem::TooManyRequests,
+            Exhausted::All => Problem::Busy,
         }
     }
 }

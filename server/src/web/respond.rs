@@ -64,6 +64,11 @@ impl Problem {
             Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) => {
                 own(StatusCode::BAD_REQUEST, "Bad request")
             }
+            Problem::TooManyRequests => text(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests",
+                "There are too many requests at once from your network. Try again in a few seconds.",
+            ),
             Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
             Problem::SignedOut => own(StatusCode::UNAUTHORIZED, "Not signed in"),

@@ -66,7 +66,7 @@ async fn sign_in(
     let name = form.username;
     let candidate = app.store.transact(move |records| password::look_up(records, &name)).await?;
     let hash = candidate.hash().map(str::to_owned);
-    let matches = app.process.passwords.verify(form.password, hash).await;
+    let matches = app.process.passwords.verify(form.password, hash, address).await?;
     let authenticated = candidate.decide(matches, app.config.password)?;
     let username = authenticated.user().username.clone();
 

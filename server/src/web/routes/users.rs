@@ -9,7 +9,7 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::extract::{Admin, Body, Current, Json, Path, Query, SameOrigin};
+use crate::web::extract::{Admin, Body, ClientAddress, Current, Json, Path, Query, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::respond;
 use claimgate::oidc::accounts::{self, Administrator, UserChanges};
@@ -58,6 +58,7 @@ impl Body for NewUser {
 
 pub(super) async fn create(
     Current(app): Current,
+    ClientAddress(address): ClientAddress,
     admin: Admin,
     _: SameOrigin,
     Json(new): Json<NewUser>,
@@ -67,7 +68,7 @@ pub(super) async fn create(
     user.profile = new.profile;
     user.teams = new.teams;
     if let Some(password) = new.password {
-        user.password_hash = Some(app.process.passwords.hash(password).await?);
+        user.password_hash = Some(app.process.passwords.hash(password, address).await?);
     }
     let add = app.store.transact(move |records| {
         let by = Administrator::of_session(records, admin.session)?;
@@ -122,12 +123,13 @@ impl Body for NewPassword {
 /// Sets a password; every session of the user ends.
 pub(super) async fn set_password(
     Current(app): Current,
+    ClientAddress(address): ClientAddress,
     admin: Admin,
     _: SameOrigin,
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
-    let hash = app.process.passwords.hash(new.password).await?;
+    let hash = app.process.passwords.hash(new.password, address).await?;
     let set = app.store.transact(move |records| {
         let by = Administrator::of_session(records, admin.session)?;
         accounts::set_password(records, by, UserId(id), &hash, system::now())
