@@ -34,7 +34,7 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Returns all tests: functions under `#[test]`, calls of `test(…)`, rows `['name', …` of a table.
 pub(crate) fn tests() -> Vec<Test> {
-    let rust = Regex::new(r"^\s*fn (\w+)\(").unwrap();
+    let rust = Regex::new(r"^\s*(?:async )?fn (\w+)\(").unwrap();
     let script =
         Regex::new(r#"^\s*(?:test\(|\[)(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"((?:[^"\\]|\\.)*)")"#).unwrap();
     let mut paths = Vec::new();

@@ -16,8 +16,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 use zeroize::Zeroizing;
 
-use super::problem::Problem;
-use super::shares::{Share, Shares};
+use super::shares::{Exhausted, Share, Shares};
 use crate::system;
 
 /// Longest password, in bytes; a longer one is refused without being hashed.
@@ -154,26 +153,25 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// [`Problem::Password`]; [`Problem::Busy`] and [`Problem::TooManyRequests`], at once.
-    pub(crate) async fn hash(
+    /// [`Exhausted`], at once; within it a [`PasswordError`].
+    pub(super) async fn hash(
         &self,
         password: Zeroizing<String>,
         address: IpAddr,
-    ) -> Result<String, Problem> {
-        let hashed = self.in_turn(address, move |memory| hash_in(memory, &password)).await?;
-        Ok(hashed?)
+    ) -> Result<Result<String, PasswordError>, Exhausted> {
+        self.in_turn(address, move |memory| hash_in(memory, &password)).await
     }
 
     /// Verifies a password. Without a hash the dummy is verified, so that both cases take equally long.
     ///
     /// # Errors
-    /// [`Problem::Busy`] and [`Problem::TooManyRequests`], at once.
-    pub(crate) async fn verify(
+    /// [`Exhausted`], at once.
+    pub(super) async fn verify(
         &self,
         password: Zeroizing<String>,
         hash: Option<String>,
         address: IpAddr,
-    ) -> Result<bool, Problem> {
+    ) -> Result<bool, Exhausted> {
         let dummy = Arc::clone(&self.dummy);
         let verify = move |memory: &mut Memory| {
             let known = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok());
@@ -190,7 +188,7 @@ impl Passwords {
         &self,
         address: IpAddr,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, Exhausted> {
         let share = self.attempts.take(address, 1)?;
         let (answer, answered) = oneshot::channel();
         let work = move |memory: &mut Memory| {
@@ -200,8 +198,8 @@ impl Passwords {
             }
         };
         // Neither fails: the threads end with `self`, and a panic ends one piece of work only.
-        self.queue.send(Box::new(work)).map_err(|_| Problem::Busy)?;
-        answered.await.map_err(|_| Problem::Busy)
+        self.queue.send(Box::new(work)).map_err(|_| Exhausted::All)?;
+        answered.await.map_err(|_| Exhausted::All)
     }
 }
 
@@ -235,17 +233,23 @@ mod tests {
     async fn what_the_threads_hash_the_crate_verifies_and_the_other_way_round() {
         use argon2::{PasswordHasher, PasswordVerifier};
         let passwords = Passwords::start().expect("threads");
-        let own = passwords.hash(secret(PASSWORD), address(1)).await.expect("a hash");
+        let own = passwords.hash(secret(PASSWORD), address(1)).await.expect("a turn").expect("a hash");
         let parsed = PasswordHash::new(&own).expect("a PHC string");
         assert!(Argon2::default().verify_password(PASSWORD.as_bytes(), &parsed).is_ok());
-        let older = Argon2::new(Algorithm::Argon2i, Version::V0x10, Params::new(64, 3, 2, Some(24)).expect("valid"));
+        let older =
+            Argon2::new(Algorithm::Argon2i, Version::V0x10, Params::new(64, 3, 2, Some(24)).expect("valid"));
         for hash in [own, older.hash_password(PASSWORD.as_bytes()).expect("a hash").to_string()] {
             let verify = |text| passwords.verify(secret(text), Some(hash.clone()), address(1));
             assert!(verify(PASSWORD).await.expect("a turn"));
             assert!(!verify("another password").await.expect("a turn"));
         }
         assert!(!passwords.verify(secret(PASSWORD), None, address(1)).await.expect("a turn"));
-        assert!(!passwords.verify(secret(PASSWORD), Some("$argon2id$".to_owned()), address(1)).await.expect("a turn"));
+        assert!(
+            !passwords
+                .verify(secret(PASSWORD), Some("$argon2id$".to_owned()), address(1))
+                .await
+                .expect("a turn")
+        );
     }
 
     /// Occupies every thread until the result is dropped.
@@ -254,7 +258,8 @@ mod tests {
         for last in 0..HASHERS {
             let (release, released) = channel::<()>();
             let (begun, begins) = oneshot::channel();
-            let share = passwords.attempts.take(address(100 + u8::try_from(last).expect("few")), 1).expect("free");
+            let share =
+                passwords.attempts.take(address(100 + u8::try_from(last).expect("few")), 1).expect("free");
             let work: Work = Box::new(move |_| {
                 let _share = share;
                 let _ = begun.send(());
@@ -276,33 +281,38 @@ mod tests {
         let passwords = Passwords::start().expect("threads");
         let busy = occupy(&passwords).await;
         let mut attempts = Vec::new();
-        let begin = |last| Box::pin(passwords.in_turn(address(last), |_: &mut Memory| panic!("is not begun")));
+        let begin =
+            |last| Box::pin(passwords.in_turn(address(last), |_: &mut Memory| panic!("is not begun")));
         'addresses: for last in 0.. {
             for _ in 0..ATTEMPTS_BY_ADDRESS {
-                let mut attempt: std::pin::Pin<Box<dyn Future<Output = Result<(), Problem>>>> = begin(last);
-                match std::future::poll_fn(|context| std::task::Poll::Ready(attempt.as_mut().poll(context))).await {
+                let mut attempt: std::pin::Pin<Box<dyn Future<Output = Result<(), Exhausted>>>> = begin(last);
+                match std::future::poll_fn(|context| std::task::Poll::Ready(attempt.as_mut().poll(context)))
+                    .await
+                {
                     std::task::Poll::Pending => attempts.push(attempt),
                     std::task::Poll::Ready(refused) => {
-                        assert!(matches!(refused, Err(Problem::Busy)));
+                        assert_eq!(refused, Err(Exhausted::All));
                         break 'addresses;
                     }
                 }
             }
-            assert!(matches!(begin(last).await, Err(Problem::TooManyRequests | Problem::Busy)));
+            assert!(begin(last).await.is_err());
         }
         assert_eq!(attempts.len() + busy.len(), ATTEMPTS);
         // The clients hang up: their places are kept until a thread has skipped the work.
         drop(attempts);
-        assert!(matches!(begin(0).await, Err(Problem::TooManyRequests)));
+        assert_eq!(begin(0).await, Err(Exhausted::Share));
         drop(busy);
         let hashed = async {
             loop {
-                if let Ok(hash) = passwords.hash(secret(PASSWORD), address(0)).await {
+                if let Ok(Ok(hash)) = passwords.hash(secret(PASSWORD), address(0)).await {
                     return hash;
                 }
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), hashed).await.expect("the queue is free again");
+        tokio::time::timeout(std::time::Duration::from_secs(60), hashed)
+            .await
+            .expect("the queue is free again");
     }
 }

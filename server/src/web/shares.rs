@@ -115,7 +115,11 @@ mod tests {
         assert!(shares.take(one, 2).is_ok());
         drop(of_other);
         let state = shares.held.lock();
-        assert_eq!((state.total, state.by_address.len()), (0, 0), "nothing is remembered of who holds nothing");
+        assert_eq!(
+            (state.total, state.by_address.len()),
+            (0, 0),
+            "nothing is remembered of who holds nothing"
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) async fn create(
     user.profile = new.profile;
     user.teams = new.teams;
     if let Some(password) = new.password {
-        user.password_hash = Some(app.process.passwords.hash(password, address).await?);
+        user.password_hash = Some(app.process.passwords.hash(password, address).await??);
     }
     let add = app.store.transact(move |records| {
         let by = Administrator::of_session(records, admin.session)?;
@@ -129,7 +129,7 @@ pub(super) async fn set_password(
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
-    let hash = app.process.passwords.hash(new.password, address).await?;
+    let hash = app.process.passwords.hash(new.password, address).await??;
     let set = app.store.transact(move |records| {
         let by = Administrator::of_session(records, admin.session)?;
         accounts::set_password(records, by, UserId(id), &hash, system::now())
