@@ -4,7 +4,7 @@ use super::discovery::ProviderMetadata;
 
 /// The longest `id_token_hint` sent, in bytes: servers refuse URLs over 8 KiB, and the ID tokens of
 /// users with many groups are longer.
-const LONGEST_HINT: usize = 6 * 1024;
+pub(super) const LONGEST_HINT: usize = 6 * 1024;
 
 /// A logout request at a provider.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +14,8 @@ pub struct LogoutRequest<'r> {
     /// The configured `logout_url`, which replaces the request: `{client_id}` and `{site_url}` in it are
     /// replaced, URL-encoded.
     pub template: Option<&'r str>,
-    /// The ID token that opened the session.
-    pub id_token: &'r str,
+    /// The ID token that opened the session, if it is still known.
+    pub id_token: Option<&'r str>,
     /// The relying party's `client_id`.
     pub client_id: &'r str,
     /// The relying party's URL, for the template.
@@ -36,7 +36,7 @@ impl LogoutRequest<'_> {
         }
         let endpoint = self.metadata?.end_session_endpoint.as_ref()?;
         // Without the hint a provider may ask the user first; with one that is too long it answers 414.
-        let hint = Some(("id_token_hint", self.id_token)).filter(|(_, hint)| hint.len() <= LONGEST_HINT);
+        let hint = self.id_token.filter(|hint| hint.len() <= LONGEST_HINT).map(|hint| ("id_token_hint", hint));
         Some(endpoint.with_query(hint.into_iter().chain([
             ("client_id", self.client_id),
             ("post_logout_redirect_uri", self.post_logout_redirect_uri),

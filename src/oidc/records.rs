@@ -92,6 +92,9 @@ pub trait Records {
     /// Ends a session. Returns its origin, or `None` if it does not exist.
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError>;
 
+    /// Ends the oldest sessions of a user, so that `most` are left. Returns the number of sessions ended.
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError>;
+
     /// Ends the sessions of a user. Returns the number of sessions ended.
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError>;
 
@@ -119,7 +122,12 @@ pub trait Records {
     ) -> Result<Option<(UnixTime, i64)>, StoreError>;
 }
 
-/// Opens a session for `lifetime` seconds in place of the one that the browser had.
+/// Most sessions of one user; a further sign-in ends the oldest. Limits what one account can store, and how long
+/// a forgotten browser stays signed in beside many newer ones.
+pub(super) const MAX_SESSIONS_OF_USER: u32 = 100;
+
+/// Opens a session for `lifetime` seconds in place of the one that the browser had, and ends the user's oldest
+/// if there are too many.
 pub(super) fn replace_session(
     records: &mut dyn Records,
     session: NewSession,
@@ -132,5 +140,7 @@ pub(super) fn replace_session(
         records.end_session(old)?;
     }
     let expires = now.saturating_add(lifetime);
-    records.open_session(&Session { id: session.id, user, origin, created: now, expires })
+    records.open_session(&Session { id: session.id, user, origin, created: now, expires })?;
+    records.end_oldest_sessions(user, MAX_SESSIONS_OF_USER)?;
+    Ok(())
 }

@@ -82,8 +82,9 @@ pub struct OidcOrigin {
     pub sid: Option<String>,
     /// `iat`: the provider's clock.
     pub issued_at: UnixTime,
-    /// The encoded token, as the hint for RP-Initiated Logout.
-    pub id_token: String,
+    /// The encoded token, as the hint for RP-Initiated Logout; `None` if it is longer than a hint may be, or if
+    /// the store can no longer read it.
+    pub id_token: Option<String>,
 }
 
 impl std::fmt::Debug for OidcOrigin {

@@ -1,5 +1,6 @@
 //! The last step of a sign-in: the user found, linked, created or refused; profile and teams; the session.
 
+use super::logout::LONGEST_HINT;
 use super::records::{Records, StoreError, replace_session};
 use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
@@ -122,7 +123,7 @@ impl Person {
             subject: token.subject().to_owned(),
             sid: token.claims().session_id().filter(|sid| !sid.is_empty()).map(str::to_owned),
             issued_at: token.issued_at().seconds(),
-            id_token: claims.id_token.raw.to_string(),
+            id_token: Some(&claims.id_token.raw).filter(|raw| raw.len() <= LONGEST_HINT).map(|raw| raw.to_string()),
         };
         Self { origin, identity, started_ms }
     }

@@ -49,7 +49,7 @@ fn origin(sid: Option<&str>, issued_at: i64) -> Origin {
         subject: "s".to_owned(),
         sid: sid.map(str::to_owned),
         issued_at: UnixTime(issued_at),
-        id_token: "a.b.c".to_owned(),
+        id_token: Some("a.b.c".to_owned()),
     })
 }
 
@@ -104,6 +104,11 @@ fn sessions_open_and_end(store: &impl Database) {
     let end = |id: u8| run(store, move |records| records.end_session(SessionId([id; 16])));
     assert!(end(1) == Some(Origin::Password) && end(1).is_none());
     assert!(end(3) == Some(origin(None, 10)));
+    let reopened = move |records: &mut dyn Records| records.open_session(&session(5, ada, Origin::Password));
+    run(store, reopened);
+    assert_eq!(run(store, move |records| records.end_oldest_sessions(ada, 2)), 0);
+    assert_eq!(run(store, move |records| records.end_oldest_sessions(ada, 1)), 1);
+    assert!(owner(2).is_none() && owner(5).is_some(), "the oldest ends");
     assert_eq!(run(store, move |records| records.end_sessions_of(ada)), 1);
     assert_eq!(run(store, move |records| records.end_sessions_of(ada)), 0);
     assert_eq!(owner(2), None);

@@ -131,6 +131,16 @@ impl Records for MemoryRecords {
         Ok(place.map(|place| self.sessions.remove(place).origin))
     }
 
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
+        let mut own: Vec<_> = self.sessions.iter().filter(|session| session.user == user).collect();
+        // The sort is stable: of two sessions of one second the one opened later is the newer.
+        own.sort_by_key(|session| session.created);
+        let excess = own.len().saturating_sub(usize::try_from(most).unwrap());
+        let ended: Vec<SessionId> = own[..excess].iter().map(|session| session.id).collect();
+        self.sessions.retain(|session| !ended.contains(&session.id));
+        Ok(excess)
+    }
+
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
         let before = self.sessions.len();
         self.sessions.retain(|session| session.user != user);
@@ -172,7 +182,7 @@ impl Records for MemoryRecords {
             subject: subject.to_owned(),
             sid: sid.map(str::to_owned),
             issued_at: UnixTime(0),
-            id_token: String::new(),
+            id_token: None,
         };
         let about = self.logouts.iter().map(|(_, logout)| logout);
         let about = about.filter(|logout| logout.issuer == issuer && names(&logout.target, &origin));

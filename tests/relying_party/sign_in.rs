@@ -1,7 +1,7 @@
 //! Sign-in: the user found, linked, created or refused; profile and teams.
 
 use claimgate::oidc::records::StoreError;
-use claimgate::oidc::session::{NewSession, SessionId};
+use claimgate::oidc::session::{NewSession, Origin, Session, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::sync::SyncPolicy;
 use claimgate::oidc::user::{TeamSource, User, UserKind};
@@ -43,6 +43,31 @@ pub(crate) fn add(store: &MemoryStore, name: &str, change: impl FnOnce(&mut User
 
 pub(crate) fn is_open(store: &MemoryStore, id: u8) -> bool {
     store.session_user(SessionId([id; 16]), UnixTime(NOW)).is_some()
+}
+
+/// One account cannot fill the store: 60 sign-ins with ID tokens of 110 KB were once 7.6 MB.
+#[test]
+fn a_user_has_a_hundred_sessions_at_most_and_an_id_token_longer_than_a_hint_is_not_kept() {
+    let op = Op::new();
+    let store = MemoryStore::default();
+    for id in 0..=100 {
+        let large = |claims: &mut Value| {
+            if id == 100 {
+                claims["groups"] = json!(vec!["x".repeat(100); 60]);
+            }
+        };
+        let person = op.person(large, NOW_MS);
+        sign_in(&store, person, OPEN, id).unwrap();
+    }
+    assert_eq!(store.records().sessions.len(), 100);
+    assert!(!is_open(&store, 0) && is_open(&store, 1), "the oldest ended");
+    let kept = |session: &Session| match &session.origin {
+        Origin::Oidc(origin) => origin.id_token.is_some(),
+        Origin::Password => false,
+    };
+    let records = store.records();
+    assert_eq!(records.sessions.iter().filter(|session| kept(session)).count(), 99);
+    assert!(!kept(records.sessions.last().unwrap()));
 }
 
 // attack: mapping.admin-from-outside

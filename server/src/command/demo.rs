@@ -69,7 +69,7 @@ impl Arguments {
         serve_provider(provider, &issuer, &site, secret)?;
         let store = Store::in_memory().map_err(usage)?;
         let admin_password = add_admin(&store).await?;
-        let server = Server::explaining(config, store).await.map_err(usage)?;
+        let server = Server::explaining(config, store).map_err(usage)?;
         output::write(
             format!(
                 "Claimgate demonstration, on this machine only. Ctrl-C stops it; nothing is stored.\n\n  \

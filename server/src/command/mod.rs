@@ -4,8 +4,10 @@
 //! input.
 
 mod algorithms;
+mod backup;
 mod completions;
 mod config_check;
+mod confirmation;
 mod configuration;
 mod database;
 mod decode;
@@ -114,6 +116,8 @@ impl Command {
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
             Subcommand::Doctor(arguments) => arguments.run(),
+            Subcommand::Backup(arguments) => arguments.run(),
+            Subcommand::Restore(arguments) => arguments.run(),
             Subcommand::Verify(arguments) => arguments.run(&registry),
             Subcommand::Query(arguments) => arguments.run(),
             Subcommand::Explain(arguments) => arguments.run(&registry),
@@ -156,6 +160,10 @@ enum Subcommand {
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Copy the database to a file, while the server runs or not
+    Backup(backup::BackupArguments),
+    /// Replace the database by a backup, while the server is stopped
+    Restore(backup::RestoreArguments),
     /// Report what is wrong with the database and with the rights of the files
     Doctor(doctor::Arguments),
     /// Verify a token, or a file of tokens, and print the claims

@@ -51,7 +51,7 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
         tracing::warn!(%file, mode, "this file holds a secret, and every user of this machine may read or change it");
     }
     let store = Store::open_for_server(&settings.database).map_err(|error| usage(&error))?;
-    let server = Server::new(config, store.clone()).await.map_err(|error| usage(&error))?;
+    let server = Server::new(config, store.clone()).map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
     let result = run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error));
     store.close();

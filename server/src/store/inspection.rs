@@ -47,14 +47,14 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<()> {
 impl Inspection {
     fn rights(&mut self, database: &Path) {
         let before = self.problems.len();
-        for file in ["", "-wal", "-shm"].map(|suffix| file::beside(database, suffix)) {
+        for file in ["", "-wal", "-shm", ".key"].map(|suffix| file::beside(database, suffix)) {
             if let Some(mode) = file::open_to_others(&file) {
                 let file = file.display();
                 self.problems.push(format!("other users have rights to {file} (mode {mode:o}): chmod 600"));
             }
         }
         if self.problems.len() == before {
-            self.good.push("the file is for its owner alone".to_owned());
+            self.good.push("the files are for their owner alone".to_owned());
         }
     }
 

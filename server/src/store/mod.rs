@@ -4,10 +4,12 @@
 //! transaction (group commit), makes it durable with one `fsync`, updates the session index, and then answers
 //! each caller. No batch waits to fill. A piece of work that fails is rolled back alone.
 
+mod backup;
 mod bad_rows;
 mod error;
 mod file;
 mod inspection;
+mod key;
 mod listing;
 mod logout_records;
 mod records;
@@ -28,12 +30,14 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
+pub use backup::{Progress, Restored, back_up, restore};
 pub(crate) use error::work_lost;
 pub use inspection::{Inspection, inspect};
 pub use listing::{ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 
 use file::Lock;
+use key::Key;
 use session_index::SessionIndex;
 use writer::{Job, Outcome, Writer};
 
@@ -47,27 +51,30 @@ pub struct Store {
     jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    key: Arc<Key>,
 }
 
 impl Store {
     /// Opens the database file, beside a server that may run; creates or migrates it if needed. Other users lose
-    /// their rights to the file.
+    /// their rights to the file. The key of the database is not read: sessions are for the server to open, and an
+    /// ID token that a server has stored cannot be read.
     ///
     /// # Errors
     /// [`StoreError`]: the file cannot be opened or made its owner's alone, is not a database, or has a newer
     /// schema.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::start(schema::open(file)?, None)
+        Self::start(schema::open(file)?, None, Key::temporary())
     }
 
     /// Opens the database file of a server, as [`open`](Self::open) does, and locks it: one database serves one
-    /// server.
+    /// server. Reads the key beside it, or makes it.
     ///
     /// # Errors
-    /// [`StoreError`], as for [`open`](Self::open); a server runs on the database.
+    /// [`StoreError`], as for [`open`](Self::open); a server runs on the database; the key cannot be read or made.
     pub fn open_for_server(file: &Path) -> Result<Self, StoreError> {
         let lock = Lock::take(file)?;
-        Self::start(schema::open(file)?, Some(lock))
+        let connection = schema::open(file)?;
+        Self::start(connection, Some(lock), Key::load(file)?)
     }
 
     /// Opens a store in memory, for tests and demonstrations. It is lost with its last clone.
@@ -75,18 +82,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the thread or the database cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::start(schema::open_in_memory()?, None)
+        Self::start(schema::open_in_memory()?, None, Key::temporary())
     }
 
-    fn start(connection: rusqlite::Connection, lock: Option<Lock>) -> Result<Self, StoreError> {
+    fn start(connection: rusqlite::Connection, lock: Option<Lock>, key: Key) -> Result<Self, StoreError> {
+        let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
-        let writer = Writer::new(connection, lock, Arc::clone(&index))?;
+        let writer = Writer::new(connection, lock, Arc::clone(&key), Arc::clone(&index))?;
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
-        Ok(Self { jobs, index, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self { jobs, index, thread: Arc::new(Mutex::new(Some(thread))), key })
     }
 
     /// Finishes the work that waits and closes the database: everything is in the one file then. Later work is
@@ -166,6 +174,11 @@ impl Store {
             TrySendError::Full(_) => StoreError { reason: "too much work is waiting".to_owned() },
             TrySendError::Disconnected(_) => work_lost(),
         })
+    }
+
+    /// Returns the key of the database.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Returns the user of a live session, from memory.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bad_rows::BadRows;
 use super::error::store_error;
+use super::key::Key;
 use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
@@ -16,6 +17,7 @@ use claimgate::time::UnixTime;
 /// The records, within one piece of work.
 pub struct SqliteRecords<'t> {
     pub(super) connection: &'t Connection,
+    key: &'t Key,
     effects: &'t mut Vec<Effect>,
     logouts: &'t mut LogoutRecords,
 }
@@ -26,10 +28,11 @@ pub(super) const USER: &str = "user.id, user.username, user.kind, user.active, u
 impl<'t> SqliteRecords<'t> {
     pub(super) fn new(
         connection: &'t Connection,
+        key: &'t Key,
         effects: &'t mut Vec<Effect>,
         logouts: &'t mut LogoutRecords,
     ) -> Self {
-        Self { connection, effects, logouts }
+        Self { connection, key, effects, logouts }
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
@@ -58,20 +61,6 @@ impl<'t> SqliteRecords<'t> {
         let count = ended.len();
         self.effects.extend(ended.into_iter().map(Effect::Ended));
         Ok(count)
-    }
-
-    /// Returns the value stored under a name, after storing that of `make` if there was none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn meta(&mut self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let stored = self.query_first("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))?;
-        if let Some(value) = stored {
-            return Ok(value);
-        }
-        let value = make();
-        self.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", params![name, value])?;
-        Ok(value)
     }
 
     /// Deletes expired sessions, of which the index knows the identifiers, and expired logout records.
@@ -151,6 +140,9 @@ impl Records for SqliteRecords<'_> {
             Origin::Oidc(origin) => Some(origin),
             Origin::Password => None,
         };
+        let purpose = id_token_purpose(session.id);
+        let id_token = oidc.and_then(|origin| origin.id_token.as_ref());
+        let sealed = id_token.map(|token| self.key.seal(&purpose, token));
         let sql =
             "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -163,7 +155,7 @@ impl Records for SqliteRecords<'_> {
                 oidc.map(|origin| &origin.subject),
                 oidc.and_then(|origin| origin.sid.as_ref()),
                 oidc.map(|origin| origin.issued_at.0),
-                oidc.map(|origin| &origin.id_token),
+                sealed,
                 session.created.0,
                 session.expires.0,
             ],
@@ -180,18 +172,28 @@ impl Records for SqliteRecords<'_> {
 
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
         let sql = "DELETE FROM session WHERE id = ?1 RETURNING issuer, subject, sid, issued_at, id_token";
+        let key = self.key;
         let ended = self.query_first(sql, [id.0], |row| {
+            let sealed: Option<String> = row.get(4)?;
+            let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(id), &sealed));
             let Some(issuer) = row.get(0)? else { return Ok(Origin::Password) };
             Ok(Origin::Oidc(OidcOrigin {
                 issuer,
                 subject: row.get(1)?,
                 sid: row.get(2)?,
                 issued_at: UnixTime(row.get(3)?),
-                id_token: row.get(4)?,
+                id_token: opened.map(|token| token.to_string()),
             }))
         })?;
         self.effects.push(Effect::Ended(id));
         Ok(ended)
+    }
+
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM session WHERE rowid IN (
+                SELECT rowid FROM session WHERE user = ?1 ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?2
+            ) RETURNING id";
+        self.delete_sessions(sql, params![user.0, most])
     }
 
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
@@ -254,6 +256,11 @@ impl Records for SqliteRecords<'_> {
     ) -> Result<Option<(UnixTime, i64)>, StoreError> {
         Ok(self.logouts.newest(issuer, sid, subject))
     }
+}
+
+/// Returns the purpose for which the ID token of a session is sealed: it opens in its own row only.
+fn id_token_purpose(session: SessionId) -> String {
+    format!("id token of {session}")
 }
 
 /// Reads a user from the columns of [`USER`].

@@ -85,10 +85,15 @@ const MIGRATIONS: &[&str] = &[
     -- Expired sessions are found in memory.
     DROP INDEX session_expires;
 ",
+    "
+    -- The key of the cookies is in a file of its own, and ID tokens are sealed with it.
+    DROP TABLE IF EXISTS meta;
+    UPDATE session SET id_token = NULL;
+",
 ];
 
 /// Longest wait for another process that writes to the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens a database file; creates it, or migrates it to the present schema, if needed.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
@@ -121,6 +126,8 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // What a migration deletes is overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for (step, migration) in (1_i64..).zip(MIGRATIONS) {
         if step > version(&transaction)? {
@@ -128,7 +135,9 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             transaction.pragma_update(None, "user_version", step)?;
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    // What is deleted later is overwritten where that writes no further page.
+    connection.pragma_update(None, "secure_delete", "FAST")
 }
 
 /// Returns the version of the schema that this program writes.

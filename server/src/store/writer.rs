@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::error::store_error;
 use super::file::Lock;
+use super::key::Key;
 use super::logout_records::LogoutRecords;
 use super::records::{SqliteRecords, read_sessions};
 use super::session_index::{Effect, SessionIndex};
@@ -35,6 +36,7 @@ pub(super) struct Outcome {
 
 pub(super) struct Writer {
     connection: Connection,
+    key: Arc<Key>,
     index: Arc<SessionIndex>,
     logouts: LogoutRecords,
     /// The `data_version` of the file that `logouts` includes; it changes when another process writes.
@@ -53,10 +55,12 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         lock: Option<Lock>,
+        key: Arc<Key>,
         index: Arc<SessionIndex>,
     ) -> Result<Self, StoreError> {
         let mut writer = Self {
             connection,
+            key,
             index,
             logouts: LogoutRecords::default(),
             version: -1,
@@ -114,7 +118,7 @@ impl Writer {
                 continue;
             }
             let outcome;
-            (outcome, state) = run(&self.connection, job, &mut effects, &mut self.logouts);
+            (outcome, state) = run(job, &self.connection, &self.key, &mut effects, &mut self.logouts);
             answers.extend(outcome.map(|outcome| outcome.answer));
         }
         let committed = state.and_then(|()| self.connection.execute_batch("COMMIT"));
@@ -182,8 +186,9 @@ impl Writer {
 /// its outcome (`None` after a panic) and the state of the transaction, which SQLite itself rolls back when the
 /// disk is full.
 fn run(
-    connection: &Connection,
     job: Job,
+    connection: &Connection,
+    key: &Key,
     effects: &mut Vec<Effect>,
     logouts: &mut LogoutRecords,
 ) -> (Option<Outcome>, rusqlite::Result<()>) {
@@ -192,7 +197,7 @@ fn run(
     if let Err(error) = execute("SAVEPOINT work") {
         return (None, Err(error));
     }
-    let mut records = SqliteRecords::new(connection, effects, logouts);
+    let mut records = SqliteRecords::new(connection, key, effects, logouts);
     // A panic drops the caller's channel, which is the answer.
     let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut records))).ok();
     let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);

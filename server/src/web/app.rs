@@ -17,7 +17,6 @@ use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
 use tracing::warn;
-use zeroize::Zeroizing;
 
 use super::admission::Admission;
 use super::client_address;
@@ -33,7 +32,6 @@ use crate::store::Store;
 use crate::system;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::return_to::{self, Site};
-use claimgate::oidc::seal::{self, Nonce, Sealer};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate_config::{Config, Server as ServerConfig};
@@ -69,7 +67,6 @@ pub enum SetupError {
 /// State that outlives a reload: every [`App`] of a process shares it.
 pub(crate) struct ProcessState {
     pub(crate) admission: Admission,
-    sealer: Sealer,
     /// The `state` values of completed sign-ins.
     pub(crate) used_states: SingleUse,
     pub(crate) limiter: Limiter,
@@ -102,20 +99,20 @@ impl Server {
     ///
     /// # Errors
     /// A [`SetupError`].
-    pub async fn new(config: Config, store: Store) -> Result<Self, SetupError> {
-        Self::build(config, store, false).await
+    pub fn new(config: Config, store: Store) -> Result<Self, SetupError> {
+        Self::build(config, store, false)
     }
 
     /// Builds a server for a demonstration: the front page explains how the user's sign-in was decided.
     ///
     /// # Errors
     /// A [`SetupError`].
-    pub async fn explaining(config: Config, store: Store) -> Result<Self, SetupError> {
-        Self::build(config, store, true).await
+    pub fn explaining(config: Config, store: Store) -> Result<Self, SetupError> {
+        Self::build(config, store, true)
     }
 
-    async fn build(config: Config, store: Store, explains: bool) -> Result<Self, SetupError> {
-        let process = Arc::new(ProcessState::new(&store, explains).await?);
+    fn build(config: Config, store: Store, explains: bool) -> Result<Self, SetupError> {
+        let process = Arc::new(ProcessState::new(&store, explains)?);
         let app = App::new(config, store, process, &[])?;
         Ok(Self(Arc::new(ArcSwap::from_pointee(app))))
     }
@@ -143,19 +140,10 @@ impl Server {
 }
 
 impl ProcessState {
-    async fn new(store: &Store, explains: bool) -> Result<Self, SetupError> {
-        let make_key = || {
-            let mut key = vec![0; seal::KEY_LEN];
-            system::random(&mut key);
-            key
-        };
-        let key = store.transact(move |records| records.meta("cookie key", make_key)).await?;
-        let sealer = Sealer::new(&key)
-            .ok_or_else(|| StoreError { reason: "the cookie key is of another length".to_owned() })?;
+    fn new(store: &Store, explains: bool) -> Result<Self, SetupError> {
         let metrics = Arc::<Metrics>::default();
         Ok(Self {
             admission: Admission::default(),
-            sealer,
             used_states: SingleUse::default(),
             limiter: Limiter::default(),
             logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
@@ -164,18 +152,6 @@ impl ProcessState {
             explanations: explains.then(Mutex::default),
             untrusted_proxy_logged: AtomicBool::new(false),
         })
-    }
-
-    /// Seals a text for a purpose, under a nonce of its own.
-    pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
-        let mut nonce = [0; seal::NONCE_LEN];
-        system::random(&mut nonce);
-        self.sealer.seal(Nonce(nonce), purpose, text)
-    }
-
-    /// Opens a value that was sealed for the same purpose; `None` for any other value.
-    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
-        self.sealer.open(purpose, sealed)
     }
 }
 

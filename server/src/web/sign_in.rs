@@ -42,7 +42,7 @@ pub(crate) async fn begin(
     };
     let redirect = authorization::begin(&request, system::now_ms(), &mut system::random);
     let text = serde_json::to_string(&redirect.pending).expect("texts and numbers are JSON");
-    let sealed = app.process.seal("login", &text);
+    let sealed = app.store.key().seal("login", &text);
     let mut cookies = app.cookies.end_old_sign_ins(headers, sealed.len());
     cookies.push(app.cookies.begin_sign_in(redirect.pending.state(), &sealed));
     Ok((redirect.url, cookies))
@@ -56,7 +56,7 @@ pub(crate) fn pending(
 ) -> Result<PendingSignIn, Problem> {
     let state = parameters.state().ok_or(CallbackError::State)?;
     let sealed = app.cookies.sign_in(headers, state).ok_or(CallbackError::State)?;
-    let opened = app.process.open("login", &sealed).ok_or(CallbackError::State)?;
+    let opened = app.store.key().open("login", &sealed).ok_or(CallbackError::State)?;
     Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
 }
 

@@ -149,3 +149,28 @@ fn rights_of_other_users_are_reported() {
     set("secret", 0o600);
     assert!(!warned("secret"));
 }
+
+// finding: A1
+#[test]
+fn a_backup_is_restored_by_the_command() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    let copy = folder.path("copy.db");
+    assert_eq!(with(&["backup", &copy]).code, 2, "there is no database yet");
+    add(&config, "u1");
+    let copied = with(&["backup", &copy]);
+    assert_eq!((copied.code, copied.err.as_str()), (0, ""), "{}", copied.err);
+    assert!(copied.out.ends_with("copy.db\n"), "{}", copied.out);
+    assert!(with(&["backup", &copy]).err.contains("--replace"));
+    assert_eq!(with(&["backup", "--replace", &copy]).code, 0);
+    assert!(with(&["backup", "--replace", &folder.path("claimgate.db")]).err.contains("the database itself"));
+    add(&config, "late");
+    let asked = with(&["restore", &copy]);
+    assert_eq!((asked.code, usernames(&config).len()), (2, 2));
+    assert!(asked.err.contains("--yes"), "{}", asked.err);
+    let restored = with(&["restore", "--yes", &copy]);
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    assert!(restored.out.starts_with("restored 1 users to "), "{}", restored.out);
+    assert_eq!(usernames(&config), ["u1"]);
+}

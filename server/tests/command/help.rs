@@ -17,7 +17,7 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 21] = [
+    let subcommands: [&[&str]; 23] = [
         &[],
         &["serve"],
         &["demo"],
@@ -29,6 +29,8 @@ fn every_help_has_an_example() {
         &["session", "list"],
         &["session", "end"],
         &["doctor"],
+        &["backup"],
+        &["restore"],
         &["verify"],
         &["query"],
         &["explain"],

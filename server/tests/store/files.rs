@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate_server::store::Store;
 
-use super::{NOW, open, who};
+use super::{NOW, open, session, who};
 
 #[cfg(unix)]
 fn mode(file: &Path) -> u32 {
@@ -127,4 +128,106 @@ fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert_eq!((who(&store, 5).as_deref(), who(&store, 2)), (Some("late"), None));
+}
+
+fn origin(id_token: &str) -> Origin {
+    Origin::Oidc(OidcOrigin {
+        issuer: "i".to_owned(),
+        subject: "s".to_owned(),
+        sid: None,
+        issued_at: NOW,
+        id_token: Some(id_token.to_owned()),
+    })
+}
+
+/// Opens a session with an ID token.
+fn sign_in(store: &Store, id: u8, id_token: &str) {
+    let user = open(store, "ada", 100 + id, 60);
+    let session = Session { origin: origin(id_token), ..session(id, user, 60) };
+    store.transact_blocking(move |records| records.open_session(&session)).unwrap();
+}
+
+fn sign_out(store: &Store, id: u8) -> Option<Origin> {
+    store.transact_blocking(move |records| records.end_session(SessionId([id; 16]))).unwrap()
+}
+
+fn bytes(folder: &Path) -> Vec<u8> {
+    let names = ["claimgate.db", "claimgate.db-wal"];
+    names.iter().flat_map(|name| std::fs::read(folder.join(name)).unwrap_or_default()).collect()
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}
+
+const ID_TOKEN: &str = "eyJhbGciOiJub25lIn0.a-token-that-is-easy-to-find.c2ln";
+
+// finding: S14
+#[test]
+fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let store = Store::open_for_server(&file).unwrap();
+    for id in 1..=4 {
+        sign_in(&store, id, ID_TOKEN);
+    }
+    assert!(sign_out(&store, 1) == Some(origin(ID_TOKEN)));
+    let key_file = folder.path().join("claimgate.db.key");
+    let key = std::fs::read(&key_file).unwrap();
+    assert_eq!(key.len(), 32);
+    #[cfg(unix)]
+    assert_eq!(mode(&key_file), 0o600);
+    let database = bytes(folder.path());
+    assert!(!holds(&database, b"easy-to-find") && !holds(&database, &key));
+    store.close();
+
+    // A sealed token opens in its own row only.
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let swap = "UPDATE session SET id_token = (SELECT id_token FROM session WHERE id = ?1) WHERE id = ?2";
+    connection.execute(swap, [[2_u8; 16], [3; 16]]).unwrap();
+    drop(connection);
+    let store = Store::open_for_server(&file).unwrap();
+    assert!(sign_out(&store, 2) == Some(origin(ID_TOKEN)), "over a restart");
+    let without = |origin: Option<Origin>| {
+        matches!(origin, Some(Origin::Oidc(OidcOrigin { id_token: None, issuer, .. })) if issuer == "i")
+    };
+    assert!(without(sign_out(&store, 3)));
+    store.close();
+
+    // Without the key the session lives, and its sign-out has no hint.
+    std::fs::remove_file(&key_file).unwrap();
+    let store = Store::open_for_server(&file).unwrap();
+    assert_ne!(std::fs::read(&key_file).unwrap(), key);
+    assert_eq!(who(&store, 4).as_deref(), Some("ada"));
+    assert!(without(sign_out(&store, 4)));
+    store.close();
+    std::fs::write(&key_file, "short").unwrap();
+    let refused = Store::open_for_server(&file).err().unwrap();
+    assert!(refused.reason.contains("claimgate.db.key: does not hold a key of 32 bytes"), "{refused}");
+}
+
+// finding: S14
+#[test]
+fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let store = Store::open(&file).unwrap();
+    sign_in(&store, 1, ID_TOKEN);
+    store.close();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+             INSERT INTO meta VALUES ('cookie key', 'a key that was in the database..');
+             UPDATE session SET id_token = '{ID_TOKEN}' WHERE issuer IS NOT NULL;
+             PRAGMA user_version = 2;"
+        ))
+        .unwrap();
+    drop(connection);
+    assert!(holds(&bytes(folder.path()), b"easy-to-find"));
+    let store = Store::open_for_server(&file).unwrap();
+    assert_eq!(who(&store, 1).as_deref(), Some("ada"));
+    store.close();
+    let database = bytes(folder.path());
+    assert!(!holds(&database, b"easy-to-find") && !holds(&database, b"a key that was in the database"));
 }

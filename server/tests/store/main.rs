@@ -10,6 +10,7 @@ use claimgate_server::store::Store;
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
 
+mod backup;
 mod files;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -235,7 +236,9 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
     let hash = ring::digest::digest(&ring::digest::SHA256, b"1:iused");
     connection
         .execute_batch(
-            "DROP TABLE logout;
+            "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+             INSERT INTO meta VALUES ('cookie key', x'00');
+             DROP TABLE logout;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;

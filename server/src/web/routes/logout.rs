@@ -70,7 +70,7 @@ fn end_session_url(app: &App, origin: &Origin, state: &str) -> Option<String> {
     LogoutRequest {
         metadata: provider.known_metadata().as_deref(),
         template: provider.config.logout_url.as_deref(),
-        id_token: &origin.id_token,
+        id_token: origin.id_token.as_deref(),
         client_id: &provider.config.client.id,
         site_url: &url.join(""),
         post_logout_redirect_uri: &url.join("/logged-out"),

@@ -1,0 +1,107 @@
+//! `claimgate backup` and `claimgate restore`.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::confirmation::confirm;
+use super::database::{DatabaseArguments, settings};
+use super::logging;
+use crate::command::output::{self, Failure};
+use crate::store;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate backup /var/backups/claimgate.db\n  \
+    claimgate backup \"claimgate-$(date +%F).db\" --config /etc/claimgate/claimgate.toml\n  \
+    claimgate backup --replace /var/backups/claimgate.db\n\n\
+    Works while the server runs. FILE is one file with the state of one moment, for its owner alone,\n\
+    and complete once it has its name. It holds password hashes and personal data.\n\
+    Exit codes: 0 copied, 2 not copied.")]
+pub(crate) struct BackupArguments {
+    /// The file to write
+    file: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    systemctl stop claimgate\n  \
+    claimgate restore /var/backups/claimgate.db --config /etc/claimgate/claimgate.toml\n  \
+    claimgate restore --yes claimgate-2026-01-31.db\n\n\
+    The server must not run. Users, teams and passwords are those of the backup afterwards: deactivate\n\
+    again whom you deactivated since. All sessions end.\n\
+    Exit codes: 0 restored, 2 nothing was changed.")]
+pub(crate) struct RestoreArguments {
+    /// The backup to read
+    file: PathBuf,
+    /// Replace the database without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+impl BackupArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let database = settings(&self.database.config)?.file;
+        refuse_same(&self.file, &database)?;
+        if self.file.exists() && !self.replace {
+            return Err(Failure::Usage(format!("{} exists; add --replace to replace it", self.file.display())));
+        }
+        let bar = bar();
+        store::back_up(&database, &self.file, &mut |done, all| show(&bar, done, all)).map_err(usage)?;
+        bar.finish_and_clear();
+        output::write(format!("copied {} to {}\n", database.display(), self.file.display()).as_bytes())
+    }
+}
+
+impl RestoreArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        logging::start_warnings();
+        let database = settings(&self.database.config)?.file;
+        refuse_same(&self.file, &database)?;
+        if database.exists() {
+            confirm(&format!("This replaces {}, with all users in it.", database.display()), self.yes)?;
+        }
+        let bar = bar();
+        let restored =
+            store::restore(&self.file, &database, &mut |done, all| show(&bar, done, all)).map_err(usage)?;
+        bar.finish_and_clear();
+        let text = format!(
+            "restored {} users to {}; {} sessions of the backup ended\n",
+            restored.users,
+            database.display(),
+            restored.sessions
+        );
+        output::write(text.as_bytes())
+    }
+}
+
+fn usage(error: claimgate::oidc::records::StoreError) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+fn refuse_same(copy: &Path, database: &Path) -> Result<(), Failure> {
+    match (copy.canonicalize(), database.canonicalize()) {
+        (Ok(one), Ok(other)) if one == other => {
+            Err(Failure::Usage(format!("{} is the database itself; name another file", copy.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns a bar on standard error, which shows nothing where that is no terminal.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {percent}% of {len} pages").expect("a valid template");
+    ProgressBar::new(0).with_style(style)
+}
+
+fn show(bar: &ProgressBar, done: u64, all: u64) {
+    bar.set_length(all);
+    bar.set_position(done);
+}

@@ -1,0 +1,161 @@
+//! Copies of a database: made beside a running server, and put back while none runs.
+//!
+//! A copy is written under another name, checked, made durable and then renamed: a file of the final name is whole.
+//! A restoration writes through SQLite into the database that is there, in one transaction: a command that runs at
+//! the same time finds the old state or the new one, and no write-ahead log of the old one is left.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::file::{self, Lock};
+use super::schema;
+use crate::system;
+use claimgate::oidc::records::StoreError;
+
+/// Pages copied between two reports of progress: 4 MiB.
+const PAGES_PER_STEP: i32 = 1024;
+
+/// Receives the number of pages copied, and of all pages.
+pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
+
+/// What a restoration has put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The number of users.
+    pub users: usize,
+    /// The number of sessions that the copy held, which have ended.
+    pub sessions: usize,
+}
+
+/// Copies a database as it is at this moment to a file for its owner alone, beside a server that may run. A file of
+/// that name is replaced.
+///
+/// # Errors
+/// [`StoreError`]: the database cannot be read, is damaged or belongs to a newer program; the copy cannot be written.
+pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(), StoreError> {
+    let temporary = Temporary::beside(copy)?;
+    copy_into(&open_existing(database)?, &temporary.0, progress).map_err(of(copy))?;
+    let made = open_existing(&temporary.0)?;
+    let check = || -> rusqlite::Result<()> {
+        // One file, without a write-ahead log.
+        made.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
+    };
+    check().map_err(of(copy))?;
+    refuse_unsound(&made).map_err(|reason| StoreError { reason: format!("{}: {reason}", database.display()) })?;
+    drop(made);
+    temporary.rename(copy)
+}
+
+/// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made.
+///
+/// # Errors
+/// [`StoreError`]: a server runs on the database; the copy cannot be read, is damaged, is no database of Claimgate or
+/// belongs to a newer program; the database cannot be written.
+pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<Restored, StoreError> {
+    let _lock = Lock::take(database)?;
+    let temporary = Temporary::beside(database)?;
+    copy_into(&open_existing(copy)?, &temporary.0, &mut |_, _| ()).map_err(of(copy))?;
+    let source = open_existing(&temporary.0)?;
+    refuse_unsound(&source).map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
+    let prepare = || -> rusqlite::Result<Restored> {
+        source.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+        let users = source.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
+        Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])? })
+    };
+    let restored = prepare().map_err(of(copy))?;
+    file::restrict(database).map_err(|error| StoreError { reason: format!("{}: {error}", database.display()) })?;
+    copy_into(&source, database, progress).map_err(of(database))?;
+    Ok(restored)
+}
+
+fn of(file: &Path) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |error| StoreError { reason: format!("{}: {error}", file.display()) }
+}
+
+/// Opens a database that exists, without migrating it.
+fn open_existing(database: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(of(database))?;
+    connection.busy_timeout(schema::BUSY_TIMEOUT).map_err(of(database))?;
+    Ok(connection)
+}
+
+/// Copies a whole database into another in one transaction of each, and folds the write-ahead log in.
+fn copy_into(source: &Connection, target: &Path, progress: Progress<'_>) -> rusqlite::Result<()> {
+    // An open transaction keeps the source at one state, or the copy would begin anew after each write.
+    source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+    let mut target = Connection::open_with_flags(target, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    target.busy_timeout(schema::BUSY_TIMEOUT)?;
+    let backup = Backup::new(source, &mut target)?;
+    loop {
+        let step = backup.step(PAGES_PER_STEP)?;
+        let state = backup.progress();
+        let pages = |count: i32| u64::try_from(count).unwrap_or_default();
+        progress(pages(state.pagecount - state.remaining), pages(state.pagecount));
+        match step {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    }
+    drop(backup);
+    source.execute_batch("COMMIT")?;
+    target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    target.close().map_err(|(_, error)| error)
+}
+
+/// Returns why a copy is not to be relied on.
+fn refuse_unsound(copy: &Connection) -> Result<(), String> {
+    let (version, known) = (schema::version(copy), schema::newest_version());
+    match version.map_err(|error| error.to_string())? {
+        0 => return Err("this is no database of Claimgate".to_owned()),
+        newer if newer > known => {
+            return Err(format!("the database has version {newer}, newer than this program knows"));
+        }
+        _ => {}
+    }
+    match schema::damage(copy).map_err(|error| error.to_string())? {
+        Some(damage) => Err(format!("the database is damaged: {damage}")),
+        None => Ok(()),
+    }
+}
+
+/// A file that is removed when this is dropped, unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Creates a file in the folder of another, for its owner alone.
+    fn beside(target: &Path) -> Result<Self, StoreError> {
+        let mut random = [0; 8];
+        system::random(&mut random);
+        let name = file::beside(target, &format!(".{:016x}.tmp", u64::from_be_bytes(random)));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let created = file::owner_only(&mut options).open(&name);
+        created.map_err(|error| StoreError { reason: format!("{}: {error}", name.display()) })?;
+        Ok(Self(name))
+    }
+
+    /// Makes the file durable under its final name.
+    fn rename(self, target: &Path) -> Result<(), StoreError> {
+        let rename = || -> io::Result<()> {
+            File::open(&self.0)?.sync_all()?;
+            fs::rename(&self.0, target)?;
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        rename().map_err(|error| StoreError { reason: format!("{}: {error}", target.display()) })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            // It is gone if it was renamed.
+            drop(fs::remove_file(file::beside(&self.0, suffix)));
+        }
+    }
+}

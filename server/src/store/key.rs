@@ -1,0 +1,73 @@
+//! The key file beside the database: its key seals the cookies of sign-ins and the ID tokens at rest, so that a copy
+//! of the database alone opens neither.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::file;
+use crate::system;
+use claimgate::oidc::records::StoreError;
+use claimgate::oidc::seal::{KEY_LEN, NONCE_LEN, Nonce, Sealer};
+
+/// The key of a database.
+pub(crate) struct Key(Sealer);
+
+impl Key {
+    /// Returns the key of a database. Makes its file, for its owner alone, if there is none; takes the rights of
+    /// other users away from one that exists.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file cannot be read, written or made its owner's alone, or does not hold a key.
+    pub(super) fn load(database: &Path) -> Result<Self, StoreError> {
+        let name = file::beside(database, ".key");
+        let failed = |reason: String| StoreError { reason: format!("{}: {reason}", name.display()) };
+        file::narrow(&name).map_err(|error| failed(error.to_string()))?;
+        let key = match std::fs::read(&name).map(Zeroizing::new) {
+            Err(error) if error.kind() == ErrorKind::NotFound => create(&name),
+            read => read,
+        };
+        let key = key.map_err(|error| failed(error.to_string()))?;
+        Sealer::new(&key).map(Self).ok_or_else(|| {
+            failed(format!(
+                "does not hold a key of {KEY_LEN} bytes; remove the file, and the next start makes a new key"
+            ))
+        })
+    }
+
+    /// Returns a new key that is not kept.
+    pub(super) fn temporary() -> Self {
+        Self(Sealer::new(&random()).expect("its length is that of a key"))
+    }
+
+    /// Seals a text for a purpose, under a nonce of its own.
+    pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
+        let mut nonce = [0; NONCE_LEN];
+        system::random(&mut nonce);
+        self.0.seal(Nonce(nonce), purpose, text)
+    }
+
+    /// Opens a value that was sealed for the same purpose; `None` for any other value.
+    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
+        self.0.open(purpose, sealed)
+    }
+}
+
+fn create(name: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let key = random();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let mut created = file::owner_only(&mut options).open(name)?;
+    created.write_all(&key)?;
+    created.sync_all()?;
+    tracing::info!(file = %name.display(), "made a key for cookies and stored ID tokens");
+    Ok(key)
+}
+
+fn random() -> Zeroizing<Vec<u8>> {
+    let mut key = Zeroizing::new(vec![0; KEY_LEN]);
+    system::random(&mut key);
+    key
+}
