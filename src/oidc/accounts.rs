@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::records::{Records, StoreError};
+use super::records::{Records, RenamedIssuer, StoreError};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
 use crate::identity::{IdentityError, Normalisation, normal_username};
@@ -34,6 +34,12 @@ pub enum AccountError {
     /// Another user has this username.
     #[error("this username is taken")]
     Taken,
+    /// Subjects of two issuers that become one are linked to different users.
+    #[error("the same person is linked to two users, here {}: remove or unlink one of the two first", .usernames.join(", "))]
+    LinkedApart {
+        /// The users of the old issuer.
+        usernames: Vec<String>,
+    },
     /// The user or the session does not exist.
     #[error("not found")]
     NotFound,
@@ -50,6 +56,7 @@ impl AccountError {
             AccountError::Forbidden => "request.forbidden",
             AccountError::Username(_) => "request.malformed",
             AccountError::Taken => "request.taken",
+            AccountError::LinkedApart { .. } => "request.linked_apart",
             AccountError::NotFound => "request.not_found",
             AccountError::Store(error) => error.code(),
         }
@@ -210,6 +217,87 @@ pub fn change(
     records.update_user(&user, now)?;
     let ended = if user.active { 0 } else { records.end_sessions_of(user.id)? };
     Ok(Changed { user, ended })
+}
+
+/// Gives a user another username, in its normal form. Sessions continue under the new name.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`], [`AccountError::Username`], [`AccountError::Taken`] or
+/// [`AccountError::Store`].
+pub fn rename(
+    records: &mut dyn Records,
+    by: Administrator,
+    id: UserId,
+    (username, normalisation): (&str, Normalisation),
+    now: UnixTime,
+) -> Result<User, AccountError> {
+    let mut user = changeable(records, by, id)?;
+    let username = normal_username(username, normalisation).map_err(AccountError::Username)?;
+    if records.user_by_name(&username)?.is_some_and(|other| other.id != id) {
+        return Err(AccountError::Taken);
+    }
+    user.username = username;
+    records.update_user(&user, now)?;
+    Ok(user)
+}
+
+/// The links and sessions that a user lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Severed {
+    /// The number of links deleted.
+    pub links: usize,
+    /// The number of sessions ended.
+    pub sessions: usize,
+}
+
+/// Deletes the links of a user to the subjects of one issuer, or of all, and ends the user's sessions. The next
+/// sign-in under the username may link it again.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn unlink(
+    records: &mut dyn Records,
+    by: Administrator,
+    id: UserId,
+    issuer: Option<&str>,
+) -> Result<Severed, AccountError> {
+    let user = changeable(records, by, id)?;
+    let links = records.unlink(user.id, issuer)?;
+    Ok(Severed { links, sessions: records.end_sessions_of(user.id)? })
+}
+
+/// Removes a user with its links, sessions, profile, teams and password. Logout records of its subjects stay until
+/// they can overtake no sign-in.
+///
+/// # Errors
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+pub fn remove(records: &mut dyn Records, by: Administrator, id: UserId) -> Result<Severed, AccountError> {
+    let severed = unlink(records, by, id, None)?;
+    records.remove_user(id)?;
+    Ok(severed)
+}
+
+/// Gives everything that is recorded of an issuer to another: after a provider has changed its name, its people are
+/// the same.
+///
+/// # Errors
+/// [`AccountError::Forbidden`] for all but the operator; [`AccountError::LinkedApart`]; [`AccountError::Store`].
+pub fn rename_issuer(
+    records: &mut dyn Records,
+    by: Administrator,
+    old: &str,
+    new: &str,
+) -> Result<RenamedIssuer, AccountError> {
+    if by != Administrator::OPERATOR {
+        return Err(AccountError::Forbidden);
+    }
+    let apart = records.users_linked_apart(old, new)?;
+    if !apart.is_empty() {
+        let users = apart.into_iter().map(|id| records.user(id)).collect::<Result<Vec<_>, _>>()?;
+        let usernames = users.into_iter().flatten().map(|user| user.username).collect();
+        return Err(AccountError::LinkedApart { usernames });
+    }
+    Ok(records.rename_issuer(old, new)?)
 }
 
 /// Sets the password of a user, whose sessions end. Returns the number of sessions ended.

@@ -51,6 +51,17 @@ pub enum LogoutTarget {
     Subject(String),
 }
 
+/// The records that a change of an issuer's name concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenamedIssuer {
+    /// The number of links.
+    pub links: usize,
+    /// The number of sessions.
+    pub sessions: usize,
+    /// The number of logout records.
+    pub logouts: usize,
+}
+
 /// A transaction on users, links, sessions and logout records.
 pub trait Records {
     /// Returns the user with an identifier.
@@ -71,10 +82,23 @@ pub trait Records {
     /// Links a provider's subject to a user.
     fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError>;
 
+    /// Deletes the links of a user, to one issuer or to all. Returns the number of links deleted.
+    fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError>;
+
+    /// Returns the users whose subject at the issuer `old` is linked to another user at the issuer `new`.
+    fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError>;
+
+    /// Gives the links, sessions and logout records of one issuer to another. Two links of one user to one subject
+    /// become one.
+    fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError>;
+
+    /// Deletes a user with its links and sessions.
+    fn remove_user(&mut self, id: UserId) -> Result<(), StoreError>;
+
     /// Creates an active user without teams, profile or password. The username must be free.
     fn create_user(&mut self, username: &str, kind: UserKind, now: UnixTime) -> Result<User, StoreError>;
 
-    /// Updates a user's kind, activity, profile and teams.
+    /// Updates a user's username, which must be free, and its kind, activity, profile and teams.
     fn update_user(&mut self, user: &User, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the password hash of a user.

@@ -5,7 +5,7 @@
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -85,6 +85,52 @@ impl Records for MemoryRecords {
         Ok(())
     }
 
+    fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
+        let before = self.links.len();
+        self.links.retain(|(of, _), linked| *linked != user || issuer.is_some_and(|issuer| of != issuer));
+        Ok(before - self.links.len())
+    }
+
+    fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError> {
+        let at_old = self.links.iter().filter(|((issuer, _), _)| issuer == old);
+        let apart = at_old.filter(|((_, subject), user)| {
+            self.links.get(&(new.to_owned(), subject.clone())).is_some_and(|other| other != *user)
+        });
+        Ok(apart.map(|(_, user)| *user).collect())
+    }
+
+    fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError> {
+        let moved: Vec<_> = self.links.keys().filter(|(issuer, _)| issuer == old).cloned().collect();
+        for link in &moved {
+            let user = self.links.remove(link).unwrap();
+            self.links.insert((new.to_owned(), link.1.clone()), user);
+        }
+        let mut renamed = RenamedIssuer { links: moved.len(), sessions: 0, logouts: 0 };
+        for session in &mut self.sessions {
+            if let Origin::Oidc(origin) = &mut session.origin
+                && origin.issuer == old
+            {
+                origin.issuer = new.to_owned();
+                renamed.sessions += 1;
+            }
+        }
+        for (_, logout) in &mut self.logouts {
+            if logout.issuer == old {
+                logout.issuer = new.to_owned();
+                renamed.logouts += 1;
+            }
+        }
+        Ok(renamed)
+    }
+
+    fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
+        self.unlink(id, None)?;
+        self.end_sessions_of(id)?;
+        self.passwords.remove(&id);
+        self.users.remove(&id);
+        Ok(())
+    }
+
     fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
         if self.user_by_name(username)?.is_some() {
             return fails("the username is taken");
@@ -97,8 +143,11 @@ impl Records for MemoryRecords {
     }
 
     fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
+        if self.user_by_name(&user.username)?.is_some_and(|other| other.id != user.id) {
+            return fails("the username is taken");
+        }
         if let Some(known) = self.users.get_mut(&user.id) {
-            *known = User { username: known.username.clone(), ..user.clone() };
+            *known = user.clone();
         }
         Ok(())
     }

@@ -34,6 +34,15 @@ pub struct ListedTeam {
     pub members: u32,
 }
 
+/// A link in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedLink {
+    /// The provider's issuer.
+    pub issuer: String,
+    /// The provider's `sub`.
+    pub subject: String,
+}
+
 /// A session in a list, without its secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedSession {
@@ -117,7 +126,16 @@ impl SqliteRecords<'_> {
         })
     }
 
-    fn query_all<T>(
+    /// Returns the provider subjects that are linked to a user, by issuer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    pub fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
+        let sql = "SELECT issuer, subject FROM link WHERE user = ?1 ORDER BY issuer, subject";
+        self.query_all("link", sql, [user.0], |row| Ok(ListedLink { issuer: row.get(0)?, subject: row.get(1)? }))
+    }
+
+    pub(super) fn query_all<T>(
         &self,
         table: &str,
         sql: &str,

@@ -167,7 +167,7 @@ fn read_jti(row: &Row<'_>) -> rusqlite::Result<(Option<[u8; 16]>, UnixTime)> {
 }
 
 /// Reads a logout; `None` for a row that holds a `jti` alone.
-fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<LogoutRecord>> {
+pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<LogoutRecord>> {
     let target = match (row.get(3)?, row.get(4)?) {
         (Some(sid), subject) => LogoutTarget::Session { sid, subject },
         (None, Some(subject)) => LogoutTarget::Subject(subject),

@@ -33,7 +33,7 @@ use claimgate::time::UnixTime;
 pub use backup::{Progress, Restored, back_up, restore};
 pub(crate) use error::work_lost;
 pub use inspection::{Inspection, inspect};
-pub use listing::{ListedSession, ListedTeam, ListedUser};
+pub use listing::{ListedLink, ListedSession, ListedTeam, ListedUser};
 pub use records::SqliteRecords;
 
 use file::Lock;

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::key::Key;
-use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag};
+use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag, read_record};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -100,6 +100,44 @@ impl Records for SqliteRecords<'_> {
         self.execute(sql, params![issuer, subject, user.0]).map(drop)
     }
 
+    fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM link WHERE user = ?1 AND (?2 IS NULL OR issuer = ?2)";
+        self.execute(sql, params![user.0, issuer])
+    }
+
+    fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError> {
+        let sql = "SELECT before.user FROM link AS before JOIN link AS after USING (subject)
+            WHERE before.issuer = ?1 AND after.issuer = ?2 AND before.user <> after.user ORDER BY before.user";
+        self.query_all("link", sql, [old, new], |row| row.get(0).map(UserId))
+    }
+
+    fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError> {
+        // They are recorded anew, because a running server reads new rows only.
+        let sql = "SELECT id, jti, issuer, sid, subject, issued_at, received_ms, until FROM logout WHERE issuer = ?1";
+        let recorded = self.query_all("logout", sql, [old], |row| Ok((row.get::<_, i64>(0)?, read_record(row)?)))?;
+        let mut logouts = 0;
+        for (id, record) in recorded {
+            let Some(record) = record else { continue };
+            let record = LogoutRecord { issuer: new.to_owned(), ..record };
+            logouts += usize::from(self.record_logout(&format!("renamed {id}"), &record)?);
+        }
+        Ok(RenamedIssuer {
+            links: self.execute("UPDATE OR REPLACE link SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
+            sessions: self.execute("UPDATE session SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
+            logouts,
+        })
+    }
+
+    fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
+        // What is deleted from here on is overwritten, until the database is closed.
+        self.connection
+            .pragma_update(None, "secure_delete", true)
+            .map_err(|error| store_error(&error))?;
+        self.end_sessions_of(id)?;
+        self.unlink(id, None)?;
+        self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
+    }
+
     fn create_user(&mut self, username: &str, kind: UserKind, now: UnixTime) -> Result<User, StoreError> {
         let sql = "INSERT INTO user (username, kind, active, profile, teams, created, updated)
             VALUES (?1, ?2, 1, '{}', '{}', ?3, ?3)";
@@ -115,9 +153,10 @@ impl Records for SqliteRecords<'_> {
         };
         let profile = json(serde_json::to_string(&user.profile))?;
         let teams = json(serde_json::to_string(&user.teams))?;
-        let sql =
-            "UPDATE user SET kind = ?2, active = ?3, profile = ?4, teams = ?5, updated = ?6 WHERE id = ?1";
-        self.execute(sql, params![user.id.0, user.kind.name(), user.active, profile, teams, now.0])?;
+        let sql = "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
+            WHERE id = ?1";
+        let (id, kind) = (user.id.0, user.kind.name());
+        self.execute(sql, params![id, user.username, kind, user.active, profile, teams, now.0])?;
         self.effects.push(Effect::Changed(user.clone()));
         Ok(())
     }
