@@ -26,7 +26,7 @@ pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// The number of users.
-    pub users: usize,
+    pub users: u32,
     /// The number of sessions that the copy held, which have ended.
     pub sessions: usize,
 }
