@@ -36,7 +36,8 @@ impl LogoutRequest<'_> {
         }
         let endpoint = self.metadata?.end_session_endpoint.as_ref()?;
         // Without the hint a provider may ask the user first; with one that is too long it answers 414.
-        let hint = self.id_token.filter(|hint| hint.len() <= LONGEST_HINT).map(|hint| ("id_token_hint", hint));
+        let hint =
+            self.id_token.filter(|hint| hint.len() <= LONGEST_HINT).map(|hint| ("id_token_hint", hint));
         Some(endpoint.with_query(hint.into_iter().chain([
             ("client_id", self.client_id),
             ("post_logout_redirect_uri", self.post_logout_redirect_uri),

@@ -123,7 +123,9 @@ impl Person {
             subject: token.subject().to_owned(),
             sid: token.claims().session_id().filter(|sid| !sid.is_empty()).map(str::to_owned),
             issued_at: token.issued_at().seconds(),
-            id_token: Some(&claims.id_token.raw).filter(|raw| raw.len() <= LONGEST_HINT).map(|raw| raw.to_string()),
+            id_token: Some(&claims.id_token.raw)
+                .filter(|raw| raw.len() <= LONGEST_HINT)
+                .map(|raw| raw.to_string()),
         };
         Self { origin, identity, started_ms }
     }

@@ -51,7 +51,10 @@ impl BackupArguments {
         let database = settings(&self.database.config)?.file;
         refuse_same(&self.file, &database)?;
         if self.file.exists() && !self.replace {
-            return Err(Failure::Usage(format!("{} exists; add --replace to replace it", self.file.display())));
+            return Err(Failure::Usage(format!(
+                "{} exists; add --replace to replace it",
+                self.file.display()
+            )));
         }
         let bar = bar();
         store::back_up(&database, &self.file, &mut |done, all| show(&bar, done, all)).map_err(usage)?;

@@ -45,7 +45,8 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
         made.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
     };
     check().map_err(of(copy))?;
-    refuse_unsound(&made).map_err(|reason| StoreError { reason: format!("{}: {reason}", database.display()) })?;
+    refuse_unsound(&made)
+        .map_err(|reason| StoreError { reason: format!("{}: {reason}", database.display()) })?;
     drop(made);
     temporary.rename(copy)
 }
@@ -60,14 +61,16 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
     let temporary = Temporary::beside(database)?;
     copy_into(&open_existing(copy)?, &temporary.0, &mut |_, _| ()).map_err(of(copy))?;
     let source = open_existing(&temporary.0)?;
-    refuse_unsound(&source).map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
+    refuse_unsound(&source)
+        .map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
     let prepare = || -> rusqlite::Result<Restored> {
         source.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
         let users = source.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
         Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])? })
     };
     let restored = prepare().map_err(of(copy))?;
-    file::restrict(database).map_err(|error| StoreError { reason: format!("{}: {error}", database.display()) })?;
+    file::restrict(database)
+        .map_err(|error| StoreError { reason: format!("{}: {error}", database.display()) })?;
     copy_into(&source, database, progress).map_err(of(database))?;
     Ok(restored)
 }
@@ -78,7 +81,8 @@ fn of(file: &Path) -> impl Fn(rusqlite::Error) -> StoreError {
 
 /// Opens a database that exists, without migrating it.
 fn open_existing(database: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(of(database))?;
+    let connection =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(of(database))?;
     connection.busy_timeout(schema::BUSY_TIMEOUT).map_err(of(database))?;
     Ok(connection)
 }

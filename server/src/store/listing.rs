@@ -132,7 +132,9 @@ impl SqliteRecords<'_> {
     /// [`StoreError`]: the database failed.
     pub fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
         let sql = "SELECT issuer, subject FROM link WHERE user = ?1 ORDER BY issuer, subject";
-        self.query_all("link", sql, [user.0], |row| Ok(ListedLink { issuer: row.get(0)?, subject: row.get(1)? }))
+        self.query_all("link", sql, [user.0], |row| {
+            Ok(ListedLink { issuer: row.get(0)?, subject: row.get(1)? })
+        })
     }
 
     pub(super) fn query_all<T>(

@@ -114,7 +114,8 @@ impl Records for SqliteRecords<'_> {
     fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError> {
         // They are recorded anew, because a running server reads new rows only.
         let sql = "SELECT id, jti, issuer, sid, subject, issued_at, received_ms, until FROM logout WHERE issuer = ?1";
-        let recorded = self.query_all("logout", sql, [old], |row| Ok((row.get::<_, i64>(0)?, read_record(row)?)))?;
+        let recorded =
+            self.query_all("logout", sql, [old], |row| Ok((row.get::<_, i64>(0)?, read_record(row)?)))?;
         let mut logouts = 0;
         for (id, record) in recorded {
             let Some(record) = record else { continue };
@@ -130,9 +131,7 @@ impl Records for SqliteRecords<'_> {
 
     fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
         // What is deleted from here on is overwritten, until the database is closed.
-        self.connection
-            .pragma_update(None, "secure_delete", true)
-            .map_err(|error| store_error(&error))?;
+        self.connection.pragma_update(None, "secure_delete", true).map_err(|error| store_error(&error))?;
         self.end_sessions_of(id)?;
         self.unlink(id, None)?;
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
@@ -153,7 +152,8 @@ impl Records for SqliteRecords<'_> {
         };
         let profile = json(serde_json::to_string(&user.profile))?;
         let teams = json(serde_json::to_string(&user.teams))?;
-        let sql = "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
+        let sql =
+            "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
             WHERE id = ?1";
         let (id, kind) = (user.id.0, user.kind.name());
         self.execute(sql, params![id, user.username, kind, user.active, profile, teams, now.0])?;

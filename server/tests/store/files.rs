@@ -188,9 +188,7 @@ fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
     drop(connection);
     let store = Store::open_for_server(&file).unwrap();
     assert!(sign_out(&store, 2) == Some(origin(ID_TOKEN)), "over a restart");
-    let without = |origin: Option<Origin>| {
-        matches!(origin, Some(Origin::Oidc(OidcOrigin { id_token: None, issuer, .. })) if issuer == "i")
-    };
+    let without = |origin: Option<Origin>| matches!(origin, Some(Origin::Oidc(OidcOrigin { id_token: None, issuer, .. })) if issuer == "i");
     assert!(without(sign_out(&store, 3)));
     store.close();
 
