@@ -101,6 +101,11 @@ pub enum CallbackError {
     /// `iss` names another provider (RFC 9207 §2.4).
     #[error("the answer comes from another provider than the one asked")]
     Issuer,
+    /// `iss` is missing, although the provider's metadata announces it (RFC 9207 §2.4).
+    #[error(
+        "the answer does not say which provider it comes from (`iss`), although the provider promises that"
+    )]
+    NoIssuer,
     /// The provider refused (Core §3.1.2.6).
     #[error("the provider refused: {error}{}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Provider {
@@ -121,6 +126,7 @@ impl CallbackError {
             CallbackError::Used => "callback.used",
             CallbackError::Parameter { .. } => "callback.parameter",
             CallbackError::Issuer => "callback.issuer",
+            CallbackError::NoIssuer => "callback.no_issuer",
             CallbackError::Provider { .. } => "callback.provider_error",
         }
     }
@@ -232,7 +238,7 @@ impl PendingSignIn {
         // RFC 9207 §2.4: compared where it is sent, required where the provider announced it.
         match parameters.value("iss") {
             Some(sender) if sender != provider.issuer => return Err(CallbackError::Issuer),
-            None if provider.metadata.iss_in_callback => return Err(CallbackError::Issuer),
+            None if provider.metadata.iss_in_callback => return Err(CallbackError::NoIssuer),
             _ => {}
         }
         if !use_state(&self.state) {
@@ -286,6 +292,12 @@ impl CallbackParameters {
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.value("state")
+    }
+
+    /// Returns the first `error`: unverified until [`PendingSignIn::accept`] returns it.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.value("error")
     }
 
     fn value(&self, name: &str) -> Option<&str> {

@@ -72,6 +72,12 @@ pub fn look_up(records: &mut dyn Records, username: &str) -> Result<Candidate, P
 }
 
 impl Candidate {
+    /// Returns the user's name; `None` if there is no such user.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        self.0.as_ref().map(|(user, _)| user.username.as_str())
+    }
+
     /// Returns the hash to compare the password with. For `None` the caller compares it with the hash of
     /// a password that no user has: both cases must take equally long.
     #[must_use]

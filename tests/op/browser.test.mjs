@@ -47,7 +47,7 @@ test('sign-in and sign-out', () => open(async (page, context) => {
   await page.waitForURL(/session\/end/);
   await page.getByRole('button', { name: 'Yes' }).click();
   await page.waitForURL(/logged-out/);
-  assert.equal(await page.locator('#signed-out').textContent(), 'You are signed out here.');
+  assert.equal(await page.locator('#signed-out').textContent(), 'You are signed out.');
   await page.goto(`${gate.url}/`);
   assert.equal(await page.title(), 'Sign in');
 }));
@@ -82,6 +82,18 @@ test('fallback password, and a wrong one', () => open(async (page) => {
   await enter(PASSWORD);
   await page.waitForURL(`${gate.url}/`);
   assert.equal(await page.locator('#user').textContent(), 'root');
+}));
+
+// finding: A7
+test('the keyboard focus is visible on buttons, in light and dark', () => open(async (page) => {
+  await page.goto(`${gate.url}/login`);
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.mouse.click(1, 1);
+    const before = await page.screenshot();
+    await page.keyboard.press('Tab');
+    assert.ok(!before.equals(await page.screenshot()), colorScheme);
+  }
 }));
 
 test('a back-channel logout is seen as a signed-out page', () => open(async (page) => {

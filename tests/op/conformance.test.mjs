@@ -193,7 +193,7 @@ for (const [what, state] of [['oidcc-client-test-rp-init-logout', undefined], ['
     const back = await agent.request(address.href);
     assert.ok(back.location.startsWith(`${gate.url}/logged-out`));
     const landed = await agent.request(back.location);
-    assert.match(landed.text, /You are signed out here/);
+    assert.match(landed.text, /You are signed out/);
     assert.equal(gate.log.includes('a logout came back with another state'), state === 'another');
   });
 }

@@ -120,7 +120,8 @@ test('denial shows the provider’s words, escaped, and begins no session', asyn
   const landed = await agent.walk(`${gate.url}/login/crm`, { deny: true });
   assert.equal(landed.status, 403);
   assert.match(landed.text, /callback\.provider_error/);
-  assert.match(landed.text, /access_denied: The person &lt;b&gt;said&lt;\/b&gt; no/);
+  assert.match(landed.text, /declined at the sign-in provider. It says: “The person &lt;b&gt;said&lt;\/b&gt; no”/);
+  assert.match(gate.logged('callback.provider_error')[0], /access_denied: The person <b>said<\/b> no/);
   assert.equal(await agent.me(gate), undefined);
 });
 
@@ -150,6 +151,39 @@ test('a callback: without a sign-in, with another state, of another browser, use
   const again = await agent.request(address);
   assert.equal(again.status, 400);
   assert.match(again.text, /callback\.used/);
+});
+
+// finding: D10, O-F12
+test('a callback of no sign-in leads to the front page where the person is signed in', async () => {
+  await serve();
+  const agent = new Agent();
+  const callback = await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
+  assert.equal((await agent.request(callback.location)).status, 303);
+  for (const address of [callback.location, `${gate.url}/callback/crm`, `${gate.url}/callback/crm?error=access_denied`]) {
+    const back = await agent.request(address);
+    assert.equal(back.status, 303);
+    assert.equal(back.location, `${gate.url}/`);
+    assert.equal((await agent.me(gate)).username, 'ada');
+  }
+  await agent.request(`${gate.url}/logout`, { headers: { 'sec-fetch-site': 'none' } });
+  assert.match((await agent.request(callback.location)).text, /callback\.state/);
+});
+
+// finding: U-s70, U-s72
+test('the log has the error of a callback that belongs to no sign-in, or does not name its sender', async () => {
+  await serve();
+  const answer = await fetch(`${gate.url}/callback/crm?error=access_denied&error_description=User+cancelled`);
+  assert.equal(answer.status, 400);
+  assert.ok(!(await answer.text()).includes('access_denied'));
+  const [line] = gate.logged('callback.state').map((text) => JSON.parse(text));
+  assert.equal(line.unverified_error, 'access_denied');
+  assert.deepEqual([line.client, line.provider, line.host], ['127.0.0.1', 'crm', new URL(gate.url).host]);
+  const agent = new Agent();
+  const callback = new URL((await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` })).location);
+  callback.searchParams.delete('iss');
+  callback.searchParams.set('error', 'login_required');
+  assert.match((await agent.request(callback.href)).text, /does not say which provider/);
+  assert.equal(JSON.parse(gate.logged('callback.no_issuer')[0]).unverified_error, 'login_required');
 });
 
 // attack: state.code-replay

@@ -34,7 +34,7 @@ test('RP-initiated: ends here, at the provider, and comes back', async () => {
   const action = /action="([^"]+)"/.exec(asked.text)[1];
   const back = await agent.request(action, { method: 'POST', form: { xsrf, logout: 'yes' } });
   assert.ok(back.location.startsWith(`${gate.url}/logged-out?state=`), back.location);
-  assert.match((await agent.request(back.location)).text, /You are signed out here/);
+  assert.match((await agent.request(back.location)).text, /You are signed out\./);
   // The provider forgot as well: it asks who it is again.
   const again = await agent.request((await agent.request(`${gate.url}/login/crm`)).location);
   assert.match(again.location, /interaction/);

@@ -243,13 +243,14 @@ impl App {
 }
 
 /// Returns the `Content-Security-Policy` of every response. Forms may lead to the hosts that share the
-/// session cookie.
+/// session cookie; the style sheet comes from this server, also for a page at an application's address.
 fn content_policy(server: &ServerConfig) -> String {
     let shared = match &server.cookie_domain {
         Some(domain) => format!(" https://*.{domain} https://{domain}"),
         None => String::new(),
     };
     format!(
-        "default-src 'none'; style-src 'self'; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self' {}; img-src data:; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'",
+        server.public_url.origin
     )
 }

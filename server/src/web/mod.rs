@@ -17,11 +17,13 @@ mod page;
 pub mod password;
 mod problem;
 pub mod provider;
+mod request_log;
 mod respond;
 mod routes;
 pub mod run;
 mod shares;
 mod sign_in;
+mod sign_in_link;
 mod single_use;
 mod token_log;
 

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::app::App;
+use super::sign_in_link::SignInLink;
 use claimgate::oidc::user::User;
 
 /// The style sheet; a file of its own, so that the content security policy needs no exception.
@@ -17,7 +18,9 @@ fn frame(app: &App, title: &str, body: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (title) }
-                link rel="stylesheet" href={ (app.path("/assets/claimgate.css")) };
+                link rel="stylesheet" href=(app.server.public_url.join("/assets/claimgate.css"));
+                // No icon: browsers would ask the application's host for one.
+                link rel="icon" href="data:,";
             }
             body {
                 main {
@@ -48,15 +51,14 @@ impl Notice<'_> {
     }
 }
 
-/// Returns the URL of a sign-in option, carrying `return_to`.
-fn sign_in_url(app: &App, path: &str, return_to: &str) -> String {
-    let url = app.path(path);
-    let encoded: String = url::form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
-    if return_to.is_empty() { url } else { format!("{url}?return_to={encoded}") }
+/// Returns the absolute URL of a way to sign in.
+fn sign_in_url(app: &App, path: &str, link: &SignInLink) -> String {
+    let (url, query) = (app.server.public_url.join(path), link.query());
+    if query.is_empty() { url } else { format!("{url}?{query}") }
 }
 
 /// The sign-in page: a button per provider and, if configured, the password form.
-pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -> Markup {
+pub(crate) fn sign_in(app: &App, link: &SignInLink, notice: Option<&Notice<'_>>) -> Markup {
     let password = app.config.password.fallback;
     frame(
         app,
@@ -65,7 +67,7 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
             @if let Some(notice) = notice { (notice.markup()) }
             ul.providers {
                 @for provider in &app.providers {
-                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.id), return_to);
+                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.id), link);
                     li { a.button href=(href) { "Sign in with " (provider.config.display_name) } }
                 }
             }
@@ -77,7 +79,7 @@ pub(crate) fn sign_in(app: &App, return_to: &str, notice: Option<&Notice<'_>>) -
                         input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255";
                         label for="password" { "Password" }
                         input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
-                        input type="hidden" name="return_to" value=(return_to);
+                        input type="hidden" name="return_to" value=(link.return_to);
                         button type="submit" { "Sign in" }
                     }
                 }
@@ -120,13 +122,17 @@ pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup 
     )
 }
 
-/// The page after signing out.
-pub(crate) fn signed_out(app: &App) -> Markup {
+/// The page after signing out. `by_provider`: the sign-in provider sent the browser here.
+pub(crate) fn signed_out(app: &App, by_provider: bool) -> Markup {
     frame(
         app,
         "Signed out",
         &html! {
-            p #signed-out { "You are signed out here." }
+            @if by_provider {
+                p #signed-out { "You are signed out." }
+            } @else {
+                p #signed-out { "You are signed out of this site. You may still be signed in at your sign-in provider: sign out there too if others use this browser." }
+            }
             p { a.button href=(app.path("/login")) { "Sign in" } }
         },
     )
@@ -155,7 +161,8 @@ pub(crate) fn to_provider_logout(app: &App, address: &str) -> Markup {
                 meta charset="utf-8";
                 meta http-equiv="refresh" content={ "0;url=" (address) };
                 title { "Signing out" }
-                link rel="stylesheet" href={ (app.path("/assets/claimgate.css")) };
+                link rel="stylesheet" href=(app.server.public_url.join("/assets/claimgate.css"));
+                link rel="icon" href="data:,";
             }
             body { main { h1 { "Signing out" } p { a #leave href=(address) { "Continue to the sign-in provider" } } } }
         }
@@ -171,10 +178,43 @@ pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &s
         &html! {
             (notice.markup())
             @if can_retry {
-                p { a.button href=(sign_in_url(app, "/login", return_to)) { "Sign in again" } }
+                p { a.button href=(sign_in_url(app, "/login", &SignInLink::returning_to(return_to))) { "Sign in again" } }
             } @else {
                 p { a.button href=(app.path("/")) { "Go to the front page" } }
             }
+        },
+    )
+}
+
+/// The page of an application whose proxy refuses the user. It is shown at the application's address, so
+/// that every address in it is absolute.
+pub(crate) fn no_access(app: &App, title: &str, notice: &Notice<'_>, user: &str, address: &str) -> Markup {
+    let another = SignInLink { another_account: true, ..SignInLink::returning_to(address) };
+    frame(
+        app,
+        title,
+        &html! {
+            p { "You are signed in as " b #user { (user) } "." }
+            (notice.markup())
+            p {
+                a.button #another href=(sign_in_url(app, "/login", &another)) { "Use another account" }
+                " "
+                a.button #sign-out href=(app.server.public_url.join("/logout")) { "Sign out" }
+            }
+        },
+    )
+}
+
+/// The page for a form that was sent to an application after the session had ended. It is shown at the
+/// application's address.
+pub(crate) fn session_ended(app: &App, notice: &Notice<'_>, address: &str) -> Markup {
+    frame(
+        app,
+        "Your session has ended",
+        &html! {
+            p { "What you just sent did not reach the application. Go back to copy what you typed, or sign in and enter it again." }
+            (notice.markup())
+            p { a.button href=(sign_in_url(app, "/login", &SignInLink::returning_to(address))) { "Sign in" } }
         },
     )
 }

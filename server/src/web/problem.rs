@@ -58,6 +58,14 @@ pub(crate) enum Problem {
     SignedOut,
     #[error("you are not allowed to do this")]
     Forbidden,
+    /// The rule of a proxy does not admit the user.
+    #[error("the user is in none of the teams that are admitted")]
+    Team(Box<TeamRefusal>),
+    /// A proxy asks with a parameter that forward-auth does not have.
+    #[error("forward-auth knows the parameter `team` only, not `{0}`: correct the proxy's configuration")]
+    Parameter(String),
+    #[error("this address needs `verify_secret`, sent as `Authorization: Bearer …`")]
+    VerifySecret,
     #[error("not found")]
     NotFound,
     #[error("method not allowed")]
@@ -72,6 +80,20 @@ pub(crate) enum Problem {
     TooLarge,
     #[error("the request body did not arrive in time")]
     SlowBody,
+}
+
+/// A user whom the rule of a proxy does not admit, and the rule.
+#[derive(Debug)]
+pub(crate) struct TeamRefusal {
+    /// The user's name.
+    pub(crate) user: String,
+    /// The teams, of which one is enough.
+    pub(crate) teams: Vec<String>,
+    /// Host and path of the application, as the proxy reports them.
+    pub(crate) application: String,
+    /// Whether the answer is the page that a person sees. Other answers repeat the same refusal: those to
+    /// the parts of a page, and to a proxy that asks again for the page.
+    pub(crate) is_page: bool,
 }
 
 impl Problem {
@@ -95,7 +117,9 @@ impl Problem {
             Problem::TooMany => "password.too_many",
             Problem::CrossSite => "request.cross_site",
             Problem::SignedOut => "request.signed_out",
-            Problem::Forbidden => "request.forbidden",
+            Problem::Forbidden | Problem::Team(_) => "request.forbidden",
+            Problem::Parameter(_) => "forward_auth.parameter",
+            Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",
             Problem::Method => "request.method",
             Problem::BadRequest(_) | Problem::Username(_) => "request.malformed",

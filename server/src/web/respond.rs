@@ -3,17 +3,19 @@
 //! A page has a sentence that its reader can act on, a JSON document a code; neither says which check a token
 //! failed. The log has the whole error, under the reference that the response shows.
 
+use std::borrow::Cow;
+
 use axum::Json;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
-use tracing::{error, info, warn};
 
 use super::app::App;
 use super::page;
-use super::problem::Problem;
-use crate::system;
+use super::problem::{Problem, TeamRefusal};
+use super::request_log::{self, Fields};
+use super::sign_in_link::SignInLink;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
@@ -24,13 +26,14 @@ struct Answer {
     status: StatusCode,
     title: &'static str,
     /// The text for people; `None`: the text of the error.
-    message: Option<&'static str>,
+    message: Option<Cow<'static, str>>,
 }
 
 impl Problem {
     fn answer(&self) -> Answer {
         let own = |status, title| Answer { status, title, message: None };
-        let text = |status, title, message| Answer { status, title, message: Some(message) };
+        let text =
+            |status, title, message: &'static str| Answer { status, title, message: Some(message.into()) };
         let unavailable = |title, message| text(StatusCode::SERVICE_UNAVAILABLE, title, message);
         let (refused, failed) = ("Sign-in refused", "Sign-in failed");
         match self {
@@ -44,7 +47,10 @@ impl Problem {
             | Problem::Logout(LogoutError::Store(_)) => {
                 unavailable("Not saved", "The server cannot save this now. Try again in a minute.")
             }
-            Problem::Callback(CallbackError::Provider { .. }) => own(StatusCode::FORBIDDEN, refused),
+            Problem::Callback(CallbackError::Provider { error, description }) => {
+                let message = Some(provider_refusal(error, description.as_deref()).into());
+                Answer { status: StatusCode::FORBIDDEN, title: refused, message }
+            }
             Problem::Callback(_) => own(StatusCode::BAD_REQUEST, failed),
             Problem::Token(TokenError::Refused { .. }) => own(StatusCode::BAD_GATEWAY, failed),
             Problem::Token(_) | Problem::UserInfo(_) => text(
@@ -71,7 +77,12 @@ impl Problem {
             ),
             Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
-            Problem::SignedOut => own(StatusCode::UNAUTHORIZED, "Not signed in"),
+            Problem::Team(refusal) => {
+                let message = Some(team_refusal(refusal).into());
+                Answer { status: StatusCode::FORBIDDEN, title: "No access to this application", message }
+            }
+            Problem::Parameter(_) => own(StatusCode::BAD_REQUEST, "Bad request"),
+            Problem::SignedOut | Problem::VerifySecret => own(StatusCode::UNAUTHORIZED, "Not signed in"),
             Problem::NotFound => own(StatusCode::NOT_FOUND, "Not found"),
             Problem::Method => own(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Problem::Taken => own(StatusCode::CONFLICT, "Username taken"),
@@ -80,17 +91,42 @@ impl Problem {
         }
     }
 
-    fn log(&self, reference: &str, status: StatusCode) {
-        let code = self.code();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            error!(code, reference, error = %self, "request failed");
-        } else if matches!(self, Problem::SignedOut | Problem::NotFound | Problem::Method) {
-            tracing::debug!(code, reference, "request refused");
-        } else if matches!(self, Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword) {
-            info!(code, reference, error = %self, "request refused");
-        } else {
-            warn!(code, reference, error = %self, "request refused");
+    /// Writes the line of this problem. Returns the reference that the response shows.
+    fn log(&self, status: StatusCode) -> String {
+        let Fields { client, host, user, provider, unverified_error, reference } = request_log::fields();
+        let (code, error) = (self.code(), self.to_string());
+        let refusal = if let Problem::Team(refusal) = self { Some(refusal) } else { None };
+        let user = refusal.map(|refusal| refusal.user.clone()).or(user);
+        let teams = refusal.map(|refusal| request_log::shown(&refusal.teams.join(", ")));
+        let application = refusal.map(|refusal| request_log::shown(&refusal.application));
+        // The client's address comes first: no text of a client stands before it.
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    code,
+                    client,
+                    reference,
+                    user,
+                    provider,
+                    host,
+                    teams,
+                    application,
+                    unverified_error,
+                    error,
+                    $message
+                )
+            };
         }
+        match self {
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => line!(error, "request failed"),
+            Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
+            Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {
+                line!(info, "request refused");
+            }
+            Problem::Team(refusal) if !refusal.is_page => line!(info, "request refused"),
+            _ => line!(warn, "request refused"),
+        }
+        reference
     }
 
     /// Returns the page for people.
@@ -103,27 +139,38 @@ impl Problem {
         self.render(|title, notice| page::problem(app, title, notice, return_to))
     }
 
+    /// Returns the page for a person whom an application before a proxy refuses. `address` is the
+    /// application's.
+    pub(crate) fn application_page(&self, app: &App, address: &str) -> Response {
+        match self {
+            Problem::Team(refusal) => {
+                self.render(|title, notice| page::no_access(app, title, notice, &refusal.user, address))
+            }
+            Problem::SignedOut => self.render(|_, notice| page::session_ended(app, notice, address)),
+            _ => self.page(app),
+        }
+    }
+
     /// Returns the sign-in page with this problem on it. The form comes back empty: people sometimes
     /// type a password into the field of the username.
     pub(crate) fn sign_in_page(&self, app: &App, return_to: &str) -> Response {
-        self.render(|_, notice| page::sign_in(app, return_to, Some(notice)))
+        self.render(|_, notice| page::sign_in(app, &SignInLink::returning_to(return_to), Some(notice)))
     }
 
     fn render(&self, page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup) -> Response {
         let answer = self.answer();
-        let reference = reference();
-        self.log(&reference, answer.status);
+        let reference = self.log(answer.status);
         let own = sentence(&self.to_string());
-        let message = answer.message.unwrap_or(&own);
+        let message = answer.message.as_deref().unwrap_or(&own);
         let notice = page::Notice { message, code: self.shown_code(), reference: &reference };
-        finish((answer.status, Html(page(answer.title, &notice).into_string())).into_response())
+        let page = Html(page(answer.title, &notice).into_string());
+        self.challenge(finish((answer.status, page).into_response()))
     }
 
     /// Returns the JSON document for programs.
     pub(crate) fn json(&self) -> Response {
         let answer = self.answer();
-        let reference = reference();
-        self.log(&reference, answer.status);
+        let reference = self.log(answer.status);
         // RFC 6749 §5.2's form, as Back-Channel Logout §2.8 wants it.
         let body = match self {
             Problem::Logout(_) if answer.status == StatusCode::BAD_REQUEST => json!({
@@ -133,11 +180,50 @@ impl Problem {
             }),
             _ => json!({
                 "error": self.shown_code(),
-                "error_description": answer.message.map_or_else(|| self.to_string(), str::to_owned),
+                "error_description": answer.message.unwrap_or_else(|| self.to_string().into()),
                 "reference": reference,
             }),
         };
-        finish((answer.status, Json(body)).into_response())
+        self.challenge(finish((answer.status, Json(body)).into_response()))
+    }
+
+    /// Adds the challenge that a 401 must have (RFC 9110 §15.5.2). Browsers know no scheme `Cookie`, and
+    /// show no dialog of their own for it.
+    fn challenge(&self, mut response: Response) -> Response {
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let scheme = match self {
+                Problem::VerifySecret => "Bearer realm=\"claimgate\"",
+                _ => "Cookie realm=\"claimgate\"",
+            };
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
+        response
+    }
+}
+
+/// Returns what a person reads when the provider answered a sign-in with an `error`.
+fn provider_refusal(error: &str, description: Option<&str>) -> String {
+    let mut text = match error {
+        "access_denied" => "The sign-in was declined at the sign-in provider.",
+        "login_required" | "interaction_required" | "consent_required" | "account_selection_required" => {
+            "The sign-in provider needs to ask you something first."
+        }
+        "temporarily_unavailable" | "server_error" => "The sign-in provider has a problem at the moment.",
+        _ => "The sign-in provider refused the sign-in.",
+    }
+    .to_owned();
+    if let Some(description) = description.map(str::trim).filter(|description| !description.is_empty()) {
+        text.push_str(&format!(" It says: “{description}”"));
+    }
+    text.push_str(" Try again; if it fails again, tell your administrator the reference below.");
+    text
+}
+
+/// Returns what a person reads who is in none of the teams that an application is for.
+fn team_refusal(refusal: &TeamRefusal) -> String {
+    match refusal.teams.as_slice() {
+        [team] => format!("This application is for members of the team {team}."),
+        teams => format!("This application is for members of one of the teams {}.", teams.join(", ")),
     }
 }
 
@@ -166,13 +252,6 @@ fn finish(mut response: Response) -> Response {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
-}
-
-/// Returns a random reference that joins a response to its line in the log.
-fn reference() -> String {
-    let mut bytes = [0; 6];
-    system::random(&mut bytes);
-    claimgate::base64url::encode(&bytes)
 }
 
 /// Returns a page.

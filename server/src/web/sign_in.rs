@@ -1,5 +1,6 @@
 //! The sign-in flow: the typed steps of `oidc`, with the calls to the provider between them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -8,6 +9,8 @@ use tracing::{debug, info};
 use super::app::App;
 use super::problem::Problem;
 use super::provider::Provider;
+use super::request_log::{self, Fields};
+use super::sign_in_link::SignInLink;
 use super::token_log;
 use crate::system;
 use claimgate::oidc::authorization::{
@@ -26,19 +29,23 @@ use claimgate::oidc::{MAX_RESPONSE, random_token, token};
 pub(crate) async fn begin(
     app: &App,
     provider: &Provider,
-    return_to: &str,
+    link: &SignInLink,
     headers: &HeaderMap,
 ) -> Result<(String, Vec<HeaderValue>), Problem> {
     let metadata = provider.metadata().await?;
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider);
+    let mut options = Cow::Borrowed(&config.authorization);
+    if link.another_account {
+        options.to_mut().prompt = Some("login".to_owned());
+    }
     let request = AuthorizationRequest {
         provider: &config.id,
         metadata: &metadata,
         client_id: &config.client.id,
         redirect_uri: &redirect_uri,
-        options: &config.authorization,
-        return_to,
+        options: &options,
+        return_to: &link.return_to,
     };
     let redirect = authorization::begin(&request, system::now_ms(), &mut system::random);
     let text = serde_json::to_string(&redirect.pending).expect("texts and numbers are JSON");
@@ -196,10 +203,13 @@ async fn record(
 
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
     let user = &signed_in.user.username;
+    let Fields { client, host, .. } = request_log::fields();
     info!(
+        client,
         provider = provider.config.id,
         user,
         %session,
+        host,
         created = signed_in.created,
         linked = signed_in.linked,
         changes = signed_in.changes.len(),

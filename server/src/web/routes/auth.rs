@@ -3,13 +3,13 @@
 
 use axum::extract::RawQuery;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 
 use crate::web::app::App;
 use crate::web::extract::Current;
-use crate::web::problem::Problem;
-use crate::web::respond;
+use crate::web::problem::{Problem, TeamRefusal};
+use crate::web::{request_log, respond};
 use claimgate::oidc::identity_headers;
 
 /// `/auth`: 200 and the identity; 401 without a session; 403 for a user who is in none of the teams
@@ -17,9 +17,11 @@ use claimgate::oidc::identity_headers;
 pub(super) async fn decide(
     Current(app): Current,
     RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    admit(&app, query.as_deref(), &headers)
+    let wanted = wanted_teams(query.as_deref())?;
+    admit(&app, &wanted, &headers, || requested_address(&app, &uri, &headers))
 }
 
 /// `/auth/redirect`: the same for proxies that return our response to the browser, which is redirected
@@ -27,53 +29,110 @@ pub(super) async fn decide(
 pub(super) async fn redirect(
     Current(app): Current,
     RawQuery(query): RawQuery,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    admit_or_redirect(&app, query.as_deref(), &uri, &headers)
-}
-
-/// `/auth/redirect/…`: the same for a proxy that appends the requested path. The query is then the
-/// application's own and names no teams.
-pub(super) async fn redirect_appended(Current(app): Current, uri: Uri, headers: HeaderMap) -> Response {
-    admit_or_redirect(&app, None, &uri, &headers)
-}
-
-fn admit_or_redirect(app: &App, query: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Response {
-    match admit(app, query, headers) {
-        Ok(response) => response,
-        Err(Problem::SignedOut) if accepts_page(headers) => {
-            let address = requested_address(app, uri, headers);
-            let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
-            respond::see_other(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
-        }
-        Err(problem) if accepts_page(headers) => problem.page(app),
+    match wanted_teams(query.as_deref()) {
+        Ok(wanted) => admit_or_redirect(&app, &wanted, &method, &uri, &headers),
         Err(problem) => problem.json(),
     }
 }
 
-fn admit(app: &App, query: Option<&str>, headers: &HeaderMap) -> Result<Response, Problem> {
+/// `/auth/redirect/…`: the same for a proxy that appends the requested path. The query is then the
+/// application's own and names no teams.
+pub(super) async fn redirect_appended(
+    Current(app): Current,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    admit_or_redirect(&app, &[], &method, &uri, &headers)
+}
+
+/// Returns the teams that a query names. An unknown parameter is refused: `?teams=` or `?Team=` would
+/// otherwise admit every user.
+fn wanted_teams(query: Option<&str>) -> Result<Vec<String>, Problem> {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .map(|(name, team)| match &*name {
+            "team" => Ok(team.into_owned()),
+            _ => Err(Problem::Parameter(request_log::shown(&name))),
+        })
+        .collect()
+}
+
+fn admit_or_redirect(
+    app: &App,
+    wanted: &[String],
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response {
+    let problem = match admit(app, wanted, headers, || requested_address(app, uri, headers)) {
+        Ok(response) => return response,
+        Err(problem) if accepts_page(headers) => problem,
+        Err(problem) => return problem.json(),
+    };
+    let address = requested_address(app, uri, headers);
+    match problem {
+        Problem::SignedOut if is_safe(method, headers) => {
+            let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
+            respond::see_other(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
+        }
+        // The body of the request would be lost on the way through the sign-in.
+        Problem::SignedOut => Problem::SignedOut.application_page(app, front_page_of(&address)),
+        Problem::Team(mut refusal) => {
+            refusal.is_page = true;
+            Problem::Team(refusal).application_page(app, &address)
+        }
+        problem => problem.application_page(app, &address),
+    }
+}
+
+/// Admits the user of the session. `?team=a&team=b`: one of them is enough.
+fn admit(
+    app: &App,
+    wanted: &[String],
+    headers: &HeaderMap,
+    address: impl FnOnce() -> String,
+) -> Result<Response, Problem> {
     let user = app.user(headers).ok_or(Problem::SignedOut)?;
-    // `?team=a&team=b`: one of them is enough.
-    let mut wanted = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .filter(|(name, _)| name == "team")
-        .map(|(_, team)| team)
-        .peekable();
-    if wanted.peek().is_some() && !wanted.any(|team| user.teams.contains_key(team.as_ref())) {
-        return Err(Problem::Forbidden);
+    if !wanted.is_empty() && !wanted.iter().any(|team| user.teams.contains_key(team)) {
+        let application = address();
+        // The query is the application's own, and may hold secrets.
+        let application = application.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let refusal =
+            TeamRefusal { user: user.username, teams: wanted.to_vec(), application, is_page: false };
+        return Err(Problem::Team(Box::new(refusal)));
     }
     Ok(respond::identity(identity_headers::of(&user)))
 }
 
-/// Reports whether the client can be shown a page. The images and script calls of a page cannot: each
-/// would begin a sign-in.
+/// Reports whether the client can be shown a page: a browser that navigates. Programs, and the images and
+/// script calls of a page, get a status alone: each would begin a sign-in.
 fn accepts_page(headers: &HeaderMap) -> bool {
-    let mode = headers.get("sec-fetch-mode").and_then(|value| value.to_str().ok());
-    if mode.is_some_and(|mode| mode != "navigate") {
-        return false;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_program = headers.contains_key("x-requested-with")
+        || headers.contains_key("authorization")
+        || header("upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    match header("sec-fetch-mode") {
+        _ if is_program => false,
+        Some(mode) => mode == "navigate",
+        None => header("accept").is_some_and(|accept| accept.contains("text/html")),
     }
-    let accept = headers.get("accept").and_then(|value| value.to_str().ok());
-    accept.is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
+}
+
+/// Reports whether the browser's request has no body to lose: by `X-Forwarded-Method` (Traefik, Caddy), or
+/// by the method that the proxy kept (nginx, Envoy).
+fn is_safe(method: &Method, headers: &HeaderMap) -> bool {
+    let forwarded = headers.get("x-forwarded-method").map(|value| value.as_bytes());
+    matches!(forwarded.unwrap_or(method.as_str().as_bytes()), b"GET" | b"HEAD")
+}
+
+/// Returns the address of the front page of an address's host.
+fn front_page_of(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |at| at + "://".len());
+    address[host..].find('/').map_or(address, |slash| &address[..=host + slash])
 }
 
 /// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to

@@ -5,8 +5,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::web::extract::{Current, Path};
-use crate::web::{respond, sign_in};
-use claimgate::oidc::authorization::CallbackParameters;
+use crate::web::problem::Problem;
+use crate::web::{request_log, respond, sign_in};
+use claimgate::oidc::authorization::{CallbackError, CallbackParameters};
 
 pub(super) async fn get(
     Current(app): Current,
@@ -14,8 +15,13 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    request_log::note_provider(&name);
     let parameters = CallbackParameters::parse(query.as_deref().unwrap_or_default());
     let pending = sign_in::pending(&app, &parameters, &headers);
+    // The back button, or a tab that finished later than another: the person is signed in.
+    if pending.is_err() && app.user(&headers).is_some() {
+        return respond::see_other(&app.path("/"));
+    }
     let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
     let result = match (app.provider(&name), pending) {
         (Ok(provider), Ok(pending)) => {
@@ -24,6 +30,11 @@ pub(super) async fn get(
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));
+    if let (Err(Problem::Callback(error)), Some(unverified)) = (&result, parameters.error())
+        && !matches!(error, CallbackError::Provider { .. })
+    {
+        request_log::note_unverified_error(unverified);
+    }
     match result {
         Ok(completed) => respond::with_cookies(respond::see_other(&completed.return_to), completed.cookies),
         Err(problem) => problem.page_returning(&app, &return_to),

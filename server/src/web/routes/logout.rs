@@ -12,6 +12,7 @@ use crate::system;
 use crate::web::app::App;
 use crate::web::extract::{Current, SameOrigin};
 use crate::web::problem::Problem;
+use crate::web::request_log::{self, Fields};
 use crate::web::{cross_site, page, respond};
 use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::random_token;
@@ -40,9 +41,11 @@ pub(super) async fn post(
 
 /// Ends the session of a request. `to_provider` builds the response that leads to the provider.
 async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str) -> Response) -> Response {
-    let origin = match app.session_id(headers) {
+    // A secret that opens no live session costs a look at memory, and writes nothing.
+    let live = app.session_id(headers).zip(app.user(headers));
+    let origin = match live {
         None => None,
-        Some(session) => match end_session(app, session).await {
+        Some((session, user)) => match end_session(app, session, &user.username).await {
             Ok(origin) => origin,
             Err(error) => return Problem::from(error).page(app),
         },
@@ -57,9 +60,16 @@ async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str
     }
 }
 
-async fn end_session(app: &App, session: SessionId) -> Result<Option<Origin>, StoreError> {
+async fn end_session(app: &App, session: SessionId, user: &str) -> Result<Option<Origin>, StoreError> {
     let origin = app.store.transact(move |records| records.end_session(session)).await?;
-    info!(%session, "signed out");
+    if let Some(origin) = &origin {
+        let provider = match origin {
+            Origin::Oidc(origin) => app.provider_of_issuer(&origin.issuer).map(|found| &*found.config.id),
+            Origin::Password => None,
+        };
+        let Fields { client, host, .. } = request_log::fields();
+        info!(client, provider, user, %session, host, "signed out");
+    }
     Ok(origin)
 }
 
@@ -88,9 +98,10 @@ pub(super) async fn logged_out(
 ) -> Response {
     let query = query.unwrap_or_default();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
-    let expected = app.cookies.logout(&headers);
-    if state.is_some() && state.map(|(_, value)| value.into_owned()) != expected {
+    let state = state.map(|(_, value)| value.into_owned());
+    let by_provider = state.is_some() && state == app.cookies.logout(&headers);
+    if state.is_some() && !by_provider {
         debug!("a logout came back with another state");
     }
-    respond::with_cookies(respond::html(page::signed_out(&app)), [app.cookies.end_logout()])
+    respond::with_cookies(respond::html(page::signed_out(&app, by_provider)), [app.cookies.end_logout()])
 }

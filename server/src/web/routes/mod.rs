@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::header::{ACCEPT, CACHE_CONTROL};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -31,8 +31,9 @@ use tracing::debug;
 
 use super::admission::MAX_BODY;
 use super::app::{App, Server};
-use super::extract::Current;
+use super::extract::{ClientAddress, Current};
 use super::problem::Problem;
+use super::request_log;
 
 /// Longest pause within a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,8 +51,9 @@ impl Server {
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            // Outermost, so that it counts and secures the responses of the other layers too.
+            // Outside the others, so that it counts and secures their responses too.
             .layer(middleware::from_fn_with_state(self.clone(), admit_and_secure))
+            .layer(middleware::from_fn_with_state(self.clone(), with_log_fields))
             .with_state(self.clone())
     }
 }
@@ -108,6 +110,14 @@ async fn not_found(Current(app): Current, headers: HeaderMap) -> Response {
     } else {
         Problem::NotFound.json()
     }
+}
+
+/// Gives every log line of a request the client's address and the host.
+async fn with_log_fields(ClientAddress(client): ClientAddress, request: Request, next: Next) -> Response {
+    // HTTP/2 names the host in the address.
+    let authority = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    let host = request.headers().get(HOST).cloned().or(authority);
+    request_log::about(client, host, next.run(request)).await
 }
 
 /// Admits a request if there is capacity; counts, logs and secures every response. Logged is the pattern

@@ -28,7 +28,7 @@ impl Body for Parameters {
 
 /// Proof that the client knows `verify_secret`, where one is configured.
 ///
-/// Rejection: [`Problem::SignedOut`].
+/// Rejection: [`Problem::VerifySecret`].
 pub(super) struct Authorized;
 
 impl FromRequestParts<Server> for Authorized {
@@ -42,7 +42,7 @@ impl FromRequestParts<Server> for Authorized {
             .and_then(|value| value.strip_prefix("Bearer "))
             .filter(|given| bool::from(given.as_bytes().ct_eq(secret.expose().as_bytes())))
             .map(|_| Self)
-            .ok_or(Problem::SignedOut)
+            .ok_or(Problem::VerifySecret)
     }
 }
 

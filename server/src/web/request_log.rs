@@ -1,0 +1,115 @@
+//! The facts about a request that its log lines share: where it came from, and who asked.
+//!
+//! Handlers note what they learn; the line that reports the result has all of it. The reference joins the
+//! lines of one request with one another and with the response that shows it.
+
+use std::cell::{OnceCell, RefCell};
+use std::net::IpAddr;
+
+use axum::http::HeaderValue;
+
+use crate::system;
+use claimgate::text;
+
+/// Longest text of a client in the log, in characters.
+const SHOWN: usize = 256;
+
+tokio::task_local! { static REQUEST: Request; }
+
+/// The facts about the request at hand.
+struct Request {
+    client: IpAddr,
+    host: Option<HeaderValue>,
+    reference: OnceCell<String>,
+    noted: RefCell<Noted>,
+}
+
+/// The facts that handlers learn.
+#[derive(Clone, Default)]
+struct Noted {
+    user: Option<String>,
+    provider: Option<String>,
+    unverified_error: Option<String>,
+}
+
+/// The fields of a log line about the request at hand; absent where unknown.
+pub(crate) struct Fields {
+    /// The client's address, behind the proxies that the configuration trusts.
+    pub(crate) client: Option<String>,
+    /// `Host`: the client's own text.
+    pub(crate) host: Option<String>,
+    /// The user who asks, or the username that was tried.
+    pub(crate) user: Option<String>,
+    /// The provider that the request is about.
+    pub(crate) provider: Option<String>,
+    /// The `error` of a callback that belongs to no sign-in: the text of the writer of its address.
+    pub(crate) unverified_error: Option<String>,
+    /// The reference that the response shows.
+    pub(crate) reference: String,
+}
+
+/// Runs the handling of a request; within it, [`fields`] are those of the request.
+pub(crate) async fn about<F: Future>(client: IpAddr, host: Option<HeaderValue>, handling: F) -> F::Output {
+    let request = Request { client, host, reference: OnceCell::new(), noted: RefCell::default() };
+    REQUEST.scope(request, handling).await
+}
+
+/// Notes the user who asks, or the username that was tried.
+pub(crate) fn note_user(user: &str) {
+    note(|noted| noted.user = Some(shown(user)));
+}
+
+/// Notes the provider that the request is about.
+pub(crate) fn note_provider(provider: &str) {
+    note(|noted| noted.provider = Some(shown(provider)));
+}
+
+/// Notes the `error` of a callback that belongs to no sign-in.
+pub(crate) fn note_unverified_error(error: &str) {
+    note(|noted| noted.unverified_error = Some(shown(error)));
+}
+
+fn note(change: impl FnOnce(&mut Noted)) {
+    let _ = REQUEST.try_with(|request| change(&mut request.noted.borrow_mut()));
+}
+
+/// Returns the fields of the request at hand.
+pub(crate) fn fields() -> Fields {
+    let within = REQUEST.try_with(|request| {
+        let Noted { user, provider, unverified_error } = request.noted.borrow().clone();
+        Fields {
+            client: Some(request.client.to_string()),
+            host: request.host.as_ref().map(|host| shown(&String::from_utf8_lossy(host.as_bytes()))),
+            user,
+            provider,
+            unverified_error,
+            reference: request.reference.get_or_init(new_reference).clone(),
+        }
+    });
+    within.unwrap_or_else(|_| Fields {
+        client: None,
+        host: None,
+        user: None,
+        provider: None,
+        unverified_error: None,
+        reference: new_reference(),
+    })
+}
+
+/// Returns the reference of the request at hand.
+pub(crate) fn reference() -> String {
+    REQUEST
+        .try_with(|request| request.reference.get_or_init(new_reference).clone())
+        .unwrap_or_else(|_| new_reference())
+}
+
+fn new_reference() -> String {
+    let mut bytes = [0; 6];
+    system::random(&mut bytes);
+    claimgate::base64url::encode(&bytes)
+}
+
+/// Returns a text of a client for the log: cut, without characters that are unsafe to display.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().filter(|character| !text::is_unsafe(*character)).take(SHOWN).collect()
+}

@@ -1,0 +1,40 @@
+//! The query of `/login`: where the browser goes after the sign-in, and as whom.
+
+use super::app::App;
+
+/// What a link to sign in asks for.
+pub(crate) struct SignInLink {
+    /// The address to go to after the sign-in: the query's `return_to` if it is allowed, else the front page.
+    pub(crate) return_to: String,
+    /// Whether the provider shall ask who the person is, even if it knows (`prompt=login`).
+    pub(crate) another_account: bool,
+}
+
+impl SignInLink {
+    /// Parses the query of a link.
+    pub(crate) fn of_query(app: &App, query: Option<&str>) -> Self {
+        let value = |wanted: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
+        };
+        let return_to = app.destination(&value("return_to").unwrap_or_default());
+        Self { return_to, another_account: value("another_account").is_some() }
+    }
+
+    /// Returns a sign-in that goes to an address afterwards.
+    pub(crate) fn returning_to(return_to: &str) -> Self {
+        Self { return_to: return_to.to_owned(), another_account: false }
+    }
+
+    /// Returns the parameters of a link that asks for the same.
+    pub(crate) fn query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if !self.return_to.is_empty() {
+            query.append_pair("return_to", &self.return_to);
+        }
+        if self.another_account {
+            query.append_pair("another_account", "1");
+        }
+        query.finish()
+    }
+}
