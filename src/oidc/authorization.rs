@@ -103,7 +103,7 @@ pub enum CallbackError {
     Issuer,
     /// `iss` is missing, although the provider's metadata announces it (RFC 9207 §2.4).
     #[error(
-        "the answer does not say which provider it comes from (`iss`), although the provider promises that"
+        "the answer does not say which provider it comes from (`iss`), although the provider announces it"
     )]
     NoIssuer,
     /// The provider refused (Core §3.1.2.6).

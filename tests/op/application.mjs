@@ -10,5 +10,5 @@ export class Application extends LoopbackServer {
 
 export const DOCUMENTATION = readFileSync(new URL('../../docs/guide/forward-auth.md', import.meta.url), 'utf8');
 
-/** The first configuration in this language. */
-export const documented = (language) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(DOCUMENTATION)[1];
+/** The first configuration in this language that begins with this text. */
+export const documented = (language, beginning = '') => new RegExp(`\`\`\`${language}\\n(${beginning}[^]*?)\`\`\``).exec(DOCUMENTATION)[1];

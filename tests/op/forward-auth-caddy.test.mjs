@@ -74,7 +74,7 @@ after(async () => {
 /** Sends a request to a host of the domain, whose name need not resolve. */
 function ask(host, path, headers = {}) {
   return new Promise((resolve, reject) => {
-    http.get({ host: '127.0.0.1', port, path, headers: { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers } }, (response) => {
+    http.get({ host: '127.0.0.1', port, path, headers: { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers }, agent: false }, (response) => {
       let text = '';
       response.on('data', (chunk) => { text += chunk; });
       response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
@@ -100,6 +100,41 @@ test('signed in: the application receives the user, and no identity header of th
   assert.equal(headers['x-auth-email'] ?? '', '');
   assert.equal(headers['x-auth-teams'], 'Lab');
   assert.equal((await ask('app', '/', claimed)).status, 303);
+});
+
+// finding: F3
+// attack: headers.from-the-client
+test('no spelling of an identity header reaches the application', async () => {
+  const forged = {};
+  for (const field of ['User', 'Email', 'Teams', 'Name', 'Other']) {
+    for (const spelling of ['X-Auth-', 'X_Auth_', 'X-Auth_', 'X_Auth-', 'x_auth_']) forged[`${spelling}${field}`] = 'forged';
+  }
+  const answer = await ask('app', '/', { cookie, ...forged });
+  assert.equal(answer.status, 200);
+  assert.ok(!answer.text.includes('forged'), answer.text);
+  assert.equal(JSON.parse(answer.text).headers['x-auth-user'], 'joe');
+});
+
+// finding: S17
+// attack: headers.session-for-the-application
+test('the application receives the client’s cookies, and none of Claimgate’s', async () => {
+  const received = async (sent) => JSON.parse((await ask('app', '/', { cookie: sent })).text).headers.cookie ?? '';
+  for (const [sent, wanted] of [
+    [cookie, ''],
+    [`a=1; ${cookie}`, 'a=1'],
+    [`${cookie}; b=2`, '; b=2'],
+    [`a=1; ${cookie}; claimgate-login-x=1; __Host-claimgate-logout=2; ${cookie}; b=2`, 'a=1; b=2'],
+    [`myclaimgate=1; ${cookie}`, 'myclaimgate=1'],
+    [['a=1', cookie, 'b=2'], 'a=1; b=2'],
+  ]) assert.equal((await received(sent)).replace(/^; (?=; )/, ''), wanted, `${sent}`);
+});
+
+// finding: A3
+test('the refusal page has absolute addresses', async () => {
+  const refused = await ask('admin', '/x', { cookie });
+  assert.match(refused.text, /signed in as <b id="user">joe<\/b>/);
+  assert.ok(refused.text.includes(`href="http://sso.gate.localhost:${port}/assets/claimgate.css"`));
+  assert.ok(refused.text.includes(encodeURIComponent(`http://admin.gate.localhost:${port}/x`)));
 });
 
 test('the application’s own query demands no team', async () => {

@@ -1,23 +1,21 @@
 // nginx before an application: auth_request, configured as docs/guide/forward-auth.md prints it.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import * as http from 'node:http';
 import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
-import { Application, documented, DOCUMENTATION } from './application.mjs';
-import { Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { Application, DOCUMENTATION, documented } from './application.mjs';
+import { Claimgate, freePort, pair } from './claimgate.mjs';
+import { Nginx } from './nginx.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
-const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0) ?? 'nginx';
+/** A browser that opens a page. */
+const PAGE = { accept: 'text/html' };
 
 let op;
 let gate;
 let application;
 let nginx;
-let folder;
 let site;
 
 before(async () => {
@@ -31,45 +29,41 @@ before(async () => {
   client.redirect_uris = [`${site}/sso/callback/crm`];
   op.configure([client]);
   await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
-
-  const configuration = documented('nginx');
-  const [forTeam] = /proxy_pass http:[^`]*\?team=Administrators;/.exec(DOCUMENTATION);
-  folder = mkdtempSync(join(tmpdir(), 'claimgate-nginx-'));
-  writeFileSync(join(folder, 'nginx.conf'), `
-daemon off; pid ${folder}/pid; error_log stderr warn; worker_processes 1;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  ${configuration
+  gate.addUser('root', 'super-admin');
+  nginx = await Nginx.start(`${documented('nginx')
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
+    .replace('server_name app.example.com;', '')
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
-    // The documented location for one team, beside the one without.
-    .replace('# The application.', `location = /sso/auth-team { internal; ${forTeam} proxy_pass_request_body off; proxy_set_header Content-Length ""; }
-      location /admin/ { auth_request /sso/auth-team; proxy_pass http://127.0.0.1:3000; }`)
+    // The documented setting for one team, for a part of the site.
+    .replace('set $teams "";', 'set $teams ""; if ($request_uri ~ ^/admin/) { set $teams "team=Administrators"; }')
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
-    .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`)}
-}`);
-  nginx = spawn(NGINX, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let log = '';
-  nginx.stderr.on('data', (chunk) => { log += chunk; });
-  await until('nginx answers', async () => {
-    if (nginx.exitCode !== null) throw new Error(log);
-    return fetch(`${site}/sso/healthz`).then((answer) => answer.ok, () => false);
-  });
+    .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`)}`, `${site}/sso/healthz`);
 });
 
 after(async () => {
-  nginx?.kill();
+  nginx?.stop();
   await gate.close();
   await op.stop();
   await application.stop();
-  if (folder) rmSync(folder, { recursive: true, force: true });
 });
+
+/** Sends a request with exactly these headers. */
+function send(address, headers, method = 'GET') {
+  return new Promise((resolve, reject) => {
+    const request = http.request(address, { method, headers, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    });
+    request.on('upgrade', (response, socket) => { socket.destroy(); resolve({ status: response.statusCode, headers: response.headers }); });
+    request.on('error', reject);
+    request.end();
+  });
+}
 
 test('signed out: to the sign-in page, and back to what was asked for', async () => {
   const agent = new Agent();
-  const sent = await agent.request(`${site}/reports?year=2026&month=1`);
+  const sent = await agent.request(`${site}/reports?year=2026&month=1`, { headers: PAGE });
   assert.equal(sent.status, 303);
   assert.equal(new URL(sent.location).pathname, '/sso/login');
   const page = await agent.request(sent.location);
@@ -88,12 +82,17 @@ test('identity headers of a client are overwritten', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
   const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };
+  for (const name of Object.keys(claimed)) {
+    const [, , field] = name.split('-');
+    for (const spelling of [`x_auth_${field}`, `x-auth_${field}`, `x_auth-${field}`]) claimed[spelling] = 'root';
+  }
   const answer = await agent.request(`${site}/`, { headers: claimed });
+  assert.ok(!answer.text.includes('"root"'), answer.text);
   const { headers } = JSON.parse(answer.text);
   assert.equal(headers['x-auth-user'], 'linus');
   assert.equal(headers['x-auth-teams'], undefined);
   assert.equal(headers['x-auth-email'], 'linus@example.com');
-  const stranger = await new Agent().request(`${site}/`, { headers: claimed });
+  const stranger = await new Agent().request(`${site}/`, { headers: { ...claimed, ...PAGE } });
   assert.equal(stranger.status, 303);
 });
 
@@ -106,6 +105,7 @@ test('for a team alone: others are refused, whatever their own query says', asyn
     assert.equal((await grace.request(`${site}/admin/x${query}`)).status, 403, query);
   }
   assert.equal((await new Agent().request(`${site}/admin/x?team=support`)).status, 401);
+  assert.equal((await new Agent().request(`${site}/admin/x?team=support`, { headers: PAGE })).status, 303);
 });
 
 test('after a back-channel logout the application asks for sign-in', async () => {
@@ -115,7 +115,7 @@ test('after a back-channel logout the application asks for sign-in', async () =>
   const [session] = gate.sessions().filter(({ subject }) => subject === 'grace');
   const answer = await fetch(`${site}/sso/api/v1/backchannelLogout`, { method: 'POST', body: new URLSearchParams({ logout_token: await op.logoutToken('crm', 'grace', session.sid) }) });
   assert.equal(answer.status, 200);
-  assert.equal((await agent.request(`${site}/`)).status, 303);
+  assert.equal((await agent.request(`${site}/`, { headers: PAGE })).status, 303);
 });
 
 test('a user in 300 teams is let through', async () => {
@@ -126,4 +126,101 @@ test('a user in 300 teams is let through', async () => {
   const answer = await agent.request(`${site}/`);
   assert.equal(answer.status, 200);
   assert.equal(JSON.parse(answer.text).headers['x-auth-teams'].split(',').length, 300);
+});
+
+// finding: S17
+// attack: headers.session-for-the-application
+test('the application receives the client’s cookies, and none that opens a session', async () => {
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
+  const secret = agent.cookies(site).get('claimgate');
+  const seen = async (cookie) => {
+    const { status, text } = await send(`${site}/`, { cookie });
+    return status === 200 ? JSON.parse(text).headers.cookie ?? '' : status;
+  };
+  for (const [sent, received] of [
+    [`claimgate=${secret}`, ''],
+    [`a=1; claimgate=${secret}`, 'a=1;'],
+    [`claimgate=${secret}; b=2`, 'b=2'],
+    [`a=1; claimgate=${secret}; b=2`, 'a=1; b=2'],
+    [`a=1;claimgate=${secret};b=2`, 'a=1;b=2'],
+    [`myclaimgate=1; claimgate=${secret}; claimgates=2`, 'myclaimgate=1; claimgates=2'],
+    // Claimgate counts two cookies of one value once; nginx passes none on.
+    [`a=1; claimgate=${secret}; claimgate=${secret}`, ''],
+    [[`a=1`, `claimgate=${secret}`, 'b=2'], 'a=1; b=2'],
+    [`a=1; __Host-claimgate=${secret}; claimgate=${secret}`, ''],
+  ]) assert.equal(await seen(sent), received, `${sent}`);
+  // In all requests that reached it.
+  assert.equal(await seen(`a=1; claimgate=${secret}; b=2`), 'a=1; b=2');
+});
+
+// finding: A3, A9
+test('the refusal page is Claimgate’s, with a style sheet that is served', async () => {
+  const grace = new Agent();
+  await grace.walk(`${site}/sso/login/crm`, { as: 'grace' });
+  gate.forgetLog();
+  const refused = await grace.request(`${site}/admin/x?secret=of-the-application`, { headers: PAGE });
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /signed in as <b id="user">grace<\/b>/);
+  assert.match(refused.text, /members of the team Administrators/);
+  const [, style] = /rel="stylesheet" href="([^"]*)"/.exec(refused.text);
+  assert.equal((await grace.request(style)).status, 200);
+  const warned = gate.logged('request.forbidden').map((line) => JSON.parse(line)).filter(({ level }) => level === 'WARN');
+  assert.equal(warned.length, 1);
+  assert.equal(warned[0].application, `${site}/admin/x`);
+  const out = await grace.request(/id="sign-out" href="([^"]*)"/.exec(refused.text)[1], { headers: { 'sec-fetch-site': 'same-origin' } });
+  assert.equal(out.status, 303);
+  assert.equal((await grace.request(`${site}/`)).status, 401);
+});
+
+// finding: A9
+test('WebSockets pass; a form after the session has ended gets a page', async () => {
+  application.server.on('upgrade', (request, socket) => socket.end(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nX-User: ${request.headers['x-auth-user']}\r\n\r\n`));
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'linus' });
+  const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  const answer = await send(`${site}/socket`, { ...upgrade, cookie: `claimgate=${agent.cookies(site).get('claimgate')}` });
+  assert.equal(answer.status, 101);
+  assert.equal(answer.headers['x-user'], 'linus');
+  assert.equal((await send(`${site}/socket`, { ...upgrade, ...PAGE })).status, 401);
+  const form = await new Agent().request(`${site}/save`, { method: 'POST', form: { a: 'b' }, headers: PAGE });
+  assert.equal(form.status, 401);
+  assert.match(form.text, /did not reach the application/);
+});
+
+// finding: A9
+test('several hosts: Claimgate on its own, a team by host', async () => {
+  const port = await freePort();
+  const host = (name) => `${name}.gate.localhost:${port}`;
+  const other = await Claimgate.prepare();
+  const { provider } = pair(op, other, 'crm');
+  await other.write({ providers: [provider], signIn: { password_fallback_regular: true }, server: { public_url: `http://${host('sso')}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] } }).start();
+  other.addUser('joe', 'regular', '--team', 'Lab');
+  const agent = new Agent();
+  await agent.signInByPassword(other, 'joe');
+  const cookie = `claimgate=${agent.cookies(other.url).get('claimgate')}`;
+  const [, teamsOfHost] = /```nginx\n(map \$host[^]*?)```/.exec(DOCUMENTATION);
+  const one = documented('nginx');
+  const own = /location \/sso\/ \{[^}]*\}/.exec(one)[0];
+  const several = `${teamsOfHost}
+    ${one.replace(own, '').replace('set $teams "";', 'set $teams $teams_of_host;').replaceAll('/sso/auth', '/auth').replace('server_name app.example.com;', 'server_name app.example.com admin.example.com;')}
+    server { listen 443 ssl; server_name sso.example.com; ${own.replace('/sso/', '/')} }`;
+  const running = await Nginx.start(several
+    .replaceAll('listen 443 ssl;', `listen 127.0.0.1:${port};`)
+    .replace(/ *ssl_certificate[^;]*;\n/g, '')
+    .replaceAll('example.com', 'gate.localhost')
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${other.port}`)
+    .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`), `http://${host('sso')}/healthz`);
+  try {
+    const ask = (name, path, headers = {}) => send(`http://127.0.0.1:${port}${path}`, { ...PAGE, host: host(name), ...headers });
+    assert.equal(new URL((await ask('app', '/x?y=1')).headers.location).searchParams.get('return_to'), `http://${host('app')}/x?y=1`);
+    assert.equal((await ask('app', '/', { cookie })).status, 200);
+    const refused = await ask('admin', '/?team=Lab', { cookie });
+    assert.equal(refused.status, 403);
+    assert.match(refused.text, /members of the team Administrators/);
+    assert.ok(refused.text.includes(`href="http://${host('sso')}/logout"`));
+  } finally {
+    running.stop();
+    await other.close();
+  }
 });

@@ -76,6 +76,7 @@ fn the_callback_belongs_to_this_browser_this_provider_and_this_quarter_of_an_hou
 }
 
 // attack: state.mix-up
+// finding: U-s72, U-s73
 #[test]
 fn a_provider_that_promises_iss_must_send_it() {
     let mut op = Op::new();
@@ -84,5 +85,5 @@ fn a_provider_that_promises_iss_must_send_it() {
     let query = format!("code=c&state={}", pending.state());
     let parameters = CallbackParameters::parse(&query);
     let result = pending.accept(&op.asked("acme"), &parameters, UnixTime(NOW), |_| true);
-    assert_eq!(result.err(), Some(CallbackError::Issuer));
+    assert_eq!(result.err(), Some(CallbackError::NoIssuer));
 }

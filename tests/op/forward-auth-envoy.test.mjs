@@ -1,0 +1,130 @@
+// Envoy before an application: ext_authz, configured as docs/guide/forward-auth.md prints it. `run` installs
+// Envoy; without it these tests are skipped.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import * as http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import { Agent } from './agent.mjs';
+import { Application, documented } from './application.mjs';
+import { Claimgate, freePort, pair, until } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
+
+const BINARY = process.env.ENVOY ?? fileURLToPath(new URL('../../target/envoy/envoy/_bin/envoy', import.meta.url));
+const skip = existsSync(BINARY) ? false : 'Envoy is not installed';
+
+let op;
+let gate;
+let application;
+let envoy;
+let folder;
+let port;
+let cookie;
+
+before(async () => {
+  if (skip) return;
+  op = await OpenIdProvider.start();
+  gate = await Claimgate.prepare();
+  port = await freePort();
+  application = await Application.start();
+  const { client, provider } = pair(op, gate, 'crm');
+  op.configure([client]);
+  await gate.write({
+    providers: [provider],
+    signIn: { password_fallback_regular: true },
+    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
+  }).start();
+  gate.addUser('joe', 'regular', '--team', 'Lab');
+  const agent = new Agent();
+  await agent.signInByPassword(gate, 'joe');
+  cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+
+  const filters = documented('yaml', 'http_filters');
+  const cluster = (name, port) => `  - name: ${name}
+    type: STATIC
+    load_assignment: { cluster_name: ${name}, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${port} } } } }] }] }
+`;
+  folder = mkdtempSync(join(tmpdir(), 'claimgate-envoy-'));
+  writeFileSync(join(folder, 'envoy.yaml'), `
+static_resources:
+  listeners:
+  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: test
+          route_config:
+            virtual_hosts:
+            - { name: app, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: app } }] }
+          upgrade_configs: [{ upgrade_type: websocket }]
+${filters.replace(/^/gm, '          ')}
+  clusters:
+${cluster('claimgate', gate.port)}${cluster('app', application.port)}`);
+  envoy = spawn(BINARY, ['-c', join(folder, 'envoy.yaml'), '--concurrency', '1', '--disable-hot-restart', '-l', 'warning'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  envoy.stderr.on('data', (chunk) => { log += chunk; });
+  await until('Envoy answers', async () => {
+    if (envoy.exitCode !== null) throw new Error(log);
+    return ask('/').then(({ status }) => status === 303, () => false);
+  }, 30_000);
+});
+
+after(async () => {
+  if (skip) return;
+  envoy?.kill();
+  await gate.close();
+  await op.stop();
+  await application.stop();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+function ask(path, headers = {}) {
+  return new Promise((resolve, reject) => {
+    http.get({ host: '127.0.0.1', port, path, headers: { host: `app.gate.localhost:${port}`, accept: 'text/html', ...headers }, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', reject);
+  });
+}
+
+test('signed out: to the sign-in page, and back to what was asked for; programs get 401', { skip }, async () => {
+  const sent = await ask('/reports?year=2026');
+  assert.equal(sent.status, 303);
+  assert.equal(new URL(sent.headers.location).searchParams.get('return_to'), `http://app.gate.localhost:${port}/reports?year=2026`);
+  for (const headers of [{ accept: '*/*' }, { 'x-requested-with': 'XMLHttpRequest' }, { 'sec-fetch-mode': 'cors' }]) assert.equal((await ask('/', headers)).status, 401);
+});
+
+// finding: F3
+// attack: headers.from-the-client
+test('signed in: the user, and no spelling of an identity header of the client', { skip }, async () => {
+  const forged = {};
+  for (const field of ['User', 'Email', 'Teams', 'Name', 'Other']) {
+    for (const spelling of ['X-Auth-', 'X_Auth_', 'X-Auth_', 'X_Auth-']) forged[`${spelling}${field}`] = 'forged';
+  }
+  const answer = await ask('/?team=nobody', { cookie, ...forged });
+  assert.equal(answer.status, 200);
+  assert.ok(!answer.text.includes('forged'), answer.text);
+  const { headers } = JSON.parse(answer.text);
+  assert.equal(headers['x-auth-user'], 'joe');
+  assert.equal(headers['x-auth-teams'], 'Lab');
+});
+
+// finding: S17
+// attack: headers.session-for-the-application
+test('the application receives the client’s cookies, and none of Claimgate’s', { skip }, async () => {
+  for (const [sent, wanted] of [
+    [cookie, ''],
+    [`a=1; ${cookie}`, 'a=1'],
+    [`${cookie}; b=2`, 'b=2'],
+    [`a=1; ${cookie}; claimgate-login-x=1; __Host-claimgate-logout=2; ${cookie}; b=2`, 'a=1; b=2'],
+    [`myclaimgate=1;${cookie}`, 'myclaimgate=1'],
+    [['a=1', cookie, 'b=2'], 'a=1; b=2'],
+  ]) assert.equal(JSON.parse((await ask('/', { cookie: sent })).text).headers.cookie ?? '', wanted, `${sent}`);
+});
