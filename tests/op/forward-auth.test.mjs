@@ -42,7 +42,7 @@ test('forward-auth: the user, or 401; teams; no header of the client in the answ
 for (const name of ['Team', 'teams', 'group', 'allowed_groups', 'team%20', 'x']) {
   // finding: S11, A2
   // attack: headers.misspelt-rule
-  test(`forward-auth: the unknown parameter ${name} admits nobody and is in the log`, async () => {
+  test(`forward-auth: the unknown parameter ${name} admits no user and is in the log`, async () => {
     if (!gate) await serve();
     const agent = new Agent();
     await agent.signIn(gate, 'crm', 'ada');
@@ -51,7 +51,7 @@ for (const name of ['Team', 'teams', 'group', 'allowed_groups', 'team%20', 'x'])
       for (const query of [`${name}=Administrators`, `team=Administrators&${name}=Administrators`]) {
         assert.equal((await agent.request(`${gate.url}${path}?${query}`)).status, 400, query);
       }
-      const [line] = gate.logged('forward_auth.parameter').map((text) => JSON.parse(text));
+      const [line] = gate.logged('request.parameter').map((text) => JSON.parse(text));
       assert.equal(line.level, 'WARN');
       assert.ok(line.error.includes(`\`${decodeURIComponent(name)}\``), line.error);
       assert.equal((await agent.request(`${gate.url}${path}?`)).status, 200);

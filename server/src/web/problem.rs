@@ -118,7 +118,7 @@ impl Problem {
             Problem::CrossSite => "request.cross_site",
             Problem::SignedOut => "request.signed_out",
             Problem::Forbidden | Problem::Team(_) => "request.forbidden",
-            Problem::Parameter(_) => "forward_auth.parameter",
+            Problem::Parameter(_) => "request.parameter",
             Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",
             Problem::Method => "request.method",
