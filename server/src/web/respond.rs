@@ -29,6 +29,12 @@ struct Answer {
     message: Option<Cow<'static, str>>,
 }
 
+impl Answer {
+    fn forbidden(title: &'static str, message: String) -> Self {
+        Self { status: StatusCode::FORBIDDEN, title, message: Some(message.into()) }
+    }
+}
+
 impl Problem {
     fn answer(&self) -> Answer {
         let own = |status, title| Answer { status, title, message: None };
@@ -48,8 +54,7 @@ impl Problem {
                 unavailable("Not saved", "The server cannot save this now. Try again in a minute.")
             }
             Problem::Callback(CallbackError::Provider { error, description }) => {
-                let message = Some(provider_refusal(error, description.as_deref()).into());
-                Answer { status: StatusCode::FORBIDDEN, title: refused, message }
+                Answer::forbidden(refused, provider_refusal(error, description.as_deref()))
             }
             Problem::Callback(_) => own(StatusCode::BAD_REQUEST, failed),
             Problem::Token(TokenError::Refused { .. }) => own(StatusCode::BAD_GATEWAY, failed),
@@ -67,7 +72,7 @@ impl Problem {
             Problem::Logout(_) => {
                 text(StatusCode::BAD_REQUEST, "Logout refused", "The logout token is not accepted.")
             }
-            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) => {
+            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
                 own(StatusCode::BAD_REQUEST, "Bad request")
             }
             Problem::TooManyRequests => text(
@@ -78,10 +83,8 @@ impl Problem {
             Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
             Problem::Team(refusal) => {
-                let message = Some(team_refusal(refusal).into());
-                Answer { status: StatusCode::FORBIDDEN, title: "No access to this application", message }
+                Answer::forbidden("No access to this application", team_refusal(refusal))
             }
-            Problem::Parameter(_) => own(StatusCode::BAD_REQUEST, "Bad request"),
             Problem::SignedOut | Problem::VerifySecret => own(StatusCode::UNAUTHORIZED, "Not signed in"),
             Problem::NotFound => own(StatusCode::NOT_FOUND, "Not found"),
             Problem::Method => own(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use subtle::ConstantTimeEq;
 use tracing::{debug, info};
 
 use crate::system;
@@ -99,7 +100,10 @@ pub(super) async fn logged_out(
     let query = query.unwrap_or_default();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
     let state = state.map(|(_, value)| value.into_owned());
-    let by_provider = state.is_some() && state == app.cookies.logout(&headers);
+    let by_provider = state
+        .as_deref()
+        .zip(app.cookies.logout(&headers))
+        .is_some_and(|(state, expected)| bool::from(state.as_bytes().ct_eq(expected.as_bytes())));
     if state.is_some() && !by_provider {
         debug!("a logout came back with another state");
     }
