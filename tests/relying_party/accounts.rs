@@ -1,7 +1,7 @@
 //! Account rules: who may add and change whom, and the sessions that end.
 
 use claimgate::identity::Normalisation;
-use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
+use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, Severed, UserChanges};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -171,4 +171,82 @@ fn a_new_password_ends_the_sessions() {
     assert_eq!(set, Ok(2));
     assert_eq!(store.records().passwords[&ada], "hash");
     assert!(!is_open(&store, 1) && !is_open(&store, 2));
+}
+
+/// A store with the user `ada`, linked to two providers and signed in twice, and the user `grace`.
+fn linked() -> (MemoryStore, UserId) {
+    let (store, ada) = store(UserKind::Regular);
+    store
+        .transact(|records| -> Result<(), AccountError> {
+            records.link("old", "s", ada)?;
+            records.link("other", "s", ada)?;
+            records.create_user("grace", UserKind::SuperAdmin, T)?;
+            Ok(())
+        })
+        .unwrap();
+    (store, ada)
+}
+
+// finding: A4
+#[test]
+fn a_user_is_renamed_to_a_name_that_is_free_and_keeps_the_rest() {
+    let (store, ada) = linked();
+    let rename = |by, name: &str| {
+        store.transact(|records| accounts::rename(records, by, ada, (name, Normalisation::Default), T))
+    };
+    let by = admin(UserKind::Admin);
+    assert_eq!(rename(by, "Grace"), Err(AccountError::Taken));
+    assert!(matches!(rename(by, "a\u{200b}"), Err(AccountError::Username(_))));
+    assert_eq!(rename(by, " Lovelace").unwrap().username, "lovelace");
+    assert_eq!(rename(by, "LOVELACE").unwrap().username, "lovelace", "its own name is not taken");
+    assert!(is_open(&store, 1) && store.records().links.len() == 2);
+}
+
+// finding: A4
+#[test]
+fn unlinking_deletes_the_links_of_one_issuer_or_of_all_and_ends_the_sessions() {
+    let by = admin(UserKind::Admin);
+    for (issuer, links) in [(Some("old"), 1), (Some("unknown"), 0), (None, 2)] {
+        let (store, ada) = linked();
+        let severed = store.transact(|records| accounts::unlink(records, by, ada, issuer));
+        assert_eq!(severed, Ok(Severed { links, sessions: 2 }), "{issuer:?}");
+        assert_eq!(store.records().links.len(), 2 - links);
+        assert!(!is_open(&store, 1) && store.records().users.contains_key(&ada));
+    }
+}
+
+// finding: A4
+#[test]
+fn a_removed_user_leaves_nothing() {
+    let (store, ada) = linked();
+    let by = admin(UserKind::Admin);
+    store.transact(|records| records.set_password(ada, "hash", T)).unwrap();
+    let grace = store.transact(|records| records.user_by_name("grace")).unwrap().unwrap();
+    let remove = |id| store.transact(|records| accounts::remove(records, by, id));
+    assert_eq!(remove(grace.id), Err(AccountError::Forbidden), "a super-admin is removed by a super-admin");
+    assert_eq!(remove(ada), Ok(Severed { links: 2, sessions: 2 }));
+    assert_eq!(remove(ada), Err(AccountError::NotFound));
+    let records = store.records();
+    assert!(records.links.is_empty() && records.passwords.is_empty() && records.sessions.is_empty());
+    assert_eq!(records.users.len(), 1);
+}
+
+// finding: A4
+#[test]
+fn an_issuer_is_renamed_by_the_operator_and_joins_no_two_users() {
+    let (store, ada) = linked();
+    let rename =
+        |by, old, new| store.transact(|records| accounts::rename_issuer(records, by, old, new));
+    assert_eq!(rename(admin(UserKind::SuperAdmin), "old", "new"), Err(AccountError::Forbidden));
+    store
+        .transact(|records| {
+            let grace = records.user_by_name("grace")?.unwrap();
+            records.link("new", "s", grace.id)
+        })
+        .unwrap();
+    let apart = AccountError::LinkedApart { usernames: vec!["ada".to_owned()] };
+    assert_eq!(rename(Administrator::OPERATOR, "old", "new"), Err(apart));
+    assert_eq!(rename(Administrator::OPERATOR, "old", "newer").unwrap().links, 1);
+    assert_eq!(store.records().links[&("newer".to_owned(), "s".to_owned())], ada);
+    assert_eq!(rename(Administrator::OPERATOR, "old", "newer").unwrap().links, 0);
 }

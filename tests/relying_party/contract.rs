@@ -1,7 +1,7 @@
 //! The behaviour that the rules expect of every [`Records`]. Run on the double in memory and, by
 //! `server/tests/store`, on SQLite.
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -21,6 +21,8 @@ pub(crate) trait Database {
 pub(crate) fn check<D: Database>(new: impl Fn() -> D) {
     users_are_kept(&new());
     links_find_their_user(&new());
+    an_issuer_is_renamed_with_its_sessions_and_logouts(&new());
+    a_user_is_renamed_and_removed(&new());
     sessions_open_and_end(&new());
     a_logout_ends_the_sessions_it_names(&new());
     logouts_are_recorded_once(&new());
@@ -87,6 +89,73 @@ fn links_find_their_user(store: &impl Database) {
     assert_eq!(run(store, |records| records.user_by_link("i", "S")), None);
     assert_eq!(run(store, |records| records.user_by_link("is", "")), None);
     assert!(store.transact(move |records| records.link("i", "s", ada)).is_err(), "a subject has one user");
+
+    let grace = user(store, "grace").id;
+    run(store, move |records| {
+        records.link("new", "s", ada)?;
+        records.link("new", "t", ada)?;
+        records.link("i", "t", grace)
+    });
+    let apart = || run(store, |records| records.users_linked_apart("i", "new"));
+    assert_eq!(apart(), [grace]);
+    assert_eq!(run(store, move |records| records.unlink(grace, Some("new"))), 0);
+    assert_eq!(run(store, move |records| records.unlink(grace, None)), 1);
+    assert_eq!(apart(), []);
+    assert_eq!(run(store, |records| records.rename_issuer("i", "new")).links, 1);
+    assert_eq!(run(store, |records| records.user_by_link("i", "s")), None);
+    assert_eq!(run(store, |records| records.user_by_link("new", "s")).unwrap().id, ada);
+    assert_eq!(run(store, move |records| records.unlink(ada, None)), 2, "two links of one subject became one");
+}
+
+fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {
+    let ada = user(store, "ada").id;
+    let logout = LogoutRecord {
+        issuer: "i".to_owned(),
+        target: LogoutTarget::Subject("s".to_owned()),
+        issued_at: UnixTime(20),
+        received_ms: 20_000,
+        until: NOW.saturating_add(60),
+    };
+    run(store, move |records| {
+        records.open_session(&session(1, ada, origin(None, 30)))?;
+        records.open_session(&session(2, ada, Origin::Password))?;
+        records.record_logout("1", &logout).map(drop)
+    });
+    let renamed = run(store, |records| records.rename_issuer("i", "new"));
+    assert_eq!(renamed, RenamedIssuer { links: 0, sessions: 1, logouts: 1 });
+    assert_eq!(
+        run(store, |records| records.newest_logout("new", None, "s")),
+        Some((UnixTime(20), 20_000)),
+        "it refuses the sign-ins that it overtakes, under the new name too"
+    );
+    let named = LogoutTarget::Subject("s".to_owned());
+    assert_eq!(run(store, move |records| records.end_logged_out("new", &named, UnixTime(99))), 1);
+}
+
+fn a_user_is_renamed_and_removed(store: &impl Database) {
+    let (mut ada, grace) = (user(store, "ada"), user(store, "grace"));
+    let id = ada.id;
+    ada.username = "lovelace".to_owned();
+    let renamed = ada.clone();
+    run(store, move |records| records.update_user(&renamed, NOW));
+    assert_eq!(run(store, |records| records.user_by_name("lovelace")).as_ref(), Some(&ada));
+    assert_eq!(run(store, |records| records.user_by_name("ada")), None);
+    ada.username = "grace".to_owned();
+    let taken = store.transact(move |records| records.update_user(&ada, NOW));
+    assert!(taken.is_err(), "a username is given once");
+
+    run(store, move |records| {
+        records.link("i", "s", id)?;
+        records.set_password(id, "hash", NOW)?;
+        records.open_session(&session(1, id, origin(None, 10)))?;
+        records.remove_user(id)
+    });
+    assert_eq!(run(store, move |records| records.user(id)), None);
+    assert_eq!(run(store, move |records| records.password(id)), None);
+    assert_eq!(run(store, |records| records.user_by_link("i", "s")), None);
+    assert_eq!(run(store, |records| records.session_owner(SessionId([1; 16]))), None);
+    assert_eq!(run(store, move |records| records.user(grace.id)).as_ref(), Some(&grace));
+    assert_ne!(user(store, "lovelace").id, id, "an identifier is not given again");
 }
 
 fn sessions_open_and_end(store: &impl Database) {

@@ -1,5 +1,6 @@
 //! The database that a configuration file names, for subcommands that work without the server.
 
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,33 @@ where
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
     store.transact_blocking(work).map_err(Into::into)
+}
+
+/// Runs work in a transaction that is rolled back. Returns what it would have done.
+pub(crate) fn rehearse<T, E>(
+    store: &OpenDatabase,
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let rolled_back = store.transact_blocking(move |records| -> Result<Infallible, RolledBack<T, E>> {
+        Err(RolledBack(work(records)))
+    });
+    match rolled_back {
+        Ok(never) => match never {},
+        Err(RolledBack(result)) => result,
+    }
+}
+
+/// The result of a rehearsal as the error that rolls its transaction back.
+struct RolledBack<T, E>(Result<T, E>);
+
+impl<T, E: From<StoreError>> From<StoreError> for RolledBack<T, E> {
+    fn from(error: StoreError) -> Self {
+        Self(Err(error.into()))
+    }
 }
 
 /// Returns the user of a name.

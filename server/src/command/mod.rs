@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 refused (the token, the path or the claims), 2 wrong usage or unreadable
 //! input.
 
+mod account;
 mod algorithms;
 mod backup;
 mod completions;
@@ -115,6 +116,7 @@ impl Command {
             Subcommand::Demo(arguments) => arguments.run(&registry),
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
+            Subcommand::Provider(command) => command.run(),
             Subcommand::Doctor(arguments) => arguments.run(),
             Subcommand::Backup(arguments) => arguments.run(),
             Subcommand::Restore(arguments) => arguments.run(),
@@ -154,12 +156,15 @@ enum Subcommand {
     Serve(serve::Arguments),
     /// Run the server beside a development provider on this machine, with nothing to install
     Demo(demo::Arguments),
-    /// Add, list and change users
+    /// Add, list, change and remove users
     #[command(subcommand)]
     User(user::UserCommand),
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Follow a provider that has changed its name
+    #[command(subcommand)]
+    Provider(account::ProviderCommand),
     /// Copy the database to a file, while the server runs or not
     Backup(backup::BackupArguments),
     /// Replace the database by a backup, while the server is stopped

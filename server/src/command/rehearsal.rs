@@ -4,10 +4,9 @@ use std::path::Path;
 
 use claimgate::claims::Claims;
 use claimgate::identity::Identity;
-use claimgate::oidc::records::StoreError;
-use claimgate::oidc::sign_in::{self, SignInError, SignedIn};
+use claimgate::oidc::sign_in::{self, SignInError};
 
-use super::database::open;
+use super::database::{self, open};
 use crate::command::output::Failure;
 use crate::system;
 use claimgate_config::{Config, Provider};
@@ -26,16 +25,15 @@ pub(crate) fn rehearse(
     let identity = identity.clone();
     let policy = config.sign_in;
     let mapping = provider.mapping.clone();
-    let rehearsed = store.transact_blocking(move |records| -> Result<(), RolledBack> {
+    let rehearsed = database::rehearse(&store, move |records| {
         let fields: Vec<&str> = mapping.profile_fields().collect();
         let subject = (issuer.as_str(), subject.as_str());
-        Err(RolledBack(sign_in::receive(records, subject, &identity, &fields, &policy, system::now())))
+        sign_in::receive(records, subject, &identity, &fields, &policy, system::now())
     });
     let signed_in = match rehearsed {
-        Ok(()) => return Ok(Vec::new()),
-        Err(RolledBack(Err(SignInError::Store(error)))) => return Err(Failure::Usage(error.to_string())),
-        Err(RolledBack(Err(error))) => return Ok(vec![format!("be refused: {error} [{}]", error.code())]),
-        Err(RolledBack(Ok(signed_in))) => signed_in,
+        Err(SignInError::Store(error)) => return Err(error.into()),
+        Err(error) => return Ok(vec![format!("be refused: {error} [{}]", error.code())]),
+        Ok(signed_in) => signed_in,
     };
     let user = &signed_in.user.username;
     let mut lines = match (signed_in.created, signed_in.linked) {
@@ -48,13 +46,4 @@ pub(crate) fn rehearse(
         lines.push(format!("change nothing of {user:?}"));
     }
     Ok(lines)
-}
-
-/// The outcome of a rehearsed sign-in as the error that rolls its transaction back.
-struct RolledBack(Result<SignedIn, SignInError>);
-
-impl From<StoreError> for RolledBack {
-    fn from(error: StoreError) -> Self {
-        Self(Err(error.into()))
-    }
 }

@@ -7,6 +7,7 @@ use claimgate::oidc::user::UserKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
 use super::database::{DatabaseArguments, OpenDatabase, find, open, settings, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::store::ListedUser;
@@ -28,6 +29,14 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         database: DatabaseArguments,
     },
+    /// Show a user with its profile, teams, links and sessions
+    Show(ShowArguments),
+    /// Give a user another username
+    Rename(RenameArguments),
+    /// Delete the links of a user to a provider's subjects and end all sessions
+    Unlink(UnlinkArguments),
+    /// Erase a user with everything that is recorded of the person
+    Remove(RemoveArguments),
     /// Set a user's password and end all sessions of the user
     #[command(after_help = "Example:\n  claimgate user passwd root")]
     Passwd {
@@ -90,6 +99,10 @@ fn kind(text: &str) -> Result<UserKind, String> {
 impl UserCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
+            UserCommand::Show(arguments) => arguments.run(),
+            UserCommand::Rename(arguments) => arguments.run(),
+            UserCommand::Unlink(arguments) => arguments.run(),
+            UserCommand::Remove(arguments) => arguments.run(),
             UserCommand::Add(user) => user.add(),
             UserCommand::List { format, database } => list(&open(&database.config)?, format),
             UserCommand::Passwd { username, password_stdin, database } => {

@@ -174,3 +174,55 @@ fn a_backup_is_restored_by_the_command() {
     assert!(restored.out.starts_with("restored 1 users to "), "{}", restored.out);
     assert_eq!(usernames(&config), ["u1"]);
 }
+
+// finding: A4
+#[test]
+fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_and_removed() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    for name in ["ada", "erase-me-please"] {
+        add(&config, name);
+    }
+    let database = folder.path("claimgate.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO link SELECT 'https://old.example.com', 'subject-of-' || username, id FROM user;
+             INSERT INTO session (id, user, issuer, subject, issued_at, created, expires)
+                 SELECT randomblob(16), user, issuer, subject, 1, 1, 9000000000 FROM link;",
+        )
+        .unwrap();
+    connection.close().unwrap();
+
+    let rename = ["provider", "rename-issuer", "https://old.example.com", "https://new.example.com"];
+    let asked = with(&rename);
+    assert_eq!(asked.code, 2);
+    assert!(asked.err.contains("gives 2 links, 2 sessions and 0 logout records of https://old"), "{}", asked.err);
+    assert!(asked.err.contains("Nothing was changed"), "{}", asked.err);
+    let renamed = with(&[&rename[..], &["--yes"]].concat());
+    assert_eq!(renamed.out, "renamed 2 links, 2 sessions and 0 logout records\n", "{}", renamed.err);
+    let shown = with(&["user", "show", "ada", "--format", "json"]).json();
+    assert_eq!(shown["links"][0]["issuer"], "https://new.example.com");
+    assert_eq!(shown["sessions"][0]["issuer"], "https://new.example.com");
+
+    assert_eq!(with(&["user", "rename", "ada", "Lovelace"]).out, "renamed ada to lovelace\n");
+    assert_eq!(with(&["user", "rename", "lovelace", "erase-me-please"]).code, 1);
+    let unlinked = with(&["user", "unlink", "lovelace", "--issuer", "https://old.example.com", "--yes"]);
+    assert_eq!(unlinked.out, "0 links deleted; 1 sessions ended\n", "{}", unlinked.err);
+    assert_eq!(with(&["user", "unlink", "lovelace"]).code, 2);
+    assert_eq!(with(&["user", "unlink", "lovelace", "--yes"]).out, "1 links deleted; 0 sessions ended\n");
+    let shown = with(&["user", "show", "lovelace"]).out;
+    assert!(shown.starts_with("lovelace  regular  active\n") && !shown.contains("linked"), "{shown}");
+
+    let asked = with(&["user", "remove", "erase-me-please"]);
+    assert_eq!(asked.code, 2);
+    assert!(asked.err.contains("erases the user erase-me-please with 1 links and 1 sessions"), "{}", asked.err);
+    let removed = with(&["user", "remove", "erase-me-please", "--yes"]);
+    assert_eq!(removed.out, "removed erase-me-please; 1 links deleted; 1 sessions ended\n", "{}", removed.err);
+    assert_eq!(usernames(&config), ["lovelace"]);
+    let bytes = std::fs::read(&database).unwrap();
+    let trace = bytes.windows(15).any(|window| window == b"erase-me-please");
+    assert!(!trace, "what was deleted is overwritten");
+    assert_eq!(with(&["user", "remove", "erase-me-please", "--yes"]).code, 1);
+}

@@ -17,12 +17,17 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 23] = [
+    let subcommands: [&[&str]; 28] = [
         &[],
         &["serve"],
         &["demo"],
         &["user", "add"],
         &["user", "list"],
+        &["user", "show"],
+        &["user", "rename"],
+        &["user", "unlink"],
+        &["user", "remove"],
+        &["provider", "rename-issuer"],
         &["user", "passwd"],
         &["user", "deactivate"],
         &["user", "activate"],

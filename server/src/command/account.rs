@@ -1,0 +1,208 @@
+//! `claimgate user show`, `rename`, `unlink` and `remove`, and `claimgate provider rename-issuer`: what a change of
+//! provider or the erasure of a person needs.
+
+use claimgate::oidc::accounts::{self, AccountError, Administrator};
+use serde_json::json;
+
+use super::confirmation::confirm;
+use super::database::{DatabaseArguments, OpenDatabase, find, open, rehearse, settings, transact};
+use crate::command::output::{self, Failure, Format};
+use crate::system;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate user show ada\n  \
+    claimgate user show ada --format json")]
+pub(crate) struct ShowArguments {
+    /// The username
+    username: String,
+    /// Output format
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  claimgate user rename ada ada.lovelace\n\n\
+    Links and sessions stay. Applications that know people by their username see a new person.")]
+pub(crate) struct RenameArguments {
+    /// The username
+    username: String,
+    /// The new username, kept as `[identity] normalise` says: in lower case unless it is "none"
+    new_username: String,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate user unlink ada\n  \
+    claimgate user unlink ada --issuer https://old-idp.example.com --yes\n\n\
+    Ends the user's sessions. The next sign-in under the username may link the user again.")]
+pub(crate) struct UnlinkArguments {
+    /// The username
+    username: String,
+    /// Delete the links to this provider only
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Unlink without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    claimgate user remove ada\n  \
+    claimgate user remove ada --yes\n\n\
+    Erases the user with profile, teams, password, links and sessions. With create_users = true the\n\
+    person's next sign-in makes a new user: to keep a person out, deactivate the user instead.\n\
+    Backups and the log are not changed; logout records expire by themselves within the lifetime of a token.")]
+pub(crate) struct RemoveArguments {
+    /// The username
+    username: String,
+    /// Remove without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Give the links, sessions and logout records of one issuer to another, after a provider has changed its name
+    #[command(after_help = "Examples:\n  \
+        claimgate provider rename-issuer https://old.example.com https://new.example.com\n  \
+        claimgate provider rename-issuer https://old.example.com https://new.example.com --yes\n\n\
+        For a provider that keeps the subjects (`sub`) of its people. Otherwise `user unlink` lets each person be\n\
+        linked again by username. Change `issuer` in the configuration file too.")]
+    RenameIssuer {
+        /// The issuer as it was
+        old: String,
+        /// The issuer as it is now, exactly as in the configuration file
+        new: String,
+        /// Rename without asking
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
+}
+
+impl ShowArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let store = open(&self.database.config)?;
+        let user = find(&store, &self.username)?;
+        let id = user.id;
+        let now = system::now();
+        let (links, sessions) = transact(&store, move |records| {
+            Ok::<_, AccountError>((records.list_links(id)?, records.list_sessions(Some(id), u32::MAX, now)?))
+        })?;
+        if self.format == Format::Json {
+            return output::document(&json!({"user": user, "links": links, "sessions": sessions}), self.format);
+        }
+        let state = if user.active { "active" } else { "inactive" };
+        let mut text = format!("{}  {}  {state}\n", user.username, user.kind.name());
+        for (field, value) in &user.profile {
+            text.push_str(&format!("  {field}: {value}\n"));
+        }
+        for team in user.teams.keys() {
+            text.push_str(&format!("  team {team}\n"));
+        }
+        for link in &links {
+            text.push_str(&format!("  linked to {} at {}\n", link.subject, link.issuer));
+        }
+        text.push_str(&format!("  {} sessions\n", sessions.len()));
+        output::write(output::escaped(&text).as_bytes())
+    }
+}
+
+impl RenameArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let normalise = settings(&self.database.config)?.normalise;
+        let store = open(&self.database.config)?;
+        let user = find(&store, &self.username)?;
+        let renamed = transact(&store, move |records| {
+            let name = (self.new_username.as_str(), normalise);
+            accounts::rename(records, Administrator::OPERATOR, user.id, name, system::now())
+        })?;
+        write(&format!("renamed {} to {}\n", user.username, renamed.username))
+    }
+}
+
+impl UnlinkArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let store = open(&self.database.config)?;
+        let (user, issuer) = (find(&store, &self.username)?, self.issuer);
+        let question = |found: accounts::Severed| {
+            format!(
+                "This deletes {} links of {} and ends {} sessions.",
+                found.links, user.username, found.sessions
+            )
+        };
+        let unlinked = confirmed(&store, self.yes, question, move |records| {
+            accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref())
+        })?;
+        write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
+    }
+}
+
+impl RemoveArguments {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let store = open(&self.database.config)?;
+        let user = find(&store, &self.username)?;
+        let question = |found: accounts::Severed| {
+            format!(
+                "This erases the user {} with {} links and {} sessions. It cannot be undone.",
+                user.username, found.links, found.sessions
+            )
+        };
+        let removed = confirmed(&store, self.yes, question, move |records| {
+            accounts::remove(records, Administrator::OPERATOR, user.id)
+        })?;
+        write(&format!(
+            "removed {}; {} links deleted; {} sessions ended\n",
+            user.username, removed.links, removed.sessions
+        ))
+    }
+}
+
+impl ProviderCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let ProviderCommand::RenameIssuer { old, new, yes, database } = self;
+        let store = open(&database.config)?;
+        let question = |found: claimgate::oidc::records::RenamedIssuer| {
+            format!(
+                "This gives {} links, {} sessions and {} logout records of {old} to {new}.",
+                found.links, found.sessions, found.logouts
+            )
+        };
+        let (from, to) = (old.clone(), new.clone());
+        let renamed = confirmed(&store, yes, question, move |records| {
+            accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)
+        })?;
+        write(&format!(
+            "renamed {} links, {} sessions and {} logout records\n",
+            renamed.links, renamed.sessions, renamed.logouts
+        ))
+    }
+}
+
+/// Makes a change after a question that says what the change would do.
+fn confirmed<T: Send + 'static>(
+    store: &OpenDatabase,
+    yes: bool,
+    question: impl FnOnce(T) -> String,
+    work: impl FnOnce(&mut crate::store::SqliteRecords<'_>) -> Result<T, AccountError> + Clone + Send + 'static,
+) -> Result<T, Failure> {
+    if !yes {
+        confirm(&question(rehearse(store, work.clone())?), false)?;
+    }
+    transact(store, work)
+}
+
+fn write(text: &str) -> Result<(), Failure> {
+    output::write(output::escaped(text).as_bytes())
+}
