@@ -44,7 +44,10 @@ pub enum SignInError {
     #[error("there is no user for this person, and none is created at sign-in")]
     Unknown,
     /// The username belongs to another person.
-    #[error("the username belongs to another person")]
+    #[error(
+        "the username belongs to a user who is linked to another subject; `claimgate user show` shows it, \
+        `user unlink`, `user rename` and `provider rename-issuer` change it"
+    )]
     UsernameTaken,
     /// The provider has ended the session that this sign-in belongs to.
     #[error("the provider signed this person out while the sign-in was under way; sign in again")]
