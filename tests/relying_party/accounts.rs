@@ -235,8 +235,7 @@ fn a_removed_user_leaves_nothing() {
 #[test]
 fn an_issuer_is_renamed_by_the_operator_and_joins_no_two_users() {
     let (store, ada) = linked();
-    let rename =
-        |by, old, new| store.transact(|records| accounts::rename_issuer(records, by, old, new));
+    let rename = |by, old, new| store.transact(|records| accounts::rename_issuer(records, by, old, new));
     assert_eq!(rename(admin(UserKind::SuperAdmin), "old", "new"), Err(AccountError::Forbidden));
     store
         .transact(|records| {

@@ -104,7 +104,11 @@ fn links_find_their_user(store: &impl Database) {
     assert_eq!(run(store, |records| records.rename_issuer("i", "new")).links, 1);
     assert_eq!(run(store, |records| records.user_by_link("i", "s")), None);
     assert_eq!(run(store, |records| records.user_by_link("new", "s")).unwrap().id, ada);
-    assert_eq!(run(store, move |records| records.unlink(ada, None)), 2, "two links of one subject became one");
+    assert_eq!(
+        run(store, move |records| records.unlink(ada, None)),
+        2,
+        "two links of one subject became one"
+    );
 }
 
 fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {

@@ -101,7 +101,10 @@ impl ShowArguments {
             Ok::<_, AccountError>((records.list_links(id)?, records.list_sessions(Some(id), u32::MAX, now)?))
         })?;
         if self.format == Format::Json {
-            return output::document(&json!({"user": user, "links": links, "sessions": sessions}), self.format);
+            return output::document(
+                &json!({"user": user, "links": links, "sessions": sessions}),
+                self.format,
+            );
         }
         let state = if user.active { "active" } else { "inactive" };
         let mut text = format!("{}  {}  {state}\n", user.username, user.kind.name());

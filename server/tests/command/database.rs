@@ -198,7 +198,11 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     let rename = ["provider", "rename-issuer", "https://old.example.com", "https://new.example.com"];
     let asked = with(&rename);
     assert_eq!(asked.code, 2);
-    assert!(asked.err.contains("gives 2 links, 2 sessions and 0 logout records of https://old"), "{}", asked.err);
+    assert!(
+        asked.err.contains("gives 2 links, 2 sessions and 0 logout records of https://old"),
+        "{}",
+        asked.err
+    );
     assert!(asked.err.contains("Nothing was changed"), "{}", asked.err);
     let renamed = with(&[&rename[..], &["--yes"]].concat());
     assert_eq!(renamed.out, "renamed 2 links, 2 sessions and 0 logout records\n", "{}", renamed.err);
@@ -217,9 +221,17 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
 
     let asked = with(&["user", "remove", "erase-me-please"]);
     assert_eq!(asked.code, 2);
-    assert!(asked.err.contains("erases the user erase-me-please with 1 links and 1 sessions"), "{}", asked.err);
+    assert!(
+        asked.err.contains("erases the user erase-me-please with 1 links and 1 sessions"),
+        "{}",
+        asked.err
+    );
     let removed = with(&["user", "remove", "erase-me-please", "--yes"]);
-    assert_eq!(removed.out, "removed erase-me-please; 1 links deleted; 1 sessions ended\n", "{}", removed.err);
+    assert_eq!(
+        removed.out, "removed erase-me-please; 1 links deleted; 1 sessions ended\n",
+        "{}",
+        removed.err
+    );
     assert_eq!(usernames(&config), ["lovelace"]);
     let bytes = std::fs::read(&database).unwrap();
     let trace = bytes.windows(15).any(|window| window == b"erase-me-please");
