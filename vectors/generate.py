@@ -30,7 +30,6 @@ for name, payload, header, policy in [
     ("logout-token", LOGOUT, {"alg": "HS256", "typ": "logout+jwt"}, LOGOUT_POLICY),
     ("logout-token-plain", LOGOUT, {"alg": "HS256", "typ": "JWT"}, LOGOUT_POLICY),
     ("logout-token-sid", {**{k: v for k, v in LOGOUT.items() if k != "sub"}, "sid": "s1"}, {"alg": "HS256"}, LOGOUT_POLICY),
-    ("logout-token-without-exp", {k: v for k, v in LOGOUT.items() if k != "exp"}, {"alg": "HS256"}, {**LOGOUT_POLICY, "require": []}),
     ("access-token", ID, {"alg": "HS256", "typ": "at+jwt"}, ACCESS_POLICY),
     ("jwt", {"exp": NOW + 1}, {"alg": "HS256"}, JWT_POLICY),
     ("jwt-nothing-required", {}, {"alg": "HS256"}, {**JWT_POLICY, "require": []}),
@@ -196,6 +195,9 @@ typ = lambda value: {"alg": "HS256", "typ": value}
 for name, payload, header, policy, expect in [
     ("id-token-as-logout-token", {**ID, "jti": "a"}, typ("JWT"), LOGOUT_POLICY, "claims.events"), ("id-token-as-access-token", ID, typ("JWT"), ACCESS_POLICY, "claims.typ"),
     ("id-token-without-typ-as-access-token", ID, {"alg": "HS256"}, ACCESS_POLICY, "claims.typ"), ("logout-token-as-id-token", LOGOUT, typ("logout+jwt"), ID_POLICY, "claims.typ"),
+    ("logout-token-as-jwt", LOGOUT, typ("logout+jwt"), JWT_POLICY, "claims.typ"), ("plain-logout-token-as-jwt", LOGOUT, typ("JWT"), JWT_POLICY, "claims.typ"),
+    ("logout-typ-without-event-as-jwt", ID, typ("logout+jwt"), JWT_POLICY, "claims.typ"), ("logout-without-exp", {k: v for k, v in LOGOUT.items() if k != "exp"}, typ("JWT"), {**LOGOUT_POLICY, "require": []}, "claims.missing"),
+
     ("plain-logout-token-as-id-token", LOGOUT, typ("JWT"), ID_POLICY, "claims.typ"), ("logout-token-as-access-token", LOGOUT, typ("logout+jwt"), ACCESS_POLICY, "claims.typ"),
     ("logout-token-with-typ-of-access-token", LOGOUT, typ("at+jwt"), ACCESS_POLICY, "claims.typ"), ("access-token-as-id-token", ID, typ("at+jwt"), ID_POLICY, "claims.typ"),
     ("access-token-by-full-media-type-as-id-token", ID, typ("application/at+jwt"), ID_POLICY, "claims.typ"), ("access-token-as-logout-token", LOGOUT, typ("AT+JWT"), LOGOUT_POLICY, "claims.typ"),

@@ -14,7 +14,8 @@ use crate::jws::Header;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
-    /// A plain JWT: only the claims that the policy names are checked.
+    /// A plain JWT: only the claims that the policy names are checked. Any `typ` but `logout+jwt`, and no
+    /// logout event: a token that ends sessions grants nothing.
     Jwt,
     /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
     /// logout event; `azp` must be an accepted audience, and is required beside several audiences.
@@ -61,7 +62,7 @@ impl TokenKind {
     pub(super) fn accepts_type(self, header: &Header) -> bool {
         let plain = header.typ().is_none() || header.typ_is("JWT");
         match self {
-            TokenKind::Jwt => true,
+            TokenKind::Jwt => !header.typ_is("logout+jwt"),
             TokenKind::IdToken => plain,
             TokenKind::LogoutToken => plain || header.typ_is("logout+jwt"),
             TokenKind::AccessToken => header.typ_is("at+jwt"),

@@ -1,6 +1,6 @@
 //! Rules on a token's claims: for a plain JWT, an ID token (OpenID Connect Core §3.1.3.7), a logout
 //! token (Back-Channel Logout §2.6) or an access token (RFC 9068 §4). The policies of the last three
-//! kinds reject tokens of each other's kind.
+//! kinds reject tokens of each other's kind, and none but a logout token's policy accepts a logout token.
 
 use std::marker::PhantomData;
 
@@ -193,12 +193,25 @@ impl<K: Kind> Policy<K> {
     }
 
     /// Requires these claims to be present and not empty, in place of the default, `exp`. The claims
-    /// that the kind of token requires stay required.
+    /// that the kind of token requires stay required, and so does `exp` of a logout token, unless
+    /// [`danger_without_expiry`](Self::danger_without_expiry) follows.
     #[must_use]
     pub fn require<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
         let claims = claims.into_iter().map(Into::into);
         self.rules.required =
             claims.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known)).collect();
+        if self.rules.kind == TokenKind::LogoutToken {
+            self.rules.required.push(Required::Known(Known::ExpiresAt));
+        }
+        self
+    }
+
+    /// **Danger.** Accepts tokens without `exp`, for ever unless [`max_token_age`](Self::max_token_age) limits
+    /// their age. For providers whose logout tokens have none. Kinds that require `exp` still do, and an `exp`
+    /// that is present is checked.
+    #[must_use]
+    pub fn danger_without_expiry(mut self) -> Self {
+        self.rules.required.retain(|claim| !matches!(claim, Required::Known(Known::ExpiresAt)));
         self
     }
 
@@ -295,7 +308,7 @@ impl Rules {
             self.kind.accepts_type(header) && self.typ.as_ref().is_none_or(|typ| header.typ_is(typ));
         // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
         let is_logout = claims.logout_event().is_some();
-        let wrong_event = is_logout && matches!(self.kind, TokenKind::IdToken | TokenKind::AccessToken);
+        let wrong_event = is_logout && self.kind != TokenKind::LogoutToken;
         if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct ResolvedHeader {
     pub(super) keys: Vec<Arc<dyn PreparedKey>>,
     /// Whether more keys fit than may be tried.
     pub(super) is_cut: bool,
+    /// Whether the header has no `kid` although several keys that have one fit.
+    pub(super) lacks_kid: bool,
 }
 
 impl ResolvedHeader {

@@ -117,21 +117,27 @@ impl KeyTable {
             .iter()
             .position(|algorithm| algorithm.name() == header.algorithm())
             .ok_or(AlgorithmError)?;
-        let keys = &self.by_algorithm[algorithm];
+        let available = &self.by_algorithm[algorithm];
         let kid = header.key_id();
         let (named, others) = match kid {
             // A key without a kid may be the one meant; a key with another kid is not.
-            Some(kid) => (keys.named.get(kid).map_or(&[][..], Vec::as_slice), keys.nameless.as_slice()),
-            None => (keys.all.as_slice(), &[][..]),
+            Some(kid) => (available.named.get(kid).map_or(&[][..], Vec::as_slice), available.nameless.as_slice()),
+            None => (available.all.as_slice(), &[][..]),
         };
         let count = named.len() + others.len();
         if count == 0 {
-            let reason = self.explain(allowed[algorithm].name(), kid, keys.all.is_empty());
+            let reason = self.explain(allowed[algorithm].name(), kid, available.all.is_empty());
             return Err(reason.into());
         }
         let keys = named.iter().chain(others).take(limits.keys_tried).cloned().collect();
-        let is_cut = count > limits.keys_tried;
-        Ok(ResolvedHeader { segment: jws.protected_segment().into(), header, algorithm, keys, is_cut })
+        Ok(ResolvedHeader {
+            segment: jws.protected_segment().into(),
+            is_cut: count > limits.keys_tried,
+            lacks_kid: kid.is_none() && available.all.len() - available.nameless.len() > 1,
+            header,
+            algorithm,
+            keys,
+        })
     }
 
     /// Explains a failed look-up: with the reason the matching key was rejected for, if there is

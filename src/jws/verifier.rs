@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::header_cache::{CachedOrNew, Headers};
 use super::{BuildError, CompactJws, Header, JwsError, KeyReport, KeyTable};
 use crate::alg::{Algorithm, BatchItem, InvalidSignature, Registry, Signed};
-use crate::key::KeySet;
+use crate::key::{KeyError, KeySet};
 use crate::limits::Limits;
 
 /// A JWS whose signature has been verified. Only a [`JwsVerifier`] makes one.
@@ -47,6 +47,7 @@ pub struct JwsVerifier {
     allowed: Arc<[Arc<dyn Algorithm>]>,
     keys: Arc<ArcSwap<KeyTable>>,
     limits: Limits,
+    kid_required: bool,
 }
 
 impl JwsVerifier {
@@ -73,7 +74,16 @@ impl JwsVerifier {
             return Err(BuildError::NoAlgorithm);
         }
         let table = KeyTable::prepare(&algorithms, keys);
-        Ok(Self { allowed: algorithms.into(), keys: Arc::new(ArcSwap::from_pointee(table)), limits })
+        Ok(Self { allowed: algorithms.into(), keys: Arc::new(ArcSwap::from_pointee(table)), limits, kid_required: false })
+    }
+
+    /// Rejects a token without `kid` if several keys with a `kid` fit it, before any signature is checked
+    /// (OpenID Connect Core §10.1: the provider MUST then send one). Other clones are not affected. Without
+    /// this, each fitting key is tried, up to [`Limits::keys_tried`].
+    #[must_use]
+    pub fn require_kid(mut self) -> Self {
+        self.kid_required = true;
+        self
     }
 
     /// Replaces the keys. Verifications in progress finish with the keys they began with; none of
@@ -178,6 +188,9 @@ impl JwsVerifier {
             Some(header) => CachedOrNew::Cached(header),
             None => CachedOrNew::New(Arc::new(table.resolve(&self.allowed, &jws, &self.limits)?)),
         };
+        if self.kid_required && header.lacks_kid {
+            return Err(KeyError::KidRequired.into());
+        }
         Ok(Candidate { jws, header })
     }
 

@@ -12,8 +12,11 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 /// Parses one JWK. Private members are removed and wiped: a verifier does not use them.
 pub(super) fn from_object(mut jwk: Map<String, Value>) -> Result<VerificationKey, KeyError> {
     let read = read(&mut jwk);
+    let mut was_private = false;
     for member in PRIVATE_MEMBERS {
-        if let Some(Value::String(mut text)) = jwk.remove(member) {
+        let removed = jwk.remove(member);
+        was_private |= removed.is_some();
+        if let Some(Value::String(mut text)) = removed {
             text.zeroize();
         }
     }
@@ -22,7 +25,7 @@ pub(super) fn from_object(mut jwk: Map<String, Value>) -> Result<VerificationKey
         Some(material) => material,
         None => KeyMaterial::Other { kty, members: jwk },
     };
-    Ok(VerificationKey { material, ..metadata })
+    Ok(VerificationKey { material, was_private, ..metadata })
 }
 
 type Read = (String, VerificationKey, Option<KeyMaterial>);
@@ -35,6 +38,7 @@ fn read(jwk: &mut Map<String, Value>) -> Result<Read, KeyError> {
         alg: text(jwk, "alg")?.map(str::to_owned),
         for_signatures: text(jwk, "use")?.is_none_or(|value| value == "sig") && allows_verify(jwk)?,
         weak_allowed: false,
+        was_private: false,
     };
     let material = match kty.as_str() {
         "RSA" => Some(KeyMaterial::Rsa { n: unsigned(jwk, "n")?, e: unsigned(jwk, "e")? }),

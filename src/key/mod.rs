@@ -88,13 +88,14 @@ pub struct VerificationKey {
     alg: Option<String>,
     for_signatures: bool,
     weak_allowed: bool,
+    was_private: bool,
 }
 
 impl VerificationKey {
     /// Makes a key without metadata, for every algorithm of its family.
     #[must_use]
     pub fn new(material: KeyMaterial) -> Self {
-        Self { material, kid: None, alg: None, for_signatures: true, weak_allowed: false }
+        Self { material, kid: None, alg: None, for_signatures: true, weak_allowed: false, was_private: false }
     }
 
     /// Makes a key of a shared secret, for the HMAC family.
@@ -142,6 +143,13 @@ impl VerificationKey {
     #[must_use]
     pub fn alg(&self) -> Option<&str> {
         self.alg.as_deref()
+    }
+
+    /// Reports whether the JWK that this key was parsed from had private members. They were removed; a
+    /// published key of this sort lets every reader sign.
+    #[must_use]
+    pub fn was_private(&self) -> bool {
+        self.was_private
     }
 
     /// Reports whether [`danger_allow_weak`](Self::danger_allow_weak) was called.
@@ -225,6 +233,10 @@ pub enum KeyError {
     /// No key fits the token's algorithm.
     #[error("no key fits the token's algorithm")]
     NoneFits,
+    /// The token has no `kid`, several keys with a `kid` fit it, and the verifier requires one then
+    /// ([`JwsVerifier::require_kid`](crate::jws::JwsVerifier::require_kid)).
+    #[error("the token has no kid, and several keys fit it")]
+    KidRequired,
     /// None of the first [`Limits::keys_tried`](crate::limits::Limits::keys_tried) keys verified
     /// the token, and there were more.
     #[error("more keys fit the token than may be tried")]
@@ -254,6 +266,7 @@ impl KeyError {
             KeyError::WrongFamily => "key.wrong_family",
             KeyError::UnknownKid => "key.unknown_kid",
             KeyError::NoneFits => "key.none_fits",
+            KeyError::KidRequired => "key.kid_required",
             KeyError::TooManyCandidates => "key.too_many_candidates",
         }
     }

@@ -134,6 +134,12 @@ impl KeySet {
         self
     }
 
+    /// Appends the keys of another set, and those that were skipped in it.
+    pub fn append(&mut self, other: &KeySet) {
+        self.keys.extend_from_slice(&other.keys);
+        self.skipped.extend_from_slice(&other.skipped);
+    }
+
     /// Returns the keys, in order.
     #[must_use]
     pub fn keys(&self) -> &[VerificationKey] {

@@ -11,18 +11,18 @@ pub struct CacheOptions {
     pub shortest: u64,
     /// The longest lifetime taken from `Cache-Control`.
     pub longest: u64,
-    /// The minimum time between two fetches that requests cause.
+    /// The minimum time from the end of one fetch that a request caused to the next one.
     pub cool_down: u64,
     /// How long a stale document may still be used while it cannot be fetched.
     pub grace: u64,
 }
 
 impl CacheOptions {
-    /// For JWK sets: fresh for ten minutes, or as `Cache-Control` says from one minute to one day, so that a
-    /// withdrawn key is gone after a day; fetched for an unknown `kid` every 30 seconds at most; used for a
-    /// day while the provider is down.
+    /// For JWK sets: fresh for ten minutes, or as `Cache-Control` says from one minute to one hour, so that a
+    /// withdrawn key is gone after an hour; fetched for a token that no key verifies every 30 seconds at
+    /// most; used for a day while the provider is down.
     pub const JWKS: Self =
-        Self { lifetime: 600, shortest: 60, longest: 86_400, cool_down: 30, grace: 86_400 };
+        Self { lifetime: 600, shortest: 60, longest: 3_600, cool_down: 30, grace: 86_400 };
 
     /// For provider metadata: fetched again after six hours, for a request every two seconds at most; used
     /// for as long as the provider is down.
@@ -54,17 +54,25 @@ impl RefreshSchedule {
         self.refresh_at
     }
 
-    /// Reports whether a request that needs a newer document may cause a fetch, and if so begins the
-    /// cool-down: at most one fetch per cool-down, whatever is requested and whatever the fetches return.
-    pub fn allow_request(&mut self, now: UnixTime) -> bool {
-        let cooling = self.last_requested.is_some_and(|at| {
+    /// Reports whether a request that needs a newer document may cause a fetch: the cool-down after the
+    /// last such fetch has passed.
+    #[must_use]
+    pub fn may_request(&self, now: UnixTime) -> bool {
+        self.last_requested.is_none_or(|at| {
             // A clock that was set back must not block fetches for good.
-            at <= now && now < at.saturating_add(self.options.cool_down)
-        });
-        if !cooling {
-            self.last_requested = Some(now);
-        }
-        !cooling
+            now < at || now >= at.saturating_add(self.options.cool_down)
+        })
+    }
+
+    /// Begins the cool-down. Called at the *end* of a fetch that a request caused, whatever its result: a
+    /// provider that answers slowly is then not asked again by those who waited.
+    pub fn record_request(&mut self, now: UnixTime) {
+        self.last_requested = Some(now);
+    }
+
+    /// Makes a fetch due at once. The present document stays in use until it succeeds.
+    pub fn refresh_now(&mut self, now: UnixTime) {
+        self.refresh_at = now;
     }
 
     /// Records a successful fetch. `max_age` is taken from the response's `Cache-Control`.
@@ -101,17 +109,43 @@ mod tests {
     #[test]
     fn a_flood_of_unknown_kids_is_one_fetch_per_cool_down() {
         let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
-        let asked = (0..10_000).filter(|_| schedule.allow_request(T)).count();
+        let mut asked = 0;
+        for _ in 0..10_000 {
+            if schedule.may_request(T) {
+                asked += 1;
+                schedule.record_request(T);
+            }
+        }
         assert_eq!(asked, 1);
-        assert!(!schedule.allow_request(T.saturating_add(29)));
-        assert!(schedule.allow_request(T.saturating_add(30)));
-        assert!(schedule.allow_request(UnixTime(5)), "after the clock went back");
+        assert!(!schedule.may_request(T.saturating_add(29)));
+        assert!(schedule.may_request(T.saturating_add(30)));
+        assert!(schedule.may_request(UnixTime(5)), "after the clock went back");
     }
 
+    // finding: F2
+    #[test]
+    fn fetches_that_no_request_caused_spend_no_cool_down() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
+        schedule.record_success(None, T);
+        schedule.record_failure(T);
+        assert!(schedule.may_request(T));
+    }
+
+    // finding: S16
+    #[test]
+    fn a_fetch_can_be_made_due_at_once() {
+        let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
+        schedule.record_success(Some(3_600), T);
+        schedule.refresh_now(T.saturating_add(1));
+        assert_eq!(schedule.refresh_at(), T.saturating_add(1));
+        assert!(!schedule.is_expired(T.saturating_add(3_600)), "the document stays in use");
+    }
+
+    // finding: S16
     #[test]
     fn lifetimes_keep_their_bounds() {
         let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
-        for (said, fresh) in [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(u64::MAX), 86_400)] {
+        for (said, fresh) in [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(86_400), 3_600), (Some(u64::MAX), 3_600)] {
             schedule.record_success(said, T);
             assert_eq!(schedule.refresh_at(), T.saturating_add(fresh - fresh / 5), "{said:?}");
             assert!(!schedule.is_expired(T.saturating_add(fresh + 86_400)));
@@ -125,8 +159,9 @@ mod tests {
         schedule.record_success(None, T);
         assert_eq!(schedule.refresh_at(), T.saturating_add(6 * 3600));
         assert!(!schedule.is_expired(UnixTime(i64::MAX)));
-        assert!(schedule.allow_request(T) && !schedule.allow_request(T.saturating_add(1)));
-        assert!(schedule.allow_request(T.saturating_add(2)));
+        schedule.record_request(T);
+        assert!(!schedule.may_request(T.saturating_add(1)));
+        assert!(schedule.may_request(T.saturating_add(2)));
     }
 
     #[test]

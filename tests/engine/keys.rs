@@ -313,3 +313,46 @@ fn a_block_without_an_end_hides_no_other() {
     let set = KeySet::from_pem(&text).unwrap();
     assert_eq!((set.keys().len(), set.skipped().len()), (1, 1));
 }
+
+// finding: S10
+#[test]
+fn a_verifier_may_require_the_kid_where_several_named_keys_fit() {
+    let named = |kid: &str, secret: &[u8]| with(oct(secret), "kid", json!(kid));
+    let other: Vec<u8> = SECRET.iter().rev().copied().collect();
+    let without_kid = hs256(SECRET, json!({"alg": "HS256"}));
+    for (keys, lenient, strict) in [
+        (vec![named("a", SECRET)], "valid", "valid"),
+        (vec![oct(SECRET), oct(&other)], "valid", "valid"),
+        (vec![oct(SECRET), named("a", &other)], "valid", "valid"),
+        (vec![named("a", &other), named("b", SECRET)], "valid", "key.kid_required"),
+        (vec![named("a", &other), named("a", SECRET)], "valid", "key.kid_required"),
+        (vec![oct(SECRET), named("a", &other), named("b", &other)], "valid", "key.kid_required"),
+        (vec![named("a", &other), named("b", &other)], "signature.invalid", "key.kid_required"),
+    ] {
+        let verifier = verifier(&["HS256"], &set(&keys));
+        // The second look-up takes the header from the cache.
+        for _ in 0..2 {
+            assert_eq!(code(&verifier, &without_kid), lenient, "{keys:?}");
+            assert_eq!(code(&verifier.clone().require_kid(), &without_kid), strict, "{keys:?}");
+        }
+    }
+    let keys = set(&[named("a", &other), named("b", SECRET)]);
+    let strict = verifier(&["HS256"], &keys).require_kid();
+    assert_eq!(code(&strict, &hs256(SECRET, json!({"alg": "HS256", "kid": "b"}))), "valid");
+    let batch = strict.verify_batch(&[&without_kid]);
+    assert_eq!(batch[0].as_ref().unwrap_err().code(), "key.kid_required");
+}
+
+// finding: F6, D6
+#[test]
+fn a_set_keeps_what_was_skipped_and_which_keys_were_private() {
+    let mut all = KeySet::from_secret(SECRET);
+    let mut exposed: Value =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    exposed["d"] = json!("AAAA");
+    all.append(&set(&[exposed, json!({"kty": "RSA", "kid": "r", "key_ops": 1})]));
+    let private: Vec<bool> = all.keys().iter().map(VerificationKey::was_private).collect();
+    assert_eq!(private, [false, true]);
+    assert_eq!(all.skipped()[0].kid.as_deref(), Some("r"));
+    assert_eq!(code(&verifier(&["RS256"], &all), &token("RS256")), "key.member");
+}

@@ -192,10 +192,32 @@ fn what_a_preset_requires_cannot_be_waived() {
     }
     assert_eq!(judge(&id, None, &with(id_claims(), "sub", json!("")), NOW), "claims.empty");
     let logout = Policy::logout_token(ISSUER, "crm").require(Vec::<String>::new());
-    for claim in ["iss", "aud", "iat", "jti"] {
+    for claim in ["iss", "aud", "iat", "jti", "exp"] {
         assert_eq!(judge(&logout, None, &without(logout_claims(), claim), NOW), "claims.missing", "{claim}");
     }
+    let logout = Policy::logout_token(ISSUER, "crm").danger_without_expiry();
     assert_eq!(judge(&logout, None, &without(logout_claims(), "exp"), NOW), "valid");
+    assert_eq!(judge(&logout, None, &with(logout_claims(), "exp", json!(NOW - 60)), NOW), "claims.expired");
+    assert_eq!(judge(&id.danger_without_expiry(), None, &without(id_claims(), "exp"), NOW), "claims.missing");
+}
+
+// finding: S24, D15
+#[test]
+fn a_logout_token_is_no_plain_jwt() {
+    for policy in [Policy::jwt(), Policy::jwt().require(["sub"]).ignore_expiry()] {
+        assert_eq!(judge(&policy, Some("logout+jwt"), &logout_claims(), NOW), "claims.typ");
+        assert_eq!(judge(&policy, Some("application/logout+jwt"), &logout_claims(), NOW), "claims.typ");
+        assert_eq!(judge(&policy, Some("JWT"), &logout_claims(), NOW), "claims.typ");
+        assert_eq!(judge(&policy, None, &logout_claims(), NOW), "claims.typ");
+        // The name of the event is enough: the receiver of another implementation may not check its value.
+        let event = "http://schemas.openid.net/event/backchannel-logout";
+        let odd = with(id_claims(), "events", json!({ event: null }));
+        assert_eq!(judge(&policy, None, &odd, NOW), "claims.typ");
+        let other = with(id_claims(), "events", json!({"https://schemas.openid.net/secevent/caep": {}}));
+        assert_eq!(judge(&policy, None, &other, NOW), "valid");
+    }
+    let chosen = Policy::of_kind(TokenKind::Jwt).issuer(ISSUER).audience("crm");
+    assert_eq!(judge(&chosen, Some("JWT"), &logout_claims(), NOW), "claims.typ");
 }
 
 #[test]
@@ -259,7 +281,8 @@ fn nonce_subject_identifier_and_type() {
     assert_eq!(judge(&jwt().subject("alice"), None, &id_claims(), NOW), "valid");
     assert_eq!(judge(&jwt().subject("Alice"), None, &id_claims(), NOW), "claims.subject");
     assert_eq!(judge(&jwt().token_id("j"), None, &id_claims(), NOW), "claims.missing");
-    assert_eq!(judge(&jwt().token_id("j"), None, &logout_claims(), NOW), "claims.jti");
+    let other = with(id_claims(), "jti", json!("j1"));
+    assert_eq!(judge(&jwt().token_id("j"), None, &other, NOW), "claims.jti");
     for (typ, wanted) in
         [("x+jwt", "valid"), ("application/X+JWT", "valid"), ("y+jwt", "claims.typ"), ("", "claims.typ")]
     {

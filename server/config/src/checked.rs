@@ -136,6 +136,12 @@ impl Provider {
         self.audiences.iter().fold(policy, Policy::audience)
     }
 
+    /// Reports whether an algorithm verifies with the client secret, not with a published key.
+    #[must_use]
+    pub fn is_keyed_by_secret(&self, algorithm: &str) -> bool {
+        uses_secret(&self.registry, algorithm)
+    }
+
     /// Reports whether one of its algorithms verifies with the client secret.
     #[must_use]
     pub fn uses_secret(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::web::fetch::Fetcher;
 use crate::web::provider::fetcher;
 use claimgate::jws::JwsVerifier;
-use claimgate::key::KeyError;
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::oidc::authorization::{self, AuthorizationRequest, CallbackParameters, CallbackProvider};
 use claimgate::oidc::discovery::{self, ProviderMetadata};
@@ -233,6 +233,11 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
     let known = verifier.key_report();
     for key in known.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
         report.note(&format!("not used: {key}"));
+    }
+    let is_secret = keys.keys().iter().any(VerificationKey::was_private)
+        || keys.skipped().iter().any(|key| key.reason == KeyError::Private);
+    if is_secret {
+        report.problem("the provider publishes secret keys: every reader can sign tokens in its name");
     }
     if known.usable == 0 && !provider.uses_only_secret() {
         report.problem("none of the provider's keys fits `algorithms`");

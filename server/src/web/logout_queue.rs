@@ -28,7 +28,7 @@ use tracing::{error, info};
 
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::provider::{Provider, lacks_key};
+use super::provider::{Provider, may_lack_key};
 use super::token_log;
 use crate::store::{SqliteRecords, Store, work_lost};
 use crate::system;
@@ -163,8 +163,8 @@ impl Worker {
                     verified.push((logout, pending.answer));
                 }
                 Err(error) => {
-                    // A token whose key is missing is tried again with fresh keys.
-                    if !lacks_key(&error) {
+                    // Newer keys may verify it: the route decides, and logs the refusal.
+                    if !may_lack_key(&error) {
                         token_log::refused("logout token", &pending.token, error.code());
                         self.metrics.verified(Err(error.code()));
                     }

@@ -17,6 +17,7 @@ mod page;
 pub mod password;
 mod problem;
 pub mod provider;
+pub mod provider_error;
 mod request_log;
 mod respond;
 mod routes;

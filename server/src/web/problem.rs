@@ -6,7 +6,7 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 
 use super::fetch::FetchError;
 use super::password::PasswordError;
-use super::provider::ProviderError;
+use super::provider_error::ProviderError;
 use super::shares::Exhausted;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
@@ -46,8 +46,6 @@ pub(crate) enum Problem {
     Busy,
     #[error("too many requests at once from this address")]
     TooManyRequests,
-    #[error("the provider's keys have not been fetched yet")]
-    NoKeys,
     #[error("the username or the password is wrong, or this user may not sign in with a password")]
     WrongPassword,
     #[error("too many attempts; wait a minute, then try again")]
@@ -112,7 +110,6 @@ impl Problem {
             Problem::Password(error) => error.code(),
             Problem::Busy => "request.busy",
             Problem::TooManyRequests => "request.too_many",
-            Problem::NoKeys => "provider.no_keys",
             Problem::WrongPassword => "password.wrong",
             Problem::TooMany => "password.too_many",
             Problem::CrossSite => "request.cross_site",

@@ -2,23 +2,26 @@
 //!
 //! What was fetched is one `State` behind one lock, which is never held across a call to the
 //! provider. The calls themselves are made one at a time, under `single_flight`: a task that waits
-//! there finds the work of the previous one done.
+//! there finds the work of the previous one done, or its failure. A call that a request causes runs as a
+//! task of its own, so that it ends, and its cool-down begins, also if the client hangs up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
+use super::provider_error::{ProviderError, ProviderSetupError};
 use crate::system;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
-use claimgate::jws::{BuildError, JwsError, JwsVerifier, KeyReport};
+use claimgate::jws::{CompactJws, JwsError, JwsVerifier, KeyReport};
 use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
-use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
+use claimgate::oidc::discovery::{self, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
-use claimgate::oidc::jwks::{self, JwksError};
+use claimgate::oidc::jwks;
 use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
 use claimgate::oidc::{MAX_RESPONSE, Response};
 use claimgate::time::UnixTime;
@@ -28,62 +31,13 @@ use claimgate_config as config;
 /// Memory per provider for presented tokens that were accepted, in bytes. A client presents one
 /// bearer token many times; typical tokens take about 8 KiB, so some 2,000 of them fit.
 const PRESENTED_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Most requests that wait for one provider's metadata or keys; more are answered 503 at once. A provider
+/// that hangs then occupies few requests, and none that needs nothing from it.
+const WAITING: usize = 128;
+/// Most keys that one log line names.
+const NAMED_KEYS: usize = 8;
 /// The maximum age of a logout token without `exp`, in seconds since its `iat`.
 const LOGOUT_WITHOUT_EXP: u64 = 600;
-
-/// Why a provider's metadata or keys cannot be fetched now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProviderError {
-    /// The call got no response.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The discovery document is not usable.
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
-    /// The keys are not usable.
-    #[error(transparent)]
-    Jwks(#[from] JwksError),
-    /// An attempt has just failed.
-    #[error("the provider was asked just now and did not answer as it should: {reason}")]
-    JustFailed {
-        /// The error of that attempt.
-        reason: String,
-    },
-}
-
-impl ProviderError {
-    /// Returns the stable code of this error; see `docs/reference/errors.md`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            ProviderError::Fetch(error) => error.code(),
-            ProviderError::Discovery(error) => error.code(),
-            ProviderError::Jwks(error) => error.code(),
-            ProviderError::JustFailed { .. } => "provider.just_failed",
-        }
-    }
-}
-
-/// Why a provider of the configuration cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProviderSetupError {
-    /// The TLS client.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The verifier.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The key file.
-    #[error("{file}: {reason}")]
-    Keys {
-        /// The file.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
 
 /// A provider at run time.
 pub struct Provider {
@@ -95,9 +49,13 @@ pub struct Provider {
     pub(crate) presented: Verifier<AnyKind>,
     /// Keys that need no fetching: the key file's, and the client secret.
     own_keys: KeySet,
+    /// The number of them that are usable.
+    own_usable: usize,
     state: Mutex<State>,
     /// Held during a call to the provider: one at a time.
-    single_flight: tokio::sync::Mutex<()>,
+    single_flight: Arc<tokio::sync::Mutex<()>>,
+    /// A permit for each request that may wait for `single_flight`.
+    waiting: Semaphore,
 }
 
 /// What was fetched, and when to fetch again.
@@ -113,6 +71,10 @@ struct State {
     keys_fetched_at: Option<UnixTime>,
     /// The number of times that keys were fetched.
     key_fetches: u64,
+    /// The error of the last attempt to fetch keys; `None` if it succeeded.
+    key_error: Option<String>,
+    /// The number of published keys that are usable.
+    usable_keys: usize,
 }
 
 impl State {
@@ -125,6 +87,8 @@ impl State {
             key_schedule: RefreshSchedule::new(CacheOptions::JWKS, now),
             keys_fetched_at: None,
             key_fetches: 0,
+            key_error: None,
+            usable_keys: 0,
         }
     }
 }
@@ -143,18 +107,21 @@ impl Provider {
             logout = logout.typ("logout+jwt");
         }
         if config.danger_logout_without_exp {
-            logout = logout.require(Vec::<String>::new()).max_token_age(LOGOUT_WITHOUT_EXP);
+            logout = logout.danger_without_expiry().max_token_age(LOGOUT_WITHOUT_EXP);
         }
         Ok(Self {
             fetcher: fetcher(&config)?,
             id_tokens: Verifier::new(jws.clone(), id),
-            logout_tokens: Verifier::new(jws.clone(), logout),
+            // Strangers may send logout tokens: none must cost a check with each key.
+            logout_tokens: Verifier::new(jws.clone().require_kid(), logout),
             presented: Verifier::new(jws.clone(), config.presented_policy())
                 .with_cache(PRESENTED_CACHE_BYTES),
+            own_usable: jws.key_report().usable,
             jws,
             own_keys,
             state: Mutex::new(State::new(system::now())),
-            single_flight: tokio::sync::Mutex::default(),
+            single_flight: Arc::default(),
+            waiting: Semaphore::new(WAITING),
             config,
         })
     }
@@ -163,21 +130,35 @@ impl Provider {
     ///
     /// # Errors
     /// A [`ProviderError`].
-    pub(crate) async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
+    pub(crate) async fn metadata(self: &Arc<Self>) -> Result<Arc<ProviderMetadata>, ProviderError> {
         if let Some(known) = self.known_metadata() {
             return Ok(known);
         }
-        let _flight = self.single_flight.lock().await;
+        let flight = self.turn().await?;
         {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             if let Some(known) = &state.metadata {
                 return Ok(Arc::clone(known));
             }
-            if !state.metadata_schedule.allow_request(system::now()) {
+            if !state.metadata_schedule.may_request(system::now()) {
                 return Err(ProviderError::JustFailed { reason: state.metadata_error.clone() });
             }
         }
-        self.discover().await
+        let provider = Arc::clone(self);
+        let call = async move {
+            let _flight = flight;
+            provider.discover().await
+        };
+        tokio::spawn(call).await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Waits until no call to the provider is under way. Returns the right to make the next one.
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, ProviderError> {
+        if let Ok(flight) = Arc::clone(&self.single_flight).try_lock_owned() {
+            return Ok(flight);
+        }
+        let _permit = self.waiting.try_acquire().map_err(|_| ProviderError::Busy)?;
+        Ok(Arc::clone(&self.single_flight).lock_owned().await)
     }
 
     /// Returns the provider's metadata if it was fetched already.
@@ -203,6 +184,8 @@ impl Provider {
             Err(error) => {
                 state.metadata_error = error.to_string();
                 state.metadata_schedule.record_failure(now);
+                // Also after a scheduled call: requests that waited for it do not make another.
+                state.metadata_schedule.record_request(now);
                 warn!(provider = self.config.id, code = error.code(), %error, "discovery failed");
                 Err(error)
             }
@@ -215,41 +198,44 @@ impl Provider {
         Ok(discovery::read(&response, &config.issuer, &config.endpoints, config.danger_allow_http)?)
     }
 
-    /// Verifies a token with the provider's keys. If a key is missing, fetches them once, provided that the
-    /// cool-down allows it, and verifies again.
+    /// Verifies a token with the provider's keys. If newer keys may verify it, fetches them and verifies
+    /// again; see [`KeyRenewal`].
     ///
     /// # Errors
-    /// The error of the verification.
+    /// [`ProviderError::NoKeys`] or [`ProviderError::Busy`] for a token that cannot be judged now. The inner
+    /// result is that of the verification.
     pub(crate) async fn verify<T, E>(
-        &self,
+        self: &Arc<Self>,
+        token: &str,
         verify: impl Fn() -> Result<T, E>,
         token_error: fn(&E) -> Option<&Error>,
-    ) -> Result<T, E> {
-        let before = self.state.lock().key_fetches;
-        let first = verify();
-        match &first {
-            Err(error) if token_error(error).is_some_and(lacks_key) => {}
-            _ => return first,
+    ) -> Result<Result<T, E>, ProviderError> {
+        let mut renewal = self.key_renewal();
+        loop {
+            let result = verify();
+            match result.as_ref().err().and_then(token_error) {
+                Some(error) if renewal.renew(token, error).await? => {}
+                _ => return Ok(result),
+            }
         }
-        let allowed = self.state.lock().key_schedule.allow_request(system::now());
-        // A fetch in progress may bring the key: wait for it, even if this request may not begin one.
-        let in_progress = self.single_flight.try_lock().is_err();
-        if !allowed && !in_progress {
-            return first;
-        }
-        let flight = self.single_flight.lock().await;
-        if allowed && self.state.lock().key_fetches == before {
-            debug!(provider = self.config.id, "a token names an unknown key; fetching keys");
-            // A failure is logged there; the known keys stay in use.
-            drop(self.fetch_keys().await);
-        }
-        drop(flight);
-        verify()
     }
 
-    /// Reports whether there are keys to verify with.
-    pub(crate) fn has_keys(&self) -> bool {
-        self.jws.key_report().usable > 0
+    /// Begins the search for the key of a token. Called before the token is verified.
+    pub(crate) fn key_renewal(self: &Arc<Self>) -> KeyRenewal {
+        KeyRenewal { seen: self.state.lock().key_fetches, provider: Arc::clone(self), fetched: false }
+    }
+
+    /// Reports whether the keys for the algorithm of this unverified token are fetched: they are not the
+    /// client secret, and not those of a file alone.
+    fn fetches_keys_of(&self, token: &str) -> bool {
+        let limits = &Limits::DEFAULT;
+        let header = CompactJws::parse(token, limits).ok().and_then(|jws| jws.header(limits).ok());
+        let by_secret = header.is_some_and(|header| self.config.is_keyed_by_secret(header.algorithm()));
+        let published = match self.known_metadata() {
+            Some(metadata) => metadata.jwks_uri.is_some(),
+            None => self.config.discovery.is_some() || self.config.endpoints.jwks_uri.is_some(),
+        };
+        published && !by_secret
     }
 
     /// Returns the seconds since the keys were fetched, or `None` if they never were.
@@ -259,17 +245,19 @@ impl Provider {
 
     /// Fetches the keys, and the metadata first if unknown. The caller holds `single_flight`.
     async fn fetch_keys(&self) -> Result<(), ProviderError> {
-        let now = system::now();
         let result = self.try_fetch_keys().await;
+        let now = system::now();
         let mut state = self.state.lock();
         match &result {
             Ok(max_age) => {
                 state.key_schedule.record_success(*max_age, now);
                 state.keys_fetched_at = Some(now);
                 state.key_fetches += 1;
+                state.key_error = None;
             }
             Err(error) => {
                 state.key_schedule.record_failure(now);
+                state.key_error = Some(error.to_string());
                 warn!(provider = self.config.id, code = error.code(), %error, "keys could not be fetched");
                 if state.key_schedule.is_expired(now) {
                     warn!(provider = self.config.id, "the last good keys are too old and no longer used");
@@ -282,6 +270,21 @@ impl Provider {
         result.map(drop)
     }
 
+    /// Fetches the keys for a request, and begins the cool-down at the end.
+    async fn fetch_keys_for_request(
+        self: &Arc<Self>,
+        flight: OwnedMutexGuard<()>,
+    ) -> Result<(), ProviderError> {
+        let provider = Arc::clone(self);
+        let call = async move {
+            let _flight = flight;
+            let result = provider.fetch_keys().await;
+            provider.state.lock().key_schedule.record_request(system::now());
+            result
+        };
+        tokio::spawn(call).await.unwrap_or_else(|_| Err(lost()))
+    }
+
     async fn try_fetch_keys(&self) -> Result<Option<u64>, ProviderError> {
         let metadata = match self.known_metadata() {
             Some(known) => known,
@@ -291,16 +294,41 @@ impl Provider {
         let response: Response = self.fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await?;
         let (keys, max_age) = jwks::read(&response)?;
         let report = self.use_keys(&keys);
-        for key in keys.skipped().iter().chain(&report.skipped) {
-            debug!(provider = self.config.id, %key, "key not used");
-        }
-        info!(provider = self.config.id, usable = report.usable, "keys fetched");
+        let usable = report.usable.saturating_sub(self.own_usable);
+        let before = std::mem::replace(&mut self.state.lock().usable_keys, usable);
+        self.log_keys(&keys, &report, usable, before);
         self.state.lock().keys = keys;
         Ok(max_age)
     }
 
+    /// Logs fetched keys. Warns if keys are missing, or published that must not be.
+    fn log_keys(&self, keys: &KeySet, report: &KeyReport, usable: usize, before: usize) {
+        let provider = &self.config.id;
+        for key in &report.skipped {
+            debug!(provider, %key, "key not used");
+        }
+        if usable < before || (usable == 0 && !self.config.uses_only_secret()) {
+            let unused = report.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily);
+            let unused = unused.map(ToString::to_string).take(NAMED_KEYS).collect::<Vec<_>>().join("; ");
+            warn!(provider, usable, before, unused, "the provider's set has no usable key, or fewer than before");
+        }
+        let symmetric = keys.skipped().iter().filter(|key| key.reason == KeyError::Private).count();
+        let private: Vec<_> = keys.keys().iter().filter(|key| key.was_private()).collect();
+        if symmetric + private.len() > 0 {
+            warn!(
+                provider,
+                symmetric,
+                private = private.len(),
+                kids = ?private.iter().filter_map(|key| key.kid()).take(NAMED_KEYS).collect::<Vec<_>>(),
+                "the provider publishes secret keys: every reader can sign tokens in its name"
+            );
+        }
+        info!(provider, usable, "keys fetched");
+    }
+
     fn use_keys(&self, fetched: &KeySet) -> KeyReport {
-        let all = KeySet::new(self.own_keys.keys().iter().chain(fetched.keys()).cloned());
+        let mut all = self.own_keys.clone();
+        all.append(fetched);
         self.jws.replace_keys(&all)
     }
 
@@ -341,8 +369,9 @@ impl Provider {
             && self.config.danger_allow_http == old.config.danger_allow_http;
         if same {
             let mut state = old.state.lock().clone();
-            // A reload asks for the metadata again; until then the fetched one is used.
+            // A reload fetches both anew, so that a withdrawn key goes; until then what is known is used.
             state.metadata_schedule = RefreshSchedule::new(CacheOptions::METADATA, system::now());
+            state.key_schedule.refresh_now(system::now());
             self.use_keys(&state.keys);
             *self.state.lock() = state;
         }
@@ -359,25 +388,85 @@ pub fn fetcher(config: &config::Provider) -> Result<Fetcher, FetchError> {
     Fetcher::new(config.ca_file.as_deref(), asked.is_some_and(Endpoint::is_loopback))
 }
 
-/// Reports whether a newer key set may contain the key that was missing.
-pub(crate) fn lacks_key(error: &Error) -> bool {
-    matches!(error, Error::Jws(JwsError::Key(KeyError::UnknownKid | KeyError::NoneFits)))
+/// The search for the key of one token: a fetch under way is waited for, else one is made if the cool-down
+/// allows it.
+pub(crate) struct KeyRenewal {
+    provider: Arc<Provider>,
+    /// The number of key fetches before the token was last verified.
+    seen: u64,
+    /// Whether keys were fetched for this token: what they do not verify is refused.
+    fetched: bool,
+}
+
+impl KeyRenewal {
+    /// Renews the keys after the known ones have not verified a token. Returns `true` if there are newer ones
+    /// to verify it with, `false` if the refusal stands.
+    ///
+    /// During the cool-down, the refusal of a signature stands if the last fetch succeeded; a key that is
+    /// unknown may be published at any moment.
+    ///
+    /// # Errors
+    /// [`ProviderError::NoKeys`] or [`ProviderError::Busy`]: the token cannot be judged now.
+    pub(crate) async fn renew(&mut self, token: &str, error: &Error) -> Result<bool, ProviderError> {
+        let provider = &self.provider;
+        if self.fetched || !may_lack_key(error) || !provider.fetches_keys_of(token) {
+            return Ok(false);
+        }
+        let no_keys =
+            |keys: String| ProviderError::NoKeys { token: error.to_string(), code: error.code(), keys };
+        let flight = provider.turn().await?;
+        {
+            let state = provider.state.lock();
+            if state.key_fetches != self.seen {
+                self.seen = state.key_fetches;
+                return Ok(true);
+            }
+            if !state.key_schedule.may_request(system::now()) {
+                return match (&state.key_error, error) {
+                    (None, Error::Jws(JwsError::Signature(_))) => Ok(false),
+                    (None, _) => Err(no_keys("the keys were fetched just now".to_owned())),
+                    (Some(reason), _) => Err(no_keys(format!("the keys could not be fetched: {reason}"))),
+                };
+            }
+        }
+        debug!(provider = provider.config.id, code = error.code(), "no known key verifies a token");
+        self.fetched = true;
+        let fetched = provider.fetch_keys_for_request(flight).await;
+        fetched.map_err(|reason| no_keys(format!("the keys cannot be fetched: {reason}")))?;
+        Ok(true)
+    }
+}
+
+/// Reports whether a newer key set may verify a token that was refused: its key is unknown, unusable, or
+/// another one of the same name.
+pub(crate) fn may_lack_key(error: &Error) -> bool {
+    match error {
+        Error::Jws(JwsError::Key(reason)) => *reason != KeyError::KidRequired,
+        Error::Jws(JwsError::Signature(_)) => true,
+        _ => false,
+    }
+}
+
+/// Returns the error for a call that panicked.
+fn lost() -> ProviderError {
+    ProviderError::JustFailed { reason: "the call was lost".to_owned() }
 }
 
 /// Returns the key file's keys, and the client secret if HS algorithms are allowed.
 fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
-    let mut keys = Vec::new();
+    let mut keys = KeySet::default();
     if let Some(file) = &config.jwks_file {
         let refused = |reason: String| ProviderSetupError::Keys { file: file.display().to_string(), reason };
         let text = std::fs::read(file).map_err(|error| refused(error.to_string()))?;
         let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
-        keys.extend(set.keys().iter().cloned());
+        keys.append(&set);
     }
     let hmac = config.uses_secret();
     if let Some(secret) = config.client.secret.as_ref().filter(|_| hmac) {
         // Core §10.1: the octets of the client secret are the key.
         let key = VerificationKey::from_secret(secret.expose().as_bytes());
-        keys.push(if config.danger_allow_short_secret { key.danger_allow_weak() } else { key });
+        let key = if config.danger_allow_short_secret { key.danger_allow_weak() } else { key };
+        keys.append(&KeySet::new([key]));
     }
-    Ok(KeySet::new(keys))
+    Ok(keys)
 }

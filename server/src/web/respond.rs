@@ -14,6 +14,7 @@ use serde_json::json;
 use super::app::App;
 use super::page;
 use super::problem::{Problem, TeamRefusal};
+use super::provider_error::ProviderError;
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use claimgate::oidc::authorization::CallbackError;
@@ -43,7 +44,7 @@ impl Problem {
         let unavailable = |title, message| text(StatusCode::SERVICE_UNAVAILABLE, title, message);
         let (refused, failed) = ("Sign-in refused", "Sign-in failed");
         match self {
-            Problem::Provider(_) | Problem::Fetch(_) | Problem::NoKeys => unavailable(
+            Problem::Provider(_) | Problem::Fetch(_) => unavailable(
                 "Provider unavailable",
                 "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute.",
             ),
@@ -121,6 +122,10 @@ impl Problem {
             };
         }
         match self {
+            // Strangers can cause these.
+            Problem::Provider(
+                ProviderError::NoKeys { .. } | ProviderError::Busy | ProviderError::JustFailed { .. },
+            ) => line!(warn, "request refused"),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => line!(error, "request failed"),
             Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
             Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {

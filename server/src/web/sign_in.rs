@@ -28,7 +28,7 @@ use claimgate::oidc::{MAX_RESPONSE, random_token, token};
 /// Begins a sign-in. Returns the address to send the browser to, and the cookies to set.
 pub(crate) async fn begin(
     app: &App,
-    provider: &Provider,
+    provider: &Arc<Provider>,
     link: &SignInLink,
     headers: &HeaderMap,
 ) -> Result<(String, Vec<HeaderValue>), Problem> {
@@ -128,20 +128,21 @@ async fn redeem(
 /// Validates the ID token; counts and logs the result.
 async fn validate(
     app: &App,
-    provider: &Provider,
+    provider: &Arc<Provider>,
     tokens: &TokenResponse,
     authorization: &AuthorizationResponse,
-) -> Result<ValidatedIdToken, IdTokenError> {
+) -> Result<ValidatedIdToken, Problem> {
     let leeway = provider.config.leeway;
     let validated = provider
         .verify(
+            tokens.unverified_id_token(),
             || id_token::validate(&provider.id_tokens, tokens, authorization, leeway, system::now()),
             |error| match error {
                 IdTokenError::Token(error) => Some(error),
                 _ => None,
             },
         )
-        .await;
+        .await?;
     match &validated {
         Ok(id_token) => {
             app.metrics().verified(Ok(id_token.token().header().algorithm()));
@@ -152,7 +153,7 @@ async fn validate(
             token_log::refused("ID token", tokens.unverified_id_token(), error.code());
         }
     }
-    validated
+    Ok(validated?)
 }
 
 /// Returns the claims of a sign-in: those of the ID token and, if configured, of UserInfo.

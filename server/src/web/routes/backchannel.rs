@@ -1,18 +1,15 @@
 //! `POST /api/v1/backchannelLogout`: Back-Channel Logout 1.0 §2.5 to §2.8.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 
-use crate::system;
 use crate::web::app::App;
 use crate::web::extract::Current;
 use crate::web::problem::Problem;
-use crate::web::provider::{Provider, lacks_key};
+use crate::web::provider::may_lack_key;
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::issuer;
@@ -41,34 +38,17 @@ async fn log_out(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<usize, P
     // The issuer only chooses the provider whose keys verify the token.
     let issuer = issuer::unverified_issuer(&token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
-    match app.process.logouts.log_out(provider, token.clone()).await {
-        // The token may be signed with a new key.
-        Err(Problem::Logout(LogoutError::Token(error))) if lacks_key(&error) => {
-            log_out_with_new_key(app, provider, token).await
+    let mut renewal = provider.key_renewal();
+    loop {
+        let result = app.process.logouts.log_out(provider, token.clone()).await;
+        let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };
+        if !may_lack_key(error) {
+            return result;
         }
-        // Without keys no token can be refused: 503 makes the provider try again.
-        Err(Problem::Logout(LogoutError::Token(_))) if !provider.has_keys() => Err(Problem::NoKeys),
-        result => result,
-    }
-}
-
-/// Fetches the provider's keys, once for all requests that wait for them, and tries again.
-async fn log_out_with_new_key(app: &App, provider: &Arc<Provider>, token: String) -> Result<usize, Problem> {
-    let leeway = provider.config.leeway;
-    let validate = || backchannel::validate(&provider.logout_tokens, &token, leeway, system::now_ms());
-    let validated = provider
-        .verify(validate, |error| match error {
-            LogoutError::Token(error) => Some(error),
-            _ => None,
-        })
-        .await;
-    match validated {
-        Ok(_) => app.process.logouts.log_out(provider, token).await,
-        Err(_) if !provider.has_keys() => Err(Problem::NoKeys),
-        Err(error) => {
+        if !renewal.renew(&token, error).await? {
             app.metrics().verified(Err(error.code()));
             token_log::refused("logout token", &token, error.code());
-            Err(error.into())
+            return result;
         }
     }
 }

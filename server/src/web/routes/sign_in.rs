@@ -1,5 +1,7 @@
 //! `GET /login` and `GET /login/{provider}`: the sign-in page, and the redirect to a provider.
 
+use std::sync::Arc;
+
 use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -38,7 +40,12 @@ pub(super) async fn begin(
     }
 }
 
-async fn to_provider(app: &App, provider: &Provider, link: &SignInLink, headers: &HeaderMap) -> Response {
+async fn to_provider(
+    app: &App,
+    provider: &Arc<Provider>,
+    link: &SignInLink,
+    headers: &HeaderMap,
+) -> Response {
     request_log::note_provider(&provider.config.id);
     match sign_in::begin(app, provider, link, headers).await {
         Ok((address, cookies)) => respond::with_cookies(respond::see_other(&address), cookies),

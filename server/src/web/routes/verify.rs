@@ -13,6 +13,7 @@ use crate::system;
 use crate::web::app::{App, Server};
 use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
+use crate::web::provider_error::ProviderError;
 use crate::web::{respond, token_log};
 use claimgate::Error;
 use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
@@ -47,25 +48,32 @@ impl FromRequestParts<Server> for Authorized {
 }
 
 pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<Parameters>) -> Response {
-    respond::document(verify(&app, &form.token).await)
+    match verify(&app, &form.token).await {
+        Ok(answer) => respond::document(answer),
+        Err(error) => Problem::from(error).json(),
+    }
 }
 
 /// Verifies a token. For a token that is not accepted the result is `{"active": false}` without a
 /// reason (RFC 7662 §2.2); the reason is logged.
-async fn verify(app: &App, token: &str) -> Value {
+///
+/// # Errors
+/// [`ProviderError`] if the token cannot be judged now.
+async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
     let provider = unverified_issuer(token)
         .and_then(|issuer| app.provider_of_issuer(&issuer).ok_or(IssuerError::Unknown));
     let provider = match provider {
         Ok(provider) => provider,
         Err(error) => {
             app.metrics().verified(Err(error.code()));
-            return json!({"active": false});
+            return Ok(json!({"active": false}));
         }
     };
-    let result =
-        provider.verify(|| provider.presented.verify(token, system::now()), |error| Some(error)).await;
+    let result = provider
+        .verify(token, || provider.presented.verify(token, system::now()), |error| Some(error))
+        .await?;
     app.metrics().verified(result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code));
-    match result {
+    Ok(match result {
         Ok(token) => {
             token_log::accepted("presented token", token.header(), token.claims());
             let mut answer = token.claims().as_object().clone();
@@ -84,5 +92,5 @@ async fn verify(app: &App, token: &str) -> Value {
             token_log::refused("presented token", token, error.code());
             json!({"active": false})
         }
-    }
+    })
 }
