@@ -168,10 +168,12 @@ test('a header’s addresses are not called, its keys not used', async () => {
   for (const header of [{ jku: at }, { x5u: at }, { jwk }, { x5c: ['AAAA'], x5t: 'AAAA' }, { jku: 'file:///etc/passwd' }, { jku: at, x5u: at, jwk, kid: 'two' }, { jku: at, kid: undefined }]) {
     op.overrides = { header, signer: (bad) => bad.other };
     const agent = new Agent();
-    assert.equal((await signIn(agent)).status, 403);
+    // An unknown kid cannot be judged within the cool-down after a fetch.
+    const [signInStatus, logoutStatus] = header.kid === 'two' ? [503, 503] : [403, 400];
+    assert.equal((await signIn(agent)).status, signInStatus);
     assert.equal(await agent.me(gate), undefined);
     const logout = await gate.logOut(op.logoutToken({}, header, op.other));
-    assert.equal(logout.status, 400);
+    assert.equal(logout.status, logoutStatus);
   }
   assert.equal(op.requests['/evil'], undefined, 'the address was called');
 });
@@ -342,7 +344,7 @@ test('a key set of 100 MB, or without an end, costs no memory', async () => {
   ]) {
     await serve({ overrides: { jwks } });
     await until('the key set is refused', () => gate.logged(code).length > 0);
-    assert.equal((await signIn(new Agent())).status, 403);
+    assert.equal((await signIn(new Agent())).status, 503);
     assert.ok(gate.memory('VmHWM') < 120, `${gate.memory('VmHWM')} MiB`);
   }
 });

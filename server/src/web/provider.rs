@@ -429,7 +429,7 @@ impl KeyRenewal {
                 };
             }
         }
-        debug!(provider = provider.config.id, code = error.code(), "no known key verifies a token");
+        debug!(provider = provider.config.id, refusal = error.code(), "no known key verifies a token");
         self.fetched = true;
         let fetched = provider.fetch_keys_for_request(flight).await;
         fetched.map_err(|reason| no_keys(format!("the keys cannot be fetched: {reason}")))?;
