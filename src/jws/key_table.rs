@@ -121,7 +121,9 @@ impl KeyTable {
         let kid = header.key_id();
         let (named, others) = match kid {
             // A key without a kid may be the one meant; a key with another kid is not.
-            Some(kid) => (available.named.get(kid).map_or(&[][..], Vec::as_slice), available.nameless.as_slice()),
+            Some(kid) => {
+                (available.named.get(kid).map_or(&[][..], Vec::as_slice), available.nameless.as_slice())
+            }
             None => (available.all.as_slice(), &[][..]),
         };
         let count = named.len() + others.len();

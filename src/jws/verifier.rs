@@ -74,7 +74,12 @@ impl JwsVerifier {
             return Err(BuildError::NoAlgorithm);
         }
         let table = KeyTable::prepare(&algorithms, keys);
-        Ok(Self { allowed: algorithms.into(), keys: Arc::new(ArcSwap::from_pointee(table)), limits, kid_required: false })
+        Ok(Self {
+            allowed: algorithms.into(),
+            keys: Arc::new(ArcSwap::from_pointee(table)),
+            limits,
+            kid_required: false,
+        })
     }
 
     /// Rejects a token without `kid` if several keys with a `kid` fit it, before any signature is checked

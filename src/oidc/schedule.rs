@@ -21,8 +21,7 @@ impl CacheOptions {
     /// For JWK sets: fresh for ten minutes, or as `Cache-Control` says from one minute to one hour, so that a
     /// withdrawn key is gone after an hour; fetched for a token that no key verifies every 30 seconds at
     /// most; used for a day while the provider is down.
-    pub const JWKS: Self =
-        Self { lifetime: 600, shortest: 60, longest: 3_600, cool_down: 30, grace: 86_400 };
+    pub const JWKS: Self = Self { lifetime: 600, shortest: 60, longest: 3_600, cool_down: 30, grace: 86_400 };
 
     /// For provider metadata: fetched again after six hours, for a request every two seconds at most; used
     /// for as long as the provider is down.
@@ -145,7 +144,9 @@ mod tests {
     #[test]
     fn lifetimes_keep_their_bounds() {
         let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
-        for (said, fresh) in [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(86_400), 3_600), (Some(u64::MAX), 3_600)] {
+        for (said, fresh) in
+            [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(86_400), 3_600), (Some(u64::MAX), 3_600)]
+        {
             schedule.record_success(said, T);
             assert_eq!(schedule.refresh_at(), T.saturating_add(fresh - fresh / 5), "{said:?}");
             assert!(!schedule.is_expired(T.saturating_add(fresh + 86_400)));

@@ -310,7 +310,10 @@ impl Provider {
         if usable < before || (usable == 0 && !self.config.uses_only_secret()) {
             let unused = report.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily);
             let unused = unused.map(ToString::to_string).take(NAMED_KEYS).collect::<Vec<_>>().join("; ");
-            warn!(provider, usable, before, unused, "the provider's set has no usable key, or fewer than before");
+            warn!(
+                provider,
+                usable, before, unused, "the provider's set has no usable key, or fewer than before"
+            );
         }
         let symmetric = keys.skipped().iter().filter(|key| key.reason == KeyError::Private).count();
         let private: Vec<_> = keys.keys().iter().filter(|key| key.was_private()).collect();
