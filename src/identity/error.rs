@@ -1,5 +1,7 @@
 //! Why a mapping cannot be compiled, and why an identity cannot be decided.
 
+use serde_json::Value;
+
 use super::SettingPath;
 use crate::path::PathError;
 
@@ -71,11 +73,13 @@ pub enum IdentityError {
     /// None of the username's paths selects a value.
     #[error("none of the username's claims is in the token")]
     NoUsername,
-    /// A username's path does not select one string.
-    #[error("the username's path `{path}` does not select one string")]
+    /// A username's path selects something other than one text.
+    #[error("the username's path `{path}` selects {found}, and a username is one text")]
     UsernameType {
         /// The path.
         path: String,
+        /// The type of what it selects.
+        found: &'static str,
     },
     /// The username is empty or white space.
     #[error("the username is empty")]
@@ -93,9 +97,12 @@ pub enum IdentityError {
         /// The limit, in characters.
         limit: usize,
     },
-    /// `email_verified` is not the boolean true.
-    #[error("the e-mail address is not verified (`email_verified`)")]
-    EmailNotVerified,
+    /// The address is needed, and the provider does not call it verified.
+    #[error("the e-mail address is not verified: `email_verified` is {found}")]
+    EmailNotVerified {
+        /// What the claim is.
+        found: &'static str,
+    },
     /// A group path selects a value that is not a string.
     #[error("the group path `{path}` selects something other than strings")]
     GroupType {
@@ -123,11 +130,23 @@ impl IdentityError {
             IdentityError::EmptyUsername => "identity.username_empty",
             IdentityError::UsernameCharacters { .. } => "identity.username_characters",
             IdentityError::UsernameTooLong { .. } => "identity.username_too_long",
-            IdentityError::EmailNotVerified => "identity.email_not_verified",
+            IdentityError::EmailNotVerified { .. } => "identity.email_not_verified",
             IdentityError::GroupType { .. } => "identity.group_type",
             IdentityError::GroupLimit => "identity.group_limit",
             IdentityError::NoTeam => "identity.no_team",
             IdentityError::Path(error) => error.code(),
         }
+    }
+}
+
+/// Returns the type of a claim, for people.
+pub(super) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }

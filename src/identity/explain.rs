@@ -71,6 +71,8 @@ pub struct FiredRule {
 pub struct Explanation {
     /// The username's paths that were tried, in order; the last one decided.
     pub username: Vec<PathTrace>,
+    /// `email_verified`, where the mapping looks at it.
+    pub email_verified: Option<Seen>,
     /// The profile fields.
     pub profile: Vec<FieldTrace>,
     /// The group paths.
@@ -124,6 +126,7 @@ impl Explanation {
 /// An observer of a decision. The values are built only if it calls `seen`.
 pub(super) trait Observer {
     fn username(&mut self, path: &str, seen: &dyn Fn() -> Seen);
+    fn email_verified(&mut self, seen: &dyn Fn() -> Seen);
     fn profile(&mut self, field: &str, path: &str, seen: &dyn Fn() -> Seen);
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen);
     fn dropped_group(&mut self, group: &str);
@@ -137,6 +140,7 @@ pub(super) struct Unobserved;
 
 impl Observer for Unobserved {
     fn username(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
+    fn email_verified(&mut self, _: &dyn Fn() -> Seen) {}
     fn profile(&mut self, _: &str, _: &str, _: &dyn Fn() -> Seen) {}
     fn groups(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
     fn dropped_group(&mut self, _: &str) {}
@@ -147,6 +151,10 @@ impl Observer for Unobserved {
 impl Observer for Explanation {
     fn username(&mut self, path: &str, seen: &dyn Fn() -> Seen) {
         self.username.push(PathTrace { path: path.to_owned(), seen: seen() });
+    }
+
+    fn email_verified(&mut self, seen: &dyn Fn() -> Seen) {
+        self.email_verified = Some(seen());
     }
 
     fn profile(&mut self, field: &str, path: &str, seen: &dyn Fn() -> Seen) {
@@ -212,6 +220,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "\nwhy")?;
         for PathTrace { path, seen } in &self.username {
             writeln!(f, "  username from {path}: {seen}")?;
+        }
+        if let Some(seen) = &self.email_verified {
+            writeln!(f, "  email_verified: {seen}")?;
         }
         for FieldTrace { field, path, seen } in &self.profile {
             writeln!(f, "  profile {field} from {path}: {seen}")?;

@@ -20,7 +20,7 @@ pub(super) struct GroupSource {
 
 impl GroupSource {
     pub(super) fn plain_claim(&self) -> Option<&str> {
-        self.path.is_literal().then(|| self.path.as_str())
+        self.path.member()
     }
 }
 

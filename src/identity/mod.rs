@@ -4,6 +4,7 @@
 //! patterns and tables once. No user is looked up or changed: the identity at a provider is (issuer,
 //! subject), the username is only a name for it.
 
+mod email;
 mod error;
 mod explain;
 mod groups;
@@ -39,12 +40,28 @@ use username::UsernameRules;
 pub struct Identity {
     /// The username, normalised.
     pub username: String,
+    /// The kind of claim that the username comes from.
+    pub name_source: NameSource,
     /// Profile fields by name; an absent or unusable claim has none.
     pub profile: BTreeMap<String, String>,
     /// The group values, as received.
     pub groups: Vec<String>,
     /// The teams, default teams first, then in the order of the rules, each once.
     pub teams: Vec<String>,
+}
+
+/// The kind of claim that a username comes from: how far the provider vouches that the name is this person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameSource {
+    /// `sub`, which the provider assigns and never gives to another person.
+    Subject,
+    /// An e-mail address that counts as verified.
+    VerifiedEmail,
+    /// An e-mail address that does not.
+    UnverifiedEmail,
+    /// Another claim, which people may be able to choose; or a name whose normalisation loses differences.
+    Claim,
 }
 
 /// A compiled mapping.
@@ -96,6 +113,12 @@ impl Mapping {
         self.profile.iter().map(ProfileField::name)
     }
 
+    /// Returns the sources of usernames that the mapping allows, with the path of each, in order. Of an address
+    /// it is the best case: that the provider calls it verified.
+    pub fn name_sources(&self) -> impl Iterator<Item = (&str, NameSource)> {
+        self.username.sources()
+    }
+
     /// Returns the group claims that are a plain member of the claims set: a provider can be asked for
     /// these by name.
     pub fn plain_group_claims(&self) -> impl Iterator<Item = &str> {
@@ -103,11 +126,11 @@ impl Mapping {
     }
 
     fn decide(&self, claims: &Value, observer: &mut dyn Observer) -> Result<Identity, IdentityError> {
-        let username = self.username.choose(claims, &self.limits, observer)?;
+        let (username, name_source) = self.username.choose(claims, &self.limits, observer)?;
         let profile = profile::read(&self.profile, claims, &self.limits, observer);
         let groups = groups::read(&self.groups, claims, &self.limits, observer)?;
         let teams = self.teams.assign(&groups, observer)?;
-        Ok(Identity { username, profile, groups, teams })
+        Ok(Identity { username, name_source, profile, groups, teams })
     }
 }
 

@@ -41,12 +41,14 @@ pub(super) fn read(
     for field in fields {
         let selected = field.path.select(claims, limits).unwrap_or_default();
         if let [Value::String(text)] = selected.as_slice()
+            && !text.trim().is_empty()
             && is_safe_name(text)
         {
             profile.insert(field.name.clone(), text.clone());
         }
         observer.profile(&field.name, field.path.as_str(), &|| match selected.as_slice() {
             [] | [Value::Null] => Seen::Absent,
+            [Value::String(text)] if text.trim().is_empty() => Seen::Empty,
             [Value::String(text)] if is_safe_name(text) => Seen::Value(text.clone()),
             [Value::String(_)] => Seen::UnsafeCharacters,
             other => Seen::values(other),

@@ -20,8 +20,14 @@ pub struct MappingSpec {
     pub normalise: Normalisation,
     /// The longest username, in characters; a longer one is refused, never cut. At most 255.
     pub username_max: usize,
-    /// Whether to refuse claims whose `email_verified` is not the boolean true.
+    /// Whether to refuse claims whose `email_verified` is not true. Without it, an address that is said not to
+    /// be verified is refused as a username.
     pub require_verified_email: bool,
+    /// Whether an address without `email_verified` counts as verified: right only for a provider whose
+    /// addresses always are.
+    pub danger_email_is_verified: bool,
+    /// Whether an address that the provider calls unverified may be a username.
+    pub danger_allow_unverified_email: bool,
     /// Profile field → path; the standard claims under their own names by default.
     pub profile: BTreeMap<String, String>,
     /// The groups' paths.
@@ -42,6 +48,8 @@ impl Default for MappingSpec {
             normalise: Normalisation::Default,
             username_max: 255,
             require_verified_email: false,
+            danger_email_is_verified: false,
+            danger_allow_unverified_email: false,
             profile: STANDARD_PROFILE.map(|claim| (claim.to_owned(), claim.to_owned())).into(),
             groups: Vec::new(),
             default_teams: Vec::new(),

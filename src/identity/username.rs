@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::email::{EMAIL, EmailRules, Verified};
+use super::error::type_of;
 use super::explain::{Observer, Seen};
 use super::normal_form::{MAX_CHARACTERS, composed, fold, within};
 use super::spec::{MappingSpec, Normalisation, OneOrMany};
-use super::{IdentityError, MappingError, MappingProblem, SettingPath};
+use super::{IdentityError, MappingError, MappingProblem, NameSource, SettingPath};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
 
@@ -15,7 +17,7 @@ pub(super) struct UsernameRules {
     prefix: String,
     normalisation: Normalisation,
     max: usize,
-    require_verified_email: bool,
+    email: EmailRules,
 }
 
 impl UsernameRules {
@@ -34,7 +36,7 @@ impl UsernameRules {
             prefix: spec.username_prefix.clone(),
             normalisation: spec.normalise,
             max: spec.username_max,
-            require_verified_email: spec.require_verified_email,
+            email: EmailRules::compile(spec)?,
         })
     }
 
@@ -43,10 +45,9 @@ impl UsernameRules {
         claims: &Value,
         limits: &Limits,
         observer: &mut dyn Observer,
-    ) -> Result<String, IdentityError> {
-        if self.require_verified_email && claims.get("email_verified") != Some(&Value::Bool(true)) {
-            return Err(IdentityError::EmailNotVerified);
-        }
+    ) -> Result<(String, NameSource), IdentityError> {
+        let by_email = self.candidates.iter().any(|path| path.member() == Some(EMAIL));
+        let verified = self.email.check(claims, by_email, observer)?;
         for path in &self.candidates {
             let raw = match path.select(claims, limits)?.as_slice() {
                 [] | [Value::Null] => {
@@ -61,13 +62,37 @@ impl UsernameRules {
                 // Not treated as absent: the next claim may be another person's.
                 other => {
                     observer.username(path.as_str(), &|| Seen::values(other));
-                    return Err(IdentityError::UsernameType { path: path.to_string() });
+                    let found = if let [one] = other { type_of(one) } else { "several values" };
+                    return Err(IdentityError::UsernameType { path: path.to_string(), found });
                 }
             };
             observer.username(path.as_str(), &|| Seen::Value(raw.clone()));
-            return self.normalise(raw);
+            let source = self.source(path, verified)?;
+            return Ok((self.normalise(raw)?, source));
         }
         Err(IdentityError::NoUsername)
+    }
+
+    /// Returns the source of a username that a path selected.
+    fn source(&self, path: &ClaimPath, verified: Verified) -> Result<NameSource, IdentityError> {
+        let member = path.member();
+        if member == Some(EMAIL) {
+            self.email.as_username(verified)?;
+        }
+        Ok(match member {
+            // Another person's name or address may become the same username.
+            _ if self.normalisation == Normalisation::LossyAscii => NameSource::Claim,
+            Some("sub") => NameSource::Subject,
+            Some(EMAIL) if verified == Verified::Yes => NameSource::VerifiedEmail,
+            Some(EMAIL) => NameSource::UnverifiedEmail,
+            _ => NameSource::Claim,
+        })
+    }
+
+    /// Returns each path with its source, in the best case of an address.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (&str, NameSource)> {
+        let source = |path| self.source(path, Verified::Yes).unwrap_or(NameSource::Claim);
+        self.candidates.iter().map(move |path| (path.as_str(), source(path)))
     }
 
     fn normalise(&self, raw: &str) -> Result<String, IdentityError> {

@@ -6,7 +6,7 @@ use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
 use super::user::{User, UserKind};
 use super::userinfo::SignInClaims;
-use crate::identity::{Explanation, Identity, IdentityError, Mapping};
+use crate::identity::{Explanation, Identity, IdentityError, Mapping, NameSource};
 use crate::time::UnixTime;
 
 /// The policy of sign-ins through a provider: which users are admitted, and what a sign-in changes.
@@ -16,12 +16,61 @@ pub struct SignInPolicy {
     pub create_users: bool,
     /// Whether admins may sign in through a provider; super-admins never may.
     pub allow_admins: bool,
-    /// Whether a user that was added by hand, and is not linked yet, is found by username.
-    pub link_by_username: bool,
+    /// When a user that was added by hand, and is not linked yet, is found by username.
+    pub link_by_username: LinkByUsername,
     /// What each sign-in updates.
     pub sync: SyncPolicy,
     /// The lifetime of a session, in seconds.
     pub session_lifetime: u64,
+}
+
+/// When a person is linked, once, to a user that was added by hand under the person's username.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkByUsername {
+    /// Never.
+    Never,
+    /// Where the provider vouches for the name: it comes from `sub`, or from an address called verified.
+    #[default]
+    Vouched,
+    /// Whatever the name comes from.
+    Always,
+}
+
+/// Why a person is not linked to the user of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkRefusal {
+    /// [`LinkByUsername::Never`].
+    #[error("link_by_username is false")]
+    Off,
+    /// The name is an address that does not count as verified.
+    #[error(
+        "the name is an e-mail address that the provider does not call verified; \
+        `link_by_username = true` links nevertheless"
+    )]
+    UnverifiedEmail,
+    /// The name comes from another claim than `sub` and `email`.
+    #[error(
+        "the name comes from a claim that people may be able to choose; \
+        if they cannot, write `link_by_username = true`"
+    )]
+    Claim,
+}
+
+impl LinkByUsername {
+    /// Checks that a person whose name has this source is linked.
+    ///
+    /// # Errors
+    /// The [`LinkRefusal`].
+    pub fn check(self, source: NameSource) -> Result<(), LinkRefusal> {
+        match (self, source) {
+            (LinkByUsername::Never, _) => Err(LinkRefusal::Off),
+            (LinkByUsername::Always, _) => Ok(()),
+            (LinkByUsername::Vouched, NameSource::Subject | NameSource::VerifiedEmail) => Ok(()),
+            (LinkByUsername::Vouched, NameSource::UnverifiedEmail) => Err(LinkRefusal::UnverifiedEmail),
+            (LinkByUsername::Vouched, NameSource::Claim) => Err(LinkRefusal::Claim),
+        }
+    }
 }
 
 /// Why a sign-in is refused. Final: no refusal leads to the creation of a user.
@@ -49,6 +98,9 @@ pub enum SignInError {
         `user unlink`, `user rename` and `provider rename-issuer` change it"
     )]
     UsernameTaken,
+    /// The username is that of a user without a link, and this person may not be linked to it.
+    #[error("a user of this name was added by hand and is not linked: {0}")]
+    NotLinked(LinkRefusal),
     /// The provider has ended the session that this sign-in belongs to.
     #[error("the provider signed this person out while the sign-in was under way; sign in again")]
     LoggedOut,
@@ -68,6 +120,7 @@ impl SignInError {
             SignInError::Admin => "sign_in.admin",
             SignInError::Unknown => "sign_in.unknown",
             SignInError::UsernameTaken => "sign_in.username_taken",
+            SignInError::NotLinked(_) => "sign_in.not_linked",
             SignInError::LoggedOut => "sign_in.logged_out",
             SignInError::Store(error) => error.code(),
         }
@@ -173,7 +226,7 @@ pub fn receive(
     policy: &SignInPolicy,
     now: UnixTime,
 ) -> Result<SignedIn, SignInError> {
-    let (mut user, created, linked) = resolve(records, subject, &identity.username, policy, now)?;
+    let (mut user, created, linked) = resolve(records, subject, identity, policy, now)?;
     let sync = if created { SyncPolicy::CREATION } else { policy.sync };
     let changes = sync::plan(&user, identity, fields.iter().copied(), sync);
     if !changes.is_empty() {
@@ -201,7 +254,7 @@ fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), S
 fn resolve(
     records: &mut dyn Records,
     (issuer, subject): (&str, &str),
-    username: &str,
+    identity: &Identity,
     policy: &SignInPolicy,
     now: UnixTime,
 ) -> Result<(User, bool, bool), SignInError> {
@@ -209,12 +262,14 @@ fn resolve(
         admit(&user, policy)?;
         return Ok((user, false, false));
     }
+    let username = &identity.username;
     if let Some(user) = records.user_by_name(username)? {
         admit(&user, policy)?;
         // Two subjects never share an account, however their names normalise.
-        if !policy.link_by_username || records.is_linked(user.id)? {
+        if records.is_linked(user.id)? {
             return Err(SignInError::UsernameTaken);
         }
+        policy.link_by_username.check(identity.name_source).map_err(SignInError::NotLinked)?;
         records.link(issuer, subject, user.id)?;
         return Ok((user, false, true));
     }

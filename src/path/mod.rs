@@ -136,6 +136,19 @@ impl ClaimPath {
         &self.text
     }
 
+    /// Returns the top-level member that it selects alone, written as `name` or as `$.name`.
+    #[must_use]
+    pub fn member(&self) -> Option<&str> {
+        match &self.plan {
+            Plan::Literal => Some(&self.text),
+            Plan::Chain(steps) => match steps.as_slice() {
+                [Step::Name(name)] => Some(name),
+                _ => None,
+            },
+            Plan::Query(_) => None,
+        }
+    }
+
     /// Reports whether it is the literal name of a top-level member.
     #[must_use]
     pub fn is_literal(&self) -> bool {

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use claimgate::identity::{
-    GroupDetail, GroupSpec, IdentityError, Mapping, MappingSpec, Normalisation, OneOrMany, TeamSpec,
+    GroupDetail, GroupSpec, IdentityError, Mapping, MappingSpec, NameSource, Normalisation, OneOrMany,
+    TeamSpec,
 };
 use claimgate::limits::Limits;
 use serde_json::{Value, json};
@@ -82,6 +83,9 @@ fn usernames_are_normalised_as_asked() {
     }
     let prefixed = MappingSpec { username_prefix: "oidc:".into(), ..MappingSpec::default() };
     assert_eq!(username(&prefixed, &json!({"sub": "A"})), Ok("oidc:a".into()));
+    let unfolded = MappingSpec { username_prefix: "OIDC:".into(), ..MappingSpec::default() };
+    let refused = Mapping::compile(&unfolded, &Limits::DEFAULT).unwrap_err().to_string();
+    assert!(refused.contains("write `oidc:`"), "{refused}");
 }
 
 // attack: mapping.controls, mapping.bidirectional, mapping.invisible, mapping.long-username
@@ -107,15 +111,74 @@ fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     }
     assert_eq!(username(&spec, &json!({"sub": "é".repeat(255)})), Ok("é".repeat(255)));
     assert_eq!(username(&spec, &json!({"sub": "a".repeat(256)})), Err("identity.username_too_long"));
-    let verified = MappingSpec { require_verified_email: true, ..MappingSpec::default() };
-    for unverified in [json!(false), json!("true"), json!(1), json!(null)] {
-        let claims = json!({"sub": "a", "email_verified": unverified});
-        assert_eq!(username(&verified, &claims), Err("identity.email_not_verified"));
-    }
-    assert_eq!(username(&verified, &json!({"sub": "a"})), Err("identity.email_not_verified"));
-    assert_eq!(username(&verified, &json!({"sub": "a", "email_verified": true})), Ok("a".into()));
 }
 
+// finding: O-F1, O-F2, D5, U-e01, U-s63
+#[test]
+fn an_address_is_a_username_unless_the_provider_calls_it_unverified() {
+    use NameSource::{Claim, Subject, UnverifiedEmail, VerifiedEmail};
+    const REFUSED: Result<NameSource, &str> = Err("identity.email_not_verified");
+    let by_sub = MappingSpec::default();
+    let required = MappingSpec { require_verified_email: true, ..by_sub.clone() };
+    let by_email = MappingSpec { username: OneOrMany::One("email".into()), ..by_sub.clone() };
+    let by_path = MappingSpec { username: OneOrMany::One("$['email']".into()), ..by_sub.clone() };
+    let lossy = MappingSpec { normalise: Normalisation::LossyAscii, ..by_email.clone() };
+    let counts = MappingSpec { danger_email_is_verified: true, ..by_email.clone() };
+    let allowed = MappingSpec { danger_allow_unverified_email: true, ..by_email.clone() };
+    let by_name = candidates(&["preferred_username", "email"]);
+    let source = |spec: &MappingSpec, verified: Option<&Value>| {
+        let mut claims = json!({"sub": "a", "email": "a@x.io"});
+        if let Some(verified) = verified {
+            claims["email_verified"] = verified.clone();
+        }
+        let identity = compile(spec).identify(&claims);
+        identity.map(|identity| identity.name_source).map_err(|error| error.code())
+    };
+    for yes in [json!(true), json!("true")] {
+        assert_eq!(source(&by_sub, Some(&yes)), Ok(Subject));
+        assert_eq!(source(&required, Some(&yes)), Ok(Subject));
+        for spec in [&by_email, &by_path, &counts, &allowed, &by_name] {
+            assert_eq!(source(spec, Some(&yes)), Ok(VerifiedEmail));
+        }
+        assert_eq!(source(&lossy, Some(&yes)), Ok(Claim));
+    }
+    for no in [json!(false), json!("false"), json!("yes"), json!("True"), json!(1), json!([true]), json!({})]
+    {
+        assert_eq!(source(&by_sub, Some(&no)), Ok(Subject));
+        for spec in [&required, &by_email, &by_path, &lossy, &counts, &by_name] {
+            assert_eq!(source(spec, Some(&no)), REFUSED, "{no}");
+        }
+        assert_eq!(source(&allowed, Some(&no)), Ok(UnverifiedEmail));
+    }
+    for absent in [None, Some(&json!(null))] {
+        assert_eq!(source(&by_sub, absent), Ok(Subject));
+        assert_eq!(source(&required, absent), REFUSED);
+        for spec in [&by_email, &by_path, &allowed, &by_name] {
+            assert_eq!(source(spec, absent), Ok(UnverifiedEmail));
+        }
+        assert_eq!(source(&counts, absent), Ok(VerifiedEmail));
+    }
+    let both = MappingSpec { danger_allow_unverified_email: true, ..required };
+    assert_eq!(Mapping::compile(&both, &Limits::DEFAULT).unwrap_err().code(), "mapping.setting");
+}
+
+// finding: U-e01, U-e18
+#[test]
+fn a_refusal_says_what_was_found() {
+    let spec = MappingSpec { require_verified_email: true, ..candidates(&["preferred_username"]) };
+    for (claims, message, why) in [
+        (json!({"email_verified": "no"}), "a text other than", "email_verified: \"no\""),
+        (json!({"email_verified": false}), "is false", "email_verified: false"),
+        (json!({}), "is absent", "email_verified: absent"),
+        (json!({"email_verified": true, "preferred_username": 12345}), "selects a number", "12345"),
+    ] {
+        let explained = compile(&spec).explain(&claims).to_string();
+        assert!(explained.contains(message), "{explained}");
+        assert!(explained.split("why").nth(1).unwrap().contains(why), "{explained}");
+    }
+}
+
+// finding: D5
 // attack: headers.line-breaks
 #[test]
 fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
@@ -125,6 +188,9 @@ fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     let claims = json!({"sub": "a", "email": "a@x.io", "p": ["1", "2"], "name": "a\r\nX-Admin: 1"});
     let identity = mapping.identify(&claims).unwrap();
     assert_eq!(identity.profile, [("email".to_owned(), "a@x.io".to_owned())].into());
+    // An empty claim is an absent one: a known address stays.
+    let empty = mapping.identify(&json!({"sub": "a", "email": "", "name": " "})).unwrap();
+    assert_eq!(empty.profile, [].into());
 }
 
 // attack: size.groups

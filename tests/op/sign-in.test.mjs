@@ -249,7 +249,7 @@ test('who may sign in: no unknown user, no admin unless allowed, no inactive use
     assert.equal(landed.status, 403, landed.text);
     assert.match(landed.text, new RegExp(code.replace('.', '\\.')));
   };
-  const provider = await serve({ signIn: { create_users: false } });
+  const provider = await serve({ signIn: { create_users: false, link_by_username: true } });
   await refused('ada', 'sign_in.unknown');
   gate.command(['user', 'add', 'ada', '--kind', 'admin', '--no-password']);
   await refused('ada', 'sign_in.admin');
@@ -259,7 +259,7 @@ test('who may sign in: no unknown user, no admin unless allowed, no inactive use
   gate.command(['user', 'deactivate', 'linus']);
   await refused('linus', 'sign_in.inactive');
   await gate.stop();
-  await gate.write({ providers: [provider], signIn: { create_users: false, allow_admins: true } }).start();
+  await gate.write({ providers: [provider], signIn: { create_users: false, allow_admins: true, link_by_username: true } }).start();
   assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).kind, 'admin');
   await refused('grace', 'sign_in.admin');
 });

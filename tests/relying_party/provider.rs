@@ -133,8 +133,17 @@ impl Op {
     }
 
     pub(crate) fn person(&self, change: impl FnOnce(&mut Value), started_ms: i64) -> Person {
+        self.person_by(&mapping(), change, started_ms)
+    }
+
+    pub(crate) fn person_by(
+        &self,
+        mapping: &Mapping,
+        change: impl FnOnce(&mut Value),
+        started_ms: i64,
+    ) -> Person {
         let id_token = self.validate(&AuthorizationOptions::default(), json!({}), change).ok().unwrap();
-        Person::identify(SignInClaims::of_id_token(id_token), &mapping(), started_ms).unwrap()
+        Person::identify(SignInClaims::of_id_token(id_token), mapping, started_ms).unwrap()
     }
 }
 

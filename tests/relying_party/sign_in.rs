@@ -1,8 +1,12 @@
 //! Sign-in: the user found, linked, created or refused; profile and teams.
 
+use claimgate::identity::{Mapping, MappingSpec, OneOrMany};
+use claimgate::limits::Limits;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::{NewSession, Origin, Session, SessionId};
-use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::sign_in::{
+    self, LinkByUsername, LinkRefusal, Person, SignInError, SignInPolicy, SignedIn,
+};
 use claimgate::oidc::sync::SyncPolicy;
 use claimgate::oidc::user::{TeamSource, User, UserKind};
 use claimgate::time::UnixTime;
@@ -14,7 +18,7 @@ use super::provider::{NOW, NOW_MS, Op, set};
 pub(crate) const OPEN: SignInPolicy = SignInPolicy {
     create_users: true,
     allow_admins: false,
-    link_by_username: true,
+    link_by_username: LinkByUsername::Always,
     sync: SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false },
     session_lifetime: 3600,
 };
@@ -131,11 +135,46 @@ fn found_linked_created_or_refused() {
     assert_eq!(sign_in(&store, twin("ADA"), OPEN, 3).unwrap_err(), SignInError::UsernameTaken);
     // A user made by hand is linked once, unless that is off.
     add(&store, "grace", |_| {});
-    let by_name = SignInPolicy { link_by_username: false, ..OPEN };
-    assert_eq!(sign_in(&store, twin("grace"), by_name, 3).unwrap_err(), SignInError::UsernameTaken);
+    let by_name = SignInPolicy { link_by_username: LinkByUsername::Never, ..OPEN };
+    assert_eq!(
+        sign_in(&store, twin("grace"), by_name, 3).unwrap_err(),
+        SignInError::NotLinked(LinkRefusal::Off)
+    );
     let linked = sign_in(&store, twin("grace"), OPEN, 3).unwrap();
     assert!(linked.linked && !linked.created);
     assert!(is_open(&store, 3));
+}
+
+// finding: O-F1, D5
+// attack: mapping.two-subjects
+#[test]
+fn a_user_added_by_hand_is_linked_by_a_name_that_the_provider_vouches_for() {
+    let op = Op::new();
+    let vouched = SignInPolicy { link_by_username: LinkByUsername::Vouched, ..OPEN };
+    let link = |path: &str, change: fn(&mut Value), policy| {
+        let spec = MappingSpec { username: OneOrMany::One(path.to_owned()), ..MappingSpec::default() };
+        let store = MemoryStore::default();
+        for name in ["ceo", "ceo@x.io"] {
+            add(&store, name, |_| {});
+        }
+        let mapping = Mapping::compile(&spec, &Limits::DEFAULT).unwrap();
+        sign_in(&store, op.person_by(&mapping, change, NOW_MS), policy, 1).map(|signed_in| signed_in.linked)
+    };
+    let sub = |claims: &mut Value| claims["sub"] = json!("ceo");
+    let name = |claims: &mut Value| claims["preferred_username"] = json!("CEO");
+    let email = |claims: &mut Value| claims["email"] = json!("ceo@x.io");
+    let verified = |claims: &mut Value| {
+        claims["email"] = json!("ceo@x.io");
+        claims["email_verified"] = json!("true");
+    };
+    let refused = |reason| Err(SignInError::NotLinked(reason));
+    assert_eq!(link("sub", sub, vouched), Ok(true));
+    assert_eq!(link("email", verified, vouched), Ok(true));
+    assert_eq!(link("email", email, vouched), refused(LinkRefusal::UnverifiedEmail));
+    assert_eq!(link("preferred_username", name, vouched), refused(LinkRefusal::Claim));
+    for (path, change) in [("preferred_username", name as fn(&mut Value)), ("email", email)] {
+        assert_eq!(link(path, change, OPEN), Ok(true));
+    }
 }
 
 #[test]

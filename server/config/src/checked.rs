@@ -16,6 +16,8 @@ use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 use ipnet::IpNet;
 
+use super::error::Note;
+
 /// A configuration whose settings have been checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -29,6 +31,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
+    /// Remarks on the file, in its order.
+    pub notes: Vec<Note>,
 }
 
 /// What a command on the database needs of a file.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::error::{Fault, Position, Problem};
+use super::error::{Fault, Note, Position, Problem, Severity};
 
 /// A parsed file.
 pub(super) struct Document<'t> {
@@ -56,6 +56,22 @@ impl<'t> Document<'t> {
 
     /// Returns the fault of a setting, at its value or else at the table where it is missing.
     pub(super) fn fault(&self, path: &SettingPath, problem: Problem) -> Fault {
+        self.fault_at(self.span(path), path, problem)
+    }
+
+    /// Returns a remark on a setting, at the place of its faults.
+    pub(super) fn note(&self, path: &SettingPath, severity: Severity, text: String) -> Note {
+        Note {
+            file: self.file.to_owned(),
+            position: position(self.text, self.span(path).start),
+            setting: self.name(path),
+            severity,
+            text,
+        }
+    }
+
+    /// Returns the span of a setting's value, or of the table where it is missing.
+    fn span(&self, path: &SettingPath) -> Range<usize> {
         let mut last = &self.root;
         for next in path.steps() {
             match step(last, next) {
@@ -63,7 +79,7 @@ impl<'t> Document<'t> {
                 None => break,
             }
         }
-        self.fault_at(last.span(), path, problem)
+        last.span()
     }
 
     /// Returns the fault of a setting at the span of its key.
@@ -71,17 +87,17 @@ impl<'t> Document<'t> {
         Fault {
             file: self.file.to_owned(),
             position: Some(position(self.text, span.start)),
-            setting: Some(format!("{path}{}", self.provider_of(path))),
+            setting: Some(self.name(path)),
             problem,
         }
     }
 
-    /// Returns the id of the provider that a setting belongs to, for people.
-    fn provider_of(&self, path: &SettingPath) -> String {
-        let [Step::Name(table), Step::Index(index), ..] = path.steps() else { return String::new() };
+    /// Returns a setting's path and the id of the provider that it belongs to, for people.
+    fn name(&self, path: &SettingPath) -> String {
+        let [Step::Name(table), Step::Index(index), ..] = path.steps() else { return path.to_string() };
         let id = SettingPath::of(table).index(*index).name("id");
         let id = self.value(&id).and_then(|id| id.get_ref().as_str().map(str::to_owned));
-        id.map_or_else(String::new, |id| format!(" (provider `{}`)", id.escape_debug()))
+        id.map_or_else(|| path.to_string(), |id| format!("{path} (provider `{}`)", id.escape_debug()))
     }
 }
 

@@ -113,12 +113,53 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(Position { line, column }) = self.position {
-            write!(f, ":{line}:{column}")?;
+        if let Some(position) = self.position {
+            write!(f, "{position}")?;
         }
         if let Some(setting) = &self.setting {
             write!(f, ": {setting}")?;
         }
         write!(f, ": {}", self.problem)
+    }
+}
+
+/// Writes `:line:column`.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{}:{}", self.line, self.column)
+    }
+}
+
+/// A remark on a file that can be used: what a setting means together with others, or what it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The file's name.
+    pub file: String,
+    /// The position of the setting, or of the table where it is not written.
+    pub position: Position,
+    /// The setting's full path and its provider's id.
+    pub setting: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The remark.
+    pub text: String,
+}
+
+/// How much a [`Note`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file does what it says; this is what it means.
+    Note,
+    /// The file is probably not what its author wants.
+    Warning,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{}{}: {}: {severity}: {}", self.file, self.position, self.setting, self.text)
     }
 }

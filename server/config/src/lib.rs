@@ -25,7 +25,7 @@ use claimgate::identity::{MappingSpec, SettingPath};
 
 pub use checked::{Config, Database, Provider, PublicUrl, Server};
 use document::Document;
-pub use error::{ConfigError, Fault, Position, Problem};
+pub use error::{ConfigError, Fault, Note, Position, Problem, Severity};
 pub use settings::Table;
 
 impl Config {

@@ -31,7 +31,7 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SignIn {
     pub(super) create_users: bool,
-    pub(super) link_by_username: bool,
+    pub(super) link_by_username: Option<bool>,
     pub(super) allow_admins: bool,
     pub(super) sync_profile: bool,
     pub(super) sync_teams: bool,
@@ -46,7 +46,7 @@ impl Default for SignIn {
     fn default() -> Self {
         Self {
             create_users: false,
-            link_by_username: true,
+            link_by_username: None,
             allow_admins: false,
             sync_profile: false,
             sync_teams: false,

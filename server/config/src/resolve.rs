@@ -27,10 +27,14 @@ pub(super) fn resolve(
     registry: &Registry,
 ) -> Result<Config, ConfigError> {
     settings::check(document)?;
-    let source = Source { document, folder, faults: RefCell::default() };
+    let source = Source { document, folder, faults: RefCell::default(), notes: RefCell::default() };
     let config = file(&source, registry);
     match (config, source.faults.into_inner()) {
-        (Ok(config), faults) if faults.is_empty() => Ok(config),
+        (Ok(mut config), faults) if faults.is_empty() => {
+            config.notes = source.notes.into_inner();
+            config.notes.sort_by_key(|note| note.position);
+            Ok(config)
+        }
         (_, faults) => Err(ConfigError::new(faults)),
     }
 }
@@ -53,8 +57,12 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let shared =
         Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
-    let (sign_in, password) = sign_in?;
-    Ok(Config { server: server?, sign_in, password, providers: providers?, normalise })
+    let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
+    if server.is_some() {
+        let section = source.section(SettingPath::of("sign_in"));
+        sign_in::note_links(&section, sign_in.link_by_username, &providers);
+    }
+    Ok(Config { server, sign_in, password, providers, normalise, notes: Vec::new() })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

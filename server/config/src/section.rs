@@ -8,7 +8,7 @@ use claimgate::oidc::client::Secret;
 use claimgate::oidc::endpoint::Endpoint;
 
 use super::document::Document;
-use super::error::{Fault, Problem};
+use super::error::{Fault, Note, Problem, Severity};
 
 /// A fault that has been recorded.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Source<'d> {
     /// The folder of the files that it names.
     pub(super) folder: &'d Path,
     pub(super) faults: RefCell<Vec<Fault>>,
+    pub(super) notes: RefCell<Vec<Note>>,
 }
 
 impl Source<'_> {
@@ -50,6 +51,20 @@ impl Section<'_> {
     /// Records the fault of an element of a list.
     pub(super) fn fault_in(&self, setting: &str, index: usize, reason: impl Into<String>) -> Faulty {
         self.fault_at(&self.path.name(setting).index(index), reason)
+    }
+
+    /// Records what a setting means.
+    pub(super) fn note(&self, setting: &str, text: impl Into<String>) {
+        self.remark(&self.path.name(setting), Severity::Note, text.into());
+    }
+
+    /// Records that a setting is probably not what the author wants.
+    pub(super) fn warn(&self, setting: &str, text: impl Into<String>) {
+        self.remark(&self.path.name(setting), Severity::Warning, text.into());
+    }
+
+    pub(super) fn remark(&self, path: &SettingPath, severity: Severity, text: String) {
+        self.source.notes.borrow_mut().push(self.source.document.note(path, severity, text));
     }
 
     fn fault_at(&self, path: &SettingPath, reason: impl Into<String>) -> Faulty {

@@ -25,9 +25,8 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
         (Ok(url), Some(domain)) => cookie_domain(section, url, &domain).map(Some),
         _ => Ok(None),
     };
-    let trusted_proxies = networks(section, "trusted_proxies", &raw.trusted_proxies);
-    let loopback = || vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
-    let metrics_from = networks(section, "metrics_from", &raw.metrics_from.unwrap_or_else(loopback));
+    let trusted_proxies = trusted_proxies(section, &raw.trusted_proxies);
+    let metrics_from = metrics_from(section, raw.metrics_from);
     let verify_secret = section.secret(
         "verify_secret",
         raw.verify_secret.as_ref(),
@@ -95,6 +94,33 @@ fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<Stri
         return Err(section.fault("cookie_domain", "must be a domain, such as \"example.com\""));
     }
     Ok(domain)
+}
+
+/// Resolves the proxies. A network of every address is refused: a client would choose its own address.
+fn trusted_proxies(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>, Faulty> {
+    let networks = networks(section, "trusted_proxies", texts)?;
+    match networks.iter().position(is_everything) {
+        Some(index) => {
+            let reason = "every client would be believed about its own address, and no limit by address would \
+                hold; write the addresses of the proxies";
+            Err(section.fault_in("trusted_proxies", index, reason))
+        }
+        None => Ok(networks),
+    }
+}
+
+fn metrics_from(section: &Section<'_>, texts: Option<Vec<String>>) -> Result<Vec<IpNet>, Faulty> {
+    let loopback = || vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+    let networks = networks(section, "metrics_from", &texts.unwrap_or_else(loopback))?;
+    if networks.iter().any(is_everything) {
+        section.warn("metrics_from", "every client may read the metrics");
+    }
+    Ok(networks)
+}
+
+/// Reports whether a network holds every address of its family.
+fn is_everything(network: &IpNet) -> bool {
+    network.prefix_len() == 0
 }
 
 fn networks(section: &Section<'_>, setting: &str, texts: &[String]) -> Result<Vec<IpNet>, Faulty> {

@@ -1,11 +1,17 @@
 //! `[sign_in]`: from its settings to the rules of sign-in.
 
+use std::collections::BTreeSet;
+
 use claimgate::oidc::password::PasswordPolicy;
-use claimgate::oidc::sign_in::SignInPolicy;
+use claimgate::oidc::sign_in::{LinkByUsername, SignInPolicy};
 use claimgate::oidc::sync::SyncPolicy;
 
+use super::checked::Provider;
 use super::raw;
 use super::section::{Faulty, Section};
+
+/// Begins the remark on links.
+const LINKED: &str = "a user added by hand is linked to the first person with the same name in";
 
 /// The shortest and the longest session, in seconds.
 const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=90 * 24 * 60 * 60;
@@ -29,7 +35,11 @@ pub(super) fn resolve(
     let sign_in = SignInPolicy {
         create_users: raw.create_users,
         allow_admins: raw.allow_admins,
-        link_by_username: raw.link_by_username,
+        link_by_username: match raw.link_by_username {
+            None => LinkByUsername::Vouched,
+            Some(true) => LinkByUsername::Always,
+            Some(false) => LinkByUsername::Never,
+        },
         sync,
         session_lifetime,
     };
@@ -42,4 +52,39 @@ fn password(section: &Section<'_>, raw: &raw::SignIn) -> Result<PasswordPolicy, 
         return Err(section.fault("password_fallback", reason));
     }
     Ok(PasswordPolicy { fallback: raw.password_fallback, regular_users: raw.password_fallback_regular })
+}
+
+/// Says which users added by hand a sign-in is linked to.
+pub(super) fn note_links(section: &Section<'_>, link: LinkByUsername, providers: &[Provider]) {
+    let sources = || providers.iter().flat_map(|provider| provider.mapping.name_sources());
+    let paths = |linked: bool| {
+        let chosen = sources().filter(|(_, source)| link.check(*source).is_ok() == linked);
+        let paths: BTreeSet<String> = chosen.map(|(path, _)| format!("`{path}`")).collect();
+        paths.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let text = match link {
+        LinkByUsername::Never => "no user added by hand is linked to a person of the same name".to_owned(),
+        LinkByUsername::Always => format!(
+            "a user added by hand is linked to the first person with the same name in {}; wherever people \
+             choose that name themselves, they choose the user",
+            paths(true)
+        ),
+        LinkByUsername::Vouched => match (paths(true).as_str(), paths(false).as_str()) {
+            ("", never) => format!(
+                "no user added by hand is linked: people may be able to choose {never}. \
+                 If they cannot, write `link_by_username = true`"
+            ),
+            (linked, "") => format!("{LINKED} {linked}{}", verified(linked)),
+            (linked, never) => format!(
+                "{LINKED} {linked}{}, but not with {never}, which people may be able to choose",
+                verified(linked)
+            ),
+        },
+    };
+    section.note("link_by_username", text);
+}
+
+/// Returns the condition on an address.
+fn verified(paths: &str) -> &'static str {
+    if paths.contains("email") { " (an address only where the provider calls it verified)" } else { "" }
 }

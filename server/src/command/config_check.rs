@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use claimgate::alg::Registry;
+use claimgate_config::Severity;
 
 use super::configuration::{keys, load};
 use super::{online, rights};
@@ -10,7 +11,7 @@ use crate::command::output::{self, Failure};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Report the errors of a configuration file, each with its line
+    /// Report the errors of a configuration file, each with its line, and what its settings mean
     #[command(after_help = "Examples:\n  claimgate config check claimgate.toml\n  \
         claimgate config check --online claimgate.toml")]
     Check {
@@ -19,26 +20,39 @@ pub(crate) enum ConfigCommand {
         /// Query the providers too, report what would fail, and print the URIs to register there
         #[arg(long)]
         online: bool,
+        /// Fail on warnings too
+        #[arg(long)]
+        strict: bool,
     },
 }
 
 impl ConfigCommand {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
-        let ConfigCommand::Check { file, online } = self;
+        let ConfigCommand::Check { file, online, strict } = self;
         let config = load(&file, registry)?;
         for provider in config.providers.iter().filter(|provider| provider.jwks_file.is_some()) {
             keys(provider)?;
         }
-        output::write(format!("{}: valid\n", file.display()).as_bytes())?;
-        for (exposed, mode) in rights::exposed_secrets(&file) {
-            output::write(
-                format!(
-                    "warning: {} holds a secret, and every user of this machine may read or change it (mode {mode:o}): chmod 600, or 640 with the service's group\n",
-                    exposed.display()
-                )
-                .as_bytes(),
-            )?;
+        let exposed = rights::exposed_secrets(&file);
+        let mut text: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
+        for (file, mode) in &exposed {
+            text.push_str(&format!(
+                "warning: {} holds a secret, and every user of this machine may read or change it (mode {mode:o}): chmod 600, or 640 with the service's group\n",
+                file.display()
+            ));
         }
-        if online { online::check(&config) } else { Ok(()) }
+        text.push_str(&format!("{}: valid\n", file.display()));
+        output::write(output::escaped(&text).as_bytes())?;
+        if online {
+            online::check(&config)?;
+        }
+        let warnings = config.notes.iter().filter(|note| note.severity == Severity::Warning).count();
+        match exposed.len() + warnings {
+            count if strict && count > 0 => {
+                let message = format!("{count} warning(s), and --strict refuses them");
+                Err(Failure::Refused { code: "config.warnings", message })
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -64,7 +64,13 @@ impl Arguments {
             }
             _ => None,
         };
-        self.print(source.verified, &explanation, changes.as_deref())?;
+        let link = explanation.identity.as_ref().filter(|_| config.server.is_some()).map(|identity| {
+            match config.sign_in.link_by_username.check(identity.name_source) {
+                Ok(()) => "a user added by hand under this name would be linked to this person".to_owned(),
+                Err(reason) => format!("a user added by hand under this name is not linked: {reason}"),
+            }
+        });
+        self.print(source.verified, &explanation, link.as_deref(), changes.as_deref())?;
         match (explanation.code, explanation.message) {
             (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
             _ => Ok(()),
@@ -129,10 +135,11 @@ impl Arguments {
         &self,
         verified: bool,
         explanation: &Explanation,
+        link: Option<&str>,
         changes: Option<&[String]>,
     ) -> Result<(), Failure> {
         if self.format == Format::Json {
-            let mut answer = json!({"verified": verified, "explanation": explanation});
+            let mut answer = json!({"verified": verified, "explanation": explanation, "link": link});
             if let Some(changes) = changes {
                 answer["changes"] = json!(changes);
             }
@@ -140,6 +147,9 @@ impl Arguments {
         }
         let heading = if verified { "VERIFIED" } else { "UNVERIFIED claims" };
         let mut text = format!("{heading}\n\n{explanation}");
+        if let Some(link) = link {
+            text.push_str(&format!("  {link}\n"));
+        }
         if let Some(changes) = changes {
             text.push_str("\nA sign-in would:\n");
             changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));

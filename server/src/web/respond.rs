@@ -69,6 +69,11 @@ impl Problem {
                 refused,
                 "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below.",
             ),
+            Problem::SignIn(SignInError::NotLinked(_)) => text(
+                StatusCode::FORBIDDEN,
+                refused,
+                "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below.",
+            ),
             Problem::SignIn(_) | Problem::WrongPassword => own(StatusCode::FORBIDDEN, refused),
             Problem::Logout(_) => {
                 text(StatusCode::BAD_REQUEST, "Logout refused", "The logout token is not accepted.")

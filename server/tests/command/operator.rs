@@ -10,6 +10,7 @@ public_url = "https://sso.example.com"
 
 [sign_in]
 create_users = true
+link_by_username = true
 sync_profile = true
 sync_teams = true
 
@@ -62,8 +63,10 @@ fn a_dry_run_says_what_a_sign_in_would_do_and_does_nothing() {
     refused(explain(&folder, &as_if("create_users = true", ""), &ada), "[sign_in.unknown]");
     add(&config, &["ada", "--no-password", "--team", "Chess"]);
     assert_eq!(explain(&folder, &config, &ada)[0], r#"link this person to the user "ada""#);
-    let never = as_if("create_users = true", "link_by_username = false");
-    refused(explain(&folder, &never, &ada), "[sign_in.username_taken]");
+    let never = as_if("link_by_username = true", "link_by_username = false");
+    refused(explain(&folder, &never, &ada), "[sign_in.not_linked]");
+    let unsaid = as_if("link_by_username = true", "");
+    refused(explain(&folder, &unsaid, &ada), "[sign_in.not_linked]");
     add(&config, &["root", "--kind", "admin", "--password-stdin"]);
     let root = json!({"sub": "s2", "preferred_username": "root"});
     refused(explain(&folder, &config, &root), "[sign_in.admin]");

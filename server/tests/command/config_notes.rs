@@ -1,0 +1,51 @@
+//! What `config check` says of a file that can be used.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use claimgate::alg::Registry;
+use claimgate_config::{Config, Note};
+
+use super::support::{Folder, run};
+
+const SERVER: &str = "[server]\npublic_url = \"https://sso.example.com\"\n";
+const PROVIDER: &str =
+    "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"s\"\n";
+
+fn notes(text: &str) -> Vec<Note> {
+    Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap().notes
+}
+
+// finding: O-F1, D5
+#[test]
+fn the_meaning_of_links_by_username_is_said() {
+    for (sign_in, username, said) in [
+        ("", "\"sub\"", "is linked to the first person with the same name in `sub`"),
+        ("", "[\"email\", \"sub\"]", "`email`, `sub` (an address only where the provider calls it verified)"),
+        ("", "[\"preferred_username\", \"sub\"]", "but not with `preferred_username`"),
+        ("", "\"preferred_username\"", "write `link_by_username = true`"),
+        ("link_by_username = true", "\"preferred_username\"", "they choose the user"),
+        ("link_by_username = false", "\"sub\"", "no user added by hand is linked"),
+    ] {
+        let text = format!("{SERVER}[sign_in]\n{sign_in}\n{PROVIDER}[identity]\nusername = {username}\n");
+        let notes = notes(&text);
+        let note = notes.iter().find(|note| note.setting == "sign_in.link_by_username").unwrap();
+        assert!(note.text.contains(said), "{note}");
+    }
+}
+
+// finding: S20, A-E
+#[test]
+fn warnings_have_their_line_and_fail_only_if_strict() {
+    let folder = Folder::new();
+    let text = format!("{SERVER}metrics_from = [\"0.0.0.0/0\"]\n{PROVIDER}");
+    let file = folder.write("claimgate.toml", text);
+    let ran = run(&["config", "check", &file]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let line = "claimgate.toml:3:16: server.metrics_from: warning: every client may read the metrics\n";
+    assert!(ran.out.contains(line), "{}", ran.out);
+    assert!(ran.out.ends_with("claimgate.toml: valid\n"), "{}", ran.out);
+    let strict = run(&["config", "check", "--strict", &file]);
+    assert_eq!((strict.code, strict.out), (1, ran.out));
+    assert!(strict.err.contains("config.warnings"), "{}", strict.err);
+}
