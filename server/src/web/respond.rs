@@ -36,6 +36,9 @@ impl Answer {
     }
 }
 
+/// The text for a person whose name is that of a user added by hand.
+const NOT_LINKED: &str = "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below.";
+
 impl Problem {
     fn answer(&self) -> Answer {
         let own = |status, title| Answer { status, title, message: None };
@@ -69,11 +72,7 @@ impl Problem {
                 refused,
                 "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below.",
             ),
-            Problem::SignIn(SignInError::NotLinked(_)) => text(
-                StatusCode::FORBIDDEN,
-                refused,
-                "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below.",
-            ),
+            Problem::SignIn(SignInError::NotLinked(_)) => text(StatusCode::FORBIDDEN, refused, NOT_LINKED),
             Problem::SignIn(_) | Problem::WrongPassword => own(StatusCode::FORBIDDEN, refused),
             Problem::Logout(_) => {
                 text(StatusCode::BAD_REQUEST, "Logout refused", "The logout token is not accepted.")

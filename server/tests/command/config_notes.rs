@@ -34,7 +34,7 @@ fn the_meaning_of_links_by_username_is_said() {
     }
 }
 
-// finding: S20, A-E
+// finding: S20
 #[test]
 fn warnings_have_their_line_and_fail_only_if_strict() {
     let folder = Folder::new();
