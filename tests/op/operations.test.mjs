@@ -112,12 +112,15 @@ test('a second server on one database is refused, and the first goes on', async 
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
+// finding: A5
 test('a second process ends a session and the server follows', async () => {
   await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
-  assert.equal(gate.command(['session', 'end', gate.sessions()[0].id]).code, 0);
+  const { id } = gate.sessions()[0];
+  assert.equal(gate.command(['session', 'end', id]).code, 0);
   await until('the server has noticed', async () => (await agent.me(gate)) === undefined, 3000);
+  await until('the log says so', () => gate.log.includes(`"message":"changed by a command","action":"session end","about":"${id}"`), 3000);
 });
 
 test('metrics count what happens, for those who may read them', async () => {

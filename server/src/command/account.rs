@@ -5,7 +5,7 @@ use claimgate::oidc::accounts::{self, AccountError, Administrator};
 use serde_json::json;
 
 use super::confirmation::confirm;
-use super::database::{DatabaseArguments, OpenDatabase, find, open, rehearse, settings, transact};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, open, rehearse, settings, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::system;
 
@@ -127,7 +127,8 @@ impl RenameArguments {
         let normalise = settings(&self.database.config)?.normalise;
         let store = open(&self.database.config)?;
         let user = find(&store, &self.username)?;
-        let renamed = transact(&store, move |records| {
+        let about = format!("{} to {}", user.username, self.new_username);
+        let renamed = change(&store, ("user rename", &about), move |records| {
             let name = (self.new_username.as_str(), normalise);
             accounts::rename(records, Administrator::OPERATOR, user.id, name, system::now())
         })?;
@@ -145,7 +146,7 @@ impl UnlinkArguments {
                 found.links, user.username, found.sessions
             )
         };
-        let unlinked = confirmed(&store, self.yes, question, move |records| {
+        let unlinked = confirmed(&store, self.yes, question, ("user unlink", &user.username), move |records| {
             accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref())
         })?;
         write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
@@ -162,7 +163,9 @@ impl RemoveArguments {
                 user.username, found.links, found.sessions
             )
         };
-        let removed = confirmed(&store, self.yes, question, move |records| {
+        // The notice does not repeat the name that is erased.
+        let about = format!("user {}", user.id.0);
+        let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
             accounts::remove(records, Administrator::OPERATOR, user.id)
         })?;
         write(&format!(
@@ -183,7 +186,8 @@ impl ProviderCommand {
             )
         };
         let (from, to) = (old.clone(), new.clone());
-        let renamed = confirmed(&store, yes, question, move |records| {
+        let about = format!("{old} to {new}");
+        let renamed = confirmed(&store, yes, question, ("provider rename-issuer", &about), move |records| {
             accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)
         })?;
         write(&format!(
@@ -198,12 +202,13 @@ fn confirmed<T: Send + 'static>(
     store: &OpenDatabase,
     yes: bool,
     question: impl FnOnce(T) -> String,
+    notice: (&'static str, &str),
     work: impl FnOnce(&mut crate::store::SqliteRecords<'_>) -> Result<T, AccountError> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
     if !yes {
         confirm(&question(rehearse(store, work.clone())?), false)?;
     }
-    transact(store, work)
+    change(store, notice, work)
 }
 
 fn write(text: &str) -> Result<(), Failure> {

@@ -69,6 +69,25 @@ where
     store.transact_blocking(work).map_err(Into::into)
 }
 
+/// Makes a change in one transaction and leaves a notice of it for the log of the server: which command, about which
+/// user, session or issuer.
+pub(crate) fn change<T, E>(
+    store: &OpenDatabase,
+    (action, about): (&'static str, &str),
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Into<Failure> + Send + 'static,
+{
+    let about = about.to_owned();
+    transact(store, move |records| {
+        let result = work(records)?;
+        records.leave_notice(action, &about)?;
+        Ok::<T, E>(result)
+    })
+}
+
 /// Runs work in a transaction that is rolled back. Returns what it would have done.
 pub(crate) fn rehearse<T, E>(
     store: &OpenDatabase,

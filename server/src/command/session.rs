@@ -4,7 +4,7 @@ use claimgate::oidc::accounts::{self, Administrator};
 use claimgate::oidc::session::SessionId;
 use serde_json::json;
 
-use super::database::{DatabaseArguments, OpenDatabase, find, open, transact};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, open, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::system;
 
@@ -55,16 +55,16 @@ impl SessionCommand {
                         "a session identifier is 32 hexadecimal digits; `session list` shows them".to_owned(),
                     )
                 })?;
-                transact(&open(&database.config)?, move |records| {
+                change(&open(&database.config)?, ("session end", &session), move |records| {
                     accounts::end_session(records, Administrator::OPERATOR, id)
                 })?;
                 output::write(b"1 session ended\n")
             }
             SessionCommand::End { user, database, .. } => {
                 let store = open(&database.config)?;
-                let user = find(&store, &user.unwrap_or_default())?.id;
-                let ended = transact(&store, move |records| {
-                    accounts::end_sessions(records, Administrator::OPERATOR, user)
+                let user = find(&store, &user.unwrap_or_default())?;
+                let ended = change(&store, ("session end", &user.username), move |records| {
+                    accounts::end_sessions(records, Administrator::OPERATOR, user.id)
                 })?;
                 output::write(format!("{ended} sessions ended\n").as_bytes())
             }

@@ -8,7 +8,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
-use super::database::{DatabaseArguments, OpenDatabase, find, open, settings, transact};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, open, settings, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::store::ListedUser;
 use crate::system;
@@ -126,7 +126,7 @@ impl AddArguments {
         let store = open(&database.config)?;
         user.teams = team.into_iter().collect();
         user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };
-        let added = transact(&store, move |records| {
+        let added = change(&store, ("user add", &username), move |records| {
             accounts::add(records, Administrator::OPERATOR, user, system::now())
         })?;
         output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())
@@ -136,7 +136,7 @@ impl AddArguments {
 fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(), Failure> {
     let id = find(store, username)?.id;
     let hash = read_password(stdin)?;
-    let ended = transact(store, move |records| {
+    let ended = change(store, ("user passwd", username), move |records| {
         accounts::set_password(records, Administrator::OPERATOR, id, &hash, system::now())
     })?;
     output::write(format!("password set; {ended} sessions ended\n").as_bytes())
@@ -145,7 +145,8 @@ fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(),
 fn set_active(store: &OpenDatabase, username: &str, active: bool) -> Result<(), Failure> {
     let id = find(store, username)?.id;
     let changes = UserChanges { active: Some(active), ..UserChanges::default() };
-    let changed = transact(store, move |records| {
+    let action = if active { "user activate" } else { "user deactivate" };
+    let changed = change(store, (action, username), move |records| {
         accounts::change(records, Administrator::OPERATOR, id, changes, system::now())
     })?;
     let text = if active {

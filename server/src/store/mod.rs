@@ -12,6 +12,7 @@ mod inspection;
 mod key;
 mod listing;
 mod logout_records;
+mod notices;
 mod records;
 mod schema;
 mod session_index;

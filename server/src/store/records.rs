@@ -63,6 +63,14 @@ impl<'t> SqliteRecords<'t> {
         Ok(count)
     }
 
+    /// Leaves a notice of a change for the log of the server: which command, about which user or session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
+        self.execute("INSERT INTO notice (action, about) VALUES (?1, ?2)", [action, about]).map(drop)
+    }
+
     /// Deletes expired sessions, of which the index knows the identifiers, and expired logout records.
     pub(super) fn purge(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {

@@ -89,6 +89,7 @@ const MIGRATIONS: &[&str] = &[
     -- The key of the cookies is in a file of its own, and ID tokens are sealed with it.
     DROP TABLE IF EXISTS meta;
     UPDATE session SET id_token = NULL;
+    CREATE TABLE notice (id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, about TEXT NOT NULL);
 ",
 ];
 

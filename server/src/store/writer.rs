@@ -11,6 +11,7 @@ use super::error::store_error;
 use super::file::Lock;
 use super::key::Key;
 use super::logout_records::LogoutRecords;
+use super::notices::Notices;
 use super::records::{SqliteRecords, read_sessions};
 use super::session_index::{Effect, SessionIndex};
 use claimgate::oidc::records::StoreError;
@@ -46,6 +47,8 @@ pub(super) struct Writer {
     polled: Instant,
     /// The error of the last poll, which is logged once.
     poll_error: Option<String>,
+    /// Those of a server, which logs them.
+    notices: Option<Notices>,
     /// Declared after the connection, which is closed first.
     _lock: Option<Lock>,
 }
@@ -67,6 +70,7 @@ impl Writer {
             index_is_stale: true,
             polled: Instant::now(),
             poll_error: None,
+            notices: lock.is_some().then(Notices::default),
             _lock: lock,
         };
         writer.follow_file().map_err(|error| store_error(&error))?;
@@ -177,6 +181,9 @@ impl Writer {
         if self.index_is_stale {
             self.index.replace(read_sessions(&self.connection)?);
             self.index_is_stale = false;
+            if let Some(notices) = &mut self.notices {
+                notices.log_new(&self.connection)?;
+            }
         }
         Ok(())
     }

@@ -229,3 +229,22 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
     let database = bytes(folder.path());
     assert!(!holds(&database, b"easy-to-find") && !holds(&database, b"a key that was in the database"));
 }
+
+// finding: A5
+#[test]
+fn a_notice_of_a_command_is_read_by_the_server_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let server = Store::open_for_server(&file).unwrap();
+    let command = Store::open(&file).unwrap();
+    command.transact_blocking(|records| records.leave_notice("user deactivate", "ada")).unwrap();
+    command.close();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    let count = || -> i64 { connection.query_row("SELECT count(*) FROM notice", [], |row| row.get(0)).unwrap() };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while count() > 0 && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(count(), 0);
+    server.close();
+}

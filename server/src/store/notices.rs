@@ -1,0 +1,34 @@
+//! Notices of the changes that commands have made: written with the change, logged by the server, then deleted.
+
+use rusqlite::Connection;
+
+use super::bad_rows::BadRows;
+
+/// The notices that a server has logged.
+#[derive(Default)]
+pub(super) struct Notices {
+    newest: i64,
+}
+
+impl Notices {
+    /// Logs the new notices and deletes them.
+    pub(super) fn log_new(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let before = self.newest;
+        let mut bad = BadRows::default();
+        let mut statement = connection.prepare("SELECT id, action, about FROM notice WHERE id > ?1 ORDER BY id")?;
+        let mut rows = statement.query([before])?;
+        while let Some(row) = rows.next()? {
+            self.newest = row.get(0)?;
+            let notice = || -> rusqlite::Result<(String, String)> { Ok((row.get(1)?, row.get(2)?)) };
+            if let Some((action, about)) = bad.read(notice()) {
+                tracing::info!(action, about, "changed by a command");
+            }
+        }
+        bad.report("notice");
+        if self.newest > before {
+            // They are logged once even if they cannot be deleted now, because the disk is full.
+            drop(connection.execute("DELETE FROM notice WHERE id <= ?1", [self.newest]));
+        }
+        Ok(())
+    }
+}
