@@ -11,9 +11,20 @@ use super::checked::{PublicUrl, Server};
 use super::raw;
 use super::section::{Faulty, Section};
 
-/// Returns the database file: beside the configuration file unless that names another.
+/// Returns the database file: the one that the configuration file names, else `claimgate.db` in the state folder of
+/// the service, else the same beside the configuration file.
 pub(super) fn database(folder: &Path, written: Option<&Path>) -> PathBuf {
-    folder.join(written.unwrap_or(Path::new("claimgate.db")))
+    match (written, state_folder()) {
+        (Some(written), _) => folder.join(written),
+        (None, Some(state)) => state.join("claimgate.db"),
+        (None, None) => folder.join("claimgate.db"),
+    }
+}
+
+/// Returns the first folder of `STATE_DIRECTORY`, which systemd sets for a service with `StateDirectory=`.
+fn state_folder() -> Option<PathBuf> {
+    let folders = std::env::var_os("STATE_DIRECTORY")?;
+    std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
 }
 
 /// Resolves the table; every fault in it is recorded.

@@ -41,7 +41,12 @@ impl Drop for OpenDatabase {
 /// the file is read.
 pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     logging::start_warnings();
-    let store = Store::open(&settings(config)?.file).map_err(|error| Failure::Usage(error.to_string()))?;
+    let file = settings(config)?.file;
+    let is_new = !file.exists();
+    let store = Store::open(&file).map_err(|error| Failure::Usage(error.to_string()))?;
+    if is_new {
+        eprintln!("note: {} did not exist; it is a new database", file.display());
+    }
     Ok(OpenDatabase(store))
 }
 

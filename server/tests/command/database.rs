@@ -238,3 +238,29 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     assert!(!trace, "what was deleted is overwritten");
     assert_eq!(with(&["user", "remove", "erase-me-please", "--yes"]).code, 1);
 }
+
+// finding: A12
+#[test]
+fn without_the_setting_the_database_is_in_the_state_folder_of_the_service() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let state = Folder::new();
+    let add = |state: &str, name: &str, config: &str| {
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_claimgate"))
+            .args(["user", "add", name, "--no-password", "--config", config])
+            .env("STATE_DIRECTORY", state)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let exists = |folder: &Folder, name: &str| std::path::Path::new(&folder.path(name)).exists();
+    let said = add(&format!("{}:/elsewhere", state.path("")), "ada", &config);
+    assert!(said.contains("claimgate.db did not exist"), "{said}");
+    assert!(exists(&state, "claimgate.db") && !exists(&folder, "claimgate.db"));
+    add("relative", "ada", &config);
+    assert!(exists(&folder, "claimgate.db"));
+    let named = folder.write("named.toml", CONFIG.replace("[[", "database = \"own.db\"\n\n[["));
+    add(&state.path(""), "ada", &named);
+    assert!(exists(&folder, "own.db"));
+}
