@@ -142,6 +142,10 @@ impl Records for SqliteRecords<'_> {
         self.connection.pragma_update(None, "secure_delete", true).map_err(|error| store_error(&error))?;
         self.end_sessions_of(id)?;
         self.unlink(id, None)?;
+        // Without a server, notices of earlier changes are still there.
+        let notices = "DELETE FROM notice WHERE EXISTS (SELECT 1 FROM user WHERE id = ?1 AND (
+            about = username OR about LIKE username || ' to %' OR about LIKE '% to ' || username))";
+        self.execute(notices, [id.0])?;
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
     }
 
