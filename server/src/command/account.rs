@@ -146,9 +146,10 @@ impl UnlinkArguments {
                 found.links, user.username, found.sessions
             )
         };
-        let unlinked = confirmed(&store, self.yes, question, ("user unlink", &user.username), move |records| {
-            accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref())
-        })?;
+        let unlinked =
+            confirmed(&store, self.yes, question, ("user unlink", &user.username), move |records| {
+                accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref())
+            })?;
         write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
     }
 }

@@ -15,7 +15,8 @@ impl Notices {
     pub(super) fn log_new(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let before = self.newest;
         let mut bad = BadRows::default();
-        let mut statement = connection.prepare("SELECT id, action, about FROM notice WHERE id > ?1 ORDER BY id")?;
+        let mut statement =
+            connection.prepare("SELECT id, action, about FROM notice WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([before])?;
         while let Some(row) = rows.next()? {
             self.newest = row.get(0)?;

@@ -240,7 +240,8 @@ fn a_notice_of_a_command_is_read_by_the_server_and_deleted() {
     command.transact_blocking(|records| records.leave_notice("user deactivate", "ada")).unwrap();
     command.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
-    let count = || -> i64 { connection.query_row("SELECT count(*) FROM notice", [], |row| row.get(0)).unwrap() };
+    let count =
+        || -> i64 { connection.query_row("SELECT count(*) FROM notice", [], |row| row.get(0)).unwrap() };
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
     while count() > 0 && std::time::Instant::now() < end {
         std::thread::sleep(std::time::Duration::from_millis(20));
