@@ -50,6 +50,11 @@ pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     Ok(OpenDatabase(store))
 }
 
+/// Opens the database of a server, which no other server may use.
+pub(crate) fn open_for_server(file: &Path) -> Result<OpenDatabase, Failure> {
+    Store::open_for_server(file).map(OpenDatabase).map_err(|error| Failure::Usage(error.to_string()))
+}
+
 /// Returns what a configuration file says of the database and of usernames given by hand.
 pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
     Config::database(file).map_err(|error| Failure::Usage(format!("{error} [{}]", error.code())))?.ok_or_else(

@@ -7,11 +7,11 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::configuration::load;
+use super::database::open_for_server;
 use super::logging::LogArguments;
 use super::rights;
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
-use crate::store::Store;
 use crate::web::{Server, run};
 use claimgate_config::Config;
 
@@ -50,12 +50,11 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
         let (file, mode) = (secret.display(), format!("{mode:o}"));
         tracing::warn!(%file, mode, "this file holds a secret, and every user of this machine may read or change it");
     }
-    let store = Store::open_for_server(&settings.database).map_err(|error| usage(&error))?;
-    let server = Server::new(config, store.clone()).map_err(|error| usage(&error))?;
+    // Closed, with everything in its one file, when this function ends.
+    let database = open_for_server(&settings.database)?;
+    let server = Server::new(config, database.clone()).map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
-    let result = run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error));
-    store.close();
-    result
+    run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
 }
 
 /// Loads the configuration again on each SIGHUP and sends it to the returned channel. Signals that

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::file::{self, Lock};
 use super::schema;
@@ -71,7 +71,12 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
     let restored = prepare().map_err(of(copy))?;
     file::restrict(database)
         .map_err(|error| StoreError { reason: format!("{}: {error}", database.display()) })?;
-    copy_into(&source, database, progress).map_err(of(database))?;
+    copy_into(&source, database, progress).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError {
+            reason: format!("{}: the file is not a database; move it away first", database.display()),
+        },
+        _ => of(database)(error),
+    })?;
     Ok(restored)
 }
 

@@ -51,8 +51,13 @@ pub(super) fn narrow(file: &Path) -> io::Result<()> {
             io::Error::new(error.kind(), reason)
         })?;
     }
-    let (file, mode) = (file.display(), format!("{mode:o}"));
-    warn!(%file, mode, "other users had rights to this file; it is for its owner alone now");
+    let (file, may_have_changed) = (file.display(), mode & 0o022 != 0);
+    let mode = format!("{mode:o}");
+    if may_have_changed {
+        warn!(%file, mode, "other users could change this file, and may have; it is for its owner alone now");
+    } else {
+        warn!(%file, mode, "other users could read this file; it is for its owner alone now");
+    }
     Ok(())
 }
 

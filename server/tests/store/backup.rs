@@ -96,7 +96,7 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     let mut damaged = std::fs::read(&database).unwrap();
     let length = damaged.len();
     damaged[length - 3 * 4096..].fill(7);
-    std::fs::write(path("damaged.db"), damaged).unwrap();
+    std::fs::write(path("damaged.db"), &damaged).unwrap();
     for (name, reason) in [
         ("missing.db", "unable to open"),
         ("text.db", "not a database"),
@@ -108,6 +108,11 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
         assert!(refused.reason.contains(reason) && refused.reason.contains(name), "{name}: {refused}");
         assert_eq!(users(&database), ["u1", "u2"], "{name}");
     }
+    let text = restore(&database, &path("text.db"), &mut |_, _| ()).unwrap_err();
+    assert!(text.reason.contains("move it away first"), "{text}");
+    restore(&database, &path("damaged.db"), &mut |_, _| ()).unwrap();
+    assert_eq!(users(&path("damaged.db")), ["u1", "u2"], "what is damaged is replaced");
+    std::fs::write(path("damaged.db"), &damaged).unwrap();
     let refused = back_up(&path("damaged.db"), &path("copy.db"), &mut |_, _| ()).unwrap_err();
     assert!(refused.reason.contains("damaged.db"), "{refused}");
     assert!(!names(folder.path()).iter().any(|name| name.contains("copy.db") || name.ends_with(".tmp")));
