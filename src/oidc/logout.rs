@@ -2,7 +2,7 @@
 
 use super::discovery::ProviderMetadata;
 
-/// The longest `id_token_hint` sent, in bytes: servers refuse URLs over 8 KiB, and the ID tokens of
+/// The longest `id_token_hint` sent, and the longest ID token kept for it, in bytes: servers refuse URLs over 8 KiB, and the ID tokens of
 /// users with many groups are longer.
 pub(super) const LONGEST_HINT: usize = 6 * 1024;
 

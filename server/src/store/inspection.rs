@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::file;
 use super::records::{USER, read_user};
@@ -126,7 +126,13 @@ impl Inspection {
             let Ok(name) = row.get::<_, String>(1) else { continue };
             let fault = match normal_username(&name, normalisation) {
                 Ok(normal) if normal == name => continue,
-                Ok(normal) => format!("sign-ins look up {normal:?}"),
+                Ok(normal) => {
+                    let sql = "SELECT 'which is user ' || id FROM user WHERE username = ?1";
+                    let other: Option<String> =
+                        connection.query_row(sql, [&normal], |row| row.get(0)).optional()?;
+                    let is_free = || "which is free; see `claimgate user rename`".to_owned();
+                    format!("sign-ins look up {normal:?}, {}", other.unwrap_or_else(is_free))
+                }
                 Err(error) => error.to_string(),
             };
             let id: i64 = row.get(0)?;

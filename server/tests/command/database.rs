@@ -71,7 +71,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
     set("claimgate.toml", 0o600);
     let doctor = || run(&["doctor", "--config", &config]);
     assert_eq!(doctor().code, 2, "there is no database yet");
-    for name in ["one", "two", "three"] {
+    for name in ["one", "two", "three", "four", "four-too"] {
         add(&config, name);
     }
     let ran = doctor();
@@ -84,6 +84,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
             "UPDATE user SET teams = '[broken' WHERE username = 'one';
              UPDATE user SET username = 'tw' || char(8203) || 'o' WHERE username = 'two';
              UPDATE user SET username = 'Three' WHERE username = 'three';
+             UPDATE user SET username = 'Four' WHERE username = 'four-too';
              PRAGMA foreign_keys = OFF;
              INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);",
         )
@@ -99,12 +100,13 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         "1 rows belong to users that do not exist",
         "row 1 of the table user cannot be read",
         "breaks the rules of usernames: the username holds U+200B",
-        "breaks the rules of usernames: sign-ins look up \"three\"",
+        "breaks the rules of usernames: sign-ins look up \"three\", which is free",
+        "sign-ins look up \"four\", which is user 4",
         "claimgate.toml (mode 644)",
     ] {
         assert!(problems.iter().any(|line| line.contains(said)), "{said}\n{}", ran.out);
     }
-    assert_eq!(problems.len(), 6, "{}", ran.out);
+    assert_eq!(problems.len(), 7, "{}", ran.out);
     assert!(ran.err.contains("store.problems"), "{}", ran.err);
     let mode = std::fs::metadata(&database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "doctor changes nothing");
