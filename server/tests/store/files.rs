@@ -218,6 +218,7 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
              INSERT INTO meta VALUES ('cookie key', 'a key that was in the database..');
              UPDATE session SET id_token = '{ID_TOKEN}' WHERE issuer IS NOT NULL;
+             DROP TABLE notice;
              PRAGMA user_version = 2;"
         ))
         .unwrap();

@@ -238,6 +238,7 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
         .execute_batch(
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
              INSERT INTO meta VALUES ('cookie key', x'00');
+             DROP TABLE notice;
              DROP TABLE logout;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
