@@ -15,6 +15,20 @@ pub(crate) fn now() -> UnixTime {
     UnixTime(now_ms().div_euclid(1000))
 }
 
+/// Raises the number of files that this process may have open, up to `wanted` or what the system allows, and
+/// returns it.
+pub(crate) fn raise_open_files(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    let limit = getrlimit(Resource::Nofile);
+    // No value means no limit.
+    let (Some(current), most) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else { return usize::MAX };
+    let raised = wanted.min(most);
+    let allowed = current < raised
+        && setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok();
+    usize::try_from(if allowed { raised } else { current }).unwrap_or(usize::MAX)
+}
+
 /// Fills a buffer from the operating system's randomness.
 ///
 /// # Panics

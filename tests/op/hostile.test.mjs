@@ -2,11 +2,14 @@
 // `benches/load/run --hostile` runs them at full size.
 
 import assert from 'node:assert/strict';
-import * as http from 'node:http';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import * as http2 from 'node:http2';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, SAME_ORIGIN } from './agent.mjs';
+import { Agent } from './agent.mjs';
 import { replace, until } from './claimgate.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 
@@ -66,4 +69,125 @@ test('password attempts one after the other and from 22 addresses at once: memor
   assert.equal(count(403) + count(429) + count(503), 220, `${statuses}`);
   t.diagnostic(`${afterwards.toFixed(0)} MiB, then ${gate.memory('VmHWM').toFixed(0)} MiB; ${count(403)} of 220 were hashed`);
   assert.ok(gate.memory('VmHWM') < MOST_MEMORY, `${gate.memory('VmHWM')} MiB`);
+});
+
+/** The connections that the server has open, and its other files. */
+const openFiles = () => readdirSync(`/proc/${gate.process.pid}/fd`).length;
+
+// finding: S4
+test('clients that pipeline requests and do not read are given up, and others are served meanwhile', async (t) => {
+  await serve();
+  const health = () => send('127.0.0.1', 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
+  assert.equal(await health(), 200);
+  const [files, memory] = [openFiles(), gate.memory('VmRSS')];
+  const pages = `GET /login?return_to=/${'!'.repeat(1_900)} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n\r\n`.repeat(400);
+  const clients = Array.from({ length: 100 }, (_, index) => {
+    const socket = connect({ port: gate.port, host: '127.0.0.1', localAddress: stranger(index % 4) }, () => socket.write(pages));
+    return socket.pause().on('error', () => {});
+  });
+  await until('they are connected', () => openFiles() >= files + clients.length);
+  const begun = Date.now();
+  await until('all of them are closed', async () => {
+    assert.equal(await health(), 200);
+    return openFiles() <= files + 2;
+  }, 30_000);
+  const more = gate.memory('VmHWM') - memory;
+  t.diagnostic(`closed after ${Date.now() - begun} ms; ${more.toFixed(0)} MiB more`);
+  for (const socket of clients) socket.destroy();
+  assert.ok(more < 60, `${more} MiB`);
+});
+
+// finding: S4
+test('HTTP/2 clients that grant no window are given up although they answer pings, and have 16 streams each', async (t) => {
+  const files = mkdtempSync(join(tmpdir(), 'claimgate-tls-'));
+  t.after(() => rmSync(files, { recursive: true }));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'certificate.pem', '-days', '2', '-subj', '/CN=localhost'], { cwd: files, stdio: 'ignore' });
+  await serve({ server: { tls_certificate: join(files, 'certificate.pem'), tls_key: join(files, 'key.pem') }, start: false });
+  const ready = gate.start({ logLevel: 'info' }).catch(() => {});
+  const connection = (settings) => http2.connect(`https://127.0.0.1:${gate.port}`, { rejectUnauthorized: false, settings });
+  const status = () => new Promise((done) => {
+    const client = connection({}).on('error', () => done(undefined));
+    client.request({ ':path': '/healthz' }).on('response', (headers) => { done(headers[':status']); client.close(); }).on('error', () => {}).end();
+  });
+  await until('it answers', async () => (await status()) === 200);
+  let closed = 0;
+  const streams = [];
+  for (let index = 0; index < 40; index += 1) {
+    const client = connection({ initialWindowSize: 0 }).on('error', () => {}).on('close', () => { closed += 1; });
+    client.on('remoteSettings', ({ maxConcurrentStreams }) => streams.push(maxConcurrentStreams));
+    for (let count = 0; count < 16; count += 1) client.request({ ':path': '/login', accept: 'text/html' }).on('error', () => {});
+  }
+  await until('all of them are closed', async () => {
+    assert.equal(await status(), 200);
+    return closed === 40;
+  }, 30_000);
+  assert.deepEqual([...new Set(streams)], [16]);
+  await gate.stop('SIGKILL');
+  await ready;
+});
+
+// finding: S4
+test('the plain listener speaks HTTP/1 only', async () => {
+  await serve();
+  const answer = await new Promise((done) => {
+    const socket = connect(gate.port, '127.0.0.1', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'));
+    let bytes = '';
+    socket.setEncoding('latin1').on('data', (chunk) => { bytes += chunk; }).on('error', () => {}).on('close', () => done(bytes));
+  });
+  assert.equal(answer, '', 'no frame of HTTP/2');
+});
+
+// finding: S21
+test('bodies that do not arrive take no place: logouts of the same address are served, and the bodies are given up', async (t) => {
+  await serve();
+  const slow = 'POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 2000\r\n\r\nlogout_token=';
+  const begun = Date.now();
+  // More than one address may have logouts under way.
+  const bodies = Array.from({ length: 1_100 }, () => send(stranger(1), slow));
+  const statuses = [];
+  const logout = () => { const body = `logout_token=${op.logoutToken()}`; return `POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: ${body.length}\r\n\r\n${body}`; };
+  for (let count = 0; count < 20; count += 1) statuses.push(await send(stranger(1), logout()));
+  assert.deepEqual([...new Set(statuses)], [200]);
+  const refused = await Promise.all(bodies);
+  t.diagnostic(`the last body was given up after ${Date.now() - begun} ms`);
+  assert.deepEqual([...new Set(refused)], [408]);
+});
+
+// finding: S15
+test('a request names exactly one host', async () => {
+  await serve();
+  const status = (head) => send('127.0.0.1', `${head}\r\n\r\n`);
+  assert.equal(await status('GET /auth HTTP/1.1\r\nhost: x'), 401);
+  assert.equal(await status('GET /auth HTTP/1.1'), 400);
+  assert.equal(await status('GET /auth HTTP/1.1\r\nhost: x\r\nhost: x'), 400);
+  assert.equal(await status('GET /auth HTTP/1.1\r\nhost: x\r\nhost: y'), 400);
+  assert.equal(await status('GET /auth HTTP/1.1\r\nhost: a@x'), 400);
+});
+
+// finding: S9
+test('a sign-out with an invented cookie writes nothing', async () => {
+  await serve();
+  gate.forgetLog();
+  const out = 'POST /logout HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nsec-fetch-site: same-origin\r\ncookie: claimgate=';
+  const statuses = await Promise.all(Array.from({ length: 100 }, (_, index) => send(stranger(index % 22), `${out}${'A'.repeat(40)}${String(index).padStart(3, '0')}\r\n\r\n`)));
+  assert.deepEqual([...new Set(statuses)], [303]);
+  assert.equal(gate.log, '');
+});
+
+// finding: S19
+test('codes that the provider refuses are limited by address', async () => {
+  await serve({ overrides: { token: (response, body) => { response.statusCode = 400; body({ error: 'invalid_grant' }); } } });
+  const agents = [];
+  const fail = async () => {
+    const agent = new Agent();
+    const begun = await agent.request(`${gate.url}/login/bad`);
+    const state = new URL(begun.location).searchParams.get('state');
+    agents.push(agent);
+    return (await agent.request(`${gate.url}/callback/bad?code=invented&state=${state}`)).status;
+  };
+  const statuses = [];
+  for (let tries = 0; tries < 70; tries += 1) statuses.push(await fail());
+  assert.deepEqual(statuses.slice(60), Array(10).fill(429));
+  assert.deepEqual([...new Set(statuses.slice(0, 60))], [502]);
+  assert.equal(op.requests['/token'], 60);
 });

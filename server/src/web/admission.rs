@@ -1,209 +1,291 @@
-//! Admission control: limits on concurrent connections, requests and bytes of request bodies.
+//! Admission control: what concurrent requests and their bodies occupy, in all and by client address.
+//!
+//! A request gets a place once it has arrived as a whole, its body included; until then only its bytes
+//! count. Forward-auth, probes and back-channel logout have places of their own, which no other request
+//! can take. The place is returned when all that the request caused is gone: the handler, a logout in its
+//! queue, and the response body, which a client may refuse to read.
 
-use std::future::{Future, ready};
-use std::io;
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum_server::Handle;
-use axum_server::accept::Accept;
-use http_body::{Frame, SizeHint};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use axum::http::header::HOST;
+use axum::http::{Method, Version, request, uri};
 
 use super::problem::Problem;
+use super::shares::{Share, Shares};
 
-/// Most connections. Each takes some kilobytes, and 64 KiB while it sends a long head. Fewer if the
-/// system allows fewer open files.
-const CONNECTIONS: usize = 16_384;
-/// Files kept open for other uses: the database, calls to providers.
-const OTHER_FILES: usize = 256;
-/// Most concurrent requests.
-const REQUESTS: usize = 8_192;
-/// Most concurrent requests with a body, which may arrive slowly. The rest of the capacity is for
-/// requests without one, such as a proxy's forward-auth.
-const REQUESTS_WITH_BODY: usize = 6_144;
-/// Most bytes of the bodies of all concurrent requests, counted as they arrive.
-const BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Most concurrent requests of forward-auth, which proxies send for every request of an application.
+const FORWARD_AUTH_REQUESTS: usize = 2_048;
+/// Most concurrent probes and scrapes: `/healthz`, `/readyz`, `/metrics`.
+const PROBES: usize = 256;
+/// Most concurrent back-channel logouts, those included that wait for verification or for the store after
+/// their client has hung up.
+const LOGOUTS: usize = 8_192;
+/// Most concurrent requests of any other kind.
+const OTHER_REQUESTS: usize = 2_048;
+/// Of each kind of request, one address may have one part in so many.
+const REQUEST_SHARE: usize = 8;
+/// Most bytes of all concurrent requests with a body, heads included, counted as they arrive.
+const BODY_BYTES: usize = 64 * 1024 * 1024;
+/// Most of these bytes from one address.
+const BODY_BYTES_BY_ADDRESS: usize = 8 * 1024 * 1024;
 /// Most bytes of one body: the longest token, in a form.
 pub(super) const MAX_BODY: usize = 256 * 1024;
+/// Longest time for a whole body to arrive.
+const BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// The capacity for requests and their bodies.
+/// The kinds of requests that have places of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    ForwardAuth,
+    Probe,
+    Logout,
+    Other,
+}
+
+impl Purpose {
+    /// Returns the purpose of a route, given without the path of `public_url`.
+    pub(super) fn of(route: &str) -> Self {
+        match route {
+            "/auth" => Purpose::ForwardAuth,
+            _ if route.starts_with("/auth/redirect") => Purpose::ForwardAuth,
+            "/healthz" | "/readyz" | "/metrics" => Purpose::Probe,
+            "/backchannel-logout" | "/api/v1/backchannelLogout" | "/api/v1/Oidc/backchannelLogout" => {
+                Purpose::Logout
+            }
+            _ => Purpose::Other,
+        }
+    }
+}
+
+/// The places for requests, and the bytes of their bodies.
 pub(crate) struct Admission {
-    requests: Semaphore,
-    requests_with_body: Semaphore,
-    body_bytes: Arc<AtomicUsize>,
+    forward_auth: Shares,
+    probes: Shares,
+    logouts: Shares,
+    others: Shares,
+    body_bytes: Shares,
 }
 
 impl Default for Admission {
     fn default() -> Self {
+        let requests = |limit| Shares::new(limit, limit / REQUEST_SHARE);
         Self {
-            requests: Semaphore::new(REQUESTS),
-            requests_with_body: Semaphore::new(REQUESTS_WITH_BODY),
-            body_bytes: Arc::default(),
+            forward_auth: requests(FORWARD_AUTH_REQUESTS),
+            probes: requests(PROBES),
+            logouts: requests(LOGOUTS),
+            others: requests(OTHER_REQUESTS),
+            body_bytes: Shares::new(BODY_BYTES, BODY_BYTES_BY_ADDRESS),
         }
     }
 }
 
 impl Admission {
-    /// Admits a request for as long as the permit lives.
+    /// Admits a request once its body has arrived; the handler then gets the whole body. A body that no
+    /// handler reads is not waited for. The permit is also an extension of the request.
     ///
     /// # Errors
-    /// [`Problem::Busy`], at once.
-    pub(super) fn admit(&self, request: &Request) -> Result<Permit<'_>, Problem> {
-        let body = match request.body().is_end_stream() {
-            true => None,
-            false => Some(self.requests_with_body.try_acquire().map_err(|_| Problem::Busy)?),
+    /// [`Problem::BadRequest`] for a request without one valid `Host`; [`Problem::TooManyRequests`] and
+    /// [`Problem::Busy`], at once; [`Problem::TooLarge`]; [`Problem::SlowBody`].
+    pub(super) async fn admit(
+        &self,
+        request: Request,
+        purpose: Purpose,
+        address: IpAddr,
+    ) -> Result<(Request, Permit), Problem> {
+        let (mut head, body) = request.into_parts();
+        check_host(&head)?;
+        let takes_body = purpose != Purpose::ForwardAuth
+            && matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+        let (body, bytes) = match takes_body && !body.is_end_stream() {
+            true => {
+                let mut held = self.body_bytes.take(address, size(&head))?;
+                let body = tokio::time::timeout(BODY_TIME, read(body, &mut held)).await;
+                (Body::from(body.map_err(|_| Problem::SlowBody)??), Some(held))
+            }
+            false => (Body::empty(), None),
         };
-        let request = self.requests.try_acquire().map_err(|_| Problem::Busy)?;
-        Ok(Permit { _request: request, _body: body })
+        let place = self.places(purpose).take(address, 1)?;
+        let permit = Permit(Arc::new(Held { _place: place, _bytes: bytes }));
+        head.extensions.insert(permit.clone());
+        Ok((Request::from_parts(head, body), permit))
     }
 
-    /// Meters the body of a request. Its bytes count until the meter is dropped.
-    pub(super) fn meter(&self, request: Request) -> (Request, Arc<BodyMeter>) {
-        let meter = Arc::new(BodyMeter {
-            bytes: AtomicUsize::new(0),
-            total: Arc::clone(&self.body_bytes),
-            refused: AtomicBool::new(false),
-        });
-        if request.body().is_end_stream() {
-            return (request, meter);
-        }
-        let of_body = Arc::clone(&meter);
-        (request.map(|body| Body::new(MeteredBody { body, meter: of_body })), meter)
-    }
-}
-
-/// The permit of an admitted request; dropping it returns the capacity.
-pub(super) struct Permit<'p> {
-    _request: SemaphorePermit<'p>,
-    _body: Option<SemaphorePermit<'p>>,
-}
-
-/// The bytes that have arrived of one body.
-pub(super) struct BodyMeter {
-    bytes: AtomicUsize,
-    total: Arc<AtomicUsize>,
-    refused: AtomicBool,
-}
-
-impl BodyMeter {
-    /// Reports whether the body was refused because all bodies together exceeded the limit.
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Adds bytes. Returns `false` if all bodies together now exceed the limit.
-    fn add(&self, bytes: usize) -> bool {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let exceeded = self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > BODY_BYTES;
-        self.refused.fetch_or(exceeded, Ordering::Relaxed);
-        !exceeded
-    }
-}
-
-impl Drop for BodyMeter {
-    fn drop(&mut self) {
-        self.total.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
-    }
-}
-
-struct MeteredBody {
-    body: Body,
-    meter: Arc<BodyMeter>,
-}
-
-impl HttpBody for MeteredBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-        if self.meter.add(bytes) {
-            Poll::Ready(frame)
-        } else {
-            Poll::Ready(Some(Err(axum::Error::new(Problem::Busy))))
+    fn places(&self, purpose: Purpose) -> &Shares {
+        match purpose {
+            Purpose::ForwardAuth => &self.forward_auth,
+            Purpose::Probe => &self.probes,
+            Purpose::Logout => &self.logouts,
+            Purpose::Other => &self.others,
         }
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
-/// An acceptor that closes connections beyond a limit at once.
+/// The permit of an admitted request. Its place and its bytes are returned when the last clone is dropped.
 #[derive(Clone)]
-pub(super) struct ConnectionLimit<A> {
-    inner: A,
-    handle: Handle<SocketAddr>,
-    limit: usize,
+pub(super) struct Permit(#[expect(dead_code, reason = "held, not read")] Arc<Held>);
+
+struct Held {
+    _place: Share,
+    _bytes: Option<Share>,
 }
 
-impl<A> ConnectionLimit<A> {
-    /// Limits an acceptor to [`CONNECTIONS`], or to the open files that the system allows.
-    pub(super) fn new(inner: A, handle: Handle<SocketAddr>) -> Self {
-        let limit = max_open_files().map_or(CONNECTIONS, |most| most.saturating_sub(OTHER_FILES));
-        Self { inner, handle, limit: limit.clamp(64, CONNECTIONS) }
-    }
-}
-
-impl<A, I, S> Accept<I, S> for ConnectionLimit<A>
-where
-    A: Accept<I, S>,
-    A::Future: Send + 'static,
-    A::Stream: Send + 'static,
-    A::Service: Send + 'static,
-{
-    type Stream = A::Stream;
-    type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(A::Stream, A::Service)>> + Send>>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        // The count includes this connection.
-        if self.handle.connection_count() > self.limit {
-            return Box::pin(ready(Err(io::Error::other("too many connections"))));
+/// Rejects a request without exactly one valid `Host` (RFC 9112 §3.2). HTTP/2 has `:authority`, and HTTP/1.0
+/// does not require it.
+fn check_host(head: &request::Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let valid = match (hosts.next(), hosts.next()) {
+        (None, _) => head.version != Version::HTTP_11,
+        (Some(host), None) => {
+            let host = host.as_bytes();
+            host.is_empty() || (!host.contains(&b'@') && uri::Authority::try_from(host).is_ok())
         }
-        Box::pin(self.inner.accept(stream, service))
-    }
+        (Some(_), Some(_)) => false,
+    };
+    if valid { Ok(()) } else { Err(Problem::BadRequest("a request names exactly one host")) }
 }
 
-/// Returns the number of files that this process may have open, on Linux.
-fn max_open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
+/// Returns the bytes that a request's head takes, approximately.
+fn size(head: &request::Parts) -> usize {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    head.uri.path_and_query().map_or(0, |path| path.as_str().len()) + fields
+}
+
+/// Reads a body; its bytes are added to `held` as they arrive.
+async fn read(mut body: Body, held: &mut Share) -> Result<Bytes, Problem> {
+    let mut read = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| Problem::BadRequest("the request body did not arrive as a whole"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > MAX_BODY {
+            return Err(Problem::TooLarge);
+        }
+        held.grow(data.len())?;
+        read.extend_from_slice(&data);
+    }
+    Ok(read.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn slow_bodies_leave_capacity_for_requests_without_one() {
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn post(body: impl Into<Body>) -> Request {
+        Request::post("/").header(HOST, "sso.example.com").body(body.into()).expect("a request")
+    }
+
+    async fn admit(admission: &Admission, purpose: Purpose, last: u8) -> Result<Permit, Problem> {
+        admission.admit(post("x=y"), purpose, address(last)).await.map(|(_, permit)| permit)
+    }
+
+    // finding: S10, S21, S22
+    #[tokio::test]
+    async fn strangers_leave_places_for_others_and_for_other_purposes() {
         let admission = Admission::default();
-        let with_body = Request::new(Body::from("logout_token="));
-        let without = Request::new(Body::empty());
-        let mut held: Vec<_> = (0..REQUESTS_WITH_BODY).map(|_| admission.admit(&with_body).ok()).collect();
-        assert!(held.iter().all(Option::is_some));
-        assert!(matches!(admission.admit(&with_body), Err(Problem::Busy)));
-        held.extend((REQUESTS_WITH_BODY..REQUESTS).map(|_| admission.admit(&without).ok()));
-        assert!(held.iter().all(Option::is_some));
-        assert!(matches!(admission.admit(&without), Err(Problem::Busy)));
+        let mut held = Vec::new();
+        for last in 0..8 {
+            for _ in 0..OTHER_REQUESTS / REQUEST_SHARE {
+                held.push(admit(&admission, Purpose::Other, last).await.expect("within the share"));
+            }
+            let beyond = admit(&admission, Purpose::Other, last).await;
+            assert!(matches!(beyond, Err(Problem::TooManyRequests)));
+        }
+        assert!(matches!(admit(&admission, Purpose::Other, 9).await, Err(Problem::Busy)));
+        for purpose in [Purpose::ForwardAuth, Purpose::Probe, Purpose::Logout] {
+            assert!(admit(&admission, purpose, 0).await.is_ok());
+        }
+        drop(held);
+        assert!(admit(&admission, Purpose::Other, 9).await.is_ok());
+    }
+
+    // finding: S21
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_takes_no_place_and_is_given_up() {
+        let admission = Admission::default();
+        let body = || Body::new(Silent);
+        let waiting: Vec<_> = (0..LOGOUTS / REQUEST_SHARE + 1)
+            .map(|_| admission.admit(post(body()), Purpose::Logout, address(1)))
+            .collect();
+        let genuine = admit(&admission, Purpose::Logout, 1).await;
+        assert!(genuine.is_ok());
+        for slow in waiting {
+            assert!(matches!(slow.await, Err(Problem::SlowBody)));
+        }
+    }
+
+    /// A body that never arrives.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_bodies_are_bounded_by_address_for_as_long_as_they_are_kept() {
+        let admission = Admission::default();
+        let large = || admission.admit(post(vec![b'x'; MAX_BODY]), Purpose::Logout, address(1));
+        let mut held = Vec::new();
+        let refused = loop {
+            match large().await {
+                Ok((request, permit)) => {
+                    drop(request);
+                    held.push(permit);
+                }
+                Err(problem) => break problem,
+            }
+        };
+        assert!(matches!(refused, Problem::TooManyRequests));
+        assert_eq!(held.len(), BODY_BYTES_BY_ADDRESS / MAX_BODY - 1);
         held.clear();
-        assert!(admission.admit(&with_body).is_ok());
+        assert!(large().await.is_ok());
+        let beyond = admission.admit(post(vec![b'x'; MAX_BODY + 1]), Purpose::Logout, address(1));
+        assert!(matches!(beyond.await, Err(Problem::TooLarge)));
+    }
+
+    // finding: S15
+    #[tokio::test]
+    async fn a_request_names_exactly_one_host() {
+        let admission = Admission::default();
+        for (hosts, version, accepted) in [
+            (&["sso.example.com"][..], Version::HTTP_11, true),
+            (&["[::1]:8080"], Version::HTTP_11, true),
+            (&[""], Version::HTTP_11, true),
+            (&[], Version::HTTP_11, false),
+            (&[], Version::HTTP_10, true),
+            (&[], Version::HTTP_2, true),
+            (&["a.example", "a.example"], Version::HTTP_11, false),
+            (&["a.example", "b.example"], Version::HTTP_10, false),
+            (&["a.example", "b.example"], Version::HTTP_2, false),
+            (&["user@a.example"], Version::HTTP_11, false),
+            (&["a.example/path"], Version::HTTP_11, false),
+            (&["a b"], Version::HTTP_11, false),
+        ] {
+            let mut request = Request::get("/auth").version(version);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            let admitted = admission.admit(request, Purpose::ForwardAuth, address(1)).await;
+            assert_eq!(admitted.is_ok(), accepted, "{hosts:?} {version:?}");
+        }
     }
 }

@@ -221,12 +221,17 @@ impl App {
         self.store.session_user(self.session_id(headers)?, system::now())
     }
 
+    /// Reports whether an address is a trusted proxy's.
+    pub(crate) fn trusts_proxy(&self, address: IpAddr) -> bool {
+        self.server.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
     /// Returns the client's address. Logs once if an untrusted proxy forwards requests.
     pub(crate) fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let proxies = &self.server.trusted_proxies;
         let address = client_address::of(peer, headers, proxies);
         if client_address::is_forwarded(headers)
-            && !proxies.iter().any(|network| network.contains(&peer.ip().to_canonical()))
+            && !self.trusts_proxy(peer.ip().to_canonical())
             && !self.process.untrusted_proxy_logged.swap(true, Ordering::Relaxed)
         {
             warn!(

@@ -78,16 +78,23 @@ impl FromRequestParts<Server> for SameOrigin {
     }
 }
 
-/// The client's address, behind the proxies that the configuration trusts.
+/// The client's address, behind the proxies that the configuration trusts. All extractors of one request get
+/// the same one.
+#[derive(Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
 impl FromRequestParts<Server> for ClientAddress {
     type Rejection = ExtensionRejection;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, ExtensionRejection> {
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(*known);
+        }
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
         let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server).await?;
-        Ok(Self(app.client_address(peer, &parts.headers)))
+        let address = Self(app.client_address(peer, &parts.headers));
+        parts.extensions.insert(address);
+        Ok(address)
     }
 }
 

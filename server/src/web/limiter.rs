@@ -1,11 +1,15 @@
-//! Rate limits on password sign-ins, by username and by client address.
+//! Rate limits: on password sign-ins by username and by client address, on codes that a provider refuses by
+//! client address.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::{DefaultKeyedRateLimiter, Quota};
+use parking_lot::Mutex;
 
+use super::client_address::subscriber;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
 
@@ -13,13 +17,20 @@ use claimgate::oidc::fingerprint::Fingerprint;
 const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).expect("not zero"), Duration::from_secs(30));
 /// The same for one client address, which many people may share.
 const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).expect("not zero"), Duration::from_secs(5));
+/// Most codes from one client address that a provider may refuse within [`REFUSED_CODES_TIME`]: an invented
+/// code costs a request to the provider, and providers limit these by client.
+const REFUSED_CODES: usize = 60;
+/// The time after which refused codes are forgotten.
+const REFUSED_CODES_TIME: Duration = Duration::from_secs(60);
 /// Usernames or addresses remembered before idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
-/// The rate limits of password sign-ins.
+/// The rate limits.
 pub(crate) struct Limiter {
     by_name: DefaultKeyedRateLimiter<Fingerprint>,
     by_address: DefaultKeyedRateLimiter<IpAddr>,
+    /// The number of refused codes of each address, and when the first of them was refused.
+    refused_codes: Mutex<HashMap<IpAddr, (usize, Instant)>>,
 }
 
 impl Default for Limiter {
@@ -30,12 +41,13 @@ impl Default for Limiter {
         Self {
             by_name: DefaultKeyedRateLimiter::keyed(quota(BY_NAME)),
             by_address: DefaultKeyedRateLimiter::keyed(quota(BY_ADDRESS)),
+            refused_codes: Mutex::default(),
         }
     }
 }
 
 impl Limiter {
-    /// Counts an attempt. Returns `false` if it exceeds a limit.
+    /// Counts a password attempt. Returns `false` if it exceeds a limit.
     pub(crate) fn allow(&self, name: &str, address: IpAddr) -> bool {
         if self.by_name.len() > REMEMBERED || self.by_address.len() > REMEMBERED {
             self.drop_idle();
@@ -43,13 +55,57 @@ impl Limiter {
         // Every spelling that finds a user counts as an attempt for that user.
         let normal = normal_username(name, Normalisation::Default);
         let name = Fingerprint::of(normal.as_deref().unwrap_or(name));
-        let address = super::client_address::subscriber(address);
+        let address = subscriber(address);
         self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
     }
 
-    /// Drops entries whose quota is full again.
+    /// Reports whether an address may send a code. Codes that the provider accepts are not counted: many people
+    /// may share an address.
+    pub(crate) fn may_send_code(&self, address: IpAddr) -> bool {
+        let codes = self.refused_codes.lock();
+        codes
+            .get(&subscriber(address))
+            .is_none_or(|(count, since)| *count < REFUSED_CODES || since.elapsed() > REFUSED_CODES_TIME)
+    }
+
+    /// Counts a code that the provider refused.
+    pub(crate) fn code_refused(&self, address: IpAddr) {
+        let mut codes = self.refused_codes.lock();
+        if codes.len() > REMEMBERED {
+            codes.retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
+        }
+        let (count, since) = codes.entry(subscriber(address)).or_insert((0, Instant::now()));
+        if since.elapsed() > REFUSED_CODES_TIME {
+            (*count, *since) = (0, Instant::now());
+        }
+        *count += 1;
+    }
+
+    /// Drops entries that limit nothing any more.
     pub(crate) fn drop_idle(&self) {
+        self.refused_codes.lock().retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
         self.by_name.retain_recent();
         self.by_address.retain_recent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // finding: S19
+    #[test]
+    fn refused_codes_are_limited_by_address() {
+        let limiter = Limiter::default();
+        let address: IpAddr = "2001:db8::1".parse().expect("an address");
+        for _ in 0..REFUSED_CODES {
+            assert!(limiter.may_send_code(address));
+            limiter.code_refused(address);
+        }
+        assert!(!limiter.may_send_code(address));
+        assert!(!limiter.may_send_code("2001:db8::2".parse().expect("an address")), "the same /64 network");
+        assert!(limiter.may_send_code("2001:db8:0:1::1".parse().expect("an address")));
+        limiter.drop_idle();
+        assert!(!limiter.may_send_code(address), "the time is not over");
     }
 }

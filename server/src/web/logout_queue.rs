@@ -15,17 +15,19 @@
 //! would be no batch. With two threads the next batch is verified while the one before is written.
 //!
 //! No batch waits to fill: it is what arrived while the one before was verified. When the store falls
-//! behind, `IN_STORE` stops this thread, the queue here fills, and further logouts are refused at once.
+//! behind, `IN_STORE` stops this thread, the queue here fills, and further logouts find no place
+//! ([`admission`](super::admission)).
 //! A request is answered when its logout is durable; a refused token does not affect the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rayon::prelude::*;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+use super::admission::Permit;
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::provider::{Provider, may_lack_key};
@@ -35,8 +37,6 @@ use crate::system;
 use claimgate::oidc::backchannel::{self, LogoutError, ValidatedLogout};
 use claimgate::oidc::records::StoreError;
 
-/// Most pending logouts; more are refused at once.
-const QUEUE: usize = 4096;
 /// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;
 /// Most tokens that one core verifies as a batch.
@@ -52,17 +52,30 @@ struct PendingLogout {
     provider: Arc<Provider>,
     token: String,
     received_ms: i64,
+    waiting: Waiting,
+}
+
+/// A request that waits for its logout.
+struct Waiting {
     /// A send fails if the client has gone away.
     answer: oneshot::Sender<LogoutResult>,
+    /// Keeps the request's place and the bytes of its token, even if the client has gone away.
+    _permit: Permit,
+}
+
+impl Waiting {
+    fn answer(self, result: LogoutResult) {
+        drop(self.answer.send(result));
+    }
 }
 
 /// The entrance of the queue. Its thread ends when this is dropped.
-pub(crate) struct LogoutQueue(SyncSender<PendingLogout>);
+pub(crate) struct LogoutQueue(Sender<PendingLogout>);
 
 impl LogoutQueue {
     /// Starts the thread of the queue.
     pub(crate) fn start(store: Store, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
-        let (entrance, queue) = sync_channel(QUEUE);
+        let (entrance, queue) = channel();
         std::thread::Builder::new()
             .name("logouts".to_owned())
             .spawn(move || Worker::new(store, metrics).run(&queue))
@@ -71,15 +84,18 @@ impl LogoutQueue {
     }
 
     /// Verifies a logout token and ends the sessions it names. Returns the number of sessions ended,
-    /// once that is durable.
-    pub(crate) async fn log_out(&self, provider: &Arc<Provider>, token: String) -> Result<usize, Problem> {
+    /// once that is durable. The permit is held meanwhile: the queue has as many places as admission gives.
+    pub(super) async fn log_out(
+        &self,
+        provider: &Arc<Provider>,
+        token: String,
+        permit: Permit,
+    ) -> Result<usize, Problem> {
         let (answer, answered) = oneshot::channel();
         let provider = Arc::clone(provider);
-        let pending = PendingLogout { provider, token, received_ms: system::now_ms(), answer };
-        self.0.try_send(pending).map_err(|refused| match refused {
-            TrySendError::Full(_) => Problem::Busy,
-            TrySendError::Disconnected(_) => work_lost().into(),
-        })?;
+        let waiting = Waiting { answer, _permit: permit };
+        let pending = PendingLogout { provider, token, received_ms: system::now_ms(), waiting };
+        self.0.send(pending).map_err(|_| work_lost())?;
         Ok(answered.await.unwrap_or_else(|_| Err(work_lost().into()))?)
     }
 }
@@ -125,23 +141,19 @@ impl Worker {
         if verified.is_empty() {
             return;
         }
-        let (logouts, answers): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
+        let (logouts, waiting): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
         self.in_store += 1;
         let slot = StoreSlot(self.report_finished.clone());
         let answer = move |results: Result<Vec<_>, StoreError>| {
             drop(slot);
-            answer(results, answers);
+            answer(results, waiting);
         };
         // If the store refuses the work, it drops the senders, which answers the requests.
         drop(self.store.transact_then(move |records| apply(records, &logouts), answer));
     }
 
     /// Verifies tokens of one provider. Refused tokens are answered here.
-    fn verify(
-        &self,
-        group: Vec<PendingLogout>,
-        verified: &mut Vec<(ValidatedLogout, oneshot::Sender<LogoutResult>)>,
-    ) {
+    fn verify(&self, group: Vec<PendingLogout>, verified: &mut Vec<(ValidatedLogout, Waiting)>) {
         let provider = Arc::clone(&group[0].provider);
         let tokens: Vec<&str> = group.iter().map(|pending| pending.token.as_str()).collect();
         let now = system::now();
@@ -160,7 +172,7 @@ impl Worker {
                     self.metrics.verified(Ok(token.header().algorithm()));
                     token_log::accepted("logout token", token.header(), token.claims());
                     let logout = backchannel::read(token, provider.config.leeway, pending.received_ms);
-                    verified.push((logout, pending.answer));
+                    verified.push((logout, pending.waiting));
                 }
                 Err(error) => {
                     // Newer keys may verify it: the route decides, and logs the refusal.
@@ -168,7 +180,7 @@ impl Worker {
                         token_log::refused("logout token", &pending.token, error.code());
                         self.metrics.verified(Err(error.code()));
                     }
-                    drop(pending.answer.send(Err(error.into())));
+                    pending.waiting.answer(Err(error.into()));
                 }
             }
         }
@@ -210,19 +222,19 @@ fn apply(
 }
 
 /// Sends each logout its result.
-fn answer(results: Result<Vec<LogoutResult>, StoreError>, answers: Vec<oneshot::Sender<LogoutResult>>) {
+fn answer(results: Result<Vec<LogoutResult>, StoreError>, waiting: Vec<Waiting>) {
     match results {
         Ok(results) => {
             let ended: usize = results.iter().flatten().sum();
             let replayed = results.iter().filter(|result| result.is_err()).count();
             info!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
-            for (result, answer) in results.into_iter().zip(answers) {
-                drop(answer.send(result));
+            for (result, waiting) in results.into_iter().zip(waiting) {
+                waiting.answer(result);
             }
         }
         Err(error) => {
-            for answer in answers {
-                drop(answer.send(Err(error.clone().into())));
+            for waiting in waiting {
+                waiting.answer(Err(error.clone().into()));
             }
         }
     }

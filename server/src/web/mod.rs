@@ -6,6 +6,7 @@
 mod admission;
 mod app;
 mod client_address;
+mod connection;
 mod cookie;
 mod cross_site;
 mod extract;

@@ -2,7 +2,7 @@
 //!
 //! `respond` has the table from a problem to a status and a text.
 
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::rejection::BytesRejection;
 
 use super::fetch::FetchError;
 use super::password::PasswordError;
@@ -50,6 +50,8 @@ pub(crate) enum Problem {
     WrongPassword,
     #[error("too many attempts; wait a minute, then try again")]
     TooMany,
+    #[error("too many sign-ins from this address failed; wait a minute, then try again")]
+    TooManyCodes,
     #[error("the request comes from another site")]
     CrossSite,
     #[error("you are not signed in")]
@@ -112,6 +114,7 @@ impl Problem {
             Problem::TooManyRequests => "request.too_many",
             Problem::WrongPassword => "password.wrong",
             Problem::TooMany => "password.too_many",
+            Problem::TooManyCodes => "callback.too_many",
             Problem::CrossSite => "request.cross_site",
             Problem::SignedOut => "request.signed_out",
             Problem::Forbidden | Problem::Team(_) => "request.forbidden",
@@ -168,10 +171,8 @@ impl From<PasswordSignInError> for Problem {
 }
 
 impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        match rejection {
-            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => Problem::TooLarge,
-            _ => Problem::SlowBody,
-        }
+    /// Admission has read the whole body, so that no extractor fails to.
+    fn from(_: BytesRejection) -> Self {
+        Problem::SlowBody
     }
 }

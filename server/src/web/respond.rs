@@ -85,7 +85,9 @@ impl Problem {
                 "Too many requests",
                 "There are too many requests at once from your network. Try again in a few seconds.",
             ),
-            Problem::TooMany => own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts"),
+            Problem::TooMany | Problem::TooManyCodes => {
+                own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
+            }
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
             Problem::Team(refusal) => {
                 Answer::forbidden("No access to this application", team_refusal(refusal))

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-use super::admission::{ConnectionLimit, MAX_HEAD};
+use super::admission::MAX_HEAD;
 use super::app::Server;
+use super::connection::{Acceptor, MAX_FILES};
 use crate::system;
 use claimgate_config::Config;
 
@@ -26,7 +27,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that may wait to be accepted: a storm of logouts brings many at once.
 const BACKLOG: u32 = 4096;
 /// Most concurrent requests on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 16;
+/// Most bytes of one HTTP/2 request that may arrive before they are read; twice as many on one connection.
+const WINDOW: u32 = 64 * 1024;
+/// Most bytes that the system keeps for a client that does not read, on one connection.
+const SEND_BUFFER: u32 = 64 * 1024;
 /// Interval between deletions of expired sessions and logout records.
 const PURGE: Duration = Duration::from_secs(60);
 
@@ -85,15 +90,22 @@ pub async fn run(
     tasks.spawn(purge(server.clone()));
     tasks.spawn(reload(server.clone(), reloads, tls.clone()));
 
-    info!(address = %bound, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
+    let open_files = system::raise_open_files(MAX_FILES);
+    info!(address = %bound, open_files, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
     let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
     let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
+    let acceptor = Acceptor::new(server, handle.clone(), open_files);
     let result = match tls {
         Some(config) => {
             let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
-            limited(bound, handle).serve(service).await
+            limited(bound.map(|tls| tls.acceptor(acceptor)), handle).serve(service).await
         }
-        None => limited(axum_server::from_tcp(listener).map_err(listen)?, handle).serve(service).await,
+        None => {
+            // Without TLS a proxy is in between, and proxies speak HTTP/1.1 unless told otherwise. Few answer
+            // for the others on a connection then.
+            let bound = axum_server::from_tcp(listener).map_err(listen)?.http1_only();
+            limited(bound.acceptor(acceptor), handle).serve(service).await
+        }
     };
     info!("stopped");
     result.map_err(listen)
@@ -102,21 +114,21 @@ pub async fn run(
 fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Limits the number of connections, and the time and memory that each may take.
+/// Limits the time and memory that each connection may take.
 fn limited<A>(
     server: axum_server::Server<SocketAddr, A>,
     handle: Handle<SocketAddr>,
-) -> axum_server::Server<SocketAddr, ConnectionLimit<A>> {
-    let connections = handle.clone();
+) -> axum_server::Server<SocketAddr, A> {
     let mut server = server
         .handle(handle)
         .first_request_timeout(HEAD_TIMEOUT)
-        .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"))
-        .map(|acceptor| ConnectionLimit::new(acceptor, connections));
+        .accept_error_handler(|_, error| debug!(%error, "a connection was not accepted"));
     let http = server.http_builder();
     let mut http1 = http.http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
@@ -124,6 +136,9 @@ fn limited<A>(
     http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).keep_alive_timeout(HEAD_TIMEOUT);
     http2
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW)
+        .max_send_buf_size(WINDOW as usize)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
     server
 }

@@ -1,11 +1,13 @@
 //! `POST /api/v1/backchannelLogout`: Back-Channel Logout 1.0 §2.5 to §2.8.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 
+use crate::web::admission::Permit;
 use crate::web::app::App;
 use crate::web::extract::Current;
 use crate::web::problem::Problem;
@@ -16,11 +18,12 @@ use claimgate::oidc::issuer;
 
 pub(super) async fn post(
     Current(app): Current,
+    Extension(permit): Extension<Permit>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let result = match body {
-        Ok(body) => log_out(&app, &headers, &body).await,
+        Ok(body) => log_out(&app, permit, &headers, &body).await,
         Err(rejection) => Err(rejection.into()),
     };
     app.metrics().logged_out(result.as_ref().err().map_or("ok", |problem| problem.code()));
@@ -28,7 +31,7 @@ pub(super) async fn post(
 }
 
 /// Applies the logout token in a request. Returns the number of sessions ended.
-async fn log_out(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
+async fn log_out(app: &App, permit: Permit, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -40,7 +43,7 @@ async fn log_out(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<usize, P
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
     let mut renewal = provider.key_renewal();
     loop {
-        let result = app.process.logouts.log_out(provider, token.clone()).await;
+        let result = app.process.logouts.log_out(provider, token.clone(), permit.clone()).await;
         let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };
         if !may_lack_key(error) {
             return result;

@@ -4,13 +4,15 @@ use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::web::extract::{Current, Path};
+use crate::web::extract::{ClientAddress, Current, Path};
 use crate::web::problem::Problem;
 use crate::web::{request_log, respond, sign_in};
 use claimgate::oidc::authorization::{CallbackError, CallbackParameters};
+use claimgate::oidc::token::TokenError;
 
 pub(super) async fn get(
     Current(app): Current,
+    ClientAddress(address): ClientAddress,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -24,11 +26,15 @@ pub(super) async fn get(
     }
     let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
     let result = match (app.provider(&name), pending) {
+        (Ok(_), Ok(_)) if !app.process.limiter.may_send_code(address) => Err(Problem::TooManyCodes),
         (Ok(provider), Ok(pending)) => {
             sign_in::complete(&app, provider, pending, &parameters, &headers).await
         }
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
+    if matches!(result, Err(Problem::Token(TokenError::Refused { .. }))) {
+        app.process.limiter.code_refused(address);
+    }
     app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));
     if let (Err(Problem::Callback(error)), Some(unverified)) = (&result, parameters.error())
         && !matches!(error, CallbackError::Provider { .. })

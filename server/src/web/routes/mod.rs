@@ -16,28 +16,28 @@ mod teams;
 mod users;
 mod verify;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use tower_http::timeout::TimeoutLayer;
 use tracing::debug;
 
-use super::admission::MAX_BODY;
+use super::admission::Purpose;
 use super::app::{App, Server};
+use super::connection::Connection;
 use super::extract::{ClientAddress, Current};
 use super::problem::Problem;
 use super::request_log;
 
-/// Longest pause within a request body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest time for a request: two calls to a provider, each at its time limit.
+/// Longest time for a request once its body has arrived: two calls to a provider, each at its time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 impl Server {
@@ -49,8 +49,6 @@ impl Server {
             .method_not_allowed_fallback(async || Problem::Method.json())
             .layer(CatchPanicLayer::new())
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-            .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             // Outside the others, so that it counts and secures their responses too.
             .layer(middleware::from_fn_with_state(self.clone(), admit_and_secure))
             .layer(middleware::from_fn_with_state(self.clone(), with_log_fields))
@@ -103,13 +101,15 @@ fn routes() -> Router<Server> {
 }
 
 async fn not_found(Current(app): Current, headers: HeaderMap) -> Response {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    // Browsers name HTML; programs accept anything or send no header.
-    if accept.is_some_and(|accept| accept.contains("text/html")) {
-        Problem::NotFound.page(&app)
-    } else {
-        Problem::NotFound.json()
-    }
+    if accepts_page(&headers) { Problem::NotFound.page(&app) } else { Problem::NotFound.json() }
+}
+
+/// Reports whether a client wants a page. Browsers name HTML; programs accept anything or send no header.
+fn accepts_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// Gives every log line of a request the client's address and the host.
@@ -122,26 +122,33 @@ async fn with_log_fields(ClientAddress(client): ClientAddress, request: Request,
 
 /// Admits a request if there is capacity; counts, logs and secures every response. Logged is the pattern
 /// of the route: the path is the client's text, and the query may hold codes.
-async fn admit_and_secure(Current(app): Current, request: Request, next: Next) -> Response {
+async fn admit_and_secure(
+    Current(app): Current,
+    ClientAddress(address): ClientAddress,
+    request: Request,
+    next: Next,
+) -> Response {
     let start = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "-".to_owned());
-    let admission = &app.process.admission;
-    let mut response = match admission.admit(&request) {
-        Ok(_permit) => {
-            let (request, body) = admission.meter(request);
-            let response = next.run(request).await;
-            if body.was_refused() { Problem::Busy.json() } else { response }
-        }
-        Err(problem) => problem.json(),
+    let exchange = request.extensions().get::<Arc<Connection>>().map(Connection::begin);
+    let purpose = Purpose::of(route.strip_prefix(&app.server.public_url.path).unwrap_or(&route));
+    let wants_page = accepts_page(request.headers());
+    let (mut response, permit) = match app.process.admission.admit(request, purpose, address).await {
+        Ok((request, permit)) => (next.run(request).await, Some(permit)),
+        Err(problem) if wants_page => (problem.page(&app), None),
+        Err(problem) => (problem.json(), None),
     };
     let elapsed = start.elapsed();
     let status = response.status().as_u16();
     app.metrics().answered(&route, status, elapsed.as_secs_f64());
     debug!(%method, route, status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
     secure(&app, response.headers_mut());
-    response
+    match exchange {
+        Some(exchange) => response.map(|body| exchange.answer(body, permit)),
+        None => response,
+    }
 }
 
 /// Sets the headers of every response.
