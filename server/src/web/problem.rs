@@ -44,7 +44,7 @@ pub(crate) enum Problem {
     Password(#[from] PasswordError),
     #[error("the server is busy")]
     Busy,
-    #[error("too many requests at once from this address")]
+    #[error("too many requests at once from this address; try again in a few seconds")]
     TooManyRequests,
     #[error("the username or the password is wrong, or this user may not sign in with a password")]
     WrongPassword,

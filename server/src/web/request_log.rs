@@ -5,14 +5,31 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::http::HeaderValue;
+use governor::{DefaultKeyedRateLimiter, Quota};
 
+use super::client_address::subscriber;
 use crate::system;
 use claimgate::text;
 
 /// Longest text of a client in the log, in characters.
 const SHOWN: usize = 256;
+
+/// Refused requests of one client address that are logged without a wait, and the wait for each further one.
+/// The metrics count the others.
+const REFUSALS: (NonZeroU32, Duration) =
+    (NonZeroU32::new(1_000).expect("not zero"), Duration::from_millis(100));
+/// Addresses remembered before idle ones are dropped.
+const REMEMBERED: usize = 100_000;
+
+static REFUSALS_BY_ADDRESS: LazyLock<DefaultKeyedRateLimiter<IpAddr>> = LazyLock::new(|| {
+    let (burst, wait) = REFUSALS;
+    DefaultKeyedRateLimiter::keyed(Quota::with_period(wait).expect("a wait is not zero").allow_burst(burst))
+});
 
 tokio::task_local! { static REQUEST: Request; }
 
@@ -73,6 +90,15 @@ fn note(change: impl FnOnce(&mut Noted)) {
     let _ = REQUEST.try_with(|request| change(&mut request.noted.borrow_mut()));
 }
 
+/// Reports whether a refusal of the request at hand is to be logged: strangers cause as many as they like.
+pub(crate) fn may_report() -> bool {
+    let Ok(client) = REQUEST.try_with(|request| subscriber(request.client)) else { return true };
+    if REFUSALS_BY_ADDRESS.len() > REMEMBERED {
+        REFUSALS_BY_ADDRESS.retain_recent();
+    }
+    REFUSALS_BY_ADDRESS.check_key(&client).is_ok()
+}
+
 /// Returns the fields of the request at hand.
 pub(crate) fn fields() -> Fields {
     let within = REQUEST.try_with(|request| {
@@ -112,4 +138,21 @@ fn new_reference() -> String {
 /// Returns a text of a client for the log: cut, without characters that are unsafe to display.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|character| !text::is_unsafe(*character)).take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // finding: S9
+    #[tokio::test]
+    async fn the_refusals_of_one_address_that_are_logged_are_limited() {
+        let flood = || async {
+            let logged = (0..2 * REFUSALS.0.get()).filter(|_| may_report()).count();
+            u32::try_from(logged).expect("few")
+        };
+        let logged = about([192, 0, 2, 1].into(), None, flood()).await;
+        assert!((REFUSALS.0.get()..2 * REFUSALS.0.get()).contains(&logged), "{logged}");
+        assert!(about([192, 0, 2, 2].into(), None, async { may_report() }).await);
+    }
 }

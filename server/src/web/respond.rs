@@ -80,12 +80,7 @@ impl Problem {
             Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
                 own(StatusCode::BAD_REQUEST, "Bad request")
             }
-            Problem::TooManyRequests => text(
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests",
-                "There are too many requests at once from your network. Try again in a few seconds.",
-            ),
-            Problem::TooMany | Problem::TooManyCodes => {
+            Problem::TooManyRequests | Problem::TooMany | Problem::TooManyCodes => {
                 own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
             }
             Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
@@ -128,12 +123,13 @@ impl Problem {
             };
         }
         match self {
+            Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
+            _ if !request_log::may_report() => {}
             // Strangers can cause these.
             Problem::Provider(
                 ProviderError::NoKeys { .. } | ProviderError::Busy | ProviderError::JustFailed { .. },
             ) => line!(warn, "request refused"),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => line!(error, "request failed"),
-            Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
             Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {
                 line!(info, "request refused");
             }
