@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry};
 use claimgate::claims::Policy;
+use claimgate::json::MemberFault;
 use claimgate::key::{KeyError, KeyMaterial, VerificationKey};
 use subtle::ConstantTimeEq;
 
@@ -37,7 +38,7 @@ impl Algorithm for DeviceHmac {
             return Err(KeyError::WrongFamily);
         }
         let slot = members.get("slot").and_then(serde_json::Value::as_u64);
-        let slot = slot.ok_or(KeyError::Member { member: "slot" })?;
+        let slot = slot.ok_or(KeyError::Member { member: "slot", fault: MemberFault::Absent })?;
         if !self.device.secrets.contains_key(&slot) {
             return Err(KeyError::Invalid { reason: "the device has no secret in this slot" });
         }

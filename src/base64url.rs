@@ -11,6 +11,25 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 #[error("not canonical unpadded base64url")]
 pub struct InvalidBase64Url;
 
+/// Returns why a text is not canonical unpadded base64url, for the message about it.
+pub(crate) fn fault(text: &[u8]) -> &'static str {
+    let holds = |characters: &[u8]| text.iter().any(|byte| characters.contains(byte));
+    let is_foreign = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"-_+/=".contains(byte));
+    if holds(b" \t\r\n") {
+        "it holds white space"
+    } else if text.iter().any(is_foreign) {
+        "it holds a character outside the alphabet"
+    } else if holds(b"+/") {
+        "`+` and `/` are base64; base64url has `-` and `_`"
+    } else if holds(b"=") {
+        "it is padded with `=`"
+    } else if text.len() % 4 == 1 {
+        "no text has this length; it may have been cut"
+    } else {
+        "its last character has bits that belong to no byte; it may have been cut"
+    }
+}
+
 /// Decodes canonical unpadded base64url text, in a time that may depend on the text: for tokens.
 ///
 /// # Errors
@@ -83,6 +102,7 @@ mod tests {
             assert_eq!(decode(text.as_bytes()), Err(InvalidBase64Url), "{text:?}");
             assert_eq!(decode_secret(text.as_bytes()), Err(InvalidBase64Url), "{text:?}");
             assert!(!is_canonical(text.as_bytes()), "{text:?}");
+            assert!(!fault(text.as_bytes()).is_empty());
         }
     }
 }

@@ -11,6 +11,32 @@ pub fn is_unsafe(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// The longest name of a member or claim that an error shows, in characters.
+const NAME_SHOWN: usize = 64;
+
+/// Returns a name of a remote party for display on one line: cut, unsafe characters escaped.
+#[must_use]
+pub(crate) fn name(text: &str) -> String {
+    shortened(text, NAME_SHOWN)
+}
+
+/// Returns the first characters of a text for display on one line, unsafe ones escaped, and `…` if there are more.
+#[must_use]
+pub(crate) fn shortened(text: &str, characters: usize) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(characters) {
+        if is_unsafe(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    if text.chars().nth(characters).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// The longest text of a remote party that is displayed, in characters.
 #[cfg(feature = "oidc")]
 const SHOWN: usize = 300;
@@ -37,6 +63,13 @@ mod tests {
         for character in " azÀñ日本語🦀\u{a0}\u{300}\u{fe0f}".chars() {
             assert!(!is_unsafe(character), "{character:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_cut_and_escaped() {
+        assert_eq!(name("a\u{1b}b\n"), r"a\u{1b}b\u{a}");
+        assert_eq!(name(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(name(&"é".repeat(65)), "é".repeat(64) + "…");
     }
 
     #[cfg(feature = "oidc")]

@@ -46,6 +46,20 @@ row("good", "keys", "nameless-key-serves-a-kid", token("EdDSA", ED, header={"alg
 row("good", "keys", "weak-secret-opted-in", token("HS256", b"hunter2"), {"secret_b64u": b64u(b"hunter2")}, ["HS256"], True, ID_POLICY, danger_allow_weak_keys=True)
 row("good", "keys", "weak-rsa-opted-in", token("RS256", RSA1024), {"jwk": RSA1024.jwk()}, ["RS256"], True, ID_POLICY, danger_allow_weak_keys=True)
 row("good", "keys", "jwk-with-leading-zero-in-n", token("RS256", RSA2048), {"jwk": {**RSA2048.jwk(), "n": b64u(b"\0" + RSA2048.n.to_bytes(256, "big"))}}, ["RS256"], True)
+row("good", "keys", "null-where-optional", token("RS256", RSA2048), {"jwk": RSA2048.jwk(use=None, alg=None, key_ops=None, kid=None)}, ["RS256"], True)
+for alg, key in [("ES256", P256_ZERO), ("ES384", P384_ZERO), ("ES512", P521)]:
+    x, y = (key.jwk()[name] for name in "xy")
+    bare = lambda text: b64u(b64u_decode(text).lstrip(b"\0"))
+    padded = lambda text: b64u(b"\0" + b64u_decode(text))
+    row("good", "keys", f"coordinate-without-leading-zeros-{alg}", token(alg, key), {"jwk": {**key.jwk(), "x": bare(x), "y": bare(y)}}, [alg], True)
+    row("good", "keys", f"coordinate-with-one-zero-more-{alg}", token(alg, key), {"jwk": {**key.jwk(), "x": padded(x), "y": padded(y)}}, [alg], True)
+for key_alg, token_alg in [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA")]:
+    row("good", "keys", f"{key_alg}-key-and-{token_alg}-token", token(token_alg, ED), {"jwk": ED.jwk(alg=key_alg)}, ["EdDSA", "Ed25519"], True)
+body = "".join(public_pem(RSA2048).splitlines()[1:-1])
+block = lambda lines: "-----BEGIN PUBLIC KEY-----" + lines + "-----END PUBLIC KEY-----"
+wrapped = lambda width, indent="": "\n" + "".join(f"{indent}{body[at:at + width]}\n" for at in range(0, len(body), width))
+for name, lines in [("76-columns", wrapped(76)), ("48-columns", wrapped(48)), ("one-line", body), ("blank-line", "\n" + wrapped(64)), ("indented", wrapped(64, "    ")), ("trailing-blanks", wrapped(64).replace("\n", " \n"))]:
+    row("good", "pem layout", name, token("RS256", RSA2048), {"pem": block(lines)}, ["RS256"], True)
 
 # --- attacks ------------------------------------------------------------------------------------
 
@@ -233,6 +247,8 @@ off = lambda key: {**key.jwk(), "y": b64u(bytes(key.size - 1) + b"\x07")}
 for alg, key in [("ES256", P256), ("ES384", P384), ("ES512", P521)]:
     attack("keys", f"point-off-the-curve-{alg}", token(alg, key), "key.invalid", {"jwk": off(key)}, [alg])
     attack("keys", f"coordinate-short-{alg}", token(alg, key), "key.invalid", {"jwk": {**key.jwk(), "x": b64u(stream("x", key.size - 1))}}, [alg])
+    attack("keys", f"coordinate-long-{alg}", token(alg, key), "key.invalid", {"jwk": {**key.jwk(), "x": b64u(b"\1" + b64u_decode(key.jwk()["x"]))}}, [alg])
+    attack("keys", f"coordinate-empty-{alg}", token(alg, key), "key.member", {"jwk": {**key.jwk(), "x": ""}}, [alg])
     attack("keys", f"point-zero-{alg}", token(alg, key), "key.invalid", {"jwk": {**key.jwk(), "x": b64u(bytes(key.size)), "y": b64u(bytes(key.size))}}, [alg])
 attack("keys", "wrong-curve", token("ES256", P256), "key.none_fits", {"jwk": P384.jwk()}, ["ES256"])
 attack("keys", "ed25519-short", token("EdDSA", ED), "key.invalid", {"jwk": {**ED.jwk(), "x": b64u(ED.public()[:31])}}, ["EdDSA"])

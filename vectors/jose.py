@@ -22,6 +22,10 @@ def b64u(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def b64u_decode(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def uint(number, length=None):
     return b64u(number.to_bytes(length or (number.bit_length() + 7) // 8, "big"))
 
@@ -129,6 +133,9 @@ RSA2048, RSA2048_B, RSA3072 = RsaKey("rsa a", 2048), RsaKey("rsa b", 2048), RsaK
 RSA1024 = RsaKey("rsa weak", 1024)
 RSA4096 = RsaKey("rsa d", 4096)
 P256, P256_B, P384, P521 = EcKey("p256", "P-256"), EcKey("p256 b", "P-256"), EcKey("p384", "P-384"), EcKey("p521", "P-521")
+# Keys whose `x` begins with a zero byte: one in 256 does.
+zero_x = lambda label, curve: next(key for key in (EcKey(f"{label} {n}", curve) for n in range(10_000)) if b64u_decode(key.jwk()["x"])[0] == 0)
+P256_ZERO, P384_ZERO = zero_x("p256 zero", "P-256"), zero_x("p384 zero", "P-384")
 ED, ED_B = EdKey("ed25519"), EdKey("ed25519 b")
 SECRET = stream("secret", 64)
 

@@ -1,7 +1,9 @@
 //! Errors of claims and policies.
 
+use serde_json::Value;
+
 use crate::claims::NumericDate;
-use crate::json::JsonError;
+use crate::json::{self, JsonError};
 use crate::time::UnixTime;
 
 /// The reason why a claims set is rejected.
@@ -9,13 +11,17 @@ use crate::time::UnixTime;
 #[non_exhaustive]
 pub enum ClaimsError {
     /// The payload is not one JSON object that [`crate::json`] accepts.
-    #[error("the claims are {0}")]
+    #[error("the claims set {0}")]
     Json(JsonError),
     /// A claim does not have the type that its definition requires.
-    #[error("the claim `{claim}` has the wrong type")]
+    #[error("the claim `{claim}` is {found}, and must be {expected}")]
     WrongType {
         /// The claim's name.
         claim: String,
+        /// What it is, such as `a string`.
+        found: &'static str,
+        /// What it must be, such as `a number of seconds since 1970`.
+        expected: &'static str,
     },
     /// A required claim is absent or null.
     #[error("the claim `{claim}` is required and missing")]
@@ -102,6 +108,11 @@ pub enum ClaimsError {
 }
 
 impl ClaimsError {
+    /// Returns the error of a claim that must be a string and has another value.
+    pub(crate) fn not_text(claim: &str, value: &Value) -> Self {
+        ClaimsError::WrongType { claim: claim.to_owned(), found: json::kind_of(value), expected: "a string" }
+    }
+
     /// Returns the stable code of the error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {

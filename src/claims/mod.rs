@@ -70,12 +70,17 @@ impl Claims {
     fn parse_in_full(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
         let members = json::parse_object(payload, limits).map_err(ClaimsError::Json)?;
         for claim in ["iss", "sub", "jti"] {
-            if members.get(claim).is_some_and(|value| !value.is_string()) {
-                return Err(ClaimsError::WrongType { claim: claim.to_owned() });
+            if let Some(value) = members.get(claim).filter(|value| !value.is_string()) {
+                return Err(ClaimsError::not_text(claim, value));
             }
         }
-        if members.get("aud").is_some_and(|value| !is_audience(value)) {
-            return Err(ClaimsError::WrongType { claim: "aud".to_owned() });
+        if let Some(value) = members.get("aud").filter(|value| !is_audience(value)) {
+            let found = match value {
+                Value::Array(names) if !names.is_empty() => "an array of something else",
+                other => json::kind_of(other),
+            };
+            let expected = "a string or an array of strings, none of them empty";
+            return Err(ClaimsError::WrongType { claim: "aud".to_owned(), found, expected });
         }
         let dates = Dates {
             expires_at: date(&members, "exp")?,
@@ -238,10 +243,10 @@ fn is_audience(value: &Value) -> bool {
 }
 
 fn date(members: &Map<String, Value>, claim: &str) -> Result<Option<NumericDate>, ClaimsError> {
-    match members.get(claim) {
-        None => Ok(None),
-        Some(value) => NumericDate::from_json(value)
-            .map(Some)
-            .ok_or_else(|| ClaimsError::WrongType { claim: claim.to_owned() }),
-    }
+    let Some(value) = members.get(claim) else { return Ok(None) };
+    NumericDate::from_json(value).map(Some).ok_or_else(|| ClaimsError::WrongType {
+        claim: claim.to_owned(),
+        found: if value.is_number() { "a number out of range" } else { json::kind_of(value) },
+        expected: "a number of seconds since 1970, from 0 to 2^53",
+    })
 }

@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use crate::claims::registered::{Known, Presence};
@@ -393,7 +394,10 @@ fn text(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
     match claims.presence(known) {
         Presence::Absent => Ok(None),
         Presence::Text(text) => Ok(Some(text)),
-        _ => Err(ClaimsError::WrongType { claim: known.name().to_owned() }),
+        _ => {
+            let value = claims.get(known.name()).unwrap_or(&Value::Null);
+            Err(ClaimsError::not_text(known.name(), value))
+        }
     }
 }
 

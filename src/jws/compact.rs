@@ -30,10 +30,12 @@ pub enum CompactJwsError {
     Shape,
     /// A segment that is not canonical unpadded base64url: a character outside the alphabet (white
     /// space, padding, `+`, `/`), an impossible length, non-zero trailing bits.
-    #[error("the {segment} segment is not canonical unpadded base64url")]
+    #[error("the {segment} segment is not canonical unpadded base64url: {reason}")]
     Base64Url {
         /// `header`, `payload` or `signature`.
         segment: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// The header segment is longer than [`Limits::header_bytes`].
     #[error("the header segment is longer than {limit} bytes")]
@@ -87,7 +89,7 @@ impl<'t> CompactJws<'t> {
             [("header", jws.protected), ("payload", jws.payload), ("signature", jws.signature)]
         {
             if !base64url::is_canonical(text) {
-                return Err(CompactJwsError::Base64Url { segment });
+                return Err(CompactJwsError::Base64Url { segment, reason: fault(token, text) });
             }
         }
         if jws.signature.is_empty() {
@@ -149,6 +151,16 @@ impl<'t> CompactJws<'t> {
     /// Decodes the signature into a buffer of at least [`signature_len`](Self::signature_len) bytes.
     pub(super) fn decode_signature<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
         base64url::decode_into(self.signature, buffer).expect(CANONICAL)
+    }
+}
+
+/// Returns why a segment of a token is not canonical base64url.
+fn fault(token: &[u8], segment: &[u8]) -> &'static str {
+    const SCHEME: &[u8] = b"bearer ";
+    if token.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME)) {
+        "the text begins with `Bearer `, which is no part of the token"
+    } else {
+        base64url::fault(segment)
     }
 }
 

@@ -21,20 +21,22 @@ struct Contents {
 }
 
 /// The reason that a JOSE header is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The header is not one JSON object that [`crate::json`] accepts.
-    #[error("the header is {0}")]
+    #[error("the header {0}")]
     Json(JsonError),
     /// No `alg` (RFC 7515 §4.1.1).
     #[error("the header has no `alg`")]
     NoAlgorithm,
     /// `alg`, `kid`, `typ` or `cty` is not a string.
-    #[error("the header member `{member}` is not a string")]
+    #[error("the header's member `{member}` is {found}, and must be a string")]
     WrongType {
         /// The member's name.
         member: &'static str,
+        /// What it is, such as `a number`.
+        found: &'static str,
     },
     /// `crit` is malformed, or names an extension that is not supported (RFC 7515 §4.1.11).
     #[error("the header marks an extension as critical that is not understood, or malformed")]
@@ -67,8 +69,8 @@ impl Header {
     pub fn parse(json: &[u8], limits: &Limits) -> Result<Self, HeaderError> {
         let members = json::parse_object(json, limits).map_err(HeaderError::Json)?;
         for member in ["alg", "kid", "typ", "cty"] {
-            if members.get(member).is_some_and(|value| !value.is_string()) {
-                return Err(HeaderError::WrongType { member });
+            if let Some(value) = members.get(member).filter(|value| !value.is_string()) {
+                return Err(HeaderError::WrongType { member, found: json::kind_of(value) });
             }
         }
         if !members.contains_key("alg") {

@@ -13,10 +13,19 @@ use std::fmt;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::json::JsonError;
 use crate::json::member::InvalidMember;
+use crate::json::{JsonError, MemberFault};
 
 pub use set::{KeySet, SkippedKey};
+
+/// The curves that have a registered JWK name (RFC 7518 §6.2.1.1, RFC 8812 §3.1): object identifier, name,
+/// and the length of a coordinate in bytes.
+const CURVES: [(&str, &str, usize); 4] = [
+    ("1.2.840.10045.3.1.7", "P-256", 32),
+    ("1.3.132.0.34", "P-384", 48),
+    ("1.3.132.0.35", "P-521", 66),
+    ("1.3.132.0.10", "secp256k1", 32),
+];
 
 /// Key bytes by family. A key belongs to exactly one family, so that a public key cannot be used as an HMAC
 /// secret (RFC 8725 §2.1).
@@ -163,15 +172,28 @@ impl VerificationKey {
     ///
     /// # Errors
     /// [`KeyError::WrongUse`] for `use` other than `sig` or `key_ops` without `verify`,
-    /// [`KeyError::WrongAlgorithm`] for another `alg`.
+    /// [`KeyError::WrongAlgorithm`] for another `alg`; `EdDSA` and `Ed25519` are one for an Ed25519 key.
     pub fn permits(&self, algorithm: &str) -> Result<(), KeyError> {
         if !self.for_signatures {
             return Err(KeyError::WrongUse);
         }
         match &self.alg {
-            Some(alg) if alg != algorithm => Err(KeyError::WrongAlgorithm),
+            Some(alg) if alg != algorithm && !self.is_ed25519_under(alg, algorithm) => {
+                Err(KeyError::WrongAlgorithm)
+            }
             _ => Ok(()),
         }
+    }
+}
+
+impl VerificationKey {
+    /// Reports whether both names are those of EdDSA over this key's curve: RFC 9864 §2.2 renamed `EdDSA`
+    /// with Ed25519 to `Ed25519`, and providers announce either for the same key.
+    fn is_ed25519_under(&self, one: &str, other: &str) -> bool {
+        let is_name = |name: &str| ["EdDSA", "Ed25519"].contains(&name);
+        is_name(one)
+            && is_name(other)
+            && matches!(&self.material, KeyMaterial::Okp { curve, .. } if curve == "Ed25519")
     }
 }
 
@@ -190,17 +212,25 @@ impl fmt::Debug for VerificationKey {
 #[non_exhaustive]
 pub enum KeyError {
     /// The text is not one JSON object that [`crate::json`] accepts.
-    #[error("the key is {0}")]
+    #[error("the key {0}")]
     Json(JsonError),
+    /// The text of a set is not one JSON object that [`crate::json`] accepts.
+    #[error("the key set {0}")]
+    SetJson(JsonError),
     /// A member is absent, of the wrong type, or not canonical base64url.
-    #[error("the key's member `{member}` is missing or malformed")]
+    #[error("the member `{member}` {fault}")]
     Member {
         /// The member's name.
         member: &'static str,
+        /// What is wrong with it.
+        fault: MemberFault,
     },
     /// No PEM block with a public key or a certificate, or a block that does not parse.
-    #[error("not a PEM public key (PUBLIC KEY, RSA PUBLIC KEY) or CERTIFICATE")]
-    Pem,
+    #[error("not a PEM public key or certificate: {reason}")]
+    Pem {
+        /// What the text looks like, or what is wrong with the block.
+        reason: &'static str,
+    },
     /// A private key in place of a public one.
     #[error("this is a private key; give the public one (`openssl pkey -in KEY -pubout`)")]
     Private,
@@ -244,8 +274,8 @@ pub enum KeyError {
 }
 
 impl From<InvalidMember> for KeyError {
-    fn from(InvalidMember(member): InvalidMember) -> Self {
-        KeyError::Member { member }
+    fn from(InvalidMember(member, fault): InvalidMember) -> Self {
+        KeyError::Member { member, fault }
     }
 }
 
@@ -254,9 +284,9 @@ impl KeyError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            KeyError::Json(_) => "key.json",
+            KeyError::Json(_) | KeyError::SetJson(_) => "key.json",
             KeyError::Member { .. } => "key.member",
-            KeyError::Pem => "key.pem",
+            KeyError::Pem { .. } => "key.pem",
             KeyError::Private => "key.private",
             KeyError::SetTooLarge => "key.set_too_large",
             KeyError::Weak => "key.weak",

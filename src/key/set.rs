@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{KeyError, KeyMaterial, VerificationKey, jwk, pem};
-use crate::json;
+use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 
 /// A key that was skipped, with the reason.
@@ -48,17 +48,20 @@ impl KeySet {
         Self::new([VerificationKey::from_secret(secret)])
     }
 
-    /// Parses a JWK set: an object whose member `keys` is an array of JWKs (RFC 7517 §5).
+    /// Parses a JWK set: an object whose member `keys` is an array of JWKs (RFC 7517 §5). A byte order mark
+    /// before it is ignored.
     ///
     /// # Errors
-    /// [`KeyError::SetTooLarge`], [`KeyError::Json`] or [`KeyError::Member`] if the set itself is
-    /// malformed. A malformed key in it is in [`skipped`](Self::skipped) instead.
+    /// [`KeyError::SetTooLarge`], [`KeyError::SetJson`] or [`KeyError::Member`] if the set itself is
+    /// malformed. A malformed key in it, also one that holds a member twice, is in
+    /// [`skipped`](Self::skipped) instead.
     pub fn from_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
         Self::read(text, limits, false)
     }
 
     /// Parses a JWK set from a public address. A symmetric key in it is not secret and is skipped as
-    /// [`KeyError::Private`]: where HMAC algorithms are allowed, any reader of the set could sign with it.
+    /// [`KeyError::Private`]: where HMAC algorithms are allowed, any reader of the set could sign with it. A key
+    /// pair is used for its public half.
     ///
     /// # Errors
     /// As [`from_jwks`](Self::from_jwks).
@@ -70,23 +73,37 @@ impl KeySet {
         if text.len() > limits.jwks_bytes {
             return Err(KeyError::SetTooLarge);
         }
-        let mut set = json::parse_object(text, limits).map_err(KeyError::Json)?;
-        let Some(Value::Array(keys)) = set.remove("keys") else {
-            return Err(KeyError::Member { member: "keys" });
+        let text = json::without_byte_order_mark(text);
+        let (mut set, faults) = json::parse_list(text, "keys", limits).map_err(KeyError::SetJson)?;
+        let keys = match set.remove("keys") {
+            Some(Value::Array(keys)) => keys,
+            other => {
+                let fault = other.map_or(MemberFault::Absent, |found| MemberFault::Type {
+                    found: json::kind_of(&found),
+                    expected: "an array of keys",
+                });
+                return Err(KeyError::Member { member: "keys", fault });
+            }
         };
         if keys.len() > limits.keys_in_set {
             return Err(KeyError::SetTooLarge);
         }
-        Ok(Self::collect(keys.into_iter().map(|key| match key {
-            Value::Object(members) => {
-                let kid = members.get("kid").and_then(Value::as_str).map(str::to_owned);
-                let key = jwk::from_object(members).and_then(|key| match key.material() {
-                    KeyMaterial::Secret(_) if published => Err(KeyError::Private),
-                    _ => Ok(key),
-                });
-                (kid, key)
-            }
-            _ => (None, Err(KeyError::Json(json::JsonError::NotAnObject))),
+        let mut faults = faults.into_iter().peekable();
+        Ok(Self::collect(keys.into_iter().enumerate().map(|(index, key)| {
+            let fault = faults.next_if(|(at, _)| *at == index);
+            let Value::Object(members) = key else {
+                let found = json::kind_of(&key);
+                return (None, Err(KeyError::Json(JsonError::NotAnObject { found })));
+            };
+            let kid = members.get("kid").and_then(Value::as_str).map(str::to_owned);
+            let key = match (fault, jwk::from_object(members)) {
+                (Some((_, fault)), _) => Err(KeyError::Json(fault)),
+                (None, Ok(key)) if published && matches!(key.material(), KeyMaterial::Secret(_)) => {
+                    Err(KeyError::Private)
+                }
+                (None, key) => key,
+            };
+            (kid, key)
         })))
     }
 
@@ -98,7 +115,7 @@ impl KeySet {
         if text.len() > limits.jwks_bytes {
             return Err(KeyError::SetTooLarge);
         }
-        let members = json::parse_object(text, limits).map_err(KeyError::Json)?;
+        let members = json::parse_document(text, limits).map_err(KeyError::Json)?;
         Ok(Self::new([jwk::from_object(members)?]))
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 use zeroize::Zeroizing;
 
 use super::{Random, random_token};
+use crate::json::MemberFault;
 use crate::sign::{SignError, SigningKey};
 use crate::time::UnixTime;
 
@@ -164,7 +165,7 @@ impl Client {
             AuthMethod::SecretJwt => assertion(&SigningKey::from_secret(secret.as_bytes(), "HS256")?, random),
             AuthMethod::PrivateKeyJwt => match &self.key {
                 Some(key) => assertion(key, random),
-                None => Err(SignError::Member { member: "private key" }),
+                None => Err(SignError::Member { member: "private key", fault: MemberFault::Absent }),
             },
             AuthMethod::None => Ok(Authentication { basic: None, parameters: vec![id()] }),
         }

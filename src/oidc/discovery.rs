@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::endpoint::{Endpoint, EndpointError};
+use super::status::UnexpectedStatus;
 use super::{Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
@@ -40,6 +41,7 @@ impl EndpointOverrides {
             signing_algorithms: Vec::new(),
             code_challenge_methods: Vec::new(),
             scopes: Vec::new(),
+            unused: Vec::new(),
         })
     }
 }
@@ -71,6 +73,8 @@ pub struct ProviderMetadata {
     pub code_challenge_methods: Vec<String>,
     /// `scopes_supported`; empty if absent.
     pub scopes: Vec<String>,
+    /// Why optional endpoints of the document are not used: those that must not be called.
+    pub unused: Vec<DiscoveryError>,
 }
 
 /// Why a discovery document is not used.
@@ -78,13 +82,10 @@ pub struct ProviderMetadata {
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// The status is not 200.
-    #[error("the discovery document was answered with status {status}")]
-    Status {
-        /// The HTTP status.
-        status: u16,
-    },
+    #[error("the discovery document was answered with {0}")]
+    Status(UnexpectedStatus),
     /// Not one JSON object.
-    #[error("the discovery document is {0}")]
+    #[error("the discovery document {0}")]
     Json(JsonError),
     /// Its `issuer` is not the configured one (Discovery §4.3); a trailing slash makes a difference.
     #[error(
@@ -117,7 +118,7 @@ impl DiscoveryError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            DiscoveryError::Status { .. } => "discovery.status",
+            DiscoveryError::Status(_) => "discovery.status",
             DiscoveryError::Json(_) => "discovery.json",
             DiscoveryError::Issuer { .. } => "discovery.issuer",
             DiscoveryError::Member { .. } => "discovery.member",
@@ -139,7 +140,9 @@ pub(crate) fn get(endpoint: &Endpoint) -> Request {
     request.body(Vec::new()).expect("a parsed URL is a URI")
 }
 
-/// Parses the response. Endpoints of an `https` issuer must be `https` too, unless `allow_http`.
+/// Parses the response. Endpoints of an `https` issuer must be `https` too, unless `allow_http`. An endpoint
+/// that is null or empty counts as absent; an optional one that must not be called is not used, and the reason
+/// is kept in [`ProviderMetadata::unused`].
 ///
 /// # Errors
 /// A [`DiscoveryError`].
@@ -150,9 +153,9 @@ pub fn read(
     allow_http: bool,
 ) -> Result<ProviderMetadata, DiscoveryError> {
     if response.status() != http::StatusCode::OK {
-        return Err(DiscoveryError::Status { status: response.status().as_u16() });
+        return Err(DiscoveryError::Status(UnexpectedStatus::of(response, str::to_owned)));
     }
-    let document = json::parse_object(response.body(), &Limits::DEFAULT).map_err(DiscoveryError::Json)?;
+    let document = json::parse_document(response.body(), &Limits::DEFAULT).map_err(DiscoveryError::Json)?;
     let found = document.get("issuer").and_then(Value::as_str);
     let found = found.ok_or(DiscoveryError::Member { member: "issuer" })?;
     if found != issuer {
@@ -161,29 +164,26 @@ pub fn read(
     // An https provider must not lead to plain http, not even on this machine.
     let tls_only = issuer.starts_with("https:") && !allow_http;
     let endpoint = |member: &'static str, own: &Option<Endpoint>| -> Result<Option<Endpoint>, _> {
-        if own.is_some() {
-            return Ok(own.clone());
+        match (own, document.get(member)) {
+            (Some(own), _) => Ok(Some(own.clone())),
+            (None, Some(value)) => discovered(member, value, allow_http, tls_only),
+            (None, None) => Ok(None),
         }
-        let Some(value) = document.get(member) else { return Ok(None) };
-        let text = value.as_str().ok_or(DiscoveryError::Member { member })?;
-        let endpoint = Endpoint::parse(text, allow_http)
-            .map_err(|reason| DiscoveryError::Endpoint { member, reason })?;
-        if tls_only && endpoint.is_plain_http() {
-            return Err(DiscoveryError::Endpoint { member, reason: EndpointError::Scheme });
-        }
-        Ok(Some(endpoint))
     };
-    let needed =
-        |member: &'static str, endpoint: Option<Endpoint>| endpoint.ok_or(DiscoveryError::Member { member });
-    let authorization = endpoint("authorization_endpoint", &overrides.authorization_endpoint)?;
-    let token = endpoint("token_endpoint", &overrides.token_endpoint)?;
-    let jwks = endpoint("jwks_uri", &overrides.jwks_uri)?;
+    let needed = |member, own| endpoint(member, own)?.ok_or(DiscoveryError::Member { member });
+    let mut unused = Vec::new();
+    let mut optional = |member, own| {
+        endpoint(member, own).unwrap_or_else(|reason| {
+            unused.push(reason);
+            None
+        })
+    };
     Ok(ProviderMetadata {
-        authorization_endpoint: needed("authorization_endpoint", authorization)?,
-        token_endpoint: needed("token_endpoint", token)?,
-        userinfo_endpoint: endpoint("userinfo_endpoint", &overrides.userinfo_endpoint)?,
-        jwks_uri: Some(needed("jwks_uri", jwks)?),
-        end_session_endpoint: endpoint("end_session_endpoint", &overrides.end_session_endpoint)?,
+        authorization_endpoint: needed("authorization_endpoint", &overrides.authorization_endpoint)?,
+        token_endpoint: needed("token_endpoint", &overrides.token_endpoint)?,
+        userinfo_endpoint: optional("userinfo_endpoint", &overrides.userinfo_endpoint),
+        jwks_uri: Some(needed("jwks_uri", &overrides.jwks_uri)?),
+        end_session_endpoint: optional("end_session_endpoint", &overrides.end_session_endpoint),
         token_auth_methods: texts(&document, "token_endpoint_auth_methods_supported"),
         iss_in_callback: document.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true)),
@@ -192,7 +192,30 @@ pub fn read(
         signing_algorithms: texts(&document, "id_token_signing_alg_values_supported"),
         code_challenge_methods: texts(&document, "code_challenge_methods_supported"),
         scopes: texts(&document, "scopes_supported"),
+        unused,
     })
+}
+
+/// Parses an endpoint of the document. Null and an empty text are what providers write that have no such
+/// endpoint.
+fn discovered(
+    member: &'static str,
+    value: &Value,
+    allow_http: bool,
+    tls_only: bool,
+) -> Result<Option<Endpoint>, DiscoveryError> {
+    let text = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.is_empty() => return Ok(None),
+        Value::String(text) => text,
+        _ => return Err(DiscoveryError::Member { member }),
+    };
+    let refused = |reason| DiscoveryError::Endpoint { member, reason };
+    let endpoint = Endpoint::parse(text, allow_http).map_err(refused)?;
+    if tls_only && endpoint.is_plain_http() {
+        return Err(refused(EndpointError::Scheme));
+    }
+    Ok(Some(endpoint))
 }
 
 fn texts(document: &Map<String, Value>, member: &str) -> Vec<String> {

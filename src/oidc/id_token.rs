@@ -40,15 +40,21 @@ pub enum IdTokenError {
     /// The token is not valid.
     #[error("the ID token is refused: {0}")]
     Token(#[from] Error),
-    /// `nonce` is absent or belongs to another sign-in.
-    #[error("the ID token belongs to another sign-in (nonce)")]
-    Nonce,
+    /// `nonce` is absent, of the wrong type, or of another sign-in.
+    #[error("the ID token's `nonce` {reason}")]
+    Nonce {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// `at_hash` is not the hash of the access token (Core §3.1.3.8).
     #[error("the ID token's at_hash does not fit the access token")]
     AccessTokenHash,
-    /// `max_age` was asked for, and `auth_time` is absent, of the wrong type, or too long ago.
-    #[error("the provider signed the person in longer ago than max_age allows, or does not say when")]
-    AuthTime,
+    /// `max_age` was asked for, and `auth_time` is absent, of the wrong type, too long ago, or in the future.
+    #[error("max_age was asked for, and the ID token's `auth_time` {reason}")]
+    AuthTime {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl IdTokenError {
@@ -57,9 +63,9 @@ impl IdTokenError {
     pub fn code(&self) -> &'static str {
         match self {
             IdTokenError::Token(error) => error.code(),
-            IdTokenError::Nonce => "id_token.nonce",
+            IdTokenError::Nonce { .. } => "id_token.nonce",
             IdTokenError::AccessTokenHash => "id_token.at_hash",
-            IdTokenError::AuthTime => "id_token.auth_time",
+            IdTokenError::AuthTime { .. } => "id_token.auth_time",
         }
     }
 }
@@ -97,12 +103,7 @@ pub fn validate(
     let claims = token.claims();
     // 12 is about acr, which is not asked for. 13. auth_time
     if let Some(max_age) = authorization.max_age {
-        let at = claims.get("auth_time").and_then(Value::as_f64).ok_or(IdTokenError::AuthTime)?;
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
-        let earliest = now.saturating_sub(max_age).saturating_sub(leeway).0 as f64;
-        if at < earliest {
-            return Err(IdTokenError::AuthTime);
-        }
+        check_authentication_time(claims, max_age, leeway, now)?;
     }
     check_access_token_hash(&token, response.access_token.as_deref().map(String::as_str))?;
     Ok(ValidatedIdToken {
@@ -112,15 +113,45 @@ pub fn validate(
     })
 }
 
+/// Checks that the provider signed the person in at most `max_age` seconds ago, and not in the future: a time
+/// in milliseconds would count as recent for ever.
+fn check_authentication_time(
+    claims: &Claims,
+    max_age: u64,
+    leeway: u64,
+    now: UnixTime,
+) -> Result<(), IdTokenError> {
+    let seconds = |time: UnixTime| {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
+        let seconds = time.0 as f64;
+        seconds
+    };
+    let reason = match claims.get("auth_time") {
+        None => "is absent",
+        Some(Value::Number(at)) => match at.as_f64().unwrap_or(0.0) {
+            at if at < seconds(now.saturating_sub(max_age).saturating_sub(leeway)) => {
+                "is longer ago than max_age allows: the provider did not ask the person again"
+            }
+            at if at > seconds(now.saturating_add(leeway)) => {
+                "is in the future: check the clocks, and that it is in seconds"
+            }
+            _ => return Ok(()),
+        },
+        Some(_) => "is not a number",
+    };
+    Err(IdTokenError::AuthTime { reason })
+}
+
 /// Returns the refusal: [`IdTokenError::Nonce`] for a nonce that is absent, of the wrong type or of another
 /// sign-in.
 fn refusal(error: Error) -> IdTokenError {
     match &error {
-        Error::Claims(ClaimsError::Nonce) => IdTokenError::Nonce,
-        Error::Claims(ClaimsError::Missing { claim } | ClaimsError::WrongType { claim })
-            if claim == "nonce" =>
-        {
-            IdTokenError::Nonce
+        Error::Claims(ClaimsError::Nonce) => IdTokenError::Nonce { reason: "belongs to another sign-in" },
+        Error::Claims(ClaimsError::Missing { claim }) if claim == "nonce" => {
+            IdTokenError::Nonce { reason: "is absent; the provider must repeat the one it was sent" }
+        }
+        Error::Claims(ClaimsError::WrongType { claim, .. }) if claim == "nonce" => {
+            IdTokenError::Nonce { reason: "is not a string" }
         }
         _ => IdTokenError::Token(error),
     }
@@ -146,6 +177,6 @@ fn check_access_token_hash(
     match claimed {
         Value::String(claimed) if *claimed == left_half => Ok(()),
         Value::String(_) => Err(IdTokenError::AccessTokenHash),
-        _ => Err(Error::from(ClaimsError::WrongType { claim: "at_hash".to_owned() }).into()),
+        other => Err(Error::from(ClaimsError::not_text("at_hash", other)).into()),
     }
 }

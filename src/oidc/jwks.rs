@@ -3,6 +3,7 @@
 use http::header::CACHE_CONTROL;
 
 use super::endpoint::Endpoint;
+use super::status::UnexpectedStatus;
 use super::{Request, Response};
 use crate::key::{KeyError, KeySet};
 use crate::limits::Limits;
@@ -12,11 +13,8 @@ use crate::limits::Limits;
 #[non_exhaustive]
 pub enum JwksError {
     /// The status is not 200.
-    #[error("the JWK set was answered with status {status}")]
-    Status {
-        /// The HTTP status.
-        status: u16,
-    },
+    #[error("the JWK set was answered with {0}")]
+    Status(UnexpectedStatus),
     /// Not a JWK set.
     #[error("the JWK set is refused: {0}")]
     Set(#[from] KeyError),
@@ -27,7 +25,7 @@ impl JwksError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            JwksError::Status { .. } => "jwks.status",
+            JwksError::Status(_) => "jwks.status",
             JwksError::Set(error) => error.code(),
         }
     }
@@ -47,7 +45,7 @@ pub fn request(jwks_uri: &Endpoint) -> Request {
 /// A [`JwksError`].
 pub fn read(response: &Response) -> Result<(KeySet, Option<u64>), JwksError> {
     if response.status() != http::StatusCode::OK {
-        return Err(JwksError::Status { status: response.status().as_u16() });
+        return Err(JwksError::Status(UnexpectedStatus::of(response, str::to_owned)));
     }
     let keys = KeySet::from_published_jwks(response.body(), &Limits::DEFAULT)?;
     let control = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());

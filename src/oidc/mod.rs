@@ -24,6 +24,7 @@
 //! are arguments.
 
 pub mod fingerprint;
+pub mod status;
 pub mod endpoint;
 pub mod discovery;
 pub mod client;

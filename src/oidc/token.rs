@@ -1,13 +1,14 @@
 //! The token request, which exchanges an authorization code, and its response (Core §3.1.3).
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::authorization::AuthorizationResponse;
 use super::client::{Client, Secret};
 use super::discovery::ProviderMetadata;
 use super::endpoint::form;
+use super::status::UnexpectedStatus;
 use super::{Random, Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
@@ -45,14 +46,20 @@ pub enum TokenError {
         description: Option<String>,
     },
     /// Not one JSON object.
-    #[error("the token response is {0}")]
+    #[error("the token response {0}")]
     Json(JsonError),
     /// `token_type` is not `Bearer` (Core §3.1.3.3).
-    #[error("the token response's `token_type` is not Bearer")]
-    Type,
+    #[error("the token response's `token_type` is {found}, not Bearer")]
+    Type {
+        /// What it is, for display.
+        found: String,
+    },
     /// It holds no ID token: the client may not be allowed the scope `openid`.
-    #[error("the token response holds no `id_token`")]
-    NoIdToken,
+    #[error("the token response holds no `id_token`{}", found.map(|found| format!(": it is {found}")).unwrap_or_default())]
+    NoIdToken {
+        /// What `id_token` is instead of a token; `None` if it is absent.
+        found: Option<&'static str>,
+    },
 }
 
 impl TokenError {
@@ -63,8 +70,8 @@ impl TokenError {
             TokenError::Assertion(_) => "token.assertion",
             TokenError::Refused { .. } => "token.refused",
             TokenError::Json(_) => "token.json",
-            TokenError::Type => "token.type",
-            TokenError::NoIdToken => "token.no_id_token",
+            TokenError::Type { .. } => "token.type",
+            TokenError::NoIdToken { .. } => "token.no_id_token",
         }
     }
 }
@@ -138,34 +145,49 @@ impl Secrets {
     }
 }
 
-/// Parses the token response (Core §3.1.3.3 and §3.1.3.4).
+/// Parses the token response (Core §3.1.3.3 and §3.1.3.4). A `token_type` of null counts as absent, and an
+/// `error` without an ID token as a refusal, whatever the status.
 ///
 /// # Errors
 /// A [`TokenError`], with the secrets redacted from its text.
 pub fn read(response: &Response, secrets: &Secrets) -> Result<TokenResponse, TokenError> {
-    let parsed = json::parse_object(response.body(), &Limits::DEFAULT);
+    let parsed = json::parse_document(response.body(), &Limits::DEFAULT);
     if !response.status().is_success() {
-        let member = |name: &str| {
-            let text = parsed.as_ref().ok().and_then(|object| object.get(name)).and_then(Value::as_str);
-            text.map(|text| text::for_display(&secrets.redact(text)))
-        };
-        return Err(TokenError::Refused {
-            error: member("error").unwrap_or_else(|| format!("status {}", response.status().as_u16())),
-            description: member("error_description"),
-        });
+        return Err(refusal(parsed.as_ref().ok(), response, secrets));
     }
     let mut object = parsed.map_err(TokenError::Json)?;
+    if object.get("error").is_some_and(Value::is_string) && !object.contains_key("id_token") {
+        return Err(refusal(Some(&object), response, secrets));
+    }
     match object.get("token_type") {
-        None => {}
+        None | Some(Value::Null) => {}
         Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
-        Some(_) => return Err(TokenError::Type),
+        Some(Value::String(kind)) => {
+            return Err(TokenError::Type {
+                found: format!("`{}`", text::for_display(&secrets.redact(kind))),
+            });
+        }
+        Some(other) => return Err(TokenError::Type { found: json::kind_of(other).to_owned() }),
     }
     let mut token = |name: &str| match object.remove(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(Zeroizing::new(text)),
-        _ => None,
+        Some(Value::String(text)) if !text.is_empty() => Ok(Zeroizing::new(text)),
+        other => Err(other.as_ref().map(json::kind_of)),
     };
     Ok(TokenResponse {
-        id_token: token("id_token").ok_or(TokenError::NoIdToken)?,
-        access_token: token("access_token"),
+        id_token: token("id_token").map_err(|found| TokenError::NoIdToken { found })?,
+        access_token: token("access_token").ok(),
     })
+}
+
+/// Returns the refusal that a response holds: its `error`, or else its status.
+fn refusal(object: Option<&Map<String, Value>>, response: &Response, secrets: &Secrets) -> TokenError {
+    let member = |name: &str| {
+        let text = object.and_then(|object| object.get(name)).and_then(Value::as_str);
+        text.map(|text| text::for_display(&secrets.redact(text)))
+    };
+    let status = || UnexpectedStatus::of(response, |text| secrets.redact(text)).to_string();
+    TokenError::Refused {
+        error: member("error").unwrap_or_else(status),
+        description: member("error_description"),
+    }
 }

@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 
 use super::discovery::ProviderMetadata;
 use super::id_token::ValidatedIdToken;
+use super::status::UnexpectedStatus;
 use super::{Request, Response, media_type};
 use crate::claims::Policy;
 use crate::json::{self, JsonError};
-use crate::jws::JwsVerifier;
+use crate::jws::{CompactJws, JwsVerifier};
 use crate::limits::Limits;
+use crate::text;
 use crate::time::UnixTime;
 use crate::{Error, Verifier};
 
@@ -39,20 +41,26 @@ impl SignInClaims {
 #[non_exhaustive]
 pub enum UserInfoError {
     /// The status is not 200.
-    #[error("UserInfo was answered with status {status}")]
-    Status {
-        /// The HTTP status.
-        status: u16,
-    },
+    #[error("UserInfo was answered with {0}")]
+    Status(UnexpectedStatus),
     /// Not one JSON object.
-    #[error("the UserInfo response is {0}")]
+    #[error("the UserInfo response {0}")]
     Json(JsonError),
+    /// A signed response under another media type than `application/jwt` (Core §5.3.2).
+    #[error("the UserInfo response looks like a JWT, but its Content-Type is `{found}`, not application/jwt")]
+    MediaType {
+        /// The response's media type.
+        found: String,
+    },
     /// A signed response does not verify (Core §5.3.2).
     #[error("the signed UserInfo response is refused: {0}")]
     Token(#[from] Error),
     /// Its `sub` is absent or not the ID token's (Core §5.3.2).
-    #[error("UserInfo is about another subject than the ID token")]
-    Subject,
+    #[error("the UserInfo response's `sub` {reason}; it must be the ID token's")]
+    Subject {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl UserInfoError {
@@ -60,10 +68,10 @@ impl UserInfoError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            UserInfoError::Status { .. } => "userinfo.status",
-            UserInfoError::Json(_) => "userinfo.json",
+            UserInfoError::Status(_) => "userinfo.status",
+            UserInfoError::Json(_) | UserInfoError::MediaType { .. } => "userinfo.json",
             UserInfoError::Token(error) => error.code(),
-            UserInfoError::Subject => "userinfo.subject",
+            UserInfoError::Subject { .. } => "userinfo.subject",
         }
     }
 }
@@ -79,7 +87,9 @@ pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Opti
     request.header(ACCEPT, "application/json, application/jwt").body(Vec::new()).ok()
 }
 
-/// Parses the response and merges it into the ID token's claims, which take precedence.
+/// Parses the response and merges it into the ID token's claims, which take precedence: a claim of UserInfo
+/// counts where the ID token has none, or null. A claim and the one that says whether it is verified
+/// (`email` and `email_verified`) come from one document. `client_id` is the relying party's.
 ///
 /// # Errors
 /// A [`UserInfoError`].
@@ -87,38 +97,83 @@ pub fn merge(
     id_token: ValidatedIdToken,
     response: &Response,
     keys: &JwsVerifier,
+    client_id: &str,
     now: UnixTime,
 ) -> Result<SignInClaims, UserInfoError> {
     if response.status() != http::StatusCode::OK {
-        return Err(UserInfoError::Status { status: response.status().as_u16() });
+        let access_token = id_token.access_token.as_ref().map_or("", |token| token.as_str());
+        let redact = |text: &str| match access_token {
+            "" => text.to_owned(),
+            secret => text.replace(secret, "…"),
+        };
+        return Err(UserInfoError::Status(UnexpectedStatus::of(response, redact)));
     }
-    let more = if media_type(response) == "application/jwt" {
-        signed(&id_token, response, keys, now)?
+    let found = media_type(response);
+    let more = if found == "application/jwt" {
+        signed(&id_token, response, keys, client_id, now)?
     } else {
-        json::parse_object(response.body(), &Limits::DEFAULT).map_err(UserInfoError::Json)?
+        json::parse_document(response.body(), &Limits::DEFAULT).map_err(|error| {
+            if is_compact_jws(response.body()) {
+                UserInfoError::MediaType { found: text::for_display(&found) }
+            } else {
+                UserInfoError::Json(error)
+            }
+        })?
     };
     // Core §5.3.2: without this check, a swapped access token would bring another person's groups.
-    if more.get("sub").and_then(Value::as_str) != Some(id_token.token().subject()) {
-        return Err(UserInfoError::Subject);
+    let reason = match more.get("sub") {
+        Some(Value::String(subject)) if subject == id_token.token().subject() => None,
+        Some(Value::String(_)) => Some("is another subject"),
+        Some(Value::Null) | None => Some("is absent"),
+        Some(_) => Some("is not a string"),
+    };
+    if let Some(reason) = reason {
+        return Err(UserInfoError::Subject { reason });
     }
-    let mut claims = id_token.claims().as_object().clone();
-    for (name, value) in more {
-        claims.entry(name).or_insert(value);
-    }
+    let claims = merged(id_token.claims().as_object(), more);
     Ok(SignInClaims { id_token, claims: Value::Object(claims) })
 }
 
-/// Verifies a signed response: `iss` and `aud` must be the ID token's if present (Core §5.3.2).
+/// The ending of a claim that says whether the claim named before it is verified (Core §5.1).
+const VERIFIED: &str = "_verified";
+
+fn merged(own: &Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
+    let has =
+        |claims: &Map<String, Value>, name: &str| claims.get(name).is_some_and(|value| !value.is_null());
+    // The claim that a name belongs to: `email_verified` to `email`, and `email` to itself.
+    let subject_of = |name: &str| name.strip_suffix(VERIFIED).unwrap_or(name).to_owned();
+    let mut claims = own.clone();
+    // A verification of the ID token's says nothing about a value of UserInfo's.
+    claims.retain(|name, _| {
+        let subject = subject_of(name);
+        subject == *name || has(own, &subject) || !has(&more, &subject)
+    });
+    for (name, value) in more {
+        let subject = subject_of(&name);
+        if !has(&claims, &name) && (subject == name || !has(own, &subject)) {
+            claims.insert(name, value);
+        }
+    }
+    claims
+}
+
+fn is_compact_jws(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| CompactJws::parse(text.trim(), &Limits::DEFAULT).is_ok())
+}
+
+/// Verifies a signed response: `iss` must be the ID token's, and `aud` the client or a list with it. Both are
+/// required (Core §5.3.2: they SHOULD be there), for a token without them may have been made for another
+/// purpose.
 fn signed(
     id_token: &ValidatedIdToken,
     response: &Response,
     keys: &JwsVerifier,
+    client_id: &str,
     now: UnixTime,
 ) -> Result<Map<String, Value>, UserInfoError> {
-    let own = id_token.token();
-    let policy = Policy::jwt().require(Vec::<String>::new()).issuer(own.issuer());
-    let policy = own.claims().audience().fold(policy, Policy::audience);
-    let text = std::str::from_utf8(response.body()).map_err(|_| UserInfoError::Json(JsonError::Syntax))?;
+    let policy = Policy::jwt().require(Vec::<String>::new());
+    let policy = policy.issuer(id_token.token().issuer()).audience(client_id);
+    let text = std::str::from_utf8(response.body()).map_err(|_| UserInfoError::Json(JsonError::Encoding))?;
     let token = Verifier::new(keys.clone(), policy).verify(text.trim(), now)?;
     Ok(token.claims().as_object().clone())
 }

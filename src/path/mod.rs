@@ -8,6 +8,8 @@ mod ast;
 mod compile;
 mod eval;
 mod iregexp;
+mod numbers;
+mod syntax;
 mod walk;
 
 use std::fmt;
@@ -192,7 +194,7 @@ pub enum PathError {
     /// Not an RFC 9535 query.
     #[error("not a JSONPath (RFC 9535): {reason}")]
     Syntax {
-        /// The parser's message.
+        /// Where it is wrong, and what to write instead.
         reason: String,
     },
     /// A function call or comparison that is not well-typed (RFC 9535 §2.4.3).

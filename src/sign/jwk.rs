@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::SignError;
 use super::private_key::Material;
 use crate::base64url;
-use crate::json::member;
+use crate::json::{MemberFault, member};
 
 /// Parses a private JWK. Its text is wiped afterwards.
 pub(super) fn read(mut jwk: Map<String, Value>) -> Result<Material, SignError> {
@@ -53,8 +53,8 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
             Material::Ed25519(Box::new(key.map_err(|_| SignError::Invalid)?))
         }
         (Some("oct"), _) => Material::Secret(bytes(jwk, "k")?),
-        (Some("EC" | "OKP"), _) => return Err(SignError::Member { member: "crv" }),
-        _ => return Err(SignError::Member { member: "kty" }),
+        (Some("EC" | "OKP"), _) => return Err(fault("crv", "it is none of P-256, P-384, P-521 and Ed25519")),
+        _ => return Err(fault("kty", "it is none of RSA, EC, OKP and oct")),
     };
     // The public half, if present, must be this key's own.
     let own = public(&material).unwrap_or_default();
@@ -69,7 +69,11 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, SignError> {
 /// Decodes a base64url member that must not be empty.
 fn bytes(jwk: &Map<String, Value>, name: &'static str) -> Result<Zeroizing<Vec<u8>>, SignError> {
     let bytes = Zeroizing::new(member::bytes(jwk, name)?);
-    if bytes.is_empty() { Err(SignError::Member { member: name }) } else { Ok(bytes) }
+    if bytes.is_empty() { Err(fault(name, "it is empty")) } else { Ok(bytes) }
+}
+
+fn fault(member: &'static str, reason: &'static str) -> SignError {
+    SignError::Member { member, fault: MemberFault::Value(reason) }
 }
 
 fn number(jwk: &Map<String, Value>, name: &'static str) -> Result<BoxedUint, SignError> {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::alg::Registry;
 use crate::base64url;
 use crate::json::member::{self, InvalidMember};
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 use private_key::Material;
 
@@ -58,7 +58,7 @@ impl SigningKey {
     /// # Errors
     /// A [`SignError`].
     pub fn from_jwk(text: &[u8], algorithm: Option<&str>) -> Result<Self, SignError> {
-        let jwk = json::parse_object(text, &Limits::DEFAULT).map_err(SignError::Json)?;
+        let jwk = json::parse_document(text, &Limits::DEFAULT).map_err(SignError::Json)?;
         let own = member::text(&jwk, "alg")?;
         let kid = member::text(&jwk, "kid")?.map(str::to_owned);
         if let (Some(wanted), Some(own)) = (algorithm, own)
@@ -205,13 +205,15 @@ pub enum SignError {
         algorithm: String,
     },
     /// The key is not one JSON object that [`crate::json`] accepts.
-    #[error("the key is {0}")]
+    #[error("the key {0}")]
     Json(JsonError),
     /// A member is absent, of the wrong type, or not canonical base64url.
-    #[error("the key's member `{member}` is missing or malformed; is it a private key?")]
+    #[error("the key's member `{member}` {fault}; is it a private key?")]
     Member {
         /// The member's name.
         member: &'static str,
+        /// What is wrong with it.
+        fault: MemberFault,
     },
     /// The members are not a key: wrong lengths, or the public half of another key.
     #[error("the key's members do not fit together")]
@@ -237,8 +239,8 @@ pub enum SignError {
 }
 
 impl From<InvalidMember> for SignError {
-    fn from(InvalidMember(member): InvalidMember) -> Self {
-        SignError::Member { member }
+    fn from(InvalidMember(member, fault): InvalidMember) -> Self {
+        SignError::Member { member, fault }
     }
 }
 

@@ -52,6 +52,6 @@ fn keys_tell_no_secrets_and_mixed_halves_are_refused() {
     let public = key.public_jwk().expect("public").to_string();
     assert_eq!(
         SigningKey::from_jwk(public.as_bytes(), None).expect_err("no d"),
-        SignError::Member { member: "d" }
+        SignError::Member { member: "d", fault: crate::json::MemberFault::Absent }
     );
 }

@@ -205,3 +205,80 @@ fn documented_claims_of_real_providers() {
     }
     assert!(queries > 50);
 }
+
+// finding: F9, D14, U-q16
+#[test]
+fn a_number_of_a_filter_has_no_range() {
+    let list = json!({"list": [
+        {"name": "max", "n": 9_007_199_254_740_991_i64},
+        {"name": "a", "n": 9_007_199_254_740_992_i64},
+        {"name": "b", "n": 9_007_199_254_740_993_i64},
+        {"name": "minus", "n": -9_007_199_254_740_993_i64},
+        {"name": "u64", "n": u64::MAX},
+        {"name": "half", "n": 0.5},
+        {"name": "text", "n": "9007199254740993"},
+    ]});
+    for (filter, wanted) in [
+        ("@.n==9007199254740991", json!(["max"])),
+        ("@.n==9007199254740992", json!(["a"])),
+        ("9007199254740993 == @.n", json!(["b"])),
+        ("@.n==-9007199254740993", json!(["minus"])),
+        ("@.n==18446744073709551615", json!(["u64"])),
+        ("@.n>9007199254740992&&@.n<18446744073709551615", json!(["b"])),
+        ("@.n>=100000000000000000000000000000", json!([])),
+        ("@.n<-100000000000000000000000000000", json!([])),
+        ("@.n<1e999&&@.n>9223372036854775807.5", json!(["u64"])),
+        ("@.n==0.5||@.n==9007199254740993||@.n==1.5", json!(["b", "half"])),
+        ("@.n=='9007199254740993'", json!(["text"])),
+        ("@.n==\"9007199254740993\"", json!(["text"])),
+        ("@.n9007199254740993", json!([])),
+        ("length(@.name)==9007199254740993", json!([])),
+    ] {
+        let names = Value::Array(select(&format!("$.list[?{filter}].name"), &list));
+        assert_eq!(names, wanted, "{filter}");
+    }
+    let named = json!({"9007199254740993": 1, "0.5": 2, "e": {"a9007199254740993": 3}});
+    assert_eq!(select("$['9007199254740993']", &named), [json!(1)]);
+    assert_eq!(select("$.e.a9007199254740993", &named), [json!(3)]);
+    // The range of indices and slices stays (RFC 9535 §2.1).
+    assert_eq!(select("$[9007199254740991]", &json!([1])), [json!(null); 0]);
+    for text in [
+        "$[9007199254740992]",
+        "$[-9007199254740992]",
+        "$[0,9007199254740992]",
+        "$[:9007199254740992]",
+        "$[?@[9007199254740992]==1]",
+        "$[?@.n==009007199254740993]",
+        "$.9007199254740993",
+    ] {
+        assert_eq!(refused(text), "path.syntax", "{text}");
+    }
+}
+
+// finding: U-q08, U-k13, U-q11
+#[test]
+fn a_syntax_error_is_one_line_with_a_remedy() {
+    for (path, remedy) in [
+        (
+            "$.resource_access.my-app.roles",
+            "at character 21, a name after `.` has letters, digits and `_` alone; write `['my-app']` in place of `.my-app`",
+        ),
+        ("$.cognito:groups", "write `['cognito:groups']`"),
+        ("$..my-app", "write `['my-app']`"),
+        ("$.1a", "write `['1a']`"),
+        ("$['urn:zitadel:iam:org:project:roles'].*~", "`~` is not part of RFC 9535"),
+        ("$.a.[0]", "no `.` stands before `[`"),
+        ("$.a.", "a name is missing"),
+        ("$.a[", "it ends too early"),
+        ("$a", "without `$`"),
+        ("$.a[9007199254740992]", "at character 5"),
+        ("$.a[01]", "at character 5"),
+        ("$.\n\u{1b}[31m", "at character"),
+    ] {
+        let error = ClaimPath::parse(path).expect_err(path).to_string();
+        assert!(error.contains(remedy), "{path}: {error}");
+        assert!(!error.contains(['\n', '\u{1b}']) && error.chars().count() < 250, "{error}");
+    }
+    let long = ClaimPath::parse(&format!("$.{}", "a-".repeat(1000))).unwrap_err().to_string();
+    assert!(long.chars().count() < 300, "{long}");
+}

@@ -138,12 +138,12 @@ fn a_malformed_jwk_names_its_member() {
         (json!({"kty": "oct"}), "k"),
         (json!({"kty": "oct", "k": "AA=="}), "k"),
         (with(oct(SECRET), "kid", json!(1)), "kid"),
-        (with(oct(SECRET), "alg", json!(null)), "alg"),
+        (with(oct(SECRET), "alg", json!(1)), "alg"),
         (with(oct(SECRET), "use", json!([])), "use"),
         (with(oct(SECRET), "key_ops", json!(["verify", 1])), "key_ops"),
     ] {
         let error = KeySet::from_jwk(jwk.to_string().as_bytes(), &Limits::DEFAULT).unwrap_err();
-        assert_eq!(error, KeyError::Member { member }, "{jwk}");
+        assert!(matches!(error, KeyError::Member { member: named, .. } if named == member), "{jwk} {error}");
     }
     for text in ["", "[]", "{", r#"{"kty":"oct","kty":"oct","k":"AA"}"#] {
         assert_eq!(code_of(KeySet::from_jwk(text.as_bytes(), &Limits::DEFAULT)), "key.json", "{text}");
@@ -164,7 +164,7 @@ fn a_set_is_bounded_and_well_formed() {
     for text in ["{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"Keys":[]}"#] {
         assert_eq!(read(text), "key.member", "{text}");
     }
-    for text in ["[]", "", r#"{"keys":[],"keys":[]}"#, r#"{"keys":[]} x"#] {
+    for text in ["[]", "", r#"{"keys":[],"keys":[]}"#, r#"{"x":1,"x":1,"keys":[]}"#, r#"{"keys":[]} x"#] {
         assert_eq!(read(text), "key.json", "{text}");
     }
 }
@@ -355,4 +355,213 @@ fn a_set_keeps_what_was_skipped_and_which_keys_were_private() {
     assert_eq!(private, [false, true]);
     assert_eq!(all.skipped()[0].kid.as_deref(), Some("r"));
     assert_eq!(code(&verifier(&["RS256"], &all), &token("RS256")), "key.member");
+}
+
+// finding: D3, U-j02, U-j03, U-j04
+#[test]
+fn a_null_member_that_is_optional_counts_as_absent() {
+    let usable = |jwk: Value| verifier(&["HS256"], &set(&[jwk])).key_report().usable == 1;
+    for name in ["use", "alg", "key_ops", "kid"] {
+        assert!(usable(with(oct(SECRET), name, json!(null))), "{name}");
+    }
+    for (name, value) in [("kty", json!(null)), ("k", json!(null)), ("key_ops", json!([null]))] {
+        let jwk = with(oct(SECRET), name, value).to_string();
+        assert_eq!(code_of(KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT)), "key.member", "{name}");
+    }
+}
+
+// finding: D4, U-j16, U-j17
+// attack: keys.ec-point
+#[test]
+fn a_coordinate_is_brought_to_full_length_and_still_checked() {
+    // The key of RFC 7515 A.3 has no leading zeros; this one of P-256 has one in `x` (scalar 178).
+    let good = short_x();
+    let full = |member: &str| base64url::decode(good[member].as_str().unwrap().as_bytes()).unwrap();
+    let (x, y) = (full("x"), full("y"));
+    assert_eq!((x.len(), y.len(), x[0]), (32, 32, 0));
+    let reason = |x: &[u8], y: &[u8]| {
+        let jwk = with(good.clone(), "x", json!(base64url::encode(x)));
+        let keys = set(&[with(jwk, "y", json!(base64url::encode(y)))]);
+        let report = verifier(&["ES256"], &keys).key_report();
+        report.skipped.first().map_or("usable", |key| key.reason.code())
+    };
+    assert_eq!(reason(&x, &y), "usable");
+    assert_eq!(reason(&x[1..], &y), "usable");
+    assert_eq!(reason(&[&[0, 0, 0], x.as_slice()].concat(), &[&[0], y.as_slice()].concat()), "usable");
+    // Padding makes no other number: what is cut from the end, or is longer, is no point.
+    assert_eq!(reason(&x[..31], &y), "key.invalid");
+    assert_eq!(reason(&x, &y[1..]), "key.invalid");
+    assert_eq!(reason(&[&[1], x.as_slice()].concat(), &y), "key.invalid");
+    assert_eq!(reason(&y, &x), "key.invalid");
+    assert_eq!(reason(&[0], &[0]), "key.invalid");
+    assert_eq!(reason(&[], &y), "key.member");
+}
+
+/// A public key of P-256 whose `x` begins with a zero byte: the first that small private keys give.
+fn short_x() -> Value {
+    use p256::elliptic_curve::sec1::ToSec1Point;
+    let key = (1_u32..).find_map(|scalar| {
+        let mut bytes = [0_u8; 32];
+        bytes[28..].copy_from_slice(&scalar.to_be_bytes());
+        let secret = p256::SecretKey::from_slice(&bytes).unwrap();
+        let point = secret.public_key().to_sec1_point(false);
+        let (x, y) = point.as_bytes()[1..].split_at(32);
+        (x[0] == 0).then(
+            || json!({"kty": "EC", "crv": "P-256", "x": base64url::encode(x), "y": base64url::encode(y)}),
+        )
+    });
+    key.unwrap()
+}
+
+// finding: D5, U-j20
+#[test]
+fn eddsa_and_ed25519_are_two_names_of_one_key() {
+    let rows = include_str!("../../vectors/good.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let x = rows.filter_map(|row| row["input"]["jwk"].as_object().cloned()).find(|jwk| jwk["kty"] == "OKP");
+    let jwk = Value::Object(x.unwrap());
+    for (named, allowed, wanted) in [
+        ("Ed25519", "EdDSA", 1),
+        ("EdDSA", "Ed25519", 1),
+        ("Ed25519", "Ed25519", 1),
+        ("Ed448", "EdDSA", 0),
+        ("ES256", "Ed25519", 0),
+    ] {
+        let keys = set(&[with(jwk.clone(), "alg", json!(named))]);
+        assert_eq!(verifier(&[allowed], &keys).key_report().usable, wanted, "{named} {allowed}");
+    }
+    // Only for that curve: elsewhere the two are names as any other.
+    let keys = set(&[with(oct(SECRET), "alg", json!("EdDSA"))]);
+    assert_eq!(keys.keys()[0].permits("Ed25519"), Err(KeyError::WrongAlgorithm));
+}
+
+// finding: D7, U-j42
+// attack: keys.beside-good
+#[test]
+fn a_key_that_holds_a_member_twice_is_skipped_alone() {
+    let good = with(oct(SECRET), "kid", json!("good")).to_string();
+    let text =
+        format!(r#"{{"keys":[[{{"a":1,"a":2}}],{{"kty":"oct","kid":"twice","k":"AA","k":"AB"}},{good}]}}"#);
+    let keys = KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap();
+    assert_eq!(keys.keys().len(), 1);
+    assert_eq!(keys.skipped()[1].to_string(), r#"key 1 (kid "twice"): the key holds the member `k` twice"#);
+    let verifier = verifier(&["HS256"], &keys);
+    let kid = |kid: &str| hs256(SECRET, json!({"alg": "HS256", "kid": kid}));
+    assert_eq!(code(&verifier, &kid("good")), "valid");
+    assert_eq!(code(&verifier, &kid("twice")), "key.json");
+}
+
+// finding: D6, U-j37, U-s18
+#[test]
+fn a_published_private_key_is_noticed_and_its_public_half_used() {
+    let jwks = json!({"keys": [
+        with(short_x(), "kid", json!("plain")),
+        with(with(short_x(), "kid", json!("pair")), "d", json!("AAAA")),
+        with(oct(SECRET), "kid", json!("secret")),
+        with(short_x(), "d", json!(null)),
+    ]});
+    let text = jwks.to_string();
+    let keys = KeySet::from_published_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap();
+    let private: Vec<bool> = keys.keys().iter().map(VerificationKey::was_private).collect();
+    assert_eq!(private, [false, true, false]);
+    assert_eq!(keys.skipped()[0].reason, KeyError::Private);
+    assert_eq!(verifier(&["ES256", "HS256"], &keys).key_report().usable, 3);
+}
+
+// finding: D11
+#[test]
+fn a_byte_order_mark_before_a_key_file_is_ignored() {
+    let jwk = format!("\u{feff}{}", oct(SECRET));
+    assert_eq!(code_of(KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT)), "read");
+    let jwks = format!("\u{feff}{}", json!({"keys": [oct(SECRET)]}));
+    assert_eq!(code_of(KeySet::from_jwks(jwks.as_bytes(), &Limits::DEFAULT)), "read");
+    let text = format!("\u{feff}{}", pem("rsa.spki.pem"));
+    assert_eq!(code_of(KeySet::from_pem(&text)), "read");
+    assert_eq!(code_of(KeySet::from_jwk(b"\xef\xbb\xbf\xef\xbb\xbf{}", &Limits::DEFAULT)), "key.json");
+}
+
+/// Inserts a line end after every `width` characters of the block's text, with `indent` before each line.
+fn rewrapped(name: &str, width: usize, indent: &str) -> String {
+    let text = pem(name);
+    let body: Vec<char> = text.lines().filter(|line| !line.starts_with("---")).flat_map(str::chars).collect();
+    let lines: Vec<String> =
+        body.chunks(width).map(|line| format!("{indent}{}", line.iter().collect::<String>())).collect();
+    let label = if text.contains("CERTIFICATE") { "CERTIFICATE" } else { "PUBLIC KEY" };
+    format!("{indent}-----BEGIN {label}-----\n{}\n{indent}-----END {label}-----\n", lines.join("\n"))
+}
+
+// finding: F10, U-p04, U-p09, U-p17, U-p19
+#[test]
+fn pem_is_read_with_any_white_space_and_line_width() {
+    let texts = [
+        rewrapped("rsa.spki.pem", 76, ""),
+        rewrapped("rsa.spki.pem", 48, ""),
+        rewrapped("rsa.spki.pem", 1, ""),
+        rewrapped("rsa.spki.pem", 64, "    \t"),
+        rewrapped("rsa.cert.pem", 76, ""),
+        rewrapped("rsa.spki.pem", 10_000, ""),
+        rewrapped("rsa.spki.pem", 10_000, "").replace('\n', ""),
+        rewrapped("rsa.spki.pem", 10_000, "").replace('\n', " "),
+        pem("rsa.spki.pem").replace('\n', "\r\n"),
+        pem("rsa.spki.pem").replace('\n', "\r"),
+        pem("rsa.spki.pem").replace('\n', "  \n"),
+        pem("rsa.spki.pem").replacen('\n', "\n\n \n", 1),
+    ];
+    for text in texts {
+        let keys = KeySet::from_pem(&text).unwrap_or_else(|error| panic!("{error} {text}"));
+        assert_eq!(code(&verifier(&["RS256"], &keys), &token("RS256")), "valid", "{text}");
+    }
+    // White space is all that is borne: no other character, no missing padding, no other label.
+    let good = pem("p256.spki.pem");
+    for text in [
+        good.replacen('M', "M*", 1),
+        good.replacen('M', "M\u{a0}", 1),
+        good.replacen('M', "M-", 1),
+        good.replace("==", "").replace("=\n", "\n").replacen('M', "MM", 1),
+        good.replace("END PUBLIC", "END  PUBLIC"),
+    ] {
+        assert_eq!(code_of(KeySet::from_pem(&text)), "key.pem", "{text}");
+    }
+}
+
+// finding: F10, U-p03, U-p11
+#[test]
+fn what_is_not_pem_is_told_apart() {
+    let good = pem("p256.spki.pem");
+    let bare: String = good.lines().filter(|line| !line.starts_with("---")).collect();
+    let der = base64_simd::STANDARD.decode_to_vec(&bare).unwrap();
+    for (text, said) in [
+        (good.replace('\n', r"\n"), r"`\n`"),
+        (bare.clone(), "base64 alone"),
+        (format!("{}\n{}\n", &bare[..64], &bare[64..]), "base64 alone"),
+        (String::from_utf8_lossy(&der).into_owned(), "-inform DER"),
+        ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ== ada@example.com".to_owned(), "ssh-keygen -e"),
+        ("ecdsa-sha2-nistp256 AAAA ada@example.com".to_owned(), "ssh-keygen -e"),
+        ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----".to_owned(), "ssh-keygen -e"),
+        (oct(SECRET).to_string(), "JSON"),
+        ("hello".to_owned(), "no PEM block"),
+        (explicit_parameters(), "named_curve"),
+    ] {
+        let error = KeySet::from_pem(&text).unwrap_err();
+        assert_eq!(error.code(), "key.pem");
+        assert!(error.to_string().contains(said), "{said}: {error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+    for label in ["OPENSSH PRIVATE KEY", "RSA PRIVATE KEY"] {
+        let text =
+            format!("-----BEGIN {label}-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END {label}-----\n");
+        assert_eq!(code_of(KeySet::from_pem(&text)), "key.private", "{label}");
+    }
+}
+
+/// A SubjectPublicKeyInfo whose parameters are a SEQUENCE, as those of an explicit curve are.
+fn explicit_parameters() -> String {
+    let der = [
+        &[0x30, 0x11, 0x30, 0x0b, 0x06, 0x07][..],
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x30, 0x00],
+        &[0x03, 0x02, 0x00, 0x04],
+    ];
+    let body = base64_simd::STANDARD.encode_to_string(der.concat());
+    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
 }

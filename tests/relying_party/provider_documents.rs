@@ -65,6 +65,7 @@ fn a_lying_document_is_refused() {
     assert_eq!(spoiled("issuer", json!("https://evil.example.com")), Err("discovery.issuer"));
     assert_eq!(spoiled("issuer", json!(null)), Err("discovery.member"));
     assert_eq!(spoiled("jwks_uri", json!(null)), Err("discovery.member"));
+    assert_eq!(spoiled("jwks_uri", json!("")), Err("discovery.member"));
     assert_eq!(spoiled("token_endpoint", json!(1)), Err("discovery.member"));
     for address in [
         "http://idp.example.com/token",
@@ -76,7 +77,6 @@ fn a_lying_document_is_refused() {
         "//idp.example.com/token",
         "https://user:word@idp.example.com/token",
         "https://idp.example.com/token#x",
-        "",
     ] {
         assert_eq!(spoiled("token_endpoint", json!(address)), Err("discovery.endpoint"), "{address}");
         assert_eq!(spoiled("jwks_uri", json!(address)), Err("discovery.endpoint"), "{address}");
@@ -91,8 +91,63 @@ fn a_lying_document_is_refused() {
         let response =
             http::Response::builder().status(status).body(document().to_string().into_bytes()).unwrap();
         let error = discovery::read(&response, ISSUER, &EndpointOverrides::default(), false).unwrap_err();
-        assert_eq!(error, DiscoveryError::Status { status });
+        assert!(matches!(&error, DiscoveryError::Status(found) if found.status == status), "{error}");
     }
+}
+
+// finding: F4, D3
+// attack: discovery.plain-http
+#[test]
+fn an_optional_endpoint_that_is_unusable_takes_nothing_else_away() {
+    for member in ["userinfo_endpoint", "end_session_endpoint"] {
+        let with = |value: Value| {
+            let mut document = document();
+            document[member] = value;
+            let metadata = read(&document, &EndpointOverrides::default()).unwrap();
+            let endpoint = match member {
+                "userinfo_endpoint" => metadata.userinfo_endpoint,
+                _ => metadata.end_session_endpoint,
+            };
+            assert_eq!(endpoint, None, "{member}");
+            metadata.unused.iter().map(DiscoveryError::code).collect::<Vec<_>>()
+        };
+        assert!(with(json!(null)).is_empty() && with(json!("")).is_empty());
+        assert_eq!(with(json!(7)), ["discovery.member"]);
+        for address in
+            ["/logout", "http://idp.example.com/x", "http://127.0.0.1/x", "https://a:b@idp.example.com/"]
+        {
+            assert_eq!(with(json!(address)), ["discovery.endpoint"], "{address}");
+        }
+    }
+    // What the configuration names is used, whatever the document says.
+    let own = Endpoint::parse("https://own.example.com/me", false).unwrap();
+    let overrides =
+        EndpointOverrides { userinfo_endpoint: Some(own.clone()), ..EndpointOverrides::default() };
+    let mut document = document();
+    document["userinfo_endpoint"] = json!("/me");
+    let metadata = read(&document, &overrides).unwrap();
+    assert_eq!((metadata.userinfo_endpoint, metadata.unused), (Some(own), Vec::new()));
+}
+
+// finding: F8, D11, U-s06, U-s11, U-s14
+#[test]
+fn a_document_that_is_not_used_says_why() {
+    let said = |response: http::response::Builder, body: &[u8]| {
+        let response = response.body(body.to_vec()).unwrap();
+        let read = discovery::read(&response, ISSUER, &EndpointOverrides::default(), false);
+        read.map(drop).map_err(|error| error.to_string())
+    };
+    let ok = http::Response::builder;
+    assert_eq!(said(ok(), format!("\u{feff}{}", document()).as_bytes()), Ok(()));
+    let redirect = ok().status(302).header("location", "https://elsewhere.example.com/");
+    let redirect = said(redirect, b"").unwrap_err();
+    assert!(redirect.contains("status 302, a redirect to https://elsewhere.example.com/"), "{redirect}");
+    let twice = said(ok(), br#"{"issuer":"a","issuer":"b"}"#).unwrap_err();
+    assert_eq!(twice, "the discovery document holds the member `issuer` twice");
+    let latin = said(ok(), b"{\"issuer\":\"M\xfcller\"}").unwrap_err();
+    assert!(latin.contains("UTF-8"), "{latin}");
+    let array = said(ok(), b"[1]").unwrap_err();
+    assert_eq!(array, "the discovery document is an array, and must be a JSON object");
 }
 
 // attack: discovery.plain-http

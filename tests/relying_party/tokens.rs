@@ -2,12 +2,13 @@
 
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
+use claimgate::oidc::id_token::IdTokenError;
 use claimgate::oidc::token;
 use claimgate::oidc::userinfo::{self, UserInfoError};
 use claimgate::time::UnixTime;
 use serde_json::{Value, json};
 
-use super::provider::{NOW, Op, remove, set};
+use super::provider::{CLIENT, ISSUER, NOW, Op, remove, set};
 
 #[test]
 fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
@@ -49,6 +50,7 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     let typed =
         |kind: &str| read(200, &format!(r#"{{"id_token":"x","access_token":"y","token_type":{kind}}}"#));
     assert_eq!(typed(r#""bearer""#), Ok(()));
+    assert_eq!(typed("null"), Ok(()));
     assert_eq!(typed(r#""DPoP""#).unwrap_err().0, "token.type");
     assert_eq!(typed("1").unwrap_err().0, "token.type");
     // Some leave it out.
@@ -136,41 +138,209 @@ fn the_id_token_is_held_to_every_rule() {
     assert_eq!(other.refused(|_| {}), "signature.invalid");
 }
 
+// finding: F7, D18, U-g12, U-g14
 #[test]
 fn auth_time_is_compared_where_max_age_was_asked_for() {
     let op = Op::new();
     let options = AuthorizationOptions { max_age: Some(100), ..AuthorizationOptions::default() };
     let of = |change: Box<dyn FnOnce(&mut Value)>| {
-        op.validate(&options, json!({}), change).map(drop).map_err(|error| error.code())
+        op.validate(&options, json!({}), change).map(drop).map_err(|error| match error {
+            IdTokenError::AuthTime { reason } => reason.split([':', ';']).next().unwrap_or_default(),
+            error => error.code(),
+        })
     };
-    assert_eq!(of(Box::new(|_| {})), Err("id_token.auth_time"));
+    assert_eq!(of(Box::new(|_| {})), Err("is absent"));
     assert_eq!(of(Box::new(set("auth_time", json!(NOW - 160)))), Ok(()));
-    assert_eq!(of(Box::new(set("auth_time", json!(NOW - 161)))), Err("id_token.auth_time"));
-    assert_eq!(of(Box::new(set("auth_time", json!("2026-01-01T00:00:00Z")))), Err("id_token.auth_time"));
+    assert_eq!(of(Box::new(set("auth_time", json!(NOW - 161)))), Err("is longer ago than max_age allows"));
+    assert_eq!(of(Box::new(set("auth_time", json!(NOW + 60)))), Ok(()));
+    for future in [NOW + 61, NOW + 365 * 86_400, NOW * 1000] {
+        assert_eq!(of(Box::new(set("auth_time", json!(future)))), Err("is in the future"));
+    }
+    for other in [json!("2026-01-01T00:00:00Z"), json!(null), json!(true)] {
+        assert_eq!(of(Box::new(set("auth_time", other))), Err("is not a number"));
+    }
     assert_eq!(op.refused(set("auth_time", json!(0))), "accepted");
 }
 
+// finding: U-s37
+#[test]
+fn an_absent_nonce_is_not_one_of_another_sign_in() {
+    let op = Op::new();
+    let reason = |change: Box<dyn FnOnce(&mut Value)>| {
+        let refused = op.validate(&AuthorizationOptions::default(), json!({}), change).map(drop).unwrap_err();
+        refused.to_string()
+    };
+    assert!(reason(Box::new(remove("nonce"))).contains("is absent"));
+    assert!(reason(Box::new(set("nonce", json!("other")))).contains("another sign-in"));
+    assert!(reason(Box::new(set("nonce", json!(null)))).contains("not a string"));
+}
+
+// finding: U-s27, U-s30, U-s34, U-s15, U-s33
+#[test]
+fn a_token_response_says_what_the_provider_said() {
+    let op = Op::new();
+    let read = |response: http::response::Builder, body: &[u8]| {
+        let response = response.body(body.to_vec()).unwrap();
+        op.read(&response).map(drop).map_err(|error| (error.code(), error.to_string()))
+    };
+    let ok = http::Response::builder;
+    let refused = read(ok(), br#"{"error":"invalid_grant","error_description":"used"}"#).unwrap_err();
+    assert_eq!(refused.0, "token.refused");
+    assert!(refused.1.ends_with("invalid_grant: used"), "{}", refused.1);
+    let challenge =
+        ok().status(401).header("www-authenticate", "Basic realm=\"c d\", error=\"invalid_client\"");
+    let refused = read(challenge, b"").unwrap_err();
+    assert_eq!(refused.0, "token.refused");
+    // The code of this sign-in is `c d`: what repeats it is shown without it.
+    assert!(refused.1.contains("status 401 (WWW-Authenticate: Basic realm=\"…\", error="), "{}", refused.1);
+    let twice = read(ok(), br#"{"id_token":"x","id_token":"y"}"#).unwrap_err();
+    assert_eq!(twice.1, "the token response holds the member `id_token` twice");
+    assert_eq!(read(ok(), "\u{feff}{\"id_token\":\"x\"}".as_bytes()), Ok(()));
+    let null = read(ok(), br#"{"id_token":null}"#).unwrap_err();
+    assert_eq!(null.1, "the token response holds no `id_token`: it is null");
+    let typed = read(ok(), br#"{"id_token":"x","token_type":"mac"}"#).unwrap_err();
+    assert_eq!(typed.1, "the token response's `token_type` is `mac`, not Bearer");
+}
+
+/// Merges a UserInfo response into an ID token with these claims.
+fn merged(
+    op: &Op,
+    change: impl FnOnce(&mut Value),
+    response: http::response::Builder,
+    body: &[u8],
+) -> Result<Value, UserInfoError> {
+    let id_token = op.validate(&AuthorizationOptions::default(), json!({}), change).ok().unwrap();
+    let request = userinfo::request(&op.metadata, &id_token).unwrap();
+    assert_eq!(request.headers()["authorization"], "Bearer at");
+    assert!(request.headers()["authorization"].is_sensitive());
+    let response = response.body(body.to_vec()).unwrap();
+    userinfo::merge(id_token, &response, &op.jws, CLIENT, UnixTime(NOW))
+        .map(|claims| claims.as_value().clone())
+}
+
+// finding: U-s43, U-s44
 #[test]
 fn userinfo_is_about_the_same_person_and_does_not_overrule() {
     let op = Op::new();
     let merge = |body: &str, status: u16| {
-        let id_token = op
-            .validate(&AuthorizationOptions::default(), json!({}), set("email", json!("a@x")))
-            .ok()
-            .unwrap();
-        let request = userinfo::request(&op.metadata, &id_token).unwrap();
-        assert_eq!(request.headers()["authorization"], "Bearer at");
-        assert!(request.headers()["authorization"].is_sensitive());
-        let response = http::Response::builder().status(status).body(body.as_bytes().to_vec()).unwrap();
-        userinfo::merge(id_token, &response, &op.jws, UnixTime(NOW)).map(|claims| claims.as_value().clone())
+        merged(&op, set("email", json!("a@x")), http::Response::builder().status(status), body.as_bytes())
     };
     let claims = merge(r#"{"sub":"s1","email":"b@x","groups":["g"]}"#, 200).unwrap();
     assert_eq!((&claims["email"], &claims["groups"]), (&json!("a@x"), &json!(["g"])));
-    assert_eq!(merge(r#"{"sub":"s2"}"#, 200), Err(UserInfoError::Subject));
-    assert_eq!(merge(r#"{"email":"b@x"}"#, 200), Err(UserInfoError::Subject));
-    assert_eq!(merge(r#"{"sub":["s1"]}"#, 200), Err(UserInfoError::Subject));
+    for (body, reason) in [
+        (r#"{"sub":"s2"}"#, "is another subject"),
+        (r#"{"email":"b@x"}"#, "is absent"),
+        (r#"{"sub":null}"#, "is absent"),
+        (r#"{"sub":["s1"]}"#, "is not a string"),
+        (r#"{"sub":42}"#, "is not a string"),
+    ] {
+        assert_eq!(merge(body, 200), Err(UserInfoError::Subject { reason }));
+    }
     assert_eq!(merge(r#"{"sub":"s1","sub":"s2"}"#, 200).unwrap_err().code(), "userinfo.json");
     assert_eq!(merge("<html>", 200).unwrap_err().code(), "userinfo.json");
-    assert_eq!(merge(r#"{"sub":"s1"}"#, 500), Err(UserInfoError::Status { status: 500 }));
-    assert_eq!(merge(r#"{"sub":"s1"}"#, 302), Err(UserInfoError::Status { status: 302 }));
+    assert_eq!(
+        merge(r#"{"sub":"s1"}"#, 500).unwrap_err().to_string(),
+        "UserInfo was answered with status 500"
+    );
+    assert_eq!(merge(r#"{"sub":"s1"}"#, 302).unwrap_err().code(), "userinfo.status");
+    assert!(merge("\u{feff}{\"sub\":\"s1\"}", 200).is_ok());
+}
+
+// finding: U-s46
+#[test]
+fn a_refusal_of_userinfo_is_shown_without_the_access_token() {
+    let op = Op::new();
+    let response = http::Response::builder().status(401);
+    let response = response.header("www-authenticate", "Bearer error=\"invalid_token\", seen=\"at\"");
+    let error = merged(&op, |_| {}, response, b"").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "UserInfo was answered with status 401 (WWW-Authenticate: Bearer error=\"invalid_token\", seen=\"…\")"
+    );
+}
+
+// finding: S18
+#[test]
+fn a_value_and_its_verification_come_from_one_document() {
+    let op = Op::new();
+    for (own, more, wanted) in [
+        // The finding: another address's verification.
+        (
+            json!({"email": "ceo@x"}),
+            json!({"email": "mine@x", "email_verified": true}),
+            json!({"email": "ceo@x"}),
+        ),
+        (json!({"email": "ceo@x"}), json!({"email_verified": true}), json!({"email": "ceo@x"})),
+        (json!({"email_verified": true}), json!({"email": "mine@x"}), json!({"email": "mine@x"})),
+        (
+            json!({"email_verified": true}),
+            json!({"email": "mine@x", "email_verified": false}),
+            json!({"email": "mine@x", "email_verified": false}),
+        ),
+        (
+            json!({}),
+            json!({"email": "mine@x", "email_verified": true}),
+            json!({"email": "mine@x", "email_verified": true}),
+        ),
+        (
+            json!({"email": "a@x", "email_verified": false}),
+            json!({"email": "b@x", "email_verified": true}),
+            json!({"email": "a@x", "email_verified": false}),
+        ),
+        (json!({"phone_number": "1"}), json!({"phone_number_verified": true}), json!({"phone_number": "1"})),
+        (
+            json!({"email_verified": true}),
+            json!({"groups": ["g"]}),
+            json!({"email_verified": true, "groups": ["g"]}),
+        ),
+    ] {
+        let mut body = more.clone();
+        body["sub"] = json!("s1");
+        let add =
+            |claims: &mut Value| claims.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let claims = merged(&op, add, http::Response::builder(), body.to_string().as_bytes()).unwrap();
+        for name in ["email", "email_verified", "phone_number", "phone_number_verified", "groups"] {
+            assert_eq!(claims.get(name), wanted.get(name), "{name} of {own} and {more}");
+        }
+    }
+}
+
+// finding: D2, U-s61, U-s62
+#[test]
+fn a_null_claim_of_the_id_token_lets_userinfo_speak_and_an_empty_list_does_not() {
+    let op = Op::new();
+    let groups = |own: Value| {
+        let body = br#"{"sub":"s1","groups":["g"]}"#;
+        merged(&op, set("groups", own), http::Response::builder(), body).unwrap()["groups"].clone()
+    };
+    assert_eq!(groups(json!(null)), json!(["g"]));
+    assert_eq!(groups(json!([])), json!([]));
+}
+
+// finding: F11, U-s50, U-s51, U-s52
+#[test]
+fn a_signed_userinfo_response_is_for_the_client() {
+    let op = Op::new();
+    let several = |claims: &mut Value| claims["aud"] = json!(["crm"]);
+    let sign = |claims: Value| op.key.sign(&serde_json::Map::new(), claims.to_string().as_bytes()).unwrap();
+    let merge = |claims: Value, media_type: &str| {
+        let response = http::Response::builder().header("content-type", media_type);
+        merged(&op, several, response, sign(claims).as_bytes()).map(drop)
+    };
+    let good = json!({"sub": "s1", "iss": ISSUER, "aud": ["crm", "other"]});
+    let spoiled = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        merge(claims, "application/jwt").map_err(|error| error.code())
+    };
+    assert_eq!(merge(good.clone(), "application/jwt"), Ok(()));
+    assert_eq!(spoiled("aud", json!("crm")), Ok(()));
+    assert_eq!(spoiled("aud", json!("other")), Err("claims.audience"));
+    assert_eq!(spoiled("iss", json!("https://other.example.com")), Err("claims.issuer"));
+    assert_eq!(merge(json!({"sub": "s1"}), "application/jwt").unwrap_err().code(), "claims.missing");
+    for media_type in ["application/json", "text/plain; charset=utf-8"] {
+        let error = merge(good.clone(), media_type).unwrap_err();
+        assert_eq!(error.code(), "userinfo.json");
+        assert!(error.to_string().contains("looks like a JWT"), "{error}");
+    }
 }

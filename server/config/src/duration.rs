@@ -9,6 +9,15 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seconds(pub(super) u64);
 
+/// Parses a duration as a command line has it: `90`, `90s`, `15m`, `12h` or `1d`.
+///
+/// # Errors
+/// A sentence on the form that is expected.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().or_else(|| parse(text));
+    seconds.ok_or_else(|| "give whole seconds such as 90, or 90s, 15m, 12h or 1d".to_owned())
+}
+
 /// Parses a number with a unit.
 fn parse(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

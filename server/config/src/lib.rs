@@ -25,6 +25,7 @@ use claimgate::identity::{MappingSpec, SettingPath};
 
 pub use checked::{Config, Database, Provider, PublicUrl, Server};
 use document::Document;
+pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Position, Problem, Severity};
 pub use settings::Table;
 

@@ -102,6 +102,9 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
     let Some(metadata) = metadata else {
         return report.note("there is no [server] section: sign-in is not checked");
     };
+    for reason in &metadata.unused {
+        report.note(&format!("not used: {reason} [{}]", reason.code()));
+    }
     check_metadata(provider, &metadata, report);
     if let Some(uri) = &metadata.jwks_uri {
         match fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await {
@@ -205,6 +208,14 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
             "the provider does not support PKCE with S256; it supports {}",
             pkce.join(", ")
         ));
+    }
+    if metadata.scopes.iter().any(|scope| scope == "groups")
+        && provider.mapping.plain_group_claims().any(|claim| claim == "groups")
+        && !provider.authorization.scopes.iter().any(|scope| scope == "groups")
+    {
+        report.note(
+            "`groups` is mapped, and the provider offers a scope `groups` that `scopes` does not ask for",
+        );
     }
     let unknown = |scope: &&String| !metadata.scopes.is_empty() && !metadata.scopes.contains(scope);
     for scope in provider.authorization.scopes.iter().filter(unknown) {

@@ -54,8 +54,8 @@ impl Arguments {
             }
         };
         let path = ClaimPath::parse(path).map_err(refused)?;
-        let document = json::parse(&input::read(file)?, &limits)
-            .map_err(|error| Failure::Usage(format!("{file}: the document is {error}")))?;
+        let document = json::parse(json::without_byte_order_mark(&input::read(file)?), &limits)
+            .map_err(|error| Failure::Usage(format!("{file}: the document {error}")))?;
         let values = path.select(&document, &Limits::DEFAULT).map_err(refused)?;
         match self.format {
             Format::Json => output::document(&json!(values), Format::Json),

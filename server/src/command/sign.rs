@@ -63,5 +63,6 @@ impl Arguments {
 }
 
 fn object(name: &str, text: &[u8]) -> Result<Map<String, Value>, Failure> {
-    json::parse_object(text, &Limits::DEFAULT).map_err(|error| Failure::Usage(format!("{name}: {error}")))
+    json::parse_document(text, &Limits::DEFAULT)
+        .map_err(|error| Failure::Usage(format!("{name}: the text {error}")))
 }

@@ -3,6 +3,7 @@
 use claimgate::Verifier;
 use claimgate::alg::Registry;
 use claimgate::claims::{AnyKind, Policy, TokenKind};
+use claimgate::json;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -48,8 +49,8 @@ pub(crate) struct Arguments {
     /// The kind of token that is accepted
     #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
     kind: TokenKind,
-    /// Accepted clock difference, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = Policy::DEFAULT_LEEWAY)]
+    /// Accepted clock difference, in seconds or as `5m`
+    #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds, default_value_t = Policy::DEFAULT_LEEWAY)]
     leeway: u64,
     /// Verify as of this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
@@ -66,8 +67,8 @@ pub(crate) struct Arguments {
     /// Required claims [default: exp]
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     require: Vec<String>,
-    /// Maximum time since `iat`, in seconds
-    #[arg(long, value_name = "SECONDS")]
+    /// Maximum time since `iat`, in seconds or as `12h`
+    #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds)]
     max_token_age: Option<u64>,
     /// DANGER: accept keys weaker than RFC 7518 requires
     #[arg(long)]
@@ -147,16 +148,19 @@ impl Arguments {
 
     fn keys(&self) -> Result<KeySet, Failure> {
         let (name, keys) = match (&self.jwks, &self.key, &self.secret_file) {
-            (Some(file), None, None) => (file, KeySet::from_jwks(&input::read(file)?, &Limits::DEFAULT)),
+            (Some(file), None, None) => {
+                let bytes = input::read(file)?;
+                let keys = KeySet::from_jwks(&bytes, &Limits::DEFAULT);
+                (file, keys.map_err(|error| (error, hint(&bytes, "--jwks"))))
+            }
             (None, Some(file), None) => {
                 let bytes = input::read(file)?;
-                let jwk = bytes.trim_ascii_start().starts_with(b"{");
-                let keys = if jwk {
+                let keys = if json::without_byte_order_mark(&bytes).trim_ascii_start().starts_with(b"{") {
                     KeySet::from_jwk(&bytes, &Limits::DEFAULT)
                 } else {
                     KeySet::from_pem(&String::from_utf8_lossy(&bytes))
                 };
-                (file, keys)
+                (file, keys.map_err(|error| (error, hint(&bytes, "--key"))))
             }
             (None, None, Some(file)) => {
                 let secret = zeroize::Zeroizing::new(input::read(file)?);
@@ -165,7 +169,8 @@ impl Arguments {
             }
             _ => return Err(Failure::Usage("give one of --jwks, --key and --secret-file".to_owned())),
         };
-        let keys = keys.map_err(|error| Failure::Usage(format!("{name}: {error} [{}]", error.code())))?;
+        let keys = keys
+            .map_err(|(error, hint)| Failure::Usage(format!("{name}: {error} [{}]{hint}", error.code())))?;
         Ok(if self.danger_allow_weak_keys { keys.danger_allow_weak_keys() } else { keys })
     }
 
@@ -189,5 +194,18 @@ impl Arguments {
             policy = policy.require(&self.require);
         }
         policy
+    }
+}
+
+/// Returns what a file is that was given to `option`, if it belongs to another one.
+fn hint(file: &[u8], option: &str) -> &'static str {
+    let members = json::parse_document(file, &Limits::DEFAULT).unwrap_or_default();
+    match option {
+        "--key" if members.contains_key("keys") => "; this is a JWK set: give it with --jwks",
+        "--jwks" if members.contains_key("kty") => "; this is a single JWK: give it with --key",
+        "--jwks" if KeySet::from_pem(&String::from_utf8_lossy(file)).is_ok() => {
+            "; this is PEM: give it with --key"
+        }
+        _ => "",
     }
 }

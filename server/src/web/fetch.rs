@@ -115,5 +115,8 @@ fn reason(error: &reqwest::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
+    if text.contains("CaUsedAsEndEntity") {
+        text.push_str(": the certificate of the server is one of an authority, as self-signed ones often are; make one without `CA:TRUE`");
+    }
     if text.is_empty() { "the request could not be made".to_owned() } else { text }
 }

@@ -176,6 +176,9 @@ impl Provider {
         let mut state = self.state.lock();
         match result {
             Ok(metadata) => {
+                for reason in &metadata.unused {
+                    warn!(provider = self.config.id, code = reason.code(), %reason, "endpoint not used");
+                }
                 let metadata = Arc::new(metadata);
                 state.metadata = Some(Arc::clone(&metadata));
                 state.metadata_schedule.record_success(None, now);

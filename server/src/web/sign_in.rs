@@ -165,7 +165,8 @@ async fn claims(
     let request = if provider.config.userinfo { userinfo::request(metadata, &id_token) } else { None };
     let Some(request) = request else { return Ok(SignInClaims::of_id_token(id_token)) };
     let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
-    Ok(userinfo::merge(id_token, &response, &provider.jws, system::now())?)
+    let client_id = &provider.config.client.id;
+    Ok(userinfo::merge(id_token, &response, &provider.jws, client_id, system::now())?)
 }
 
 /// Maps the claims. Returns the explanation too if the debug log or the demonstration's front page shows it.

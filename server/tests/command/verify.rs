@@ -217,3 +217,68 @@ fn a_file_in_the_place_of_a_token_is_wrong_usage() {
         assert!(refused.err.contains("is a file, not a token; give - and"), "{}", refused.err);
     }
 }
+
+// finding: U-t42, U-t07, U-t02, U-t43, U-t46, U-t14
+#[test]
+fn a_refusal_names_what_was_found() {
+    let case = Case::new();
+    let sign = |text: &[u8]| case.key.sign(&Map::new(), text).expect("signs");
+    let good = token(&case.key, &claims());
+    let latin = [br#"{"exp":1,"name":"M"#, &[0xfc][..], br#"ller"}"#].concat();
+    for (token, said) in [
+        (format!("Bearer {good}"), "begins with `Bearer `"),
+        (good.replacen('.', "==.", 1), "header segment is not canonical unpadded base64url: it is padded"),
+        (
+            sign(br#"{"exp":9007199254740993}"#),
+            "`exp` is a number out of range, and must be a number of seconds",
+        ),
+        (sign(br#"{"exp":"1795500000"}"#), "`exp` is a string"),
+        (sign(br#"{"exp":1795500000,"aud":[1]}"#), "`aud` is an array of something else"),
+        (
+            sign(br#"{"exp":1795500000,"address":{},"address":{}}"#),
+            "the claims set holds the member `address` twice",
+        ),
+        (sign("\u{feff}{}".as_bytes()), "the claims set begins with a byte order mark"),
+        (sign(&latin), "the claims set is not UTF-8"),
+        (sign(br#"{"exp":1,"name":"\ud800"}"#), "half of a surrogate pair"),
+        (sign(b"7"), "the claims set is a number, and must be a JSON object"),
+    ] {
+        let refused = run_with(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "-"], token.as_bytes());
+        assert_eq!(refused.code, 1, "{said}");
+        assert!(refused.err.contains(said), "{said}: {}", refused.err);
+        assert_eq!(refused.err.lines().count(), 1, "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_duration_on_the_command_line_may_have_a_unit() {
+    let case = Case::new();
+    let mut late = claims();
+    late["exp"] = (NOW - 200).into();
+    for (leeway, code) in [("5m", 0), ("300", 0), ("300s", 0), ("3m", 1), ("soon", 2), ("-1", 2), ("5 m", 2)]
+    {
+        let done = case.verify(&late, &["--leeway", leeway]);
+        assert_eq!(done.code, code, "{leeway}: {}", done.err);
+        assert!(code != 2 || leeway == "-1" || done.err.contains("whole seconds such as 90"), "{}", done.err);
+    }
+}
+
+#[test]
+fn a_key_file_given_to_the_wrong_option_is_named() {
+    let case = Case::new();
+    let jwk = case.folder.write("jwk.json", case.key.public_jwk().expect("public").to_string());
+    let pem = std::fs::read_to_string(repository_file("vectors/keys/p256.spki.pem")).expect("a key");
+    let pem = case.folder.write("key.pem", pem);
+    let marked = std::fs::read_to_string(&case.jwks).expect("the set");
+    let marked = case.folder.write("marked.json", format!("\u{feff}{marked}"));
+    for (option, file, said) in [
+        ("--key", &case.jwks, "give it with --jwks"),
+        ("--key", &marked, "give it with --jwks"),
+        ("--jwks", &jwk, "give it with --key"),
+        ("--jwks", &pem, "give it with --key"),
+    ] {
+        let refused = run(&["verify", option, file, "--alg", "ES256", "x"]);
+        assert_eq!(refused.code, 2);
+        assert!(refused.err.contains(said), "{said}: {}", refused.err);
+    }
+}

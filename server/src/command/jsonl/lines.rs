@@ -30,9 +30,12 @@ impl Line {
         let Some(text) = &self.text else {
             return Err(Malformed::new("input.line_too_long", format!("longer than {MAX_LINE} bytes")));
         };
+        let text = if self.number == 1 { json::without_byte_order_mark(text) } else { text };
         json::parse_object(text, &LINE_LIMITS).map_err(|error| match error {
-            JsonError::DuplicateMember => Malformed::new("input.duplicate", error.to_string()),
-            error => Malformed::new("input.json", error.to_string()),
+            JsonError::DuplicateMember { .. } => {
+                Malformed::new("input.duplicate", format!("the line {error}"))
+            }
+            error => Malformed::new("input.json", format!("the line {error}")),
         })
     }
 }
