@@ -103,15 +103,28 @@ pub enum IdentityError {
         /// What the claim is.
         found: &'static str,
     },
-    /// A group path selects a value that is not a string.
-    #[error("the group path `{path}` selects something other than strings")]
+    /// A group path selects a value that is not a text.
+    #[error("the group path `{path}` selects {found}, and a group is a text")]
     GroupType {
         /// The path.
         path: String,
+        /// The type of what it selects.
+        found: &'static str,
     },
-    /// More groups, or a longer one, than [`Limits`](crate::limits::Limits) allow.
-    #[error("more groups, or a longer one, than the limit")]
-    GroupLimit,
+    /// More groups than [`Limits::groups`](crate::limits::Limits::groups).
+    #[error("the claims hold more than {limit} groups")]
+    TooManyGroups {
+        /// The limit.
+        limit: usize,
+    },
+    /// A group longer than [`Limits::group_bytes`](crate::limits::Limits::group_bytes).
+    #[error("the group that begins with {start:?} is longer than {limit} bytes")]
+    GroupTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The start of the group.
+        start: String,
+    },
     /// No team rule matches, and the mapping requires one.
     #[error("no team rule matches")]
     NoTeam,
@@ -132,7 +145,8 @@ impl IdentityError {
             IdentityError::UsernameTooLong { .. } => "identity.username_too_long",
             IdentityError::EmailNotVerified { .. } => "identity.email_not_verified",
             IdentityError::GroupType { .. } => "identity.group_type",
-            IdentityError::GroupLimit => "identity.group_limit",
+            IdentityError::TooManyGroups { .. } => "identity.group_limit",
+            IdentityError::GroupTooLong { .. } => "identity.group_limit",
             IdentityError::NoTeam => "identity.no_team",
             IdentityError::Path(error) => error.code(),
         }

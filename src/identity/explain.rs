@@ -25,6 +25,11 @@ pub enum Seen {
     UnsafeCharacters,
     /// Other values.
     Values(Vec<Value>),
+    /// None, and the provider says by another claim that it left them out.
+    LeftOut {
+        /// The claim that says so.
+        marker: &'static str,
+    },
 }
 
 impl Seen {
@@ -189,9 +194,17 @@ impl fmt::Display for Seen {
             Seen::Empty => f.write_str("empty, passed over"),
             Seen::Value(text) => write!(f, "{text:?}"),
             Seen::UnsafeCharacters => f.write_str("passed over: holds characters that no name may have"),
-            Seen::Values(values) => {
-                let values: Vec<String> = values.iter().map(Value::to_string).collect();
-                f.write_str(&values.join(", "))
+            Seen::LeftOut { marker } => {
+                write!(f, "left out by the provider, which says so by `{marker}`: a sign-in keeps the teams")
+            }
+            Seen::Values(held) => {
+                let values: Vec<String> = held.iter().map(Value::to_string).collect();
+                f.write_str(&values.join(", "))?;
+                let is_null = |value: &Value| match value {
+                    Value::Array(elements) => elements.iter().any(Value::is_null),
+                    value => value.is_null(),
+                };
+                if held.iter().any(is_null) { f.write_str(" (null is passed over)") } else { Ok(()) }
             }
         }
     }

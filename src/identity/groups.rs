@@ -2,14 +2,19 @@
 
 use std::ops::ControlFlow;
 
+use serde::Serialize;
 use serde_json::Value;
 
+use super::error::type_of;
 use super::explain::{Observer, Seen};
 use super::spec::{GroupDetail, GroupSpec, MappingSpec};
 use super::username::compile_path;
 use super::{IdentityError, MappingError, SettingPath};
 use crate::limits::Limits;
 use crate::path::ClaimPath;
+
+/// The characters of a group that a refusal shows.
+const SHOWN: usize = 40;
 
 #[derive(Clone, Debug)]
 pub(super) struct GroupSource {
@@ -43,31 +48,104 @@ pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<GroupSo
     spec.groups.iter().enumerate().map(source).collect()
 }
 
+/// Groups, and what the claims say of those that are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum GroupsState {
+    /// At least one of the claims is there, perhaps as an empty list; or the mapping names none.
+    Received,
+    /// None of the claims is there.
+    Absent,
+    /// The provider says that it left a claim out: the person may have groups that are not known.
+    LeftOut {
+        /// The claim.
+        claim: String,
+        /// The claim that says so.
+        marker: &'static str,
+    },
+}
+
 pub(super) fn read(
     sources: &[GroupSource],
     claims: &Value,
     limits: &Limits,
     observer: &mut dyn Observer,
-) -> Result<Vec<String>, IdentityError> {
+) -> Result<(Vec<String>, GroupsState), IdentityError> {
     let mut groups = Vec::new();
+    let mut state = if sources.is_empty() { GroupsState::Received } else { GroupsState::Absent };
     for source in sources {
-        observer.groups(source.path.as_str(), &|| {
-            Seen::values(&source.path.select(claims, limits).unwrap_or_default())
+        let found = source.read(claims, limits, &mut groups, observer)?;
+        // What was left out outweighs what was received.
+        state = match (state, found) {
+            (state @ GroupsState::LeftOut { .. }, _) => state,
+            (_, found @ GroupsState::LeftOut { .. }) => found,
+            (GroupsState::Absent, found) => found,
+            (state, _) => state,
+        };
+    }
+    Ok((groups, state))
+}
+
+impl GroupSource {
+    /// Adds the groups of this source. Returns whether its claim is there.
+    fn read(
+        &self,
+        claims: &Value,
+        limits: &Limits,
+        groups: &mut Vec<String>,
+        observer: &mut dyn Observer,
+    ) -> Result<GroupsState, IdentityError> {
+        let marker = self.left_out(claims);
+        observer.groups(self.path.as_str(), &|| match marker {
+            Some(marker) => Seen::LeftOut { marker },
+            None => Seen::values(&self.path.select(claims, limits).unwrap_or_default()),
         });
-        let mut found = Found { groups: &mut groups, source, limits };
+        let mut found = Found { groups, source: self, limits };
         let mut refusal = None;
-        source.path.visit(claims, limits, |value| match found.value(value) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                refusal = Some(error);
-                ControlFlow::Break(())
+        let mut selected = false;
+        self.path.visit(claims, limits, |value| {
+            selected |= !value.is_null();
+            match found.value(value) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    refusal = Some(error);
+                    ControlFlow::Break(())
+                }
             }
         })?;
         if let Some(error) = refusal {
             return Err(error);
         }
+        Ok(match marker {
+            Some(marker) => GroupsState::LeftOut { claim: self.path.to_string(), marker },
+            // An empty list selects nothing where the path goes into it, and says that there are none.
+            None if selected || self.claim(claims).is_some() => GroupsState::Received,
+            None => GroupsState::Absent,
+        })
     }
-    Ok(groups)
+
+    /// Returns the top-level claim that the path begins with.
+    fn claim<'c>(&self, claims: &'c Value) -> Option<&'c Value> {
+        claims.get(self.path.root_member()?).filter(|claim| !claim.is_null())
+    }
+
+    /// Returns the claim by which the provider says that it left this one out: `_claim_names` (OpenID Connect
+    /// Core §5.6.2), or `hasgroups`, which Entra ID sends for its own claim.
+    fn left_out(&self, claims: &Value) -> Option<&'static str> {
+        let name = self.path.root_member()?;
+        if self.claim(claims).is_some() {
+            return None;
+        }
+        if claims.get("_claim_names").is_some_and(|names| names.get(name).is_some()) {
+            return Some("_claim_names");
+        }
+        let has_groups = match claims.get("hasgroups") {
+            Some(Value::Bool(has)) => *has,
+            Some(Value::String(text)) => text == "true",
+            _ => false,
+        };
+        (has_groups && name == "groups").then_some("hasgroups")
+    }
 }
 
 struct Found<'a> {
@@ -83,14 +161,18 @@ impl Found<'_> {
             Value::Object(members) if self.source.object_keys => {
                 members.keys().try_for_each(|name| self.group(name))
             }
-            Value::Null => Ok(()),
             value => self.text(value),
         }
     }
 
     fn text(&mut self, value: &Value) -> Result<(), IdentityError> {
-        let Value::String(text) = value else {
-            return Err(IdentityError::GroupType { path: self.source.path.to_string() });
+        let text = match value {
+            Value::Null => return Ok(()),
+            Value::String(text) => text,
+            other => {
+                let path = self.source.path.to_string();
+                return Err(IdentityError::GroupType { path, found: type_of(other) });
+            }
         };
         match &self.source.separator {
             Some(separator) => {
@@ -102,8 +184,13 @@ impl Found<'_> {
     }
 
     fn group(&mut self, name: &str) -> Result<(), IdentityError> {
-        if self.groups.len() >= self.limits.groups || name.len() > self.limits.group_bytes {
-            return Err(IdentityError::GroupLimit);
+        if self.groups.len() >= self.limits.groups {
+            return Err(IdentityError::TooManyGroups { limit: self.limits.groups });
+        }
+        let limit = self.limits.group_bytes;
+        if name.len() > limit {
+            let start = name.chars().take(SHOWN).collect();
+            return Err(IdentityError::GroupTooLong { limit, start });
         }
         self.groups.push(name.to_owned());
         Ok(())

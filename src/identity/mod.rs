@@ -25,6 +25,7 @@ use crate::text::is_unsafe;
 
 pub use error::{IdentityError, MappingError, MappingProblem};
 pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
+pub use groups::GroupsState;
 pub use normal_form::normal_username;
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec};
@@ -46,6 +47,8 @@ pub struct Identity {
     pub profile: BTreeMap<String, String>,
     /// The group values, as received.
     pub groups: Vec<String>,
+    /// Whether the group claims were there.
+    pub groups_state: GroupsState,
     /// The teams, default teams first, then in the order of the rules, each once.
     pub teams: Vec<String>,
 }
@@ -128,9 +131,9 @@ impl Mapping {
     fn decide(&self, claims: &Value, observer: &mut dyn Observer) -> Result<Identity, IdentityError> {
         let (username, name_source) = self.username.choose(claims, &self.limits, observer)?;
         let profile = profile::read(&self.profile, claims, &self.limits, observer);
-        let groups = groups::read(&self.groups, claims, &self.limits, observer)?;
+        let (groups, groups_state) = groups::read(&self.groups, claims, &self.limits, observer)?;
         let teams = self.teams.assign(&groups, observer)?;
-        Ok(Identity { username, name_source, profile, groups, teams })
+        Ok(Identity { username, name_source, profile, groups, groups_state, teams })
     }
 }
 

@@ -6,7 +6,7 @@ use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
 use super::user::{User, UserKind};
 use super::userinfo::SignInClaims;
-use crate::identity::{Explanation, Identity, IdentityError, Mapping, NameSource};
+use crate::identity::{Explanation, GroupsState, Identity, IdentityError, Mapping, NameSource};
 use crate::time::UnixTime;
 
 /// The policy of sign-ins through a provider: which users are admitted, and what a sign-in changes.
@@ -145,6 +145,8 @@ pub struct SignedIn {
     pub linked: bool,
     /// The changes of profile and teams.
     pub changes: Vec<Change>,
+    /// Whether the group claims were there.
+    pub groups_state: GroupsState,
 }
 
 impl Person {
@@ -233,7 +235,7 @@ pub fn receive(
         sync::apply(&mut user, &changes);
         records.update_user(&user, now)?;
     }
-    Ok(SignedIn { user, created, linked, changes })
+    Ok(SignedIn { user, created, linked, changes, groups_state: identity.groups_state.clone() })
 }
 
 /// Refuses a sign-in that a logout overtook: by the provider's clock if the ID token is not newer than the

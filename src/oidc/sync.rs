@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::user::{TeamSource, User};
-use crate::identity::Identity;
+use crate::identity::{GroupsState, Identity};
 
 /// The parts of a user that a sign-in updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +18,31 @@ pub struct SyncPolicy {
     pub keep_hand_given_teams: bool,
     /// Whether an absent claim empties its field.
     pub absent_empties: bool,
+    /// What absent group claims mean for the teams.
+    pub absent_groups: AbsentGroups,
+}
+
+/// What it means for the teams that none of the group claims is there. Groups that the provider says it left out
+/// are not absent: they take no team away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbsentGroups {
+    /// The person has no groups: the teams of the mapping are left.
+    #[default]
+    Clear,
+    /// Nothing: the teams stay.
+    Keep,
 }
 
 impl SyncPolicy {
     /// The policy for a new user: everything is set.
-    pub const CREATION: SyncPolicy =
-        SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false };
+    pub const CREATION: SyncPolicy = SyncPolicy {
+        profile: true,
+        teams: true,
+        keep_hand_given_teams: true,
+        absent_empties: false,
+        absent_groups: AbsentGroups::Clear,
+    };
 }
 
 /// One change to a user.
@@ -83,9 +102,14 @@ pub fn plan<'f>(
     if policy.teams {
         let joins = identity.teams.iter().filter(|team| !user.teams.contains_key(*team));
         changes.extend(joins.map(|team| Change::Join { team: team.clone() }));
+        let is_known = match identity.groups_state {
+            GroupsState::Received => true,
+            GroupsState::Absent => policy.absent_groups == AbsentGroups::Clear,
+            GroupsState::LeftOut { .. } => false,
+        };
         let leaves = user.teams.iter().filter(|(team, source)| {
             let follows = !policy.keep_hand_given_teams || **source == TeamSource::Mapping;
-            follows && !identity.teams.contains(team)
+            is_known && follows && !identity.teams.contains(team)
         });
         changes.extend(leaves.map(|(team, _)| Change::Leave { team: team.clone() }));
     }

@@ -151,6 +151,19 @@ impl ClaimPath {
         }
     }
 
+    /// Returns the top-level member that everything it selects lies in, if the path begins with a name.
+    #[must_use]
+    pub fn root_member(&self) -> Option<&str> {
+        match &self.plan {
+            Plan::Literal => Some(&self.text),
+            Plan::Chain(steps) => match steps.first() {
+                Some(Step::Name(name)) => Some(name),
+                _ => None,
+            },
+            Plan::Query(_) => None,
+        }
+    }
+
     /// Reports whether it is the literal name of a top-level member.
     #[must_use]
     pub fn is_literal(&self) -> bool {

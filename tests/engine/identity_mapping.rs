@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use claimgate::identity::{
-    GroupDetail, GroupSpec, IdentityError, Mapping, MappingSpec, NameSource, Normalisation, OneOrMany,
-    TeamSpec,
+    GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
+    OneOrMany, TeamSpec,
 };
 use claimgate::limits::Limits;
 use serde_json::{Value, json};
@@ -193,6 +193,7 @@ fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {
     assert_eq!(empty.profile, [].into());
 }
 
+// finding: U-e10, U-e30, D3
 // attack: size.groups
 #[test]
 fn groups_come_as_strings_lists_separated_or_as_keys() {
@@ -208,15 +209,77 @@ fn groups_come_as_strings_lists_separated_or_as_keys() {
     assert_eq!(read(split, json!("a, b,,c")).unwrap(), ["a", "b", "c"]);
     let keys = GroupDetail { object_keys: true, ..plain() };
     assert_eq!(read(keys, json!({"admin": {}, "user": {}})).unwrap(), ["admin", "user"]);
-    for wrong in [json!(7), json!([1]), json!(["a", null]), json!({"a": 1}), json!([["a"]])] {
-        assert_eq!(read(plain(), wrong).unwrap_err(), IdentityError::GroupType { path: "g".into() });
+    assert_eq!(read(plain(), json!([null, "a", null])).unwrap(), ["a"]);
+    for (wrong, found) in [
+        (json!(7), "a number"),
+        (json!([1]), "a number"),
+        (json!([true]), "true or false"),
+        (json!({"a": 1}), "an object"),
+        (json!([["a"]]), "a list"),
+    ] {
+        let refused = IdentityError::GroupType { path: "g".into(), found };
+        assert_eq!(read(plain(), wrong).unwrap_err(), refused);
     }
     for count in [Limits::DEFAULT.groups + 1, 100_000] {
         let many = json!(vec!["a"; count]);
-        assert_eq!(read(plain(), many).unwrap_err(), IdentityError::GroupLimit);
+        assert_eq!(
+            read(plain(), many).unwrap_err(),
+            IdentityError::TooManyGroups { limit: Limits::DEFAULT.groups }
+        );
     }
     let long = json!(["a".repeat(Limits::DEFAULT.group_bytes + 1)]);
-    assert_eq!(read(plain(), long).unwrap_err(), IdentityError::GroupLimit);
+    let refused = read(plain(), long).unwrap_err().to_string();
+    let shown = format!("\"{}\" is longer than {} bytes", "a".repeat(40), Limits::DEFAULT.group_bytes);
+    assert!(refused.contains(&shown), "{refused}");
+}
+
+// finding: O-F10, D2, U-e07
+#[test]
+fn groups_left_out_are_told_from_groups_that_are_not_there() {
+    let left_out = |claim: &str, marker| GroupsState::LeftOut { claim: claim.to_owned(), marker };
+    let by_path = "$.realm_access.roles[*]";
+    for (groups, claims, expected) in [
+        (vec![], json!({}), GroupsState::Received),
+        (vec!["groups"], json!({"groups": ["a"]}), GroupsState::Received),
+        (vec!["groups"], json!({"groups": []}), GroupsState::Received),
+        (vec!["groups"], json!({"groups": null}), GroupsState::Absent),
+        (vec!["groups"], json!({}), GroupsState::Absent),
+        (vec![by_path], json!({"realm_access": {"roles": []}}), GroupsState::Received),
+        (vec![by_path], json!({}), GroupsState::Absent),
+        (vec!["roles", "groups"], json!({"roles": ["a"]}), GroupsState::Received),
+        (vec!["groups"], json!({"_claim_names": {"groups": "src1"}}), left_out("groups", "_claim_names")),
+        (vec!["groups"], json!({"_claim_names": {"address": "src1"}}), GroupsState::Absent),
+        (vec!["groups"], json!({"_claim_names": {"groups": "src1"}, "groups": ["a"]}), GroupsState::Received),
+        (vec!["groups"], json!({"hasgroups": true}), left_out("groups", "hasgroups")),
+        (vec!["$.groups[*]"], json!({"hasgroups": "true"}), left_out("$.groups[*]", "hasgroups")),
+        (vec!["groups"], json!({"hasgroups": false}), GroupsState::Absent),
+        (vec!["roles"], json!({"hasgroups": true}), GroupsState::Absent),
+        (
+            vec!["roles", "groups"],
+            json!({"roles": ["a"], "_claim_names": {"groups": "src1"}}),
+            left_out("groups", "_claim_names"),
+        ),
+        (
+            vec!["groups", "roles"],
+            json!({"roles": ["a"], "_claim_names": {"groups": "src1"}}),
+            left_out("groups", "_claim_names"),
+        ),
+    ] {
+        let groups = groups.iter().map(|path| GroupSpec::Path((*path).to_owned())).collect();
+        let mapping = compile(&MappingSpec { groups, ..MappingSpec::default() });
+        let mut claims = claims;
+        claims["sub"] = json!("a");
+        assert_eq!(mapping.identify(&claims).unwrap().groups_state, expected, "{claims}");
+    }
+    let mapping =
+        compile(&MappingSpec { groups: vec![GroupSpec::Path("groups".into())], ..MappingSpec::default() });
+    let why = mapping.explain(&json!({"sub": "a", "_claim_names": {"groups": "src1"}})).to_string();
+    assert!(
+        why.contains("groups from groups: left out by the provider, which says so by `_claim_names`"),
+        "{why}"
+    );
+    let why = mapping.explain(&json!({"sub": "a", "groups": [null, "b"]})).to_string();
+    assert!(why.contains("[null,\"b\"] (null is passed over)"), "{why}");
 }
 
 // attack: mapping.group-like-a-team, mapping.empty-capture, mapping.group-with-a-newline

@@ -97,6 +97,24 @@ test('UserInfo is requested, and not where the configuration says so', async () 
   }
 });
 
+// finding: O-F10, D2
+test('groups that the provider left out take no team away: a warning and a metric say so', async () => {
+  await serve({ signIn: { sync_teams: true } });
+  const signIn = async (claims) => {
+    op.claims = { ada: claims };
+    const me = await new Agent().signIn(gate, 'crm', 'ada');
+    op.claims = undefined;
+    return me.teams;
+  };
+  assert.deepEqual(await signIn({ groups: ['crm-admin'] }), ['Administrators']);
+  gate.forgetLog();
+  assert.deepEqual(await signIn({ groups: undefined, hasgroups: true }), ['Administrators']);
+  assert.ok(gate.log.includes('left groups out'), gate.log);
+  assert.match(await (await fetch(`${gate.url}/metrics`)).text(), /claimgate_groups_left_out_total\{provider="crm"\} 1/);
+  assert.deepEqual(await signIn({ groups: undefined }), []);
+  assert.ok(gate.log.includes('the claims hold no groups'), gate.log);
+});
+
 test('max_age is asked for and auth_time compared', async () => {
   await serve({ provider: { max_age: 3600 } });
   assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');

@@ -7,7 +7,7 @@ use claimgate::oidc::session::{NewSession, Origin, Session, SessionId};
 use claimgate::oidc::sign_in::{
     self, LinkByUsername, LinkRefusal, Person, SignInError, SignInPolicy, SignedIn,
 };
-use claimgate::oidc::sync::SyncPolicy;
+use claimgate::oidc::sync::{AbsentGroups, SyncPolicy};
 use claimgate::oidc::user::{TeamSource, User, UserKind};
 use claimgate::time::UnixTime;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub(crate) const OPEN: SignInPolicy = SignInPolicy {
     create_users: true,
     allow_admins: false,
     link_by_username: LinkByUsername::Always,
-    sync: SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false },
+    sync: SyncPolicy::CREATION,
     session_lifetime: 3600,
 };
 
@@ -211,5 +211,42 @@ fn sync_changes_what_it_may_and_says_what() {
         assert_eq!(teams(&signed_in.user), expected);
         let again = sign_in(&store, profile(None, json!(["t-b"])), policy, 3).unwrap();
         assert_eq!(again.changes, []);
+    }
+}
+
+// finding: O-F10, D2
+#[test]
+fn groups_that_were_left_out_take_no_team_away() {
+    let op = Op::new();
+    let groups = |groups: Option<Value>, left_out: bool| {
+        op.person(
+            move |claims| {
+                if let Some(groups) = groups {
+                    claims["groups"] = groups;
+                }
+                if left_out {
+                    claims["_claim_names"] = json!({"groups": "src1"});
+                }
+            },
+            NOW_MS,
+        )
+    };
+    let keep = SyncPolicy { absent_groups: AbsentGroups::Keep, ..OPEN.sync };
+    let follow_all = SyncPolicy { keep_hand_given_teams: false, ..OPEN.sync };
+    for (sync, claim, left_out, expected) in [
+        (OPEN.sync, None, true, "a"),
+        (follow_all, None, true, "a"),
+        (OPEN.sync, None, false, ""),
+        (keep, None, false, "a"),
+        (keep, Some(json!(null)), false, "a"),
+        (keep, Some(json!([])), false, ""),
+        (OPEN.sync, Some(json!(["t-b"])), true, "b"),
+    ] {
+        let store = MemoryStore::default();
+        sign_in(&store, groups(Some(json!(["t-a"])), false), OPEN, 1).unwrap();
+        let policy = SignInPolicy { sync, ..OPEN };
+        let signed_in = sign_in(&store, groups(claim, left_out), policy, 2).unwrap();
+        let teams: Vec<_> = signed_in.user.teams.keys().cloned().collect();
+        assert_eq!(teams.join(" "), expected, "{sync:?} {left_out}");
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use claimgate::claims::{Policy, TokenKind};
 use claimgate::identity::{MappingSpec, OneOrMany};
+use claimgate::oidc::sync::AbsentGroups;
 use serde::Deserialize;
 
 use super::duration::Seconds;
@@ -37,6 +38,7 @@ pub(super) struct SignIn {
     pub(super) sync_teams: bool,
     pub(super) keep_hand_given_teams: bool,
     pub(super) absent_empties: bool,
+    pub(super) absent_groups: AbsentGroups,
     pub(super) password_fallback: bool,
     pub(super) password_fallback_regular: bool,
     pub(super) session_lifetime: Seconds,
@@ -52,6 +54,7 @@ impl Default for SignIn {
             sync_teams: false,
             keep_hand_given_teams: true,
             absent_empties: false,
+            absent_groups: AbsentGroups::Clear,
             password_fallback: true,
             password_fallback_regular: false,
             session_lifetime: Seconds(12 * 60 * 60),

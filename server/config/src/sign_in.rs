@@ -31,6 +31,7 @@ pub(super) fn resolve(
         teams: raw.sync_teams,
         keep_hand_given_teams: raw.keep_hand_given_teams,
         absent_empties: raw.absent_empties,
+        absent_groups: raw.absent_groups,
     };
     let sign_in = SignInPolicy {
         create_users: raw.create_users,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use claimgate::identity::GroupsState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -47,6 +48,7 @@ pub(crate) struct Metrics {
     verifications: Family<Verification, Counter>,
     logouts: Family<Outcome, Counter>,
     sign_ins: Family<Outcome, Counter>,
+    groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
     requests: Durations,
     sessions: Gauge,
@@ -68,6 +70,9 @@ impl Default for Metrics {
         let sign_ins = Family::default();
         registry.register("sign_ins", "Sign-ins through a provider by outcome", sign_ins.clone());
         let passwords = Family::default();
+        let groups_left_out = Family::default();
+        let help = "Sign-ins whose groups the provider left out, so that the teams stayed as they were";
+        registry.register("groups_left_out", help, groups_left_out.clone());
         registry.register("password_sign_ins", "Sign-ins by password by outcome", passwords.clone());
         let requests: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register_with_unit(
@@ -92,6 +97,7 @@ impl Default for Metrics {
             verifications,
             logouts,
             sign_ins,
+            groups_left_out,
             passwords,
             requests,
             sessions,
@@ -120,6 +126,14 @@ impl Metrics {
     /// Counts a sign-in through a provider by its outcome.
     pub(crate) fn signed_in(&self, outcome: &'static str) {
         self.sign_ins.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a sign-in whose groups the provider left out.
+    pub(crate) fn groups(&self, provider: &str, state: &GroupsState) {
+        if matches!(state, GroupsState::LeftOut { .. }) {
+            let label = ProviderLabel { provider: provider.to_owned() };
+            self.groups_left_out.get_or_create(&label).inc();
+        }
     }
 
     /// Counts a sign-in with a password by its outcome.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::app::App;
 use super::problem::Problem;
@@ -13,6 +13,7 @@ use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use super::token_log;
 use crate::system;
+use claimgate::identity::GroupsState;
 use claimgate::oidc::authorization::{
     self, AuthorizationRequest, AuthorizationResponse, CallbackError, CallbackParameters, CallbackProvider,
     PendingSignIn,
@@ -21,6 +22,7 @@ use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
+use claimgate::oidc::sync::Change;
 use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
 use claimgate::oidc::{MAX_RESPONSE, random_token, token};
@@ -101,6 +103,7 @@ pub(crate) async fn complete(
         explanations.lock().insert(session, explanation);
     }
     log(provider, &signed_in, session);
+    app.metrics().groups(&config.id, &signed_in.groups_state);
     Ok(Completed {
         return_to: authorization.return_to,
         cookies: vec![
@@ -219,5 +222,22 @@ fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
     );
     for change in &signed_in.changes {
         debug!(user, %change, "sync");
+    }
+    let left = signed_in.changes.iter().filter(|change| matches!(change, Change::Leave { .. })).count();
+    match &signed_in.groups_state {
+        GroupsState::LeftOut { claim, marker } => {
+            warn!(
+                provider = provider.config.id,
+                user, claim, marker, "the provider left groups out: no team is taken away"
+            );
+        }
+        GroupsState::Absent if left > 0 => {
+            let provider = &provider.config.id;
+            warn!(
+                provider,
+                user, left, "the claims hold no groups: the person left the teams that groups gave"
+            );
+        }
+        _ => {}
     }
 }
