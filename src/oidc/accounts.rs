@@ -266,6 +266,23 @@ pub fn unlink(
     Ok(Severed { links, sessions: records.end_sessions_of(user.id)? })
 }
 
+/// Deletes all links to an issuer and ends its sessions, after a change to another provider. The next sign-in of each
+/// user under the username may link it to a subject of the new one.
+///
+/// # Errors
+/// [`AccountError::Forbidden`] for all but the operator; [`AccountError::Store`].
+pub fn unlink_issuer(
+    records: &mut dyn Records,
+    by: Administrator,
+    issuer: &str,
+) -> Result<Severed, AccountError> {
+    if by != Administrator::OPERATOR {
+        return Err(AccountError::Forbidden);
+    }
+    let (links, sessions) = records.unlink_issuer(issuer)?;
+    Ok(Severed { links, sessions })
+}
+
 /// Removes a user with its links, sessions, profile, teams and password. Logout records of its subjects stay until
 /// they can overtake no sign-in.
 ///

@@ -85,6 +85,9 @@ pub trait Records {
     /// Deletes the links of a user, to one issuer or to all. Returns the number of links deleted.
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError>;
 
+    /// Deletes all links to an issuer and ends its sessions. Returns the number of links and of sessions.
+    fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError>;
+
     /// Returns the users whose subject at the issuer `old` is linked to another user at the issuer `new`.
     fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError>;
 

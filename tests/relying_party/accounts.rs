@@ -235,6 +235,9 @@ fn a_removed_user_leaves_nothing() {
 #[test]
 fn an_issuer_is_renamed_by_the_operator_and_joins_no_two_users() {
     let (store, ada) = linked();
+    let unlinked = |by| store.transact(|records| accounts::unlink_issuer(records, by, "other"));
+    assert_eq!(unlinked(admin(UserKind::SuperAdmin)), Err(AccountError::Forbidden));
+    assert_eq!(unlinked(Administrator::OPERATOR), Ok(Severed { links: 1, sessions: 0 }));
     let rename = |by, old, new| store.transact(|records| accounts::rename_issuer(records, by, old, new));
     assert_eq!(rename(admin(UserKind::SuperAdmin), "old", "new"), Err(AccountError::Forbidden));
     store

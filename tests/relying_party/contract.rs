@@ -132,6 +132,12 @@ fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {
         Some((UnixTime(20), 20_000)),
         "it refuses the sign-ins that it overtakes, under the new name too"
     );
+    run(store, move |records| {
+        records.link("i", "s", ada)?;
+        records.open_session(&session(3, ada, origin(None, 30)))
+    });
+    assert_eq!(run(store, |records| records.unlink_issuer("i")), (1, 1), "sessions of others stay");
+    assert_eq!(run(store, |records| records.unlink_issuer("i")), (0, 0));
     let named = LogoutTarget::Subject("s".to_owned());
     assert_eq!(run(store, move |records| records.end_logged_out("new", &named, UnixTime(99))), 1);
 }

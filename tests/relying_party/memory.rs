@@ -91,6 +91,16 @@ impl Records for MemoryRecords {
         Ok(before - self.links.len())
     }
 
+    fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError> {
+        let (links, sessions) = (self.links.len(), self.sessions.len());
+        self.links.retain(|(of, _), _| of != issuer);
+        self.sessions.retain(|session| match &session.origin {
+            Origin::Oidc(origin) => origin.issuer != issuer,
+            Origin::Password => true,
+        });
+        Ok((links - self.links.len(), sessions - self.sessions.len()))
+    }
+
     fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError> {
         let at_old = self.links.iter().filter(|((issuer, _), _)| issuer == old);
         let apart = at_old.filter(|((_, subject), user)| {

@@ -1,12 +1,14 @@
 //! `claimgate user show`, `rename`, `unlink` and `remove`, and `claimgate provider rename-issuer`: what a change of
 //! provider or the erasure of a person needs.
 
-use claimgate::oidc::accounts::{self, AccountError, Administrator};
+use claimgate::oidc::accounts::{self, AccountError, Administrator, Severed};
+use claimgate::oidc::records::RenamedIssuer;
 use serde_json::json;
 
 use super::confirmation::confirm;
 use super::database::{DatabaseArguments, OpenDatabase, change, find, open, rehearse, settings, transact};
 use crate::command::output::{self, Failure, Format};
+use crate::store::SqliteRecords;
 use crate::system;
 
 #[derive(clap::Args)]
@@ -89,6 +91,21 @@ pub(crate) enum ProviderCommand {
         #[command(flatten)]
         database: DatabaseArguments,
     },
+    /// Delete all links to an issuer and end its sessions, after a change to another provider
+    #[command(after_help = "Examples:\n  \
+        claimgate provider unlink https://old.example.com\n  \
+        claimgate provider unlink https://old.example.com --yes\n\n\
+        The next sign-in of each user may link it to the new provider's subject by username: see\n\
+        link_by_username in the configuration file.")]
+    Unlink {
+        /// The issuer whose links are deleted
+        issuer: String,
+        /// Unlink without asking
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        database: DatabaseArguments,
+    },
 }
 
 impl ShowArguments {
@@ -140,7 +157,7 @@ impl UnlinkArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let store = open(&self.database.config)?;
         let (user, issuer) = (find(&store, &self.username)?, self.issuer);
-        let question = |found: accounts::Severed| {
+        let question = |found: Severed| {
             format!(
                 "This deletes {} links of {} and ends {} sessions.",
                 found.links, user.username, found.sessions
@@ -158,7 +175,7 @@ impl RemoveArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let store = open(&self.database.config)?;
         let user = find(&store, &self.username)?;
-        let question = |found: accounts::Severed| {
+        let question = |found: Severed| {
             format!(
                 "This erases the user {} with {} links and {} sessions. It cannot be undone.",
                 user.username, found.links, found.sessions
@@ -178,24 +195,44 @@ impl RemoveArguments {
 
 impl ProviderCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let ProviderCommand::RenameIssuer { old, new, yes, database } = self;
-        let store = open(&database.config)?;
-        let question = |found: claimgate::oidc::records::RenamedIssuer| {
-            format!(
-                "This gives {} links, {} sessions and {} logout records of {old} to {new}.",
-                found.links, found.sessions, found.logouts
-            )
-        };
-        let (from, to) = (old.clone(), new.clone());
-        let about = format!("{old} to {new}");
-        let renamed = confirmed(&store, yes, question, ("provider rename-issuer", &about), move |records| {
-            accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)
-        })?;
-        write(&format!(
-            "renamed {} links, {} sessions and {} logout records\n",
-            renamed.links, renamed.sessions, renamed.logouts
-        ))
+        match self {
+            ProviderCommand::RenameIssuer { old, new, yes, database } => {
+                rename_issuer(&open(&database.config)?, old, new, yes)
+            }
+            ProviderCommand::Unlink { issuer, yes, database } => {
+                unlink_issuer(&open(&database.config)?, issuer, yes)
+            }
+        }
     }
+}
+
+fn rename_issuer(store: &OpenDatabase, old: String, new: String, yes: bool) -> Result<(), Failure> {
+    let question = |found: RenamedIssuer| {
+        format!(
+            "This gives {} links, {} sessions and {} logout records of {old} to {new}.",
+            found.links, found.sessions, found.logouts
+        )
+    };
+    let about = format!("{old} to {new}");
+    let (from, to) = (old.clone(), new.clone());
+    let renamed = confirmed(store, yes, question, ("provider rename-issuer", &about), move |records| {
+        accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)
+    })?;
+    write(&format!(
+        "renamed {} links, {} sessions and {} logout records\n",
+        renamed.links, renamed.sessions, renamed.logouts
+    ))
+}
+
+fn unlink_issuer(store: &OpenDatabase, issuer: String, yes: bool) -> Result<(), Failure> {
+    let question = |found: Severed| {
+        format!("This deletes {} links to {issuer} and ends {} sessions.", found.links, found.sessions)
+    };
+    let of = issuer.clone();
+    let unlinked = confirmed(store, yes, question, ("provider unlink", &issuer), move |records| {
+        accounts::unlink_issuer(records, Administrator::OPERATOR, &of)
+    })?;
+    write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
 }
 
 /// Makes a change after a question that says what the change would do.
@@ -204,7 +241,7 @@ fn confirmed<T: Send + 'static>(
     yes: bool,
     question: impl FnOnce(T) -> String,
     notice: (&'static str, &str),
-    work: impl FnOnce(&mut crate::store::SqliteRecords<'_>) -> Result<T, AccountError> + Clone + Send + 'static,
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, AccountError> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
     if !yes {
         confirm(&question(rehearse(store, work.clone())?), false)?;

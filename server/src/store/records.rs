@@ -113,6 +113,12 @@ impl Records for SqliteRecords<'_> {
         self.execute(sql, params![user.0, issuer])
     }
 
+    fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError> {
+        let links = self.execute("DELETE FROM link WHERE issuer = ?1", [issuer])?;
+        let sessions = self.delete_sessions("DELETE FROM session WHERE issuer = ?1 RETURNING id", [issuer])?;
+        Ok((links, sessions))
+    }
+
     fn users_linked_apart(&mut self, old: &str, new: &str) -> Result<Vec<UserId>, StoreError> {
         let sql = "SELECT before.user FROM link AS before JOIN link AS after USING (subject)
             WHERE before.issuer = ?1 AND after.issuer = ?2 AND before.user <> after.user ORDER BY before.user";

@@ -17,7 +17,7 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 28] = [
+    let subcommands: [&[&str]; 29] = [
         &[],
         &["serve"],
         &["demo"],
@@ -28,6 +28,7 @@ fn every_help_has_an_example() {
         &["user", "unlink"],
         &["user", "remove"],
         &["provider", "rename-issuer"],
+        &["provider", "unlink"],
         &["user", "passwd"],
         &["user", "deactivate"],
         &["user", "activate"],
