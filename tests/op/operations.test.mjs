@@ -123,6 +123,52 @@ test('a second process ends a session and the server follows', async () => {
   await until('the log says so', () => gate.log.includes(`"message":"changed by a command","action":"session end","about":"${id}"`), 3000);
 });
 
+// finding: A4
+test('beside the server: an issuer is renamed and back, a user is unlinked and linked again, and removed', async () => {
+  await serve({ signIn: { link_by_username: true } });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const show = () => JSON.parse(gate.command(['user', 'show', 'ada', '--format', 'json']).out);
+  const [{ issuer }] = show().links;
+  const signedIn = (expected) => until(`signed in: ${expected}`, async () => ((await agent.me(gate)) !== undefined) === expected);
+  const rename = (from, to) => assert.equal(gate.command(['provider', 'rename-issuer', from, to, '--yes']).code, 0);
+  rename(issuer, 'https://old.example.com');
+  const refused = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
+  assert.equal(refused.status, 403);
+  assert.equal(gate.logged('sign_in.username_taken').length, 1);
+  rename('https://old.example.com', issuer);
+  await signedIn(true);
+  assert.equal(gate.command(['user', 'unlink', 'ada', '--yes']).out, '1 links deleted; 1 sessions ended\n');
+  await signedIn(false);
+  const before = show();
+  assert.deepEqual(before.links, []);
+  await agent.signIn(gate, 'crm', 'ada');
+  assert.equal(show().links.length, 1);
+  assert.equal(show().user.id, before.user.id);
+  assert.equal(gate.command(['user', 'remove', 'ada', '--yes']).code, 0);
+  await signedIn(false);
+  assert.deepEqual(gate.users(), []);
+});
+
+// finding: A1
+test('a backup is made while the server runs and restored while it is stopped', async () => {
+  await serve();
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const copy = join(gate.folder, 'copy.db');
+  assert.equal(gate.command(['backup', copy]).code, 0);
+  gate.addUser('late');
+  const running = gate.command(['restore', copy, '--yes']);
+  assert.equal(running.code, 2);
+  assert.match(running.err, /a server runs on this database/);
+  await gate.stop();
+  assert.equal(gate.command(['restore', copy, '--yes']).code, 0);
+  await gate.start();
+  assert.deepEqual(gate.users().map(({ username }) => username), ['ada']);
+  assert.equal(await agent.me(gate), undefined, 'the session of the backup has ended');
+  await agent.signIn(gate, 'crm', 'ada');
+});
+
 test('metrics count what happens, for those who may read them', async () => {
   await serve();
   await new Agent().signIn(gate, 'crm', 'ada');
