@@ -115,7 +115,8 @@ impl Records for SqliteRecords<'_> {
 
     fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError> {
         let links = self.execute("DELETE FROM link WHERE issuer = ?1", [issuer])?;
-        let sessions = self.delete_sessions("DELETE FROM session WHERE issuer = ?1 RETURNING id", [issuer])?;
+        let sessions =
+            self.delete_sessions("DELETE FROM session WHERE issuer = ?1 RETURNING id", [issuer])?;
         Ok((links, sessions))
     }
 

@@ -222,7 +222,11 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     assert!(shown.starts_with("lovelace  regular  active\n") && !shown.contains("linked"), "{shown}");
 
     let asked = with(&["provider", "unlink", "https://new.example.com"]);
-    assert!(asked.err.contains("deletes 1 links to https://new.example.com and ends 1 sessions"), "{}", asked.err);
+    assert!(
+        asked.err.contains("deletes 1 links to https://new.example.com and ends 1 sessions"),
+        "{}",
+        asked.err
+    );
     let unlinked = with(&["provider", "unlink", "https://other.example.com", "--yes"]);
     assert_eq!(unlinked.out, "0 links deleted; 0 sessions ended\n", "{}", unlinked.err);
     let asked = with(&["user", "remove", "erase-me-please"]);
