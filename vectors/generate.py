@@ -24,7 +24,12 @@ for alg, key in [("RS256", RSA3072), ("RS256", RSA4096), ("RS384", RSA4096), ("R
 for name, payload, header, policy in [
     ("id-token", ID, {"alg": "HS256"}, ID_POLICY),
     ("id-token-media-type", ID, {"alg": "HS256", "typ": "application/jwt"}, ID_POLICY),
-    ("id-token-several-audiences", {**ID, "aud": ["crm", "billing"], "azp": "crm"}, {"alg": "HS256"}, ID_POLICY),
+    ("id-token-several-audiences", {**ID, "aud": ["crm", "billing"], "azp": "crm"}, {"alg": "HS256"}, {**ID_POLICY, "trusted_audiences": ["billing"]}),
+    ("id-token-several-audiences-without-azp", {**ID, "aud": ["billing", "crm"]}, {"alg": "HS256"}, {**ID_POLICY, "trusted_audiences": ["billing", "shop"]}),
+    ("id-token-repeated-audience", {**ID, "aud": ["crm", "crm"]}, {"alg": "HS256"}, ID_POLICY),
+    ("id-token-authorized-party", {**ID, "azp": "app"}, {"alg": "HS256"}, {**ID_POLICY, "authorized_parties": ["app"]}),
+    ("logout-token-several-audiences", {**LOGOUT, "aud": ["crm", "billing"]}, {"alg": "HS256"}, {**LOGOUT_POLICY, "trusted_audiences": ["billing"]}),
+    ("access-token-several-audiences", {**ID, "aud": ["crm", "billing"]}, {"alg": "HS256", "typ": "at+jwt"}, ACCESS_POLICY),
     ("id-token-fraction", {**ID, "exp": NOW + 600.5, "iat": NOW - 0.25}, {"alg": "HS256"}, ID_POLICY),
     ("id-token-nonce", {**ID, "nonce": "n-0S6"}, {"alg": "HS256"}, {**ID_POLICY, "nonce": "n-0S6"}),
     ("logout-token", LOGOUT, {"alg": "HS256", "typ": "logout+jwt"}, LOGOUT_POLICY),
@@ -203,7 +208,13 @@ attack("prefix tricks", "jti-longer", hs({**ID, "jti": "ab"}), "claims.jti", pol
 attack("prefix tricks", "nonce-longer", hs({**ID, "nonce": "ab"}), "claims.nonce", policy={**ID_POLICY, "nonce": "a"})
 attack("prefix tricks", "nonce-absent", hs(), "claims.missing", policy={**ID_POLICY, "nonce": "a"})
 attack("prefix tricks", "azp-other", hs({**ID, "azp": "other"}), "claims.azp", policy=ID_POLICY)
-attack("prefix tricks", "azp-absent-beside-several-audiences", hs({**ID, "aud": ["crm", "x"]}), "claims.azp", policy=ID_POLICY)
+attack("prefix tricks", "azp-absent-beside-several-audiences", hs({**ID, "aud": ["crm", "x"]}), "claims.audience_untrusted", policy=ID_POLICY)
+attack("prefix tricks", "azp-right-beside-an-untrusted-audience", hs({**ID, "aud": ["crm", "x"], "azp": "crm"}), "claims.audience_untrusted", policy=ID_POLICY)
+attack("prefix tricks", "azp-of-a-trusted-audience", hs({**ID, "aud": ["crm", "x"], "azp": "x"}), "claims.azp", policy={**ID_POLICY, "trusted_audiences": ["x"]})
+attack("prefix tricks", "audience-of-an-authorized-party", hs({**ID, "aud": ["crm", "app"]}), "claims.audience_untrusted", policy={**ID_POLICY, "authorized_parties": ["app"]})
+attack("prefix tricks", "audience-trusted-alone", hs({**ID, "aud": ["x"]}), "claims.audience", policy={**ID_POLICY, "trusted_audiences": ["x"]})
+attack("prefix tricks", "audience-trusted-by-prefix", hs({**ID, "aud": ["crm", "x1"]}), "claims.audience_untrusted", policy={**ID_POLICY, "trusted_audiences": ["x"]})
+attack("prefix tricks", "audience-untrusted-in-a-logout-token", hs({**LOGOUT, "aud": ["crm", "x"]}), "claims.audience_untrusted", policy=LOGOUT_POLICY)
 
 typ = lambda value: {"alg": "HS256", "typ": value}
 for name, payload, header, policy, expect in [

@@ -73,10 +73,21 @@ pub enum ClaimsError {
     /// `aud` holds none of the accepted audiences.
     #[error("the token is for another audience")]
     Audience,
-    /// `azp` is another party, or is missing from an ID token for several audiences
-    /// (OpenID Connect Core §3.1.3.7, items 4 and 5).
-    #[error("the token was issued to another party (`azp`)")]
-    AuthorizedParty,
+    /// `aud` holds an accepted audience, and one beside it that is neither accepted nor trusted (OpenID Connect
+    /// Core §3.1.3.7, item 3).
+    #[error("the token is also for the audience `{audience}`, which is none of the trusted audiences")]
+    UntrustedAudience {
+        /// The audience, escaped and cut for display.
+        audience: String,
+    },
+    /// `azp` is neither an accepted audience nor a trusted party (OpenID Connect Core §3.1.3.7, items 4 and 5).
+    #[error(
+        "the token was issued to the party `{party}` (`azp`), which is neither the audience nor an authorized party"
+    )]
+    AuthorizedParty {
+        /// The party, escaped and cut for display.
+        party: String,
+    },
     /// `sub` is not the expected one.
     #[error("the token is about another subject")]
     Subject,
@@ -127,7 +138,8 @@ impl ClaimsError {
             ClaimsError::TooOld { .. } => "claims.too_old",
             ClaimsError::Issuer => "claims.issuer",
             ClaimsError::Audience => "claims.audience",
-            ClaimsError::AuthorizedParty => "claims.azp",
+            ClaimsError::UntrustedAudience { .. } => "claims.audience_untrusted",
+            ClaimsError::AuthorizedParty { .. } => "claims.azp",
             ClaimsError::Subject => "claims.subject",
             ClaimsError::TokenId => "claims.jti",
             ClaimsError::Nonce => "claims.nonce",

@@ -18,10 +18,10 @@ pub enum TokenKind {
     /// logout event: a token that ends sessions grants nothing.
     Jwt,
     /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
-    /// logout event; `azp` must be an accepted audience, and is required beside several audiences.
+    /// logout event; every audience must be accepted or trusted, and so must `azp`, if present.
     IdToken,
     /// A back-channel logout token. Requires iss, aud, iat, jti, the logout event, sub or sid, no
-    /// nonce; `typ` absent, `JWT` or `logout+jwt`.
+    /// nonce; `typ` absent, `JWT` or `logout+jwt`; every audience must be accepted or trusted.
     LogoutToken,
     /// An OAuth 2.0 access token (RFC 9068). Requires `typ` `at+jwt`, iss, sub, aud, exp.
     AccessToken,

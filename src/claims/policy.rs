@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::claims::registered::{Known, Presence};
 use crate::claims::{AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind};
 use crate::jws::Header;
+use crate::text;
 use crate::time::UnixTime;
 
 /// A claim that must be present: one that every scan locates, or another by its name.
@@ -40,11 +41,13 @@ struct Rules {
     kind: TokenKind,
     issuers: Vec<String>,
     audiences: Vec<String>,
+    trusted_audiences: Vec<String>,
     authorized_party: Option<String>,
-    subject: Option<String>,
-    token_id: Option<String>,
-    nonce: Option<String>,
-    typ: Option<String>,
+    trusted_parties: Vec<String>,
+    subjects: Vec<String>,
+    token_ids: Vec<String>,
+    nonces: Vec<String>,
+    types: Vec<String>,
     leeway: u64,
     max_token_age: Option<u64>,
     required: Vec<Required>,
@@ -107,11 +110,13 @@ impl<K: Kind> Policy<K> {
             kind,
             issuers: Vec::new(),
             audiences: Vec::new(),
+            trusted_audiences: Vec::new(),
             authorized_party: None,
-            subject: None,
-            token_id: None,
-            nonce: None,
-            typ: None,
+            trusted_parties: Vec::new(),
+            subjects: Vec::new(),
+            token_ids: Vec::new(),
+            nonces: Vec::new(),
+            types: Vec::new(),
             leeway: Policy::DEFAULT_LEEWAY,
             max_token_age: None,
             required: vec![Required::Known(Known::ExpiresAt)],
@@ -135,10 +140,27 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Adds an accepted audience. The names in `aud` are compared exactly, and one match is enough.
+    /// Adds an accepted audience. The names in `aud` are compared exactly, and one match is enough; ID and
+    /// logout tokens must name no other audience, unless it is [trusted](Self::trusted_audience).
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.audiences.push(audience.into());
+        self
+    }
+
+    /// Adds an audience that an ID or logout token may name beside an accepted one (OpenID Connect Core
+    /// §3.1.3.7, item 3). A token for it alone is still rejected.
+    #[must_use]
+    pub fn trusted_audience(mut self, audience: impl Into<String>) -> Self {
+        self.rules.trusted_audiences.push(audience.into());
+        self
+    }
+
+    /// Adds a party that an ID token may have been issued to, beside the accepted audiences: the `azp` of
+    /// another client of the same provider, such as an app that signs in for its server.
+    #[must_use]
+    pub fn trusted_party(mut self, party: impl Into<String>) -> Self {
+        self.rules.trusted_parties.push(party.into());
         self
     }
 
@@ -149,32 +171,33 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Requires this `sub`.
+    /// Adds an accepted subject. Once there is one, `sub` must be one of them.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
-        self.rules.subject = Some(subject.into());
+        self.rules.subjects.push(subject.into());
         self
     }
 
-    /// Requires this `jti`.
+    /// Adds an accepted `jti`. Once there is one, `jti` must be one of them.
     #[must_use]
     pub fn token_id(mut self, id: impl Into<String>) -> Self {
-        self.rules.token_id = Some(id.into());
+        self.rules.token_ids.push(id.into());
         self
     }
 
-    /// Requires this `nonce`, compared in constant time. For a nonce that differs from call to call
-    /// see [`Verifier::verify_with_nonce`](crate::Verifier::verify_with_nonce).
+    /// Adds an accepted `nonce`, compared in constant time. Once there is one, `nonce` must be one of them. For a
+    /// nonce that differs from call to call see [`Verifier::verify_with_nonce`](crate::Verifier::verify_with_nonce).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
-        self.rules.nonce = Some(nonce.into());
+        self.rules.nonces.push(nonce.into());
         self
     }
 
-    /// Requires the header's `typ` to be this media type, in addition to the rule of the kind.
+    /// Adds an accepted media type. Once there is one, the header's `typ` must be one of them, in addition to
+    /// the rule of the kind.
     #[must_use]
     pub fn typ(mut self, media_type: impl Into<String>) -> Self {
-        self.rules.typ = Some(media_type.into());
+        self.rules.types.push(media_type.into());
         self
     }
 
@@ -279,25 +302,24 @@ impl Rules {
         if !self.issuers.is_empty() && !self.issuers.iter().any(|issuer| claims.issuer() == Some(issuer)) {
             return Err(absent_or(claims, Known::Issuer, ClaimsError::Issuer));
         }
-        if !self.audiences.is_empty()
-            && !claims.audience().any(|name| self.audiences.iter().any(|own| own == name))
-        {
-            return Err(absent_or(claims, Known::Audience, ClaimsError::Audience));
-        }
+        self.check_audience(claims)?;
         self.check_authorized_party(claims)?;
-        if self.subject.as_deref().is_some_and(|subject| claims.subject() != Some(subject)) {
+        if !accepts(&self.subjects, claims.subject()) {
             return Err(absent_or(claims, Known::Subject, ClaimsError::Subject));
         }
-        if self.token_id.as_deref().is_some_and(|id| claims.token_id() != Some(id)) {
+        if !accepts(&self.token_ids, claims.token_id()) {
             return Err(absent_or(claims, Known::TokenId, ClaimsError::TokenId));
         }
-        for expected in [self.nonce.as_deref(), nonce].into_iter().flatten() {
-            check_nonce(claims, expected)?;
+        if !self.nonces.is_empty() {
+            check_nonce(claims, self.nonces.iter().map(String::as_str))?;
+        }
+        if let Some(nonce) = nonce {
+            check_nonce(claims, [nonce])?;
         }
         match self.kind {
             // Back-Channel Logout §2.1: the session that a logout token can name. If present, it
             // must be a string.
-            TokenKind::IdToken => drop(text(claims, Known::SessionId)?),
+            TokenKind::IdToken => drop(string(claims, Known::SessionId)?),
             TokenKind::LogoutToken => check_logout(claims)?,
             TokenKind::Jwt | TokenKind::AccessToken => {}
         }
@@ -305,31 +327,52 @@ impl Rules {
     }
 
     fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), ClaimsError> {
-        let accepted =
-            self.kind.accepts_type(header) && self.typ.as_ref().is_none_or(|typ| header.typ_is(typ));
+        let listed = self.types.is_empty() || self.types.iter().any(|typ| header.typ_is(typ));
+        let accepted = self.kind.accepts_type(header) && listed;
         // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
         let is_logout = claims.logout_event().is_some();
         let wrong_event = is_logout && self.kind != TokenKind::LogoutToken;
         if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
     }
 
-    /// Checks `azp` (OpenID Connect Core §3.1.3.7, items 4 and 5).
+    /// Checks `aud`. An ID or logout token must name no audience that is neither accepted nor trusted (OpenID
+    /// Connect Core §3.1.3.7, item 3; Back-Channel Logout §2.6); in other tokens one match is enough.
+    fn check_audience(&self, claims: &Claims) -> Result<(), ClaimsError> {
+        if self.audiences.is_empty() {
+            return Ok(());
+        }
+        let is_accepted = |name: &str| self.audiences.iter().any(|own| own == name);
+        if !claims.audience().any(is_accepted) {
+            return Err(absent_or(claims, Known::Audience, ClaimsError::Audience));
+        }
+        if !matches!(self.kind, TokenKind::IdToken | TokenKind::LogoutToken) {
+            return Ok(());
+        }
+        let is_trusted = |name: &str| self.trusted_audiences.iter().any(|trusted| trusted == name);
+        match claims.audience().find(|name| !is_accepted(name) && !is_trusted(name)) {
+            Some(name) => Err(ClaimsError::UntrustedAudience { audience: text::name(name) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks `azp` (OpenID Connect Core §3.1.3.7, items 4 and 5): optional, and if present an accepted audience
+    /// or a trusted party.
     fn check_authorized_party(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        let party = text(claims, Known::AuthorizedParty)?;
+        let party = string(claims, Known::AuthorizedParty)?;
         if let Some(expected) = &self.authorized_party {
             return if party == Some(expected) {
                 Ok(())
             } else {
-                Err(absent_or(claims, Known::AuthorizedParty, ClaimsError::AuthorizedParty))
+                Err(absent_or(claims, Known::AuthorizedParty, another_party(party)))
             };
         }
         if self.kind != TokenKind::IdToken || self.audiences.is_empty() {
             return Ok(());
         }
+        let mut accepted = self.audiences.iter().chain(&self.trusted_parties);
         match party {
-            Some(party) if self.audiences.iter().any(|own| own == party) => Ok(()),
-            None if claims.audience().nth(1).is_none() => Ok(()),
-            _ => Err(ClaimsError::AuthorizedParty),
+            Some(_) if !accepted.any(|own| Some(own.as_str()) == party) => Err(another_party(party)),
+            _ => Ok(()),
         }
     }
 
@@ -356,9 +399,20 @@ impl Rules {
     }
 }
 
-fn check_nonce(claims: &Claims, expected: &str) -> Result<(), ClaimsError> {
-    match text(claims, Known::Nonce)? {
-        Some(nonce) if bool::from(nonce.as_bytes().ct_eq(expected.as_bytes())) => Ok(()),
+fn another_party(party: Option<&str>) -> ClaimsError {
+    ClaimsError::AuthorizedParty { party: text::name(party.unwrap_or_default()) }
+}
+
+/// Reports whether a claim is one of the accepted values, or nothing is compared.
+fn accepts(accepted: &[String], claim: Option<&str>) -> bool {
+    accepted.is_empty() || accepted.iter().any(|own| Some(own.as_str()) == claim)
+}
+
+fn check_nonce<'n>(claims: &Claims, accepted: impl IntoIterator<Item = &'n str>) -> Result<(), ClaimsError> {
+    let is_equal = |nonce: &str, own: &str| bool::from(nonce.as_bytes().ct_eq(own.as_bytes()));
+    match string(claims, Known::Nonce)? {
+        // All are compared, so that the time does not show which one is near.
+        Some(nonce) if accepted.into_iter().fold(false, |found, own| found | is_equal(nonce, own)) => Ok(()),
         _ => Err(absent_or(claims, Known::Nonce, ClaimsError::Nonce)),
     }
 }
@@ -371,7 +425,7 @@ fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
     if claims.presence(Known::Nonce) != Presence::Absent {
         return Err(ClaimsError::NoncePresent);
     }
-    let session = text(claims, Known::SessionId)?;
+    let session = string(claims, Known::SessionId)?;
     let is_named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
     if is_named(session) || is_named(claims.subject()) {
         Ok(())
@@ -390,7 +444,7 @@ fn require(presence: Presence<'_>, claim: &str) -> Result<(), ClaimsError> {
 }
 
 /// Returns a claim that is a string or absent; rejects any other type.
-fn text(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
+fn string(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
     match claims.presence(known) {
         Presence::Absent => Ok(None),
         Presence::Text(text) => Ok(Some(text)),

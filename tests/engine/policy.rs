@@ -245,23 +245,81 @@ fn a_required_claim_is_there_and_not_empty() {
     assert_eq!(judge(&Policy::jwt(), None, &json!({}), NOW), "claims.missing");
 }
 
+fn addressed(aud: Value, azp: Option<Value>) -> Value {
+    let claims = with(id_claims(), "aud", aud);
+    azp.map_or(claims.clone(), |azp| with(claims, "azp", azp))
+}
+
+// finding: D1, O-F7, U-t10, U-t13, U-t14, U-t16
+#[test]
+fn every_audience_is_accepted_or_trusted() {
+    let policy = Policy::id_token(ISSUER, "crm");
+    let trusting = policy.clone().trusted_audience("x").trusted_audience("y");
+    for (aud, azp, wanted, trusted) in [
+        (json!("crm"), None, "valid", "valid"),
+        (json!(["crm"]), None, "valid", "valid"),
+        (json!(["crm", "crm"]), None, "valid", "valid"),
+        (json!(["x", "crm"]), None, "claims.audience_untrusted", "valid"),
+        (json!(["crm", "x", "y", "x"]), None, "claims.audience_untrusted", "valid"),
+        (json!(["crm", "x"]), Some(json!("crm")), "claims.audience_untrusted", "valid"),
+        (json!(["crm", "z"]), Some(json!("crm")), "claims.audience_untrusted", "claims.audience_untrusted"),
+        (json!(["crm", "X"]), None, "claims.audience_untrusted", "claims.audience_untrusted"),
+        (json!("x"), None, "claims.audience", "claims.audience"),
+        (json!(["crm", "x"]), Some(json!("x")), "claims.audience_untrusted", "claims.azp"),
+        (json!(["crm", "x"]), Some(json!(null)), "claims.audience_untrusted", "claims.type"),
+    ] {
+        let claims = addressed(aud, azp);
+        assert_eq!(judge(&policy, None, &claims, NOW), wanted, "{claims}");
+        assert_eq!(judge(&trusting, None, &claims, NOW), trusted, "{claims}");
+    }
+    let logout = Policy::logout_token(ISSUER, "crm");
+    let claims = with(logout_claims(), "aud", json!(["crm", "x"]));
+    assert_eq!(judge(&logout, None, &claims, NOW), "claims.audience_untrusted");
+    assert_eq!(judge(&logout.trusted_audience("x"), None, &claims, NOW), "valid");
+    // RFC 7519 §4.1.3 and RFC 9068 §4 ask for one match.
+    let access = Policy::access_token(ISSUER, "crm");
+    assert_eq!(judge(&access, Some("at+jwt"), &addressed(json!(["crm", "x"]), None), NOW), "valid");
+    assert_eq!(
+        judge(&jwt().audience("crm"), None, &addressed(json!(["x", "crm"]), Some(json!("z"))), NOW),
+        "valid"
+    );
+}
+
+// finding: D1, O-F7
 #[test]
 fn the_authorized_party() {
     let policy = Policy::id_token(ISSUER, "crm");
-    let claims = |aud: Value, azp: Option<Value>| {
-        let claims = with(id_claims(), "aud", aud);
-        azp.map_or(claims.clone(), |azp| with(claims, "azp", azp))
-    };
-    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!("crm"))), NOW), "valid");
-    assert_eq!(judge(&policy, None, &claims(json!(["crm"]), None), NOW), "valid");
-    assert_eq!(judge(&policy, None, &claims(json!(["crm", "x"]), Some(json!("crm"))), NOW), "valid");
-    assert_eq!(judge(&policy, None, &claims(json!(["crm", "x"]), None), NOW), "claims.azp");
-    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!("x"))), NOW), "claims.azp");
-    assert_eq!(judge(&policy, None, &claims(json!("crm"), Some(json!(["crm"]))), NOW), "claims.type");
+    let claims = |azp: Value| addressed(json!("crm"), Some(azp));
+    assert_eq!(judge(&policy, None, &claims(json!("crm")), NOW), "valid");
+    assert_eq!(judge(&policy, None, &claims(json!("app")), NOW), "claims.azp");
+    assert_eq!(judge(&policy, None, &claims(json!("")), NOW), "claims.azp");
+    assert_eq!(judge(&policy, None, &claims(json!(["crm"])), NOW), "claims.type");
+    assert_eq!(judge(&policy, None, &claims(json!(null)), NOW), "claims.type");
+    let trusting = policy.clone().trusted_party("app");
+    assert_eq!(judge(&trusting, None, &claims(json!("app")), NOW), "valid");
+    assert_eq!(judge(&trusting, None, &claims(json!("crm")), NOW), "valid");
+    assert_eq!(judge(&trusting, None, &addressed(json!("crm"), None), NOW), "valid");
+    assert_eq!(judge(&trusting, None, &claims(json!("App")), NOW), "claims.azp");
+    // A party is no audience.
+    assert_eq!(judge(&trusting, None, &addressed(json!("app"), Some(json!("app"))), NOW), "claims.audience");
     let tied = policy.authorized_party("spa");
-    assert_eq!(judge(&tied, None, &claims(json!("crm"), Some(json!("spa"))), NOW), "valid");
-    assert_eq!(judge(&tied, None, &claims(json!("crm"), Some(json!("crm"))), NOW), "claims.azp");
-    assert_eq!(judge(&tied, None, &claims(json!("crm"), None), NOW), "claims.missing");
+    assert_eq!(judge(&tied, None, &claims(json!("spa")), NOW), "valid");
+    assert_eq!(judge(&tied, None, &claims(json!("crm")), NOW), "claims.azp");
+    assert_eq!(judge(&tied, None, &addressed(json!("crm"), None), NOW), "claims.missing");
+}
+
+// finding: D13
+#[test]
+fn several_accepted_values_are_alternatives() {
+    let policy =
+        jwt().subject("a").subject("b").token_id("i").token_id("j").nonce("m").nonce("n").typ("x").typ("y");
+    let claims = |sub: &str, jti: &str, nonce: &str| json!({"sub": sub, "jti": jti, "nonce": nonce});
+    assert_eq!(judge(&policy, Some("y"), &claims("b", "j", "n"), NOW), "valid");
+    assert_eq!(judge(&policy, Some("x"), &claims("a", "i", "m"), NOW), "valid");
+    assert_eq!(judge(&policy, Some("z"), &claims("a", "i", "m"), NOW), "claims.typ");
+    assert_eq!(judge(&policy, Some("x"), &claims("c", "i", "m"), NOW), "claims.subject");
+    assert_eq!(judge(&policy, Some("x"), &claims("a", "k", "m"), NOW), "claims.jti");
+    assert_eq!(judge(&policy, Some("x"), &claims("a", "i", "mn"), NOW), "claims.nonce");
 }
 
 #[test]

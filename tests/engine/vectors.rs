@@ -53,6 +53,10 @@ struct Rules {
     issuer: Vec<String>,
     #[serde(default)]
     audience: Vec<String>,
+    #[serde(default)]
+    trusted_audiences: Vec<String>,
+    #[serde(default)]
+    authorized_parties: Vec<String>,
     subject: Option<String>,
     jti: Option<String>,
     nonce: Option<String>,
@@ -74,6 +78,8 @@ impl Rules {
         for audience in &self.audience {
             policy = policy.audience(audience);
         }
+        policy = self.trusted_audiences.iter().fold(policy, Policy::trusted_audience);
+        policy = self.authorized_parties.iter().fold(policy, Policy::trusted_party);
         for claim in &self.ignore {
             policy = match claim.as_str() {
                 "exp" => policy.ignore_expiry(),

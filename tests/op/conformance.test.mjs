@@ -72,7 +72,9 @@ const SIGN_INS = [
   ['oidcc-client-test-invalid-athash', { claims: { at_hash: createHash('sha256').update('other').digest().subarray(0, 16).toString('base64url') } }, 'id_token.at_hash'],
   ['a right at_hash', { claims: { at_hash: createHash('sha256').update('at').digest().subarray(0, 16).toString('base64url') } }],
   ['expired', { claims: { exp: 1_000_000_000 } }, 'claims.expired'],
-  ['for several, by another', { claims: { aud: ['bad', 'other'], azp: 'other' } }, 'claims.azp'],
+  ['for an untrusted audience, too', { claims: { aud: ['bad', 'other'], azp: 'bad' } }, 'claims.audience_untrusted'],
+  ['for one audience twice', { claims: { aud: ['bad', 'bad'] } }],
+  ['by another', { claims: { azp: 'other' } }, 'claims.azp'],
   // attack: typ.logout-token-as-id-token
   ['a logout token as an ID token', { idToken: (bad) => bad.logoutToken({ nonce: bad.nonce }) }, 'claims.typ'],
   // attack: typ.access-token-as-either

@@ -96,7 +96,7 @@ fn the_id_token_is_held_to_every_rule() {
         ("claims.type", Box::new(set("sub", json!(1)))),
         ("claims.audience", Box::new(set("aud", json!("other")))),
         ("claims.audience", Box::new(set("aud", json!("CRM")))),
-        ("claims.azp", Box::new(set("aud", json!(["crm", "other"])))),
+        ("claims.audience_untrusted", Box::new(set("aud", json!(["crm", "other"])))),
         ("claims.azp", Box::new(set("azp", json!("other")))),
         ("claims.missing", Box::new(remove("iat"))),
         ("claims.missing", Box::new(remove("exp"))),

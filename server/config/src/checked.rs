@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, Registry};
-use claimgate::claims::{AnyKind, Policy, TokenKind};
+use claimgate::claims::{AnyKind, Kind, Policy, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -97,6 +97,10 @@ pub struct Provider {
     pub client: Client,
     /// The accepted `aud` of tokens presented for verification: the client, or others.
     pub audiences: Vec<String>,
+    /// Whom the tokens of a sign-in, and logout tokens, may name beside the client.
+    pub trust: Trust,
+    /// Whom the tokens presented for verification may name beside `audiences`.
+    pub presented_trust: Trust,
     /// The algorithms that exist for its tokens: those of the program, with RSA by ring alone if
     /// `[server] rsa_kernel` is off.
     pub registry: Registry,
@@ -132,12 +136,30 @@ pub struct Provider {
     pub mapping: Mapping,
 }
 
+/// Names that a token may hold beside the accepted audience (Core §3.1.3.7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Audiences that `aud` may name in addition.
+    pub audiences: Vec<String>,
+    /// Parties that `azp` may name.
+    pub parties: Vec<String>,
+}
+
+impl Trust {
+    /// Returns the policy with these audiences and parties trusted.
+    #[must_use]
+    pub fn apply<K: Kind>(&self, policy: Policy<K>) -> Policy<K> {
+        let policy = self.audiences.iter().fold(policy, Policy::trusted_audience);
+        self.parties.iter().fold(policy, Policy::trusted_party)
+    }
+}
+
 impl Provider {
     /// Returns the policy of tokens presented for verification: to `/api/v1/verify` and `explain`.
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
         let policy = Policy::of_kind(self.presented).issuer(&self.issuer).leeway(self.leeway);
-        self.audiences.iter().fold(policy, Policy::audience)
+        self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
     }
 
     /// Reports whether an algorithm verifies with the client secret, not with a published key.

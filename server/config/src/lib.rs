@@ -23,7 +23,7 @@ use std::path::Path;
 use claimgate::alg::Registry;
 use claimgate::identity::{MappingSpec, SettingPath};
 
-pub use checked::{Config, Database, Provider, PublicUrl, Server};
+pub use checked::{Config, Database, Provider, PublicUrl, Server, Trust};
 use document::Document;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Position, Problem, Severity};

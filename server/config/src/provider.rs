@@ -13,7 +13,7 @@ use claimgate::oidc::logout;
 use claimgate::sign::SigningKey;
 use url::Url;
 
-use super::checked::{Provider, uses_secret};
+use super::checked::{Provider, Trust, uses_secret};
 use super::raw;
 use super::section::{Faulty, Section};
 
@@ -63,6 +63,7 @@ pub(super) fn resolve(
     let client = client(section, &raw, shared);
     let leeway = leeway(section, raw.leeway.0);
     let presented = presented(section, &raw.verify);
+    let (trust, presented_trust) = trust(section, &raw)?;
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
     let authorization = authorization(section, &raw);
     let (id, client_id, mapping) = (id?, client_id?, mapping?);
@@ -72,10 +73,9 @@ pub(super) fn resolve(
     Ok(Provider {
         display_name: raw.display_name.unwrap_or_else(|| id.clone()),
         id,
-        audiences: match &raw.verify.audience {
-            Some(audiences) => audiences.as_slice().to_vec(),
-            None => vec![client_id.clone()],
-        },
+        audiences: audiences(&raw.verify, &client_id),
+        trust,
+        presented_trust,
         issuer: issuer?,
         client: client?(client_id),
         registry: shared.registry.clone(),
@@ -224,6 +224,40 @@ fn leeway(section: &Section<'_>, seconds: u64) -> Result<u64, Faulty> {
         return Err(section.fault("leeway", "must be at most an hour: set the clocks instead"));
     }
     Ok(seconds)
+}
+
+/// Returns the accepted audiences of presented tokens.
+fn audiences(raw: &raw::Verify, client_id: &str) -> Vec<String> {
+    let own = || vec![client_id.to_owned()];
+    raw.audience.as_ref().map_or_else(own, |audiences| audiences.as_slice().to_vec())
+}
+
+/// Resolves the names that tokens may hold beside the client: of sign-ins and logouts, and of presented tokens,
+/// which have the same unless they have their own.
+fn trust(section: &Section<'_>, raw: &raw::Provider) -> Result<(Trust, Trust), Faulty> {
+    let verify = section.source.section(section.path.name("verify"));
+    let names = |section: &Section<'_>, setting: &str, names: &[String]| match names
+        .iter()
+        .position(String::is_empty)
+    {
+        Some(index) => Err(section.fault_in(setting, index, "must not be empty")),
+        None => Ok(names.to_vec()),
+    };
+    let own = Trust {
+        audiences: names(section, "trusted_audiences", &raw.trusted_audiences)?,
+        parties: names(section, "authorized_parties", &raw.authorized_parties)?,
+    };
+    let presented = Trust {
+        audiences: match &raw.verify.trusted_audiences {
+            Some(audiences) => names(&verify, "trusted_audiences", audiences)?,
+            None => own.audiences.clone(),
+        },
+        parties: match &raw.verify.authorized_parties {
+            Some(parties) => names(&verify, "authorized_parties", parties)?,
+            None => own.parties.clone(),
+        },
+    };
+    Ok((own, presented))
 }
 
 /// Resolves the kind of presented tokens. Logout tokens come by the back channel alone.

@@ -79,6 +79,10 @@ pub(super) struct Provider {
     #[serde(default = "default_algorithms")]
     pub(super) algorithms: Vec<String>,
     pub(super) jwks_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) trusted_audiences: Vec<String>,
+    #[serde(default)]
+    pub(super) authorized_parties: Vec<String>,
     #[serde(default = "default_leeway")]
     pub(super) leeway: Seconds,
     #[serde(default = "yes")]
@@ -114,6 +118,8 @@ pub(super) struct Provider {
 pub(super) struct Verify {
     pub(super) kind: Option<TokenKind>,
     pub(super) audience: Option<OneOrMany>,
+    pub(super) trusted_audiences: Option<Vec<String>>,
+    pub(super) authorized_parties: Option<Vec<String>>,
 }
 
 fn default_algorithms() -> Vec<String> {

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
     /// Verify JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "trusted_audience", "authorized_party", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
     /// An accepted audience (`aud`)
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
+    /// An audience that an ID or logout token may name beside an accepted one
+    #[arg(long, value_name = "NAME")]
+    trusted_audience: Vec<String>,
+    /// A party that an ID token may name as `azp` beside the accepted audiences
+    #[arg(long, value_name = "NAME")]
+    authorized_party: Vec<String>,
     /// The kind of token that is accepted
     #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
     kind: TokenKind,
@@ -178,6 +184,8 @@ impl Arguments {
         let mut policy = Policy::of_kind(self.kind).leeway(self.leeway);
         policy = self.issuer.iter().fold(policy, Policy::issuer);
         policy = self.audience.iter().fold(policy, Policy::audience);
+        policy = self.trusted_audience.iter().fold(policy, Policy::trusted_audience);
+        policy = self.authorized_party.iter().fold(policy, Policy::trusted_party);
         if let Some(nonce) = &self.nonce {
             policy = policy.nonce(nonce);
         }

@@ -101,8 +101,10 @@ impl Provider {
     pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
         let jws = JwsVerifier::new(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
-        let id = Policy::id_token(&config.issuer, &config.client.id).leeway(config.leeway);
-        let mut logout = Policy::logout_token(&config.issuer, &config.client.id).leeway(config.leeway);
+        let id =
+            config.trust.apply(Policy::id_token(&config.issuer, &config.client.id)).leeway(config.leeway);
+        let mut logout =
+            config.trust.apply(Policy::logout_token(&config.issuer, &config.client.id)).leeway(config.leeway);
         if config.strict_logout_type {
             logout = logout.typ("logout+jwt");
         }

@@ -258,6 +258,33 @@ fn a_duration_is_whole_seconds_or_has_a_unit() {
     }
 }
 
+// finding: D1, O-F7
+#[test]
+fn trusted_names_are_of_the_provider_and_of_presented_tokens() {
+    let trust = |more: &str| {
+        let config = parse(&format!("{PROVIDER}{more}")).unwrap();
+        let provider = &config.providers[0];
+        (provider.trust.clone(), provider.presented_trust.clone())
+    };
+    let (own, presented) = trust("trusted_audiences = [\"a\"]\nauthorized_parties = [\"p\", \"q\"]\n");
+    assert_eq!((own.audiences.len(), own.parties.len()), (1, 2));
+    assert_eq!(own, presented);
+    let (own, presented) = trust(
+        "trusted_audiences = [\"a\"]\n[provider.verify]\ntrusted_audiences = []\nauthorized_parties = [\"p\"]\n",
+    );
+    assert_eq!((own.audiences.len(), own.parties.len()), (1, 0));
+    assert_eq!((presented.audiences.len(), presented.parties.len()), (0, 1));
+    assert_eq!(trust(""), Default::default());
+    for (more, setting) in [
+        ("trusted_audiences = [\"\"]\n", "provider[0].trusted_audiences[0]"),
+        ("authorized_parties = [\"p\", \"\"]\n", "provider[0].authorized_parties[1]"),
+        ("[provider.verify]\ntrusted_audiences = [\"\"]\n", "provider[0].verify.trusted_audiences[0]"),
+    ] {
+        let error = parse(&format!("{PROVIDER}{more}")).unwrap_err().to_string();
+        assert!(error.contains(setting), "{error}");
+    }
+}
+
 #[test]
 fn presented_tokens_have_an_audience() {
     for audience in ["[]", "[\"\"]", "\"\"", "[\"a\", \"\"]"] {

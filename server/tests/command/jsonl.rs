@@ -179,6 +179,7 @@ fn without_a_policy_only_the_signature_is_judged() {
     assert_eq!(answers[1]["payload_b64u"], base64url::encode(b"\xff\0"));
 }
 
+// finding: D13, D1
 #[test]
 fn each_member_of_the_policy_is_held_against_the_token() {
     let key = key("ES256");
@@ -197,6 +198,20 @@ fn each_member_of_the_policy_is_held_against_the_token() {
         (json!({"now": NOW, "jti": "x"}), Some("claims.jti")),
         (json!({"now": NOW, "nonce": "x"}), Some("claims.nonce")),
         (json!({"now": NOW, "typ": "x"}), Some("claims.typ")),
+        (json!({"now": NOW, "subject": ["x", "alice"], "jti": ["x", "t1"], "nonce": ["x", "n1"]}), None),
+        (json!({"now": NOW, "subject": ["x", "y"]}), Some("claims.subject")),
+        (json!({"now": NOW, "jti": []}), Some("input.policy")),
+        (json!({"now": NOW, "typ": ["x", "y"]}), Some("claims.typ")),
+        (json!({"now": NOW as f64 + 300.0, "leeway": 0}), Some("claims.expired")),
+        (json!({"now": NOW as f64 + 299.9, "leeway": 0}), None),
+        (json!({"now": NOW as f64 - 60.5}), Some("claims.issued_in_future")),
+        (json!({"now": 1e300}), Some("input.policy")),
+        (json!({"now": NOW.to_string()}), Some("input.policy")),
+        (
+            json!({"now": NOW, "kind": "id_token", "audience": "crm", "trusted_audiences": ["x"], "authorized_parties": ["app"]}),
+            None,
+        ),
+        (json!({"now": NOW, "trusted_audiences": "x"}), Some("input.policy")),
         (json!({"now": NOW, "require": ["auth_time"]}), Some("claims.missing")),
         (json!({"now": NOW + 359}), None),
         (json!({"now": NOW + 301, "leeway": 0}), Some("claims.expired")),

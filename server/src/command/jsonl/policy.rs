@@ -22,22 +22,19 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
     };
     let (mut policy, mut now) = (Policy::of_kind(kind), None);
     for (name, value) in members {
-        let text = || value.as_str().ok_or_else(|| wrong_type(&name));
         let seconds = || value.as_u64().ok_or_else(|| wrong_type(&name));
         let list = || strings(value.clone()).ok_or_else(|| wrong_type(&name));
+        let names = || one_or_many(&value).ok_or_else(|| wrong_type(&name)).map(Vec::into_iter);
         policy = match name.as_str() {
             "kind" => policy,
-            "issuer" => {
-                one_or_many(&value).ok_or_else(|| wrong_type(&name))?.into_iter().fold(policy, Policy::issuer)
-            }
-            "audience" => one_or_many(&value)
-                .ok_or_else(|| wrong_type(&name))?
-                .into_iter()
-                .fold(policy, Policy::audience),
-            "subject" => policy.subject(text()?),
-            "jti" => policy.token_id(text()?),
-            "nonce" => policy.nonce(text()?),
-            "typ" => policy.typ(text()?),
+            "issuer" => names()?.fold(policy, Policy::issuer),
+            "audience" => names()?.fold(policy, Policy::audience),
+            "trusted_audiences" => list()?.into_iter().fold(policy, Policy::trusted_audience),
+            "authorized_parties" => list()?.into_iter().fold(policy, Policy::trusted_party),
+            "subject" => names()?.fold(policy, Policy::subject),
+            "jti" => names()?.fold(policy, Policy::token_id),
+            "nonce" => names()?.fold(policy, Policy::nonce),
+            "typ" => names()?.fold(policy, Policy::typ),
             "leeway" => policy.leeway(seconds()?),
             "max_token_age" => policy.max_token_age(seconds()?),
             "max_age" => {
@@ -46,7 +43,7 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
             }
             "require" => policy.require(list()?),
             "now" => {
-                now = Some(UnixTime(value.as_i64().ok_or_else(|| wrong_type(&name))?));
+                now = Some(time(&value).ok_or_else(|| wrong_type(&name))?);
                 policy
             }
             "ignore" => list()?.iter().try_fold(policy, |policy, claim| match claim.as_str() {
@@ -59,6 +56,15 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
         };
     }
     Ok((policy, now.unwrap_or_else(system::now)))
+}
+
+/// Returns a time in seconds, with its fraction left out: the greatest whole number that is not greater.
+fn time(value: &Value) -> Option<UnixTime> {
+    /// The greatest number up to which a double holds every integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() <= EXACT);
+    // The cast is exact: all values in the range fit in an i64.
+    value.as_i64().or_else(|| fraction().map(|seconds| seconds as i64)).map(UnixTime)
 }
 
 /// Returns the strings of an array of strings.
