@@ -102,7 +102,7 @@ impl Inspection {
             if let Err(error) = read(row) {
                 let id: i64 = row.get(number)?;
                 self.problems
-                    .push(format!("row {id} of the table {table} cannot be read and is skipped: {error}"));
+                    .push(format!("row {id} of the table {table} cannot be read and is skipped ({error}): restore a backup, or correct it with SQLite"));
             }
         }
         if self.problems.len() == before {

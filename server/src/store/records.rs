@@ -52,13 +52,19 @@ impl<'t> SqliteRecords<'t> {
 
     /// Runs a `DELETE … RETURNING id` on sessions. Returns the number of sessions deleted.
     fn delete_sessions(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
-        let run = || -> rusqlite::Result<Vec<SessionId>> {
+        let run = || -> rusqlite::Result<(usize, Vec<SessionId>)> {
+            let (mut count, mut ended, mut bad) = (0, Vec::new(), BadRows::default());
             let mut statement = self.connection.prepare_cached(sql)?;
-            let ended = statement.query_map(parameters, |row| row.get(0).map(SessionId))?;
-            ended.collect()
+            let mut rows = statement.query(parameters)?;
+            while let Some(row) = rows.next()? {
+                count += 1;
+                // A session whose identifier cannot be read is in no index.
+                ended.extend(bad.read(row.get(0)).map(SessionId));
+            }
+            bad.report("session");
+            Ok((count, ended))
         };
-        let ended = run().map_err(|error| store_error(&error))?;
-        let count = ended.len();
+        let (count, ended) = run().map_err(|error| store_error(&error))?;
         self.effects.extend(ended.into_iter().map(Effect::Ended));
         Ok(count)
     }

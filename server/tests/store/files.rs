@@ -121,6 +121,11 @@ fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
         done.unwrap();
     }
     assert_eq!([1, 2, 3, 4].map(|id| who(&restarted, id).is_some()), [true, false, false, false]);
+    let ended = restarted.transact_blocking(|records| -> Result<usize, StoreError> {
+        let zoe = records.user_by_name("zoe")?.unwrap();
+        records.end_sessions_of(zoe.id)
+    });
+    assert_eq!(ended, Ok(1), "a session whose identifier cannot be read is ended too");
     // The server that runs follows what others write.
     open(&restarted, "late", 5, 60);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
