@@ -28,10 +28,12 @@ pub enum MappingProblem {
         reason: PathError,
     },
     /// A regular expression does not compile, or is too large.
-    #[error("`{pattern}` is not a usable regular expression")]
+    #[error("`{pattern}` is not a usable regular expression: {reason}")]
     Pattern {
         /// The pattern.
-        pattern: String,
+        pattern: Box<str>,
+        /// The reason.
+        reason: Box<str>,
     },
     /// A setting is missing, or its value is not usable.
     #[error("{reason}")]

@@ -63,9 +63,14 @@ impl TeamRules {
             rules.add(index, team, &mut patterns)?;
         }
         rules.patterns =
-            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|_| MappingError {
-                setting: SettingPath::of("team"),
-                problem: MappingProblem::Pattern { pattern: "all of them together".to_owned() },
+            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|error| {
+                MappingError {
+                    setting: SettingPath::of("team"),
+                    problem: MappingProblem::Pattern {
+                        pattern: "all of them together".into(),
+                        reason: reason(&error),
+                    },
+                }
             })?;
         Ok(rules)
     }
@@ -88,12 +93,16 @@ impl TeamRules {
             }
             (None, None, Some(pattern)) => {
                 let whole = format!(r"\A(?:{pattern})\z");
-                let regex = RegexBuilder::new(&whole).size_limit(COMPILED_BYTES).build().map_err(|_| {
-                    MappingError {
-                        setting: setting.name("regex"),
-                        problem: MappingProblem::Pattern { pattern: pattern.clone() },
-                    }
-                })?;
+                let regex =
+                    RegexBuilder::new(&whole).size_limit(COMPILED_BYTES).build().map_err(|error| {
+                        MappingError {
+                            setting: setting.name("regex"),
+                            problem: MappingProblem::Pattern {
+                                pattern: pattern.as_str().into(),
+                                reason: reason(&error),
+                            },
+                        }
+                    })?;
                 let names = regex.capture_names().flatten().map(str::to_owned);
                 let gaps = names.chain((1..regex.captures_len()).map(|number| number.to_string())).collect();
                 patterns.push(whole);
@@ -161,6 +170,18 @@ impl TeamRules {
         fired.sort_unstable();
         let teams = self.default_teams.iter().cloned().chain(fired.into_iter().map(|(_, team)| team));
         Ok(deduplicate(teams.collect()))
+    }
+}
+
+/// Returns why an expression does not compile, on one line: the engine shows the pattern with a mark below it.
+fn reason(error: &regex::Error) -> Box<str> {
+    match error {
+        regex::Error::CompiledTooBig(limit) => format!("compiled it is larger than {limit} bytes").into(),
+        error => {
+            let text = error.to_string();
+            let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            last.trim_start_matches("error: ").trim().into()
+        }
     }
 }
 

@@ -13,7 +13,7 @@ import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const WRONG = 'incorrect horse battery staple';
-const VERIFY = 'the secret of services & others';
+const VERIFY = 'the secret of services & of others';
 
 let op;
 let bad;

@@ -33,8 +33,8 @@ test('verification for services in any language', async () => {
     assert.deepEqual(await ask({ token: bad }), { status: 200, body: { active: false } });
   }
   assert.equal((await ask({})).status, 400);
-  await serve({ server: { verify_secret: 'for services only, please' } });
+  await serve({ server: { verify_secret: 'for services only, please, and nobody else' } });
   assert.equal((await ask({ token })).status, 401);
-  assert.equal((await ask({ token }, { authorization: 'Bearer for services only, pleasf' })).status, 401);
-  assert.equal((await ask({ token }, { authorization: 'Bearer for services only, please' })).status, 200);
+  assert.equal((await ask({ token }, { authorization: 'Bearer for services only, please, and nobody elsf' })).status, 401);
+  assert.equal((await ask({ token }, { authorization: 'Bearer for services only, please, and nobody else' })).status, 200);
 });

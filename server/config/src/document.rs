@@ -124,6 +124,24 @@ fn find(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &SettingPath) -
     below.or_else(|| (value.span() == *span).then(|| path.clone()))
 }
 
+/// Words of the deserializer, and those of people.
+const TYPES: [(&str, &str); 14] = [
+    ("invalid type: ", "has the wrong type: "),
+    ("invalid value: ", "has an unusable value: "),
+    ("a sequence", "a list"),
+    ("a map", "a table"),
+    ("expected struct MappingSpec", "expected a table"),
+    ("expected struct TeamSpec", "expected a table"),
+    ("expected struct Server", "expected a table"),
+    ("expected struct SignIn", "expected a table"),
+    ("expected struct Provider", "expected a table"),
+    ("expected struct Verify", "expected a table"),
+    ("expected a boolean", "expected true or false"),
+    ("expected a string", "expected a text in quotes"),
+    ("expected path string", "expected a text in quotes"),
+    ("expected usize", "expected a whole number"),
+];
+
 /// Returns the message of a wrong type in the words of TOML; a secret does not appear in it.
 fn type_problem(path: &SettingPath, message: &str) -> String {
     if let Some(Step::Name(name)) = path.steps().last()
@@ -131,7 +149,7 @@ fn type_problem(path: &SettingPath, message: &str) -> String {
     {
         return "must be a text in quotes".to_owned();
     }
-    message.replace("a sequence", "a list").replace("a map", "a table")
+    TYPES.iter().fold(message.to_owned(), |message, (serde, people)| message.replace(serde, people))
 }
 
 /// Returns line and column of a byte offset.

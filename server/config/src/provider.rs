@@ -6,8 +6,9 @@ use std::sync::Arc;
 use claimgate::alg::Registry;
 use claimgate::claims::TokenKind;
 use claimgate::identity::Mapping;
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
-use claimgate::oidc::client::{AuthMethod, Client};
+use claimgate::oidc::client::{AuthMethod, Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::logout;
 use claimgate::sign::SigningKey;
@@ -44,7 +45,7 @@ pub(super) fn resolve(
     shared: &Shared,
 ) -> Result<Provider, Faulty> {
     let id = id(section, raw.id.clone());
-    let issuer = section.required("issuer", raw.issuer.clone(), "the `iss` of the provider's tokens");
+    let issuer = issuer(section, raw.issuer.clone());
     let client_id = section.required("client_id", raw.client_id.clone(), "the client's id at the provider");
     let algorithms = algorithms(section, &raw.algorithms, &shared.registry);
     let endpoints = endpoints(section, &raw);
@@ -175,9 +176,75 @@ fn client(
             format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
         return Err(section.fault_in("algorithms", index, reason));
     }
+    if let Some(secret) = &secret {
+        check_secret(section, raw, secret, &shared.registry)?;
+    } else if shared.has_server && key.is_none() && raw.token_endpoint_auth_method.is_none() {
+        section.warn(
+            "client_secret",
+            "is missing: the client has nothing to prove itself with at the provider; if it is a public client, \
+             write `token_endpoint_auth_method = \"none\"`",
+        );
+    }
     let method =
         auth_method(section, raw.token_endpoint_auth_method.as_deref(), secret.is_some(), key.is_some())?;
     Ok(move |id| Client { id, secret, key, method })
+}
+
+/// Checks that the secret is long enough for the algorithms that verify with it: a shorter one verifies nothing.
+/// The keys of `jwks_file` may take its place.
+fn check_secret(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    secret: &Secret,
+    registry: &Registry,
+) -> Result<(), Faulty> {
+    if raw.danger_allow_short_secret || raw.jwks_file.is_some() {
+        return Ok(());
+    }
+    let key = VerificationKey::from_secret(secret.expose().as_bytes());
+    let is_weak = |name: &String| {
+        registry.get(name).is_some_and(|algorithm| {
+            algorithm.accepts(key.material()) && matches!(algorithm.prepare(&key), Err(KeyError::Weak))
+        })
+    };
+    match raw.algorithms.iter().position(is_weak) {
+        Some(index) => {
+            let reason = format!(
+                "the client secret of {} bytes is too short for {}, which would refuse every token (RFC 7518 \
+                 section 3.2): have the provider make a longer one, or write `danger_allow_short_secret = true`",
+                secret.expose().len(),
+                raw.algorithms[index]
+            );
+            Err(section.fault_in("algorithms", index, reason))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks an issuer for the mistakes that no token could ever match.
+fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> {
+    let issuer = section.required("issuer", written, "the `iss` of the provider's tokens")?;
+    if let Some((before, _)) = issuer.split_once("/.well-known/") {
+        let reason = format!(
+            "`{issuer}` is the address of the discovery document; the issuer is what stands before it: write \
+             `{before}`, or `{before}/` if the document's own `issuer` ends with a slash"
+        );
+        return Err(section.fault("issuer", reason));
+    }
+    let Ok(url) = Url::parse(&issuer) else { return Ok(issuer) };
+    let of_all = ["common", "organizations", "consumers"];
+    let tenant = url.path_segments().and_then(|mut segments| segments.next().map(str::to_owned));
+    let is_entra = url
+        .host_str()
+        .is_some_and(|host| host == "sts.windows.net" || host.starts_with("login.microsoftonline."));
+    if issuer.contains(['{', '}']) || is_entra && tenant.is_some_and(|tenant| of_all.contains(&&*tenant)) {
+        let reason = format!(
+            "`{issuer}` stands for every tenant, and the `iss` of a token names one: write the tenant's id in \
+             its place"
+        );
+        return Err(section.fault("issuer", reason));
+    }
+    Ok(issuer)
 }
 
 fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<SigningKey>>, Faulty> {
@@ -314,8 +381,12 @@ fn logout_url(section: &Section<'_>, template: &str) -> Result<(), Faulty> {
         let reason = format!("`{{{name}}}` is unknown; {{client_id}} and {{site_url}} can be filled in");
         return Err(section.fault(setting, reason));
     }
-    if !Url::parse(&filled).is_ok_and(|url| ["https", "http"].contains(&url.scheme())) {
-        return Err(section.fault(setting, format!("`{template}` is not a web address")));
+    match Url::parse(&filled) {
+        Ok(url) if url.scheme() == "https" => Ok(()),
+        Ok(url) if url.scheme() == "http" => {
+            section.warn(setting, "is http: the sign-out could be read and redirected on the way");
+            Ok(())
+        }
+        _ => Err(section.fault(setting, format!("`{template}` is not a web address"))),
     }
-    Ok(())
 }

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate::identity::{Mapping, MappingSpec, Normalisation, SettingPath};
+use claimgate::identity::{GroupSpec, Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
 use super::checked::{Config, Provider};
 use super::document::Document;
-use super::error::ConfigError;
+use super::error::{ConfigError, Severity};
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
 use super::{raw, server, settings, sign_in};
@@ -112,8 +112,35 @@ fn unlike(section: &Section<'_>, provider: &Provider, others: &[Provider]) -> Re
 
 /// Compiles a mapping.
 fn compile(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) -> Result<Mapping, Faulty> {
+    note_literal_names(source, path, spec);
     Mapping::compile(spec, &Limits::DEFAULT)
         .map_err(|error| source.section(path.clone()).mapping_fault(error))
+}
+
+/// Warns of names that look like paths: Keycloak's `realm_access.roles` is a member of a member. Names that are
+/// addresses have dots of their own.
+fn note_literal_names(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) {
+    let section = source.section(path.clone());
+    let username = spec.username.as_slice().iter().enumerate().map(|(index, text)| {
+        let setting = path.name("username");
+        (if spec.username.as_slice().len() > 1 { setting.index(index) } else { setting }, text)
+    });
+    let profile = spec.profile.iter().map(|(field, text)| (path.name("profile").name(field), text));
+    let groups = spec.groups.iter().enumerate().map(|(index, group)| {
+        let setting = path.name("groups").index(index);
+        match group {
+            GroupSpec::Path(text) => (setting, text),
+            GroupSpec::Detailed(detail) => (setting.name("path"), &detail.path),
+        }
+    });
+    for (setting, text) in username.chain(profile).chain(groups) {
+        if !text.starts_with('$') && !text.contains("://") && text.contains(['.', '[']) {
+            let note = format!(
+                "`{text}` has no `$` at its start, so it is the name of one claim, dots included; a path is written `$.{text}`"
+            );
+            section.remark(&setting, Severity::Warning, note);
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(source: &Source<'_>, path: &SettingPath) -> Result<Option<T>, Faulty> {

@@ -90,6 +90,10 @@ impl Section<'_> {
         example: &str,
     ) -> Result<String, Faulty> {
         match text {
+            Some(text) if text.trim() != text => {
+                Err(self
+                    .fault(setting, "begins or ends with white space, and is compared exactly: remove it"))
+            }
             Some(text) if !text.is_empty() => Ok(text),
             Some(_) => Err(self.fault(setting, format!("must not be empty; write {example}"))),
             None => Err(self.fault(setting, format!("is missing; write {example}"))),

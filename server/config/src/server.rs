@@ -3,13 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use claimgate::oidc::client::Secret;
 use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
-use url::Url;
+use url::{Host, Url};
 
 use super::checked::{PublicUrl, Server};
 use super::raw;
 use super::section::{Faulty, Section};
+
+/// The shortest secret of `/api/v1/verify`, in characters.
+const MIN_VERIFY_SECRET: usize = 32;
 
 /// Returns the database file: the one that the configuration file names, else `claimgate.db` in the state folder of
 /// the service, else the same beside the configuration file.
@@ -29,6 +33,7 @@ fn state_folder() -> Option<PathBuf> {
 
 /// Resolves the table; every fault in it is recorded.
 pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server, Faulty> {
+    let verify_secret = verify_secret(section, &raw);
     let public_url = public_url(section, raw.public_url);
     let listen = listen(section, raw.listen.as_deref());
     let tls = tls(section, raw.tls_certificate.as_deref(), raw.tls_key.as_deref());
@@ -38,12 +43,6 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
     };
     let trusted_proxies = trusted_proxies(section, &raw.trusted_proxies);
     let metrics_from = metrics_from(section, raw.metrics_from);
-    let verify_secret = section.secret(
-        "verify_secret",
-        raw.verify_secret.as_ref(),
-        raw.verify_secret_file.as_ref(),
-        raw.verify_secret_env.as_ref(),
-    );
     let url = public_url?;
     Ok(Server {
         public_url: PublicUrl {
@@ -95,11 +94,32 @@ fn tls(
     }
 }
 
+fn verify_secret(section: &Section<'_>, raw: &raw::Server) -> Result<Option<Secret>, Faulty> {
+    let secret = section.secret(
+        "verify_secret",
+        raw.verify_secret.as_ref(),
+        raw.verify_secret_file.as_ref(),
+        raw.verify_secret_env.as_ref(),
+    )?;
+    if secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < MIN_VERIFY_SECRET) {
+        let reason = format!(
+            "must have at least {MIN_VERIFY_SECRET} characters, since it may be guessed over the network; \
+             `openssl rand -base64 32` makes one"
+        );
+        return Err(section.fault("verify_secret", reason));
+    }
+    Ok(secret)
+}
+
 fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<String, Faulty> {
     let domain = written.trim_start_matches('.').to_ascii_lowercase();
     let host = url.host_str().unwrap_or_default();
     if host != domain && !host.ends_with(&format!(".{domain}")) {
         return Err(section.fault("cookie_domain", format!("public_url's host `{host}` is not in it")));
+    }
+    if domain.parse::<IpAddr>().is_ok() || url.host().is_some_and(|host| !matches!(host, Host::Domain(_))) {
+        let reason = "an IP address has no domain that hosts share: give the server a name";
+        return Err(section.fault("cookie_domain", reason));
     }
     if !domain.contains('.') {
         return Err(section.fault("cookie_domain", "must be a domain, such as \"example.com\""));

@@ -250,9 +250,10 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
     if is_secret {
         report.problem("the provider publishes secret keys: every reader can sign tokens in its name");
     }
-    if known.usable == 0 && !provider.uses_only_secret() {
-        report.problem("none of the provider's keys fits `algorithms`");
-    } else {
-        report.good(&format!("{} usable key(s)", known.usable));
+    match (known.usable, provider.uses_only_secret()) {
+        (0, false) => report.problem("none of the provider's keys fits `algorithms`"),
+        (0, true) => report
+            .note("the provider publishes no key for `algorithms`: the client secret verifies its tokens"),
+        (count, _) => report.good(&format!("{count} usable key(s)")),
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate_config::{Config, Note};
+use claimgate_config::{Config, Note, Severity};
 
 use super::support::{Folder, run};
 
@@ -48,4 +48,34 @@ fn warnings_have_their_line_and_fail_only_if_strict() {
     let strict = run(&["config", "check", "--strict", &file]);
     assert_eq!((strict.code, strict.out), (1, ran.out));
     assert!(strict.err.contains("config.warnings"), "{}", strict.err);
+}
+
+// finding: S20, U-k14, U-h16, U-q27
+#[test]
+fn what_is_probably_a_mistake_is_warned_of() {
+    let groups = |path: &str| format!("[identity]\ngroups = [\"{path}\"]\n");
+    let bare = "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\n";
+    for (text, setting, said) in [
+        (
+            format!("{PROVIDER}{}", groups("realm_access.roles")),
+            "identity.groups[0]",
+            "`$.realm_access.roles`",
+        ),
+        (format!("{PROVIDER}{}", groups("realm_access.roles[*]")), "identity.groups[0]", "no `$`"),
+        (
+            format!("{PROVIDER}logout_url = \"http://idp.example.com/bye\"\n"),
+            "provider[0].logout_url",
+            "is http",
+        ),
+        (bare.to_owned(), "provider[0].client_secret", "is missing"),
+    ] {
+        let notes = notes(&format!("{SERVER}{text}"));
+        let found = notes.iter().find(|note| note.setting == setting);
+        let found = found.unwrap_or_else(|| panic!("{notes:?} should name {setting}"));
+        assert!(found.severity == Severity::Warning && found.text.contains(said), "{found}");
+    }
+    for path in ["groups", "https://crm.example.com/roles", "cognito:groups", "$.realm_access.roles"] {
+        let notes = notes(&format!("{SERVER}{PROVIDER}{}", groups(path)));
+        assert!(notes.iter().all(|note| note.severity == Severity::Note), "{notes:?}");
+    }
 }

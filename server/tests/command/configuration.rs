@@ -122,11 +122,11 @@ fn each_fault_names_its_line_column_and_setting() {
         (format!("{PROVIDER}[[identity.team]]\ngroup = \"a\"\n"), "4:1: identity.team[0]: give `team`"),
         ("[sign_in]\n".to_owned(), "1:1: provider: is missing"),
         // Types, and what is not TOML.
-        (format!("{PROVIDER}userinfo = \"no\"\n"), "4:12: provider[0].userinfo: invalid type: string \"no\", expected a boolean"),
-        (format!("{PROVIDER}algorithms = \"RS256\"\n"), "4:14: provider[0].algorithms: invalid type"),
-        (format!("{PROVIDER}algorithms = [\"RS256\", 1]\n"), "4:24: provider[0].algorithms[1]: invalid type"),
+        (format!("{PROVIDER}userinfo = \"no\"\n"), "4:12: provider[0].userinfo: has the wrong type: string \"no\", expected true or false"),
+        (format!("{PROVIDER}algorithms = \"RS256\"\n"), "4:14: provider[0].algorithms: has the wrong type"),
+        (format!("{PROVIDER}algorithms = [\"RS256\", 1]\n"), "4:24: provider[0].algorithms[1]: has the wrong type"),
         (format!("{PROVIDER}client_secret = 123456\n"), "4:17: provider[0].client_secret: must be a text in quotes"),
-        (format!("{PROVIDER}[[identity.team]]\nteams = \"a\"\n"), "5:9: identity.team[0].teams: invalid type"),
+        (format!("{PROVIDER}[[identity.team]]\nteams = \"a\"\n"), "5:9: identity.team[0].teams: has the wrong type"),
         (format!("{PROVIDER}verify.kind = \"id\"\n"), "4:15: provider[0].verify.kind: unknown variant `id`"),
         (format!("{PROVIDER}verify.kind = \"logout_token\"\n"), "4:15: provider[0].verify.kind: a logout token is never presented"),
         (format!("{PROVIDER}leeway = \n"), "4:"),
@@ -250,7 +250,7 @@ fn a_duration_is_whole_seconds_or_has_a_unit() {
         "12:00:00",
     ] {
         let error = parse(&format!("{PROVIDER}max_age = {written}\n")).unwrap_err().to_string();
-        assert!(error.starts_with("claimgate.toml:4:11: provider[0].max_age: invalid "), "{error}");
+        assert!(error.starts_with("claimgate.toml:4:11: provider[0].max_age: has "), "{error}");
         assert!(
             error.contains(r#"expected whole seconds such as 90, or "90s", "15m", "12h" or "1d""#),
             "{error}"
@@ -376,7 +376,7 @@ fn settings_that_cannot_work_are_refused() {
         ("[server]\npublic_url = \"http://127.0.0.1:8080\"\n", ""),
         ("[server]\npublic_url = \"http://app.localhost\"\n", ""),
         (server, "prompt = \"login consent\"\n"),
-        (server, &format!("{secret}algorithms = [\"HS256\"]\n")),
+        (server, "client_secret = \"0123456789abcdef0123456789abcdef\"\nalgorithms = [\"HS256\"]\n"),
         (server, &format!("{ways}jwks_uri = \"https://idp.example.com/jwks?v=2\"\n")),
         (server, "logout_url = \"https://idp.example.com/bye?c={client_id}&to={site_url}#x\"\n"),
     ] {
@@ -442,6 +442,55 @@ fn the_configurations_in_the_documents_load() {
         }
     }
     assert!(checked >= 8, "{checked}");
+}
+
+// finding: S20, F5, O-F6, U-k01, U-k02, U-k12
+#[test]
+fn what_could_never_work_is_refused_and_says_what_to_write() {
+    let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
+    let with = |server_lines: &str, issuer: &str, provider_lines: &str| {
+        let provider = format!("[[provider]]\nissuer = \"{issuer}\"\nclient_id = \"crm\"\n{provider_lines}");
+        parse(&format!("{server}{server_lines}{provider}"))
+    };
+    let idp = "https://idp.example.com";
+    let microsoft = "https://login.microsoftonline.com";
+    let short = "client_secret = \"shortsecret-20bytes!\"\nalgorithms = [\"RS256\", \"HS256\"]\n";
+    let for_256 = "client_secret = \"0123456789abcdef0123456789abcdef\"\nalgorithms = [\"HS512\"]\n";
+    for (lines, issuer, provider, said) in [
+        (
+            "",
+            &*format!("{idp}/realms/a/.well-known/openid-configuration"),
+            "",
+            "write `https://idp.example.com/realms/a`, or",
+        ),
+        ("", &*format!("{idp}/ "), "", "white space"),
+        ("", &*format!("{microsoft}/{{tenantid}}/v2.0"), "", "write the tenant's id"),
+        ("", &*format!("{microsoft}/common/v2.0"), "", "write the tenant's id"),
+        ("", &*format!("{microsoft}/organizations/v2.0"), "", "write the tenant's id"),
+        ("", idp, short, "algorithms[1]: the client secret of 20 bytes is too short for HS256"),
+        ("", idp, for_256, "write `danger_allow_short_secret = true`"),
+        ("verify_secret = \"a\"\n", idp, "", "at least 32 characters"),
+        ("trusted_proxies = [\"10.0.0.1\", \"::/0\"]\n", idp, "", "server.trusted_proxies[1]: every client"),
+    ] {
+        let error = with(lines, issuer, provider).unwrap_err().to_string();
+        assert!(error.contains(said), "{error} should say {said}");
+    }
+    let danger = format!("{short}danger_allow_short_secret = true\n");
+    for (issuer, provider) in
+        [(idp, &*danger), (&*format!("{microsoft}/0f0f/v2.0"), ""), (&*format!("{idp}/common"), "")]
+    {
+        assert!(with("", issuer, provider).is_ok(), "{issuer} {provider}");
+    }
+    let address = "[server]\npublic_url = \"https://10.0.0.1\"\ncookie_domain = \"0.0.1\"\n";
+    let error = parse(&format!("{address}{PROVIDER}")).unwrap_err().to_string();
+    assert!(error.contains("server.cookie_domain: an IP address"), "{error}");
+}
+
+#[test]
+fn an_expression_is_refused_with_the_reason() {
+    let rule = "[[identity.team]]\nregex = \"a(b\"\nteam = \"T\"\n";
+    let error = parse(&format!("{PROVIDER}{rule}")).unwrap_err().to_string();
+    assert!(error.ends_with("`a(b` is not a usable regular expression: unclosed group"), "{error}");
 }
 
 /// The reference lists exactly the settings of each table, by the types that the file is read into.
