@@ -36,3 +36,20 @@ pub(crate) fn raise_open_files(wanted: usize) -> usize {
 pub(crate) fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives randomness");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    // finding: S4
+    #[test]
+    fn the_limit_of_open_files_is_raised_and_never_lowered() {
+        let before = getrlimit(Resource::Nofile);
+        let Some(current) = before.current else { return };
+        setrlimit(Resource::Nofile, Rlimit { current: Some(current - 1), ..before }).expect("a lower limit");
+        let current = usize::try_from(current).expect("a number of files");
+        assert_eq!(raise_open_files(current), current);
+        assert_eq!(raise_open_files(1), current);
+    }
+}

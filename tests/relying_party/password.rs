@@ -47,6 +47,7 @@ fn the_right_password_opens_a_session_in_place_of_the_browsers_old_one() {
     assert!(!is_open(&store, 1) && is_open(&store, 2));
 }
 
+// finding: S3
 #[test]
 fn a_password_that_was_replaced_while_it_was_compared_opens_no_session() {
     let store = store(UserKind::Regular, Some("hash"));

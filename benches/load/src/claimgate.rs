@@ -11,6 +11,7 @@ use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
 use crate::Failed;
+use crate::attacks::Target;
 use crate::cpu;
 use crate::provider::{CLIENT, Provider, now, sid, subject};
 use crate::steady::ask;
@@ -23,25 +24,103 @@ pub struct Claimgate {
     folder: PathBuf,
     binary: PathBuf,
     process: Option<Child>,
+    /// Whether it speaks TLS, with the certificate of [`Claimgate::certificate`].
+    tls: bool,
 }
 
 impl Claimgate {
     /// Writes a configuration into an empty folder, and starts.
     pub fn start(binary: &Path, folder: &Path, provider: &Provider) -> Result<Self, Failed> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let config = format!(
-            "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n\
-             [sign_in]\ncreate_users = true\n\
-             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"unused\"\n\
-             userinfo = false\n",
-            provider.issuer
-        );
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("claimgate.toml"), config)?;
         let mut server =
-            Self { address, folder: folder.to_owned(), binary: binary.to_owned(), process: None };
+            Self { address, folder: folder.to_owned(), binary: binary.to_owned(), process: None, tls: false };
+        server.configure(provider, "", "")?;
         server.restart()?;
         Ok(server)
+    }
+
+    /// Writes the configuration, with further settings of `[server]` and further providers.
+    fn configure(&self, provider: &Provider, settings: &str, providers: &str) -> Result<(), Failed> {
+        let address = self.address;
+        let config = format!(
+            "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n{settings}\
+             [sign_in]\ncreate_users = true\n\
+             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"unused\"\n\
+             userinfo = false\n{providers}",
+            provider.issuer
+        );
+        std::fs::create_dir_all(&self.folder)?;
+        std::fs::write(self.folder.join("claimgate.toml"), config)?;
+        Ok(())
+    }
+
+    /// The certificate of a server that speaks TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.join("certificate.pem")
+    }
+
+    /// Starts with sessions, a second provider that hangs, and with TLS if asked.
+    pub fn start_attacked(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        sessions: usize,
+        tls: bool,
+    ) -> Result<Self, Failed> {
+        let mut server = Self::start(binary, folder, provider)?;
+        server.kill();
+        server.open_sessions(provider, sessions)?;
+        // Accepts connections and answers nothing, for as long as this process runs.
+        let hanging = TcpListener::bind("127.0.0.1:0")?;
+        let providers = format!(
+            "[[provider]]\nid = \"hanging\"\nissuer = \"http://{}\"\nclient_id = \"x\"\nclient_secret = \"unused\"\n",
+            hanging.local_addr()?
+        );
+        std::mem::forget(hanging);
+        server.tls = tls;
+        let mut settings = String::new();
+        if tls {
+            let made = Command::new("openssl")
+                .args([
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                    "-nodes",
+                    "-days",
+                    "2",
+                ])
+                .args(["-subj", "/CN=load", "-addext", "subjectAltName=IP:127.0.0.1"])
+                .args([
+                    "-addext",
+                    "basicConstraints=critical,CA:FALSE",
+                    "-keyout",
+                    "key.pem",
+                    "-out",
+                    "certificate.pem",
+                ])
+                .current_dir(folder)
+                .stderr(Stdio::null())
+                .status()?;
+            if !made.success() {
+                return Err("openssl made no certificate".into());
+            }
+            settings.push_str("tls_certificate = \"certificate.pem\"\ntls_key = \"key.pem\"\n");
+        }
+        server.configure(provider, &settings, &providers)?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    fn is_ready(&self) -> bool {
+        let request = get(self.address, "/readyz", "");
+        if self.tls {
+            return Target::new(self.address, Some((&self.certificate(), &["http/1.1"])))
+                .is_ok_and(|target| target.ask(0, &request) == 200);
+        }
+        ask(self.address, &request).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// The same with a session for each of the first logout tokens.
@@ -65,8 +144,7 @@ impl Claimgate {
         self.process = Some(command.stderr(log).stdout(Stdio::null()).spawn()?);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(60) {
-            let ready = ask(self.address, &get(self.address, "/readyz", ""));
-            if ready.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if self.is_ready() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -10,7 +10,8 @@ use crate::client::{Load, Requests, drive};
 use crate::provider::Provider;
 use crate::{Arguments, Failed};
 
-const CONNECTIONS: usize = 32;
+/// So few that the largest bodies stay within the share of one address.
+const CONNECTIONS: usize = 16;
 const REQUESTS: usize = 640;
 /// As many guesses as one name has before it must wait.
 const GUESSES: usize = 10;
@@ -50,7 +51,7 @@ const REQUESTED: &[(&str, Make)] = &[
     }),
     ("a path of 60 KiB that is not there", |_, to| get(to, &"/a".repeat(30_000), "")),
     ("`GET /login/oidc`, with 52 KiB of sign-in cookies", |_, to| {
-        get(to, "/login/oidc", &cookies("claimgate-login-"))
+        get(to, "/login/oidc", &cookies_of_sign_in())
     }),
     ("`GET /callback/oidc`, a query of 48 KiB", |_, to| {
         get(to, &format!("/callback/oidc?{}state=x", "code=a&".repeat(7_000)), "")
@@ -92,12 +93,17 @@ const REQUESTED: &[(&str, Make)] = &[
 const GUESS: &str = "`/login/password`: a guess within the limit";
 const LOGOUT: &str = "/api/v1/backchannelLogout";
 
+/// As many cookies of sign-ins as a head may hold, for the longest request of a sign-in.
+pub fn cookies_of_sign_in() -> String {
+    cookies("claimgate-login-")
+}
+
 fn cookies(name: &str) -> String {
     let each: String = (0..2_200).map(|number| format!("{name}{number:04}=x; ")).collect();
     format!("Cookie: {}\r\n", &each[..each.len().min(60_000)])
 }
 
-fn form(address: std::net::SocketAddr, path: &str, body: &str) -> String {
+pub fn form(address: std::net::SocketAddr, path: &str, body: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n\r\n{body}",

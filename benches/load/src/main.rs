@@ -3,6 +3,7 @@
 //! sign-ins. Says how many requests a second, how long they took, and what was durable.
 
 mod apache;
+mod attacks;
 mod claimgate;
 mod client;
 mod cpu;
@@ -46,7 +47,7 @@ pub struct Arguments {
     /// Only the logouts
     #[arg(long)]
     logouts_only: bool,
-    /// What the dearest request of each kind costs, in place of the rest
+    /// What the dearest request of each kind costs, and what genuine clients notice of attacks, in place of the rest
     #[arg(long)]
     hostile: bool,
     /// Without Apache
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failed> {
     let text = match arguments.hostile {
-        true => hostile::table(arguments)?,
+        true => hostile::table(arguments)? + &attacks::table(arguments)?,
         false => report::write(&measure::all(arguments)?),
     };
     println!("{text}");

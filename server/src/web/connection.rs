@@ -55,24 +55,40 @@ const CHECK: Duration = Duration::from_secs(5);
 pub(super) struct Acceptor {
     server: Server,
     handle: Handle<SocketAddr>,
-    limit: usize,
-    by_address: Shares,
+    places: Places,
 }
 
 impl Acceptor {
     /// Limits the connections of a server that may have so many files open.
     pub(super) fn new(server: Server, handle: Handle<SocketAddr>, open_files: usize) -> Self {
-        let limit = open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS);
-        let by_address = Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16));
-        Self { server, handle, limit, by_address }
+        Self { server, handle, places: Places::new(open_files) }
     }
 
     fn admit(&self, peer: IpAddr) -> io::Result<Option<Share>> {
-        let refused = || io::Error::other("too many connections");
         let trusted = peer.is_loopback() || self.server.app().trusts_proxy(peer);
-        let limit = if trusted { self.limit } else { self.limit - self.limit / RESERVED };
         // The count includes this connection.
-        if self.handle.connection_count() > limit {
+        self.places.take(peer, trusted, self.handle.connection_count())
+    }
+}
+
+/// The places for connections.
+#[derive(Clone)]
+struct Places {
+    limit: usize,
+    by_address: Shares,
+}
+
+impl Places {
+    fn new(open_files: usize) -> Self {
+        let limit = open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS);
+        Self { limit, by_address: Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16)) }
+    }
+
+    /// Takes a place for the last of `count` connections. A trusted peer has no share.
+    fn take(&self, peer: IpAddr, trusted: bool, count: usize) -> io::Result<Option<Share>> {
+        let refused = || io::Error::other("too many connections");
+        let limit = if trusted { self.limit } else { self.limit - self.limit / RESERVED };
+        if count > limit {
             return Err(refused());
         }
         if trusted {
@@ -283,6 +299,29 @@ mod tests {
         let (server, client) = duplex(64);
         let connection = Arc::new(Connection::new());
         (Watched::new(server, Arc::clone(&connection), None), client, connection)
+    }
+
+    // finding: S4
+    #[test]
+    fn one_address_has_its_share_of_connections_and_proxies_have_some_left() {
+        let (stranger, proxy) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let places = Places::new(MAX_FILES);
+        let held: Vec<_> =
+            (1..=CONNECTIONS_BY_ADDRESS).map(|count| places.take(stranger, false, count)).collect();
+        assert!(held.iter().all(|place| matches!(place, Ok(Some(_)))));
+        assert!(places.take(stranger, false, held.len() + 1).is_err());
+        assert!(places.take(IpAddr::from([192, 0, 2, 3]), false, held.len() + 1).is_ok());
+        drop(held);
+        assert!(places.take(stranger, false, 1).is_ok());
+        let full = CONNECTIONS - CONNECTIONS / RESERVED + 1;
+        assert!(places.take(stranger, false, full).is_err());
+        assert!(places.take(proxy, true, full).is_ok());
+        assert!(places.take(proxy, true, CONNECTIONS + 1).is_err());
+        // With few open files a share is a sixteenth.
+        let few = Places::new(1_024);
+        let held: Vec<_> = (1..=48).map(|count| few.take(stranger, false, count)).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert!(few.take(stranger, false, 49).is_err());
     }
 
     // finding: S4
