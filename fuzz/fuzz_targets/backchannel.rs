@@ -12,7 +12,7 @@ use claimgate::claims::{LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::issuer::unverified_issuer;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::sign::SigningKey;
@@ -86,6 +86,24 @@ impl Records for Memory {
         unreachable!()
     }
     fn link(&mut self, _: &str, _: &str, _: UserId) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn unlink(&mut self, _: UserId, _: Option<&str>) -> Result<usize, StoreError> {
+        unreachable!()
+    }
+    fn unlink_issuer(&mut self, _: &str) -> Result<(usize, usize), StoreError> {
+        unreachable!()
+    }
+    fn users_linked_apart(&mut self, _: &str, _: &str) -> Result<Vec<UserId>, StoreError> {
+        unreachable!()
+    }
+    fn rename_issuer(&mut self, _: &str, _: &str) -> Result<RenamedIssuer, StoreError> {
+        unreachable!()
+    }
+    fn remove_user(&mut self, _: UserId) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn end_oldest_sessions(&mut self, _: UserId, _: u32) -> Result<usize, StoreError> {
         unreachable!()
     }
     fn create_user(&mut self, _: &str, _: UserKind, _: UnixTime) -> Result<User, StoreError> {

@@ -68,7 +68,7 @@ fuzz_target!(|text: &[u8]| {
     let wrong = wrong(&members);
     let claims = match ours {
         Ok(claims) => claims,
-        Err(ClaimsError::WrongType { claim }) => {
+        Err(ClaimsError::WrongType { claim, .. }) => {
             assert!(wrong.contains(&claim.as_str()), "{claim} is not wrong, {wrong:?} are");
             return;
         }

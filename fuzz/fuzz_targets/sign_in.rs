@@ -117,7 +117,7 @@ fuzz_target!(|data: &str| {
         if person.starts_with('{') && person != "{token}" { "application/json" } else { "application/jwt" };
     let mut info = http::Response::new(person.replace("{token}", &signed).into_bytes());
     info.headers_mut().insert("content-type", media_type.parse().expect("a media type"));
-    let Ok(merged) = userinfo::merge(id_token, &info, &provider.jws, NOW) else { return };
+    let Ok(merged) = userinfo::merge(id_token, &info, &provider.jws, "crm", NOW) else { return };
     let all = merged.as_value();
     for (name, value) in &own {
         assert_eq!(all.get(name), Some(value), "UserInfo replaced {name}");

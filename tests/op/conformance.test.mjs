@@ -131,6 +131,53 @@ for (const [what, overrides, code, algorithms] of SIGN_INS) {
   });
 }
 
+// finding: F4, D3, D11, U-s02, U-s03, U-s04, U-s05, U-s33
+test('sign-in: deviations that weaken no check', async () => {
+  for (const [what, overrides, said] of [
+    ['null and empty endpoints', { metadata: { userinfo_endpoint: '', end_session_endpoint: null } }],
+    ['optional endpoints that must not be called', { metadata: { userinfo_endpoint: '/me', end_session_endpoint: 'http://192.0.2.1/end' } }, /endpoint not used[^\n]*"code":"discovery\.endpoint"/],
+    ['null in keys', { keys: (bad) => [{ ...bad.key.jwk, use: null, alg: null, key_ops: null }] }],
+    ['a null token_type', { token: (_response, send) => send({ token_type: null, access_token: 'at', id_token: op.idToken() }) }],
+    ['a byte order mark before the keys', { jwks: (_response, send) => send(`\uFEFF${JSON.stringify({ keys: [op.key.jwk] })}`) }],
+    ['a byte order mark before UserInfo', { userinfo: (_response, send) => send('\uFEFF{"sub":"s1"}') }],
+    ['one key with a member twice', { jwks: (_response, send) => send(`{"keys":[{"kty":"RSA","kid":"x","kid":"y"},${JSON.stringify(op.key.jwk)}]}`) }],
+  ]) {
+    await serve({ overrides });
+    const agent = new Agent();
+    const landed = await signIn(agent);
+    assert.equal((await agent.me(gate))?.username, 'ada', `${what}: ${landed.text}`);
+    if (said) assert.match(gate.log, said, what);
+  }
+});
+
+// finding: D1, O-F7, U-t10s
+test('sign-in and sign-out: audiences and parties that the configuration trusts', async () => {
+  const provider = { trusted_audiences: ['https://identity.example.com/'], authorized_parties: ['app'] };
+  await serve({ provider, overrides: { claims: { aud: ['https://identity.example.com/', 'bad'], azp: 'app' } } });
+  const agent = new Agent();
+  const landed = await signIn(agent);
+  assert.equal((await agent.me(gate))?.username, 'ada', landed.text);
+  const token = op.logoutToken({ aud: ['bad', 'https://identity.example.com/'] });
+  assert.equal((await gate.logOut(token)).status, 200);
+  assert.equal(await agent.me(gate), undefined);
+  const other = await gate.logOut(op.logoutToken({ aud: ['bad', 'https://other.example.com/'] }));
+  assert.equal(other.status, 400);
+  assert.ok(gate.logged('claims.audience_untrusted').length >= 1, gate.log);
+});
+
+// finding: U-s27, U-s30
+test('sign-in: what the token endpoint said is in the log', async () => {
+  await serve({ overrides: { token: (_response, send) => send({ error: 'invalid_grant', error_description: 'used before' }) } });
+  assert.ok((await signIn()).status >= 400);
+  assert.match(gate.log, /token\.refused[^\n]*invalid_grant: used before/);
+  op.overrides = { token: (response) => response.writeHead(401, { 'www-authenticate': 'Basic error="invalid_client"' }).end() };
+  // The code is redacted from what the endpoint said: one of a single letter would be found in each word.
+  op.code = 'a code of several words';
+  assert.ok((await signIn()).status >= 400);
+  op.code = undefined;
+  assert.match(gate.log, /status 401 \(WWW-Authenticate: Basic error=/);
+});
+
 test('sign-in: oidcc-client-test-signing-key-rotation', async () => {
   await serve();
   assert.equal((await signIn()).status, 200);
