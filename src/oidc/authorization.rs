@@ -79,6 +79,15 @@ pub struct AuthorizationResponse {
     pub started_ms: i64,
 }
 
+impl AuthorizationResponse {
+    /// Reports whether the provider was asked to authenticate the person anew (`max_age=0`); the `auth_time` of
+    /// the ID token is then checked.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.max_age == Some(0)
+    }
+}
+
 /// Why a callback is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -22,8 +22,7 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   gate.addUser('root', 'super-admin');
   gate.addUser('boss', 'admin');
   const [root, boss, ada] = [new Agent(), new Agent(), new Agent()];
-  await root.signInByPassword(gate, 'root');
-  await boss.signInByPassword(gate, 'boss');
+  for (const [agent, name] of [[root, 'root'], [boss, 'boss']]) assert.equal((await agent.administer(gate, name)).status, 200);
   await ada.signIn(gate, 'crm', 'ada');
   const call = async (agent, method, path, json, headers = SAME_ORIGIN) => { const answer = await agent.request(`${gate.url}/api/v1${path}`, { method, json, headers }); return { status: answer.status, body: answer.text && JSON.parse(answer.text) }; };
   for (const [method, path] of [['GET', '/users'], ['POST', '/users'], ['GET', '/users/1'], ['PATCH', '/users/1'], ['PUT', '/users/1/password'], ['DELETE', '/users/1/sessions'], ['GET', '/teams'], ['GET', '/sessions'], ['DELETE', `/sessions/${'0'.repeat(32)}`]]) {
@@ -63,4 +62,150 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   assert.equal((await boss.signInByPassword(gate, 'boss', `${PASSWORD}!`)).status, 303);
   assert.equal((await call(root, 'PATCH', `/users/${id('boss')}`, { active: false })).body.active, false);
   assert.equal(await boss.me(gate), undefined);
+});
+
+/** The status of a list of users, and its error. */
+async function list(agent, url = gate.url, headers = {}) {
+  const answer = await agent.request(`${url}/api/v1/users`, { headers });
+  return answer.status === 200 ? 200 : `${answer.status} ${JSON.parse(answer.text).error}`;
+}
+
+// finding: S17
+// attack: administration.sign-in-cookie-alone
+test('the sign-in session alone administers nothing; a fresh password opens a session of its own', async () => {
+  await serve();
+  gate.addUser('root', 'super-admin');
+  const root = new Agent();
+  await root.signInByPassword(gate, 'root');
+  assert.equal(await list(root), '401 admin.session');
+  const refused = await root.request(`${gate.url}/api/v1/users`, { method: 'POST', json: { username: 'backdoor', kind: 'super-admin' }, headers: SAME_ORIGIN });
+  assert.equal(refused.status, 401);
+  assert.equal(refused.headers.get('www-authenticate'), 'Cookie realm="claimgate administration"');
+  assert.deepEqual(gate.users().map(({ username }) => username), ['root']);
+  assert.equal((await root.openAdministration(gate, 'incorrect horse battery staple')).status, 403);
+  assert.equal(await list(root), '401 admin.session');
+  const opened = await root.openAdministration(gate);
+  assert.equal(opened.status, 200);
+  const lasts = JSON.parse(opened.text).ends - Date.now() / 1000;
+  assert.ok(lasts > 14 * 60 && lasts <= 15 * 60 + 1, `${lasts}`);
+  const [cookie] = opened.headers.getSetCookie();
+  for (const attribute of ['HttpOnly', 'SameSite=Strict', 'Path=/api/v1', 'Max-Age=900']) assert.ok(cookie.includes(attribute), cookie);
+  assert.ok(!cookie.includes('Domain'));
+  assert.equal(await list(root), 200);
+  const line = gate.log.split('\n').find((text) => text.includes('administration session opened'));
+  assert.deepEqual([JSON.parse(line).user, JSON.parse(line).client], ['root', '127.0.0.1']);
+
+  // It belongs to one sign-in session, and to no other.
+  const admin = root.cookies(gate.url).get('claimgate-admin');
+  const other = new Agent();
+  await other.signInByPassword(gate, 'root');
+  other.cookies(gate.url).set('claimgate-admin', admin);
+  assert.equal(await list(other), '401 admin.session');
+  const alone = new Agent();
+  alone.cookies(gate.url).set('claimgate-admin', admin);
+  assert.equal(await list(alone), '401 request.signed_out');
+  const forged = new Agent();
+  await forged.signInByPassword(gate, 'root');
+  forged.cookies(gate.url).set('claimgate-admin', `A${admin.slice(1)}`);
+  assert.equal(await list(forged), '401 admin.session');
+
+  // A value that was sealed for a sign-in is no session of the administration.
+  const begun = new Agent();
+  await begun.request(`${gate.url}/login/crm`);
+  const [, sealed] = [...begun.cookies(gate.url)].find(([name]) => name.startsWith('claimgate-login-'));
+  other.cookies(gate.url).set('claimgate-admin', sealed);
+  assert.equal(await list(other), '401 admin.session');
+});
+
+// finding: S17
+test('the administration’s session ends with the sign-in session and with any change of the account', async () => {
+  await serve();
+  gate.addUser('root', 'super-admin');
+  gate.addUser('boss', 'admin');
+  const [root, boss] = [new Agent(), new Agent()];
+  await root.administer(gate, 'root');
+  await boss.administer(gate, 'boss');
+  const [bossUser] = JSON.parse((await root.request(`${gate.url}/api/v1/users`)).text).users;
+  const change = (json) => root.request(`${gate.url}/api/v1/users/${bossUser.id}`, { method: 'PATCH', json, headers: SAME_ORIGIN });
+  assert.equal(await list(boss), 200);
+  for (const json of [{ teams: ['Lab'] }, { profile: { email: 'boss@example.com' } }]) {
+    assert.equal((await change(json)).status, 200);
+    assert.equal(await list(boss), '401 admin.session');
+    assert.equal((await boss.openAdministration(gate)).status, 200);
+    assert.equal(await list(boss), 200);
+  }
+  const kept = new Map(boss.cookies(gate.url));
+  await boss.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
+  for (const [name, value] of kept) boss.cookies(gate.url).set(name, value);
+  assert.equal(await list(boss), '401 request.signed_out');
+});
+
+// finding: S17
+test('a fresh sign-in at the provider opens the administration’s session too', async () => {
+  await serve({ signIn: { allow_admins: true } });
+  gate.addUser('ada', 'admin');
+  const ada = new Agent();
+  await ada.signIn(gate, 'crm', 'ada');
+  assert.equal(await list(ada), '401 admin.session');
+  const begun = await ada.request(`${gate.url}/login/crm?administration=1`);
+  const asked = new URL(begun.location).searchParams;
+  assert.deepEqual([asked.get('prompt'), asked.get('max_age')], ['login', '0']);
+  assert.equal((await ada.walk(begun.location, { as: 'ada' })).status, 200);
+  assert.equal(await list(ada), 200);
+  const grace = new Agent();
+  await grace.walk(`${gate.url}/login/crm?administration=1`, { as: 'grace' });
+  assert.equal(await list(grace), '403 request.forbidden');
+  assert.ok(!grace.cookies(gate.url).has('claimgate-admin'));
+});
+
+// finding: S17
+// attack: administration.beside-applications
+test('where applications share Claimgate’s host or cookie, the administration is off unless it has its own address', async () => {
+  for (const server of [{ public_url: 'http://127.0.0.1:8080/sso' }, { public_url: 'http://sso.gate.localhost:8080', cookie_domain: 'gate.localhost' }]) {
+    await serve({ start: false });
+    const path = server.public_url.endsWith('/sso') ? '/sso' : '';
+    const providers = [{ id: 'crm', issuer: op.issuer, client_id: 'crm', client_secret: '0123456789abcdef0123456789abcdef' }];
+    gate.addUser('root', 'super-admin');
+    const site = { url: `${gate.url}${path}` };
+    await gate.write({ providers, server }).start();
+    const root = new Agent();
+    await root.signInByPassword(site, 'root');
+    assert.equal(await list(root, site.url), '403 admin.off');
+    assert.equal((await root.openAdministration(site)).status, 403);
+    gate.write({ providers, server: { ...server, danger_admin_beside_applications: true } });
+    await gate.reload();
+    assert.equal((await root.openAdministration(site)).status, 200);
+    assert.equal(await list(root, site.url), 200);
+    // With an address of its own: there alone, and for its own pages alone.
+    gate.write({ providers, server: { ...server, admin_url: `http://localhost:${gate.port}` } });
+    await gate.reload();
+    assert.equal(await list(root, site.url), '403 admin.host');
+    const own = { host: `localhost:${gate.port}` };
+    const there = new Agent();
+    assert.equal((await there.signInByPassword(site, 'root', PASSWORD, { headers: { ...own, origin: `http://localhost:${gate.port}` } })).status, 303);
+    assert.equal((await there.openAdministration(site, PASSWORD, own)).status, 200);
+    assert.equal(await list(there, site.url, own), 200);
+    for (const headers of [{ origin: new URL(server.public_url).origin }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]) {
+      assert.equal(await list(there, site.url, { ...own, ...headers }), '403 request.cross_site');
+    }
+  }
+});
+
+// finding: S17
+test('the administration answers the networks of admin_from alone', async () => {
+  await serve({ server: { admin_from: ['10.0.0.0/8'], trusted_proxies: ['127.0.0.1'] } });
+  gate.addUser('root', 'super-admin');
+  const root = new Agent();
+  await root.signInByPassword(gate, 'root');
+  assert.equal(await list(root), '403 admin.network');
+  const near = { 'x-forwarded-for': '10.1.2.3' };
+  assert.equal((await root.openAdministration(gate, PASSWORD, near)).status, 200);
+  assert.equal(await list(root, gate.url, near), 200);
+  assert.equal(await list(root, gate.url, { 'x-forwarded-for': '10.1.2.3, 203.0.113.1' }), '403 admin.network');
+  // By default: private networks, and no client behind a proxy that is not trusted.
+  await serve();
+  gate.addUser('root', 'super-admin');
+  await root.administer(gate, 'root');
+  assert.equal(await list(root), 200);
+  assert.equal(await list(root, gate.url, { 'x-forwarded-for': '203.0.113.1' }), '403 admin.network');
 });

@@ -82,6 +82,17 @@ export class Agent {
     return this.request(`${gate.url}/login/password`, { method: 'POST', form: { username, password, ...form }, headers });
   }
 
+  /** Signs in by password, and opens a session of the administration. */
+  async administer(gate, username, password = PASSWORD) {
+    await this.signInByPassword(gate, username, password);
+    return this.openAdministration(gate, password);
+  }
+
+  /** Opens a session of the administration beside the sign-in session. */
+  openAdministration(gate, password = PASSWORD, headers = SAME_ORIGIN) {
+    return this.request(`${gate.url}/api/v1/admin/session`, { method: 'POST', json: { password }, headers });
+  }
+
   /** The signed-in user, or undefined. */
   async me(gate) {
     const response = await this.request(`${gate.url}/api/v1/me`);

@@ -317,11 +317,11 @@ test('no other site’s form does anything', async () => {
   await signIn(agent);
   gate.addUser('root', 'super-admin');
   const root = new Agent();
-  await root.signInByPassword(gate, 'root');
+  await root.administer(gate, 'root');
   assert.equal((await root.me(gate)).username, 'root');
   for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'https://evil.example' }, { origin: 'null' }, { origin: `${gate.url}.evil.example` }, { 'sec-fetch-site': 'cross-site', origin: gate.url }]) {
-    for (const [method, path] of [['POST', '/logout'], ['POST', '/login/password'], ['POST', '/api/v1/users'], ['PATCH', '/api/v1/users/1'], ['PUT', '/api/v1/users/1/password'], ['DELETE', '/api/v1/users/1/sessions'], ['DELETE', `/api/v1/sessions/${'0'.repeat(32)}`]]) {
-      const answer = await root.request(`${gate.url}${path}`, { method, headers, ...(path.startsWith('/api') ? { json: {} } : { form: { username: 'root', password: PASSWORD } }) });
+    for (const [method, path] of [['POST', '/logout'], ['POST', '/login/password'], ['POST', '/api/v1/users'], ['GET', '/api/v1/users'], ['POST', '/api/v1/admin/session'], ['PATCH', '/api/v1/users/1'], ['PUT', '/api/v1/users/1/password'], ['DELETE', '/api/v1/users/1/sessions'], ['DELETE', `/api/v1/sessions/${'0'.repeat(32)}`]]) {
+      const answer = await root.request(`${gate.url}${path}`, { method, headers, ...(method === 'GET' ? {} : path.startsWith('/api') ? { json: {} } : { form: { username: 'root', password: PASSWORD } }) });
       assert.equal(answer.status, 403, `${method} ${path} ${JSON.stringify(headers)}`);
       assert.match(answer.text, /request\.cross_site/);
     }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import * as http from 'node:http';
 import { after, before, test } from 'node:test';
-import { Agent } from './agent.mjs';
+import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { Application, DOCUMENTATION, documented } from './application.mjs';
 import { Claimgate, freePort, pair } from './claimgate.mjs';
 import { Nginx } from './nginx.mjs';
@@ -28,9 +28,10 @@ before(async () => {
   const { client, provider } = pair(op, gate, 'crm');
   client.redirect_uris = [`${site}/sso/callback/crm`];
   op.configure([client]);
-  await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.1'] } }).start();
+  await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.2'] } }).start();
   gate.addUser('root', 'super-admin');
-  nginx = await Nginx.start(`${documented('nginx')
+  // From an address of its own, which a client on this machine does not have.
+  nginx = await Nginx.start(`proxy_bind 127.0.0.2; ${documented('nginx')
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace('server_name app.example.com;', '')
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
@@ -223,4 +224,30 @@ test('several hosts: Claimgate on its own, a team by host', async () => {
     running.stop();
     await other.close();
   }
+});
+
+// finding: S17
+// attack: administration.sign-in-cookie-alone, administration.beside-applications
+test('an application with a super-admin’s cookie, or a script of its own, administers nothing', async () => {
+  const root = new Agent();
+  await root.request(`${site}/sso/login/password`, { method: 'POST', form: { username: 'root', password: PASSWORD }, headers: SAME_ORIGIN });
+  assert.equal((await root.request(`${site}/sso/api/v1/me`)).status, 200);
+  const backdoor = { username: 'backdoor', kind: 'super-admin', password: 'a password for the backdoor' };
+  const script = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', origin: site };
+  const off = await root.request(`${site}/sso/api/v1/users`, { method: 'POST', json: backdoor, headers: script });
+  assert.equal(off.status, 403);
+  assert.equal(JSON.parse(off.text).error, 'admin.off');
+  // Neither does the application where the file allows administration there: it does not know the password.
+  const { provider } = pair(op, gate, 'crm');
+  gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.2'], danger_admin_beside_applications: true } });
+  await gate.reload();
+  for (const address of [`${site}/sso`, `${gate.url}/sso`]) {
+    for (const headers of [{}, script]) {
+      const application = new Agent();
+      application.cookies(address).set('claimgate', root.cookies(site).get('claimgate'));
+      assert.equal((await application.request(`${address}/api/v1/users`, { method: 'POST', json: backdoor, headers })).status, 401);
+      assert.equal((await application.request(`${address}/api/v1/admin/session`, { method: 'POST', json: { password: '' }, headers })).status, 403);
+    }
+  }
+  assert.deepEqual(gate.users().filter(({ username }) => username === 'backdoor'), []);
 });

@@ -141,6 +141,7 @@ test('a run through every interface', async () => {
   const root = new Agent();
   for (const password of [WRONG, PASSWORD]) await call(root, '/login/password', { method: 'POST', form: { username: 'root', password }, headers: SAME_ORIGIN });
   await call(root, '/login/password', { method: 'POST', form: { username: WRONG, password: PASSWORD, return_to: '/' } });
+  for (const password of [WRONG, PASSWORD]) await call(root, '/api/v1/admin/session', { method: 'POST', json: { password }, headers: SAME_ORIGIN });
   for (const path of ['/api/v1/users', '/api/v1/users/1', '/api/v1/sessions', '/api/v1/teams', '/readyz', '/metrics', '/']) await call(root, path);
   const made = await call(root, '/api/v1/users', { method: 'POST', json: { username: 'zoe', password: 'another long password' } });
   remember('password', 'another long password');

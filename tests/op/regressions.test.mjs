@@ -49,8 +49,8 @@ test('verification answers with the mapping’s username and teams, never with c
 // Observed: an admin could end the session of a super-admin (adad4cf).
 test('an admin ends no super-admin’s session', async () => {
   const [root, boss] = [new Agent(), new Agent()];
-  await root.signInByPassword(gate, 'root');
-  await boss.signInByPassword(gate, 'boss');
+  await root.administer(gate, 'root');
+  await boss.administer(gate, 'boss');
   const call = (agent, method, path) => agent.request(`${gate.url}/api/v1${path}`, { method, headers: SAME_ORIGIN });
   const { sessions } = JSON.parse((await call(boss, 'GET', '/sessions')).text);
   const sessionOf = (name) => sessions.find((session) => session.username === name).id;
@@ -82,7 +82,7 @@ test('metrics are refused through a proxy that the configuration does not name',
 // Observed: malformed paths, queries and methods were answered in plain text, without the headers of every other answer (adad4cf).
 test('every malformed request is answered in one form ', async () => {
   const root = new Agent();
-  await root.signInByPassword(gate, 'root');
+  await root.administer(gate, 'root');
   for (const [method, path, status, code] of [
     ['GET', '/api/v1/users/ada', 400, 'request.malformed'],
     ['GET', '/api/v1/users?limit=many', 400, 'request.malformed'],

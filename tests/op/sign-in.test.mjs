@@ -324,7 +324,7 @@ test('the model’s switches: all teams replaced, absent claims empty their fiel
   await new Agent().signIn(gate, 'crm', 'ada');
   gate.addUser('boss', 'admin');
   const boss = new Agent();
-  await boss.signInByPassword(gate, 'boss');
+  await boss.administer(gate, 'boss');
   const [ada] = JSON.parse((await boss.request(`${gate.url}/api/v1/users`)).text).users;
   await boss.request(`${gate.url}/api/v1/users/${ada.id}`, { method: 'PATCH', json: { teams: ['Chess'] }, headers: SAME_ORIGIN });
   op.claims = { ada: { groups: ['/crm/lab'], phone_number: undefined } };

@@ -61,8 +61,22 @@ pub struct Server {
     pub metrics_from: Vec<IpNet>,
     /// The domain whose hosts share the session cookie; none: this host alone.
     pub cookie_domain: Option<String>,
+    /// Where the administration over HTTP answers.
+    pub administration: Administration,
     /// The secret that callers of `/api/v1/verify` present; none: every caller is answered.
     pub verify_secret: Option<Secret>,
+}
+
+/// Where the administration over HTTP answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administration {
+    /// The networks that it answers.
+    pub from: Vec<IpNet>,
+    /// Its own origin, as in the header `Origin`; none: that of `public_url`.
+    pub origin: Option<String>,
+    /// Whether it answers at all: not where applications share Claimgate's host or cookie, unless it has an
+    /// origin of its own or the file allows it.
+    pub answers: bool,
 }
 
 /// The server's address for browsers, in parts.

@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server`, `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -12,6 +12,7 @@ mod raw;
 mod document;
 mod section;
 mod settings;
+mod administration;
 mod server;
 mod sign_in;
 mod provider;
@@ -23,7 +24,7 @@ use std::path::Path;
 use claimgate::alg::Registry;
 use claimgate::identity::{MappingSpec, SettingPath};
 
-pub use checked::{Config, Database, Provider, PublicUrl, Server, Trust};
+pub use checked::{Administration, Config, Database, Provider, PublicUrl, Server, Trust};
 use document::Document;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Position, Problem, Severity};

@@ -21,6 +21,10 @@ pub(super) struct Server {
     pub(super) trusted_proxies: Vec<String>,
     pub(super) metrics_from: Option<Vec<String>>,
     pub(super) cookie_domain: Option<String>,
+    pub(super) admin_url: Option<String>,
+    pub(super) admin_from: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) danger_admin_beside_applications: bool,
     pub(super) verify_secret: Option<String>,
     pub(super) verify_secret_file: Option<PathBuf>,
     pub(super) verify_secret_env: Option<String>,

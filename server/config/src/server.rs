@@ -8,6 +8,7 @@ use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use super::administration;
 use super::checked::{PublicUrl, Server};
 use super::raw;
 use super::section::{Faulty, Section};
@@ -43,19 +44,32 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
     };
     let trusted_proxies = trusted_proxies(section, &raw.trusted_proxies);
     let metrics_from = metrics_from(section, raw.metrics_from);
+    let private = || administration::PRIVATE.map(str::to_owned).to_vec();
+    let admin_from = networks(section, "admin_from", &raw.admin_from.unwrap_or_else(private));
     let url = public_url?;
+    let public_url = PublicUrl {
+        origin: url.origin().ascii_serialization(),
+        path: url.path().trim_end_matches('/').to_owned(),
+        https: url.scheme() == "https",
+    };
+    let cookie_domain = cookie_domain?;
+    let administration = administration::resolve(
+        section,
+        &public_url,
+        cookie_domain.as_deref(),
+        admin_from?,
+        raw.admin_url.as_deref(),
+        raw.danger_admin_beside_applications,
+    );
     Ok(Server {
-        public_url: PublicUrl {
-            origin: url.origin().ascii_serialization(),
-            path: url.path().trim_end_matches('/').to_owned(),
-            https: url.scheme() == "https",
-        },
+        public_url,
         listen: listen?,
         database: database(section.source.folder, raw.database.as_deref()),
         tls: tls?,
         trusted_proxies: trusted_proxies?,
         metrics_from: metrics_from?,
-        cookie_domain: cookie_domain?,
+        cookie_domain,
+        administration: administration?,
         verify_secret: verify_secret?,
     })
 }

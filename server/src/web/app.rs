@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -206,9 +208,21 @@ impl App {
         self.providers.iter().find(|provider| provider.config.issuer == issuer)
     }
 
-    /// Returns the redirect URI registered with a provider.
-    pub(crate) fn redirect_uri(&self, provider: &Provider) -> String {
-        self.server.public_url.join(&format!("/callback/{}", provider.config.id))
+    /// Returns the redirect URI registered with a provider, at the host that a request asks.
+    pub(crate) fn redirect_uri(&self, provider: &Provider, headers: &HeaderMap) -> String {
+        let path = self.path(&format!("/callback/{}", provider.config.id));
+        format!("{}{path}", self.origin(headers))
+    }
+
+    /// Returns the origin that a request asks: the administration's own if the request names its host, else
+    /// that of `public_url`.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> &str {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let own = self.server.administration.origin.as_deref().filter(|origin| {
+            let own = origin.split_once("://").map_or("", |(_, host)| host);
+            host.is_some_and(|host| host.eq_ignore_ascii_case(own))
+        });
+        own.unwrap_or(&self.server.public_url.origin)
     }
 
     /// Returns the identifier of the session that a request's cookie names; it may have ended.
@@ -240,6 +254,14 @@ impl App {
             );
         }
         address
+    }
+
+    /// Reports whether a request comes from one of these networks. A client behind a proxy that is not trusted
+    /// has no address that counts: the proxy's own must not count for it.
+    pub(crate) fn is_within(&self, networks: &[IpNet], peer: SocketAddr, headers: &HeaderMap) -> bool {
+        let address = self.client_address(peer, headers);
+        let hidden = client_address::is_forwarded(headers) && address == peer.ip().to_canonical();
+        !hidden && networks.iter().any(|network| network.contains(&address))
     }
 
     /// Returns the metrics of the process.

@@ -18,6 +18,9 @@ pub(crate) struct Cookies {
     /// A prefix: each sign-in has its own cookie.
     sign_in: String,
     logout: String,
+    administration: String,
+    /// The path below which browsers send the administration's cookie: no application has it.
+    administration_path: String,
     secure: bool,
     domain: Option<String>,
 }
@@ -37,6 +40,9 @@ impl Cookies {
             session: format!("{session}claimgate"),
             sign_in: format!("{own}claimgate-login-"),
             logout: format!("{own}claimgate-logout"),
+            // `__Host-` would need the path `/`.
+            administration: format!("{}claimgate-admin", if secure { "__Secure-" } else { "" }),
+            administration_path: format!("{}/api/v1", server.public_url.path),
             secure,
             domain: server.cookie_domain.clone(),
         }
@@ -104,6 +110,18 @@ impl Cookies {
         self.finish(Cookie::build((self.logout.as_str(), "")), Some(0), None)
     }
 
+    /// Sets the cookie of the administration's session, for `lifetime` seconds.
+    pub(crate) fn open_administration(&self, sealed: &str, lifetime: u64) -> HeaderValue {
+        let cookie = Cookie::build((self.administration.as_str(), sealed));
+        let cookie = cookie.path(&self.administration_path).same_site(SameSite::Strict);
+        self.finish(cookie, Some(lifetime), None)
+    }
+
+    /// Returns the sealed values of administration sessions.
+    pub(crate) fn administration(&self, headers: &HeaderMap) -> impl Iterator<Item = String> {
+        named(headers, |name| name == self.administration).map(|(_, value)| value)
+    }
+
     fn sign_in_name(&self, state: &str) -> String {
         let tag: String =
             state.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(12).collect();
@@ -116,15 +134,21 @@ impl Cookies {
         max_age: Option<u64>,
         domain: Option<&str>,
     ) -> HeaderValue {
-        let mut cookie = cookie.path("/").http_only(true).same_site(SameSite::Lax).secure(self.secure);
+        let mut cookie = cookie.http_only(true).secure(self.secure).build();
+        if cookie.path().is_none() {
+            cookie.set_path("/");
+        }
+        if cookie.same_site().is_none() {
+            cookie.set_same_site(SameSite::Lax);
+        }
         if let Some(seconds) = max_age {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            cookie = cookie.max_age(time::Duration::seconds(seconds));
+            cookie.set_max_age(time::Duration::seconds(seconds));
         }
         if let Some(domain) = domain {
-            cookie = cookie.domain(domain.to_owned());
+            cookie.set_domain(domain.to_owned());
         }
-        HeaderValue::from_str(&cookie.build().to_string()).expect("cookie names and values are base64url")
+        HeaderValue::from_str(&cookie.to_string()).expect("cookie names and values are base64url")
     }
 }
 
@@ -147,6 +171,8 @@ mod tests {
             session: "claimgate".to_owned(),
             sign_in: "claimgate-login-".to_owned(),
             logout: "claimgate-logout".to_owned(),
+            administration: "claimgate-admin".to_owned(),
+            administration_path: "/api/v1".to_owned(),
             secure: false,
             domain: None,
         };

@@ -8,18 +8,17 @@
 use axum::http::HeaderMap;
 
 use super::problem::Problem;
-use claimgate_config::PublicUrl;
 
-/// Rejects a request that a page of another origin caused.
+/// Rejects a request that a page of another origin than `own` caused.
 ///
 /// # Errors
 /// [`Problem::CrossSite`].
-pub(crate) fn check(headers: &HeaderMap, own: &PublicUrl) -> Result<(), Problem> {
+pub(crate) fn check(headers: &HeaderMap, own: &str) -> Result<(), Problem> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (header("sec-fetch-site"), header("origin")) {
         (Some("same-origin" | "none"), _) => Ok(()),
         (Some(_), _) => Err(Problem::CrossSite),
-        (None, Some(origin)) if origin == own.origin => Ok(()),
+        (None, Some(origin)) if origin == own => Ok(()),
         (None, Some(_)) => Err(Problem::CrossSite),
         (None, None) => Ok(()),
     }

@@ -11,8 +11,10 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::app::{App, Server};
-use super::cross_site;
-use super::problem::Problem;
+use super::problem::{AdminError, Problem};
+use super::{administration, cross_site, request_log};
+use crate::store::SqliteRecords;
+use claimgate::oidc::accounts::{AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 
@@ -43,14 +45,38 @@ impl FromRequestParts<Server> for CurrentUser {
     }
 }
 
-/// The user of the request's live session, who is an administrator.
+/// The user of the request's live session, who is an administrator, where the administration answers.
 ///
-/// Rejection: [`Problem::SignedOut`] or [`Problem::Forbidden`].
+/// Rejection: those of [`administration::check_place`], [`Problem::SignedOut`] or [`Problem::Forbidden`].
+pub(super) struct AdminUser {
+    pub(super) user: User,
+    /// The sign-in session.
+    pub(super) session: SessionId,
+}
+
+impl FromRequestParts<Server> for AdminUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server)
+            .await
+            .map_err(|_| AdminError::Network)?;
+        let is_near = app.is_within(&app.server.administration.from, peer, &parts.headers);
+        administration::check_place(&app, is_near, &parts.headers)?;
+        let session = app.session_id(&parts.headers).ok_or(Problem::SignedOut)?;
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
+        request_log::note_user(&user.username);
+        if user.kind.is_admin() { Ok(Self { user, session }) } else { Err(Problem::Forbidden) }
+    }
+}
+
+/// An administrator with a session of the administration.
+///
+/// Rejection: those of [`AdminUser`], or [`AdminError::Session`].
 pub(super) struct Admin {
     pub(super) user: User,
-    /// For [`Administrator::of_session`](claimgate::oidc::accounts::Administrator::of_session) when
-    /// the change is made.
-    pub(super) session: SessionId,
+    session: SessionId,
 }
 
 impl FromRequestParts<Server> for Admin {
@@ -58,9 +84,28 @@ impl FromRequestParts<Server> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        let session = app.session_id(&parts.headers).ok_or(Problem::SignedOut)?;
-        let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
-        if user.kind.is_admin() { Ok(Self { user, session }) } else { Err(Problem::Forbidden) }
+        let AdminUser { user, session } = AdminUser::from_request_parts(parts, server).await?;
+        administration::check(&app, &parts.headers, session, &user)?;
+        Ok(Self { user, session })
+    }
+}
+
+impl Admin {
+    /// Makes a change in one transaction, with the rights that the administrator has when it is made.
+    ///
+    /// # Errors
+    /// The change's [`AccountError`], as a problem.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        app: &App,
+        change: impl FnOnce(&mut SqliteRecords<'_>, Administrator) -> Result<T, AccountError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let session = self.session;
+        let changed = app.store.transact(move |records| {
+            let by = Administrator::of_session(records, session)?;
+            change(records, by)
+        });
+        Ok(changed.await?)
     }
 }
 
@@ -74,7 +119,7 @@ impl FromRequestParts<Server> for SameOrigin {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        cross_site::check(&parts.headers, &app.server.public_url).map(|()| Self)
+        cross_site::check(&parts.headers, app.origin(&parts.headers)).map(|()| Self)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A handler extracts, makes one domain call, and responds. `respond` is the only file that chooses a
 //! status.
 
+mod administration;
 mod admission;
 mod app;
 mod client_address;
@@ -16,6 +17,7 @@ mod logout_queue;
 mod metrics;
 mod page;
 pub mod password;
+mod password_check;
 mod problem;
 pub mod provider;
 pub mod provider_error;

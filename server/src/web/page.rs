@@ -51,9 +51,9 @@ impl Notice<'_> {
     }
 }
 
-/// Returns the absolute URL of a way to sign in.
-fn sign_in_url(app: &App, path: &str, link: &SignInLink) -> String {
-    let (url, query) = (app.server.public_url.join(path), link.query());
+/// Returns the URL of a way to sign in, with the parameters of a link.
+fn sign_in_url(url: String, link: &SignInLink) -> String {
+    let query = link.query();
     if query.is_empty() { url } else { format!("{url}?{query}") }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn sign_in(app: &App, link: &SignInLink, notice: Option<&Notice<'_>>)
             @if let Some(notice) = notice { (notice.markup()) }
             ul.providers {
                 @for provider in &app.providers {
-                    @let href = sign_in_url(app, &format!("/login/{}", provider.config.id), link);
+                    @let href = sign_in_url(app.path(&format!("/login/{}", provider.config.id)), link);
                     li { a.button href=(href) { "Sign in with " (provider.config.display_name) } }
                 }
             }
@@ -178,7 +178,7 @@ pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &s
         &html! {
             (notice.markup())
             @if can_retry {
-                p { a.button href=(sign_in_url(app, "/login", &SignInLink::returning_to(return_to))) { "Sign in again" } }
+                p { a.button href=(sign_in_url(app.path("/login"), &SignInLink::returning_to(return_to))) { "Sign in again" } }
             } @else {
                 p { a.button href=(app.path("/")) { "Go to the front page" } }
             }
@@ -197,7 +197,7 @@ pub(crate) fn no_access(app: &App, title: &str, notice: &Notice<'_>, user: &str,
             p { "You are signed in as " b #user { (user) } "." }
             (notice.markup())
             p {
-                a.button #another href=(sign_in_url(app, "/login", &another)) { "Use another account" }
+                a.button #another href=(sign_in_url(app.server.public_url.join("/login"), &another)) { "Use another account" }
                 " "
                 a.button #sign-out href=(app.server.public_url.join("/logout")) { "Sign out" }
             }
@@ -214,7 +214,7 @@ pub(crate) fn session_ended(app: &App, notice: &Notice<'_>, address: &str) -> Ma
         &html! {
             p { "What you just sent did not reach the application. Go back to copy what you typed, or sign in and enter it again." }
             (notice.markup())
-            p { a.button href=(sign_in_url(app, "/login", &SignInLink::returning_to(address))) { "Sign in" } }
+            p { a.button href=(sign_in_url(app.server.public_url.join("/login"), &SignInLink::returning_to(address))) { "Sign in" } }
         },
     )
 }

@@ -58,6 +58,8 @@ pub(crate) enum Problem {
     SignedOut,
     #[error("you are not allowed to do this")]
     Forbidden,
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The rule of a proxy does not admit the user.
     #[error("the user is in none of the teams that are admitted")]
     Team(Box<TeamRefusal>),
@@ -80,6 +82,36 @@ pub(crate) enum Problem {
     TooLarge,
     #[error("the request body did not arrive in time")]
     SlowBody,
+}
+
+/// Why the administration does not answer a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// Applications share Claimgate's host or cookie.
+    #[error(
+        "administration over HTTP is off here, because applications share Claimgate's host or cookie: set `admin_url` to a host of its own, or use `claimgate user` and `claimgate session`"
+    )]
+    Off,
+    /// The client is not in `admin_from`.
+    #[error("administration is not answered in this network: see `admin_from`")]
+    Network,
+    /// Another host than that of `admin_url` was asked.
+    #[error("administration is answered at another address: see `admin_url`")]
+    Host,
+    /// There is no session of the administration, or it has ended.
+    #[error("administration needs a session of its own: send your password to /api/v1/admin/session")]
+    Session,
+}
+
+impl AdminError {
+    fn code(self) -> &'static str {
+        match self {
+            AdminError::Off => "admin.off",
+            AdminError::Network => "admin.network",
+            AdminError::Host => "admin.host",
+            AdminError::Session => "admin.session",
+        }
+    }
 }
 
 /// A user whom the rule of a proxy does not admit, and the rule.
@@ -118,6 +150,7 @@ impl Problem {
             Problem::CrossSite => "request.cross_site",
             Problem::SignedOut => "request.signed_out",
             Problem::Forbidden | Problem::Team(_) => "request.forbidden",
+            Problem::Admin(error) => error.code(),
             Problem::Parameter(_) => "request.parameter",
             Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::app::App;
 use super::page;
-use super::problem::{Problem, TeamRefusal};
+use super::problem::{AdminError, Problem, TeamRefusal};
 use super::provider_error::ProviderError;
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
@@ -30,70 +30,80 @@ struct Answer {
     message: Option<Cow<'static, str>>,
 }
 
-impl Answer {
-    fn forbidden(title: &'static str, message: String) -> Self {
-        Self { status: StatusCode::FORBIDDEN, title, message: Some(message.into()) }
-    }
-}
-
-/// The text for a person whose name is that of a user added by hand.
-const NOT_LINKED: &str = "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below.";
-
 impl Problem {
     fn answer(&self) -> Answer {
-        let own = |status, title| Answer { status, title, message: None };
-        let text =
-            |status, title, message: &'static str| Answer { status, title, message: Some(message.into()) };
-        let unavailable = |title, message| text(StatusCode::SERVICE_UNAVAILABLE, title, message);
+        let (status, title) = self.status_and_title();
+        Answer { status, title, message: self.message() }
+    }
+
+    fn status_and_title(&self) -> (StatusCode, &'static str) {
         let (refused, failed) = ("Sign-in refused", "Sign-in failed");
         match self {
-            Problem::Provider(_) | Problem::Fetch(_) => unavailable(
-                "Provider unavailable",
-                "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute.",
-            ),
-            Problem::Busy => unavailable("Server busy", "The server is busy. Try again in a minute."),
+            Problem::Provider(_) | Problem::Fetch(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Provider unavailable")
+            }
+            Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Server busy"),
+            Problem::Store(_)
+            | Problem::SignIn(SignInError::Store(_))
+            | Problem::Logout(LogoutError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Not saved"),
+            Problem::Callback(CallbackError::Provider { .. })
+            | Problem::IdToken(_)
+            | Problem::SignIn(_)
+            | Problem::WrongPassword => (StatusCode::FORBIDDEN, refused),
+            Problem::Callback(_) => (StatusCode::BAD_REQUEST, failed),
+            Problem::Token(_) | Problem::UserInfo(_) => (StatusCode::BAD_GATEWAY, failed),
+            Problem::Logout(_) => (StatusCode::BAD_REQUEST, "Logout refused"),
+            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
+                (StatusCode::BAD_REQUEST, "Bad request")
+            }
+            Problem::TooManyRequests | Problem::TooMany | Problem::TooManyCodes => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
+            }
+            Problem::SignedOut | Problem::VerifySecret | Problem::Admin(AdminError::Session) => {
+                (StatusCode::UNAUTHORIZED, "Not signed in")
+            }
+            Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) => {
+                (StatusCode::FORBIDDEN, "Not allowed")
+            }
+            Problem::Team(_) => (StatusCode::FORBIDDEN, "No access to this application"),
+            Problem::NotFound => (StatusCode::NOT_FOUND, "Not found"),
+            Problem::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Problem::Taken => (StatusCode::CONFLICT, "Username taken"),
+            Problem::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
+            Problem::SlowBody => (StatusCode::REQUEST_TIMEOUT, "Request too slow"),
+        }
+    }
+
+    /// Returns the text for people; `None`: the text of the error.
+    fn message(&self) -> Option<Cow<'static, str>> {
+        let text = match self {
+            Problem::Provider(_) | Problem::Fetch(_) => {
+                "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute."
+            }
+            Problem::Busy => "The server is busy. Try again in a minute.",
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
             | Problem::Logout(LogoutError::Store(_)) => {
-                unavailable("Not saved", "The server cannot save this now. Try again in a minute.")
+                "The server cannot save this now. Try again in a minute."
             }
             Problem::Callback(CallbackError::Provider { error, description }) => {
-                Answer::forbidden(refused, provider_refusal(error, description.as_deref()))
+                return Some(provider_refusal(error, description.as_deref()).into());
             }
-            Problem::Callback(_) => own(StatusCode::BAD_REQUEST, failed),
-            Problem::Token(TokenError::Refused { .. }) => own(StatusCode::BAD_GATEWAY, failed),
-            Problem::Token(_) | Problem::UserInfo(_) => text(
-                StatusCode::BAD_GATEWAY,
-                failed,
-                "The sign-in provider sent an answer that cannot be used. Try again; if it fails again, tell your administrator the reference below.",
-            ),
-            Problem::IdToken(_) => text(
-                StatusCode::FORBIDDEN,
-                refused,
-                "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below.",
-            ),
-            Problem::SignIn(SignInError::NotLinked(_)) => text(StatusCode::FORBIDDEN, refused, NOT_LINKED),
-            Problem::SignIn(_) | Problem::WrongPassword => own(StatusCode::FORBIDDEN, refused),
-            Problem::Logout(_) => {
-                text(StatusCode::BAD_REQUEST, "Logout refused", "The logout token is not accepted.")
+            Problem::Token(TokenError::Refused { .. }) => return None,
+            Problem::Token(_) | Problem::UserInfo(_) => {
+                "The sign-in provider sent an answer that cannot be used. Try again; if it fails again, tell your administrator the reference below."
             }
-            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
-                own(StatusCode::BAD_REQUEST, "Bad request")
+            Problem::IdToken(_) => {
+                "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below."
             }
-            Problem::TooManyRequests | Problem::TooMany | Problem::TooManyCodes => {
-                own(StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
+            Problem::SignIn(SignInError::NotLinked(_)) => {
+                "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below."
             }
-            Problem::CrossSite | Problem::Forbidden => own(StatusCode::FORBIDDEN, "Not allowed"),
-            Problem::Team(refusal) => {
-                Answer::forbidden("No access to this application", team_refusal(refusal))
-            }
-            Problem::SignedOut | Problem::VerifySecret => own(StatusCode::UNAUTHORIZED, "Not signed in"),
-            Problem::NotFound => own(StatusCode::NOT_FOUND, "Not found"),
-            Problem::Method => own(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-            Problem::Taken => own(StatusCode::CONFLICT, "Username taken"),
-            Problem::TooLarge => own(StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
-            Problem::SlowBody => own(StatusCode::REQUEST_TIMEOUT, "Request too slow"),
-        }
+            Problem::Logout(_) => "The logout token is not accepted.",
+            Problem::Team(refusal) => return Some(team_refusal(refusal).into()),
+            _ => return None,
+        };
+        Some(text.into())
     }
 
     /// Writes the line of this problem. Returns the reference that the response shows.
@@ -203,6 +213,7 @@ impl Problem {
         if response.status() == StatusCode::UNAUTHORIZED {
             let scheme = match self {
                 Problem::VerifySecret => "Bearer realm=\"claimgate\"",
+                Problem::Admin(_) => "Cookie realm=\"claimgate administration\"",
                 _ => "Cookie realm=\"claimgate\"",
             };
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));

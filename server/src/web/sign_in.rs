@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue};
 use tracing::{debug, info, warn};
 
+use super::administration;
 use super::app::App;
 use super::problem::Problem;
 use super::provider::Provider;
@@ -36,10 +37,13 @@ pub(crate) async fn begin(
 ) -> Result<(String, Vec<HeaderValue>), Problem> {
     let metadata = provider.metadata().await?;
     let config = &provider.config;
-    let redirect_uri = app.redirect_uri(provider);
+    let redirect_uri = app.redirect_uri(provider, headers);
     let mut options = Cow::Borrowed(&config.authorization);
-    if link.another_account {
+    if link.another_account || link.administration {
         options.to_mut().prompt = Some("login".to_owned());
+    }
+    if link.administration {
+        options.to_mut().max_age = Some(0);
     }
     let request = AuthorizationRequest {
         provider: &config.id,
@@ -90,7 +94,8 @@ pub(crate) async fn complete(
     let used = &app.process.used_states;
     let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
     let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
-    let tokens = redeem(app, provider, &metadata, &authorization).await?;
+    let redirect_uri = app.redirect_uri(provider, headers);
+    let tokens = redeem(provider, &redirect_uri, &metadata, &authorization).await?;
     let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
@@ -104,26 +109,26 @@ pub(crate) async fn complete(
     }
     log(provider, &signed_in, session);
     app.metrics().groups(&config.id, &signed_in.groups_state);
-    Ok(Completed {
-        return_to: authorization.return_to,
-        cookies: vec![
-            app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
-            app.cookies.end_sign_in(&state),
-        ],
-    })
+    let mut cookies = vec![
+        app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
+        app.cookies.end_sign_in(&state),
+    ];
+    if authorization.is_fresh() && signed_in.user.kind.is_admin() {
+        cookies.push(administration::open(app, session, &signed_in.user).0);
+    }
+    Ok(Completed { return_to: authorization.return_to, cookies })
 }
 
 /// Redeems the code at the token endpoint.
 async fn redeem(
-    app: &App,
     provider: &Provider,
+    redirect_uri: &str,
     metadata: &ProviderMetadata,
     authorization: &AuthorizationResponse,
 ) -> Result<TokenResponse, Problem> {
     let client = &provider.config.client;
-    let redirect_uri = app.redirect_uri(provider);
     let request =
-        token::request(authorization, client, metadata, &redirect_uri, system::now(), &mut system::random)?;
+        token::request(authorization, client, metadata, redirect_uri, system::now(), &mut system::random)?;
     let response = provider.fetcher.send(request.http, MAX_RESPONSE).await?;
     Ok(token::read(&response, &request.secrets)?)
 }

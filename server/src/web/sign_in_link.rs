@@ -8,6 +8,9 @@ pub(crate) struct SignInLink {
     pub(crate) return_to: String,
     /// Whether the provider shall ask who the person is, even if it knows (`prompt=login`).
     pub(crate) another_account: bool,
+    /// Whether the sign-in opens a session of the administration too. The provider then authenticates the
+    /// person anew (`prompt=login`, `max_age=0`).
+    pub(crate) administration: bool,
 }
 
 impl SignInLink {
@@ -18,12 +21,17 @@ impl SignInLink {
             pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
         };
         let return_to = app.destination(&value("return_to").unwrap_or_default());
-        Self { return_to, another_account: value("another_account").is_some() }
+        let is_set = |name| value(name).is_some();
+        Self {
+            return_to,
+            another_account: is_set("another_account"),
+            administration: is_set("administration"),
+        }
     }
 
     /// Returns a sign-in that goes to an address afterwards.
     pub(crate) fn returning_to(return_to: &str) -> Self {
-        Self { return_to: return_to.to_owned(), another_account: false }
+        Self { return_to: return_to.to_owned(), another_account: false, administration: false }
     }
 
     /// Returns the parameters of a link that asks for the same.
@@ -34,6 +42,9 @@ impl SignInLink {
         }
         if self.another_account {
             query.append_pair("another_account", "1");
+        }
+        if self.administration {
+            query.append_pair("administration", "1");
         }
         query.finish()
     }

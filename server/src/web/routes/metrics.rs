@@ -6,19 +6,16 @@ use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::web::extract::{ClientAddress, Current};
+use crate::web::extract::Current;
 use crate::web::problem::Problem;
-use crate::web::{client_address, respond};
+use crate::web::respond;
 
 pub(super) async fn get(
     Current(app): Current,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
 ) -> Response {
-    // The client behind an untrusted proxy on this machine must not count as local.
-    let hidden = client_address::is_forwarded(&headers) && address == peer.ip().to_canonical();
-    if hidden || !app.server.metrics_from.iter().any(|network| network.contains(&address)) {
+    if !app.is_within(&app.server.metrics_from, peer, &headers) {
         return Problem::NotFound.json();
     }
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,5 +1,6 @@
 //! The routes, and the layers around all of them.
 
+mod admin;
 mod assets;
 mod auth;
 mod backchannel;
@@ -87,6 +88,7 @@ fn routes() -> Router<Server> {
         .route("/auth/redirect/{*original}", any(auth::redirect_appended))
         .route("/api/v1/verify", post(verify::post))
         .route("/api/v1/me", get(me::get))
+        .route("/api/v1/admin/session", post(admin::open_session))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{id}", get(users::show).patch(users::change))
         .route("/api/v1/users/{id}/password", put(users::set_password))
@@ -113,10 +115,13 @@ fn accepts_page(headers: &HeaderMap) -> bool {
 }
 
 /// Gives every log line of a request the client's address and the host.
-async fn with_log_fields(ClientAddress(client): ClientAddress, request: Request, next: Next) -> Response {
-    // HTTP/2 names the host in the address.
+async fn with_log_fields(ClientAddress(client): ClientAddress, mut request: Request, next: Next) -> Response {
+    // HTTP/2 names the host in `:authority`; handlers read `Host`.
     let authority = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-    let host = request.headers().get(HOST).cloned().or(authority);
+    if let Some(host) = authority {
+        request.headers_mut().insert(HOST, host);
+    }
+    let host = request.headers().get(HOST).cloned();
     request_log::about(client, host, next.run(request)).await
 }
 

@@ -12,12 +12,11 @@ use zeroize::Zeroizing;
 use crate::system;
 use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
-use crate::web::password::MIN_PASSWORD;
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::respond;
+use crate::web::{password_check, respond};
+use claimgate::oidc::random_token;
 use claimgate::oidc::session::{NewSession, SessionId};
-use claimgate::oidc::{password, random_token};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -62,18 +61,7 @@ async fn sign_in(
     headers: &HeaderMap,
     form: Parameters,
 ) -> Result<String, Problem> {
-    note_tried_name(&form.username);
-    if !app.process.limiter.allow(&form.username, address) {
-        return Err(Problem::TooMany);
-    }
-    let name = form.username;
-    let candidate = app.store.transact(move |records| password::look_up(records, &name)).await?;
-    if let Some(username) = candidate.username() {
-        request_log::note_user(username);
-    }
-    let hash = candidate.hash().map(str::to_owned);
-    let matches = app.process.passwords.verify(form.password, hash, address).await?;
-    let authenticated = candidate.decide(matches, app.config.password)?;
+    let authenticated = password_check::authenticate(app, address, &form.username, form.password).await?;
     let username = authenticated.user().username.clone();
 
     let secret = random_token(&mut system::random);
@@ -86,14 +74,4 @@ async fn sign_in(
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = username, session = %id, host, "signed in by password");
     Ok(secret)
-}
-
-/// Notes a username that was tried. A long one of no user may be a password that was typed into the wrong
-/// field; a password has at least [`MIN_PASSWORD`] characters.
-fn note_tried_name(name: &str) {
-    let length = name.chars().count();
-    match length {
-        0..MIN_PASSWORD => request_log::note_user(name),
-        _ => request_log::note_user(&format!("(a name of {length} characters)")),
-    }
 }

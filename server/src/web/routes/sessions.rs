@@ -6,10 +6,10 @@ use serde_json::json;
 use tracing::info;
 
 use crate::system;
-use crate::web::extract::{Admin, Current, Path, Query, SameOrigin};
+use crate::web::extract::{Admin, Current, Path, Query};
 use crate::web::problem::Problem;
-use crate::web::respond;
-use claimgate::oidc::accounts::{self, Administrator};
+use crate::web::{request_log, respond};
+use claimgate::oidc::accounts;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
 
@@ -35,30 +35,28 @@ pub(super) async fn list(
 pub(super) async fn end(
     Current(app): Current,
     admin: Admin,
-    _: SameOrigin,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let end = app.store.transact(move |records| {
-        let by = Administrator::of_session(records, admin.session)?;
-        accounts::end_session(records, by, id)
-    });
+    let end = admin.change(&app, move |records, by| accounts::end_session(records, by, id));
     end.await?;
-    info!(admin = admin.user.username, session = %id, "session ended");
+    info!(client = request_log::fields().client, admin = admin.user.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
 
 pub(super) async fn end_all(
     Current(app): Current,
     admin: Admin,
-    _: SameOrigin,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let end = app.store.transact(move |records| {
-        let by = Administrator::of_session(records, admin.session)?;
-        accounts::end_sessions(records, by, UserId(id))
-    });
+    let end = admin.change(&app, move |records, by| accounts::end_sessions(records, by, UserId(id)));
     let ended = end.await?;
-    info!(admin = admin.user.username, user = id, ended, "sessions ended");
+    info!(
+        client = request_log::fields().client,
+        admin = admin.user.username,
+        user = id,
+        ended,
+        "sessions ended"
+    );
     Ok(respond::document(json!({"ended": ended})))
 }

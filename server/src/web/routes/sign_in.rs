@@ -15,7 +15,7 @@ use crate::web::{page, request_log, respond, sign_in};
 /// Shows the ways to sign in; if a provider is the only one, redirects to it.
 pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let link = SignInLink::of_query(&app, query.as_deref());
-    if app.user(&headers).is_some() && !link.another_account {
+    if app.user(&headers).is_some() && !link.another_account && !link.administration {
         return respond::see_other(&link.return_to);
     }
     match app.providers.as_slice() {

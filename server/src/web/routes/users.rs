@@ -9,9 +9,9 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::extract::{Admin, Body, ClientAddress, Current, Json, Path, Query, SameOrigin};
+use crate::web::extract::{Admin, Body, ClientAddress, Current, Json, Path, Query};
 use crate::web::problem::Problem;
-use crate::web::respond;
+use crate::web::{request_log, respond};
 use claimgate::oidc::accounts::{self, Administrator, UserChanges};
 use claimgate::oidc::records::Records;
 use claimgate::oidc::user::{UserId, UserKind};
@@ -60,7 +60,6 @@ pub(super) async fn create(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
     admin: Admin,
-    _: SameOrigin,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
     let by = Administrator::from_user(&admin.user)?;
@@ -70,12 +69,14 @@ pub(super) async fn create(
     if let Some(password) = new.password {
         user.password_hash = Some(app.process.passwords.hash(password, address).await??);
     }
-    let add = app.store.transact(move |records| {
-        let by = Administrator::of_session(records, admin.session)?;
-        accounts::add(records, by, user, system::now())
-    });
+    let add = admin.change(&app, move |records, by| accounts::add(records, by, user, system::now()));
     let user = add.await?;
-    info!(admin = admin.user.username, user = user.username, "user created");
+    info!(
+        client = request_log::fields().client,
+        admin = admin.user.username,
+        user = user.username,
+        "user created"
+    );
     Ok(respond::created(json!(user)))
 }
 
@@ -95,18 +96,21 @@ impl Body for Changes {
 pub(super) async fn change(
     Current(app): Current,
     admin: Admin,
-    _: SameOrigin,
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
     let Changes { active, kind, profile, teams } = changes;
     let changes = UserChanges { active, kind, profile, teams };
-    let change = app.store.transact(move |records| {
-        let by = Administrator::of_session(records, admin.session)?;
-        accounts::change(records, by, UserId(id), changes, system::now())
-    });
+    let change = admin
+        .change(&app, move |records, by| accounts::change(records, by, UserId(id), changes, system::now()));
     let user = change.await?.user;
-    info!(admin = admin.user.username, user = user.username, active = user.active, "user changed");
+    info!(
+        client = request_log::fields().client,
+        admin = admin.user.username,
+        user = user.username,
+        active = user.active,
+        "user changed"
+    );
     Ok(respond::document(json!(user)))
 }
 
@@ -125,16 +129,14 @@ pub(super) async fn set_password(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
     admin: Admin,
-    _: SameOrigin,
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
     let hash = app.process.passwords.hash(new.password, address).await??;
-    let set = app.store.transact(move |records| {
-        let by = Administrator::of_session(records, admin.session)?;
+    let set = admin.change(&app, move |records, by| {
         accounts::set_password(records, by, UserId(id), &hash, system::now())
     });
     set.await?;
-    info!(admin = admin.user.username, user = id, "password set");
+    info!(client = request_log::fields().client, admin = admin.user.username, user = id, "password set");
     Ok(respond::empty())
 }

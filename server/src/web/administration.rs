@@ -1,0 +1,85 @@
+//! The administration's own session: short, opened by a fresh proof of who the administrator is.
+//!
+//! The sign-in session alone administers nothing: an application behind forward-auth may come to know its
+//! cookie, and a script on the same host can send requests with it. The session of the administration is a
+//! second cookie, which browsers send to the administration alone. Its value is sealed and names the sign-in
+//! session and the state of the account: it ends with either.
+
+use axum::http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::cross_site;
+use super::problem::{AdminError, Problem};
+use crate::system;
+use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::User;
+use claimgate::time::UnixTime;
+
+/// Seconds that a session of the administration lasts.
+pub(crate) const LIFETIME: u64 = 15 * 60;
+/// The purpose that the cookie's value is sealed for.
+const PURPOSE: &str = "administration";
+
+/// The content of the cookie.
+#[derive(Serialize, Deserialize)]
+struct Grant {
+    /// The sign-in session.
+    session: [u8; 16],
+    /// The fingerprint of the account when the session was opened.
+    account: [u8; 16],
+    /// When it ends, in seconds since 1970.
+    ends: i64,
+}
+
+/// Checks that the administration answers a request: by the configuration, the network that the client is
+/// in, the host that is asked, and the origin of the page that asks.
+///
+/// # Errors
+/// [`AdminError::Off`], [`AdminError::Network`], [`AdminError::Host`] or [`Problem::CrossSite`].
+pub(crate) fn check_place(app: &App, is_near: bool, headers: &HeaderMap) -> Result<(), Problem> {
+    let settings = &app.server.administration;
+    if !settings.answers {
+        return Err(AdminError::Off.into());
+    }
+    if !is_near {
+        return Err(AdminError::Network.into());
+    }
+    let asked = app.origin(headers);
+    if settings.origin.as_deref().is_some_and(|own| own != asked) {
+        return Err(AdminError::Host.into());
+    }
+    cross_site::check(headers, asked)
+}
+
+/// Opens the administration's session beside a sign-in session. Returns its cookie, and when it ends.
+pub(crate) fn open(app: &App, session: SessionId, user: &User) -> (HeaderValue, UnixTime) {
+    let ends = system::now().saturating_add(LIFETIME);
+    let grant = Grant { session: session.0, account: account(user), ends: ends.0 };
+    let text = serde_json::to_string(&grant).expect("texts and numbers are JSON");
+    (app.cookies.open_administration(&app.store.key().seal(PURPOSE, &text), LIFETIME), ends)
+}
+
+/// Checks that a request has a session of the administration, opened beside this sign-in session, and that
+/// the account has not changed since.
+///
+/// # Errors
+/// [`AdminError::Session`].
+pub(crate) fn check(app: &App, headers: &HeaderMap, session: SessionId, user: &User) -> Result<(), Problem> {
+    let (account, now) = (account(user), system::now());
+    let fits = app.cookies.administration(headers).any(|sealed| {
+        let opened = app.store.key().open(PURPOSE, &sealed);
+        let grant = opened.and_then(|text| serde_json::from_str::<Grant>(&text).ok());
+        grant
+            .is_some_and(|grant| grant.session == session.0 && grant.account == account && now.0 < grant.ends)
+    });
+    if fits { Ok(()) } else { Err(AdminError::Session.into()) }
+}
+
+/// Returns the fingerprint of an account: every change of it gives another one. A changed password ends the
+/// sign-in session.
+fn account(user: &User) -> [u8; 16] {
+    let text = serde_json::to_string(user).expect("a user is JSON");
+    Fingerprint::of(&text).0
+}

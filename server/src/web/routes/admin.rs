@@ -1,0 +1,37 @@
+//! `POST /api/v1/admin/session`: opens the administration's own session by a fresh password.
+
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+use tracing::info;
+use zeroize::Zeroizing;
+
+use crate::web::extract::{AdminUser, Body, ClientAddress, Current, Json};
+use crate::web::problem::Problem;
+use crate::web::request_log::{self, Fields};
+use crate::web::{administration, password_check, respond};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proof {
+    password: Zeroizing<String>,
+}
+
+impl Body for Proof {
+    const EXPECTED: &'static str = "send {\"password\": …} as JSON";
+}
+
+/// Opens the session, beside the sign-in session of the request. Answers with the time of its end.
+pub(super) async fn open_session(
+    Current(app): Current,
+    ClientAddress(address): ClientAddress,
+    admin: AdminUser,
+    Json(proof): Json<Proof>,
+) -> Result<Response, Problem> {
+    // A password that is changed from here on ends the sign-in session, and with it this one.
+    password_check::authenticate(&app, address, &admin.user.username, proof.password).await?;
+    let (cookie, ends) = administration::open(&app, admin.session, &admin.user);
+    let Fields { client, host, .. } = request_log::fields();
+    info!(client, user = admin.user.username, session = %admin.session, host, "administration session opened");
+    Ok(respond::with_cookies(respond::document(json!({"ends": ends.0})), [cookie]))
+}
