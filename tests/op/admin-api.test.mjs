@@ -142,7 +142,7 @@ test('the administration’s session ends with the sign-in session and with any 
 
 // finding: S17
 test('a fresh sign-in at the provider opens the administration’s session too', async () => {
-  await serve({ signIn: { allow_admins: true } });
+  await serve({ signIn: { allow_admins: true, link_by_username: true } });
   gate.addUser('ada', 'admin');
   const ada = new Agent();
   await ada.signIn(gate, 'crm', 'ada');
