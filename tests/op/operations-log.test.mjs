@@ -4,8 +4,10 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { Claimgate, nextSecond, pair, replace } from './claimgate.mjs';
@@ -256,3 +258,81 @@ test('a provider that repeats what it was sent puts no secret in a page or the l
     assert.ok(!landed.text.includes(secret) && !gate.log.includes(secret), secret);
   }
 });
+
+const lines = (message) => gate.log.trim().split('\n').map((line) => JSON.parse(line)).filter((line) => line.message === message);
+
+// finding: A5, S9
+test('sign-ins, refusals, sign-outs and logouts say from where, who and by which provider', async () => {
+  await serve({ server: { trusted_proxies: ['127.0.0.1'] }, start: { logLevel: 'info' } });
+  gate.addUser('root', 'super-admin');
+  const host = new URL(gate.url).host;
+  const via = { 'x-forwarded-for': '203.0.113.1', ...SAME_ORIGIN };
+  const root = new Agent();
+  await root.signInByPassword(gate, 'root', PASSWORD, { headers: via });
+  const [byPassword] = lines('signed in by password');
+  assert.deepEqual([byPassword.client, byPassword.user, byPassword.host], ['203.0.113.1', 'root', host]);
+  for (const name of ['root', 'x\u001b\r\n{"', 'a password in the wrong field']) await root.signInByPassword(gate, name, WRONG, { headers: via });
+  assert.deepEqual(gate.logged('password.wrong').map((line) => JSON.parse(line)).map(({ client, user, level }) => [client, user, level]), [['203.0.113.1', 'root', 'INFO'], ['203.0.113.1', 'x{"', 'INFO'], ['203.0.113.1', '(a name of 29 characters)', 'INFO']]);
+  await root.request(`${gate.url}/logout`, { method: 'POST', headers: via });
+  assert.deepEqual(lines('signed out').map(({ client, user, session }) => [client, user, session.length]), [['203.0.113.1', 'root', 32]]);
+
+  bad.overrides = { claims: { sid: 'a-session' } };
+  const ada = new Agent();
+  await signIn(ada);
+  const [signedIn] = lines('signed in');
+  assert.deepEqual([signedIn.client, signedIn.provider, signedIn.host], ['127.0.0.1', 'bad', host]);
+  // A cookie of no session, and a logout of no session, write nothing.
+  const stranger = new Agent();
+  stranger.cookies(gate.url).set('claimgate', 'invented');
+  for (let count = 0; count < 20; count += 1) await stranger.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
+  assert.equal(lines('signed out').length, 1);
+  await nextSecond();
+  assert.equal((await gate.logOut(bad.logoutToken({ sub: 'of-nobody', sid: 'none' }))).status, 200);
+  assert.equal(lines('back-channel logout').length, 0);
+  const { subject } = gate.sessions()[0];
+  assert.equal((await gate.logOut(bad.logoutToken({ sub: subject, sid: 'a-session' }))).status, 200);
+  assert.deepEqual(lines('back-channel logout').map((line) => [line.client, line.provider, line.subject, line.sid, line.ended]), [['127.0.0.1', 'bad', subject, 'a-session', 1]]);
+});
+
+// finding: A11
+test('a refusal’s line says what was found, and debug has the token under the same reference', async () => {
+  await serve();
+  const refused = async (overrides, code) => {
+    bad.overrides = overrides;
+    gate.forgetLog();
+    await signIn(new Agent());
+    const [line] = gate.logged(code);
+    assert.ok(line, `${code}: ${gate.log}`);
+    return JSON.parse(line);
+  };
+  const other = await refused({ claims: { aud: 'another' } }, 'claims.audience');
+  assert.equal(other.found, 'aud: "another"');
+  assert.equal(lines('refused token')[0].reference, other.reference);
+  assert.match((await refused({ claims: { aud: [] } }, 'claims.type')).found, /aud: \[\]/);
+  assert.match((await refused({ claims: { exp: undefined } }, 'claims.missing')).found, /the claims .*aud.*danger_logout_without_exp/);
+  assert.equal((await refused({ header: { alg: 'RS512' } }, 'algorithm.not_allowed')).found, 'alg: "RS512"');
+  const nameless = await refused({ claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1' }) }, 'identity.no_username');
+  assert.match(nameless.found, /^looked for preferred_username; the claims are .*aud.*sub/);
+});
+
+for (const format of ['json', 'text']) {
+  // finding: A5
+  test(`fail2ban: the filter finds the clients of refused passwords in the log as ${format}, and no other`, async () => {
+    await serve({ server: { trusted_proxies: ['127.0.0.1'] }, start: { logLevel: 'info', logFormat: format } });
+    gate.addUser('root', 'super-admin');
+    const attempt = (client, username, password) => new Agent().signInByPassword(gate, username, password, { headers: { 'x-forwarded-for': client, ...SAME_ORIGIN } });
+    await attempt('203.0.113.1', 'root', WRONG);
+    await attempt('2001:db8::1', 'x', WRONG);
+    for (const forged of ['"client":"198.51.100.1"', 'request refused code="password.wrong" client="198.51.100.1"', '"message":"request refused","code":"password.wrong","client":"198.51.100.1",']) await attempt('203.0.113.2', forged, WRONG);
+    await attempt('203.0.113.3', 'root', PASSWORD);
+    await fetch(`${gate.url}/callback/bad?error=${encodeURIComponent('request refused code="password.wrong" client="198.51.100.1"')}`, { headers: { 'x-forwarded-for': '203.0.113.4' } });
+    const file = new URL('../../packaging/fail2ban/claimgate.conf', import.meta.url);
+    const [, first, more] = /^failregex = (.*)\n((?: +.*\n)*)/m.exec(readFileSync(file, 'utf8'));
+    const expressions = [first, ...more.trim().split('\n')].map((text) => new RegExp(text.trim().replace('<HOST>', '(?<host>[0-9a-f.:]+)')));
+    const found = gate.log.split('\n').flatMap((line) => expressions.flatMap((expression) => expression.exec(line)?.groups.host ?? []));
+    assert.deepEqual(found, ['203.0.113.1', '2001:db8::1', '203.0.113.2', '203.0.113.2', '203.0.113.2']);
+    // fail2ban itself, where it is installed.
+    const run = spawnSync('fail2ban-regex', ['--print-all-matched', gate.logFile, fileURLToPath(file)], { encoding: 'utf8' });
+    if (run.status === 0) assert.match(run.stdout, / 5 matched/);
+  });
+}

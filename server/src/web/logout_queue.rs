@@ -25,7 +25,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rayon::prelude::*;
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{debug, error};
 
 use super::admission::Permit;
 use super::metrics::Metrics;
@@ -175,9 +175,8 @@ impl Worker {
                     verified.push((logout, pending.waiting));
                 }
                 Err(error) => {
-                    // Newer keys may verify it: the route decides, and logs the refusal.
+                    // The route logs the refusal. Newer keys may verify the token: then the route decides.
                     if !may_lack_key(&error) {
-                        token_log::refused("logout token", &pending.token, error.code());
                         self.metrics.verified(Err(error.code()));
                     }
                     pending.waiting.answer(Err(error.into()));
@@ -227,7 +226,7 @@ fn answer(results: Result<Vec<LogoutResult>, StoreError>, waiting: Vec<Waiting>)
         Ok(results) => {
             let ended: usize = results.iter().flatten().sum();
             let replayed = results.iter().filter(|result| result.is_err()).count();
-            info!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
+            debug!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
             for (result, waiting) in results.into_iter().zip(waiting) {
                 waiting.answer(result);
             }

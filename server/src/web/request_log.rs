@@ -47,6 +47,7 @@ struct Noted {
     user: Option<String>,
     provider: Option<String>,
     unverified_error: Option<String>,
+    found: Option<String>,
 }
 
 /// The fields of a log line about the request at hand; absent where unknown.
@@ -61,6 +62,8 @@ pub(crate) struct Fields {
     pub(crate) provider: Option<String>,
     /// The `error` of a callback that belongs to no sign-in: the text of the writer of its address.
     pub(crate) unverified_error: Option<String>,
+    /// What was found in place of what is accepted.
+    pub(crate) found: Option<String>,
     /// The reference that the response shows.
     pub(crate) reference: String,
 }
@@ -86,6 +89,11 @@ pub(crate) fn note_unverified_error(error: &str) {
     note(|noted| noted.unverified_error = Some(shown(error)));
 }
 
+/// Notes what was found in place of what is accepted.
+pub(crate) fn note_found(found: &str) {
+    note(|noted| noted.found = Some(shown(found)));
+}
+
 fn note(change: impl FnOnce(&mut Noted)) {
     let _ = REQUEST.try_with(|request| change(&mut request.noted.borrow_mut()));
 }
@@ -102,13 +110,14 @@ pub(crate) fn may_report() -> bool {
 /// Returns the fields of the request at hand.
 pub(crate) fn fields() -> Fields {
     let within = REQUEST.try_with(|request| {
-        let Noted { user, provider, unverified_error } = request.noted.borrow().clone();
+        let Noted { user, provider, unverified_error, found } = request.noted.borrow().clone();
         Fields {
             client: Some(request.client.to_string()),
             host: request.host.as_ref().map(|host| shown(&String::from_utf8_lossy(host.as_bytes()))),
             user,
             provider,
             unverified_error,
+            found,
             reference: request.reference.get_or_init(new_reference).clone(),
         }
     });
@@ -118,6 +127,7 @@ pub(crate) fn fields() -> Fields {
         user: None,
         provider: None,
         unverified_error: None,
+        found: None,
         reference: new_reference(),
     })
 }

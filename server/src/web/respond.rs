@@ -108,7 +108,8 @@ impl Problem {
 
     /// Writes the line of this problem. Returns the reference that the response shows.
     fn log(&self, status: StatusCode) -> String {
-        let Fields { client, host, user, provider, unverified_error, reference } = request_log::fields();
+        let Fields { client, host, user, provider, unverified_error, found, reference } =
+            request_log::fields();
         let (code, error) = (self.code(), self.to_string());
         let refusal = if let Problem::Team(refusal) = self { Some(refusal) } else { None };
         let user = refusal.map(|refusal| refusal.user.clone()).or(user);
@@ -128,6 +129,7 @@ impl Problem {
                     application,
                     unverified_error,
                     error,
+                    found,
                     $message
                 )
             };

@@ -15,6 +15,7 @@ use super::sign_in_link::SignInLink;
 use super::token_log;
 use crate::system;
 use claimgate::identity::GroupsState;
+use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::{
     self, AuthorizationRequest, AuthorizationResponse, CallbackError, CallbackParameters, CallbackProvider,
     PendingSignIn,
@@ -158,7 +159,8 @@ async fn validate(
         }
         Err(error) => {
             app.metrics().verified(Err(error.code()));
-            token_log::refused("ID token", tokens.unverified_id_token(), error.code());
+            let reason = if let IdTokenError::Token(reason) = error { Some(reason) } else { None };
+            token_log::refused("ID token", tokens.unverified_id_token(), error.code(), reason);
         }
     }
     Ok(validated?)
@@ -179,6 +181,23 @@ async fn claims(
 
 /// Maps the claims. Returns the explanation too if the debug log or the demonstration's front page shows it.
 fn identify(
+    app: &App,
+    provider: &Provider,
+    claims: SignInClaims,
+    started_ms: i64,
+) -> (Result<Person, SignInError>, Option<String>) {
+    let mapping = &provider.config.mapping;
+    // For the line of a refusal.
+    let paths = mapping.name_sources().map(|(path, _)| path).collect::<Vec<_>>().join(", ");
+    let names = claims.as_value().as_object().map(token_log::names).unwrap_or_default();
+    let (person, explanation) = identify_and_explain(app, provider, claims, started_ms);
+    if let Err(SignInError::Identity(IdentityError::NoUsername)) = &person {
+        request_log::note_found(&format!("looked for {paths}; the claims are {names}"));
+    }
+    (person, explanation)
+}
+
+fn identify_and_explain(
     app: &App,
     provider: &Provider,
     claims: SignInClaims,

@@ -1,9 +1,13 @@
-//! Tokens in the debug log: header and claims, never the signature.
+//! Tokens in the log: header and claims at debug, never the signature; of a refused token the one fact that it
+//! was refused for, with the refusal.
 
+use serde_json::{Map, Value};
 use tracing::debug;
 
 use super::request_log;
-use claimgate::claims::Claims;
+use claimgate::Error;
+use claimgate::claims::{Claims, ClaimsError};
+use claimgate::json;
 use claimgate::jws::{CompactJws, Header};
 use claimgate::limits::Limits;
 
@@ -15,27 +19,77 @@ pub(crate) fn accepted(what: &str, header: &Header, claims: &Claims) {
     }
 }
 
-/// Logs a refused token, under the reference of the request. Its header and claims are unverified, but often
-/// show the reason.
-pub(crate) fn refused(what: &str, token: &str, code: &'static str) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
-    let reference = request_log::reference();
+/// Notes for the line of the refusal what was found in a refused token, and logs the token at debug under the
+/// same reference. Its header and claims are unverified, but often show the reason.
+pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option<&Error>) {
     let limits = Limits::DEFAULT;
     let Ok(jws) = CompactJws::parse(token, &limits) else {
+        let reference = request_log::reference();
         debug!(what, reason = code, reference, "refused; not in the form of a token");
         return;
     };
-    let header = jws.header(&limits).ok().and_then(|header| serde_json::to_string(header.as_object()).ok());
-    let claims = Claims::parse(&jws.unverified_payload(), &limits).ok();
-    let claims = claims.map(|claims| claims.as_value().to_string());
-    debug!(
-        what,
-        reason = code,
-        reference,
-        unverified_header = header,
-        unverified_claims = claims,
-        "refused token"
-    );
+    let header = jws.header(&limits).ok();
+    // As JSON: claims of a wrong type are among the reasons.
+    let claims = json::parse_object(&jws.unverified_payload(), &limits).ok();
+    if let Some(found) = found(header.as_ref(), claims.as_ref(), code, error) {
+        request_log::note_found(&found);
+    }
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let reference = request_log::reference();
+        let header = header.and_then(|header| serde_json::to_string(header.as_object()).ok());
+        let claims = claims.map(|claims| Value::Object(claims).to_string());
+        debug!(
+            what,
+            reason = code,
+            reference,
+            unverified_header = header,
+            unverified_claims = claims,
+            "refused token"
+        );
+    }
+}
+
+/// Returns the member that a token was refused for, with its value; of a missing claim the names that there
+/// are, and the setting that does without it. Unverified.
+fn found(
+    header: Option<&Header>,
+    claims: Option<&Map<String, Value>>,
+    code: &'static str,
+    error: Option<&Error>,
+) -> Option<String> {
+    let of = |name: &str, value: Option<&Value>| {
+        value.map_or_else(|| format!("no {name}"), |value| format!("{name}: {value}"))
+    };
+    let in_header = |name| header.map(|header| of(name, header.as_object().get(name)));
+    let in_claims = |name: &str| claims.map(|claims| of(name, claims.get(name)));
+    match (code, error) {
+        ("algorithm.not_allowed", _) => in_header("alg"),
+        ("key.unknown_kid", _) => in_header("kid"),
+        ("claims.typ", _) => in_header("typ"),
+        ("claims.issuer", _) => in_claims("iss"),
+        ("claims.audience", _) => in_claims("aud"),
+        ("claims.azp", _) => in_claims("azp"),
+        (_, Some(Error::Claims(ClaimsError::Missing { claim }))) => {
+            let help = if claim == "exp" { "; for logout tokens see danger_logout_without_exp" } else { "" };
+            claims.map(|claims| format!("the claims {}{help}", names(claims)))
+        }
+        (_, Some(Error::Claims(ClaimsError::WrongType { claim, .. } | ClaimsError::Empty { claim }))) => {
+            in_claims(claim)
+        }
+        _ => None,
+    }
+}
+
+/// Returns the names of the members of a claims set.
+pub(crate) fn names(claims: &Map<String, Value>) -> String {
+    claims.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns `sub` and `sid` of an accepted token.
+pub(crate) fn subject(token: &str) -> (Option<String>, Option<String>) {
+    let limits = Limits::DEFAULT;
+    let jws = CompactJws::parse(token, &limits).ok();
+    let claims = jws.and_then(|jws| json::parse_object(&jws.unverified_payload(), &limits).ok());
+    let text = |name| claims.as_ref().and_then(|claims| claims.get(name)?.as_str()).map(request_log::shown);
+    (text("sub"), text("sid"))
 }

@@ -6,12 +6,14 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use tracing::info;
 
 use crate::web::admission::Permit;
 use crate::web::app::App;
 use crate::web::extract::Current;
 use crate::web::problem::Problem;
 use crate::web::provider::may_lack_key;
+use crate::web::request_log::{self, Fields};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::issuer;
@@ -23,34 +25,61 @@ pub(super) async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let result = match body {
-        Ok(body) => log_out(&app, permit, &headers, &body).await,
+        Ok(body) => log_out_and_report(&app, permit, &headers, &body).await,
         Err(rejection) => Err(rejection.into()),
     };
     app.metrics().logged_out(result.as_ref().err().map_or("ok", |problem| problem.code()));
     result.map_or_else(|problem| problem.json(), |_| respond::empty())
 }
 
-/// Applies the logout token in a request. Returns the number of sessions ended.
-async fn log_out(app: &App, permit: Permit, headers: &HeaderMap, body: &[u8]) -> Result<usize, Problem> {
+/// Applies the logout token in a request, and logs whose sessions ended. Returns their number.
+async fn log_out_and_report(
+    app: &App,
+    permit: Permit,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<usize, Problem> {
+    let token = token_of_request(headers, body)?;
+    let result = log_out(app, permit, &token).await;
+    match &result {
+        Err(Problem::Logout(LogoutError::Token(error))) => {
+            token_log::refused("logout token", &token, error.code(), Some(error));
+        }
+        Ok(ended) if *ended > 0 => {
+            let Fields { client, host, provider, .. } = request_log::fields();
+            let (subject, sid) = token_log::subject(&token);
+            info!(client, provider, subject, sid, ended, host, "back-channel logout");
+        }
+        _ => {}
+    }
+    result
+}
+
+/// Returns the logout token of a form.
+fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(LogoutError::Request.into());
     }
-    let token = backchannel::token_of_form(body)?;
+    Ok(backchannel::token_of_form(body)?)
+}
+
+/// Applies a logout token. Returns the number of sessions ended.
+async fn log_out(app: &App, permit: Permit, token: &str) -> Result<usize, Problem> {
     // The issuer only chooses the provider whose keys verify the token.
-    let issuer = issuer::unverified_issuer(&token).map_err(LogoutError::from)?;
+    let issuer = issuer::unverified_issuer(token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
+    request_log::note_provider(&provider.config.id);
     let mut renewal = provider.key_renewal();
     loop {
-        let result = app.process.logouts.log_out(provider, token.clone(), permit.clone()).await;
+        let result = app.process.logouts.log_out(provider, token.to_owned(), permit.clone()).await;
         let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };
         if !may_lack_key(error) {
             return result;
         }
-        if !renewal.renew(&token, error).await? {
+        if !renewal.renew(token, error).await? {
             app.metrics().verified(Err(error.code()));
-            token_log::refused("logout token", &token, error.code());
             return result;
         }
     }

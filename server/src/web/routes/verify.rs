@@ -89,7 +89,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
         }
         Err(error) => {
             debug!(code = error.code(), %error, "a presented token was refused");
-            token_log::refused("presented token", token, error.code());
+            token_log::refused("presented token", token, error.code(), Some(&error));
             json!({"active": false})
         }
     })
