@@ -111,7 +111,7 @@ test('a callback of one provider is not taken for another’s', async (t) => {
   op.overrides = { metadata: { authorization_response_iss_parameter_supported: true } };
   await gate.stop();
   await gate.start();
-  assert.match((await signIn(new Agent())).text, /callback\.issuer/);
+  assert.match((await signIn(new Agent())).text, /callback\.no_issuer/);
 });
 
 // attack: state.absent, state.another-browser, state.made-up

@@ -85,7 +85,8 @@ test('clients that pipeline requests and do not read are given up, and others ar
     const socket = connect({ port: gate.port, host: '127.0.0.1', localAddress: stranger(index % 4) }, () => socket.write(pages));
     return socket.pause().on('error', () => {});
   });
-  await until('they are connected', () => openFiles() >= files + clients.length);
+  // The connection of the probe may still have been open when the files were counted.
+  await until('they are connected', () => openFiles() >= files + clients.length - 1);
   const begun = Date.now();
   await until('all of them are closed', async () => {
     assert.equal(await health(), 200);
