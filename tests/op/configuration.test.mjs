@@ -88,6 +88,7 @@ test('a public URL with a path, and an answer’s headers', async () => {
   assert.equal(home.headers.get('cache-control'), 'no-store');
 });
 
+// finding: F5, U-k01
 test('config check --online: what works, what does not, and what to register', async () => {
   const table = await serve({ start: false });
   const online = () => gate.commandBeside(['config', 'check', '--online', gate.config]);
@@ -107,9 +108,10 @@ test('config check --online: what works, what does not, and what to register', a
   const down = await online();
   op.down = false;
   assert.equal(down.code, 1, down.out);
-  assert.match(down.out, /PROBLEM {2}127\.0\.0\.1 cannot be reached/);
+  assert.match(down.out, /PROBLEM {2}http:\S+\/\.well-known\/openid-configuration: 127\.0\.0\.1 cannot be reached/);
   gate.write({ providers: [{ ...table, issuer: `${op.issuer}/` }] });
   const slash = await online();
   assert.equal(slash.code, 1);
   assert.match(slash.out, /must be equal to the letter/);
+  assert.ok(slash.out.includes(`write \`issuer = "${op.issuer}"\``), slash.out);
 });

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use claimgate::alg::Registry;
-use claimgate_config::Severity;
+use claimgate_config::{Config, Severity};
 
 use super::configuration::{keys, load};
+use super::runtime::runtime;
 use super::{online, rights};
 use crate::command::output::{self, Failure};
+use crate::web::provider::fetcher;
+use crate::web::run;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -33,6 +36,7 @@ impl ConfigCommand {
         for provider in config.providers.iter().filter(|provider| provider.jwks_file.is_some()) {
             keys(provider)?;
         }
+        open_files(&config)?;
         let exposed = rights::exposed_secrets(&file);
         let mut text: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
         for (file, mode) in &exposed {
@@ -55,4 +59,19 @@ impl ConfigCommand {
             _ => Ok(()),
         }
     }
+}
+
+/// Opens the certificates that the file names, as the server would at its start.
+fn open_files(config: &Config) -> Result<(), Failure> {
+    for provider in config.providers.iter().filter(|provider| provider.ca_file.is_some()) {
+        fetcher(provider).map_err(|error| Failure::Usage(format!("provider {}: {error}", provider.id)))?;
+    }
+    let Some((certificate, key)) = config.server.as_ref().and_then(|server| server.tls.as_ref()) else {
+        return Ok(());
+    };
+    run::install_tls();
+    runtime()?
+        .block_on(run::load_tls(certificate, key))
+        .map(drop)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -6,7 +6,8 @@ use claimgate::jws::JwsVerifier;
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::oidc::authorization::{self, AuthorizationRequest, CallbackParameters, CallbackProvider};
-use claimgate::oidc::discovery::{self, ProviderMetadata};
+use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
+use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 use claimgate_config::{Config, Provider};
@@ -81,22 +82,9 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
     };
     let metadata = match &provider.discovery {
         None => provider.endpoints.complete(),
-        Some(issuer) => match fetcher.send(discovery::request(issuer), MAX_RESPONSE).await {
-            Err(error) => return report.problem(&error.to_string()),
-            Ok(response) => {
-                match discovery::read(
-                    &response,
-                    &provider.issuer,
-                    &provider.endpoints,
-                    provider.danger_allow_http,
-                ) {
-                    Ok(metadata) => {
-                        report.good("discovery document");
-                        Some(metadata)
-                    }
-                    Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
-                }
-            }
+        Some(issuer) => match discover(provider, issuer, &fetcher, report).await {
+            Some(metadata) => Some(metadata),
+            None => return,
         },
     };
     let Some(metadata) = metadata else {
@@ -113,6 +101,41 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
         }
     }
     check_client(provider, &metadata, &fetcher, report).await;
+}
+
+/// Fetches and reads the discovery document.
+async fn discover(
+    provider: &Provider,
+    issuer: &Endpoint,
+    fetcher: &Fetcher,
+    report: &mut Report,
+) -> Option<ProviderMetadata> {
+    let request = discovery::request(issuer);
+    let address = request.uri().to_string();
+    let response = match fetcher.send(request, MAX_RESPONSE).await {
+        Ok(response) => response,
+        Err(error) => {
+            report.problem(&format!("{address}: {error}"));
+            return None;
+        }
+    };
+    let (endpoints, http) = (&provider.endpoints, provider.danger_allow_http);
+    match discovery::read(&response, &provider.issuer, endpoints, http) {
+        Ok(metadata) => {
+            report.good(&format!("discovery document, at {address}"));
+            Some(metadata)
+        }
+        Err(error) => {
+            let remedy = match &error {
+                DiscoveryError::Issuer { found, .. } => {
+                    format!("; if {address} is your provider's, write `issuer = \"{found}\"`")
+                }
+                _ => String::new(),
+            };
+            report.problem(&format!("{address}: {error} [{}]{remedy}", error.code()));
+            None
+        }
+    }
 }
 
 /// Presents an authorization code that was never issued: a provider that knows the client refuses the
@@ -222,6 +245,13 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
         report.note(&format!(
             "the provider does not list the scope {scope}; some providers refuse unknown scopes"
         ));
+    }
+    let asked = &provider.authorization.scopes;
+    for claim in provider.mapping.plain_group_claims() {
+        let is_offered = metadata.scopes.iter().any(|scope| scope == claim);
+        if is_offered && !asked.iter().any(|scope| scope == claim) {
+            report.note(&format!("`{claim}` is mapped, and the provider offers a scope `{claim}` that `scopes` does not ask for"));
+        }
     }
     if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {
         report.note("the provider has no end_session_endpoint: signing out of Claimgate does not sign out of the provider");

@@ -179,7 +179,7 @@ fn warn_of_restart_settings(before: &claimgate_config::Server, after: &claimgate
     }
 }
 
-async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {
+pub(crate) async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {
     RustlsConfig::from_pem_file(certificate, key)
         .await
         .map_err(|error| RunError::Tls { file: certificate.display().to_string(), reason: error.to_string() })

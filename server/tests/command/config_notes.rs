@@ -79,3 +79,20 @@ fn what_is_probably_a_mistake_is_warned_of() {
         assert!(notes.iter().all(|note| note.severity == Severity::Note), "{notes:?}");
     }
 }
+
+// finding: S20
+#[test]
+fn the_certificates_that_a_file_names_are_opened() {
+    let folder = Folder::new();
+    folder.write("bad.pem", "not a certificate");
+    for (server, provider, said) in [
+        ("tls_certificate = \"bad.pem\"\ntls_key = \"bad.pem\"\n", "", "bad.pem"),
+        ("tls_certificate = \"none.pem\"\ntls_key = \"none.pem\"\n", "", "none.pem"),
+        ("", "ca_file = \"none.pem\"\n", "none.pem"),
+    ] {
+        let file = folder.write("claimgate.toml", format!("{SERVER}{server}{PROVIDER}{provider}"));
+        let ran = run(&["config", "check", &file]);
+        assert_eq!(ran.code, 2, "{}", ran.out);
+        assert!(ran.err.contains(said), "{}", ran.err);
+    }
+}
