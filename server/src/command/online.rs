@@ -240,6 +240,18 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
             "`groups` is mapped, and the provider offers a scope `groups` that `scopes` does not ask for",
         );
     }
+    check_scopes(provider, metadata, report);
+    if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {
+        report.note("the provider has no end_session_endpoint: signing out of Claimgate does not sign out of the provider");
+    }
+    match metadata.backchannel_logout {
+        Some(true) => report.good("the provider supports back-channel logout"),
+        _ => report.note("the provider does not announce back-channel logout"),
+    }
+}
+
+/// Compares the scopes asked for with those that the provider offers.
+fn check_scopes(provider: &Provider, metadata: &ProviderMetadata, report: &mut Report) {
     let unknown = |scope: &&String| !metadata.scopes.is_empty() && !metadata.scopes.contains(scope);
     for scope in provider.authorization.scopes.iter().filter(unknown) {
         report.note(&format!(
@@ -252,13 +264,6 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
         if is_offered && !asked.iter().any(|scope| scope == claim) {
             report.note(&format!("`{claim}` is mapped, and the provider offers a scope `{claim}` that `scopes` does not ask for"));
         }
-    }
-    if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {
-        report.note("the provider has no end_session_endpoint: signing out of Claimgate does not sign out of the provider");
-    }
-    match metadata.backchannel_logout {
-        Some(true) => report.good("the provider supports back-channel logout"),
-        _ => report.note("the provider does not announce back-channel logout"),
     }
 }
 
