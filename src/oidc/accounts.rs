@@ -193,7 +193,8 @@ pub struct Changed {
     pub ended: usize,
 }
 
-/// Changes a user. The sessions of a user who is not active end.
+/// Changes a user. The sessions of a user who is not active, or of another kind than before, end: the user was
+/// admitted as what the user was.
 ///
 /// # Errors
 /// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
@@ -205,6 +206,7 @@ pub fn change(
     now: UnixTime,
 ) -> Result<Changed, AccountError> {
     let mut user = changeable(records, by, id)?;
+    let kind = user.kind;
     if let Some(kind) = changes.kind {
         by.may_change(kind)?;
         user.kind = kind;
@@ -215,7 +217,7 @@ pub fn change(
         user.teams = teams_by_hand(&user.teams, teams);
     }
     records.update_user(&user, now)?;
-    let ended = if user.active { 0 } else { records.end_sessions_of(user.id)? };
+    let ended = if user.active && user.kind == kind { 0 } else { records.end_sessions_of(user.id)? };
     Ok(Changed { user, ended })
 }
 

@@ -8,7 +8,8 @@ use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
-/// The maximum time that a logout record is kept, in seconds, whatever the token's `exp`.
+/// The maximum time that a logout record is kept, in seconds, whatever the token's `exp`, unless presented tokens can
+/// live longer.
 const LONGEST: u64 = 24 * 60 * 60;
 
 /// Why a logout request is refused. The client gets `invalid_request` and no reason.
@@ -74,6 +75,8 @@ pub fn token_of_form(body: &[u8]) -> Result<String, LogoutError> {
 #[derive(Clone, Debug)]
 pub struct ValidatedLogout {
     record: LogoutRecord,
+    /// Sessions of a subject end if their ID token was issued by then.
+    issued_until: UnixTime,
     jti: String,
     token: ValidatedToken<LogoutToken>,
 }
@@ -89,6 +92,15 @@ impl ValidatedLogout {
     #[must_use]
     pub fn target(&self) -> &LogoutTarget {
         &self.record.target
+    }
+
+    /// Keeps the record for at least this long after the arrival, in seconds: until every token of the sessions
+    /// that it names has expired.
+    #[must_use]
+    pub fn kept_for(mut self, seconds: u64) -> Self {
+        let arrived = UnixTime(self.record.received_ms.div_euclid(1000));
+        self.record.until = self.record.until.max(arrived.saturating_add(seconds));
+        self
     }
 }
 
@@ -146,11 +158,12 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
         until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };
     let jti = token.token_id().to_owned();
-    ValidatedLogout { record, jti, token }
+    ValidatedLogout { issued_until: record.issued_at.saturating_add(leeway), record, jti, token }
 }
 
-/// Ends the sessions that the token names, and records the logout. Sessions whose ID token is newer than
-/// the logout token stay: a replayed token cannot end new sessions. Returns the number of sessions ended.
+/// Ends the sessions that the token names, and records the logout. The session of a `sid` ends whatever the
+/// time of its ID token; of a subject's sessions those stay whose ID token is newer by more than the leeway.
+/// Returns the number of sessions ended.
 ///
 /// # Errors
 /// [`LogoutError::Replayed`] or [`LogoutError::Store`]; nothing of the transaction may then be kept.
@@ -161,5 +174,5 @@ pub fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<usiz
         return Err(LogoutError::Replayed);
     }
     // 9 to 11, and §2.7: by sid that session, by sub alone all of them.
-    Ok(records.end_logged_out(&record.issuer, &record.target, record.issued_at)?)
+    Ok(records.end_logged_out(&record.issuer, &record.target, logout.issued_until)?)
 }

@@ -117,8 +117,8 @@ impl Authenticated {
     /// Opens the session, for `lifetime` seconds.
     ///
     /// # Errors
-    /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password now:
-    /// it may have been deactivated, or its password set, while the password was compared.
+    /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password or kind
+    /// now: it may have been changed while the password was compared.
     /// [`PasswordSignInError::Store`]. Nothing of the transaction may then be kept.
     pub fn open(
         &self,
@@ -127,7 +127,8 @@ impl Authenticated {
         lifetime: u64,
         now: UnixTime,
     ) -> Result<(), PasswordSignInError> {
-        let user = records.user(self.user.id)?.filter(|user| self.policy.admits(user));
+        let is_same = |user: &User| self.policy.admits(user) && user.kind == self.user.kind;
+        let user = records.user(self.user.id)?.filter(is_same);
         let user = user.ok_or(PasswordSignInError::Refused)?;
         if records.password(user.id)?.as_ref() != Some(&self.hash) {
             return Err(PasswordSignInError::Refused);

@@ -125,9 +125,9 @@ pub trait Records {
     /// Ends the sessions of a user. Returns the number of sessions ended.
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError>;
 
-    /// Ends the sessions that a logout names and whose ID token was issued at or before `issued_until`,
-    /// by the provider's clock. A session without a `sid` is included if its subject is named. Returns
-    /// the number of sessions ended.
+    /// Ends the sessions that a logout names. By `sid`, the session ends whatever the time of its ID token; by
+    /// subject, if the token was issued at or before `issued_until`, by the provider's clock. A session without a
+    /// `sid` is included if its subject is named. Returns the number of sessions ended.
     fn end_logged_out(
         &mut self,
         issuer: &str,

@@ -20,8 +20,15 @@ export async function freePort() {
   return port;
 }
 
-const toml = (value) => (Array.isArray(value) ? `[${value.map(toml).join(', ')}]` : JSON.stringify(value));
-const table = (heading, values) => `${heading}\n${Object.entries(values).map(([key, value]) => `${key} = ${toml(value)}\n`).join('')}`;
+const toml = (value) => {
+  if (Array.isArray(value)) return `[${value.map(toml).join(', ')}]`;
+  if (value instanceof Object) return `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`).join(', ')} }`;
+  return JSON.stringify(value);
+};
+const table = (heading, values) => `${heading}\n${Object.entries(values).filter(([, value]) => value !== undefined).map(([key, value]) => `${key} = ${toml(value)}\n`).join('')}`;
+
+/** What callers of /api/v1/verify send. */
+export const VERIFY_SECRET = 'for services only, and of 32 characters at least';
 
 export const IDENTITY = `
 [identity]
@@ -67,7 +74,7 @@ export class Claimgate {
   /** Writes the configuration: `providers` is a list of tables, `signIn` and `server` are further settings. */
   write({ providers, signIn = {}, server = {}, identity = IDENTITY }) {
     const text = [
-      table('[server]', { public_url: this.url, listen: `127.0.0.1:${this.port}`, ...server }),
+      table('[server]', { public_url: this.url, listen: `127.0.0.1:${this.port}`, verify_secret: VERIFY_SECRET, ...server }),
       table('[sign_in]', { create_users: true, sync_profile: true, sync_teams: true, ...signIn }),
       ...providers.map((provider) => table('[[provider]]', provider)),
       identity,
@@ -126,9 +133,15 @@ export class Claimgate {
     return until('the keys are fetched', () => this.log.includes('keys fetched'));
   }
 
-  /** Posts a form. */
+  /** Posts a form; to /api/v1/verify as a service does. */
   post(path, form, options = {}) {
-    return fetch(`${this.url}${path}`, { method: 'POST', body: new URLSearchParams(form), ...options });
+    const headers = path === '/api/v1/verify' ? { authorization: `Bearer ${VERIFY_SECRET}` } : {};
+    return fetch(`${this.url}${path}`, { method: 'POST', body: new URLSearchParams(form), headers, ...options });
+  }
+
+  /** Verifies a token as a service does. Returns the document. */
+  async verify(token) {
+    return (await this.post('/api/v1/verify', { token })).json();
   }
 
   /** Posts a logout token to the back channel. */

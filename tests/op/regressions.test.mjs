@@ -37,7 +37,7 @@ test('verification answers with the mapping’s username and teams, never with c
     made.mask = { sub: null };
     for (const [name, value] of Object.entries({ username: 'root', teams: ['Administrators'], ...claims })) made.set(name, value);
     const token = await made.issue({ use: 'idtoken' });
-    return (await gate.post('/api/v1/verify', { token })).json();
+    return gate.verify(token);
   };
   const mapped = await verify({ preferred_username: 'mallory', groups: ['/crm/lab'] });
   assert.deepEqual([mapped.active, mapped.username, mapped.teams], [true, 'mallory', ['lab']]);
@@ -129,7 +129,7 @@ test('a refused token is shown in the debug log, as unverified, and without its 
   const token = forge({ alg: 'RS256', typ: 'shown too' }, { iss: op.issuer, sub: 'shown in the log' });
   for (const [path, form] of [['/api/v1/verify', { token }], ['/backchannel-logout', { logout_token: token }]]) {
     gate.forgetLog();
-    await fetch(`${gate.url}${path}`, { method: 'POST', body: new URLSearchParams(form) });
+    await gate.post(path, form);
     const lines = () => gate.log.split('\n').slice(0, -1).filter((text) => text.includes('"refused token"'));
     await until('the log has it', () => lines().length > 0);
     const line = JSON.parse(lines()[0]);

@@ -82,10 +82,42 @@ fn a_logout_ends_what_it_is_about() {
         let again = logout(&op, &store, "j", change, NOW_MS);
         assert_eq!(again, Err(LogoutError::Replayed));
     }
-    // A session whose ID token is newer stays.
-    let store = four_sessions(&op, NOW + 1);
-    assert_eq!(logout(&op, &store, "j", set("sub", json!("s1")), NOW_MS), Ok(0));
+    // By its subject, a session whose ID token is newer by more than the leeway stays.
+    let store = four_sessions(&op, NOW);
+    let older = |claims: &mut Value| {
+        claims["sub"] = json!("s1");
+        claims["iat"] = json!(NOW - 61);
+    };
+    assert_eq!(logout(&op, &store, "j", older, NOW_MS), Ok(0));
     assert_eq!(open(&store), [1, 2, 3, 4]);
+}
+
+// finding: S5
+#[test]
+fn a_logout_ends_sessions_also_where_the_providers_clocks_differ() {
+    let op = Op::new();
+    let open = |store: &MemoryStore| (1..=4).filter(|id| is_open(store, *id)).collect::<Vec<_>>();
+    for ahead in [1, 5, 30, 60] {
+        let store = four_sessions(&op, NOW);
+        let both = |claims: &mut Value| {
+            claims["sid"] = json!("A");
+            claims["sub"] = json!("s1");
+            claims["iat"] = json!(NOW - ahead);
+        };
+        assert_eq!(logout(&op, &store, "j", both, NOW_MS), Ok(2), "{ahead}");
+        assert_eq!(open(&store), [2, 4], "{ahead}");
+        let subject = |claims: &mut Value| {
+            claims["sub"] = json!("s1");
+            claims["iat"] = json!(NOW - ahead);
+        };
+        assert_eq!(logout(&op, &store, "k", subject, NOW_MS), Ok(1), "{ahead}");
+    }
+    let store = four_sessions(&op, NOW);
+    let by_sid = |claims: &mut Value| {
+        claims["sid"] = json!("A");
+        claims["iat"] = json!(NOW - 3600);
+    };
+    assert_eq!(logout(&op, &store, "j", by_sid, NOW_MS), Ok(1), "by sid whatever the time");
 }
 
 // attack: back-channel.no-events, back-channel.nonce, back-channel.nobody

@@ -215,7 +215,9 @@ impl Records for MemoryRecords {
         let before = self.sessions.len();
         self.sessions.retain(|session| match &session.origin {
             Origin::Oidc(origin) => {
-                origin.issuer != issuer || origin.issued_at > issued_until || !names(target, origin)
+                let by_sid = matches!((target, &origin.sid), (LogoutTarget::Session { .. }, Some(_)));
+                let is_newer = !by_sid && origin.issued_at > issued_until;
+                origin.issuer != issuer || is_newer || !names(target, origin)
             }
             Origin::Password => true,
         });

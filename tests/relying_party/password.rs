@@ -3,8 +3,9 @@
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser};
 use claimgate::oidc::password::{self, PasswordPolicy, PasswordSignInError};
+use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
-use claimgate::oidc::user::UserKind;
+use claimgate::oidc::user::{User, UserKind};
 use claimgate::time::UnixTime;
 
 use super::memory::MemoryStore;
@@ -90,20 +91,30 @@ fn the_policy_decides_by_kind() {
     }
 }
 
+// finding: S3, S7
 #[test]
-fn a_user_who_is_deactivated_while_the_password_is_compared_gets_no_session() {
-    let store = store(UserKind::Admin, Some("hash"));
-    let candidate = store.transact(|records| password::look_up(records, "ada")).unwrap();
-    let authenticated = candidate.decide(true, OPEN).ok().unwrap();
-    store
-        .transact(|records| {
-            let mut user = records.user(authenticated.user().id)?.unwrap();
-            user.active = false;
-            records.update_user(&user, T)
-        })
-        .unwrap();
-    let session = NewSession { id: SessionId([1; 16]), replaces: None };
-    let opened = store.transact(|records| authenticated.open(records, session, 60, T));
-    assert_eq!(opened, Err(PasswordSignInError::Refused));
-    assert!(store.records().sessions.is_empty());
+fn a_user_who_is_changed_while_the_password_is_compared_gets_no_session() {
+    type Change = fn(&mut dyn Records, User) -> Result<(), StoreError>;
+    let changes: [(&str, Change); 3] = [
+        ("switched off", |records, user| records.update_user(&User { active: false, ..user }, T)),
+        ("another kind", |records, user| {
+            records.update_user(&User { kind: UserKind::SuperAdmin, ..user }, T)
+        }),
+        ("another password", |records, user| records.set_password(user.id, "another hash", T)),
+    ];
+    for (what, change) in changes {
+        let store = store(UserKind::Admin, Some("hash"));
+        let candidate = store.transact(|records| password::look_up(records, "ada")).unwrap();
+        let authenticated = candidate.decide(true, OPEN).ok().unwrap();
+        store
+            .transact(|records| {
+                let user = records.user(authenticated.user().id)?.unwrap();
+                change(records, user)
+            })
+            .unwrap();
+        let session = NewSession { id: SessionId([1; 16]), replaces: None };
+        let opened = store.transact(|records| authenticated.open(records, session, 60, T));
+        assert_eq!(opened, Err(PasswordSignInError::Refused), "{what}");
+        assert!(store.records().sessions.is_empty(), "{what}");
+    }
 }

@@ -61,9 +61,13 @@ pub struct Server {
     pub metrics_from: Vec<IpNet>,
     /// The domain whose hosts share the session cookie; none: this host alone.
     pub cookie_domain: Option<String>,
+<<<<<<< HEAD
     /// Where the administration over HTTP answers.
     pub administration: Administration,
     /// The secret that callers of `/api/v1/verify` present; none: every caller is answered.
+=======
+    /// The secret that callers of `/api/v1/verify` present; none: no caller is answered.
+>>>>>>> d98fa32 (verify: tokens whose session, subject or user is gone are inactive; sessions end by sid whatever the clocks say, and with the kind of their user)
     pub verify_secret: Option<Secret>,
 }
 
@@ -126,6 +130,8 @@ pub struct Provider {
     pub leeway: u64,
     /// The kind of the tokens presented for verification.
     pub presented: TokenKind,
+    /// The maximum age of tokens presented for verification, in seconds since their `iat`.
+    pub presented_age: u64,
     /// The endpoint that discovery begins at; none: the endpoints are the configured ones.
     pub discovery: Option<Endpoint>,
     /// Endpoints that the file names.
@@ -173,6 +179,7 @@ impl Provider {
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
         let policy = Policy::of_kind(self.presented).issuer(&self.issuer).leeway(self.leeway);
+        let policy = policy.max_token_age(self.presented_age);
         self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
     }
 

@@ -24,6 +24,13 @@ const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "creat
 /// The most that clocks may be apart, in seconds.
 const MAX_LEEWAY: u64 = 3600;
 
+/// The maximum age of presented tokens unless the file sets another, in seconds.
+const DEFAULT_TOKEN_AGE: u64 = 24 * 60 * 60;
+
+/// The greatest maximum age of presented tokens that a file can set, in seconds. The memory for logout records grows
+/// with it.
+const MAX_TOKEN_AGE: u64 = 30 * 24 * 60 * 60;
+
 /// The longest id, in characters.
 const MAX_ID: usize = 64;
 
@@ -65,6 +72,7 @@ pub(super) fn resolve(
     let leeway = leeway(section, raw.leeway.0);
     let presented = presented(section, &raw.verify);
     let (trust, presented_trust) = trust(section, &raw)?;
+    let presented_age = presented_age(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
     let authorization = authorization(section, &raw);
     let (id, client_id, mapping) = (id?, client_id?, mapping?);
@@ -84,6 +92,7 @@ pub(super) fn resolve(
         jwks_file: raw.jwks_file.map(|file| section.file(&file)),
         leeway: leeway?,
         presented: presented?,
+        presented_age: presented_age?,
         discovery: discovery?,
         endpoints: endpoints?,
         userinfo: raw.userinfo,
@@ -341,6 +350,25 @@ fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faul
         return Err(section.fault("audience", "must name at least one audience, and none may be empty"));
     }
     Ok(raw.kind.unwrap_or(TokenKind::IdToken))
+}
+
+/// Returns the accepted `aud` of presented tokens: the client, unless the file names others.
+fn audiences(raw: &raw::Verify, client_id: &str) -> Vec<String> {
+    match &raw.audience {
+        Some(audiences) => audiences.as_slice().to_vec(),
+        None => vec![client_id.to_owned()],
+    }
+}
+
+/// Resolves the maximum age of presented tokens.
+fn presented_age(section: &Section<'_>, raw: &raw::Verify) -> Result<u64, Faulty> {
+    let age = raw.max_token_age.as_ref().map_or(DEFAULT_TOKEN_AGE, |age| age.0);
+    if age == 0 || age > MAX_TOKEN_AGE {
+        let section = section.source.section(section.path.name("verify"));
+        let reason = "must be between a second and 30 days: logouts are remembered for as long";
+        return Err(section.fault("max_token_age", reason));
+    }
+    Ok(age)
 }
 
 fn authorization(section: &Section<'_>, raw: &raw::Provider) -> Result<AuthorizationOptions, Faulty> {

@@ -124,6 +124,7 @@ pub(super) struct Verify {
     pub(super) audience: Option<OneOrMany>,
     pub(super) trusted_audiences: Option<Vec<String>>,
     pub(super) authorized_parties: Option<Vec<String>>,
+    pub(super) max_token_age: Option<Seconds>,
 }
 
 fn default_algorithms() -> Vec<String> {

@@ -35,15 +35,37 @@ pub use backup::{Progress, Restored, back_up, restore};
 pub(crate) use error::work_lost;
 pub use inspection::{Inspection, inspect};
 pub use listing::{ListedLink, ListedSession, ListedTeam, ListedUser};
+pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
 
 use file::Lock;
 use key::Key;
+use logout_records::{LogoutRecords, NewestLogouts};
 use session_index::SessionIndex;
 use writer::{Job, Outcome, Writer};
 
 /// Most pieces of work that wait; more are refused at once.
 const QUEUE: usize = 4096;
+
+/// The reason that a verified token is not accepted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The provider has ended its session, or all sessions of its subject.
+    LoggedOut,
+    /// Its subject is linked to a user who is switched off.
+    Inactive,
+}
+
+impl Revocation {
+    /// Returns the stable code of this reason; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Revocation::LoggedOut => "verify.logged_out",
+            Revocation::Inactive => "verify.inactive",
+        }
+    }
+}
 
 /// A store. A clone is the same store.
 #[derive(Clone)]
@@ -51,6 +73,7 @@ pub struct Store {
     /// The work of the writing thread; `None` closes the store.
     jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
+    logouts: Arc<NewestLogouts>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     key: Arc<Key>,
 }
@@ -90,12 +113,14 @@ impl Store {
         let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
-        let writer = Writer::new(connection, lock, Arc::clone(&key), Arc::clone(&index))?;
+        let logouts = Arc::<NewestLogouts>::default();
+        let records = LogoutRecords::new(Arc::clone(&logouts));
+        let writer = Writer::new(connection, lock, Arc::clone(&key), Arc::clone(&index), records)?;
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
-        Ok(Self { jobs, index, thread: Arc::new(Mutex::new(Some(thread))), key })
+        Ok(Self { jobs, index, logouts, thread: Arc::new(Mutex::new(Some(thread))), key })
     }
 
     /// Finishes the work that waits and closes the database: everything is in the one file then. Later work is
@@ -186,6 +211,17 @@ impl Store {
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
         self.index.user(id, now)
+    }
+
+    /// Returns why a verified token is not accepted any more, from memory: its session or subject was logged out
+    /// at or after its `iat` (by `sid` within `leeway` seconds), or its user is switched off.
+    #[must_use]
+    pub fn revocation(&self, token: &PresentedToken<'_>, leeway: u64) -> Option<Revocation> {
+        if self.logouts.ends(token, leeway) {
+            return Some(Revocation::LoggedOut);
+        }
+        let is_inactive = |subject| self.index.is_inactive(token.issuer, subject);
+        token.subject.is_some_and(is_inactive).then_some(Revocation::Inactive)
     }
 
     /// Returns the number of sessions in memory.

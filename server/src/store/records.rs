@@ -8,7 +8,8 @@ use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::key::Key;
 use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag, read_record};
-use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot};
+use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
+use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
@@ -75,6 +76,17 @@ impl<'t> SqliteRecords<'t> {
     /// [`StoreError`].
     pub fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
         self.execute("INSERT INTO notice (action, about) VALUES (?1, ?2)", [action, about]).map(drop)
+    }
+
+    /// Tells the index whose tokens to refuse, if the update of a user switches the user off or on.
+    fn follow_activity(&mut self, user: &User) -> Result<(), StoreError> {
+        let sql = "SELECT 1 FROM user WHERE id = ?1 AND active <> ?2";
+        if self.query_first(sql, params![user.id.0, user.active], |_| Ok(()))?.is_some() {
+            let sql = "SELECT issuer, subject FROM link WHERE user = ?1";
+            let links = self.query_all("link", sql, [user.id.0], read_link)?;
+            self.effects.push(Effect::Activity { links, active: user.active });
+        }
+        Ok(())
     }
 
     /// Deletes expired sessions, of which the index knows the identifiers, and expired logout records.
@@ -181,6 +193,7 @@ impl Records for SqliteRecords<'_> {
             "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
             WHERE id = ?1";
         let (id, kind) = (user.id.0, user.kind.name());
+        self.follow_activity(user)?;
         self.execute(sql, params![id, user.username, kind, user.active, profile, teams, now.0])?;
         self.effects.push(Effect::Changed(user.clone()));
         Ok(())
@@ -273,7 +286,7 @@ impl Records for SqliteRecords<'_> {
         let by_subject = "DELETE FROM session
             WHERE issuer = ?1 AND subject = ?2 AND issued_at <= ?3 RETURNING id";
         let by_sid = "DELETE FROM session
-            WHERE issuer = ?1 AND sid = ?2 AND issued_at <= ?3 RETURNING id";
+            WHERE issuer = ?1 AND sid = ?2 RETURNING id";
         let without_sid = "DELETE FROM session
             WHERE issuer = ?1 AND subject = ?2 AND sid IS NULL AND issued_at <= ?3 RETURNING id";
         match target {
@@ -281,7 +294,7 @@ impl Records for SqliteRecords<'_> {
                 self.delete_sessions(by_subject, params![issuer, subject, issued_until.0])
             }
             LogoutTarget::Session { sid, subject } => {
-                let mut ended = self.delete_sessions(by_sid, params![issuer, sid, issued_until.0])?;
+                let mut ended = self.delete_sessions(by_sid, params![issuer, sid])?;
                 if let Some(subject) = subject {
                     ended += self.delete_sessions(without_sid, params![issuer, subject, issued_until.0])?;
                 }
@@ -387,5 +400,19 @@ pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapsho
         snapshot.users.extend(bad.read(user()));
     }
     bad.report("user");
+    let sql = "SELECT issuer, subject FROM user JOIN link ON link.user = user.id WHERE active = 0";
+    let mut bad = BadRows::default();
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        snapshot.inactive.extend(bad.read(read_link(row)));
+    }
+    bad.report("link");
     Ok(snapshot)
+}
+
+/// Reads the issuer and the subject of a link.
+fn read_link(row: &Row<'_>) -> rusqlite::Result<Fingerprint> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    Ok(link_tag(text(0)?, text(1)?))
 }

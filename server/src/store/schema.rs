@@ -91,6 +91,10 @@ const MIGRATIONS: &[&str] = &[
     UPDATE session SET id_token = NULL;
     CREATE TABLE notice (id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, about TEXT NOT NULL);
 ",
+    "
+    -- Whose tokens are refused is read at the start.
+    CREATE INDEX IF NOT EXISTS user_inactive ON user (id) WHERE active = 0;
+",
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use parking_lot::RwLock;
 
+use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -21,6 +22,11 @@ pub(super) enum Effect {
     },
     Ended(SessionId),
     Changed(User),
+    /// A user was switched off, or on again: the subjects linked to the user.
+    Activity {
+        links: Vec<Fingerprint>,
+        active: bool,
+    },
     /// What had expired at this time was purged.
     Purged(UnixTime),
 }
@@ -85,11 +91,17 @@ impl CompactUser {
 pub(super) struct Snapshot {
     shards: [HashMap<SessionId, IndexedSession>; SHARDS],
     pub(super) users: HashMap<UserId, CompactUser>,
+    /// The subjects linked to users who are switched off.
+    pub(super) inactive: HashSet<Fingerprint>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| HashMap::new()), users: HashMap::new() }
+        Self {
+            shards: std::array::from_fn(|_| HashMap::new()),
+            users: HashMap::new(),
+            inactive: HashSet::new(),
+        }
     }
 }
 
@@ -104,11 +116,17 @@ impl Snapshot {
 pub(super) struct SessionIndex {
     shards: [RwLock<HashMap<SessionId, IndexedSession>>; SHARDS],
     users: RwLock<HashMap<UserId, CompactUser>>,
+    /// The subjects linked to users who are switched off, by [`link_tag`].
+    inactive: RwLock<HashSet<Fingerprint>>,
 }
 
 impl Default for SessionIndex {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()), users: RwLock::default() }
+        Self {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            users: RwLock::default(),
+            inactive: RwLock::default(),
+        }
     }
 }
 
@@ -124,6 +142,11 @@ impl SessionIndex {
             return None;
         }
         self.users.read().get(&session.user).filter(|user| user.active)?.to_user(session.user)
+    }
+
+    /// Reports whether a provider's subject is linked to a user who is switched off.
+    pub(super) fn is_inactive(&self, issuer: &str, subject: &str) -> bool {
+        self.inactive.read().contains(&link_tag(issuer, subject))
     }
 
     /// Returns the number of sessions.
@@ -142,6 +165,13 @@ impl SessionIndex {
                 }
                 Effect::Ended(id) => {
                     self.shard(id).write().remove(&id);
+                }
+                Effect::Activity { links, active: false } => self.inactive.write().extend(links),
+                Effect::Activity { links, active: true } => {
+                    let mut inactive = self.inactive.write();
+                    for link in links {
+                        inactive.remove(&link);
+                    }
                 }
                 Effect::Changed(user) => {
                     if let Some(known) = self.users.write().get_mut(&user.id) {
@@ -177,10 +207,16 @@ impl SessionIndex {
     /// Replaces the whole content.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         *self.users.write() = snapshot.users;
+        *self.inactive.write() = snapshot.inactive;
         for (shard, sessions) in self.shards.iter().zip(snapshot.shards) {
             *shard.write() = sessions;
         }
     }
+}
+
+/// Returns the hash that identifies a link of a provider's subject.
+pub(super) fn link_tag(issuer: &str, subject: &str) -> Fingerprint {
+    Fingerprint::of_parts(&[issuer.as_bytes(), b"\0", subject.as_bytes()])
 }
 
 /// Returns the shard of a session. The identifier is a hash, so any byte spreads the sessions evenly.

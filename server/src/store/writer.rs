@@ -60,12 +60,13 @@ impl Writer {
         lock: Option<Lock>,
         key: Arc<Key>,
         index: Arc<SessionIndex>,
+        logouts: LogoutRecords,
     ) -> Result<Self, StoreError> {
         let mut writer = Self {
             connection,
             key,
             index,
-            logouts: LogoutRecords::default(),
+            logouts,
             version: -1,
             index_is_stale: true,
             polled: Instant::now(),

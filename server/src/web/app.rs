@@ -170,7 +170,7 @@ impl App {
         let server = config.server.clone().ok_or(SetupError::NoServer)?;
         let mut providers = Vec::new();
         for settings in &config.providers {
-            let provider = Provider::new(settings.clone())
+            let provider = Provider::new(settings.clone(), server.verify_secret.is_some())
                 .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
             if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {
                 provider.inherit(old);

@@ -172,6 +172,7 @@ impl Worker {
                     self.metrics.verified(Ok(token.header().algorithm()));
                     token_log::accepted("logout token", token.header(), token.claims());
                     let logout = backchannel::read(token, provider.config.leeway, pending.received_ms);
+                    let logout = logout.kept_for(provider.remembers_logouts_for);
                     verified.push((logout, pending.waiting));
                 }
                 Err(error) => {

@@ -47,6 +47,8 @@ pub struct Provider {
     pub(crate) id_tokens: Verifier<IdToken>,
     pub(crate) logout_tokens: Verifier<LogoutToken>,
     pub(crate) presented: Verifier<AnyKind>,
+    /// How long a logout is remembered at least, in seconds.
+    pub(crate) remembers_logouts_for: u64,
     /// Keys that need no fetching: the key file's, and the client secret.
     own_keys: KeySet,
     /// The number of them that are usable.
@@ -94,11 +96,12 @@ impl State {
 }
 
 impl Provider {
-    /// Prepares a provider. Nothing is fetched yet.
+    /// Prepares a provider. Nothing is fetched yet. If services verify tokens, logouts are remembered for as long
+    /// as a token of theirs can be accepted: its maximum age, with the leeway of three comparisons.
     ///
     /// # Errors
     /// A [`ProviderSetupError`].
-    pub fn new(config: config::Provider) -> Result<Self, ProviderSetupError> {
+    pub fn new(config: config::Provider, verifies_tokens: bool) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
         let jws = JwsVerifier::new(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
         let id =
@@ -118,6 +121,10 @@ impl Provider {
             logout_tokens: Verifier::new(jws.clone().require_kid(), logout),
             presented: Verifier::new(jws.clone(), config.presented_policy())
                 .with_cache(PRESENTED_CACHE_BYTES),
+            remembers_logouts_for: match verifies_tokens {
+                true => config.presented_age.saturating_add(3 * config.leeway),
+                false => 0,
+            },
             own_usable: jws.key_report().usable,
             jws,
             own_keys,

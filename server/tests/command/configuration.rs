@@ -23,6 +23,7 @@ fn what_is_left_out_has_its_default() {
     let provider = &config.providers[0];
     assert_eq!((provider.algorithms.as_slice(), provider.leeway), (&["RS256".to_owned()][..], 60));
     assert_eq!((provider.presented, &provider.jwks_file), (TokenKind::IdToken, &None));
+    assert_eq!(provider.presented_age, 24 * 60 * 60);
     let identity = config.providers[0].mapping.identify(&serde_json::json!({"sub": "A"})).unwrap();
     assert_eq!(identity.username, "a");
 }
@@ -63,7 +64,7 @@ fn a_registered_algorithm_works_in_a_provider() {
     let provider = config.providers[0].clone();
     assert!(provider.registry.get("X1").is_some());
     claimgate_server::web::run::install_tls();
-    Provider::new(provider).unwrap();
+    Provider::new(provider, true).unwrap();
     let error = parse(&text).unwrap_err();
     assert!(error.to_string().contains("`X1` is not registered"), "{error}");
 }
@@ -302,6 +303,18 @@ fn presented_tokens_have_a_table_of_their_own() {
     assert_eq!(provider.presented, TokenKind::AccessToken);
     assert_eq!(provider.audiences, ["a", "b"]);
     assert_eq!(provider.client.id, "crm");
+}
+
+// finding: S8
+#[test]
+fn presented_tokens_have_a_bounded_age() {
+    let age = |age: &str| parse(&format!("{PROVIDER}[provider.verify]\nmax_token_age = {age}\n"));
+    assert_eq!(age("\"90m\"").unwrap().providers[0].presented_age, 90 * 60);
+    assert_eq!(age("\"30d\"").unwrap().providers[0].presented_age, 30 * 24 * 60 * 60);
+    for refused in ["0", "\"31d\""] {
+        let error = age(refused).unwrap_err().to_string();
+        assert!(error.contains("provider[0].verify.max_token_age: must be between"), "{refused}: {error}");
+    }
 }
 
 #[test]

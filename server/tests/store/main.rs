@@ -9,6 +9,11 @@ use claimgate_server::store::Store;
 
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
+#[path = "../../../tests/relying_party/provider.rs"]
+#[expect(dead_code, reason = "the tests of the store need a part of the provider")]
+mod provider;
+mod races;
+mod revocation;
 
 mod backup;
 mod files;

@@ -9,14 +9,18 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tracing::debug;
 
+use crate::store::{PresentedToken, Revocation};
 use crate::system;
 use crate::web::app::{App, Server};
 use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
+use crate::web::provider::Provider;
 use crate::web::provider_error::ProviderError;
 use crate::web::{respond, token_log};
 use claimgate::Error;
+use claimgate::claims::{Claims, NumericDate};
 use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
+use claimgate::time::UnixTime;
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -27,7 +31,7 @@ impl Body for Parameters {
     const EXPECTED: &'static str = "send `token=` as a form";
 }
 
-/// Proof that the client knows `verify_secret`, where one is configured.
+/// Proof that the client knows `verify_secret`. Without that setting no client does.
 ///
 /// Rejection: [`Problem::VerifySecret`].
 pub(super) struct Authorized;
@@ -37,7 +41,7 @@ impl FromRequestParts<Server> for Authorized {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        let Some(secret) = &app.server.verify_secret else { return Ok(Self) };
+        let secret = app.server.verify_secret.as_ref().ok_or(Problem::VerifySecret)?;
         let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         given
             .and_then(|value| value.strip_prefix("Bearer "))
@@ -72,9 +76,18 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
     let result = provider
         .verify(token, || provider.presented.verify(token, system::now()), |error| Some(error))
         .await?;
-    app.metrics().verified(result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code));
-    Ok(match result {
-        Ok(token) => {
+    let revocation = result.as_ref().ok().and_then(|token| revocation(app, provider, token.claims()));
+    let counted = match (&result, revocation) {
+        (Ok(_), Some(reason)) => Err(reason.code()),
+        (result, _) => result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code),
+    };
+    app.metrics().verified(counted);
+    Ok(match (result, revocation) {
+        (Ok(_), Some(reason)) => {
+            debug!(code = reason.code(), "a presented token is revoked");
+            json!({"active": false})
+        }
+        (Ok(token), None) => {
             token_log::accepted("presented token", token.header(), token.claims());
             let mut answer = token.claims().as_object().clone();
             answer.insert("active".to_owned(), Value::Bool(true));
@@ -87,10 +100,22 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
             }
             Value::Object(answer)
         }
-        Err(error) => {
+        (Err(error), _) => {
             debug!(code = error.code(), %error, "a presented token was refused");
             token_log::refused("presented token", token, error.code(), Some(&error));
             json!({"active": false})
         }
     })
+}
+
+/// Returns why a verified token is not accepted any more. It is asked each time, also for cached tokens.
+fn revocation(app: &App, provider: &Provider, claims: &Claims) -> Option<Revocation> {
+    let token = PresentedToken {
+        issuer: &provider.config.issuer,
+        subject: claims.subject(),
+        sid: claims.session_id().filter(|sid| !sid.is_empty()),
+        // The policy requires it. Without one, the oldest time: every logout ends the token.
+        issued_at: claims.issued_at().map_or(UnixTime(i64::MIN), NumericDate::seconds),
+    };
+    app.store.revocation(&token, provider.config.leeway)
 }
