@@ -6,7 +6,7 @@ use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, User
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
-use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy};
+use claimgate::oidc::sign_in::{self, LinkByUsername, Person, SignInError, SignInPolicy};
 use claimgate::oidc::sync::SyncPolicy;
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -19,7 +19,7 @@ use super::provider::{CLIENT, ISSUER, NOW, NOW_MS, Op};
 const POLICY: SignInPolicy = SignInPolicy {
     create_users: true,
     allow_admins: false,
-    link_by_username: true,
+    link_by_username: LinkByUsername::Always,
     sync: SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false },
     session_lifetime: 3600,
 };
