@@ -179,7 +179,8 @@ fuzz_target!(|data: &[u8]| {
 
     let mut records = Memory { sessions: SESSIONS.to_vec(), seen: HashSet::new(), marks: Vec::new() };
     let ended = backchannel::apply(&mut records, &logout).expect("the first use");
-    let meant = |session: &&Opened| is_meant(session, ISSUER, logout.target(), issued_at.saturating_add(LEEWAY));
+    let meant =
+        |session: &&Opened| is_meant(session, ISSUER, logout.target(), issued_at.saturating_add(LEEWAY));
     assert_eq!(ended, SESSIONS.iter().filter(meant).count());
     assert_eq!(records.marks.len(), 1);
     assert!(records.marks[0].until.0 * 1000 > NOW_MS, "the mark is over before it begins");
