@@ -16,6 +16,9 @@ use crate::cpu;
 use crate::provider::{CLIENT, Provider, now, sid, subject};
 use crate::steady::ask;
 
+/// What a service sends to `/api/v1/verify`.
+pub const VERIFY_SECRET: &str = "a secret of services that has 32 characters or more";
+
 /// Users that the sessions belong to.
 const USERS: usize = 1000;
 
@@ -43,7 +46,8 @@ impl Claimgate {
     fn configure(&self, provider: &Provider, settings: &str, providers: &str) -> Result<(), Failed> {
         let address = self.address;
         let config = format!(
-            "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n{settings}\
+            "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n\
+             verify_secret = \"{VERIFY_SECRET}\"\n{settings}\
              [sign_in]\ncreate_users = true\n\
              [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"unused\"\n\
              userinfo = false\n{providers}",

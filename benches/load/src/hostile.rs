@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::claimgate::{Claimgate, get, logout};
+use crate::claimgate::{Claimgate, VERIFY_SECRET, get, logout};
 use crate::client::{Load, Requests, drive};
 use crate::provider::Provider;
 use crate::{Arguments, Failed};
@@ -106,7 +106,7 @@ fn cookies(name: &str) -> String {
 pub fn form(address: std::net::SocketAddr, path: &str, body: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\n\r\n{body}",
+         Authorization: Bearer {VERIFY_SECRET}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
