@@ -10,6 +10,7 @@ use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
+use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::logout;
 use claimgate::sign::SigningKey;
 use url::Url;
@@ -56,12 +57,7 @@ pub(super) fn resolve(
     let client_id = section.required("client_id", raw.client_id.clone(), "the client's id at the provider");
     let algorithms = algorithms(section, &raw.algorithms, &shared.registry);
     let endpoints = endpoints(section, &raw);
-    let discovery = match &issuer {
-        Ok(issuer) if raw.discovery && shared.has_server => {
-            section.endpoint("issuer", Some(issuer), raw.danger_allow_http)
-        }
-        _ => Ok(None),
-    };
+    let discovery = discovery(section, &raw, issuer.as_ref().ok(), shared);
     let reachable = match (&endpoints, &discovery, &issuer) {
         (Ok(endpoints), Ok(None), Ok(_)) if shared.has_server => {
             check_endpoints(section, &raw, endpoints, &shared.registry)
@@ -105,6 +101,21 @@ pub(super) fn resolve(
         danger_allow_short_secret: raw.danger_allow_short_secret,
         mapping,
     })
+}
+
+/// Returns the endpoint that discovery begins at, if a server asks for it.
+fn discovery(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    issuer: Option<&String>,
+    shared: &Shared,
+) -> Result<Option<Endpoint>, Faulty> {
+    match issuer {
+        Some(issuer) if raw.discovery && shared.has_server => {
+            section.endpoint("issuer", Some(issuer), raw.danger_allow_http)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Checks the id. It is part of addresses, and `/login/password` is another page.
@@ -350,14 +361,6 @@ fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faul
         return Err(section.fault("audience", "must name at least one audience, and none may be empty"));
     }
     Ok(raw.kind.unwrap_or(TokenKind::IdToken))
-}
-
-/// Returns the accepted `aud` of presented tokens: the client, unless the file names others.
-fn audiences(raw: &raw::Verify, client_id: &str) -> Vec<String> {
-    match &raw.audience {
-        Some(audiences) => audiences.as_slice().to_vec(),
-        None => vec![client_id.to_owned()],
-    }
 }
 
 /// Resolves the maximum age of presented tokens.

@@ -7,7 +7,7 @@ use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, LinkByUsername, Person, SignInError, SignInPolicy};
-use claimgate::oidc::sync::SyncPolicy;
+use claimgate::oidc::sync::{AbsentGroups, SyncPolicy};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 use claimgate::{Verifier, claims::Policy};
@@ -20,7 +20,13 @@ const POLICY: SignInPolicy = SignInPolicy {
     create_users: true,
     allow_admins: false,
     link_by_username: LinkByUsername::Always,
-    sync: SyncPolicy { profile: true, teams: true, keep_hand_given_teams: true, absent_empties: false },
+    sync: SyncPolicy {
+        profile: true,
+        teams: true,
+        keep_hand_given_teams: true,
+        absent_empties: false,
+        absent_groups: AbsentGroups::Clear,
+    },
     session_lifetime: 3600,
 };
 
