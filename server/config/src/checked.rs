@@ -61,13 +61,9 @@ pub struct Server {
     pub metrics_from: Vec<IpNet>,
     /// The domain whose hosts share the session cookie; none: this host alone.
     pub cookie_domain: Option<String>,
-<<<<<<< HEAD
     /// Where the administration over HTTP answers.
     pub administration: Administration,
-    /// The secret that callers of `/api/v1/verify` present; none: every caller is answered.
-=======
     /// The secret that callers of `/api/v1/verify` present; none: no caller is answered.
->>>>>>> d98fa32 (verify: tokens whose session, subject or user is gone are inactive; sessions end by sid whatever the clocks say, and with the kind of their user)
     pub verify_secret: Option<Secret>,
 }
 
