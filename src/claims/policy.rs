@@ -14,7 +14,7 @@ use crate::text;
 use crate::time::UnixTime;
 
 /// A claim that must be present: one that every scan locates, or another by its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Required {
     Known(Known),
     Other(String),
@@ -119,7 +119,7 @@ impl<K: Kind> Policy<K> {
             types: Vec::new(),
             leeway: Policy::DEFAULT_LEEWAY,
             max_token_age: None,
-            required: vec![Required::Known(Known::ExpiresAt)],
+            required: required(kind, [Required::Known(Known::ExpiresAt)]),
             check_expiry: true,
             check_not_before: true,
             check_issued_at: true,
@@ -221,12 +221,10 @@ impl<K: Kind> Policy<K> {
     /// [`danger_without_expiry`](Self::danger_without_expiry) follows.
     #[must_use]
     pub fn require<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
-        let claims = claims.into_iter().map(Into::into);
-        self.rules.required =
-            claims.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known)).collect();
-        if self.rules.kind == TokenKind::LogoutToken {
-            self.rules.required.push(Required::Known(Known::ExpiresAt));
-        }
+        let named = claims.into_iter().map(Into::into);
+        let named = named.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known));
+        let expiry = (self.rules.kind == TokenKind::LogoutToken).then_some(Required::Known(Known::ExpiresAt));
+        self.rules.required = required(self.rules.kind, named.chain(expiry));
         self
     }
 
@@ -235,7 +233,9 @@ impl<K: Kind> Policy<K> {
     /// that is present is checked.
     #[must_use]
     pub fn danger_without_expiry(mut self) -> Self {
-        self.rules.required.retain(|claim| !matches!(claim, Required::Known(Known::ExpiresAt)));
+        let expiry = Required::Known(Known::ExpiresAt);
+        let others = std::mem::take(&mut self.rules.required).into_iter().filter(|claim| *claim != expiry);
+        self.rules.required = required(self.rules.kind, others);
         self
     }
 
@@ -290,24 +290,21 @@ impl Rules {
         now: UnixTime,
     ) -> Result<(), ClaimsError> {
         self.check_kind(header, claims)?;
-        for known in self.kind.required() {
-            require(claims.presence(*known), known.name())?;
-        }
         for required in &self.required {
             match required {
                 Required::Known(known) => require(claims.presence(*known), known.name())?,
                 Required::Other(name) => require(Presence::of(claims.get(name)), name)?,
             }
         }
-        if !self.issuers.is_empty() && !self.issuers.iter().any(|issuer| claims.issuer() == Some(issuer)) {
+        if !self.issuers.is_empty() && !is_one_of(&self.issuers, claims.issuer()) {
             return Err(absent_or(claims, Known::Issuer, ClaimsError::Issuer));
         }
         self.check_audience(claims)?;
         self.check_authorized_party(claims)?;
-        if !accepts(&self.subjects, claims.subject()) {
+        if !self.subjects.is_empty() && !is_one_of(&self.subjects, claims.subject()) {
             return Err(absent_or(claims, Known::Subject, ClaimsError::Subject));
         }
-        if !accepts(&self.token_ids, claims.token_id()) {
+        if !self.token_ids.is_empty() && !is_one_of(&self.token_ids, claims.token_id()) {
             return Err(absent_or(claims, Known::TokenId, ClaimsError::TokenId));
         }
         if !self.nonces.is_empty() {
@@ -341,15 +338,22 @@ impl Rules {
         if self.audiences.is_empty() {
             return Ok(());
         }
-        let is_accepted = |name: &str| self.audiences.iter().any(|own| own == name);
-        if !claims.audience().any(is_accepted) {
-            return Err(absent_or(claims, Known::Audience, ClaimsError::Audience));
-        }
-        if !matches!(self.kind, TokenKind::IdToken | TokenKind::LogoutToken) {
+        if let Presence::Text(only) = claims.presence(Known::Audience)
+            && is_one_of(&self.audiences, Some(only))
+        {
             return Ok(());
         }
-        let is_trusted = |name: &str| self.trusted_audiences.iter().any(|trusted| trusted == name);
-        match claims.audience().find(|name| !is_accepted(name) && !is_trusted(name)) {
+        let all_count = matches!(self.kind, TokenKind::IdToken | TokenKind::LogoutToken);
+        let (mut accepted, mut untrusted) = (false, None);
+        claims.audience().for_each(|name| {
+            if is_one_of(&self.audiences, Some(name)) {
+                accepted = true;
+            } else if all_count && !is_one_of(&self.trusted_audiences, Some(name)) {
+                untrusted.get_or_insert(name);
+            }
+        });
+        match untrusted {
+            _ if !accepted => Err(absent_or(claims, Known::Audience, ClaimsError::Audience)),
             Some(name) => Err(ClaimsError::UntrustedAudience { audience: text::name(name) }),
             None => Ok(()),
         }
@@ -369,11 +373,10 @@ impl Rules {
         if self.kind != TokenKind::IdToken || self.audiences.is_empty() {
             return Ok(());
         }
-        let mut accepted = self.audiences.iter().chain(&self.trusted_parties);
-        match party {
-            Some(_) if !accepted.any(|own| Some(own.as_str()) == party) => Err(another_party(party)),
-            _ => Ok(()),
+        if party.is_none() || is_one_of(&self.audiences, party) || is_one_of(&self.trusted_parties, party) {
+            return Ok(());
         }
+        Err(another_party(party))
     }
 
     fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
@@ -399,13 +402,24 @@ impl Rules {
     }
 }
 
+/// Returns the claims that a kind of token requires, and further ones, each once.
+fn required(kind: TokenKind, further: impl IntoIterator<Item = Required>) -> Vec<Required> {
+    let mut all: Vec<Required> = kind.required().iter().copied().map(Required::Known).collect();
+    for claim in further {
+        if !all.contains(&claim) {
+            all.push(claim);
+        }
+    }
+    all
+}
+
 fn another_party(party: Option<&str>) -> ClaimsError {
     ClaimsError::AuthorizedParty { party: text::name(party.unwrap_or_default()) }
 }
 
-/// Reports whether a claim is one of the accepted values, or nothing is compared.
-fn accepts(accepted: &[String], claim: Option<&str>) -> bool {
-    accepted.is_empty() || accepted.iter().any(|own| Some(own.as_str()) == claim)
+/// Reports whether a claim is one of the accepted values.
+fn is_one_of(accepted: &[String], claim: Option<&str>) -> bool {
+    claim.is_some_and(|claim| accepted.iter().any(|own| own == claim))
 }
 
 fn check_nonce<'n>(claims: &Claims, accepted: impl IntoIterator<Item = &'n str>) -> Result<(), ClaimsError> {

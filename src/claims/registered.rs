@@ -197,7 +197,11 @@ impl Registered {
     /// Reports whether a claim of `payload`, the scanned text, is present, and in what form.
     pub(super) fn presence<'c>(&self, known: Known, payload: &'c str) -> Presence<'c> {
         let is_present = match known {
-            Known::Audience => !matches!(self.audience, Audience::Absent),
+            Known::Audience => match self.audience {
+                Audience::Absent => false,
+                Audience::One(span) => return Presence::Text(&payload[span.range()]),
+                Audience::List(_) => true,
+            },
             Known::ExpiresAt => self.dates.expires_at.is_some(),
             Known::NotBefore => self.dates.not_before.is_some(),
             Known::IssuedAt => self.dates.issued_at.is_some(),
