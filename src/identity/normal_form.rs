@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    // finding: S6, S23, D5
+    // finding: S6, S23, D8
     #[test]
     fn one_name_has_one_normal_form() {
         for (written, kept) in [

@@ -113,7 +113,7 @@ fn a_username_that_cannot_be_shown_or_kept_is_refused() {
     assert_eq!(username(&spec, &json!({"sub": "a".repeat(256)})), Err("identity.username_too_long"));
 }
 
-// finding: O-F1, O-F2, D5, U-e01, U-s63
+// finding: O-F1, O-F2, D9, U-e01, U-s63
 #[test]
 fn an_address_is_a_username_unless_the_provider_calls_it_unverified() {
     use NameSource::{Claim, Subject, UnverifiedEmail, VerifiedEmail};
@@ -178,7 +178,7 @@ fn a_refusal_says_what_was_found() {
     }
 }
 
-// finding: D5
+// finding: D8
 // attack: headers.line-breaks
 #[test]
 fn an_unusable_profile_field_is_left_out_and_keeps_nobody_out() {

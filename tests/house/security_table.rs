@@ -1,9 +1,11 @@
-//! `docs/generated/attacks.md` and `docs/generated/conformance.md`: attacks and provider misbehaviour, with
-//! the tests that show the outcome. Both are generated from the tree and compared with the committed files:
+//! `docs/generated/attacks.md`, `findings.md` and `conformance.md`: attacks, findings of reviews and
+//! misbehaviour of providers, with the tests that show the outcome. They are generated from the tree and compared with the committed files:
 //!
 //! - a line `// attack: class.input, class.input` directly above a test, or above a row of a table of
 //!   tests, names the inputs of `tests/house/attacks.toml` that it shows;
 //! - an input names its vectors;
+//! - a line `// finding: S4` in the same place names the findings of `tests/house/findings.toml`, of
+//!   which `docs/generated/findings.md` is made;
 //! - a test of `tests/op` whose name, or whose `// conformance:` line, holds the name of a module of
 //!   `tests/house/conformance.toml` shows that module.
 //!
@@ -131,14 +133,72 @@ fn every_attack_is_shown_refused() {
     compare("docs/generated/attacks.md", &page);
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Findings {
+    group: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    title: String,
+    finding: Vec<Finding>,
+}
+
+/// A finding: what was observed, and what holds instead of a test where none can show it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finding {
+    id: String,
+    /// Names of its cases, and findings of the same kind.
+    #[serde(default)]
+    also: Vec<String>,
+    observed: String,
+    /// The document that settles a finding which is no behaviour of the program.
+    document: Option<String>,
+    /// Why the finding is not mended.
+    open: Option<String>,
+}
+
 #[test]
-fn findings_are_named_by_their_numbers() {
-    let number = regex::Regex::new("^([A-Z]{1,2}|U-[a-z]|O-F)[0-9]{1,3}[a-z]?$").unwrap();
-    for test in tests() {
-        for finding in &test.findings {
-            assert!(number.is_match(finding), "{}: `{}` names {finding}", test.file, test.name);
+fn every_finding_is_mended_or_listed_as_open() {
+    let text = fs::read_to_string(root().join("tests/house/findings.toml")).unwrap();
+    let findings: Findings = toml::from_str(&text).unwrap();
+    let tests = tests();
+    let mut page = String::from(
+        "# Findings of reviews, and the tests that hold their mends\n\n\
+         Made by `tests/house/security_table.rs` from `tests/house/findings.toml` and the `finding:` lines beside the\n\
+         tests; do not edit.\n",
+    );
+    let (mut listed, mut known) = (BTreeSet::new(), BTreeSet::new());
+    for group in &findings.group {
+        write!(page, "\n## {}\n\n| | observed | held by |\n| --- | --- | --- |\n", group.title).unwrap();
+        for Finding { id, also, observed, document, open } in &group.finding {
+            assert!(listed.insert(id.as_str()), "{id} occurs twice");
+            let names: Vec<&String> = [id].into_iter().chain(also).collect();
+            known.extend(names.iter().map(|name| name.as_str()));
+            let by: Vec<&Test> =
+                tests.iter().filter(|test| names.iter().any(|name| test.findings.contains(name))).collect();
+            let held = match (document, open) {
+                _ if !by.is_empty() => shown(&by),
+                (Some(document), _) => {
+                    assert!(root().join(document).exists(), "{id}: no file {document}");
+                    format!("[{document}](../../{document})")
+                }
+                (None, Some(reason)) => format!("open: {reason}"),
+                (None, None) => panic!("{id} is shown by no test, settled by no document and not open"),
+            };
+            assert!(open.is_none() || by.is_empty(), "{id} is open, and `{}` shows it", by[0].name);
+            writeln!(page, "| {id} | {observed} | {held} |").unwrap();
         }
     }
+    for test in &tests {
+        for finding in &test.findings {
+            assert!(known.contains(finding.as_str()), "{}: `{}` names {finding}", test.file, test.name);
+        }
+    }
+    compare("docs/generated/findings.md", &page);
 }
 
 #[derive(Deserialize)]

@@ -198,7 +198,7 @@ test('a group is no team, and a group’s text no more than its rule lets throug
   for (const groups of [{ a: 1 }, 7, [7], [['crm-admin']], true]) assert.equal(await person({ groups }), 'identity.group_type', JSON.stringify(groups));
 });
 
-// finding: S6, D5
+// finding: S6, D8
 // attack: mapping.two-subjects, mapping.confusables, size.groups, mapping.long-username, mapping.controls
 // attack: mapping.bidirectional, mapping.invisible
 test('a username is never taken from its owner, nor shown as another', async () => {

@@ -47,7 +47,7 @@ test('verification for services in any language', async () => {
 });
 
 // finding: S8
-test('without verify_secret nobody is answered', async () => {
+test('without verify_secret no caller is answered', async () => {
   await serveMisbehaving({ server: { verify_secret: undefined } });
   for (const headers of [{}, { authorization: 'Bearer ' }, { authorization: 'Bearer undefined' }]) {
     assert.equal((await gate.post('/api/v1/verify', { token: bad.idToken() }, { headers })).status, 401);

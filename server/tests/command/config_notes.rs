@@ -16,7 +16,7 @@ fn notes(text: &str) -> Vec<Note> {
     Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap().notes
 }
 
-// finding: O-F1, D5
+// finding: O-F1, D9
 #[test]
 fn the_meaning_of_links_by_username_is_said() {
     for (sign_in, username, said) in [
