@@ -57,7 +57,10 @@ fn value(text: &str) -> String {
         format!("{} {}", &found[2], if &found[1] == "secs" { "s" } else { "ms" })
     });
     let number = Regex::new(r#"NonZeroU32::new\((\d+)\)\.expect\("not zero"\)"#).unwrap();
-    let text = number.replace_all(&text, "$1").replace('_', "");
+    let text = number.replace_all(&text, "$1");
+    let hours = Regex::new(r"Duration::from_secs\((\d+) \* 60 \* 60\)").unwrap();
+    let text = hours.replace_all(&text, "$1 h");
+    let text = Regex::new(r"(\d)_(\d)").unwrap().replace_all(&text, "$1$2").into_owned();
     match text.split_once(" * ") {
         Some((left, "1024")) => format!("{left} KiB"),
         Some((left, "1024 * 1024")) => format!("{left} MiB"),
@@ -90,7 +93,7 @@ fn the_limits_are_those_of_the_code() {
         Regex::new(r"^(?:pub(?:\(\w+\))? )?const ([A-Z_]+): (?:usize|u32|u64|Duration|\(NonZeroU32, Duration\)) = (.+);$")
             .unwrap();
     let mut paths = Vec::new();
-    for folder in ["src/oidc", "server/src/web", "server/src/store"] {
+    for folder in ["src/oidc", "server/config/src", "server/src/web", "server/src/store"] {
         files(&root().join(folder), &mut paths);
     }
     let mut number = 0;

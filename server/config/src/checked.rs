@@ -171,11 +171,11 @@ impl Trust {
 }
 
 impl Provider {
-    /// Returns the policy of tokens presented for verification: to `/api/v1/verify` and `explain`.
+    /// Returns the policy of tokens presented for verification: to `/api/v1/verify`, which also applies
+    /// `presented_age`, and to `explain`, which explains old tokens too.
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
         let policy = Policy::of_kind(self.presented).issuer(&self.issuer).leeway(self.leeway);
-        let policy = policy.max_token_age(self.presented_age);
         self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
     }
 

@@ -33,6 +33,15 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
             ] {
                 report.line(&format!("    {uri}: {}", url.join(&path)));
             }
+            if let Some(origin) =
+                server.administration.origin.as_ref().filter(|_| config.sign_in.allow_admins)
+            {
+                let path = &server.public_url.path;
+                report.line(&format!(
+                    "    redirect URI of the administration: {origin}{path}/callback/{}",
+                    provider.id
+                ));
+            }
         }
     }
     output::write(report.text.as_bytes())?;
@@ -231,14 +240,6 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
             "the provider does not support PKCE with S256; it supports {}",
             pkce.join(", ")
         ));
-    }
-    if metadata.scopes.iter().any(|scope| scope == "groups")
-        && provider.mapping.plain_group_claims().any(|claim| claim == "groups")
-        && !provider.authorization.scopes.iter().any(|scope| scope == "groups")
-    {
-        report.note(
-            "`groups` is mapped, and the provider offers a scope `groups` that `scopes` does not ask for",
-        );
     }
     check_scopes(provider, metadata, report);
     if metadata.end_session_endpoint.is_none() && provider.logout_url.is_none() {

@@ -9,6 +9,7 @@ use super::error::store_error;
 use super::key::Key;
 use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag, read_record};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
+use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
@@ -68,6 +69,26 @@ impl<'t> SqliteRecords<'t> {
         let (count, ended) = run().map_err(|error| store_error(&error))?;
         self.effects.extend(ended.into_iter().map(Effect::Ended));
         Ok(count)
+    }
+
+    /// Deletes the notices that name a user, as it is kept or in another spelling: without a server, those of earlier
+    /// changes are still there.
+    fn forget_notices_of(&mut self, username: &str) -> Result<(), StoreError> {
+        let names_user = |about: &str| {
+            about.split(" to ").any(|name| {
+                let normal = normal_username(name, Normalisation::Default);
+                name == username || normal.is_ok_and(|normal| normal == username)
+            })
+        };
+        let read = || -> rusqlite::Result<Vec<(i64, String)>> {
+            let mut notices = self.connection.prepare("SELECT id, about FROM notice")?;
+            notices.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        let found = read().map_err(|error| store_error(&error))?;
+        for (id, _) in found.iter().filter(|(_, about)| names_user(about)) {
+            self.execute("DELETE FROM notice WHERE id = ?1", [id])?;
+        }
+        Ok(())
     }
 
     /// Leaves a notice of a change for the log of the server: which command, about which user or session.
@@ -167,10 +188,9 @@ impl Records for SqliteRecords<'_> {
         self.connection.pragma_update(None, "secure_delete", true).map_err(|error| store_error(&error))?;
         self.end_sessions_of(id)?;
         self.unlink(id, None)?;
-        // Without a server, notices of earlier changes are still there.
-        let notices = "DELETE FROM notice WHERE EXISTS (SELECT 1 FROM user WHERE id = ?1 AND (
-            about = username OR about LIKE username || ' to %' OR about LIKE '% to ' || username))";
-        self.execute(notices, [id.0])?;
+        if let Some(user) = self.user(id)? {
+            self.forget_notices_of(&user.username)?;
+        }
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
     }
 

@@ -119,8 +119,11 @@ impl Provider {
             id_tokens: Verifier::new(jws.clone(), id),
             // Strangers may send logout tokens: none must cost a check with each key.
             logout_tokens: Verifier::new(jws.clone().require_kid(), logout),
-            presented: Verifier::new(jws.clone(), config.presented_policy())
-                .with_cache(PRESENTED_CACHE_BYTES),
+            presented: Verifier::new(
+                jws.clone(),
+                config.presented_policy().max_token_age(config.presented_age),
+            )
+            .with_cache(PRESENTED_CACHE_BYTES),
             remembers_logouts_for: match verifies_tokens {
                 true => config.presented_age.saturating_add(3 * config.leeway),
                 false => 0,
