@@ -68,7 +68,11 @@ impl UsernameRules {
             };
             observer.username(path.as_str(), &|| Seen::Value(raw.clone()));
             let source = self.source(path, verified)?;
-            return Ok((self.normalise(raw)?, source));
+            let name = self.normalise(raw)?;
+            // `sub` is case-sensitive (Core §5.1): another subject may become the same name.
+            let is_exact = name.strip_prefix(&self.prefix) == Some(raw);
+            let source = if source == NameSource::Subject && !is_exact { NameSource::Claim } else { source };
+            return Ok((name, source));
         }
         Err(IdentityError::NoUsername)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::records::{Records, RenamedIssuer, StoreError};
+use super::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
 use crate::identity::{IdentityError, Normalisation, normal_username};
@@ -217,6 +217,9 @@ pub fn change(
         user.teams = teams_by_hand(&user.teams, teams);
     }
     records.update_user(&user, now)?;
+    if changes.active == Some(false) {
+        revoke_tokens(records, user.id, None, now)?;
+    }
     let ended = if user.active && user.kind == kind { 0 } else { records.end_sessions_of(user.id)? };
     Ok(Changed { user, ended })
 }
@@ -252,8 +255,8 @@ pub struct Severed {
     pub sessions: usize,
 }
 
-/// Deletes the links of a user to the subjects of one issuer, or of all, and ends the user's sessions. The next
-/// sign-in under the username may link it again.
+/// Deletes the links of a user to the subjects of one issuer, or of all, ends the user's sessions and refuses the
+/// tokens of these subjects that were issued until now. The next sign-in under the username may link it again.
 ///
 /// # Errors
 /// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
@@ -262,8 +265,10 @@ pub fn unlink(
     by: Administrator,
     id: UserId,
     issuer: Option<&str>,
+    now: UnixTime,
 ) -> Result<Severed, AccountError> {
     let user = changeable(records, by, id)?;
+    revoke_tokens(records, user.id, issuer, now)?;
     let links = records.unlink(user.id, issuer)?;
     Ok(Severed { links, sessions: records.end_sessions_of(user.id)? })
 }
@@ -285,13 +290,18 @@ pub fn unlink_issuer(
     Ok(Severed { links, sessions })
 }
 
-/// Removes a user with its links, sessions, profile, teams and password. Logout records of its subjects stay until
-/// they can overtake no sign-in.
+/// Removes a user with its links, sessions, profile, teams and password. Records of logouts of its subjects stay, and
+/// refuse tokens issued until now.
 ///
 /// # Errors
 /// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
-pub fn remove(records: &mut dyn Records, by: Administrator, id: UserId) -> Result<Severed, AccountError> {
-    let severed = unlink(records, by, id, None)?;
+pub fn remove(
+    records: &mut dyn Records,
+    by: Administrator,
+    id: UserId,
+    now: UnixTime,
+) -> Result<Severed, AccountError> {
+    let severed = unlink(records, by, id, None, now)?;
     records.remove_user(id)?;
     Ok(severed)
 }
@@ -353,6 +363,31 @@ pub fn end_session(records: &mut dyn Records, by: Administrator, id: SessionId) 
 pub fn end_sessions(records: &mut dyn Records, by: Administrator, id: UserId) -> Result<usize, AccountError> {
     let user = changeable(records, by, id)?;
     Ok(records.end_sessions_of(user.id)?)
+}
+
+/// The longest time for which presented tokens are accepted, in seconds: 30 days and thrice the greatest leeway.
+const LONGEST_TOKEN_AGE: u64 = 30 * 86_400 + 3 * 3600;
+
+/// Records a logout of the subjects that are linked to a user: their tokens that were issued until now are refused
+/// for as long as they can live, whatever becomes of the user or the link.
+fn revoke_tokens(
+    records: &mut dyn Records,
+    user: UserId,
+    issuer: Option<&str>,
+    now: UnixTime,
+) -> Result<(), AccountError> {
+    for (issuer, subject) in records.subjects_of(user, issuer)? {
+        let jti = format!("account {subject} {now}");
+        let record = LogoutRecord {
+            issuer,
+            target: LogoutTarget::Subject(subject),
+            issued_at: now,
+            received_ms: now.0.saturating_mul(1000),
+            until: now.saturating_add(LONGEST_TOKEN_AGE),
+        };
+        records.record_logout(&jti, &record)?;
+    }
+    Ok(())
 }
 
 /// Returns a user that the administrator may change.

@@ -27,6 +27,9 @@ pub struct AuthorizationOptions {
     pub max_age: Option<u64>,
     /// Claims to request as essential in the ID token (Core §5.5).
     pub essential_claims: Vec<String>,
+    /// Whether the person must authenticate anew for this sign-in: `prompt=login` and `max_age=0` are sent in
+    /// place of the other settings, and `auth_time` must not be earlier than the request.
+    pub fresh: bool,
 }
 
 /// An authorization request to build.
@@ -65,6 +68,8 @@ pub struct PendingSignIn {
     return_to: String,
     started_ms: i64,
     max_age: Option<u64>,
+    #[serde(default)]
+    fresh: bool,
 }
 
 /// An authorization response that belongs to a sign-in which this browser began.
@@ -73,6 +78,7 @@ pub struct AuthorizationResponse {
     pub(super) nonce: String,
     pub(super) code_verifier: String,
     pub(super) max_age: Option<u64>,
+    pub(super) fresh: bool,
     /// The URL to open after the sign-in.
     pub return_to: String,
     /// When the sign-in began, in milliseconds since 1970, by the relying party's clock.
@@ -80,11 +86,10 @@ pub struct AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    /// Reports whether the provider was asked to authenticate the person anew (`max_age=0`); the `auth_time` of
-    /// the ID token is then checked.
+    /// Reports whether the person had to authenticate anew for this sign-in; see [`AuthorizationOptions::fresh`].
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.max_age == Some(0)
+        self.fresh
     }
 }
 
@@ -153,12 +158,17 @@ pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>
         return_to: return_to.to_owned(),
         started_ms: now_ms,
         max_age: options.max_age,
+        fresh: options.fresh,
     };
     let scope = std::iter::once("openid").chain(options.scopes.iter().map(String::as_str));
     let scope = scope.collect::<Vec<_>>().join(" ");
     // RFC 7636 §4.2, S256.
     let challenge = base64url::encode(digest(&SHA256, pending.code_verifier.as_bytes()).as_ref());
-    let max_age = options.max_age.map(|seconds| seconds.to_string());
+    let (prompt, max_age) = match options.fresh {
+        true => (Some("login"), Some(0)),
+        false => (options.prompt.as_deref(), options.max_age),
+    };
+    let max_age = max_age.map(|seconds| seconds.to_string());
     let claims = claims_parameter(&options.essential_claims).filter(|_| metadata.claims_parameter);
     let mut parameters = vec![
         ("response_type", "code"),
@@ -170,7 +180,7 @@ pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
-    if let Some(prompt) = &options.prompt {
+    if let Some(prompt) = prompt {
         parameters.push(("prompt", prompt));
     }
     if let Some(seconds) = &max_age {
@@ -265,6 +275,7 @@ impl PendingSignIn {
             nonce: self.nonce,
             code_verifier: self.code_verifier,
             max_age: self.max_age,
+            fresh: self.fresh,
             return_to: self.return_to,
             started_ms: self.started_ms,
         })

@@ -102,8 +102,11 @@ pub fn validate(
     let token = verifier.verify_with_nonce(&response.id_token, &authorization.nonce, now).map_err(refusal)?;
     let claims = token.claims();
     // 12 is about acr, which is not asked for. 13. auth_time
-    if let Some(max_age) = authorization.max_age {
-        check_authentication_time(claims, max_age, leeway, now)?;
+    if authorization.fresh {
+        let begun = UnixTime(authorization.started_ms.div_euclid(1000));
+        check_authentication_time(claims, begun.saturating_sub(leeway.min(FRESH_LEEWAY)), leeway, now)?;
+    } else if let Some(max_age) = authorization.max_age {
+        check_authentication_time(claims, now.saturating_sub(max_age).saturating_sub(leeway), leeway, now)?;
     }
     check_access_token_hash(&token, response.access_token.as_deref().map(String::as_str))?;
     Ok(ValidatedIdToken {
@@ -113,11 +116,15 @@ pub fn validate(
     })
 }
 
-/// Checks that the provider signed the person in at most `max_age` seconds ago, and not in the future: a time
-/// in milliseconds would count as recent for ever.
+/// The greatest difference accepted between the clocks of provider and relying party where the person must have
+/// authenticated anew, in seconds: a provider's leeway may be an hour.
+const FRESH_LEEWAY: u64 = 60;
+
+/// Checks that the provider signed the person in at `earliest` or later, and not in the future: a time in
+/// milliseconds would count as recent for ever.
 fn check_authentication_time(
     claims: &Claims,
-    max_age: u64,
+    earliest: UnixTime,
     leeway: u64,
     now: UnixTime,
 ) -> Result<(), IdTokenError> {
@@ -129,7 +136,7 @@ fn check_authentication_time(
     let reason = match claims.get("auth_time") {
         None => "is absent",
         Some(Value::Number(at)) => match at.as_f64().unwrap_or(0.0) {
-            at if at < seconds(now.saturating_sub(max_age).saturating_sub(leeway)) => {
+            at if at < seconds(earliest) => {
                 "is longer ago than max_age allows: the provider did not ask the person again"
             }
             at if at > seconds(now.saturating_add(leeway)) => {

@@ -82,6 +82,13 @@ pub trait Records {
     /// Links a provider's subject to a user.
     fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError>;
 
+    /// Returns the subjects that are linked to a user, each as issuer and subject: those of one issuer or all.
+    fn subjects_of(
+        &mut self,
+        user: UserId,
+        issuer: Option<&str>,
+    ) -> Result<Vec<(String, String)>, StoreError>;
+
     /// Deletes the links of a user, to one issuer or to all. Returns the number of links deleted.
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError>;
 

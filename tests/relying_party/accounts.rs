@@ -208,7 +208,7 @@ fn unlinking_deletes_the_links_of_one_issuer_or_of_all_and_ends_the_sessions() {
     let by = admin(UserKind::Admin);
     for (issuer, links) in [(Some("old"), 1), (Some("unknown"), 0), (None, 2)] {
         let (store, ada) = linked();
-        let severed = store.transact(|records| accounts::unlink(records, by, ada, issuer));
+        let severed = store.transact(|records| accounts::unlink(records, by, ada, issuer, T));
         assert_eq!(severed, Ok(Severed { links, sessions: 2 }), "{issuer:?}");
         assert_eq!(store.records().links.len(), 2 - links);
         assert!(!is_open(&store, 1) && store.records().users.contains_key(&ada));
@@ -222,7 +222,7 @@ fn a_removed_user_leaves_nothing() {
     let by = admin(UserKind::Admin);
     store.transact(|records| records.set_password(ada, "hash", T)).unwrap();
     let grace = store.transact(|records| records.user_by_name("grace")).unwrap().unwrap();
-    let remove = |id| store.transact(|records| accounts::remove(records, by, id));
+    let remove = |id| store.transact(|records| accounts::remove(records, by, id, T));
     assert_eq!(remove(grace.id), Err(AccountError::Forbidden), "a super-admin is removed by a super-admin");
     assert_eq!(remove(ada), Ok(Severed { links: 2, sessions: 2 }));
     assert_eq!(remove(ada), Err(AccountError::NotFound));

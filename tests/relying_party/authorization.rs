@@ -14,6 +14,7 @@ fn the_authorization_request_asks_for_what_it_should() {
         prompt: Some("login".to_owned()),
         max_age: Some(600),
         essential_claims: vec!["groups".to_owned()],
+        fresh: false,
     };
     let (address, pending) = op.begin(&options);
     let query: Map<String, Value> =

@@ -85,6 +85,18 @@ impl Records for MemoryRecords {
         Ok(())
     }
 
+    fn subjects_of(
+        &mut self,
+        user: UserId,
+        issuer: Option<&str>,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let links = self
+            .links
+            .iter()
+            .filter(|((of, _), linked)| **linked == user && issuer.is_none_or(|issuer| of == issuer));
+        Ok(links.map(|(link, _)| link.clone()).collect())
+    }
+
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
         let before = self.links.len();
         self.links.retain(|(of, _), linked| *linked != user || issuer.is_some_and(|issuer| of != issuer));

@@ -162,6 +162,23 @@ fn auth_time_is_compared_where_max_age_was_asked_for() {
     assert_eq!(op.refused(set("auth_time", json!(0))), "accepted");
 }
 
+#[test]
+fn a_fresh_authentication_is_one_of_this_sign_in() {
+    let op = Op::new();
+    let options =
+        AuthorizationOptions { fresh: true, max_age: Some(86_400), ..AuthorizationOptions::default() };
+    let at = |time: i64| {
+        op.validate(&options, json!({}), set("auth_time", json!(time)))
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    assert_eq!(at(NOW - 60), Ok(()));
+    assert_eq!(at(NOW - 61), Err("id_token.auth_time"));
+    let (url, _) = op.begin(&options);
+    let sent: Vec<_> = url.query_pairs().filter(|(name, _)| name == "prompt" || name == "max_age").collect();
+    assert_eq!(sent, [("prompt".into(), "login".into()), ("max_age".into(), "0".into())]);
+}
+
 // finding: U-s37
 #[test]
 fn an_absent_nonce_is_not_one_of_another_sign_in() {

@@ -390,6 +390,7 @@ fn authorization(section: &Section<'_>, raw: &raw::Provider) -> Result<Authoriza
         prompt: prompt?,
         max_age: raw.max_age.map(|age| age.0),
         essential_claims: Vec::new(),
+        fresh: false,
     })
 }
 

@@ -165,7 +165,7 @@ impl UnlinkArguments {
         };
         let unlinked =
             confirmed(&store, self.yes, question, ("user unlink", &user.username), move |records| {
-                accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref())
+                accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref(), system::now())
             })?;
         write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
     }
@@ -184,7 +184,7 @@ impl RemoveArguments {
         // The notice does not repeat the name that is erased.
         let about = format!("user {}", user.id.0);
         let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
-            accounts::remove(records, Administrator::OPERATOR, user.id)
+            accounts::remove(records, Administrator::OPERATOR, user.id, system::now())
         })?;
         write(&format!(
             "removed {}; {} links deleted; {} sessions ended\n",

@@ -71,10 +71,17 @@ impl RestoreArguments {
         if database.exists() {
             confirm(&format!("This replaces {}, with all users in it.", database.display()), self.yes)?;
         }
+        let existed = database.exists();
         let bar = bar();
         let restored =
             store::restore(&self.file, &database, &mut |done, all| show(&bar, done, all)).map_err(usage)?;
         bar.finish_and_clear();
+        if existed && restored.logouts.is_none() {
+            eprintln!(
+                "warning: the replaced database cannot be read, so the logouts since the backup are lost: \
+                tokens that they ended are accepted again until they expire"
+            );
+        }
         let text = format!(
             "restored {} users to {}; {} sessions of the backup ended\n",
             restored.users,

@@ -29,6 +29,9 @@ pub struct Restored {
     pub users: u32,
     /// The number of sessions that the copy held, which have ended.
     pub sessions: usize,
+    /// The number of logouts recorded since the copy was made, which are kept: the tokens that they end stay refused.
+    /// `None` if the database that was replaced cannot be read.
+    pub logouts: Option<usize>,
 }
 
 /// Copies a database as it is at this moment to a file for its owner alone, beside a server that may run. A file of
@@ -51,7 +54,8 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
     temporary.rename(copy)
 }
 
-/// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made.
+/// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made. The
+/// logouts that the replaced database has recorded are kept.
 ///
 /// # Errors
 /// [`StoreError`]: a server runs on the database; the copy cannot be read, is damaged, is no database of Claimgate or
@@ -60,13 +64,15 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
     let _lock = Lock::take(database)?;
     let temporary = Temporary::beside(database)?;
     copy_into(&open_existing(copy)?, &temporary.0, &mut |_, _| ()).map_err(of(copy))?;
-    let source = open_existing(&temporary.0)?;
+    let mut source = open_existing(&temporary.0)?;
     refuse_unsound(&source)
         .map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
-    let prepare = || -> rusqlite::Result<Restored> {
+    let mut prepare = || -> rusqlite::Result<Restored> {
+        schema::migrate(&mut source)?;
+        let logouts = keep_logouts(&source, database).ok();
         source.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
         let users = source.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
-        Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])? })
+        Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])?, logouts })
     };
     let restored = prepare().map_err(of(copy))?;
     file::restrict(database)
@@ -78,6 +84,20 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
         _ => of(database)(error),
     })?;
     Ok(restored)
+}
+
+/// Adds the logouts that a database has recorded to those of a copy. Returns their number.
+fn keep_logouts(copy: &Connection, database: &Path) -> rusqlite::Result<usize> {
+    const COLUMNS: &str = "jti, issuer, sid, subject, issued_at, received_ms, until";
+    let file = database.to_str().ok_or(rusqlite::Error::InvalidPath(database.to_owned()))?;
+    copy.execute("ATTACH DATABASE ?1 AS present", [file])?;
+    let sql = format!(
+        "INSERT INTO main.logout ({COLUMNS}) SELECT {COLUMNS} FROM present.logout
+            EXCEPT SELECT {COLUMNS} FROM main.logout"
+    );
+    let kept = copy.execute(&sql, []);
+    copy.execute("DETACH DATABASE present", [])?;
+    kept
 }
 
 fn of(file: &Path) -> impl Fn(rusqlite::Error) -> StoreError {

@@ -33,12 +33,12 @@ pub(super) fn restrict(database: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the rights of other users away from a file, if it exists, and logs that.
+/// Takes the rights of other users away from a file, if it exists, and logs that. Returns whether there were any.
 ///
 /// # Errors
 /// The rights cannot be changed: the file belongs to another user.
-pub(super) fn narrow(file: &Path) -> io::Result<()> {
-    let Some(mode) = open_to_others(file) else { return Ok(()) };
+pub(super) fn narrow(file: &Path) -> io::Result<bool> {
+    let Some(mode) = open_to_others(file) else { return Ok(false) };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -58,7 +58,7 @@ pub(super) fn narrow(file: &Path) -> io::Result<()> {
     } else {
         warn!(%file, mode, "other users could read this file; it is for its owner alone now");
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns the mode of a file to which users other than its owner have rights.

@@ -16,15 +16,18 @@ use claimgate::oidc::seal::{KEY_LEN, NONCE_LEN, Nonce, Sealer};
 pub(crate) struct Key(Sealer);
 
 impl Key {
-    /// Returns the key of a database. Makes its file, for its owner alone, if there is none; takes the rights of
-    /// other users away from one that exists.
+    /// Returns the key of a database. Makes its file, for its owner alone, if there is none. A key that other users
+    /// could read or change is replaced: a user who has it can seal values that are trusted.
     ///
     /// # Errors
     /// [`StoreError`]: the file cannot be read, written or made its owner's alone, or does not hold a key.
     pub(super) fn load(database: &Path) -> Result<Self, StoreError> {
         let name = file::beside(database, ".key");
         let failed = |reason: String| StoreError { reason: format!("{}: {reason}", name.display()) };
-        file::narrow(&name).map_err(|error| failed(error.to_string()))?;
+        if file::narrow(&name).map_err(|error| failed(error.to_string()))? {
+            tracing::warn!(file = %name.display(), "the key is replaced: sign-ins in progress begin anew");
+            std::fs::remove_file(&name).map_err(|error| failed(error.to_string()))?;
+        }
         let key = match std::fs::read(&name).map(Zeroizing::new) {
             Err(error) if error.kind() == ErrorKind::NotFound => create(&name),
             read => read,

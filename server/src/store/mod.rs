@@ -217,11 +217,10 @@ impl Store {
     /// at or after its `iat` (by `sid` within `leeway` seconds), or its user is switched off.
     #[must_use]
     pub fn revocation(&self, token: &PresentedToken<'_>, leeway: u64) -> Option<Revocation> {
-        if self.logouts.ends(token, leeway) {
-            return Some(Revocation::LoggedOut);
+        if token.subject.is_some_and(|subject| self.index.is_inactive(token.issuer, subject)) {
+            return Some(Revocation::Inactive);
         }
-        let is_inactive = |subject| self.index.is_inactive(token.issuer, subject);
-        token.subject.is_some_and(is_inactive).then_some(Revocation::Inactive)
+        self.logouts.ends(token, leeway).then_some(Revocation::LoggedOut)
     }
 
     /// Returns the number of sessions in memory.

@@ -147,6 +147,15 @@ impl Records for SqliteRecords<'_> {
         self.execute(sql, params![issuer, subject, user.0]).map(drop)
     }
 
+    fn subjects_of(
+        &mut self,
+        user: UserId,
+        issuer: Option<&str>,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT issuer, subject FROM link WHERE user = ?1 AND (?2 IS NULL OR issuer = ?2)";
+        self.query_all("link", sql, params![user.0, issuer], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
         let sql = "DELETE FROM link WHERE user = ?1 AND (?2 IS NULL OR issuer = ?2)";
         self.execute(sql, params![user.0, issuer])

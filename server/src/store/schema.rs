@@ -123,7 +123,8 @@ fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings a database to the present schema.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // WAL: other processes can read while this one writes. FULL: a commit is on the disk.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;

@@ -256,11 +256,12 @@ impl App {
         address
     }
 
-    /// Reports whether a request comes from one of these networks. A client behind a proxy that is not trusted
-    /// has no address that counts: the proxy's own must not count for it.
+    /// Reports whether a request comes from one of these networks. A client behind a proxy that is not trusted, or
+    /// that does not name its client, has no address that counts: the proxy's own must not count for it.
     pub(crate) fn is_within(&self, networks: &[IpNet], peer: SocketAddr, headers: &HeaderMap) -> bool {
         let address = self.client_address(peer, headers);
-        let hidden = client_address::is_forwarded(headers) && address == peer.ip().to_canonical();
+        let is_proxy = address == peer.ip().to_canonical() || self.trusts_proxy(address);
+        let hidden = client_address::is_forwarded(headers) && is_proxy;
         !hidden && networks.iter().any(|network| network.contains(&address))
     }
 

@@ -6,24 +6,28 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 /// Returns the client's address: the peer's or, if the peer is a trusted proxy, the last address of
-/// `X-Forwarded-For` that is not one. Addresses before it are the client's own text and are ignored.
+/// `X-Forwarded-For` that is not one. Entries before it are the client's own text and are ignored. An entry that is
+/// no address ends the search at the proxy that wrote it.
 pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let mut address = peer.ip().to_canonical();
-    let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
-    let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
-    for entry in forwarded.into_iter().rev() {
-        if !trusted(&address) {
+    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    // The bytes, not the text: one that is not ASCII must not hide the entries beside it.
+    let entries = values.iter().rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    for entry in entries {
+        if !proxies.iter().any(|network| network.contains(&address)) {
             break;
         }
-        let Ok(next) = entry.trim().parse::<IpAddr>() else { break };
+        let Some(next) = std::str::from_utf8(entry).ok().and_then(|entry| parse(entry.trim())) else { break };
         address = next.to_canonical();
     }
     address
+}
+
+/// Parses an address with or without a port.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+    entry.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 /// Reports whether the headers say that a proxy forwarded the request.
@@ -31,13 +35,14 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-real-ip", "via"].into_iter().any(|name| headers.contains_key(name))
 }
 
-/// Returns the address that attempts are counted by: for IPv6 the /64 network, which one subscriber owns.
+/// Returns the address that attempts are counted by: for IPv6 the /56 network, which providers give to one
+/// subscriber.
 pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
+            IpAddr::V6([a, b, c, d & 0xff00, 0, 0, 0, 0].into())
         }
     }
 }
@@ -61,6 +66,25 @@ mod tests {
         assert_eq!(of("1.2.3.4", &proxies), "1.2.3.4");
         assert_eq!(of("9.9.9.9, 1.2.3.4, 10.0.0.2", &proxies), "1.2.3.4");
         assert_eq!(of("9.9.9.9, nonsense", &proxies), "10.0.0.1");
-        assert_eq!(subscriber("2001:db8::1".parse().expect("v6")).to_string(), "2001:db8::");
+        assert_eq!(of("9.9.9.9:80, 1.2.3.4:5678", &proxies), "1.2.3.4");
+        assert_eq!(of("[2001:db8::1]:5678", &proxies), "2001:db8::1");
+        assert_eq!(of("[2001:db8::1]", &proxies), "2001:db8::1");
+        let subscriber = |text: &str| subscriber(text.parse().expect("v6")).to_string();
+        assert_eq!(subscriber("2001:db8::1"), "2001:db8::");
+        assert_eq!(subscriber("2001:db8:0:12ff::1"), "2001:db8:0:1200::");
+    }
+
+    /// A client that sends a byte beyond ASCII hides neither the address that the proxy appends nor those of
+    /// other lines.
+    #[test]
+    fn a_byte_beyond_ascii_hides_no_address() {
+        let peer: SocketAddr = "10.0.0.1:9".parse().expect("an address");
+        let proxies = ["10.0.0.0/8".parse().expect("a network")];
+        let mut headers = HeaderMap::new();
+        let value = |bytes: &[u8]| axum::http::HeaderValue::from_bytes(bytes).expect("a header");
+        headers.insert("x-forwarded-for", value(b"\xff, 203.0.113.7"));
+        assert_eq!(of(peer, &headers, &proxies).to_string(), "203.0.113.7");
+        headers.append("x-forwarded-for", value(b"10.0.0.2"));
+        assert_eq!(of(peer, &headers, &proxies).to_string(), "203.0.113.7");
     }
 }

@@ -59,17 +59,9 @@ impl Limiter {
         self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
     }
 
-    /// Reports whether an address may send a code. Codes that the provider accepts are not counted: many people
-    /// may share an address.
+    /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
+    /// back. Returns `false` if the address has sent too many that the provider refused or has yet to answer.
     pub(crate) fn may_send_code(&self, address: IpAddr) -> bool {
-        let codes = self.refused_codes.lock();
-        codes
-            .get(&subscriber(address))
-            .is_none_or(|(count, since)| *count < REFUSED_CODES || since.elapsed() > REFUSED_CODES_TIME)
-    }
-
-    /// Counts a code that the provider refused.
-    pub(crate) fn code_refused(&self, address: IpAddr) {
         let mut codes = self.refused_codes.lock();
         if codes.len() > REMEMBERED {
             codes.retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
@@ -78,7 +70,16 @@ impl Limiter {
         if since.elapsed() > REFUSED_CODES_TIME {
             (*count, *since) = (0, Instant::now());
         }
-        *count += 1;
+        let may_send = *count < REFUSED_CODES;
+        *count += usize::from(may_send);
+        may_send
+    }
+
+    /// Takes back the count of a code that the provider did not refuse: many people may share an address.
+    pub(crate) fn code_not_refused(&self, address: IpAddr) {
+        if let Some((count, _)) = self.refused_codes.lock().get_mut(&subscriber(address)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Drops entries that limit nothing any more.
@@ -98,13 +99,17 @@ mod tests {
     fn refused_codes_are_limited_by_address() {
         let limiter = Limiter::default();
         let address: IpAddr = "2001:db8::1".parse().expect("an address");
+        for _ in 0..2 * REFUSED_CODES {
+            assert!(limiter.may_send_code(address));
+            limiter.code_not_refused(address);
+        }
+        // Those under way count too: none of a burst passes beyond the limit.
         for _ in 0..REFUSED_CODES {
             assert!(limiter.may_send_code(address));
-            limiter.code_refused(address);
         }
         assert!(!limiter.may_send_code(address));
-        assert!(!limiter.may_send_code("2001:db8::2".parse().expect("an address")), "the same /64 network");
-        assert!(limiter.may_send_code("2001:db8:0:1::1".parse().expect("an address")));
+        assert!(!limiter.may_send_code("2001:db8::2".parse().expect("an address")), "the same /56 network");
+        assert!(limiter.may_send_code("2001:db8:0:100::1".parse().expect("an address")));
         limiter.drop_idle();
         assert!(!limiter.may_send_code(address), "the time is not over");
     }

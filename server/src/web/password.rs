@@ -1,6 +1,6 @@
 //! Password hashes: argon2id, on threads of their own with memory that is used again.
 //!
-//! A hash takes 19 MiB. Only the [`HASHERS`] threads have that memory, and each keeps one piece for as long
+//! A hash takes 19 MiB. Only the `HASHERS` threads have that memory, and each keeps one piece for as long
 //! as the server runs, so that no number of attempts takes more. An attempt whose client hangs up before
 //! its turn is skipped.
 

@@ -128,7 +128,7 @@ mod tests {
         let mut share = shares.take(address("2001:db8::1"), 0).expect("nothing is held");
         assert_eq!(share.grow(3), Ok(()));
         assert_eq!(share.grow(2), Err(Exhausted::Share));
-        // The /64 network is one address.
+        // The /56 network is one address.
         assert_eq!(shares.take(address("2001:db8::2"), 2).err(), Some(Exhausted::Share));
         assert!(shares.take(address("2001:db8::2"), 1).is_ok());
         drop(share);

@@ -40,11 +40,11 @@ pub(crate) async fn begin(
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider, headers);
     let mut options = Cow::Borrowed(&config.authorization);
-    if link.another_account || link.administration {
+    if link.another_account {
         options.to_mut().prompt = Some("login".to_owned());
     }
     if link.administration {
-        options.to_mut().max_age = Some(0);
+        options.to_mut().fresh = true;
     }
     let request = AuthorizationRequest {
         provider: &config.id,

@@ -190,7 +190,7 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     let connection = rusqlite::Connection::open(&database).unwrap();
     connection
         .execute_batch(
-            "INSERT INTO link SELECT 'https://old.example.com', 'subject-of-' || username, id FROM user;
+            "INSERT INTO link SELECT 'https://old.example.com', 'subject-' || id, id FROM user;
              INSERT INTO session (id, user, issuer, subject, issued_at, created, expires)
                  SELECT randomblob(16), user, issuer, subject, 1, 1, 9000000000 FROM link;",
         )

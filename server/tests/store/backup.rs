@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use claimgate_server::store::{Restored, Store, back_up, restore};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records};
+use claimgate::time::UnixTime;
+use claimgate_server::store::{PresentedToken, Restored, Store, back_up, restore};
 
 use super::{open, who};
 
@@ -38,16 +40,26 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     }
     open(&server, "late", 2, 60);
+    let logout = LogoutRecord {
+        issuer: "i".to_owned(),
+        target: LogoutTarget::Subject("s".to_owned()),
+        issued_at: UnixTime(100),
+        received_ms: 0,
+        until: UnixTime(i64::MAX),
+    };
+    server.transact_blocking(move |records| records.record_logout("j", &logout)).unwrap();
     let refused = restore(&copy, &database, &mut |_, _| ()).unwrap_err();
     assert!(refused.reason.contains("a server runs on this database"), "{refused}");
     server.close();
 
     let restored = restore(&copy, &database, &mut |_, _| ());
-    assert_eq!(restored, Ok(Restored { users: 1, sessions: 1 }));
+    assert_eq!(restored, Ok(Restored { users: 1, sessions: 1, logouts: Some(1) }));
     assert_eq!(users(&database), ["u1"]);
     assert_eq!(names(folder.path()), ["claimgate.db", "claimgate.db.key", "claimgate.db.lock", "copy.db"]);
     let server = Store::open_for_server(&database).unwrap();
     assert_eq!((who(&server, 1), who(&server, 2)), (None, None), "a session may have ended since the backup");
+    let token = PresentedToken { issuer: "i", subject: Some("s"), sid: None, issued_at: UnixTime(100) };
+    assert!(server.revocation(&token, 0).is_some(), "a logout since the backup is not forgotten");
     server.close();
     assert_eq!(users(&copy), ["u1"], "the backup is still one");
 }

@@ -123,8 +123,34 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
     let other = Store::open(&file).unwrap();
     switch(&other, ada, true);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while revoked(&store) != [None; 4] && std::time::Instant::now() < end {
+    let out = [Some(Revocation::LoggedOut), Some(Revocation::LoggedOut), None, None];
+    while revoked(&store) != out && std::time::Instant::now() < end {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert_eq!(revoked(&store), [None; 4], "what another process writes is followed");
+    assert_eq!(revoked(&store), out, "what another process writes is followed; old tokens stay refused");
+    assert_eq!(
+        store.revocation(&token(Some("s"), None, -1), LEEWAY),
+        None,
+        "a token issued since is accepted"
+    );
+}
+
+// finding: S8
+#[test]
+fn a_user_who_is_unlinked_or_removed_revokes_the_tokens_issued_until_then() {
+    for remove in [false, true] {
+        let store = Store::in_memory().unwrap();
+        let ended = store.transact_blocking(move |records| -> Result<_, AccountError> {
+            let ada = records.create_user("ada", UserKind::Regular, NOW)?.id;
+            records.link("i", "s", ada)?;
+            let by = Administrator::OPERATOR;
+            match remove {
+                true => accounts::remove(records, by, ada, NOW),
+                false => accounts::unlink(records, by, ada, Some("i"), NOW),
+            }
+        });
+        assert_eq!(ended.unwrap().links, 1);
+        let revoked = |age| store.revocation(&token(Some("s"), None, age), LEEWAY);
+        assert_eq!((revoked(0), revoked(-1)), (Some(Revocation::LoggedOut), None));
+    }
 }

@@ -28,13 +28,14 @@ pub(super) async fn get(
     let result = match (app.provider(&name), pending) {
         (Ok(_), Ok(_)) if !app.process.limiter.may_send_code(address) => Err(Problem::TooManyCodes),
         (Ok(provider), Ok(pending)) => {
-            sign_in::complete(&app, provider, pending, &parameters, &headers).await
+            let result = sign_in::complete(&app, provider, pending, &parameters, &headers).await;
+            if !matches!(result, Err(Problem::Token(TokenError::Refused { .. }))) {
+                app.process.limiter.code_not_refused(address);
+            }
+            result
         }
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
-    if matches!(result, Err(Problem::Token(TokenError::Refused { .. }))) {
-        app.process.limiter.code_refused(address);
-    }
     app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));
     if let (Err(Problem::Callback(error)), Some(unverified)) = (&result, parameters.error())
         && !matches!(error, CallbackError::Provider { .. })
