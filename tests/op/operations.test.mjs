@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
-import { replace, until } from './claimgate.mjs';
+import { nextSecond, replace, until } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -142,6 +142,8 @@ test('beside the server: an issuer is renamed and back, a user is unlinked and l
   await signedIn(false);
   const before = show();
   assert.deepEqual(before.links, []);
+  // Tokens of the second of the change are refused.
+  await nextSecond();
   await agent.signIn(gate, 'crm', 'ada');
   assert.equal(show().links.length, 1);
   assert.equal(show().user.id, before.user.id);

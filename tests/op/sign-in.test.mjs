@@ -275,6 +275,7 @@ test('who may sign in: no unknown user, no admin unless allowed, no inactive use
   gate.command(['user', 'add', 'linus', '--no-password']);
   assert.equal((await new Agent().signIn(gate, 'crm', 'linus')).username, 'linus');
   gate.command(['user', 'deactivate', 'linus']);
+  await nextSecond();
   await refused('linus', 'sign_in.inactive');
   await gate.stop();
   await gate.write({ providers: [provider], signIn: { create_users: false, allow_admins: true, link_by_username: true } }).start();
