@@ -44,7 +44,7 @@ const SHOWN: usize = 300;
 /// Returns a remote party's text for display: truncated, unsafe characters removed.
 #[cfg(feature = "oidc")]
 #[must_use]
-pub(crate) fn for_display(text: &str) -> String {
+pub fn for_display(text: &str) -> String {
     text.chars().filter(|character| !is_unsafe(*character)).take(SHOWN).collect()
 }
 

@@ -38,12 +38,12 @@ struct Grant {
 ///
 /// # Errors
 /// [`AdminError::Off`], [`AdminError::Network`], [`AdminError::Host`] or [`Problem::CrossSite`].
-pub(crate) fn check_place(app: &App, is_near: bool, headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_place(app: &App, is_in_network: bool, headers: &HeaderMap) -> Result<(), Problem> {
     let settings = &app.server.administration;
     if !settings.answers {
         return Err(AdminError::Off.into());
     }
-    if !is_near {
+    if !is_in_network {
         return Err(AdminError::Network.into());
     }
     let asked = app.origin(headers);

@@ -48,13 +48,13 @@ impl FromRequestParts<Server> for CurrentUser {
 /// The user of the request's live session, who is an administrator, where the administration answers.
 ///
 /// Rejection: those of [`administration::check_place`], [`Problem::SignedOut`] or [`Problem::Forbidden`].
-pub(super) struct AdminUser {
+pub(super) struct SignedInAdmin {
     pub(super) user: User,
     /// The sign-in session.
     pub(super) session: SessionId,
 }
 
-impl FromRequestParts<Server> for AdminUser {
+impl FromRequestParts<Server> for SignedInAdmin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
@@ -62,8 +62,8 @@ impl FromRequestParts<Server> for AdminUser {
         let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server)
             .await
             .map_err(|_| AdminError::Network)?;
-        let is_near = app.is_within(&app.server.administration.from, peer, &parts.headers);
-        administration::check_place(&app, is_near, &parts.headers)?;
+        let is_in_network = app.is_within(&app.server.administration.from, peer, &parts.headers);
+        administration::check_place(&app, is_in_network, &parts.headers)?;
         let session = app.session_id(&parts.headers).ok_or(Problem::SignedOut)?;
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
         request_log::note_user(&user.username);
@@ -73,24 +73,24 @@ impl FromRequestParts<Server> for AdminUser {
 
 /// An administrator with a session of the administration.
 ///
-/// Rejection: those of [`AdminUser`], or [`AdminError::Session`].
-pub(super) struct Admin {
+/// Rejection: those of [`SignedInAdmin`], or [`AdminError::Session`].
+pub(super) struct AdminSession {
     pub(super) user: User,
     session: SessionId,
 }
 
-impl FromRequestParts<Server> for Admin {
+impl FromRequestParts<Server> for AdminSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        let AdminUser { user, session } = AdminUser::from_request_parts(parts, server).await?;
+        let SignedInAdmin { user, session } = SignedInAdmin::from_request_parts(parts, server).await?;
         administration::check(&app, &parts.headers, session, &user)?;
         Ok(Self { user, session })
     }
 }
 
-impl Admin {
+impl AdminSession {
     /// Makes a change in one transaction, with the rights that the administrator has when it is made.
     ///
     /// # Errors

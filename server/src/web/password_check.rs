@@ -13,7 +13,7 @@ use claimgate::oidc::password::{self, Authenticated};
 /// Checks a password, and that its user may sign in with it.
 ///
 /// # Errors
-/// [`Problem::TooMany`], [`Problem::WrongPassword`], [`Problem::Store`], or that of a server under load.
+/// [`Problem::TooManyPasswords`], [`Problem::WrongPassword`], [`Problem::Store`], or that of a server under load.
 pub(crate) async fn authenticate(
     app: &App,
     address: IpAddr,
@@ -22,7 +22,7 @@ pub(crate) async fn authenticate(
 ) -> Result<Authenticated, Problem> {
     note_tried_name(username);
     if !app.process.limiter.allow(username, address) {
-        return Err(Problem::TooMany);
+        return Err(Problem::TooManyPasswords);
     }
     let name = username.to_owned();
     let candidate = app.store.transact(move |records| password::look_up(records, &name)).await?;

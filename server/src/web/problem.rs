@@ -49,7 +49,7 @@ pub(crate) enum Problem {
     #[error("the username or the password is wrong, or this user may not sign in with a password")]
     WrongPassword,
     #[error("too many attempts; wait a minute, then try again")]
-    TooMany,
+    TooManyPasswords,
     #[error("too many sign-ins from this address failed; wait a minute, then try again")]
     TooManyCodes,
     #[error("the request comes from another site")]
@@ -145,7 +145,7 @@ impl Problem {
             Problem::Busy => "request.busy",
             Problem::TooManyRequests => "request.too_many",
             Problem::WrongPassword => "password.wrong",
-            Problem::TooMany => "password.too_many",
+            Problem::TooManyPasswords => "password.too_many",
             Problem::TooManyCodes => "callback.too_many",
             Problem::CrossSite => "request.cross_site",
             Problem::SignedOut => "request.signed_out",

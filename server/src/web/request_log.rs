@@ -14,10 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::client_address::subscriber;
 use crate::system;
-use claimgate::text;
-
-/// Longest text of a client in the log, in characters.
-const SHOWN: usize = 256;
+use claimgate::text::for_display;
 
 /// Refused requests of one client address that are logged without a wait, and the wait for each further one.
 /// The metrics count the others.
@@ -76,22 +73,22 @@ pub(crate) async fn about<F: Future>(client: IpAddr, host: Option<HeaderValue>, 
 
 /// Notes the user who asks, or the username that was tried.
 pub(crate) fn note_user(user: &str) {
-    note(|noted| noted.user = Some(shown(user)));
+    note(|noted| noted.user = Some(for_display(user)));
 }
 
 /// Notes the provider that the request is about.
 pub(crate) fn note_provider(provider: &str) {
-    note(|noted| noted.provider = Some(shown(provider)));
+    note(|noted| noted.provider = Some(for_display(provider)));
 }
 
 /// Notes the `error` of a callback that belongs to no sign-in.
 pub(crate) fn note_unverified_error(error: &str) {
-    note(|noted| noted.unverified_error = Some(shown(error)));
+    note(|noted| noted.unverified_error = Some(for_display(error)));
 }
 
 /// Notes what was found in place of what is accepted.
 pub(crate) fn note_found(found: &str) {
-    note(|noted| noted.found = Some(shown(found)));
+    note(|noted| noted.found = Some(for_display(found)));
 }
 
 fn note(change: impl FnOnce(&mut Noted)) {
@@ -113,7 +110,7 @@ pub(crate) fn fields() -> Fields {
         let Noted { user, provider, unverified_error, found } = request.noted.borrow().clone();
         Fields {
             client: Some(request.client.to_string()),
-            host: request.host.as_ref().map(|host| shown(&String::from_utf8_lossy(host.as_bytes()))),
+            host: request.host.as_ref().map(|host| for_display(&String::from_utf8_lossy(host.as_bytes()))),
             user,
             provider,
             unverified_error,
@@ -143,11 +140,6 @@ fn new_reference() -> String {
     let mut bytes = [0; 6];
     system::random(&mut bytes);
     claimgate::base64url::encode(&bytes)
-}
-
-/// Returns a text of a client for the log: cut, without characters that are unsafe to display.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|character| !text::is_unsafe(*character)).take(SHOWN).collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ impl Problem {
             Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
                 (StatusCode::BAD_REQUEST, "Bad request")
             }
-            Problem::TooManyRequests | Problem::TooMany | Problem::TooManyCodes => {
+            Problem::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Problem::TooManyPasswords | Problem::TooManyCodes => {
                 (StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
             }
             Problem::SignedOut | Problem::VerifySecret | Problem::Admin(AdminError::Session) => {
@@ -113,8 +114,8 @@ impl Problem {
         let (code, error) = (self.code(), self.to_string());
         let refusal = if let Problem::Team(refusal) = self { Some(refusal) } else { None };
         let user = refusal.map(|refusal| refusal.user.clone()).or(user);
-        let teams = refusal.map(|refusal| request_log::shown(&refusal.teams.join(", ")));
-        let application = refusal.map(|refusal| request_log::shown(&refusal.application));
+        let teams = refusal.map(|refusal| claimgate::text::for_display(&refusal.teams.join(", ")));
+        let application = refusal.map(|refusal| claimgate::text::for_display(&refusal.application));
         // The client's address comes first: no text of a client stands before it.
         macro_rules! line {
             ($level:ident, $message:literal) => {

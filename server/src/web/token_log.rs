@@ -1,6 +1,8 @@
 //! Tokens in the log: header and claims at debug, never the signature; of a refused token the one fact that it
 //! was refused for, with the refusal.
 
+use std::cell::LazyCell;
+
 use serde_json::{Map, Value};
 use tracing::debug;
 
@@ -29,15 +31,16 @@ pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option
         return;
     };
     let header = jws.header(&limits).ok();
-    // As JSON: claims of a wrong type are among the reasons.
-    let claims = json::parse_object(&jws.unverified_payload(), &limits).ok();
-    if let Some(found) = found(header.as_ref(), claims.as_ref(), code, error) {
+    // As JSON: claims of a wrong type are among the reasons. Parsed where a line needs them only: strangers send
+    // as many tokens with a wrong signature as they like.
+    let claims = LazyCell::new(|| json::parse_object(&jws.unverified_payload(), &limits).ok());
+    if let Some(found) = found(header.as_ref(), || claims.as_ref(), code, error) {
         request_log::note_found(&found);
     }
     if tracing::enabled!(tracing::Level::DEBUG) {
         let reference = request_log::reference();
         let header = header.and_then(|header| serde_json::to_string(header.as_object()).ok());
-        let claims = claims.map(|claims| Value::Object(claims).to_string());
+        let claims = claims.as_ref().map(|claims| Value::Object(claims.clone()).to_string());
         debug!(
             what,
             reason = code,
@@ -51,30 +54,31 @@ pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option
 
 /// Returns the member that a token was refused for, with its value; of a missing claim the names that there
 /// are, and the setting that does without it. Unverified.
-fn found(
+fn found<'c>(
     header: Option<&Header>,
-    claims: Option<&Map<String, Value>>,
+    claims: impl FnOnce() -> Option<&'c Map<String, Value>>,
     code: &'static str,
     error: Option<&Error>,
 ) -> Option<String> {
     let of = |name: &str, value: Option<&Value>| {
         value.map_or_else(|| format!("no {name}"), |value| format!("{name}: {value}"))
     };
+    let in_claims =
+        |claims: Option<&Map<String, Value>>, name: &str| claims.map(|claims| of(name, claims.get(name)));
     let in_header = |name| header.map(|header| of(name, header.as_object().get(name)));
-    let in_claims = |name: &str| claims.map(|claims| of(name, claims.get(name)));
     match (code, error) {
         ("algorithm.not_allowed", _) => in_header("alg"),
         ("key.unknown_kid", _) => in_header("kid"),
         ("claims.typ", _) => in_header("typ"),
-        ("claims.issuer", _) => in_claims("iss"),
-        ("claims.audience", _) => in_claims("aud"),
-        ("claims.azp", _) => in_claims("azp"),
+        ("claims.issuer", _) => in_claims(claims(), "iss"),
+        ("claims.audience", _) => in_claims(claims(), "aud"),
+        ("claims.azp", _) => in_claims(claims(), "azp"),
         (_, Some(Error::Claims(ClaimsError::Missing { claim }))) => {
             let help = if claim == "exp" { "; for logout tokens see danger_logout_without_exp" } else { "" };
-            claims.map(|claims| format!("the claims {}{help}", names(claims)))
+            claims().map(|claims| format!("the claims {}{help}", names(claims)))
         }
         (_, Some(Error::Claims(ClaimsError::WrongType { claim, .. } | ClaimsError::Empty { claim }))) => {
-            in_claims(claim)
+            in_claims(claims(), claim)
         }
         _ => None,
     }
@@ -90,6 +94,8 @@ pub(crate) fn subject(token: &str) -> (Option<String>, Option<String>) {
     let limits = Limits::DEFAULT;
     let jws = CompactJws::parse(token, &limits).ok();
     let claims = jws.and_then(|jws| json::parse_object(&jws.unverified_payload(), &limits).ok());
-    let text = |name| claims.as_ref().and_then(|claims| claims.get(name)?.as_str()).map(request_log::shown);
+    let text = |name| {
+        claims.as_ref().and_then(|claims| claims.get(name)?.as_str()).map(claimgate::text::for_display)
+    };
     (text("sub"), text("sid"))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tracing::info;
 use zeroize::Zeroizing;
 
-use crate::web::extract::{AdminUser, Body, ClientAddress, Current, Json};
+use crate::web::extract::{Body, ClientAddress, Current, Json, SignedInAdmin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
 use crate::web::{administration, password_check, respond};
@@ -25,7 +25,7 @@ impl Body for Proof {
 pub(super) async fn open_session(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
-    admin: AdminUser,
+    admin: SignedInAdmin,
     Json(proof): Json<Proof>,
 ) -> Result<Response, Problem> {
     // A password that is changed from here on ends the sign-in session, and with it this one.

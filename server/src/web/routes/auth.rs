@@ -9,7 +9,7 @@ use axum::response::Response;
 use crate::web::app::App;
 use crate::web::extract::Current;
 use crate::web::problem::{Problem, TeamRefusal};
-use crate::web::{request_log, respond};
+use crate::web::respond;
 use claimgate::oidc::identity_headers;
 
 /// `/auth`: 200 and the identity; 401 without a session; 403 for a user who is in none of the teams
@@ -56,7 +56,7 @@ fn wanted_teams(query: Option<&str>) -> Result<Vec<String>, Problem> {
     url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .map(|(name, team)| match &*name {
             "team" => Ok(team.into_owned()),
-            _ => Err(Problem::Parameter(request_log::shown(&name))),
+            _ => Err(Problem::Parameter(claimgate::text::for_display(&name))),
         })
         .collect()
 }

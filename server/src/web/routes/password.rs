@@ -50,7 +50,9 @@ pub(super) async fn post(
             let cookie = app.cookies.open_session(&secret, app.config.sign_in.session_lifetime);
             respond::with_cookies(respond::see_other(&return_to), [cookie])
         }
-        Err(problem @ (Problem::WrongPassword | Problem::TooMany)) => problem.sign_in_page(&app, &return_to),
+        Err(problem @ (Problem::WrongPassword | Problem::TooManyPasswords)) => {
+            problem.sign_in_page(&app, &return_to)
+        }
         Err(problem) => problem.page(&app),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tracing::info;
 
 use crate::system;
-use crate::web::extract::{Admin, Current, Path, Query};
+use crate::web::extract::{AdminSession, Current, Path, Query};
 use crate::web::problem::Problem;
 use crate::web::{request_log, respond};
 use claimgate::oidc::accounts;
@@ -21,7 +21,7 @@ pub(super) struct Parameters {
 
 pub(super) async fn list(
     Current(app): Current,
-    _: Admin,
+    _: AdminSession,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
     let user = parameters.user.map(UserId);
@@ -34,7 +34,7 @@ pub(super) async fn list(
 
 pub(super) async fn end(
     Current(app): Current,
-    admin: Admin,
+    admin: AdminSession,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
@@ -46,7 +46,7 @@ pub(super) async fn end(
 
 pub(super) async fn end_all(
     Current(app): Current,
-    admin: Admin,
+    admin: AdminSession,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
     let end = admin.change(&app, move |records, by| accounts::end_sessions(records, by, UserId(id)));

@@ -9,7 +9,7 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::extract::{Admin, Body, ClientAddress, Current, Json, Path, Query};
+use crate::web::extract::{AdminSession, Body, ClientAddress, Current, Json, Path, Query};
 use crate::web::problem::Problem;
 use crate::web::{request_log, respond};
 use claimgate::oidc::accounts::{self, Administrator, UserChanges};
@@ -25,7 +25,7 @@ pub(super) struct Page {
 
 pub(super) async fn list(
     Current(app): Current,
-    _: Admin,
+    _: AdminSession,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     let limit = page.limit.unwrap_or(100).min(1000);
@@ -34,7 +34,11 @@ pub(super) async fn list(
     Ok(respond::document(json!({"users": list.await?})))
 }
 
-pub(super) async fn show(Current(app): Current, _: Admin, Path(id): Path<i64>) -> Result<Response, Problem> {
+pub(super) async fn show(
+    Current(app): Current,
+    _: AdminSession,
+    Path(id): Path<i64>,
+) -> Result<Response, Problem> {
     let user = app.store.transact(move |records| records.user(UserId(id)).map_err(Problem::from));
     Ok(respond::document(json!(user.await?.ok_or(Problem::NotFound)?)))
 }
@@ -59,7 +63,7 @@ impl Body for NewUser {
 pub(super) async fn create(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
-    admin: Admin,
+    admin: AdminSession,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
     let by = Administrator::from_user(&admin.user)?;
@@ -95,7 +99,7 @@ impl Body for Changes {
 
 pub(super) async fn change(
     Current(app): Current,
-    admin: Admin,
+    admin: AdminSession,
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
@@ -128,7 +132,7 @@ impl Body for NewPassword {
 pub(super) async fn set_password(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
-    admin: Admin,
+    admin: AdminSession,
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {

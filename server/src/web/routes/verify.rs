@@ -70,6 +70,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
         Ok(provider) => provider,
         Err(error) => {
             app.metrics().verified(Err(error.code()));
+            token_log::refused("presented token", token, error.code(), None);
             return Ok(json!({"active": false}));
         }
     };
@@ -101,7 +102,6 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
             Value::Object(answer)
         }
         (Err(error), _) => {
-            debug!(code = error.code(), %error, "a presented token was refused");
             token_log::refused("presented token", token, error.code(), Some(&error));
             json!({"active": false})
         }
