@@ -14,9 +14,7 @@ pub enum EndpointError {
     #[error("not an absolute URL")]
     NotAUrl,
     /// The scheme is not `https`.
-    #[error(
-        "not https; plain http is accepted for loopback addresses only, unless `danger_allow_http = true` is set for the provider"
-    )]
+    #[error("not https, and not on a loopback address")]
     Scheme,
     /// It contains a username or password.
     #[error("it carries credentials")]

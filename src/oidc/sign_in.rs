@@ -99,7 +99,7 @@ pub enum SignInError {
     )]
     UsernameTaken,
     /// The username is that of a user without a link, and this person may not be linked to it.
-    #[error("a user of this name was added by hand and is not linked: {0}")]
+    #[error("a user of this name exists without a link (added by hand, or unlinked): {0}")]
     NotLinked(LinkRefusal),
     /// The provider has ended the session that this sign-in belongs to.
     #[error("the provider signed this person out while the sign-in was under way; sign in again")]
@@ -150,6 +150,12 @@ pub struct SignedIn {
 }
 
 impl Person {
+    /// Returns the username that the claims map to.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.identity.username
+    }
+
     /// Maps the claims. `started_ms` is when the sign-in began, in milliseconds since 1970, by the relying
     /// party's clock.
     ///

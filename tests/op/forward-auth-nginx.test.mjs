@@ -31,12 +31,14 @@ before(async () => {
   await gate.write({ providers: [provider], server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.2'] } }).start();
   gate.addUser('root', 'super-admin');
   // From an address of its own, which a client on this machine does not have.
+  const [location] = /    location \/ \{[^]*?\n    \}\n/.exec(documented('nginx'));
+  const admin = location.replace('location /', 'location /admin/').replace('set $teams "";', 'set $teams "team=Administrators";');
   nginx = await Nginx.start(`proxy_bind 127.0.0.2; ${documented('nginx')
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace('server_name app.example.com;', '')
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
-    // The documented setting for one team, for a part of the site.
-    .replace('set $teams "";', 'set $teams ""; if ($request_uri ~ ^/admin/) { set $teams "team=Administrators"; }')
+    // A path with teams of its own, as documented.
+    .replace(location, () => `${location}${admin}`)
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
     .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`)}`, `${site}/sso/healthz`);
 });
@@ -59,6 +61,17 @@ function send(address, headers, method = 'GET') {
     request.on('upgrade', (response, socket) => { socket.destroy(); resolve({ status: response.statusCode, headers: response.headers }); });
     request.on('error', reject);
     request.end();
+  });
+}
+
+/** Requests a path that is not normalised before it is sent. */
+function raw(path, headers) {
+  const { hostname, port } = new URL(site);
+  return new Promise((resolve, reject) => {
+    const request = http.request({ hostname, port, path, headers, agent: false }, (response) => {
+      response.resume().on('end', () => resolve({ status: response.statusCode }));
+    });
+    request.on('error', reject).end();
   });
 }
 
@@ -104,6 +117,12 @@ test('for a team alone: others are refused, whatever their own query says', asyn
   assert.equal((await ada.request(`${site}/admin/x?team=nobody`)).status, 200);
   for (const query of ['', '?team=support', '?x&team=support', '?team=Administrators']) {
     assert.equal((await grace.request(`${site}/admin/x${query}`)).status, 403, query);
+  }
+  // Spellings of the path, sent as they stand.
+  for (const path of ['/%61dmin/x', '//admin/x', '/x/../admin/x', '/./admin/x', '/x/%2e%2e/admin/x']) {
+    const cookie = (agent) => ({ cookie: [...agent.cookies(site)].map((pair) => pair.join('=')).join('; ') });
+    assert.equal((await raw(path, cookie(grace))).status, 403, path);
+    assert.equal((await raw(path, cookie(ada))).status, 200, path);
   }
   assert.equal((await new Agent().request(`${site}/admin/x?team=support`)).status, 401);
   assert.equal((await new Agent().request(`${site}/admin/x?team=support`, { headers: PAGE })).status, 303);

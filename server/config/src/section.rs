@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use claimgate::identity::{MappingError, SettingPath};
 use claimgate::oidc::client::Secret;
-use claimgate::oidc::endpoint::Endpoint;
+use claimgate::oidc::endpoint::{Endpoint, EndpointError};
 
 use super::document::Document;
 use super::error::{Fault, Note, Problem, Severity};
@@ -108,8 +108,13 @@ impl Section<'_> {
         http: bool,
     ) -> Result<Option<Endpoint>, Faulty> {
         let parse = |text: &String| {
-            Endpoint::parse(text, http)
-                .map_err(|reason| self.fault(setting, format!("`{text}` is not accepted: {reason}")))
+            Endpoint::parse(text, http).map_err(|reason| {
+                let help = match reason {
+                    EndpointError::Scheme => "; `danger_allow_http = true` in [[provider]] accepts it",
+                    _ => "",
+                };
+                self.fault(setting, format!("`{text}` is not accepted: {reason}{help}"))
+            })
         };
         text.map(parse).transpose()
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use claimgate::oidc::client::Secret;
-use claimgate::oidc::endpoint::Endpoint;
+use claimgate::oidc::endpoint::{Endpoint, EndpointError};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -81,8 +81,15 @@ fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty
         text,
         "the address of the server for browsers, such as \"https://sso.example.com\"",
     )?;
-    let endpoint = Endpoint::parse(&text, false)
-        .map_err(|reason| section.fault(setting, format!("`{text}` is not accepted: {reason}")))?;
+    let endpoint = Endpoint::parse(&text, false).map_err(|reason| {
+        let help = match reason {
+            EndpointError::Scheme => {
+                ": write the address that browsers see; the proxy before Claimgate speaks TLS"
+            }
+            _ => "",
+        };
+        section.fault(setting, format!("`{text}` is not accepted: {reason}{help}"))
+    })?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;
     if url.query().is_some() {
         return Err(section.fault(setting, "must have no query"));
@@ -137,6 +144,12 @@ fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<Stri
     }
     if !domain.contains('.') {
         return Err(section.fault("cookie_domain", "must be a domain, such as \"example.com\""));
+    }
+    if psl::domain_str(&domain).is_none() {
+        let reason = format!(
+            "`{domain}` is a public suffix: strangers have hosts in it, and browsers refuse its cookies"
+        );
+        return Err(section.fault("cookie_domain", reason));
     }
     Ok(domain)
 }

@@ -67,7 +67,7 @@ impl Arguments {
         let link = explanation.identity.as_ref().filter(|_| config.server.is_some()).map(|identity| {
             match config.sign_in.link_by_username.check(identity.name_source) {
                 Ok(()) => "a user added by hand under this name would be linked to this person".to_owned(),
-                Err(reason) => format!("a user added by hand under this name is not linked: {reason}"),
+                Err(reason) => format!("a user added by hand under this name would not be linked: {reason}"),
             }
         });
         self.print(source.verified, &explanation, link.as_deref(), changes.as_deref())?;
@@ -104,6 +104,9 @@ impl Arguments {
             return Ok(Source { claims, verified: false });
         }
         if provider.jwks_file.is_none() {
+            eprintln!(
+                "note: the token is not verified: the provider has no `jwks_file` in the configuration"
+            );
             let jws = CompactJws::parse(&text, &limits).map_err(|error| refused(error.into()))?;
             let payload = jws.unverified_payload();
             let claims = Claims::parse(&payload, &limits).map_err(|error| refused(error.into()))?;

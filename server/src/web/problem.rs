@@ -93,7 +93,9 @@ pub(crate) enum AdminError {
     )]
     Off,
     /// The client is not in `admin_from`.
-    #[error("administration is not answered in this network: see `admin_from`")]
+    #[error(
+        "administration is not answered in this network: see `admin_from`; a client at an address of `trusted_proxies` is in none"
+    )]
     Network,
     /// Another host than that of `admin_url` was asked.
     #[error("administration is answered at another address: see `admin_url`")]

@@ -101,10 +101,12 @@ pub(crate) async fn complete(
     let claims = claims(provider, &metadata, id_token).await?;
 
     let (person, explanation) = identify(app, provider, claims, authorization.started_ms);
+    let person = person?;
+    request_log::note_user(person.username());
     let secret = random_token(&mut system::random);
     let session = SessionId::of_secret(&secret);
     let new = NewSession { id: session, replaces: app.session_id(headers) };
-    let signed_in = record(app, provider, person?, new).await?;
+    let signed_in = record(app, provider, person, new).await?;
     if let (Some(explanations), Some(explanation)) = (&app.process.explanations, explanation) {
         explanations.lock().insert(session, explanation);
     }

@@ -501,6 +501,9 @@ fn what_could_never_work_is_refused_and_says_what_to_write() {
     let address = "[server]\npublic_url = \"https://10.0.0.1\"\ncookie_domain = \"0.0.1\"\n";
     let error = parse(&format!("{address}{PROVIDER}")).unwrap_err().to_string();
     assert!(error.contains("server.cookie_domain: an IP address"), "{error}");
+    let suffix = "[server]\npublic_url = \"https://sso.example.co.uk\"\ncookie_domain = \"co.uk\"\n";
+    let error = parse(&format!("{suffix}{PROVIDER}")).unwrap_err().to_string();
+    assert!(error.contains("server.cookie_domain: `co.uk` is a public suffix"), "{error}");
 }
 
 #[test]

@@ -69,7 +69,10 @@ fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem>
 async fn log_out(app: &App, permit: Permit, token: &str) -> Result<usize, Problem> {
     // The issuer only chooses the provider whose keys verify the token.
     let issuer = issuer::unverified_issuer(token).map_err(LogoutError::from)?;
-    let provider = app.provider_of_issuer(&issuer).ok_or(LogoutError::Issuer)?;
+    let provider = app.provider_of_issuer(&issuer).ok_or_else(|| {
+        request_log::note_found(&format!("iss: {issuer}"));
+        LogoutError::Issuer
+    })?;
     request_log::note_provider(&provider.config.id);
     let mut renewal = provider.key_renewal();
     loop {
