@@ -17,6 +17,7 @@ use super::problem::{AdminError, Problem, TeamRefusal};
 use super::provider_error::ProviderError;
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
+use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
@@ -97,9 +98,7 @@ impl Problem {
             Problem::IdToken(_) => {
                 "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below."
             }
-            Problem::SignIn(SignInError::NotLinked(_)) => {
-                "A user of your name exists here already, and it is not certain that it is you. Ask your administrator, and give the reference below."
-            }
+            Problem::SignIn(refusal) => return sign_in_refusal(refusal).map(Into::into),
             Problem::Logout(_) => "The logout token is not accepted.",
             Problem::Team(refusal) => return Some(team_refusal(refusal).into()),
             _ => return None,
@@ -223,6 +222,25 @@ impl Problem {
         }
         response
     }
+}
+
+/// Returns what a person reads whose sign-in is refused; `None` for a refusal whose own text says it.
+fn sign_in_refusal(refusal: &SignInError) -> Option<String> {
+    let happened = match refusal {
+        SignInError::NotLinked(_) | SignInError::UsernameTaken => {
+            "A user of your name exists here already, and it is not certain that it is you."
+        }
+        SignInError::Unknown => "You have no account here yet.",
+        SignInError::Inactive => "Your account here is switched off.",
+        SignInError::Identity(IdentityError::NoUsername) => {
+            "The sign-in provider did not say what your username is."
+        }
+        SignInError::Identity(IdentityError::NoTeam) => {
+            "Your account is in none of the groups that may sign in here."
+        }
+        _ => return None,
+    };
+    Some(format!("{happened} Ask your administrator, and give the reference below."))
 }
 
 /// Returns what a person reads when the provider answered a sign-in with an `error`.
