@@ -7,12 +7,10 @@ import * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent } from './agent.mjs';
-import { Application, documented, DOCUMENTATION } from './application.mjs';
-import { Claimgate, freePort, pair, until } from './claimgate.mjs';
-import { OpenIdProvider } from './provider.mjs';
+import { documented, DOCUMENTATION, startDomain } from './application.mjs';
+import { until } from './claimgate.mjs';
 
-let op;
+let domain;
 let gate;
 let application;
 let caddy;
@@ -21,22 +19,8 @@ let port;
 let cookie;
 
 before(async () => {
-  op = await OpenIdProvider.start();
-  gate = await Claimgate.prepare();
-  port = await freePort();
-  application = await Application.start();
-  const { client, provider } = pair(op, gate, 'crm');
-  op.configure([client]);
-  await gate.write({
-    providers: [provider],
-    signIn: { password_fallback_regular: true },
-    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
-  }).start();
-  // A user without email address and name, in a team of its own.
-  gate.addUser('joe', 'regular', '--team', 'Lab');
-  const agent = new Agent();
-  await agent.signInByPassword(gate, 'joe');
-  cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+  domain = await startDomain();
+  ({ gate, port, application, cookie } = domain);
 
   const configuration = documented('caddyfile');
   folder = mkdtempSync(join(tmpdir(), 'claimgate-caddy-'));
@@ -65,9 +49,7 @@ ${(configuration + admin)
 
 after(async () => {
   caddy?.kill();
-  await gate.close();
-  await op.stop();
-  await application.stop();
+  await domain.stop();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 

@@ -9,15 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
-import { Agent } from './agent.mjs';
-import { Application, documented } from './application.mjs';
-import { Claimgate, freePort, pair, until } from './claimgate.mjs';
-import { OpenIdProvider } from './provider.mjs';
+import { documented, startDomain } from './application.mjs';
+import { until } from './claimgate.mjs';
 
 const BINARY = process.env.ENVOY ?? fileURLToPath(new URL('../../target/envoy/envoy/_bin/envoy', import.meta.url));
 const skip = existsSync(BINARY) ? false : 'Envoy is not installed';
 
-let op;
+let domain;
 let gate;
 let application;
 let envoy;
@@ -27,21 +25,8 @@ let cookie;
 
 before(async () => {
   if (skip) return;
-  op = await OpenIdProvider.start();
-  gate = await Claimgate.prepare();
-  port = await freePort();
-  application = await Application.start();
-  const { client, provider } = pair(op, gate, 'crm');
-  op.configure([client]);
-  await gate.write({
-    providers: [provider],
-    signIn: { password_fallback_regular: true },
-    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
-  }).start();
-  gate.addUser('joe', 'regular', '--team', 'Lab');
-  const agent = new Agent();
-  await agent.signInByPassword(gate, 'joe');
-  cookie = `claimgate=${agent.cookies(gate.url).get('claimgate')}`;
+  domain = await startDomain();
+  ({ gate, port, application, cookie } = domain);
 
   const filters = documented('yaml', 'http_filters');
   const cluster = (name, port) => `  - name: ${name}
@@ -59,6 +44,7 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: test
+          use_remote_address: true
           route_config:
             virtual_hosts:
             - { name: app, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: app } }] }
@@ -78,15 +64,13 @@ ${cluster('claimgate', gate.port)}${cluster('app', application.port)}`);
 after(async () => {
   if (skip) return;
   envoy?.kill();
-  await gate.close();
-  await op.stop();
-  await application.stop();
+  await domain.stop();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-function ask(path, headers = {}) {
+function ask(path, headers = {}, localAddress = '127.0.0.1') {
   return new Promise((resolve, reject) => {
-    http.get({ host: '127.0.0.1', port, path, headers: { host: `app.gate.localhost:${port}`, accept: 'text/html', ...headers }, agent: false }, (response) => {
+    http.get({ host: '127.0.0.1', port, localAddress, path, headers: { host: `app.gate.localhost:${port}`, accept: 'text/html', ...headers }, agent: false }, (response) => {
       let text = '';
       response.on('data', (chunk) => { text += chunk; });
       response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
@@ -127,4 +111,11 @@ test('the application receives the client’s cookies, and none of Claimgate’s
     [`myclaimgate=1;${cookie}`, 'myclaimgate=1'],
     [['a=1', cookie, 'b=2'], 'a=1; b=2'],
   ]) assert.equal(JSON.parse((await ask('/', { cookie: sent })).text).headers.cookie ?? '', wanted, `${sent}`);
+});
+
+test('the client counts by its own address, whatever it claims', { skip }, async () => {
+  gate.forgetLog();
+  assert.equal((await ask('/', { accept: '*/*', 'x-forwarded-for': '203.0.113.9' }, '127.0.0.5')).status, 401);
+  await until('the refusal is logged', () => gate.log.includes('"client":"127.0.0.5"'));
+  assert.doesNotMatch(gate.log, /"client":"(203\.0\.113\.9|127\.0\.0\.1)"/);
 });

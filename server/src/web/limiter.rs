@@ -2,6 +2,7 @@
 //! client address.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -22,26 +23,64 @@ const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).expect("not zero
 const REFUSED_CODES: usize = 60;
 /// The time after which refused codes are forgotten.
 const REFUSED_CODES_TIME: Duration = Duration::from_secs(60);
-/// Usernames or addresses remembered before idle ones are dropped.
+/// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
+
+/// The shortest time between two searches for idle entries: a search looks at each entry.
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// A rate limit on each of many keys.
+pub(super) struct KeyedLimit<K: Hash + Eq + Clone> {
+    limit: DefaultKeyedRateLimiter<K>,
+    searched: Mutex<Instant>,
+}
+
+impl<K: Hash + Eq + Clone> KeyedLimit<K> {
+    /// Allows `burst` events of one key without a wait, and one more after each `wait`.
+    pub(super) fn new((burst, wait): (NonZeroU32, Duration)) -> Self {
+        let quota = Quota::with_period(wait).expect("a wait is not zero").allow_burst(burst);
+        Self { limit: DefaultKeyedRateLimiter::keyed(quota), searched: Mutex::new(Instant::now()) }
+    }
+
+    /// Counts an event. Returns `false` if it exceeds the limit of its key.
+    pub(super) fn allow(&self, key: &K) -> bool {
+        if self.limit.len() > REMEMBERED && is_due(&self.searched) {
+            self.limit.retain_recent();
+        }
+        self.limit.check_key(key).is_ok()
+    }
+
+    fn drop_idle(&self) {
+        self.limit.retain_recent();
+    }
+}
+
+/// Reports whether the last search for idle entries is long enough ago, and begins the pause anew if so.
+fn is_due(searched: &Mutex<Instant>) -> bool {
+    let mut searched = searched.lock();
+    let due = searched.elapsed() >= SEARCH_PAUSE;
+    if due {
+        *searched = Instant::now();
+    }
+    due
+}
 
 /// The rate limits.
 pub(crate) struct Limiter {
-    by_name: DefaultKeyedRateLimiter<Fingerprint>,
-    by_address: DefaultKeyedRateLimiter<IpAddr>,
+    by_name: KeyedLimit<Fingerprint>,
+    by_address: KeyedLimit<IpAddr>,
     /// The number of refused codes of each address, and when the first of them was refused.
     refused_codes: Mutex<HashMap<IpAddr, (usize, Instant)>>,
+    codes_searched: Mutex<Instant>,
 }
 
 impl Default for Limiter {
     fn default() -> Self {
-        let quota = |(burst, wait): (NonZeroU32, Duration)| {
-            Quota::with_period(wait).expect("a wait is not zero").allow_burst(burst)
-        };
         Self {
-            by_name: DefaultKeyedRateLimiter::keyed(quota(BY_NAME)),
-            by_address: DefaultKeyedRateLimiter::keyed(quota(BY_ADDRESS)),
+            by_name: KeyedLimit::new(BY_NAME),
+            by_address: KeyedLimit::new(BY_ADDRESS),
             refused_codes: Mutex::default(),
+            codes_searched: Mutex::new(Instant::now()),
         }
     }
 }
@@ -49,21 +88,17 @@ impl Default for Limiter {
 impl Limiter {
     /// Counts a password attempt. Returns `false` if it exceeds a limit.
     pub(crate) fn allow(&self, name: &str, address: IpAddr) -> bool {
-        if self.by_name.len() > REMEMBERED || self.by_address.len() > REMEMBERED {
-            self.drop_idle();
-        }
         // Every spelling that finds a user counts as an attempt for that user.
         let normal = normal_username(name, Normalisation::Default);
         let name = Fingerprint::of(normal.as_deref().unwrap_or(name));
-        let address = subscriber(address);
-        self.by_address.check_key(&address).is_ok() && self.by_name.check_key(&name).is_ok()
+        self.by_address.allow(&subscriber(address)) && self.by_name.allow(&name)
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
     /// back. Returns `false` if the address has sent too many that the provider refused or has yet to answer.
     pub(crate) fn may_send_code(&self, address: IpAddr) -> bool {
         let mut codes = self.refused_codes.lock();
-        if codes.len() > REMEMBERED {
+        if codes.len() > REMEMBERED && is_due(&self.codes_searched) {
             codes.retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
         }
         let (count, since) = codes.entry(subscriber(address)).or_insert((0, Instant::now()));
@@ -85,8 +120,8 @@ impl Limiter {
     /// Drops entries that limit nothing any more.
     pub(crate) fn drop_idle(&self) {
         self.refused_codes.lock().retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
-        self.by_name.retain_recent();
-        self.by_address.retain_recent();
+        self.by_name.drop_idle();
+        self.by_address.drop_idle();
     }
 }
 

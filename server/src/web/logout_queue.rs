@@ -35,7 +35,7 @@ use super::token_log;
 use crate::store::{SqliteRecords, Store, work_lost};
 use crate::system;
 use claimgate::oidc::backchannel::{self, LogoutError, ValidatedLogout};
-use claimgate::oidc::records::StoreError;
+use claimgate::oidc::records::{LogoutTarget, StoreError};
 
 /// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;
@@ -45,7 +45,7 @@ const PER_CORE: usize = 64;
 const IN_STORE: usize = 2;
 
 /// The result of a logout: the number of sessions ended.
-type LogoutResult = Result<usize, LogoutError>;
+type LogoutResult = Result<Ended, LogoutError>;
 
 /// A logout token in the queue.
 struct PendingLogout {
@@ -61,6 +61,14 @@ struct Waiting {
     answer: oneshot::Sender<LogoutResult>,
     /// Keeps the request's place and the bytes of its token, even if the client has gone away.
     _permit: Permit,
+}
+
+/// The effect of a logout.
+pub(super) struct Ended {
+    /// The number of sessions ended.
+    pub(super) sessions: usize,
+    /// The sessions that the token named, if any ended.
+    pub(super) target: Option<LogoutTarget>,
 }
 
 impl Waiting {
@@ -83,14 +91,13 @@ impl LogoutQueue {
         Ok(Self(entrance))
     }
 
-    /// Verifies a logout token and ends the sessions it names. Returns the number of sessions ended,
-    /// once that is durable. The permit is held meanwhile: the queue has as many places as admission gives.
+    /// Verifies a logout token and ends the sessions it names. Returns what ended, once that is durable. The permit is held meanwhile: the queue has as many places as admission gives.
     pub(super) async fn log_out(
         &self,
         provider: &Arc<Provider>,
         token: String,
         permit: Permit,
-    ) -> Result<usize, Problem> {
+    ) -> Result<Ended, Problem> {
         let (answer, answered) = oneshot::channel();
         let provider = Arc::clone(provider);
         let waiting = Waiting { answer, _permit: permit };
@@ -216,7 +223,11 @@ fn apply(
 ) -> Result<Vec<LogoutResult>, StoreError> {
     let results = logouts.iter().map(|logout| match backchannel::apply(records, logout) {
         Err(LogoutError::Store(error)) => Err(error),
-        result => Ok(result),
+        Err(error) => Ok(Err(error)),
+        Ok(sessions) => {
+            let target = (sessions > 0).then(|| logout.target().clone());
+            Ok(Ok(Ended { sessions, target }))
+        }
     });
     results.collect()
 }
@@ -225,7 +236,7 @@ fn apply(
 fn answer(results: Result<Vec<LogoutResult>, StoreError>, waiting: Vec<Waiting>) {
     match results {
         Ok(results) => {
-            let ended: usize = results.iter().flatten().sum();
+            let ended: usize = results.iter().flatten().map(|ended| ended.sessions).sum();
             let replayed = results.iter().filter(|result| result.is_err()).count();
             debug!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
             for (result, waiting) in results.into_iter().zip(waiting) {

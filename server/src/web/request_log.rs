@@ -9,24 +9,17 @@ use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use governor::{DefaultKeyedRateLimiter, Quota};
-
 use super::client_address::subscriber;
+use super::limiter::KeyedLimit;
 use crate::system;
+use axum::http::HeaderValue;
 use claimgate::text::for_display;
 
 /// Refused requests of one client address that are logged without a wait, and the wait for each further one.
 /// The metrics count the others.
 const REFUSALS: (NonZeroU32, Duration) =
     (NonZeroU32::new(1_000).expect("not zero"), Duration::from_millis(100));
-/// Addresses remembered before idle ones are dropped.
-const REMEMBERED: usize = 100_000;
-
-static REFUSALS_BY_ADDRESS: LazyLock<DefaultKeyedRateLimiter<IpAddr>> = LazyLock::new(|| {
-    let (burst, wait) = REFUSALS;
-    DefaultKeyedRateLimiter::keyed(Quota::with_period(wait).expect("a wait is not zero").allow_burst(burst))
-});
+static REFUSALS_BY_ADDRESS: LazyLock<KeyedLimit<IpAddr>> = LazyLock::new(|| KeyedLimit::new(REFUSALS));
 
 tokio::task_local! { static REQUEST: Request; }
 
@@ -98,10 +91,7 @@ fn note(change: impl FnOnce(&mut Noted)) {
 /// Reports whether a refusal of the request at hand is to be logged: strangers cause as many as they like.
 pub(crate) fn may_report() -> bool {
     let Ok(client) = REQUEST.try_with(|request| subscriber(request.client)) else { return true };
-    if REFUSALS_BY_ADDRESS.len() > REMEMBERED {
-        REFUSALS_BY_ADDRESS.retain_recent();
-    }
-    REFUSALS_BY_ADDRESS.check_key(&client).is_ok()
+    REFUSALS_BY_ADDRESS.allow(&client)
 }
 
 /// Returns the fields of the request at hand.

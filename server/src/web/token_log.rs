@@ -88,14 +88,3 @@ fn found<'c>(
 pub(crate) fn names(claims: &Map<String, Value>) -> String {
     claims.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
-
-/// Returns `sub` and `sid` of an accepted token.
-pub(crate) fn subject(token: &str) -> (Option<String>, Option<String>) {
-    let limits = Limits::DEFAULT;
-    let jws = CompactJws::parse(token, &limits).ok();
-    let claims = jws.and_then(|jws| json::parse_object(&jws.unverified_payload(), &limits).ok());
-    let text = |name| {
-        claims.as_ref().and_then(|claims| claims.get(name)?.as_str()).map(claimgate::text::for_display)
-    };
-    (text("sub"), text("sid"))
-}

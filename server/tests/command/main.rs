@@ -5,6 +5,7 @@ mod config_notes;
 mod configuration;
 mod database;
 mod decode;
+mod documented_configurations;
 mod explain;
 mod help;
 mod jsonl;

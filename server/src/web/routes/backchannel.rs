@@ -11,12 +11,15 @@ use tracing::info;
 use crate::web::admission::Permit;
 use crate::web::app::App;
 use crate::web::extract::Current;
+use crate::web::logout_queue::Ended;
 use crate::web::problem::Problem;
 use crate::web::provider::may_lack_key;
 use crate::web::request_log::{self, Fields};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, LogoutError};
 use claimgate::oidc::issuer;
+use claimgate::oidc::records::LogoutTarget;
+use claimgate::text::for_display;
 
 pub(super) async fn post(
     Current(app): Current,
@@ -32,22 +35,26 @@ pub(super) async fn post(
     result.map_or_else(|problem| problem.json(), |_| respond::empty())
 }
 
-/// Applies the logout token in a request, and logs whose sessions ended. Returns their number.
+/// Applies the logout token in a request, and logs whose sessions ended.
 async fn log_out_and_report(
     app: &App,
     permit: Permit,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<usize, Problem> {
+) -> Result<Ended, Problem> {
     let token = token_of_request(headers, body)?;
     let result = log_out(app, permit, &token).await;
     match &result {
         Err(Problem::Logout(LogoutError::Token(error))) => {
             token_log::refused("logout token", &token, error.code(), Some(error));
         }
-        Ok(ended) if *ended > 0 => {
+        Ok(Ended { sessions: ended, target: Some(target) }) => {
             let Fields { client, host, provider, .. } = request_log::fields();
-            let (subject, sid) = token_log::subject(&token);
+            let (subject, sid) = match target {
+                LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
+                LogoutTarget::Subject(subject) => (Some(subject.as_str()), None),
+            };
+            let (subject, sid) = (subject.map(for_display), sid.map(for_display));
             info!(client, provider, subject, sid, ended, host, "back-channel logout");
         }
         _ => {}
@@ -65,8 +72,8 @@ fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem>
     Ok(backchannel::token_of_form(body)?)
 }
 
-/// Applies a logout token. Returns the number of sessions ended.
-async fn log_out(app: &App, permit: Permit, token: &str) -> Result<usize, Problem> {
+/// Applies a logout token.
+async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Problem> {
     // The issuer only chooses the provider whose keys verify the token.
     let issuer = issuer::unverified_issuer(token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or_else(|| {
