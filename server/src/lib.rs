@@ -29,6 +29,7 @@
 //! To verify tokens in a program of your own, without the command and the server, use the [`claimgate`]
 //! crate.
 
+mod plural;
 mod system;
 #[doc(hidden)]
 pub mod store;

@@ -128,6 +128,13 @@ test('for a team alone: others are refused, whatever their own query says', asyn
   assert.equal((await new Agent().request(`${site}/admin/x?team=support`, { headers: PAGE })).status, 303);
 });
 
+test('programs get one challenge', async () => {
+  const { status, headers } = await send(`${site}/`, { accept: 'application/json' });
+  assert.equal(status, 401);
+  // Of a header that occurs twice the values are joined.
+  assert.equal(headers['www-authenticate'], 'Cookie realm="claimgate"');
+});
+
 test('after a back-channel logout the application asks for sign-in', async () => {
   const agent = new Agent();
   await agent.walk(`${site}/sso/login/crm`, { as: 'grace' });

@@ -138,7 +138,7 @@ test('beside the server: an issuer is renamed and back, a user is unlinked and l
   assert.equal(gate.logged('sign_in.username_taken').length, 1);
   rename('https://old.example.com', issuer);
   await signedIn(true);
-  assert.equal(gate.command(['user', 'unlink', 'ada', '--yes']).out, '1 links deleted; 1 sessions ended\n');
+  assert.equal(gate.command(['user', 'unlink', 'ada', '--yes']).out, '1 link deleted; 1 session ended\n');
   await signedIn(false);
   const before = show();
   assert.deepEqual(before.links, []);

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::confirmation::confirm;
 use super::database::{DatabaseArguments, OpenDatabase, change, find, open, rehearse, settings, transact};
 use crate::command::output::{self, Failure, Format};
+use crate::plural::count;
 use crate::store::SqliteRecords;
 use crate::system;
 
@@ -134,7 +135,7 @@ impl ShowArguments {
         for link in &links {
             text.push_str(&format!("  linked to {} at {}\n", link.subject, link.issuer));
         }
-        text.push_str(&format!("  {} sessions\n", sessions.len()));
+        text.push_str(&format!("  {}\n", count(sessions.len(), "session")));
         output::write(output::escaped(&text).as_bytes())
     }
 }
@@ -157,17 +158,27 @@ impl UnlinkArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let store = open(&self.database.config)?;
         let (user, issuer) = (find(&store, &self.username)?, self.issuer);
+        let name = user.username.clone();
         let question = |found: Severed| {
             format!(
-                "This deletes {} links of {} and ends {} sessions.",
-                found.links, user.username, found.sessions
+                "This deletes {} of {} and ends {}.",
+                count(found.links, "link"),
+                user.username,
+                count(found.sessions, "session")
             )
         };
         let unlinked =
             confirmed(&store, self.yes, question, ("user unlink", &user.username), move |records| {
-                accounts::unlink(records, Administrator::OPERATOR, user.id, issuer.as_deref(), system::now())
+                let of = issuer.as_deref();
+                let unlinked =
+                    accounts::unlink(records, Administrator::OPERATOR, user.id, of, system::now())?;
+                if unlinked.links == 0 {
+                    let to = of.map(|issuer| format!(" to the issuer {issuer}")).unwrap_or_default();
+                    return Err(nothing(&format!("{name} has no link{to}")));
+                }
+                Ok(unlinked)
             })?;
-        write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
+        write(&severed(unlinked))
     }
 }
 
@@ -177,19 +188,18 @@ impl RemoveArguments {
         let user = find(&store, &self.username)?;
         let question = |found: Severed| {
             format!(
-                "This erases the user {} with {} links and {} sessions. It cannot be undone.",
-                user.username, found.links, found.sessions
+                "This erases the user {} with {} and {}. It cannot be undone.",
+                user.username,
+                count(found.links, "link"),
+                count(found.sessions, "session")
             )
         };
         // The notice does not repeat the name that is erased.
         let about = format!("user {}", user.id.0);
         let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
-            accounts::remove(records, Administrator::OPERATOR, user.id, system::now())
+            Ok(accounts::remove(records, Administrator::OPERATOR, user.id, system::now())?)
         })?;
-        write(&format!(
-            "removed {}; {} links deleted; {} sessions ended\n",
-            user.username, removed.links, removed.sessions
-        ))
+        write(&format!("removed {}; {}", user.username, severed(removed)))
     }
 }
 
@@ -207,32 +217,33 @@ impl ProviderCommand {
 }
 
 fn rename_issuer(store: &OpenDatabase, old: String, new: String, yes: bool) -> Result<(), Failure> {
-    let question = |found: RenamedIssuer| {
-        format!(
-            "This gives {} links, {} sessions and {} logout records of {old} to {new}.",
-            found.links, found.sessions, found.logouts
-        )
-    };
+    let question = |found: RenamedIssuer| format!("This gives {} of {old} to {new}.", counted(found));
     let about = format!("{old} to {new}");
     let (from, to) = (old.clone(), new.clone());
     let renamed = confirmed(store, yes, question, ("provider rename-issuer", &about), move |records| {
-        accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)
+        let renamed = accounts::rename_issuer(records, Administrator::OPERATOR, &from, &to)?;
+        if (renamed.links, renamed.sessions, renamed.logouts) == (0, 0, 0) {
+            return Err(nothing(&format!("no link, session or logout record is of the issuer {from}")));
+        }
+        Ok(renamed)
     })?;
-    write(&format!(
-        "renamed {} links, {} sessions and {} logout records\n",
-        renamed.links, renamed.sessions, renamed.logouts
-    ))
+    write(&format!("renamed {}\n", counted(renamed)))
 }
 
 fn unlink_issuer(store: &OpenDatabase, issuer: String, yes: bool) -> Result<(), Failure> {
     let question = |found: Severed| {
-        format!("This deletes {} links to {issuer} and ends {} sessions.", found.links, found.sessions)
+        let (links, sessions) = (count(found.links, "link"), count(found.sessions, "session"));
+        format!("This deletes {links} to {issuer} and ends {sessions}.")
     };
     let of = issuer.clone();
     let unlinked = confirmed(store, yes, question, ("provider unlink", &issuer), move |records| {
-        accounts::unlink_issuer(records, Administrator::OPERATOR, &of)
+        let unlinked = accounts::unlink_issuer(records, Administrator::OPERATOR, &of)?;
+        if (unlinked.links, unlinked.sessions) == (0, 0) {
+            return Err(nothing(&format!("no link and no session is of the issuer {of}")));
+        }
+        Ok(unlinked)
     })?;
-    write(&format!("{} links deleted; {} sessions ended\n", unlinked.links, unlinked.sessions))
+    write(&severed(unlinked))
 }
 
 /// Makes a change after a question that says what the change would do.
@@ -241,12 +252,35 @@ fn confirmed<T: Send + 'static>(
     yes: bool,
     question: impl FnOnce(T) -> String,
     notice: (&'static str, &str),
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, AccountError> + Clone + Send + 'static,
+    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, Failure> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
     if !yes {
         confirm(&question(rehearse(store, work.clone())?), false)?;
     }
     change(store, notice, work)
+}
+
+/// Returns the refusal of a change that would change nothing, most often for a misspelled issuer.
+fn nothing(found: &str) -> Failure {
+    let message = format!(
+        "{found}, so nothing was changed; `user show NAME` prints the issuers of a user's links, which are \
+         compared to the letter"
+    );
+    Failure::Refused { code: "request.not_found", message }
+}
+
+/// Returns the line of what was lost.
+fn severed(lost: Severed) -> String {
+    format!("{} deleted; {} ended\n", count(lost.links, "link"), count(lost.sessions, "session"))
+}
+
+fn counted(renamed: RenamedIssuer) -> String {
+    format!(
+        "{}, {} and {}",
+        count(renamed.links, "link"),
+        count(renamed.sessions, "session"),
+        count(renamed.logouts, "logout record")
+    )
 }
 
 fn write(text: &str) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use super::confirmation::confirm;
 use super::database::{DatabaseArguments, settings};
 use super::logging;
 use crate::command::output::{self, Failure};
+use crate::plural::count;
 use crate::store;
 
 #[derive(clap::Args)]
@@ -50,6 +51,7 @@ impl BackupArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let database = settings(&self.database.config)?.file;
         refuse_same(&self.file, &database)?;
+        check_target(&self.file)?;
         if self.file.exists() && !self.replace {
             return Err(Failure::Usage(format!(
                 "{} exists; add --replace to replace it",
@@ -68,6 +70,7 @@ impl RestoreArguments {
         logging::start_warnings();
         let database = settings(&self.database.config)?.file;
         refuse_same(&self.file, &database)?;
+        check_source(&self.file)?;
         if database.exists() {
             confirm(&format!("This replaces {}, with all users in it.", database.display()), self.yes)?;
         }
@@ -83,10 +86,10 @@ impl RestoreArguments {
             );
         }
         let text = format!(
-            "restored {} users to {}; {} sessions of the backup ended\n",
-            restored.users,
+            "restored {} to {}; {} of the backup ended\n",
+            count(restored.users, "user"),
             database.display(),
-            restored.sessions
+            count(restored.sessions, "session")
         );
         output::write(text.as_bytes())
     }
@@ -94,6 +97,34 @@ impl RestoreArguments {
 
 fn usage(error: claimgate::oidc::records::StoreError) -> Failure {
     Failure::Usage(error.to_string())
+}
+
+/// Refuses a target that is a folder, or in a folder that does not exist.
+fn check_target(file: &Path) -> Result<(), Failure> {
+    if file.is_dir() {
+        return Err(Failure::Usage(format!("{} is a folder: name a file in it", file.display())));
+    }
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(Failure::Usage(format!(
+            "the folder {} does not exist: make it, or name a file elsewhere",
+            folder.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a backup that does not exist or is a folder.
+fn check_source(file: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(file) {
+        Ok(found) if found.is_dir() => {
+            Err(Failure::Usage(format!("{} is a folder: name the file of the backup", file.display())))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::Usage(format!("{} does not exist: name the file of the backup", file.display())))
+        }
+        // Other errors are those of reading it.
+        _ => Ok(()),
+    }
 }
 
 fn refuse_same(copy: &Path, database: &Path) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use super::configuration::{keys, load};
 use super::runtime::runtime;
 use super::{online, rights};
 use crate::command::output::{self, Failure};
+use crate::plural::count;
 use crate::web::provider::fetcher;
 use crate::web::run;
 
@@ -52,8 +53,8 @@ impl ConfigCommand {
         }
         let warnings = config.notes.iter().filter(|note| note.severity == Severity::Warning).count();
         match exposed.len() + warnings {
-            count if strict && count > 0 => {
-                let message = format!("{count} warning(s), and --strict refuses them");
+            found if strict && found > 0 => {
+                let message = format!("{}, and --strict refuses warnings", count(found, "warning"));
                 Err(Failure::Refused { code: "config.warnings", message })
             }
             _ => Ok(()),

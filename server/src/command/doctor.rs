@@ -4,6 +4,7 @@ use super::database::{DatabaseArguments, settings};
 use super::online::Report;
 use super::rights;
 use crate::command::output::{self, Failure};
+use crate::plural::count;
 use crate::store;
 
 #[derive(clap::Args)]
@@ -46,9 +47,9 @@ impl Arguments {
         output::write(report.text.as_bytes())?;
         match report.problems {
             0 => Ok(()),
-            count => Err(Failure::Refused {
+            found => Err(Failure::Refused {
                 code: "store.problems",
-                message: format!("{count} problem(s); see the lines marked PROBLEM"),
+                message: format!("{}; see the lines marked PROBLEM", count(found, "problem")),
             }),
         }
     }

@@ -14,6 +14,7 @@ use claimgate_config::{Config, Provider};
 
 use super::runtime::runtime;
 use crate::command::output::{self, Failure};
+use crate::plural::count;
 use crate::system;
 
 /// Queries each provider and prints a report. Fails if the report holds a problem.
@@ -47,10 +48,11 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     output::write(report.text.as_bytes())?;
     match report.problems {
         0 => Ok(()),
-        count => Err(Failure::Refused {
+        found => Err(Failure::Refused {
             code: "config.online",
             message: format!(
-                "{count} problem(s) would make sign-in or logout fail; see the lines marked PROBLEM"
+                "{} would make sign-in or logout fail: see the lines marked PROBLEM",
+                count(found, "problem")
             ),
         }),
     }
@@ -290,6 +292,6 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
         (0, false) => report.problem("none of the provider's keys fits `algorithms`"),
         (0, true) => report
             .note("the provider publishes no key for `algorithms`: the client secret verifies its tokens"),
-        (count, _) => report.good(&format!("{count} usable key(s)")),
+        (usable, _) => report.good(&count(usable, "usable key")),
     }
 }

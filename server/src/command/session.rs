@@ -1,11 +1,12 @@
 //! `claimgate session`: works on the database; a running server follows within half a second.
 
-use claimgate::oidc::accounts::{self, Administrator};
+use claimgate::oidc::accounts::{self, AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use serde_json::json;
 
 use super::database::{DatabaseArguments, OpenDatabase, change, find, open, transact};
 use crate::command::output::{self, Failure, Format};
+use crate::plural::count;
 use crate::system;
 
 #[derive(clap::Subcommand)]
@@ -56,7 +57,7 @@ impl SessionCommand {
                     )
                 })?;
                 change(&open(&database.config)?, ("session end", &session), move |records| {
-                    accounts::end_session(records, Administrator::OPERATOR, id)
+                    accounts::end_session(records, Administrator::OPERATOR, id).map_err(unknown)
                 })?;
                 output::write(b"1 session ended\n")
             }
@@ -66,9 +67,20 @@ impl SessionCommand {
                 let ended = change(&store, ("session end", &user.username), move |records| {
                     accounts::end_sessions(records, Administrator::OPERATOR, user.id)
                 })?;
-                output::write(format!("{ended} sessions ended\n").as_bytes())
+                output::write(format!("{} ended\n", count(ended, "session")).as_bytes())
             }
         }
+    }
+}
+
+/// Returns the failure to end a session, which says so where there is no such session.
+fn unknown(error: AccountError) -> Failure {
+    match error {
+        AccountError::NotFound => Failure::Refused {
+            code: error.code(),
+            message: "there is no live session with this identifier; `session list` shows them".to_owned(),
+        },
+        error => error.into(),
     }
 }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
 use super::database::{DatabaseArguments, OpenDatabase, change, find, open, settings, transact};
 use crate::command::output::{self, Failure, Format};
+use crate::plural::count;
 use crate::store::ListedUser;
 use crate::system;
 use crate::web::password;
@@ -139,7 +140,7 @@ fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(),
     let ended = change(store, ("user passwd", username), move |records| {
         accounts::set_password(records, Administrator::OPERATOR, id, &hash, system::now())
     })?;
-    output::write(format!("password set; {ended} sessions ended\n").as_bytes())
+    output::write(format!("password set; {} ended\n", count(ended, "session")).as_bytes())
 }
 
 fn set_active(store: &OpenDatabase, username: &str, active: bool) -> Result<(), Failure> {
@@ -152,7 +153,7 @@ fn set_active(store: &OpenDatabase, username: &str, active: bool) -> Result<(), 
     let text = if active {
         "activated\n".to_owned()
     } else {
-        format!("deactivated; {} sessions ended\n", changed.ended)
+        format!("deactivated; {} ended\n", count(changed.ended, "session"))
     };
     output::write(text.as_bytes())
 }
@@ -166,12 +167,12 @@ fn list(store: &OpenDatabase, format: Format) -> Result<(), Failure> {
     for listed in users {
         let user = &listed.user;
         text.push_str(&format!(
-            "{}  {}  {}{}  {} sessions  {}\n",
+            "{}  {}  {}{}  {}  {}\n",
             user.username,
             user.kind.name(),
             if user.active { "active" } else { "inactive" },
             if listed.has_password { ", password" } else { "" },
-            listed.sessions,
+            count(listed.sessions, "session"),
             user.teams.keys().cloned().collect::<Vec<_>>().join(", "),
         ));
     }

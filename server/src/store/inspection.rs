@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use super::file;
 use super::records::{USER, read_user};
 use super::schema;
+use crate::plural::count;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::records::StoreError;
 
@@ -77,7 +78,7 @@ impl Inspection {
             self.problems.push(format!("the file is damaged ({damage}): restore a backup"));
         }
         if orphans > 0 {
-            self.problems.push(format!("{orphans} rows belong to users that do not exist: restore a backup"));
+            self.problems.push(format!("rows without their user: {orphans}; restore a backup"));
         }
         if damage.is_none() && orphans == 0 {
             self.good.push("SQLite finds no damage".to_owned());
@@ -93,12 +94,12 @@ impl Inspection {
         sql: &str,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let (mut count, before) = (0_u64, self.problems.len());
+        let (mut rows_read, before) = (0_u64, self.problems.len());
         let mut statement = connection.prepare(sql)?;
         let number = statement.column_count() - 1;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            count += 1;
+            rows_read += 1;
             if let Err(error) = read(row) {
                 let id: i64 = row.get(number)?;
                 self.problems
@@ -106,7 +107,7 @@ impl Inspection {
             }
         }
         if self.problems.len() == before {
-            self.good.push(format!("{count} rows of the table {table} can be read"));
+            self.good.push(format!("table {table}: {} can be read", count(rows_read, "row")));
         }
         Ok(())
     }

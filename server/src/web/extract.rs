@@ -2,13 +2,14 @@
 //! from where, then the parts of the request.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::rejection::{ExtensionRejection, FormRejection, JsonRejection};
 use axum::extract::{self, ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value};
 
 use super::app::{App, Server};
 use super::problem::{AdminError, Problem};
@@ -17,6 +18,7 @@ use crate::store::SqliteRecords;
 use claimgate::oidc::accounts::{AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
+use claimgate::text::for_display;
 
 /// The [`App`] of a request. All extractors of one request get the same one, whatever is reloaded
 /// meanwhile.
@@ -164,9 +166,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = extract::Query::from_request_parts(parts, state).await;
-        query
-            .map(|extract::Query(value)| Self(value))
-            .map_err(|_| Problem::BadRequest("a parameter of the address cannot be read"))
+        query.map(|extract::Query(value)| Self(value)).map_err(|rejection| {
+            match member::<value::Error>(&rejection) {
+                Some(name) => Problem::Member { name, expected: "correct this parameter of the address" },
+                None => Problem::BadRequest("a parameter of the address cannot be read"),
+            }
+        })
     }
 }
 
@@ -175,6 +180,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 pub(super) trait Body: DeserializeOwned {
     /// The message for a body of another form: what to send.
     const EXPECTED: &'static str;
+}
+
+/// Returns the problem of a body of another form; `E` is its deserializer's error.
+fn unreadable<T: Body, E: Error + 'static>(rejection: &(dyn Error + 'static)) -> Problem {
+    match member::<E>(rejection) {
+        Some(name) => Problem::Member { name, expected: T::EXPECTED },
+        None => Problem::BadRequest(T::EXPECTED),
+    }
+}
+
+/// Returns the member that was rejected, which has an unknown name or a value of another type: its path, never its
+/// value.
+fn member<E: Error + 'static>(rejection: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(rejection);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<serde_path_to_error::Error<E>>() {
+            let path = for_display(&found.path().to_string());
+            // The path of the body itself.
+            return Some(path).filter(|path| path != ".");
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// A JSON body.
@@ -187,7 +215,7 @@ impl<T: Body, S: Send + Sync> FromRequest<S> for Json<T> {
         match extract::Json::from_request(request, state).await {
             Ok(extract::Json(value)) => Ok(Self(value)),
             Err(JsonRejection::BytesRejection(rejection)) => Err(rejection.into()),
-            Err(_) => Err(Problem::BadRequest(T::EXPECTED)),
+            Err(rejection) => Err(unreadable::<T, serde_json::Error>(&rejection)),
         }
     }
 }
@@ -202,7 +230,71 @@ impl<T: Body, S: Send + Sync> FromRequest<S> for Form<T> {
         match extract::Form::from_request(request, state).await {
             Ok(extract::Form(value)) => Ok(Self(value)),
             Err(FormRejection::BytesRejection(rejection)) => Err(rejection.into()),
-            Err(_) => Err(Problem::BadRequest(T::EXPECTED)),
+            Err(rejection) => Err(unreadable::<T, value::Error>(&rejection)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header::CONTENT_TYPE;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "its names and types are what is tested")]
+    struct Person {
+        name: String,
+        #[serde(default)]
+        teams: Vec<String>,
+    }
+
+    impl Body for Person {
+        const EXPECTED: &'static str = "send name and teams";
+    }
+
+    async fn refusal(body: &'static str) -> String {
+        let request = Request::builder().header(CONTENT_TYPE, "application/json").body(body.into());
+        let read = Json::<Person>::from_request(request.expect("a request"), &()).await;
+        read.map(|Json(person)| person).expect_err(body).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_cannot_be_read_names_its_member_and_never_a_value() {
+        for (body, said) in [
+            (
+                r#"{"name":"ada","pasword":"secret"}"#,
+                "`pasword` is unknown or has a value of another type: send",
+            ),
+            (
+                r#"{"name":"ada","teams":["x",1234]}"#,
+                "`teams[1]` is unknown or has a value of another type: send",
+            ),
+            (r#"{"name":{"secret":1}}"#, "`name` is unknown or has a value of another type: send"),
+            (r#"{"teams":[]}"#, "send name and teams"),
+            ("[", "send name and teams"),
+            ("1234", "send name and teams"),
+        ] {
+            let refusal = refusal(body).await;
+            assert!(refusal.starts_with(said), "{refusal}");
+            assert!(!refusal.contains("secret") && !refusal.contains("1234"), "{refusal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_cannot_be_read_is_named() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "its names and types are what is tested")]
+        struct Page {
+            limit: Option<u32>,
+        }
+        for (query, said) in [("limit=many", "`limit` is unknown"), ("limit=1&limt=5", "`limt` is unknown")] {
+            let request = Request::builder().uri(format!("/?{query}")).body(()).expect("a request");
+            let read = Query::<Page>::from_request_parts(&mut request.into_parts().0, &()).await;
+            let refusal = read.map(|Query(page)| page).expect_err(query).to_string();
+            assert!(refusal.starts_with(said), "{refusal}");
         }
     }
 }

@@ -74,6 +74,9 @@ pub(crate) enum Problem {
     Method,
     #[error("{0}")]
     BadRequest(&'static str),
+    /// A member of the body or a parameter has an unknown name or a value of another type.
+    #[error("`{name}` is unknown or has a value of another type: {expected}")]
+    Member { name: String, expected: &'static str },
     #[error(transparent)]
     Username(IdentityError),
     #[error("this username is taken")]
@@ -157,7 +160,7 @@ impl Problem {
             Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",
             Problem::Method => "request.method",
-            Problem::BadRequest(_) | Problem::Username(_) => "request.malformed",
+            Problem::BadRequest(_) | Problem::Member { .. } | Problem::Username(_) => "request.malformed",
             Problem::Taken => "request.taken",
             Problem::TooLarge => "request.too_large",
             Problem::SlowBody => "request.slow_body",

@@ -54,9 +54,11 @@ impl Problem {
             Problem::Callback(_) => (StatusCode::BAD_REQUEST, failed),
             Problem::Token(_) | Problem::UserInfo(_) => (StatusCode::BAD_GATEWAY, failed),
             Problem::Logout(_) => (StatusCode::BAD_REQUEST, "Logout refused"),
-            Problem::Password(_) | Problem::BadRequest(_) | Problem::Username(_) | Problem::Parameter(_) => {
-                (StatusCode::BAD_REQUEST, "Bad request")
-            }
+            Problem::Password(_)
+            | Problem::BadRequest(_)
+            | Problem::Member { .. }
+            | Problem::Username(_)
+            | Problem::Parameter(_) => (StatusCode::BAD_REQUEST, "Bad request"),
             Problem::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Problem::TooManyPasswords | Problem::TooManyCodes => {
                 (StatusCode::TOO_MANY_REQUESTS, "Too many attempts")

@@ -97,7 +97,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
     let problems: Vec<&str> = ran.out.lines().filter(|line| line.contains("PROBLEM")).collect();
     for said in [
         "claimgate.db (mode 640)",
-        "1 rows belong to users that do not exist",
+        "rows without their user: 1",
         "row 1 of the table user cannot be read",
         "breaks the rules of usernames: the username holds U+200B",
         "breaks the rules of usernames: sign-ins look up \"three\", which is free",
@@ -161,6 +161,19 @@ fn a_backup_is_restored_by_the_command() {
     let copy = folder.path("copy.db");
     assert_eq!(with(&["backup", &copy]).code, 2, "there is no database yet");
     add(&config, "u1");
+    let (here, missing) = (folder.path(""), folder.path("missing/copy.db"));
+    for (arguments, said) in [
+        (&["backup", &here][..], "is a folder: name a file in it"),
+        (&["backup", "--replace", &here], "is a folder: name a file in it"),
+        (&["backup", &missing], "missing does not exist: make it, or name a file elsewhere"),
+        (&["restore", "--yes", &here], "is a folder: name the file of the backup"),
+        (&["restore", "--yes", &missing], "copy.db does not exist"),
+    ] {
+        let refused = with(arguments);
+        assert_eq!(refused.code, 2, "{arguments:?}");
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
+    assert_eq!(usernames(&config), ["u1"]);
     let copied = with(&["backup", &copy]);
     assert_eq!((copied.code, copied.err.as_str()), (0, ""), "{}", copied.err);
     assert!(copied.out.ends_with("copy.db\n"), "{}", copied.out);
@@ -173,7 +186,7 @@ fn a_backup_is_restored_by_the_command() {
     assert!(asked.err.contains("--yes"), "{}", asked.err);
     let restored = with(&["restore", "--yes", &copy]);
     assert_eq!(restored.code, 0, "{}", restored.err);
-    assert!(restored.out.starts_with("restored 1 users to "), "{}", restored.out);
+    assert!(restored.out.starts_with("restored 1 user to "), "{}", restored.out);
     assert_eq!(usernames(&config), ["u1"]);
 }
 
@@ -215,33 +228,43 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     assert_eq!(with(&["user", "rename", "ada", "Lovelace"]).out, "renamed ada to lovelace\n");
     assert_eq!(with(&["user", "rename", "lovelace", "erase-me-please"]).code, 1);
     let unlinked = with(&["user", "unlink", "lovelace", "--issuer", "https://old.example.com", "--yes"]);
-    assert_eq!(unlinked.out, "0 links deleted; 1 sessions ended\n", "{}", unlinked.err);
+    assert_eq!((unlinked.code, unlinked.out.as_str()), (1, ""), "{}", unlinked.err);
+    assert!(unlinked.err.contains("lovelace has no link to the issuer https://old"), "{}", unlinked.err);
     assert_eq!(with(&["user", "unlink", "lovelace"]).code, 2);
-    assert_eq!(with(&["user", "unlink", "lovelace", "--yes"]).out, "1 links deleted; 0 sessions ended\n");
+    assert_eq!(with(&["user", "unlink", "lovelace", "--yes"]).out, "1 link deleted; 1 session ended\n");
+    assert!(with(&["user", "unlink", "lovelace"]).err.contains("has no link, so nothing was changed"));
     let shown = with(&["user", "show", "lovelace"]).out;
     assert!(shown.starts_with("lovelace  regular  active\n") && !shown.contains("linked"), "{shown}");
 
     let asked = with(&["provider", "unlink", "https://new.example.com"]);
     assert!(
-        asked.err.contains("deletes 1 links to https://new.example.com and ends 1 sessions"),
+        asked.err.contains("deletes 1 link to https://new.example.com and ends 1 session."),
         "{}",
         asked.err
     );
-    let unlinked = with(&["provider", "unlink", "https://other.example.com", "--yes"]);
-    assert_eq!(unlinked.out, "0 links deleted; 0 sessions ended\n", "{}", unlinked.err);
+    for unknown in [
+        &["provider", "unlink", "https://other.example.com"][..],
+        &["provider", "unlink", "https://other.example.com", "--yes"],
+        &["provider", "rename-issuer", "https://other.example.com", "https://new.example.com"],
+        &["provider", "rename-issuer", "https://other.example.com", "https://new.example.com", "--yes"],
+    ] {
+        let refused = with(unknown);
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+        assert!(refused.err.starts_with("error[request.not_found]: no link"), "{}", refused.err);
+        assert!(refused.err.contains("of the issuer https://other.example.com, so nothing was changed"));
+    }
+    let ended = with(&["session", "end", "00000000000000000000000000000000"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("there is no live session with this identifier"), "{}", ended.err);
     let asked = with(&["user", "remove", "erase-me-please"]);
     assert_eq!(asked.code, 2);
     assert!(
-        asked.err.contains("erases the user erase-me-please with 1 links and 1 sessions"),
+        asked.err.contains("erases the user erase-me-please with 1 link and 1 session."),
         "{}",
         asked.err
     );
     let removed = with(&["user", "remove", "erase-me-please", "--yes"]);
-    assert_eq!(
-        removed.out, "removed erase-me-please; 1 links deleted; 1 sessions ended\n",
-        "{}",
-        removed.err
-    );
+    assert_eq!(removed.out, "removed erase-me-please; 1 link deleted; 1 session ended\n", "{}", removed.err);
     assert_eq!(usernames(&config), ["lovelace"]);
     let bytes = std::fs::read(&database).unwrap();
     let trace = bytes.windows(15).any(|window| window == b"erase-me-please");

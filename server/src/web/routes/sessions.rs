@@ -14,6 +14,7 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
     user: Option<i64>,
     limit: Option<u32>,

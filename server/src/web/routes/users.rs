@@ -17,6 +17,7 @@ use claimgate::oidc::records::Records;
 use claimgate::oidc::user::{UserId, UserKind};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Page {
     #[serde(default)]
     after: String,
