@@ -20,6 +20,7 @@ use claimgate::oidc::authorization::{
 use claimgate::oidc::client::Client;
 use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
+use claimgate::oidc::records::Position;
 use claimgate::oidc::sign_in::Person;
 use claimgate::oidc::{id_token, token, userinfo};
 use claimgate::sign::SigningKey;
@@ -122,7 +123,7 @@ fuzz_target!(|data: &str| {
     for (name, value) in &own {
         assert_eq!(all.get(name), Some(value), "UserInfo replaced {name}");
     }
-    if let Ok(person) = Person::identify(merged, &provider.mapping, NOW.0 * 1000) {
+    if let Ok(person) = Person::identify(merged, &provider.mapping, Position(NOW.0 * 1000)) {
         assert!(!person.identity().username.is_empty());
     }
 });

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
+use super::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
 use crate::identity::{IdentityError, Normalisation, normal_username};
@@ -382,7 +382,7 @@ fn revoke_tokens(
             issuer,
             target: LogoutTarget::Subject(subject),
             issued_at: now,
-            received_ms: now.0.saturating_mul(1000),
+            received: Position(now.0.saturating_mul(1000)),
             until: now.saturating_add(LONGEST_TOKEN_AGE),
         };
         records.record_logout(&jti, &record)?;

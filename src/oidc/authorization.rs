@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
 use super::discovery::ProviderMetadata;
+use super::records::Position;
 use super::{Random, random_token};
 use crate::base64url;
 use crate::text;
@@ -82,7 +83,7 @@ pub struct AuthorizationResponse {
     /// The URL to open after the sign-in.
     pub return_to: String,
     /// When the sign-in began, in milliseconds since 1970, by the relying party's clock.
-    pub started_ms: i64,
+    pub(super) started_ms: i64,
 }
 
 impl AuthorizationResponse {
@@ -90,6 +91,12 @@ impl AuthorizationResponse {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// Returns the position at which the sign-in began.
+    #[must_use]
+    pub fn begun(&self) -> Position {
+        Position(self.started_ms)
     }
 }
 

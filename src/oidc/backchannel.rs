@@ -2,7 +2,7 @@
 
 use super::authorization::SIGN_IN_LIFETIME;
 use super::issuer::IssuerError;
-use super::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use super::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use crate::claims::LogoutToken;
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
@@ -77,6 +77,8 @@ pub struct ValidatedLogout {
     record: LogoutRecord,
     /// Sessions of a subject end if their ID token was issued by then.
     issued_until: UnixTime,
+    /// When the token arrived.
+    arrived: UnixTime,
     jti: String,
     token: ValidatedToken<LogoutToken>,
 }
@@ -98,9 +100,51 @@ impl ValidatedLogout {
     /// that it names has expired.
     #[must_use]
     pub fn kept_for(mut self, seconds: u64) -> Self {
-        let arrived = UnixTime(self.record.received_ms.div_euclid(1000));
-        self.record.until = self.record.until.max(arrived.saturating_add(seconds));
+        self.record.until = self.record.until.max(self.arrived.saturating_add(seconds));
         self
+    }
+
+    /// Returns how long the record is kept after the arrival, in seconds.
+    #[must_use]
+    pub fn retention(&self) -> i64 {
+        self.record.until.0.saturating_sub(self.arrived.0)
+    }
+
+    /// Returns the record of the logout.
+    #[must_use]
+    pub fn record(&self) -> &LogoutRecord {
+        &self.record
+    }
+
+    /// Returns the token's `jti`, which the store takes once.
+    #[must_use]
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+
+    /// Returns the latest `iat` of an ID token whose session ends by its subject: the logout's own and the leeway.
+    #[must_use]
+    pub fn issued_until(&self) -> UnixTime {
+        self.issued_until
+    }
+}
+
+/// The effect of a logout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The number of sessions ended.
+    pub sessions: usize,
+    /// The sessions that the token named, if any ended.
+    pub target: Option<LogoutTarget>,
+}
+
+/// A logout that had no effect: its `jti` was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed;
+
+impl From<Replayed> for LogoutError {
+    fn from(Replayed: Replayed) -> Self {
+        LogoutError::Replayed
     }
 }
 
@@ -153,26 +197,36 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
         issuer: token.issuer().to_owned(),
         target,
         issued_at: token.issued_at().seconds(),
-        received_ms: now_ms,
+        received: Position(now_ms),
         // By then the token has expired, and so has every sign-in that is in progress now.
         until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };
     let jti = token.token_id().to_owned();
-    ValidatedLogout { issued_until: record.issued_at.saturating_add(leeway), record, jti, token }
+    let issued_until = record.issued_at.saturating_add(leeway);
+    ValidatedLogout { issued_until, arrived: now, record, jti, token }
+}
+
+/// Applies logouts one after the other, within one transaction. A replayed one has no effect, and does not affect
+/// the others.
+///
+/// # Errors
+/// [`StoreError`]: one for all; nothing of the transaction may then be kept.
+pub fn apply_all(
+    records: &mut dyn Records,
+    logouts: &[ValidatedLogout],
+) -> Result<Vec<Result<Ended, Replayed>>, StoreError> {
+    logouts.iter().map(|logout| apply(records, logout)).collect()
 }
 
 /// Ends the sessions that the token names, and records the logout. The session of a `sid` ends whatever the
 /// time of its ID token; of a subject's sessions those stay whose ID token is newer by more than the leeway.
-/// Returns the number of sessions ended.
-///
-/// # Errors
-/// [`LogoutError::Replayed`] or [`LogoutError::Store`]; nothing of the transaction may then be kept.
-pub fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<usize, LogoutError> {
+fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<Result<Ended, Replayed>, StoreError> {
     let record = &logout.record;
     // 8. jti
     if !records.record_logout(&logout.jti, record)? {
-        return Err(LogoutError::Replayed);
+        return Ok(Err(Replayed));
     }
     // 9 to 11, and §2.7: by sid that session, by sub alone all of them.
-    Ok(records.end_logged_out(&record.issuer, &record.target, logout.issued_until)?)
+    let sessions = records.end_logged_out(&record.issuer, &record.target, logout.issued_until)?;
+    Ok(Ok(Ended { sessions, target: (sessions > 0).then(|| record.target.clone()) }))
 }

@@ -7,10 +7,10 @@
 //!   → token::request / read      an HTTP request to send → TokenResponse
 //!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken
 //!   → userinfo::request / merge  SignInClaims
-//!   → sign_in::complete          user found, linked, created or refused; profile and teams; session
+//!   → sign_in::decide            user found, linked, created or refused; profile and teams; session
 //!
 //! logout::LogoutRequest          RP-Initiated Logout 1.0
-//! backchannel::apply             Back-Channel Logout 1.0: sessions ended, the logout recorded
+//! backchannel::apply_all         Back-Channel Logout 1.0: sessions ended, the logout recorded
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
 //! return_to                      the addresses that a browser may be sent to after sign-in

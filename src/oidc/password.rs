@@ -7,7 +7,7 @@
 //! ```
 
 use super::accounts::user_named;
-use super::records::{Records, StoreError, replace_session};
+use super::records::{PlannedSession, Records, StoreError, Version};
 use super::session::{NewSession, Origin};
 use super::user::{User, UserKind};
 use crate::time::UnixTime;
@@ -58,8 +58,18 @@ impl PasswordSignInError {
     }
 }
 
+/// A user and the password hash, as the store holds them.
+pub struct Credentials {
+    /// The user.
+    pub user: User,
+    /// The user's version.
+    pub version: Version,
+    /// The hash of the password; `None` for a user without one.
+    pub hash: Option<String>,
+}
+
 /// The result of looking a username up.
-pub struct Candidate(Option<(User, Option<String>)>);
+pub struct Candidate(Option<Credentials>);
 
 /// Looks a username up.
 ///
@@ -67,22 +77,33 @@ pub struct Candidate(Option<(User, Option<String>)>);
 /// [`PasswordSignInError::Store`].
 pub fn look_up(records: &mut dyn Records, username: &str) -> Result<Candidate, PasswordSignInError> {
     let Some(user) = user_named(records, username)? else { return Ok(Candidate(None)) };
+    Ok(Candidate(Some(credentials(records, user)?)))
+}
+
+/// Reads the credentials of a user within a transaction that keeps them from changing.
+fn credentials(records: &mut dyn Records, user: User) -> Result<Credentials, StoreError> {
     let hash = records.password(user.id)?;
-    Ok(Candidate(Some((user, hash))))
+    Ok(Credentials { user, version: Version::LOCKED, hash })
 }
 
 impl Candidate {
+    /// Builds a candidate from what the store holds under a username.
+    #[must_use]
+    pub fn new(found: Option<Credentials>) -> Self {
+        Self(found)
+    }
+
     /// Returns the user's name; `None` if there is no such user.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
-        self.0.as_ref().map(|(user, _)| user.username.as_str())
+        self.0.as_ref().map(|found| found.user.username.as_str())
     }
 
     /// Returns the hash to compare the password with. For `None` the caller compares it with the hash of
     /// a password that no user has: both cases must take equally long.
     #[must_use]
     pub fn hash(&self) -> Option<&str> {
-        self.0.as_ref().and_then(|(_, hash)| hash.as_deref())
+        self.0.as_ref().and_then(|found| found.hash.as_deref())
     }
 
     /// Decides, given whether the password matched the hash.
@@ -91,8 +112,8 @@ impl Candidate {
     /// [`PasswordSignInError::Refused`].
     pub fn decide(self, matches: bool, policy: PasswordPolicy) -> Result<Authenticated, PasswordSignInError> {
         match self.0 {
-            Some((user, Some(hash))) if matches && policy.admits(&user) => {
-                Ok(Authenticated { user, hash, policy })
+            Some(Credentials { user, version, hash: Some(hash) }) if matches && policy.admits(&user) => {
+                Ok(Authenticated { user, version, hash, policy })
             }
             _ => Err(PasswordSignInError::Refused),
         }
@@ -102,6 +123,7 @@ impl Candidate {
 /// A user who proved a password. Only [`Candidate::decide`] makes one.
 pub struct Authenticated {
     user: User,
+    version: Version,
     /// The hash that the password matched.
     hash: String,
     policy: PasswordPolicy,
@@ -114,12 +136,29 @@ impl Authenticated {
         &self.user
     }
 
-    /// Opens the session, for `lifetime` seconds.
+    /// Returns the version of the user as it was looked up: while it is the same, so is the decision.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Decides again, by what the store holds now: the user may have been changed while the password was compared.
     ///
     /// # Errors
-    /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password or kind
-    /// now: it may have been changed while the password was compared.
-    /// [`PasswordSignInError::Store`]. Nothing of the transaction may then be kept.
+    /// [`PasswordSignInError::Refused`] if the user may no longer sign in, or has another password or kind now.
+    pub fn confirm(&self, held: &Credentials) -> Result<(), PasswordSignInError> {
+        let is_same = held.user.id == self.user.id && held.user.kind == self.user.kind;
+        if is_same && self.policy.admits(&held.user) && held.hash.as_ref() == Some(&self.hash) {
+            Ok(())
+        } else {
+            Err(PasswordSignInError::Refused)
+        }
+    }
+
+    /// Opens the session, for `lifetime` seconds, if [`confirm`](Self::confirm) agrees.
+    ///
+    /// # Errors
+    /// [`PasswordSignInError`]. Nothing of the transaction may then be kept.
     pub fn open(
         &self,
         records: &mut dyn Records,
@@ -127,12 +166,9 @@ impl Authenticated {
         lifetime: u64,
         now: UnixTime,
     ) -> Result<(), PasswordSignInError> {
-        let is_same = |user: &User| self.policy.admits(user) && user.kind == self.user.kind;
-        let user = records.user(self.user.id)?.filter(is_same);
-        let user = user.ok_or(PasswordSignInError::Refused)?;
-        if records.password(user.id)?.as_ref() != Some(&self.hash) {
-            return Err(PasswordSignInError::Refused);
-        }
-        Ok(replace_session(records, session, user.id, Origin::Password, lifetime, now)?)
+        let user = records.user(self.user.id)?.ok_or(PasswordSignInError::Refused)?;
+        self.confirm(&credentials(records, user)?)?;
+        let session = PlannedSession { session, origin: Origin::Password, lifetime };
+        Ok(session.open(records, self.user.id, now)?)
     }
 }

@@ -1,6 +1,9 @@
-//! The port to storage: the operations of one transaction.
+//! The port to storage: what the rules read, and the operations of one transaction.
 //!
 //! The store commits a transaction durably before its result is acknowledged, or discards all of it.
+//!
+//! A sign-in is view → decision → write: the store reads a [`View`], [`sign_in::decide`](super::sign_in::decide)
+//! makes a plan of it without the store, and the store writes the plan if the view still holds.
 
 use super::session::{NewSession, Origin, Session, SessionId};
 use super::user::{User, UserId, UserKind};
@@ -22,6 +25,76 @@ impl StoreError {
     }
 }
 
+/// A position in the order of what happens at the relying party: of two events the later has the greater. By it a
+/// sign-in began before or after a logout was received.
+///
+/// It is the relying party's clock, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(pub i64);
+
+/// The version of a user in the store: another one after each change of the user, of its password or of its links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub i64);
+
+impl Version {
+    /// The version of a user that the transaction at hand has locked. It is not compared: until the transaction
+    /// ends, nothing else changes the user.
+    pub const LOCKED: Self = Self(0);
+}
+
+/// The names under which the store may know a person who signs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'p> {
+    /// The provider's issuer.
+    pub issuer: &'p str,
+    /// The subject.
+    pub subject: &'p str,
+    /// The provider's session, if the ID token names it.
+    pub sid: Option<&'p str>,
+    /// The username that the claims map to.
+    pub username: &'p str,
+}
+
+/// What the store holds about a person who signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The user that the subject is linked to.
+    pub by_link: Option<(User, Version)>,
+    /// The user with the person's username. It decides only where `by_link` is `None`, and may be left out elsewhere.
+    pub by_name: Option<NamedUser>,
+    /// The newest `iat` and the newest position of the logouts recorded for the session or the subject.
+    pub newest_logout: Option<(UnixTime, Position)>,
+}
+
+/// A user found by username.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUser {
+    /// The user.
+    pub user: User,
+    /// The user's version.
+    pub version: Version,
+    /// Whether a subject of any provider is linked to the user.
+    pub is_linked: bool,
+}
+
+/// Reads the view of a person within a transaction that keeps it from changing.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn view(records: &mut dyn Records, person: &Lookup<'_>) -> Result<View, StoreError> {
+    let newest_logout = records.newest_logout(person.issuer, person.sid, person.subject)?;
+    let by_link = records.user_by_link(person.issuer, person.subject)?.map(|user| (user, Version::LOCKED));
+    let found = if by_link.is_none() { records.user_by_name(person.username)? } else { None };
+    let by_name = match found {
+        Some(user) => {
+            let is_linked = records.is_linked(user.id)?;
+            Some(NamedUser { user, version: Version::LOCKED, is_linked })
+        }
+        None => None,
+    };
+    Ok(View { by_link, by_name, newest_logout })
+}
+
 /// A logout that a provider announced, kept to refuse the sign-ins that it overtakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutRecord {
@@ -31,8 +104,8 @@ pub struct LogoutRecord {
     pub target: LogoutTarget,
     /// The logout token's `iat`, by the provider's clock.
     pub issued_at: UnixTime,
-    /// When it arrived, in milliseconds since 1970, by the relying party's clock.
-    pub received_ms: i64,
+    /// When it was received.
+    pub received: Position,
     /// When the record may be deleted.
     pub until: UnixTime,
 }
@@ -146,35 +219,44 @@ pub trait Records {
     /// recorded before.
     fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError>;
 
-    /// Returns the newest `iat` and arrival (in milliseconds) of the logouts recorded for a session or a
-    /// subject.
+    /// Returns the newest `iat` and the newest position of the logouts recorded for a session or a subject.
     fn newest_logout(
         &mut self,
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
-    ) -> Result<Option<(UnixTime, i64)>, StoreError>;
+    ) -> Result<Option<(UnixTime, Position)>, StoreError>;
 }
 
 /// Most sessions of one user; a further sign-in ends the oldest. Limits what one account can store, and how long
 /// a forgotten browser stays signed in beside many newer ones.
-pub(super) const MAX_SESSIONS_OF_USER: u32 = 100;
+pub const MAX_SESSIONS_OF_USER: u32 = 100;
 
-/// Opens a session for `lifetime` seconds in place of the one that the browser had, and ends the user's oldest
-/// if there are too many.
-pub(super) fn replace_session(
-    records: &mut dyn Records,
-    session: NewSession,
-    user: UserId,
-    origin: Origin,
-    lifetime: u64,
-    now: UnixTime,
-) -> Result<(), StoreError> {
-    if let Some(old) = session.replaces {
-        records.end_session(old)?;
+/// A session that a sign-in opens, in place of the one that the browser had. If the user has more than
+/// [`MAX_SESSIONS_OF_USER`] then, the oldest end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSession {
+    /// The identifiers of the new session and of the one that it replaces.
+    pub session: NewSession,
+    /// How the user signed in.
+    pub origin: Origin,
+    /// The lifetime, in seconds.
+    pub lifetime: u64,
+}
+
+impl PlannedSession {
+    /// Opens the session of a user within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(self, records: &mut dyn Records, user: UserId, now: UnixTime) -> Result<(), StoreError> {
+        let Self { session, origin, lifetime } = self;
+        if let Some(old) = session.replaces {
+            records.end_session(old)?;
+        }
+        let expires = now.saturating_add(lifetime);
+        records.open_session(&Session { id: session.id, user, origin, created: now, expires })?;
+        records.end_oldest_sessions(user, MAX_SESSIONS_OF_USER)?;
+        Ok(())
     }
-    let expires = now.saturating_add(lifetime);
-    records.open_session(&Session { id: session.id, user, origin, created: now, expires })?;
-    records.end_oldest_sessions(user, MAX_SESSIONS_OF_USER)?;
-    Ok(())
 }

@@ -63,7 +63,7 @@ pub struct NewSession {
 }
 
 /// How the user of a session signed in.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// With a password.
     Password,

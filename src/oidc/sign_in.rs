@@ -1,10 +1,16 @@
 //! The last step of a sign-in: the user found, linked, created or refused; profile and teams; the session.
+//!
+//! ```text
+//! Person::lookup → records::View     read by the store
+//!   → decide → Plan                  by the rules alone
+//!   → Plan::write → SignedIn         written by the store
+//! ```
 
 use super::logout::LONGEST_HINT;
-use super::records::{Records, StoreError, replace_session};
+use super::records::{self, Lookup, PlannedSession, Position, Records, StoreError, Version, View};
 use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
-use super::user::{User, UserKind};
+use super::user::{Profile, Teams, User, UserId, UserKind};
 use super::userinfo::SignInClaims;
 use crate::identity::{Explanation, GroupsState, Identity, IdentityError, Mapping, NameSource};
 use crate::time::UnixTime;
@@ -131,7 +137,7 @@ impl SignInError {
 pub struct Person {
     origin: OidcOrigin,
     identity: Identity,
-    started_ms: i64,
+    begun: Position,
 }
 
 /// The result of a sign-in.
@@ -156,31 +162,30 @@ impl Person {
         &self.identity.username
     }
 
-    /// Maps the claims. `started_ms` is when the sign-in began, in milliseconds since 1970, by the relying
-    /// party's clock.
+    /// Maps the claims of a sign-in that began at a position.
     ///
     /// # Errors
     /// [`SignInError::Identity`].
-    pub fn identify(claims: SignInClaims, mapping: &Mapping, started_ms: i64) -> Result<Self, SignInError> {
+    pub fn identify(claims: SignInClaims, mapping: &Mapping, begun: Position) -> Result<Self, SignInError> {
         let identity = mapping.identify(&claims.claims)?;
-        Ok(Self::new(&claims, identity, started_ms))
+        Ok(Self::new(&claims, identity, begun))
     }
 
     /// Maps the claims like [`identify`](Self::identify), and explains the decision.
     pub fn explain(
         claims: SignInClaims,
         mapping: &Mapping,
-        started_ms: i64,
+        begun: Position,
     ) -> (Result<Self, SignInError>, Explanation) {
         let explanation = mapping.explain(&claims.claims);
         let person = match explanation.decision() {
-            Ok(identity) => Ok(Self::new(&claims, identity.clone(), started_ms)),
+            Ok(identity) => Ok(Self::new(&claims, identity.clone(), begun)),
             Err(error) => Err(error.into()),
         };
         (person, explanation)
     }
 
-    fn new(claims: &SignInClaims, identity: Identity, started_ms: i64) -> Self {
+    fn new(claims: &SignInClaims, identity: Identity, begun: Position) -> Self {
         let token = claims.id_token.token();
         let origin = OidcOrigin {
             issuer: token.issuer().to_owned(),
@@ -191,7 +196,7 @@ impl Person {
                 .filter(|raw| raw.len() <= LONGEST_HINT)
                 .map(|raw| raw.to_string()),
         };
-        Self { origin, identity, started_ms }
+        Self { origin, identity, begun }
     }
 
     /// Returns the identity.
@@ -199,9 +204,112 @@ impl Person {
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
+
+    /// Returns the names under which the store may know the person.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup<'_> {
+        let OidcOrigin { issuer, subject, sid, .. } = &self.origin;
+        Lookup { issuer, subject, sid: sid.as_deref(), username: &self.identity.username }
+    }
 }
 
-/// Completes a sign-in within one transaction. `fields` are the mapping's profile fields.
+/// What a sign-in writes: all of it or, if the view that it was decided by does not hold any more, nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The user.
+    pub account: AccountPlan,
+    /// The ID token that opens the session, and whose subject the user is linked to.
+    pub origin: OidcOrigin,
+    /// The session to open, and the one that ends for it.
+    pub session: NewSession,
+    /// The lifetime of the session, in seconds.
+    pub lifetime: u64,
+    /// The newest logout of the view. A newer one means that the view does not hold any more.
+    pub newest_logout: Option<(UnixTime, Position)>,
+}
+
+/// What a sign-in makes of the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountPlan {
+    /// The user as it is after the sign-in.
+    pub account: Account,
+    /// The changes of profile and teams, which `account` includes.
+    pub changes: Vec<Change>,
+    /// Whether the group claims were there.
+    pub groups_state: GroupsState,
+}
+
+/// The user of a sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Linked to the subject already. The view holds while the version is the same.
+    Linked(User, Version),
+    /// Not linked, and to be linked to the subject. The view holds while the version is the same.
+    Unlinked(User, Version),
+    /// To be created as a regular user and linked. The view holds while neither the username nor the subject is taken.
+    New {
+        /// The username.
+        username: String,
+        /// The profile.
+        profile: Profile,
+        /// The teams.
+        teams: Teams,
+    },
+}
+
+impl Account {
+    /// Returns the username.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        match self {
+            Account::Linked(user, _) | Account::Unlinked(user, _) => &user.username,
+            Account::New { username, .. } => username,
+        }
+    }
+}
+
+/// Decides a sign-in by what the store holds. `fields` are the mapping's profile fields.
+///
+/// # Errors
+/// A [`SignInError`], but never [`SignInError::Identity`] or [`SignInError::Store`].
+pub fn decide(
+    view: View,
+    person: &Person,
+    fields: &[&str],
+    policy: &SignInPolicy,
+    session: NewSession,
+) -> Result<Plan, SignInError> {
+    let newest_logout = view.newest_logout;
+    refuse_logged_out(newest_logout, person)?;
+    let account = decide_account(view, &person.identity, fields, policy)?;
+    let (origin, lifetime) = (person.origin.clone(), policy.session_lifetime);
+    Ok(Plan { account, origin, session, lifetime, newest_logout })
+}
+
+/// Decides what a sign-in with this identity makes of the user: all of a sign-in but the logouts and the session.
+/// A rehearsal with claims that were not validated gets no further.
+///
+/// # Errors
+/// The [`SignInError`] of the sign-in, as [`decide`].
+pub fn decide_account(
+    view: View,
+    identity: &Identity,
+    fields: &[&str],
+    policy: &SignInPolicy,
+) -> Result<AccountPlan, SignInError> {
+    let mut account = resolve(view, identity, policy)?;
+    let (profile, teams, sync) = match &mut account {
+        Account::Linked(user, _) | Account::Unlinked(user, _) => {
+            (&mut user.profile, &mut user.teams, policy.sync)
+        }
+        Account::New { profile, teams, .. } => (profile, teams, SyncPolicy::CREATION),
+    };
+    let changes = sync::plan((profile, teams), identity, fields, sync);
+    sync::apply((profile, teams), &changes);
+    Ok(AccountPlan { account, changes, groups_state: identity.groups_state.clone() })
+}
+
+/// Completes a sign-in within one transaction: view, decision and write. `fields` are the mapping's profile fields.
 ///
 /// # Errors
 /// A [`SignInError`]; nothing of the transaction may then be kept.
@@ -213,80 +321,88 @@ pub fn complete(
     session: NewSession,
     now: UnixTime,
 ) -> Result<SignedIn, SignInError> {
-    refuse_logged_out(records, person)?;
-    let OidcOrigin { issuer, subject, .. } = &person.origin;
-    let signed_in = receive(records, (issuer, subject), &person.identity, fields, policy, now)?;
-    let origin = Origin::Oidc(person.origin.clone());
-    replace_session(records, session, signed_in.user.id, origin, policy.session_lifetime, now)?;
-    Ok(signed_in)
+    let view = records::view(records, &person.lookup())?;
+    let plan = decide(view, person, fields, policy, session)?;
+    Ok(plan.write(records, now)?)
 }
 
-/// Finds or creates the user of this (issuer, subject) and updates it: all of a sign-in but the session.
-/// For a rehearsal with claims that were not validated, the transaction must **not** be kept.
-///
-/// # Errors
-/// The [`SignInError`] of the sign-in.
-pub fn receive(
-    records: &mut dyn Records,
-    subject: (&str, &str),
-    identity: &Identity,
-    fields: &[&str],
-    policy: &SignInPolicy,
-    now: UnixTime,
-) -> Result<SignedIn, SignInError> {
-    let (mut user, created, linked) = resolve(records, subject, identity, policy, now)?;
-    let sync = if created { SyncPolicy::CREATION } else { policy.sync };
-    let changes = sync::plan(&user, identity, fields.iter().copied(), sync);
-    if !changes.is_empty() {
-        sync::apply(&mut user, &changes);
-        records.update_user(&user, now)?;
+impl Plan {
+    /// Writes the plan within the transaction that its view was read in.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the transaction may then be kept.
+    pub fn write(self, records: &mut dyn Records, now: UnixTime) -> Result<SignedIn, StoreError> {
+        let OidcOrigin { issuer, subject, .. } = &self.origin;
+        let id = match &self.account.account {
+            Account::Linked(user, _) => user.id,
+            Account::Unlinked(user, _) => {
+                records.link(issuer, subject, user.id)?;
+                user.id
+            }
+            Account::New { username, .. } => {
+                let user = records.create_user(username, UserKind::Regular, now)?;
+                records.link(issuer, subject, user.id)?;
+                user.id
+            }
+        };
+        let signed_in = self.account.into_signed_in(id);
+        if !signed_in.changes.is_empty() {
+            records.update_user(&signed_in.user, now)?;
+        }
+        let origin = Origin::Oidc(self.origin);
+        PlannedSession { session: self.session, origin, lifetime: self.lifetime }.open(records, id, now)?;
+        Ok(signed_in)
     }
-    Ok(SignedIn { user, created, linked, changes, groups_state: identity.groups_state.clone() })
+}
+
+impl AccountPlan {
+    /// Returns the result of a sign-in that was written. `id` is the identifier that the store gave to a new user;
+    /// another user keeps its own.
+    #[must_use]
+    pub fn into_signed_in(self, id: UserId) -> SignedIn {
+        let (user, created, linked) = match self.account {
+            Account::Linked(user, _) => (user, false, false),
+            Account::Unlinked(user, _) => (user, false, true),
+            Account::New { username, profile, teams } => {
+                let user = User { id, username, kind: UserKind::Regular, active: true, profile, teams };
+                (user, true, true)
+            }
+        };
+        SignedIn { user, created, linked, changes: self.changes, groups_state: self.groups_state }
+    }
 }
 
 /// Refuses a sign-in that a logout overtook: by the provider's clock if the ID token is not newer than the
-/// logout, by the relying party's if the sign-in began before the logout arrived.
-fn refuse_logged_out(records: &mut dyn Records, person: &Person) -> Result<(), SignInError> {
-    let origin = &person.origin;
-    match records.newest_logout(&origin.issuer, origin.sid.as_deref(), &origin.subject)? {
-        Some((issued_at, received_ms))
-            if origin.issued_at <= issued_at || person.started_ms <= received_ms =>
-        {
+/// logout, by the relying party's order if the sign-in began before the logout was received.
+fn refuse_logged_out(newest: Option<(UnixTime, Position)>, person: &Person) -> Result<(), SignInError> {
+    match newest {
+        Some((issued_at, received)) if person.origin.issued_at <= issued_at || person.begun <= received => {
             Err(SignInError::LoggedOut)
         }
         _ => Ok(()),
     }
 }
 
-/// Finds the user by (issuer, subject), else by username, else creates one.
-fn resolve(
-    records: &mut dyn Records,
-    (issuer, subject): (&str, &str),
-    identity: &Identity,
-    policy: &SignInPolicy,
-    now: UnixTime,
-) -> Result<(User, bool, bool), SignInError> {
-    if let Some(user) = records.user_by_link(issuer, subject)? {
+/// Finds the user by (issuer, subject), else by username, else plans a new one.
+fn resolve(view: View, identity: &Identity, policy: &SignInPolicy) -> Result<Account, SignInError> {
+    if let Some((user, version)) = view.by_link {
         admit(&user, policy)?;
-        return Ok((user, false, false));
+        return Ok(Account::Linked(user, version));
     }
-    let username = &identity.username;
-    if let Some(user) = records.user_by_name(username)? {
-        admit(&user, policy)?;
+    if let Some(found) = view.by_name {
+        admit(&found.user, policy)?;
         // Two subjects never share an account, however their names normalise.
-        if records.is_linked(user.id)? {
+        if found.is_linked {
             return Err(SignInError::UsernameTaken);
         }
         policy.link_by_username.check(identity.name_source).map_err(SignInError::NotLinked)?;
-        records.link(issuer, subject, user.id)?;
-        return Ok((user, false, true));
+        return Ok(Account::Unlinked(found.user, found.version));
     }
     if !policy.create_users {
         return Err(SignInError::Unknown);
     }
-    let user = records.create_user(username, UserKind::Regular, now)?;
-    records.link(issuer, subject, user.id)?;
-    Ok((user, true, true))
+    let username = identity.username.clone();
+    Ok(Account::New { username, profile: Profile::new(), teams: Teams::new() })
 }
 
 fn admit(user: &User, policy: &SignInPolicy) -> Result<(), SignInError> {

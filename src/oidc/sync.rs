@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::user::{TeamSource, User};
+use super::user::{Profile, TeamSource, Teams};
 use crate::identity::{GroupsState, Identity};
 
 /// The parts of a user that a sign-in updates.
@@ -77,18 +77,18 @@ pub enum Change {
     },
 }
 
-/// Returns the changes that a sign-in with this identity makes. `fields` are the mapping's profile fields;
-/// no other field changes.
+/// Returns the changes that a sign-in with this identity makes to a profile and teams. `fields` are the mapping's
+/// profile fields; no other field changes.
 #[must_use]
-pub fn plan<'f>(
-    user: &User,
+pub fn plan(
+    (profile, teams): (&Profile, &Teams),
     identity: &Identity,
-    fields: impl Iterator<Item = &'f str>,
+    fields: &[&str],
     policy: SyncPolicy,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    for field in fields.filter(|_| policy.profile) {
-        let from = user.profile.get(field).cloned();
+    for &field in fields.iter().filter(|_| policy.profile) {
+        let from = profile.get(field).cloned();
         match (identity.profile.get(field), from) {
             (Some(to), from) if from.as_ref() != Some(to) => {
                 changes.push(Change::SetField { field: field.to_owned(), from, to: to.clone() });
@@ -100,14 +100,14 @@ pub fn plan<'f>(
         }
     }
     if policy.teams {
-        let joins = identity.teams.iter().filter(|team| !user.teams.contains_key(*team));
+        let joins = identity.teams.iter().filter(|team| !teams.contains_key(*team));
         changes.extend(joins.map(|team| Change::Join { team: team.clone() }));
         let is_known = match identity.groups_state {
             GroupsState::Received => true,
             GroupsState::Absent => policy.absent_groups == AbsentGroups::Clear,
             GroupsState::LeftOut { .. } => false,
         };
-        let leaves = user.teams.iter().filter(|(team, source)| {
+        let leaves = teams.iter().filter(|(team, source)| {
             let follows = !policy.keep_hand_given_teams || **source == TeamSource::Mapping;
             is_known && follows && !identity.teams.contains(team)
         });
@@ -116,21 +116,21 @@ pub fn plan<'f>(
     changes
 }
 
-/// Applies the changes.
-pub fn apply(user: &mut User, changes: &[Change]) {
+/// Applies the changes to a profile and teams.
+pub fn apply((profile, teams): (&mut Profile, &mut Teams), changes: &[Change]) {
     for change in changes {
         match change {
             Change::SetField { field, to, .. } => {
-                user.profile.insert(field.clone(), to.clone());
+                profile.insert(field.clone(), to.clone());
             }
             Change::EmptyField { field, .. } => {
-                user.profile.remove(field);
+                profile.remove(field);
             }
             Change::Join { team } => {
-                user.teams.insert(team.clone(), TeamSource::Mapping);
+                teams.insert(team.clone(), TeamSource::Mapping);
             }
             Change::Leave { team } => {
-                user.teams.remove(team);
+                teams.remove(team);
             }
         }
     }

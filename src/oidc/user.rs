@@ -58,6 +58,12 @@ impl UserKind {
     }
 }
 
+/// Profile fields by name.
+pub type Profile = BTreeMap<String, String>;
+
+/// Teams by name, each with its origin.
+pub type Teams = BTreeMap<String, TeamSource>;
+
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
@@ -70,9 +76,9 @@ pub struct User {
     /// Whether the user may sign in.
     pub active: bool,
     /// Profile fields by name.
-    pub profile: BTreeMap<String, String>,
+    pub profile: Profile,
     /// The teams, by name.
-    pub teams: BTreeMap<String, TeamSource>,
+    pub teams: Teams,
 }
 
 /// The origin of a team membership.

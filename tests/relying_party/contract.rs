@@ -1,7 +1,7 @@
 //! The behaviour that the rules expect of every [`Records`]. Run on the double in memory and, by
 //! `server/tests/store`, on SQLite.
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -117,7 +117,7 @@ fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {
         issuer: "i".to_owned(),
         target: LogoutTarget::Subject("s".to_owned()),
         issued_at: UnixTime(20),
-        received_ms: 20_000,
+        received: Position(20_000),
         until: NOW.saturating_add(60),
     };
     run(store, move |records| {
@@ -129,7 +129,7 @@ fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {
     assert_eq!(renamed, RenamedIssuer { links: 0, sessions: 1, logouts: 1 });
     assert_eq!(
         run(store, |records| records.newest_logout("new", None, "s")),
-        Some((UnixTime(20), 20_000)),
+        Some((UnixTime(20), Position(20_000))),
         "it refuses the sign-ins that it overtakes, under the new name too"
     );
     run(store, move |records| {
@@ -225,13 +225,13 @@ fn logouts_are_recorded_once(store: &impl Database) {
             issuer: issuer.to_owned(),
             target,
             issued_at: UnixTime(issued_at),
-            received_ms: issued_at * 1000,
+            received: Position(issued_at * 1000),
             until: NOW.saturating_add(60),
         };
         run(store, move |records| records.record_logout(jti, &logout))
     };
     let newest = |issuer: &'static str, sid: Option<&'static str>, subject: &'static str| {
-        run(store, move |records| records.newest_logout(issuer, sid, subject)).map(|(at, ms)| (at.0, ms))
+        run(store, move |records| records.newest_logout(issuer, sid, subject)).map(|(at, position)| (at.0, position.0))
     };
     let subject = || LogoutTarget::Subject("s".to_owned());
     let session = || LogoutTarget::Session { sid: "A".to_owned(), subject: Some("t".to_owned()) };
@@ -259,7 +259,7 @@ fn a_failed_transaction_leaves_nothing(store: &impl Database) {
         let target = LogoutTarget::Subject("s".to_owned());
         let issuer = "i".to_owned();
         let logout =
-            LogoutRecord { issuer, target, issued_at: NOW, received_ms: 1, until: NOW.saturating_add(60) };
+            LogoutRecord { issuer, target, issued_at: NOW, received: Position(1), until: NOW.saturating_add(60) };
         assert!(records.record_logout("j", &logout)?);
         assert!(!records.record_logout("j", &logout)?, "within one transaction too");
         Err(StoreError { reason: "changed my mind".to_owned() })

@@ -29,7 +29,9 @@ fn logout(
     let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
     let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
     let logout = backchannel::validate(&verifier, &token, 60, now_ms)?;
-    store.transact(move |records| backchannel::apply(records, &logout))
+    let ended = store.transact(move |records| backchannel::apply_all(records, &[logout]))?;
+    let [ended] = <[_; 1]>::try_from(ended).unwrap();
+    Ok(ended?.sessions)
 }
 
 /// Three sessions of one subject: two with a sid, one without; and one of somebody else.

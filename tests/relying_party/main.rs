@@ -13,6 +13,7 @@ mod provider;
 
 mod accounts;
 mod authorization;
+mod decision;
 mod logout;
 mod password;
 mod provider_documents;

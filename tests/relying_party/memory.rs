@@ -5,7 +5,7 @@
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -249,7 +249,7 @@ impl Records for MemoryRecords {
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
-    ) -> Result<Option<(UnixTime, i64)>, StoreError> {
+    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
         let origin = OidcOrigin {
             issuer: issuer.to_owned(),
             subject: subject.to_owned(),
@@ -260,7 +260,7 @@ impl Records for MemoryRecords {
         let about = self.logouts.iter().map(|(_, logout)| logout);
         let about = about.filter(|logout| logout.issuer == issuer && names(&logout.target, &origin));
         Ok(about
-            .map(|logout| (logout.issued_at, logout.received_ms))
+            .map(|logout| (logout.issued_at, logout.received))
             .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1))))
     }
 }

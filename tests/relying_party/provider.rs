@@ -16,6 +16,7 @@ use claimgate::oidc::client::Client;
 use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
+use claimgate::oidc::records::Position;
 use claimgate::oidc::sign_in::Person;
 use claimgate::oidc::token::{self, TokenError, TokenRequest, TokenResponse};
 use claimgate::oidc::userinfo::SignInClaims;
@@ -143,7 +144,7 @@ impl Op {
         started_ms: i64,
     ) -> Person {
         let id_token = self.validate(&AuthorizationOptions::default(), json!({}), change).ok().unwrap();
-        Person::identify(SignInClaims::of_id_token(id_token), mapping, started_ms).unwrap()
+        Person::identify(SignInClaims::of_id_token(id_token), mapping, Position(started_ms)).unwrap()
     }
 }
 

@@ -21,7 +21,7 @@ use rusqlite::{Connection, Row};
 
 use super::bad_rows::BadRows;
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position};
 use claimgate::time::UnixTime;
 
 /// Most logouts recorded at a time: limits memory to 1 GiB. Only verified tokens are recorded, each until it can
@@ -36,7 +36,7 @@ type Tag = Fingerprint;
 #[derive(Clone, Copy)]
 struct Newest {
     issued_at: UnixTime,
-    received_ms: i64,
+    received: Position,
     until: UnixTime,
 }
 
@@ -162,20 +162,20 @@ impl LogoutRecords {
 
     /// Merges a logout into the newest one of a target. Returns the value before.
     fn merge(&mut self, tag: Tag, record: &LogoutRecord) -> Option<Newest> {
-        let LogoutRecord { issued_at, received_ms, until, .. } = *record;
+        let LogoutRecord { issued_at, received, until, .. } = *record;
         let before = self.newest.get(&tag);
-        let newest = before.map_or(Newest { issued_at, received_ms, until }, |before| Newest {
+        let newest = before.map_or(Newest { issued_at, received, until }, |before| Newest {
             issued_at: before.issued_at.max(issued_at),
-            received_ms: before.received_ms.max(received_ms),
+            received: before.received.max(received),
             until: before.until.max(until),
         });
         self.newest.set(tag, Some(newest));
         before
     }
 
-    /// Returns the newest `iat`, and the newest time of receipt in milliseconds, of the logouts that end a
+    /// Returns the newest `iat`, and the newest position, of the logouts that end a
     /// session with this `sid`, or a session of the subject without one.
-    pub(super) fn newest(&self, issuer: &str, sid: Option<&str>, subject: &str) -> Option<(UnixTime, i64)> {
+    pub(super) fn newest(&self, issuer: &str, sid: Option<&str>, subject: &str) -> Option<(UnixTime, Position)> {
         let session = match sid {
             Some(sid) => target_tag(issuer, Target::Session, sid),
             None => target_tag(issuer, Target::SubjectWithoutSession, subject),
@@ -184,7 +184,7 @@ impl LogoutRecords {
         [subject, session]
             .iter()
             .filter_map(|tag| self.newest.get(tag))
-            .map(|newest| (newest.issued_at, newest.received_ms))
+            .map(|newest| (newest.issued_at, newest.received))
             .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)))
     }
 
@@ -255,7 +255,7 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<LogoutRecord
         issuer: row.get(2)?,
         target,
         issued_at: UnixTime(row.get(5)?),
-        received_ms: row.get(6)?,
+        received: Position(row.get(6)?),
         until: UnixTime(row.get(7)?),
     }))
 }

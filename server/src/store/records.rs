@@ -11,7 +11,7 @@ use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag, read_record};
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -349,7 +349,7 @@ impl Records for SqliteRecords<'_> {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let tag = jti_tag(&record.issuer, jti);
         let (issued_at, until) = (record.issued_at.0, record.until.0);
-        self.execute(sql, params![tag.0, record.issuer, sid, subject, issued_at, record.received_ms, until])?;
+        self.execute(sql, params![tag.0, record.issuer, sid, subject, issued_at, record.received.0, until])?;
         self.logouts.add(self.connection.last_insert_rowid(), jti, record);
         Ok(true)
     }
@@ -359,7 +359,7 @@ impl Records for SqliteRecords<'_> {
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
-    ) -> Result<Option<(UnixTime, i64)>, StoreError> {
+    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
         Ok(self.logouts.newest(issuer, sid, subject))
     }
 }

@@ -32,10 +32,10 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::provider::{Provider, may_lack_key};
 use super::token_log;
-use crate::store::{SqliteRecords, Store, work_lost};
+use crate::store::{Store, work_lost};
 use crate::system;
-use claimgate::oidc::backchannel::{self, LogoutError, ValidatedLogout};
-use claimgate::oidc::records::{LogoutTarget, StoreError};
+use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed, ValidatedLogout};
+use claimgate::oidc::records::StoreError;
 
 /// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;
@@ -61,14 +61,6 @@ struct Waiting {
     answer: oneshot::Sender<LogoutResult>,
     /// Keeps the request's place and the bytes of its token, even if the client has gone away.
     _permit: Permit,
-}
-
-/// The effect of a logout.
-pub(super) struct Ended {
-    /// The number of sessions ended.
-    pub(super) sessions: usize,
-    /// The sessions that the token named, if any ended.
-    pub(super) target: Option<LogoutTarget>,
 }
 
 impl Waiting {
@@ -156,7 +148,7 @@ impl Worker {
             answer(results, waiting);
         };
         // If the store refuses the work, it drops the senders, which answers the requests.
-        drop(self.store.transact_then(move |records| apply(records, &logouts), answer));
+        drop(self.store.transact_then(move |records| backchannel::apply_all(records, &logouts), answer));
     }
 
     /// Verifies tokens of one provider. Refused tokens are answered here.
@@ -215,32 +207,15 @@ fn by_provider(batch: Vec<PendingLogout>) -> Vec<Vec<PendingLogout>> {
     groups
 }
 
-/// Applies logouts one after the other, in one transaction. A replayed token writes nothing and has its
-/// own error; an error of the store is one for all.
-fn apply(
-    records: &mut SqliteRecords<'_>,
-    logouts: &[ValidatedLogout],
-) -> Result<Vec<LogoutResult>, StoreError> {
-    let results = logouts.iter().map(|logout| match backchannel::apply(records, logout) {
-        Err(LogoutError::Store(error)) => Err(error),
-        Err(error) => Ok(Err(error)),
-        Ok(sessions) => {
-            let target = (sessions > 0).then(|| logout.target().clone());
-            Ok(Ok(Ended { sessions, target }))
-        }
-    });
-    results.collect()
-}
-
 /// Sends each logout its result.
-fn answer(results: Result<Vec<LogoutResult>, StoreError>, waiting: Vec<Waiting>) {
+fn answer(results: Result<Vec<Result<Ended, Replayed>>, StoreError>, waiting: Vec<Waiting>) {
     match results {
         Ok(results) => {
             let ended: usize = results.iter().flatten().map(|ended| ended.sessions).sum();
             let replayed = results.iter().filter(|result| result.is_err()).count();
             debug!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
             for (result, waiting) in results.into_iter().zip(waiting) {
-                waiting.answer(result);
+                waiting.answer(result.map_err(LogoutError::from));
             }
         }
         Err(error) => {

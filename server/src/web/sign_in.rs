@@ -22,6 +22,7 @@ use claimgate::oidc::authorization::{
 };
 use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
+use claimgate::oidc::records::Position;
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
 use claimgate::oidc::sync::Change;
@@ -100,7 +101,7 @@ pub(crate) async fn complete(
     let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
-    let (person, explanation) = identify(app, provider, claims, authorization.started_ms);
+    let (person, explanation) = identify(app, provider, claims, authorization.begun());
     let person = person?;
     request_log::note_user(person.username());
     let secret = random_token(&mut system::random);
@@ -186,13 +187,13 @@ fn identify(
     app: &App,
     provider: &Provider,
     claims: SignInClaims,
-    started_ms: i64,
+    begun: Position,
 ) -> (Result<Person, SignInError>, Option<String>) {
     let mapping = &provider.config.mapping;
     // For the line of a refusal.
     let paths = mapping.name_sources().map(|(path, _)| path).collect::<Vec<_>>().join(", ");
     let names = claims.as_value().as_object().map(token_log::names).unwrap_or_default();
-    let (person, explanation) = identify_and_explain(app, provider, claims, started_ms);
+    let (person, explanation) = identify_and_explain(app, provider, claims, begun);
     if let Err(SignInError::Identity(IdentityError::NoUsername)) = &person {
         request_log::note_found(&format!("looked for {paths}; the claims are {names}"));
     }
@@ -203,13 +204,13 @@ fn identify_and_explain(
     app: &App,
     provider: &Provider,
     claims: SignInClaims,
-    started_ms: i64,
+    begun: Position,
 ) -> (Result<Person, SignInError>, Option<String>) {
     let mapping = &provider.config.mapping;
     if app.process.explanations.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
-        return (Person::identify(claims, mapping, started_ms), None);
+        return (Person::identify(claims, mapping, begun), None);
     }
-    let (person, explanation) = Person::explain(claims, mapping, started_ms);
+    let (person, explanation) = Person::explain(claims, mapping, begun);
     let explanation = explanation.to_string();
     debug!(explanation, "mapping");
     (person, Some(explanation))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records};
 use claimgate::time::UnixTime;
 use claimgate_server::store::{PresentedToken, Restored, Store, back_up, restore};
 
@@ -44,7 +44,7 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
         issuer: "i".to_owned(),
         target: LogoutTarget::Subject("s".to_owned()),
         issued_at: UnixTime(100),
-        received_ms: 0,
+        received: Position(0),
         until: UnixTime(i64::MAX),
     };
     server.transact_blocking(move |records| records.record_logout("j", &logout)).unwrap();

@@ -1,7 +1,7 @@
 //! The store: acknowledged work is durable, failed work leaves no trace, memory follows the file.
 #![allow(clippy::unwrap_used)]
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -182,7 +182,7 @@ fn logout(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
         issuer: "i".to_owned(),
         target,
         issued_at: UnixTime(issued_at),
-        received_ms: issued_at * 1000,
+        received: Position(issued_at * 1000),
         until: NOW.saturating_add(60),
     }
 }
@@ -191,7 +191,7 @@ fn remember(store: &Store, jti: &'static str, record: LogoutRecord) -> bool {
     store.transact_blocking(move |records| records.record_logout(jti, &record)).unwrap()
 }
 
-fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, i64)> {
+fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, Position)> {
     store.transact_blocking(move |records| records.newest_logout("i", sid, "ada")).unwrap()
 }
 
@@ -203,15 +203,15 @@ fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
     let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
         assert!(records.record_logout("second", &logout(of_ada(), 20))?);
         assert!(!records.record_logout("second", &logout(of_ada(), 20))?, "within one transaction too");
-        assert_eq!(records.newest_logout("i", None, "ada")?, Some((UnixTime(20), 20_000)));
+        assert_eq!(records.newest_logout("i", None, "ada")?, Some((UnixTime(20), Position(20_000))));
         Err(StoreError { reason: "changed my mind".to_owned() })
     });
     assert!(undone.is_err());
-    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)));
+    assert_eq!(newest(&store, None), Some((UnixTime(10), Position(10_000))));
     assert!(!remember(&store, "first", logout(of_ada(), 30)));
-    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "a replay records nothing");
+    assert_eq!(newest(&store, None), Some((UnixTime(10), Position(10_000))), "a replay records nothing");
     assert!(remember(&store, "second", logout(of_ada(), 5)));
-    assert_eq!(newest(&store, None), Some((UnixTime(10), 10_000)), "the newest counts");
+    assert_eq!(newest(&store, None), Some((UnixTime(10), Position(10_000))), "the newest counts");
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn logouts_are_remembered_over_a_restart_and_from_another_process() {
     assert!(remember(&other, "second", logout(of_session(), 20)));
     for store in [one, other, Store::open(&file).unwrap()] {
         assert!(!remember(&store, "second", logout(of_session(), 20)));
-        assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), 20_000)));
-        assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)), "a session without sid is meant too");
+        assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), Position(20_000))));
+        assert_eq!(newest(&store, None), Some((UnixTime(20), Position(20_000))), "a session without sid is meant too");
         assert_eq!(newest(&store, Some("another")), None);
     }
 }
@@ -257,8 +257,8 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
     connection.execute("INSERT INTO jti VALUES (?1, 9000000000)", [hash.as_ref()]).unwrap();
     drop(connection);
     let store = Store::open(&file).unwrap();
-    assert_eq!(newest(&store, Some("s")), Some((UnixTime(10), 10_000)));
-    assert_eq!(newest(&store, None), Some((UnixTime(20), 20_000)));
+    assert_eq!(newest(&store, Some("s")), Some((UnixTime(10), Position(10_000))));
+    assert_eq!(newest(&store, None), Some((UnixTime(20), Position(20_000))));
     assert!(!remember(&store, "used", logout(LogoutTarget::Subject("ada".to_owned()), 30)));
     assert!(remember(&store, "unused", logout(LogoutTarget::Subject("ada".to_owned()), 30)));
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, UserChanges};
-use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::backchannel::{self, Ended};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, LinkByUsername, Person, SignInError, SignInPolicy};
@@ -163,10 +163,11 @@ fn a_logout_by_sid_ends_the_session_of_a_sign_in_in_the_queue_whatever_the_clock
         let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
         let logout = backchannel::validate(&verifier, &token, 60, NOW_MS + 1).unwrap();
         let ended = batch
-            .submit(move |records| -> Result<usize, LogoutError> { backchannel::apply(records, &logout) });
+            .submit(move |records| backchannel::apply_all(records, &[logout]));
         batch.run();
         assert!(waits.join().unwrap().is_ok());
-        assert_eq!(ended.join().unwrap(), Ok(1), "{ahead}");
+        let ended = ended.join().unwrap().unwrap();
+        assert!(matches!(&ended[..], [Ok(Ended { sessions: 1, .. })]), "{ahead}");
         assert!(!is_open(&store, 1), "{ahead}");
     }
 }

@@ -1,7 +1,7 @@
 //! Which verified tokens the store's records revoke.
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 use claimgate_server::store::{PresentedToken, Revocation, Store};
@@ -19,7 +19,7 @@ fn log_out(store: &Store, jti: &'static str, target: LogoutTarget) {
         issuer: "i".to_owned(),
         target,
         issued_at: NOW,
-        received_ms: NOW.0 * 1000,
+        received: Position(NOW.0 * 1000),
         until: NOW.saturating_add(600),
     };
     assert!(store.transact_blocking(move |records| records.record_logout(jti, &record)).unwrap());
@@ -71,7 +71,7 @@ fn a_revocation_follows_the_transaction_and_the_file() {
         issuer: "i".to_owned(),
         target: by_sid(None),
         issued_at: NOW,
-        received_ms: 0,
+        received: Position(0),
         until: NOW.saturating_add(60),
     };
     let failed = store.transact_blocking(move |records| -> Result<(), StoreError> {
