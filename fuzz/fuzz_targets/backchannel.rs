@@ -182,7 +182,8 @@ fuzz_target!(|data: &[u8]| {
     }
 
     let mut records = Memory { sessions: SESSIONS.to_vec(), seen: HashSet::new(), marks: Vec::new() };
-    let results = backchannel::apply_all(&mut records, &[logout.clone(), logout.clone()]).expect("no store fails");
+    let results =
+        backchannel::apply_all(&mut records, &[logout.clone(), logout.clone()]).expect("no store fails");
     let [Ok(first), Err(Replayed)] = &results[..] else { panic!("{results:?}") };
     let ended = first.sessions;
     let meant =

@@ -231,7 +231,8 @@ fn logouts_are_recorded_once(store: &impl Database) {
         run(store, move |records| records.record_logout(jti, &logout))
     };
     let newest = |issuer: &'static str, sid: Option<&'static str>, subject: &'static str| {
-        run(store, move |records| records.newest_logout(issuer, sid, subject)).map(|(at, position)| (at.0, position.0))
+        run(store, move |records| records.newest_logout(issuer, sid, subject))
+            .map(|(at, position)| (at.0, position.0))
     };
     let subject = || LogoutTarget::Subject("s".to_owned());
     let session = || LogoutTarget::Session { sid: "A".to_owned(), subject: Some("t".to_owned()) };
@@ -258,8 +259,13 @@ fn a_failed_transaction_leaves_nothing(store: &impl Database) {
         records.open_session(&session(1, ada, Origin::Password))?;
         let target = LogoutTarget::Subject("s".to_owned());
         let issuer = "i".to_owned();
-        let logout =
-            LogoutRecord { issuer, target, issued_at: NOW, received: Position(1), until: NOW.saturating_add(60) };
+        let logout = LogoutRecord {
+            issuer,
+            target,
+            issued_at: NOW,
+            received: Position(1),
+            until: NOW.saturating_add(60),
+        };
         assert!(records.record_logout("j", &logout)?);
         assert!(!records.record_logout("j", &logout)?, "within one transaction too");
         Err(StoreError { reason: "changed my mind".to_owned() })

@@ -175,7 +175,12 @@ impl LogoutRecords {
 
     /// Returns the newest `iat`, and the newest position, of the logouts that end a
     /// session with this `sid`, or a session of the subject without one.
-    pub(super) fn newest(&self, issuer: &str, sid: Option<&str>, subject: &str) -> Option<(UnixTime, Position)> {
+    pub(super) fn newest(
+        &self,
+        issuer: &str,
+        sid: Option<&str>,
+        subject: &str,
+    ) -> Option<(UnixTime, Position)> {
         let session = match sid {
             Some(sid) => target_tag(issuer, Target::Session, sid),
             None => target_tag(issuer, Target::SubjectWithoutSession, subject),

@@ -226,7 +226,11 @@ fn logouts_are_remembered_over_a_restart_and_from_another_process() {
     for store in [one, other, Store::open(&file).unwrap()] {
         assert!(!remember(&store, "second", logout(of_session(), 20)));
         assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), Position(20_000))));
-        assert_eq!(newest(&store, None), Some((UnixTime(20), Position(20_000))), "a session without sid is meant too");
+        assert_eq!(
+            newest(&store, None),
+            Some((UnixTime(20), Position(20_000))),
+            "a session without sid is meant too"
+        );
         assert_eq!(newest(&store, Some("another")), None);
     }
 }
