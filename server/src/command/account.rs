@@ -9,7 +9,7 @@ use super::confirmation::confirm;
 use super::database::{DatabaseArguments, OpenDatabase, change, find, open, rehearse, settings, transact};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
-use crate::store::SqliteRecords;
+use crate::store::AdminRecords;
 use crate::system;
 
 #[derive(clap::Args)]
@@ -252,7 +252,7 @@ fn confirmed<T: Send + 'static>(
     yes: bool,
     question: impl FnOnce(T) -> String,
     notice: (&'static str, &str),
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, Failure> + Clone + Send + 'static,
+    work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, Failure> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
     if !yes {
         confirm(&question(rehearse(store, work.clone())?), false)?;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::logging;
-use crate::store::{SqliteRecords, Store};
+use crate::store::{AdminRecords, Store};
 use claimgate::oidc::accounts;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::user::User;
@@ -70,13 +70,13 @@ pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
 /// Runs work in one transaction.
 pub(crate) fn transact<T, E>(
     store: &OpenDatabase,
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+    work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Failure>
 where
     T: Send + 'static,
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
-    store.transact_blocking(work).map_err(Into::into)
+    store.administer_blocking(work).map_err(Into::into)
 }
 
 /// Makes a change in one transaction and leaves a notice of it for the log of the server: which command, about which
@@ -84,7 +84,7 @@ where
 pub(crate) fn change<T, E>(
     store: &OpenDatabase,
     (action, about): (&'static str, &str),
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+    work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Failure>
 where
     T: Send + 'static,
@@ -101,13 +101,13 @@ where
 /// Runs work in a transaction that is rolled back. Returns what it would have done.
 pub(crate) fn rehearse<T, E>(
     store: &OpenDatabase,
-    work: impl FnOnce(&mut SqliteRecords<'_>) -> Result<T, E> + Send + 'static,
+    work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let rolled_back = store.transact_blocking(move |records| -> Result<Infallible, RolledBack<T, E>> {
+    let rolled_back = store.administer_blocking(move |records| -> Result<Infallible, RolledBack<T, E>> {
         Err(RolledBack(work(records)))
     });
     match rolled_back {

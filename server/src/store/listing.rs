@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::records::{SqliteRecords, USER, read_user};
-use claimgate::oidc::records::StoreError;
+use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
@@ -64,13 +64,47 @@ pub struct ListedSession {
     pub expires: i64,
 }
 
-impl SqliteRecords<'_> {
+/// The records for administration: those of the rules, lists and notices.
+pub trait AdminRecords: Records {
     /// Returns up to `limit` users ordered by name, beginning after the name `after`. A row that cannot be read is
     /// skipped and reported, here and in the other lists.
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
-    pub fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
+    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError>;
+
+    /// Returns the teams that have members, ordered by name.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError>;
+
+    /// Returns up to `limit` live sessions, of one user or of all, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn list_sessions(
+        &mut self,
+        user: Option<UserId>,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<Vec<ListedSession>, StoreError>;
+
+    /// Returns the provider subjects that are linked to a user, by issuer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError>;
+
+    /// Leaves a notice of a change for the log of the server: which command, about which user or session.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError>;
+}
+
+impl AdminRecords for SqliteRecords<'_> {
+    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
         let sql = format!(
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM link WHERE link.user = user.id),
@@ -87,22 +121,14 @@ impl SqliteRecords<'_> {
         })
     }
 
-    /// Returns the teams that have members, ordered by name.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the database failed.
-    pub fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
+    fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
         let sql = "SELECT json_each.key, count(*)
             FROM user, json_each(iif(json_valid(user.teams), user.teams, '{}'))
             GROUP BY json_each.key ORDER BY json_each.key";
         self.query_all("user", sql, [], |row| Ok(ListedTeam { team: row.get(0)?, members: row.get(1)? }))
     }
 
-    /// Returns up to `limit` live sessions, of one user or of all, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the database failed.
-    pub fn list_sessions(
+    fn list_sessions(
         &mut self,
         user: Option<UserId>,
         limit: u32,
@@ -126,17 +152,19 @@ impl SqliteRecords<'_> {
         })
     }
 
-    /// Returns the provider subjects that are linked to a user, by issuer.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the database failed.
-    pub fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
+    fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
         let sql = "SELECT issuer, subject FROM link WHERE user = ?1 ORDER BY issuer, subject";
         self.query_all("link", sql, [user.0], |row| {
             Ok(ListedLink { issuer: row.get(0)?, subject: row.get(1)? })
         })
     }
 
+    fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
+        self.execute("INSERT INTO notice (action, about) VALUES (?1, ?2)", [action, about]).map(drop)
+    }
+}
+
+impl SqliteRecords<'_> {
     pub(super) fn query_all<T>(
         &self,
         table: &str,

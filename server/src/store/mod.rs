@@ -6,6 +6,7 @@
 
 mod backup;
 mod bad_rows;
+mod decisions;
 mod error;
 mod file;
 mod inspection;
@@ -34,7 +35,7 @@ use claimgate::time::UnixTime;
 pub use backup::{Progress, Restored, back_up, restore};
 pub(crate) use error::work_lost;
 pub use inspection::{Inspection, inspect};
-pub use listing::{ListedLink, ListedSession, ListedTeam, ListedUser};
+pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
 

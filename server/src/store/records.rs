@@ -37,7 +37,7 @@ impl<'t> SqliteRecords<'t> {
         Self { connection, key, effects, logouts }
     }
 
-    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
+    pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
         let run = || self.connection.prepare_cached(sql)?.execute(parameters);
         run().map_err(|error| store_error(&error))
     }
@@ -89,14 +89,6 @@ impl<'t> SqliteRecords<'t> {
             self.execute("DELETE FROM notice WHERE id = ?1", [id])?;
         }
         Ok(())
-    }
-
-    /// Leaves a notice of a change for the log of the server: which command, about which user or session.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
-        self.execute("INSERT INTO notice (action, about) VALUES (?1, ?2)", [action, about]).map(drop)
     }
 
     /// Tells the index whose tokens to refuse, if the update of a user switches the user off or on.

@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, value};
 use super::app::{App, Server};
 use super::problem::{AdminError, Problem};
 use super::{administration, cross_site, request_log};
-use crate::store::SqliteRecords;
+use crate::store::AdminRecords;
 use claimgate::oidc::accounts::{AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
@@ -100,10 +100,10 @@ impl AdminSession {
     pub(super) async fn change<T: Send + 'static>(
         &self,
         app: &App,
-        change: impl FnOnce(&mut SqliteRecords<'_>, Administrator) -> Result<T, AccountError> + Send + 'static,
+        change: impl FnOnce(&mut dyn AdminRecords, Administrator) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, Problem> {
         let session = self.session;
-        let changed = app.store.transact(move |records| {
+        let changed = app.store.administer(move |records| {
             let by = Administrator::of_session(records, session)?;
             change(records, by)
         });

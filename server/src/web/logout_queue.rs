@@ -148,7 +148,7 @@ impl Worker {
             answer(results, waiting);
         };
         // If the store refuses the work, it drops the senders, which answers the requests.
-        drop(self.store.transact_then(move |records| backchannel::apply_all(records, &logouts), answer));
+        drop(self.store.log_out_then(logouts, answer));
     }
 
     /// Verifies tokens of one provider. Refused tokens are answered here.

@@ -8,7 +8,7 @@ use super::app::App;
 use super::password::MIN_PASSWORD;
 use super::problem::Problem;
 use super::request_log;
-use claimgate::oidc::password::{self, Authenticated};
+use claimgate::oidc::password::Authenticated;
 
 /// Checks a password, and that its user may sign in with it.
 ///
@@ -24,8 +24,7 @@ pub(crate) async fn authenticate(
     if !app.process.limiter.allow(username, address) {
         return Err(Problem::TooManyPasswords);
     }
-    let name = username.to_owned();
-    let candidate = app.store.transact(move |records| password::look_up(records, &name)).await?;
+    let candidate = app.store.candidate(username.to_owned()).await?;
     if let Some(username) = candidate.username() {
         request_log::note_user(username);
     }

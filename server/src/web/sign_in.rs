@@ -24,7 +24,7 @@ use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::records::Position;
 use claimgate::oidc::session::{NewSession, SessionId};
-use claimgate::oidc::sign_in::{self, Person, SignInError, SignedIn};
+use claimgate::oidc::sign_in::{Person, SignInError, SignedIn};
 use claimgate::oidc::sync::Change;
 use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
@@ -223,14 +223,8 @@ async fn record(
     person: Person,
     session: NewSession,
 ) -> Result<SignedIn, SignInError> {
-    let policy = app.config.sign_in;
-    let provider = Arc::clone(provider);
-    app.store
-        .transact(move |records| {
-            let fields: Vec<&str> = provider.config.mapping.profile_fields().collect();
-            sign_in::complete(records, &person, &fields, &policy, session, system::now())
-        })
-        .await
+    let fields = provider.config.mapping.profile_fields().map(str::to_owned).collect();
+    app.store.sign_in(person, fields, app.config.sign_in, session).await
 }
 
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records};
 use claimgate::time::UnixTime;
-use claimgate_server::store::{PresentedToken, Restored, Store, back_up, restore};
+use claimgate_server::store::{AdminRecords, PresentedToken, Restored, Store, back_up, restore};
 
 use super::{open, who};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
-use claimgate_server::store::Store;
+use claimgate_server::store::{AdminRecords, Store};
 
 use super::{NOW, open, session, who};
 

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::system;
 use crate::web::extract::Current;
 use crate::web::respond;
-use claimgate::oidc::records::StoreError;
 
 /// Answers while the process runs.
 pub(super) async fn healthz() -> Response {
@@ -16,7 +15,7 @@ pub(super) async fn healthz() -> Response {
 /// Reports whether the store works. A provider that is down is reported too, but does not make the
 /// server unready: signed-in users do not need it.
 pub(super) async fn readyz(Current(app): Current) -> Response {
-    let store = app.store.transact(|_| Ok::<(), StoreError>(())).await.is_ok();
+    let store = app.store.is_ready().await;
     let providers: serde_json::Map<_, _> = app
         .providers
         .iter()

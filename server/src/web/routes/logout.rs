@@ -17,7 +17,7 @@ use crate::web::request_log::{self, Fields};
 use crate::web::{cross_site, page, respond};
 use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::random_token;
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::{Origin, SessionId};
 
 pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
@@ -62,7 +62,7 @@ async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str
 }
 
 async fn end_session(app: &App, session: SessionId, user: &str) -> Result<Option<Origin>, StoreError> {
-    let origin = app.store.transact(move |records| records.end_session(session)).await?;
+    let origin = app.store.end_session(session).await?;
     if let Some(origin) = &origin {
         let provider = match origin {
             Origin::Oidc(origin) => app.provider_of_issuer(&origin.issuer).map(|found| &*found.config.id),

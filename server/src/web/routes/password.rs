@@ -70,9 +70,7 @@ async fn sign_in(
     let id = SessionId::of_secret(&secret);
     let session = NewSession { id, replaces: app.session_id(headers) };
     let lifetime = app.config.sign_in.session_lifetime;
-    let open =
-        app.store.transact(move |records| authenticated.open(records, session, lifetime, system::now()));
-    open.await?;
+    app.store.open_session(authenticated, session, lifetime).await?;
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = username, session = %id, host, "signed in by password");
     Ok(secret)

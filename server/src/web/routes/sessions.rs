@@ -29,7 +29,7 @@ pub(super) async fn list(
     let limit = parameters.limit.unwrap_or(100).min(1000);
     let list = app
         .store
-        .transact(move |records| records.list_sessions(user, limit, system::now()).map_err(Problem::from));
+        .administer(move |records| records.list_sessions(user, limit, system::now()).map_err(Problem::from));
     Ok(respond::document(json!({"sessions": list.await?})))
 }
 

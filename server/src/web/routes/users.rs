@@ -13,7 +13,6 @@ use crate::web::extract::{AdminSession, Body, ClientAddress, Current, Json, Path
 use crate::web::problem::Problem;
 use crate::web::{request_log, respond};
 use claimgate::oidc::accounts::{self, Administrator, UserChanges};
-use claimgate::oidc::records::Records;
 use claimgate::oidc::user::{UserId, UserKind};
 
 #[derive(Deserialize)]
@@ -31,7 +30,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let limit = page.limit.unwrap_or(100).min(1000);
     let list =
-        app.store.transact(move |records| records.list_users(&page.after, limit).map_err(Problem::from));
+        app.store.administer(move |records| records.list_users(&page.after, limit).map_err(Problem::from));
     Ok(respond::document(json!({"users": list.await?})))
 }
 
@@ -40,7 +39,7 @@ pub(super) async fn show(
     _: AdminSession,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let user = app.store.transact(move |records| records.user(UserId(id)).map_err(Problem::from));
+    let user = app.store.administer(move |records| records.user(UserId(id)).map_err(Problem::from));
     Ok(respond::document(json!(user.await?.ok_or(Problem::NotFound)?)))
 }
 
