@@ -1,8 +1,11 @@
 //! A mapping as written, in the configuration file or by an embedding program.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The profile claims of a mapping that names none (OpenID Connect Core §5.1).
 const STANDARD_PROFILE: [&str; 7] =
@@ -60,8 +63,7 @@ impl Default for MappingSpec {
 }
 
 /// One text, or a list of them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a text, or a list of texts")]
+#[derive(Clone, Debug)]
 pub enum OneOrMany {
     /// One.
     One(String),
@@ -95,14 +97,58 @@ pub enum Normalisation {
 }
 
 /// A source of groups: a path, or a path with options.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a path, or a table with `path`")]
+#[derive(Clone, Debug)]
 pub enum GroupSpec {
     /// A path to strings, or to arrays of strings.
     Path(String),
     /// A path with options.
-    #[serde(rename_all = "snake_case")]
     Detailed(GroupDetail),
+}
+
+// Both types are read by hand: an untagged enum loses the place of a fault within it.
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrList;
+        impl<'de> Visitor<'de> for TextOrList {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, texts: A) -> Result<OneOrMany, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(texts)).map(OneOrMany::Many)
+            }
+        }
+        deserializer.deserialize_any(TextOrList)
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PathOrTable;
+        impl<'de> Visitor<'de> for PathOrTable {
+            type Value = GroupSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path, or a table with `path`")
+            }
+
+            fn visit_str<E>(self, path: &str) -> Result<GroupSpec, E> {
+                Ok(GroupSpec::Path(path.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<GroupSpec, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(members)).map(GroupSpec::Detailed)
+            }
+        }
+        deserializer.deserialize_any(PathOrTable)
+    }
 }
 
 /// The options of a group path.

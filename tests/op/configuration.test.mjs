@@ -90,6 +90,17 @@ test('a public URL with a path, and an answer’s headers', async () => {
 });
 
 // finding: F5, U-k01
+test('the warnings of the check are in the log, at the start and at each reload', async () => {
+  await serve({ identity: '[[identity.team]]\ngroup = "sales"\nteam = "Sales"\n' });
+  const warnings = () => gate.logged('config.warning').map((line) => JSON.parse(line)).filter(({ setting }) => setting === 'identity.team');
+  assert.equal(warnings().length, 1);
+  assert.equal(warnings()[0].level, 'WARN');
+  assert.match(warnings()[0].place, /claimgate\.toml:\d+:\d+$/);
+  // It forgets the log of before.
+  await gate.reload();
+  assert.equal(warnings().length, 1);
+});
+
 test('config check --online: what works, what does not, and what to register', async () => {
   const table = await serve({ start: false });
   const online = () => gate.commandBeside(['config', 'check', '--online', gate.config]);

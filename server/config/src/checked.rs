@@ -17,6 +17,7 @@ use claimgate::oidc::sign_in::SignInPolicy;
 use ipnet::IpNet;
 
 use super::error::Note;
+use super::files::NamedFile;
 
 /// A configuration whose settings have been checked.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub normalise: Normalisation,
     /// Remarks on the file, in its order.
     pub notes: Vec<Note>,
+    /// The files that it names.
+    pub files: Vec<NamedFile>,
 }
 
 /// What a command on the database needs of a file.

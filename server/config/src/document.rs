@@ -1,13 +1,15 @@
 //! The file as TOML, with the span of every key and value.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use claimgate::identity::{SettingPath, Step};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::error::{Fault, Note, Position, Problem, Severity};
+use super::error::{ConfigError, Fault, Note, Position, Problem, Reason, Severity};
+use super::files::{FileContent, NamedFile};
 
 /// A parsed file.
 pub(super) struct Document<'t> {
@@ -31,9 +33,14 @@ impl<'t> Document<'t> {
                 file: file.to_owned(),
                 position: Some(position(text, error.span().map_or(0, |span| span.start))),
                 setting: None,
-                problem: Problem::Syntax(error.message().to_owned()),
+                problem: Problem::Syntax(error.message().into()),
             }),
         }
+    }
+
+    /// Returns the file's name.
+    pub(super) fn file(&self) -> &'t str {
+        self.file
     }
 
     /// Returns the value of a setting.
@@ -44,14 +51,34 @@ impl<'t> Document<'t> {
     /// Deserializes a setting, usually a table; none where the file does not have it.
     ///
     /// # Errors
-    /// A [`Fault`] of the first setting below it that has the wrong type.
-    pub(super) fn read<T: DeserializeOwned>(&self, path: &SettingPath) -> Result<Option<T>, Fault> {
+    /// A [`ConfigError`] with all settings below it that have the wrong type.
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &SettingPath) -> Result<Option<T>, ConfigError> {
         let Some(value) = self.value(path) else { return Ok(None) };
-        T::deserialize(ValueDeserializer::from(value.clone())).map(Some).map_err(|error| {
-            let below = error.span().and_then(|span| find(value, &span, path));
-            let path = below.as_ref().unwrap_or(path);
-            self.fault(path, Problem::Syntax(type_problem(path, error.message())))
-        })
+        let mut found: Vec<SettingPath> = Vec::new();
+        let mut faults = Vec::new();
+        let mut rest = value.clone();
+        // The deserializer stops at the first fault: the setting is taken out, and the rest is read again.
+        loop {
+            let error = match T::deserialize(ValueDeserializer::from(rest.clone())) {
+                Ok(read) if faults.is_empty() => return Ok(Some(read)),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let place = error.span().and_then(|span| Some((find(value, &span, path)?, span)));
+            let at = place.as_ref().map_or(path, |(below, _)| below);
+            // That a table misses what was taken out is no fault of the file.
+            if !found.iter().any(|known| known.steps().starts_with(at.steps())) {
+                faults.push(self.fault(at, Problem::Syntax(type_problem(at, error.message()).into())));
+            }
+            match place {
+                Some((below, span)) if below != *path => {
+                    rest = without(rest, &span);
+                    found.push(below);
+                }
+                _ => break,
+            }
+        }
+        Err(ConfigError::new(faults))
     }
 
     /// Returns the fault of a setting, at its value or else at the table where it is missing.
@@ -60,13 +87,24 @@ impl<'t> Document<'t> {
     }
 
     /// Returns a remark on a setting, at the place of its faults.
-    pub(super) fn note(&self, path: &SettingPath, severity: Severity, text: String) -> Note {
+    pub(super) fn note(&self, path: &SettingPath, severity: Severity, reason: Reason) -> Note {
         Note {
             file: self.file.to_owned(),
             position: position(self.text, self.span(path).start),
             setting: self.name(path),
             severity,
-            text,
+            reason,
+        }
+    }
+
+    /// Returns a file that a setting names, with the place of the setting.
+    pub(super) fn named_file(&self, setting: &SettingPath, path: PathBuf, content: FileContent) -> NamedFile {
+        NamedFile {
+            file: self.file.to_owned(),
+            position: position(self.text, self.span(setting).start),
+            setting: self.name(setting),
+            path,
+            content,
         }
     }
 
@@ -122,6 +160,29 @@ fn find(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &SettingPath) -
         _ => None,
     };
     below.or_else(|| (value.span() == *span).then(|| path.clone()))
+}
+
+/// Returns a value without the member or element that a span is of, at any depth.
+fn without<'t>(value: Spanned<DeValue<'t>>, span: &Range<usize>) -> Spanned<DeValue<'t>> {
+    let at = value.span();
+    let rest = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(
+            table
+                .into_iter()
+                .filter(|(key, value)| key.span() != *span && value.span() != *span)
+                .map(|(key, value)| (key, without(value, span)))
+                .collect(),
+        ),
+        DeValue::Array(array) => DeValue::Array(
+            array
+                .into_iter()
+                .filter(|value| value.span() != *span)
+                .map(|value| without(value, span))
+                .collect(),
+        ),
+        other => other,
+    };
+    Spanned::new(at, rest)
 }
 
 /// Words of the deserializer, and those of people.

@@ -44,6 +44,16 @@ impl From<Fault> for ConfigError {
     }
 }
 
+impl IntoIterator for ConfigError {
+    type Item = Fault;
+    type IntoIter = std::vec::IntoIter<Fault>;
+
+    /// Returns the faults, in the file's order; at least one.
+    fn into_iter(self) -> Self::IntoIter {
+        self.faults.into_iter()
+    }
+}
+
 /// Writes one fault a line.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,10 +98,13 @@ pub enum Problem {
     Read(String),
     /// The text is not TOML, or a setting is unknown or of the wrong type.
     #[error("{0}")]
-    Syntax(String),
+    Syntax(Reason),
     /// A setting is missing, or its value is not usable.
     #[error("{0}")]
-    Value(String),
+    Value(Reason),
+    /// A file or folder that a setting names is missing, cannot be read or does not hold what it should.
+    #[error("{0}")]
+    File(Reason),
     /// The identity mapping does not compile.
     #[error(transparent)]
     Mapping(#[from] MappingProblem),
@@ -105,7 +118,68 @@ impl Fault {
             Problem::Read(_) => "config.read",
             Problem::Syntax(_) => "config.syntax",
             Problem::Value(_) => "config.value",
+            Problem::File(_) => "config.file",
             Problem::Mapping(problem) => problem.code(),
+        }
+    }
+
+    /// Returns what to write instead, if the fault has more to say of it than what is wrong.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        match &self.problem {
+            Problem::Syntax(reason) | Problem::Value(reason) | Problem::File(reason) => {
+                reason.remedy.as_deref()
+            }
+            Problem::Read(_) | Problem::Mapping(_) => None,
+        }
+    }
+
+    /// Returns what is wrong, without the remedy.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.problem {
+            Problem::Syntax(reason) | Problem::Value(reason) | Problem::File(reason) => {
+                reason.message.clone()
+            }
+            problem => problem.to_string(),
+        }
+    }
+}
+
+/// What is wrong with a setting, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, where the message does not say so itself.
+    pub remedy: Option<String>,
+}
+
+impl From<&str> for Reason {
+    fn from(message: &str) -> Self {
+        Self::from(message.to_owned())
+    }
+}
+
+impl From<String> for Reason {
+    fn from(message: String) -> Self {
+        Self { message, remedy: None }
+    }
+}
+
+/// A message and a remedy.
+impl<M: Into<String>, R: Into<String>> From<(M, R)> for Reason {
+    fn from((message, remedy): (M, R)) -> Self {
+        Self { message: message.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// Writes the message and the remedy on one line.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.remedy {
+            Some(remedy) => write!(f, "{}; {remedy}", self.message),
+            None => f.write_str(&self.message),
         }
     }
 }
@@ -142,7 +216,18 @@ pub struct Note {
     /// How much it matters.
     pub severity: Severity,
     /// The remark.
-    pub text: String,
+    pub reason: Reason,
+}
+
+impl Note {
+    /// Returns the stable code of this remark; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self.severity {
+            Severity::Note => "config.note",
+            Severity::Warning => "config.warning",
+        }
+    }
 }
 
 /// How much a [`Note`] matters.
@@ -154,12 +239,20 @@ pub enum Severity {
     Warning,
 }
 
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
+impl Severity {
+    /// Returns the name of this severity.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Severity::Note => "note",
             Severity::Warning => "warning",
-        };
-        write!(f, "{}{}: {}: {severity}: {}", self.file, self.position, self.setting, self.text)
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = self.severity.name();
+        write!(f, "{}{}: {}: {severity}: {}", self.file, self.position, self.setting, self.reason)
     }
 }

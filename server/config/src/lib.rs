@@ -6,6 +6,7 @@
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
+mod files;
 mod checked;
 mod duration;
 mod raw;
@@ -27,7 +28,8 @@ use claimgate::identity::{MappingSpec, SettingPath};
 pub use checked::{Administration, Config, Database, Provider, PublicUrl, Server, Trust};
 use document::Document;
 pub use duration::seconds;
-pub use error::{ConfigError, Fault, Note, Position, Problem, Severity};
+pub use error::{ConfigError, Fault, Note, Position, Problem, Reason, Severity};
+pub use files::{FileContent, NamedFile};
 pub use settings::Table;
 
 impl Config {

@@ -16,6 +16,7 @@ use claimgate::sign::SigningKey;
 use url::Url;
 
 use super::checked::{Provider, Trust, uses_secret};
+use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
 
@@ -85,7 +86,7 @@ pub(super) fn resolve(
         client: client?(client_id),
         registry: shared.registry.clone(),
         algorithms: algorithms?,
-        jwks_file: raw.jwks_file.map(|file| section.file(&file)),
+        jwks_file: raw.jwks_file.map(|file| section.file("jwks_file", &file, FileContent::KeySet)),
         leeway: leeway?,
         presented: presented?,
         presented_age: presented_age?,
@@ -93,7 +94,7 @@ pub(super) fn resolve(
         endpoints: endpoints?,
         userinfo: raw.userinfo,
         danger_allow_http: raw.danger_allow_http,
-        ca_file: raw.ca_file.map(|file| section.file(&file)),
+        ca_file: raw.ca_file.map(|file| section.file("ca_file", &file, FileContent::Authorities)),
         authorization,
         logout_url: raw.logout_url,
         strict_logout_type: raw.strict_logout_type,
@@ -133,9 +134,8 @@ fn algorithms(section: &Section<'_>, names: &[String], registry: &Registry) -> R
         return Err(section.fault("algorithms", "must name at least one algorithm"));
     }
     if let Some((index, unknown)) = names.iter().enumerate().find(|(_, name)| registry.get(name).is_none()) {
-        let reason = format!(
-            "`{unknown}` is not registered in this program; the subcommand `algorithms` lists the algorithms"
-        );
+        let message = format!("`{unknown}` is not registered in this program");
+        let reason = (message, "the subcommand `algorithms` lists the algorithms");
         return Err(section.fault_in("algorithms", index, reason));
     }
     Ok(names.to_vec())
@@ -192,8 +192,8 @@ fn client(
     let (secret, key) = (secret?, key?);
     let hmac = raw.algorithms.iter().position(|name| uses_secret(&shared.registry, name));
     if let (true, None, Some(index)) = (shared.has_server, &secret, hmac) {
-        let reason =
-            format!("{} verifies with the client secret: write client_secret", raw.algorithms[index]);
+        let message = format!("{} verifies with the client secret", raw.algorithms[index]);
+        let reason = (message, "write client_secret");
         return Err(section.fault_in("algorithms", index, reason));
     }
     if let Some(secret) = &secret {
@@ -201,8 +201,10 @@ fn client(
     } else if shared.has_server && key.is_none() && raw.token_endpoint_auth_method.is_none() {
         section.warn(
             "client_secret",
-            "is missing: the client has nothing to prove itself with at the provider; if it is a public client, \
-             write `token_endpoint_auth_method = \"none\"`",
+            (
+                "is missing: the client has nothing to prove itself with at the provider",
+                "if it is a public client, write `token_endpoint_auth_method = \"none\"`",
+            ),
         );
     }
     let method =
@@ -229,12 +231,14 @@ fn check_secret(
     };
     match raw.algorithms.iter().position(is_weak) {
         Some(index) => {
-            let reason = format!(
+            let message = format!(
                 "the client secret of {} bytes is too short for {}, which would refuse every token (RFC 7518 \
-                 section 3.2): have the provider make a longer one, or write `danger_allow_short_secret = true`",
+                 section 3.2)",
                 secret.expose().len(),
                 raw.algorithms[index]
             );
+            let remedy = "have the provider make a longer one, or write `danger_allow_short_secret = true`";
+            let reason = (message, remedy);
             Err(section.fault_in("algorithms", index, reason))
         }
         None => Ok(()),
@@ -245,10 +249,12 @@ fn check_secret(
 fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> {
     let issuer = section.required("issuer", written, "the `iss` of the provider's tokens")?;
     if let Some((before, _)) = issuer.split_once("/.well-known/") {
-        let reason = format!(
-            "`{issuer}` is the address of the discovery document; the issuer is what stands before it: write \
-             `{before}`, or `{before}/` if the document's own `issuer` ends with a slash"
+        let message = format!(
+            "`{issuer}` is the address of the discovery document; the issuer is what stands before it"
         );
+        let remedy =
+            format!("write `{before}`, or `{before}/` if the document's own `issuer` ends with a slash");
+        let reason = (message, remedy);
         return Err(section.fault("issuer", reason));
     }
     let Ok(url) = Url::parse(&issuer) else { return Ok(issuer) };
@@ -258,10 +264,8 @@ fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faul
         .host_str()
         .is_some_and(|host| host == "sts.windows.net" || host.starts_with("login.microsoftonline."));
     if issuer.contains(['{', '}']) || is_entra && tenant.is_some_and(|tenant| of_all.contains(&&*tenant)) {
-        let reason = format!(
-            "`{issuer}` stands for every tenant, and the `iss` of a token names one: write the tenant's id in \
-             its place"
-        );
+        let message = format!("`{issuer}` stands for every tenant, and the `iss` of a token names one");
+        let reason = (message, "write the tenant's id in its place");
         return Err(section.fault("issuer", reason));
     }
     Ok(issuer)
@@ -269,7 +273,7 @@ fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faul
 
 fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<SigningKey>>, Faulty> {
     let Some(file) = &raw.private_key_file else { return Ok(None) };
-    let path: PathBuf = section.file(file);
+    let path: PathBuf = section.file("private_key_file", file, FileContent::Secret);
     let fault = |reason: String| section.fault("private_key_file", format!("{}: {reason}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
     let algorithm = raw.private_key_algorithm.as_deref();
@@ -351,7 +355,7 @@ fn trust(section: &Section<'_>, raw: &raw::Provider) -> Result<(Trust, Trust), F
 fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faulty> {
     if raw.kind == Some(TokenKind::LogoutToken) {
         let section = section.source.section(section.path.name("verify"));
-        let reason = "a logout token is never presented; write id_token, access_token or jwt";
+        let reason = ("a logout token is never presented", "write id_token, access_token or jwt");
         return Err(section.fault("kind", reason));
     }
     if raw.audience.as_ref().is_some_and(|audiences| {

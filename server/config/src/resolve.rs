@@ -27,12 +27,20 @@ pub(super) fn resolve(
     registry: &Registry,
 ) -> Result<Config, ConfigError> {
     settings::check(document)?;
-    let source = Source { document, folder, faults: RefCell::default(), notes: RefCell::default() };
+    let source = Source {
+        document,
+        folder,
+        faults: RefCell::default(),
+        notes: RefCell::default(),
+        files: RefCell::default(),
+    };
     let config = file(&source, registry);
     match (config, source.faults.into_inner()) {
         (Ok(mut config), faults) if faults.is_empty() => {
             config.notes = source.notes.into_inner();
             config.notes.sort_by_key(|note| note.position);
+            config.files = source.files.into_inner();
+            config.files.sort_by_key(|file| file.position);
             Ok(config)
         }
         (_, faults) => Err(ConfigError::new(faults)),
@@ -62,7 +70,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
-    Ok(Config { server, sign_in, password, providers, normalise, notes: Vec::new() })
+    Ok(Config { server, sign_in, password, providers, normalise, notes: Vec::new(), files: Vec::new() })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {
@@ -72,7 +80,7 @@ fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faul
         _ => 0,
     };
     if count == 0 {
-        let reason = "is missing; write [[provider]] with `issuer` and `client_id`";
+        let reason = ("is missing", "write [[provider]] with `issuer` and `client_id`");
         return Err(source.section(SettingPath::default()).fault("provider", reason));
     }
     let resolved: Vec<_> = (0..count).map(|index| provider(source, path.index(index), shared)).collect();
@@ -98,10 +106,8 @@ fn provider(source: &Source<'_>, path: SettingPath, shared: &Shared) -> Result<P
 /// `iss` alone.
 fn unlike(section: &Section<'_>, provider: &Provider, others: &[Provider]) -> Result<(), Faulty> {
     if others.iter().any(|other| other.id == provider.id) {
-        let reason = format!(
-            "`{}` is another provider's id (`oidc` where none is written): give each its own",
-            provider.id
-        );
+        let message = format!("`{}` is another provider's id (`oidc` where none is written)", provider.id);
+        let reason = (message, "give each its own");
         return Err(section.fault("id", reason));
     }
     if others.iter().any(|other| other.issuer == provider.issuer) {
@@ -113,6 +119,7 @@ fn unlike(section: &Section<'_>, provider: &Provider, others: &[Provider]) -> Re
 /// Compiles a mapping.
 fn compile(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) -> Result<Mapping, Faulty> {
     note_literal_names(source, path, spec);
+    note_missing_groups(source, path, spec);
     Mapping::compile(spec, &Limits::DEFAULT)
         .map_err(|error| source.section(path.clone()).mapping_fault(error))
 }
@@ -135,14 +142,34 @@ fn note_literal_names(source: &Source<'_>, path: &SettingPath, spec: &MappingSpe
     });
     for (setting, text) in username.chain(profile).chain(groups) {
         if !text.starts_with('$') && !text.contains("://") && text.contains(['.', '[']) {
-            let note = format!(
-                "`{text}` has no `$` at its start, so it is the name of one claim, dots included; a path is written `$.{text}`"
-            );
-            section.remark(&setting, Severity::Warning, note);
+            let message =
+                format!("`{text}` has no `$` at its start, so it is the name of one claim, dots included");
+            let reason = (message, format!("a path is written `$.{text}`"));
+            section.remark(&setting, Severity::Warning, reason.into());
         }
     }
 }
 
+/// Warns of rules about groups in a mapping that reads no groups: they match nothing.
+fn note_missing_groups(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) {
+    if !spec.groups.is_empty() {
+        return;
+    }
+    let section = source.section(path.clone());
+    let remedy = "write `groups` in the same table as `username`, such as `groups = [\"groups\"]`";
+    if !spec.team.is_empty() {
+        section.warn("team", ("`groups` is missing, so these rules match no group and give no team", remedy));
+    }
+    if spec.deny_unmatched {
+        section.warn("deny_unmatched", ("`groups` is missing, so every person is refused", remedy));
+    }
+}
+
 fn read<T: DeserializeOwned>(source: &Source<'_>, path: &SettingPath) -> Result<Option<T>, Faulty> {
-    source.document.read(path).map_err(|fault| source.record(fault))
+    source.document.read(path).map_err(|error| {
+        for fault in error {
+            source.record(fault);
+        }
+        Faulty
+    })
 }

@@ -8,7 +8,8 @@ use claimgate::oidc::client::Secret;
 use claimgate::oidc::endpoint::{Endpoint, EndpointError};
 
 use super::document::Document;
-use super::error::{Fault, Note, Problem, Severity};
+use super::error::{Fault, Note, Problem, Reason, Severity};
+use super::files::{FileContent, NamedFile};
 
 /// A fault that has been recorded.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,7 @@ pub(super) struct Source<'d> {
     pub(super) folder: &'d Path,
     pub(super) faults: RefCell<Vec<Fault>>,
     pub(super) notes: RefCell<Vec<Note>>,
+    pub(super) files: RefCell<Vec<NamedFile>>,
 }
 
 impl Source<'_> {
@@ -44,30 +46,30 @@ pub(super) struct Section<'s> {
 
 impl Section<'_> {
     /// Records the fault of a setting.
-    pub(super) fn fault(&self, setting: &str, reason: impl Into<String>) -> Faulty {
+    pub(super) fn fault(&self, setting: &str, reason: impl Into<Reason>) -> Faulty {
         self.fault_at(&self.path.name(setting), reason)
     }
 
     /// Records the fault of an element of a list.
-    pub(super) fn fault_in(&self, setting: &str, index: usize, reason: impl Into<String>) -> Faulty {
+    pub(super) fn fault_in(&self, setting: &str, index: usize, reason: impl Into<Reason>) -> Faulty {
         self.fault_at(&self.path.name(setting).index(index), reason)
     }
 
     /// Records what a setting means.
-    pub(super) fn note(&self, setting: &str, text: impl Into<String>) {
-        self.remark(&self.path.name(setting), Severity::Note, text.into());
+    pub(super) fn note(&self, setting: &str, reason: impl Into<Reason>) {
+        self.remark(&self.path.name(setting), Severity::Note, reason.into());
     }
 
     /// Records that a setting is probably not what the author wants.
-    pub(super) fn warn(&self, setting: &str, text: impl Into<String>) {
-        self.remark(&self.path.name(setting), Severity::Warning, text.into());
+    pub(super) fn warn(&self, setting: &str, reason: impl Into<Reason>) {
+        self.remark(&self.path.name(setting), Severity::Warning, reason.into());
     }
 
-    pub(super) fn remark(&self, path: &SettingPath, severity: Severity, text: String) {
-        self.source.notes.borrow_mut().push(self.source.document.note(path, severity, text));
+    pub(super) fn remark(&self, path: &SettingPath, severity: Severity, reason: Reason) {
+        self.source.notes.borrow_mut().push(self.source.document.note(path, severity, reason));
     }
 
-    fn fault_at(&self, path: &SettingPath, reason: impl Into<String>) -> Faulty {
+    fn fault_at(&self, path: &SettingPath, reason: impl Into<Reason>) -> Faulty {
         self.source.record(self.source.document.fault(path, Problem::Value(reason.into())))
     }
 
@@ -77,9 +79,16 @@ impl Section<'_> {
         self.source.record(self.source.document.fault(&path, Problem::Mapping(error.problem)))
     }
 
-    /// Returns a file that a setting names.
-    pub(super) fn file(&self, name: &Path) -> PathBuf {
-        self.source.folder.join(name)
+    /// Returns the path of a file that a setting names, and records the file.
+    pub(super) fn file(&self, setting: &str, name: &Path, content: FileContent) -> PathBuf {
+        self.record_file(setting, self.source.folder.join(name), content)
+    }
+
+    /// Records the file that a setting stands for.
+    pub(super) fn record_file(&self, setting: &str, path: PathBuf, content: FileContent) -> PathBuf {
+        let named = self.source.document.named_file(&self.path.name(setting), path.clone(), content);
+        self.source.files.borrow_mut().push(named);
+        path
     }
 
     /// Returns the text of a setting that must be there.
@@ -90,13 +99,13 @@ impl Section<'_> {
         example: &str,
     ) -> Result<String, Faulty> {
         match text {
-            Some(text) if text.trim() != text => {
-                Err(self
-                    .fault(setting, "begins or ends with white space, and is compared exactly: remove it"))
-            }
+            Some(text) if text.trim() != text => Err(self.fault(
+                setting,
+                ("begins or ends with white space, and is compared exactly", "remove the white space"),
+            )),
             Some(text) if !text.is_empty() => Ok(text),
-            Some(_) => Err(self.fault(setting, format!("must not be empty; write {example}"))),
-            None => Err(self.fault(setting, format!("is missing; write {example}"))),
+            Some(_) => Err(self.fault(setting, ("must not be empty", format!("write {example}")))),
+            None => Err(self.fault(setting, ("is missing", format!("write {example}")))),
         }
     }
 
@@ -109,11 +118,12 @@ impl Section<'_> {
     ) -> Result<Option<Endpoint>, Faulty> {
         let parse = |text: &String| {
             Endpoint::parse(text, http).map_err(|reason| {
-                let help = match reason {
-                    EndpointError::Scheme => "; `danger_allow_http = true` in [[provider]] accepts it",
-                    _ => "",
-                };
-                self.fault(setting, format!("`{text}` is not accepted: {reason}{help}"))
+                let message = format!("`{text}` is not accepted: {reason}");
+                match reason {
+                    EndpointError::Scheme => self
+                        .fault(setting, (message, "`danger_allow_http = true` in [[provider]] accepts it")),
+                    _ => self.fault(setting, message),
+                }
             })
         };
         text.map(parse).transpose()
@@ -129,10 +139,13 @@ impl Section<'_> {
     ) -> Result<Option<Secret>, Faulty> {
         let (setting, secret) = match (written, file, variable) {
             (None, None, None) => return Ok(None),
-            (Some(secret), None, None) => (setting.to_owned(), secret.clone()),
+            (Some(secret), None, None) => {
+                self.record_file(setting, self.source.document.file().into(), FileContent::Secret);
+                (setting.to_owned(), secret.clone())
+            }
             (None, Some(file), None) => {
                 let setting = format!("{setting}_file");
-                let path = self.file(file);
+                let path = self.file(&setting, file, FileContent::Secret);
                 let text = std::fs::read_to_string(&path)
                     .map_err(|error| self.fault(&setting, format!("{}: {error}", path.display())))?;
                 (setting, text.trim_end_matches(['\r', '\n']).to_owned())

@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::administration;
 use super::checked::{PublicUrl, Server};
+use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
 
@@ -35,6 +36,7 @@ fn state_folder() -> Option<PathBuf> {
 /// Resolves the table; every fault in it is recorded.
 pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server, Faulty> {
     let verify_secret = verify_secret(section, &raw);
+    let database = database(section.source.folder, raw.database.as_deref());
     let public_url = public_url(section, raw.public_url);
     let listen = listen(section, raw.listen.as_deref());
     let tls = tls(section, raw.tls_certificate.as_deref(), raw.tls_key.as_deref());
@@ -64,7 +66,7 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
     Ok(Server {
         public_url,
         listen: listen?,
-        database: database(section.source.folder, raw.database.as_deref()),
+        database: section.record_file("database", database, FileContent::Database),
         tls: tls?,
         trusted_proxies: trusted_proxies?,
         metrics_from: metrics_from?,
@@ -82,13 +84,14 @@ fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty
         "the address of the server for browsers, such as \"https://sso.example.com\"",
     )?;
     let endpoint = Endpoint::parse(&text, false).map_err(|reason| {
-        let help = match reason {
+        let message = format!("`{text}` is not accepted: {reason}");
+        match reason {
             EndpointError::Scheme => {
-                ": write the address that browsers see; the proxy before Claimgate speaks TLS"
+                let remedy = "write the address that browsers see; the proxy before Claimgate speaks TLS";
+                section.fault(setting, (message, remedy))
             }
-            _ => "",
-        };
-        section.fault(setting, format!("`{text}` is not accepted: {reason}{help}"))
+            _ => section.fault(setting, message),
+        }
     })?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;
     if url.query().is_some() {
@@ -108,7 +111,10 @@ fn tls(
     key: Option<&Path>,
 ) -> Result<Option<(PathBuf, PathBuf)>, Faulty> {
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some((section.file(certificate), section.file(key)))),
+        (Some(certificate), Some(key)) => Ok(Some((
+            section.file("tls_certificate", certificate, FileContent::Certificate),
+            section.file("tls_key", key, FileContent::Secret),
+        ))),
         (None, None) => Ok(None),
         (Some(_), None) => Err(section.fault("tls_key", "is missing; tls_certificate needs it")),
         (None, Some(_)) => Err(section.fault("tls_certificate", "is missing; tls_key needs it")),
@@ -123,10 +129,10 @@ fn verify_secret(section: &Section<'_>, raw: &raw::Server) -> Result<Option<Secr
         raw.verify_secret_env.as_ref(),
     )?;
     if secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < MIN_VERIFY_SECRET) {
-        let reason = format!(
-            "must have at least {MIN_VERIFY_SECRET} characters, since it may be guessed over the network; \
-             `openssl rand -base64 32` makes one"
+        let message = format!(
+            "must have at least {MIN_VERIFY_SECRET} characters, since it may be guessed over the network"
         );
+        let reason = (message, "`openssl rand -base64 32` makes one");
         return Err(section.fault("verify_secret", reason));
     }
     Ok(secret)
@@ -139,7 +145,7 @@ fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<Stri
         return Err(section.fault("cookie_domain", format!("public_url's host `{host}` is not in it")));
     }
     if domain.parse::<IpAddr>().is_ok() || url.host().is_some_and(|host| !matches!(host, Host::Domain(_))) {
-        let reason = "an IP address has no domain that hosts share: give the server a name";
+        let reason = ("an IP address has no domain that hosts share", "give the server a name");
         return Err(section.fault("cookie_domain", reason));
     }
     if !domain.contains('.') {
@@ -159,8 +165,10 @@ fn trusted_proxies(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>
     let networks = networks(section, "trusted_proxies", texts)?;
     match networks.iter().position(is_everything) {
         Some(index) => {
-            let reason = "every client would be believed about its own address, and no limit by address would \
-                hold; write the addresses of the proxies";
+            let reason = (
+                "every client would be believed about its own address, and no limit by address would hold",
+                "write the addresses of the proxies",
+            );
             Err(section.fault_in("trusted_proxies", index, reason))
         }
         None => Ok(networks),

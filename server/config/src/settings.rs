@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::error::{ConfigError, Fault, Problem};
+use super::error::{ConfigError, Fault, Problem, Reason};
 use super::raw;
 
 /// A table of the file.
@@ -154,11 +154,15 @@ fn table(
                 }
             }
             (Occurs::Repeatedly, DeValue::Table(_)) => {
-                faults.push(document.fault_at(key.span(), &path, Problem::Syntax(single(child, &path))));
+                faults.push(document.fault_at(
+                    key.span(),
+                    &path,
+                    Problem::Syntax(single(child, &path).into()),
+                ));
             }
             (Occurs::Once, DeValue::Array(_)) => {
                 let reason = format!("write [{path}] in single brackets: there is one such table");
-                faults.push(document.fault_at(key.span(), &path, Problem::Syntax(reason)));
+                faults.push(document.fault_at(key.span(), &path, Problem::Syntax(reason.into())));
             }
             // Of the wrong type: reading it says so.
             _ => {}
@@ -181,19 +185,21 @@ fn single(child: Table, path: &SettingPath) -> String {
 }
 
 /// Explains a name that is no setting of a table.
-fn unknown(table: Table, name: &str, members: &DeTable<'_>) -> String {
+fn unknown(table: Table, name: &str, members: &DeTable<'_>) -> Reason {
     if let Some((.., now)) = RENAMED.iter().find(|(of, old, _)| *of == table && *old == name) {
-        return now.to_string();
+        return (*now).into();
     }
     let elsewhere = Table::ALL.into_iter().find(|other| other.settings().contains(&name));
     if let Some(other) = elsewhere {
-        return format!("unknown setting; `{name}` belongs to {}", other.heading());
+        return ("unknown setting", format!("`{name}` belongs to {}", other.heading())).into();
     }
     let unused = table.settings().iter().filter(|known| !members.contains_key(**known));
     let alike = unused.map(|known| (strsim::jaro_winkler(known, name), known));
     match alike.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-        Some((score, known)) if score > ALIKE => format!("unknown setting; did you mean `{known}`?"),
-        _ => format!("unknown setting of {}", table.heading()),
+        Some((score, known)) if score > ALIKE => {
+            ("unknown setting", format!("did you mean `{known}`?")).into()
+        }
+        _ => format!("unknown setting of {}", table.heading()).into(),
     }
 }
 

@@ -1,23 +1,24 @@
 //! `claimgate config check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
-use claimgate_config::{Config, Severity};
+use claimgate_config::{Config, Fault, Note, Position, Severity};
+use serde_json::{Value, json};
 
-use super::configuration::{keys, load};
-use super::runtime::runtime;
-use super::{online, rights};
-use crate::command::output::{self, Failure};
+use super::findings::Findings;
+use super::online;
+use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
-use crate::web::provider::fetcher;
-use crate::web::run;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Report the errors of a configuration file, each with its line, and what its settings mean
+    /// Report the errors of a configuration file and of the files that it names, each with its line, and what its
+    /// settings mean
     #[command(after_help = "Examples:\n  claimgate config check claimgate.toml\n  \
-        claimgate config check --online claimgate.toml")]
+        claimgate config check --online claimgate.toml\n  \
+        claimgate config check --format json claimgate.toml\n\n\
+        Exit codes: 0 the server can start with it, 1 --online found problems, or --strict warnings, 2 errors.")]
     Check {
         /// The configuration file
         file: PathBuf,
@@ -27,52 +28,96 @@ pub(crate) enum ConfigCommand {
         /// Fail on warnings too
         #[arg(long)]
         strict: bool,
+        /// Output format
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
     },
 }
 
 impl ConfigCommand {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
-        let ConfigCommand::Check { file, online, strict } = self;
-        let config = load(&file, registry)?;
-        for provider in config.providers.iter().filter(|provider| provider.jwks_file.is_some()) {
-            keys(provider)?;
-        }
-        open_files(&config)?;
-        let exposed = rights::exposed_secrets(&file);
-        let mut text: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
-        for (file, mode) in &exposed {
-            text.push_str(&format!(
-                "warning: {} holds a secret, and every user of this machine may read or change it (mode {mode:o}): chmod 600, or 640 with the service's group\n",
-                file.display()
-            ));
-        }
-        text.push_str(&format!("{}: valid\n", file.display()));
-        output::write(output::escaped(&text).as_bytes())?;
-        if online {
-            online::check(&config)?;
-        }
-        let warnings = config.notes.iter().filter(|note| note.severity == Severity::Warning).count();
-        match exposed.len() + warnings {
-            found if strict && found > 0 => {
-                let message = format!("{}, and --strict refuses warnings", count(found, "warning"));
-                Err(Failure::Refused { code: "config.warnings", message })
+        let ConfigCommand::Check { file, online, strict, format } = self;
+        let (config, findings) = match Config::load(&file, registry) {
+            Ok(config) => {
+                let findings = Findings::of(&config)?;
+                (Some(config), findings)
             }
-            _ => Ok(()),
+            Err(error) => (None, Findings { faults: error.into_iter().collect(), notes: Vec::new() }),
+        };
+        let usable = config.filter(|_| findings.faults.is_empty());
+        let report = match usable.as_ref().filter(|_| online) {
+            Some(config) => Some(online::check(config)?),
+            None => None,
+        };
+        match format {
+            Format::Text => {
+                let mut text: String = findings.notes.iter().map(|note| format!("{note}\n")).collect();
+                if usable.is_some() {
+                    text.push_str(&format!("{}: valid\n", file.display()));
+                }
+                text.push_str(report.as_ref().map_or("", |report| &report.text));
+                output::write(output::escaped(&text).as_bytes())?;
+            }
+            Format::Json => {
+                let report = report.as_ref().map(|report| &report.lines);
+                output::document(&document(&file, &findings, json!(report)), format)?;
+            }
         }
+        verdict(&findings, report.map_or(0, |report| report.problems), strict)
     }
 }
 
-/// Opens the certificates that the file names, as the server would at its start.
-fn open_files(config: &Config) -> Result<(), Failure> {
-    for provider in config.providers.iter().filter(|provider| provider.ca_file.is_some()) {
-        fetcher(provider).map_err(|error| Failure::Usage(format!("provider {}: {error}", provider.id)))?;
+/// Returns the failure that a check ends with, if it does.
+fn verdict(findings: &Findings, problems: usize, strict: bool) -> Result<(), Failure> {
+    if !findings.faults.is_empty() {
+        let lines: Vec<_> =
+            findings.faults.iter().map(|fault| format!("{fault} [{}]", fault.code())).collect();
+        return Err(Failure::Usage(lines.join("\n")));
     }
-    let Some((certificate, key)) = config.server.as_ref().and_then(|server| server.tls.as_ref()) else {
-        return Ok(());
-    };
-    run::install_tls();
-    runtime()?
-        .block_on(run::load_tls(certificate, key))
-        .map(drop)
-        .map_err(|error| Failure::Usage(error.to_string()))
+    if problems > 0 {
+        return Err(online::failure(problems));
+    }
+    let warnings = findings.notes.iter().filter(|note| note.severity == Severity::Warning).count();
+    if strict && warnings > 0 {
+        let message = format!("{}, and --strict refuses warnings", count(warnings, "warning"));
+        return Err(Failure::Refused { code: "config.warnings", message });
+    }
+    Ok(())
+}
+
+fn document(file: &Path, findings: &Findings, online: Value) -> Value {
+    let faults = findings.faults.iter().map(fault);
+    let all: Vec<Value> = faults.chain(findings.notes.iter().map(note)).collect();
+    json!({
+        "file": file.display().to_string(),
+        "valid": findings.faults.is_empty(),
+        "findings": all,
+        "online": online,
+    })
+}
+
+fn fault(fault: &Fault) -> Value {
+    json!({
+        "severity": "error",
+        "code": fault.code(),
+        "file": fault.file,
+        "line": fault.position.map(|Position { line, .. }| line),
+        "column": fault.position.map(|Position { column, .. }| column),
+        "setting": fault.setting,
+        "message": fault.message(),
+        "remedy": fault.remedy(),
+    })
+}
+
+fn note(note: &Note) -> Value {
+    json!({
+        "severity": note.severity.name(),
+        "code": note.code(),
+        "file": note.file,
+        "line": note.position.line,
+        "column": note.position.column,
+        "setting": note.setting,
+        "message": note.reason.message,
+        "remedy": note.reason.remedy,
+    })
 }

@@ -15,6 +15,7 @@ mod decode;
 mod demo;
 mod doctor;
 mod explain;
+mod findings;
 mod input;
 mod jsonl;
 mod keygen;

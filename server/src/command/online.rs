@@ -11,14 +11,15 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 use claimgate_config::{Config, Provider};
+use serde_json::{Value, json};
 
 use super::runtime::runtime;
 use crate::command::output::{self, Failure};
 use crate::plural::count;
 use crate::system;
 
-/// Queries each provider and prints a report. Fails if the report holds a problem.
-pub(crate) fn check(config: &Config) -> Result<(), Failure> {
+/// Queries each provider and returns the report.
+pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
     let runtime = runtime()?;
     let mut report = Report::default();
     for provider in &config.providers {
@@ -45,44 +46,51 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
             }
         }
     }
-    output::write(report.text.as_bytes())?;
-    match report.problems {
-        0 => Ok(()),
-        found => Err(Failure::Refused {
-            code: "config.online",
-            message: format!(
-                "{} would make sign-in or logout fail: see the lines marked PROBLEM",
-                count(found, "problem")
-            ),
-        }),
+    Ok(report)
+}
+
+/// Returns the failure of a check that found problems.
+pub(crate) fn failure(problems: usize) -> Failure {
+    let found = count(problems, "problem");
+    Failure::Refused {
+        code: "config.online",
+        message: format!("{found} would make sign-in or logout fail: see the lines marked PROBLEM"),
     }
 }
 
-/// A report for people, line by line.
+/// A report, line by line.
 #[derive(Default)]
 pub(super) struct Report {
+    /// For people.
     pub(super) text: String,
+    /// For programs: each line with its severity.
+    pub(super) lines: Vec<Value>,
     pub(super) problems: usize,
 }
 
 impl Report {
-    /// Adds one line.
+    /// Adds a heading, or a fact that is not judged.
     pub(super) fn line(&mut self, line: &str) {
-        self.text.push_str(&output::escaped(line));
-        self.text.push('\n');
+        self.add("info", "", line);
     }
 
     pub(super) fn good(&mut self, line: &str) {
-        self.line(&format!("  ok       {line}"));
+        self.add("ok", "  ok       ", line);
     }
 
     fn note(&mut self, line: &str) {
-        self.line(&format!("  note     {line}"));
+        self.add("note", "  note     ", line);
     }
 
     pub(super) fn problem(&mut self, line: &str) {
         self.problems += 1;
-        self.line(&format!("  PROBLEM  {line}"));
+        self.add("problem", "  PROBLEM  ", line);
+    }
+
+    fn add(&mut self, severity: &str, label: &str, line: &str) {
+        self.text.push_str(&output::escaped(&format!("{label}{line}")));
+        self.text.push('\n');
+        self.lines.push(json!({"severity": severity, "message": line.trim_start()}));
     }
 }
 

@@ -13,7 +13,7 @@ use super::rights;
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
 use crate::web::{Server, run};
-use claimgate_config::Config;
+use claimgate_config::{Config, Severity};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -46,15 +46,21 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
             file.display()
         )));
     };
-    for (secret, mode) in rights::exposed_secrets(file) {
-        let (file, mode) = (secret.display(), format!("{mode:o}"));
-        tracing::warn!(%file, mode, "this file holds a secret, and every user of this machine may read or change it");
-    }
+    log_warnings(&config);
     // Closed, with everything in its one file, when this function ends.
     let database = open_for_server(&settings.database)?;
     let server = Server::new(config, database.clone()).map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
     run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
+}
+
+/// Logs what `config check` warns of, without a query of files that are used later.
+fn log_warnings(config: &Config) {
+    let warnings = config.notes.iter().filter(|note| note.severity == Severity::Warning).cloned();
+    for note in warnings.chain(rights::exposed(config)) {
+        let (place, setting) = (format!("{}{}", note.file, note.position), &note.setting);
+        tracing::warn!(code = note.code(), place, setting, "{}", note.reason);
+    }
 }
 
 /// Loads the configuration again on each SIGHUP and sends it to the returned channel. Signals that
@@ -73,6 +79,7 @@ fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<C
         while pending.recv().await.is_some() {
             match Config::load(&file, &registry) {
                 Ok(config) => {
+                    log_warnings(&config);
                     if sender.send(config).await.is_err() {
                         return;
                     }

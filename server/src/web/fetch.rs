@@ -75,6 +75,9 @@ impl Fetcher {
             let pem = std::fs::read(file).map_err(|error| refused(format!("{}: {error}", file.display())))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|error| refused(format!("{}: {error}", file.display())))?;
+            if certificates.is_empty() {
+                return Err(refused(format!("{} holds no certificate", file.display())));
+            }
             client = client.tls_certs_merge(certificates);
         }
         client.build().map(Self).map_err(|error| refused(reason(&error)))

@@ -7,6 +7,7 @@ use claimgate::alg::Registry;
 use claimgate_config::{Config, Note, Severity};
 
 use super::support::{Folder, run};
+use serde_json::json;
 
 const SERVER: &str = "[server]\npublic_url = \"https://sso.example.com\"\n";
 const PROVIDER: &str =
@@ -30,7 +31,7 @@ fn the_meaning_of_links_by_username_is_said() {
         let text = format!("{SERVER}[sign_in]\n{sign_in}\n{PROVIDER}[identity]\nusername = {username}\n");
         let notes = notes(&text);
         let note = notes.iter().find(|note| note.setting == "sign_in.link_by_username").unwrap();
-        assert!(note.text.contains(said), "{note}");
+        assert!(note.to_string().contains(said), "{note}");
     }
 }
 
@@ -68,11 +69,21 @@ fn what_is_probably_a_mistake_is_warned_of() {
             "is http",
         ),
         (bare.to_owned(), "provider[0].client_secret", "is missing"),
+        (
+            format!("{PROVIDER}[[identity.team]]\ngroup = \"a\"\nteam = \"A\"\n"),
+            "identity.team",
+            "`groups` is missing, so these rules match no group and give no team; write `groups`",
+        ),
+        (
+            format!("{PROVIDER}[provider.identity]\ndeny_unmatched = true\n"),
+            "provider[0].identity.deny_unmatched",
+            "every person is refused",
+        ),
     ] {
         let notes = notes(&format!("{SERVER}{text}"));
         let found = notes.iter().find(|note| note.setting == setting);
         let found = found.unwrap_or_else(|| panic!("{notes:?} should name {setting}"));
-        assert!(found.severity == Severity::Warning && found.text.contains(said), "{found}");
+        assert!(found.severity == Severity::Warning && found.to_string().contains(said), "{found}");
     }
     for path in ["groups", "https://crm.example.com/roles", "cognito:groups", "$.realm_access.roles"] {
         let notes = notes(&format!("{SERVER}{PROVIDER}{}", groups(path)));
@@ -95,4 +106,72 @@ fn the_certificates_that_a_file_names_are_opened() {
         assert_eq!(ran.code, 2, "{}", ran.out);
         assert!(ran.err.contains(said), "{}", ran.err);
     }
+}
+
+/// Every file that a setting names: what is wrong with it is said at the line of the setting.
+#[test]
+fn the_files_that_settings_name_are_judged_at_their_line() {
+    let folder = Folder::new();
+    folder.write("text", "some text");
+    folder.write("other-keys.json", json!({"keys": [{"kty": "oct", "k": "AAAA"}]}).to_string());
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    for (line, provider, said) in [
+        ("database = \"none/claimgate.db\"", "", "3:12: server.database: the folder "),
+        ("database = \"folder\"", "", "is a folder; name a file in it [config.file]"),
+        ("database = \"text\"", "", "is not a database; name another file"),
+        ("tls_certificate = \"text\"\ntls_key = \"none\"", "", "4:11: server.tls_key: "),
+        ("tls_certificate = \"text\"\ntls_key = \"text\"", "", "3:19: server.tls_certificate: "),
+        ("", "jwks_file = \"none\"", "8:13: provider[0].jwks_file: "),
+        ("", "jwks_file = \"folder\"", "is a folder; name a file [config.file]"),
+        ("", "jwks_file = \"text\"", "[key.json] [config.file]"),
+        ("", "ca_file = \"none\"", "8:11: provider[0].ca_file: "),
+        ("", "ca_file = \"folder\"", "is a folder; name a file [config.file]"),
+        ("", "ca_file = \"text\"", "8:11: provider[0].ca_file: "),
+        // Those that are read when the file is loaded.
+        ("verify_secret_file = \"none\"", "", "3:22: server.verify_secret_file: "),
+        ("", "private_key_file = \"folder\"", "8:20: provider[0].private_key_file: "),
+    ] {
+        let file = folder.write("claimgate.toml", format!("{SERVER}{line}\n{PROVIDER}{provider}\n"));
+        let ran = run(&["config", "check", &file]);
+        assert_eq!((ran.code, ran.out.contains("valid")), (2, false), "{}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with(&format!("error: {file}:")) && ran.err.contains(said), "{}", ran.err);
+    }
+    let file = folder.write("claimgate.toml", format!("{SERVER}{PROVIDER}jwks_file = \"other-keys.json\"\n"));
+    let ran = run(&["config", "check", &file]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains(":7:13: provider[0].jwks_file: warning: "), "{}", ran.out);
+    assert!(ran.out.contains("holds no key that fits `algorithms`"), "{}", ran.out);
+}
+
+#[test]
+fn a_program_reads_the_findings_as_json() {
+    let folder = Folder::new();
+    let check = |text: String| {
+        let file = folder.write("claimgate.toml", text);
+        let ran = run(&["config", "check", "--format", "json", &file]);
+        assert!(!ran.out.trim_end().contains('\n'), "{}", ran.out);
+        (ran.code, ran.json(), file)
+    };
+    let (code, read, file) =
+        check(format!("{SERVER}listen = \"x\"\n{}", PROVIDER.replace("client_id = \"crm\"\n", "")));
+    assert_eq!((code, &read["file"], &read["valid"]), (2, &json!(file), &json!(false)));
+    let of = |setting: &str| {
+        let all = read["findings"].as_array().unwrap();
+        all.iter().find(|found| found["setting"] == setting).cloned().unwrap_or_default()
+    };
+    assert_eq!(
+        of("provider[0].client_id"),
+        json!({
+            "severity": "error", "code": "config.value", "file": file, "line": 4, "column": 1,
+            "setting": "provider[0].client_id", "message": "is missing", "remedy": "write the client's id at the provider",
+        })
+    );
+    assert_eq!((&of("server.listen")["line"], &of("server.listen")["column"]), (&json!(3), &json!(10)));
+    let (code, read, _) = check(format!("{SERVER}metrics_from = [\"0.0.0.0/0\"]\n{PROVIDER}"));
+    assert_eq!((code, &read["valid"], &read["online"]), (0, &json!(true), &json!(null)));
+    let warning =
+        read["findings"].as_array().unwrap().iter().find(|found| found["severity"] == "warning").unwrap();
+    assert_eq!((&warning["code"], &warning["line"]), (&json!("config.warning"), &json!(3)));
+    let (code, read, _) = check("[".to_owned());
+    assert_eq!((code, &read["findings"][0]["code"]), (2, &json!("config.syntax")));
 }

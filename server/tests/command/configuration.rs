@@ -152,6 +152,33 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
+fn every_setting_of_the_wrong_type_is_reported() {
+    let text = "[server]\npublic_url = 1\nlisten = false\ntrusted_proxies = [\"::1\", 2, \"::2\", 3]\n\
+        [[provider]]\nissuer = \"https://a.example\"\nclient_id = 7\nleeway = \"x\"\n\
+        [provider.identity]\ngroups = [{ path = 1 }, \"a\", { path = \"b\", object_keys = \"yes\" }]\n\
+        [[provider.identity.team]]\ngroup = 1\nteam = 2\n";
+    let error = parse(text).unwrap_err();
+    let found: Vec<_> = error
+        .faults()
+        .iter()
+        .map(|fault| (fault.position.unwrap().line, fault.setting.clone().unwrap(), fault.code()))
+        .collect();
+    let expected = [
+        (2, "server.public_url"),
+        (3, "server.listen"),
+        (4, "server.trusted_proxies[1]"),
+        (4, "server.trusted_proxies[3]"),
+        (7, "provider[0].client_id"),
+        (8, "provider[0].leeway"),
+        (10, "provider[0].identity.groups[0].path"),
+        (10, "provider[0].identity.groups[2].object_keys"),
+        (12, "provider[0].identity.team[0].group"),
+        (13, "provider[0].identity.team[0].team"),
+    ];
+    assert_eq!(found, expected.map(|(line, setting)| (line, setting.to_owned(), "config.syntax")), "{error}");
+}
+
+#[test]
 fn an_unknown_setting_gets_a_suggestion() {
     for (start, line, reason) in [
         (PROVIDER, "colour = 1", "provider[0].colour: unknown setting of [[provider]]"),
