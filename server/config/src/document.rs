@@ -22,8 +22,8 @@ impl<'t> Document<'t> {
     /// Parses a text; `file` is its name in errors.
     ///
     /// # Errors
-    /// A [`Fault`] where it is not TOML.
-    pub(super) fn parse(file: &'t str, text: &'t str) -> Result<Self, Fault> {
+    /// A [`ConfigError`] where it is not TOML.
+    pub(super) fn parse(file: &'t str, text: &'t str) -> Result<Self, ConfigError> {
         match DeTable::parse(text) {
             Ok(root) => {
                 let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
@@ -34,7 +34,8 @@ impl<'t> Document<'t> {
                 position: Some(position(text, error.span().map_or(0, |span| span.start))),
                 setting: None,
                 problem: Problem::Syntax(error.message().into()),
-            }),
+            }
+            .into()),
         }
     }
 
