@@ -18,9 +18,9 @@ export const documented = (language, beginning = '') => new RegExp(`\`\`\`${lang
 
 /**
  * Starts the hosts of a domain behind one proxy, which listens on `port`: a server for all of them, an application,
- * and the session cookie of a user without email address and name, in a team of its own.
+ * and the session cookie of a user without email address and name, in a team of its own. `server` are further settings.
  */
-export async function startDomain() {
+export async function startDomain(server = {}) {
   const op = await OpenIdProvider.start();
   const gate = await Claimgate.prepare();
   const port = await freePort();
@@ -30,7 +30,7 @@ export async function startDomain() {
   await gate.write({
     providers: [provider],
     signIn: { password_fallback_regular: true },
-    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'] },
+    server: { public_url: `http://sso.gate.localhost:${port}`, cookie_domain: 'gate.localhost', trusted_proxies: ['127.0.0.1'], ...server },
   }).start();
   gate.addUser('joe', 'regular', '--team', 'Lab');
   const agent = new Agent();

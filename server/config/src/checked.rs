@@ -64,6 +64,8 @@ pub struct Server {
     pub metrics_from: Vec<IpNet>,
     /// The domain whose hosts share the session cookie; none: this host alone.
     pub cookie_domain: Option<String>,
+    /// Whether an answer of forward-auth has the client's cookies without those of the server.
+    pub application_cookies: bool,
     /// Where the administration over HTTP answers.
     pub administration: Administration,
     /// The secret that callers of `/api/v1/verify` present; none: no caller is answered.

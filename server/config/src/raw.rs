@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) trusted_proxies: Vec<String>,
     pub(super) metrics_from: Option<Vec<String>>,
     pub(super) cookie_domain: Option<String>,
+    #[serde(default)]
+    pub(super) application_cookies: bool,
     pub(super) admin_url: Option<String>,
     pub(super) admin_from: Option<Vec<String>>,
     #[serde(default)]

@@ -71,6 +71,7 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
         trusted_proxies: trusted_proxies?,
         metrics_from: metrics_from?,
         cookie_domain,
+        application_cookies: raw.application_cookies,
         administration: administration?,
         verify_secret: verify_secret?,
     })

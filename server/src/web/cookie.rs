@@ -152,6 +152,22 @@ impl Cookies {
     }
 }
 
+/// Returns the cookies of a request without those of any Claimgate, as one header; `None` if none is left.
+pub(crate) fn of_application(headers: &HeaderMap) -> Option<HeaderValue> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let others: Vec<&[u8]> =
+        pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty() && !is_own(pair)).collect();
+    let joined = others.join(&b"; "[..]);
+    // Parts of a header are a header.
+    HeaderValue::from_bytes(&joined).ok().filter(|value| !value.is_empty())
+}
+
+/// Reports whether a cookie has a name of Claimgate's, at whatever address it is served.
+fn is_own(pair: &[u8]) -> bool {
+    let name = [&b"__Host-"[..], b"__Secure-"].iter().find_map(|prefix| pair.strip_prefix(*prefix));
+    name.unwrap_or(pair).starts_with(b"claimgate")
+}
+
 /// Returns the cookies of a request by name. Cookies that are not ASCII are skipped: they belong to other
 /// applications on the host.
 fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, String)> {
@@ -164,6 +180,21 @@ fn named(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_application_gets_its_own_cookies_alone() {
+        let of = |sent: &[&str]| -> Option<String> {
+            let mut headers = HeaderMap::new();
+            for value in sent {
+                headers.append(COOKIE, value.parse().expect("a header"));
+            }
+            of_application(&headers).map(|value| value.to_str().expect("ASCII").to_owned())
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["__Host-claimgate=x", " ; claimgate-login-a=1;__Secure-claimgate-admin=2"]), None);
+        assert_eq!(of(&["a=1;claimgate=x; b=2", "c=3;;\tclaimgate=x"]).as_deref(), Some("a=1; b=2; c=3"));
+        assert_eq!(of(&["myclaimgate=1; d"]).as_deref(), Some("myclaimgate=1; d"));
+    }
 
     #[test]
     fn of_many_pending_sign_ins_the_oldest_are_deleted() {

@@ -2,11 +2,13 @@
 //! identity of the user.
 
 use axum::extract::RawQuery;
+use axum::http::header::COOKIE;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 
 use crate::web::app::App;
+use crate::web::cookie;
 use crate::web::extract::Current;
 use crate::web::problem::{Problem, TeamRefusal};
 use crate::web::respond;
@@ -105,7 +107,13 @@ fn admit(
             TeamRefusal { user: user.username, teams: wanted.to_vec(), application, is_page: false };
         return Err(Problem::Team(Box::new(refusal)));
     }
-    Ok(respond::identity(identity_headers::of(&user)))
+    let mut response = respond::identity(identity_headers::of(&user));
+    // Proxies write `X-Forwarded-Uri` for a subrequest, and remove it from what a client sends: no script of a page
+    // reads the cookies that are kept from scripts.
+    if app.server.application_cookies && headers.contains_key("x-forwarded-uri") {
+        response.headers_mut().extend(cookie::of_application(headers).map(|cookies| (COOKIE, cookies)));
+    }
+    Ok(response)
 }
 
 /// Reports whether the client can be shown a page: a browser that navigates. Programs, and the images and

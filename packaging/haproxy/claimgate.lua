@@ -1,0 +1,73 @@
+-- Forward-auth for HAProxy 2.6 or newer. Loaded by `lua-load-per-thread`; the action takes the address to ask:
+--
+--   http-request lua.claimgate http://127.0.0.1:8080/auth/redirect
+--
+-- Asks Claimgate for every request. On 200 the request continues with the headers of the identity and without the
+-- cookies of Claimgate; every other answer is the answer to the client. Without an answer the client gets 503.
+
+-- Longest wait for an answer, in milliseconds.
+local TIMEOUT = 5000
+local IDENTITY = { "x-auth-user", "x-auth-email", "x-auth-teams", "x-auth-name" }
+-- Headers of the client that decide whether it is shown a page, and its session.
+local ASKED_WITH = { "cookie", "accept", "sec-fetch-mode", "upgrade", "x-requested-with", "authorization" }
+-- Headers of a refusal or a redirection that the client gets.
+local ANSWERED_WITH = { "location", "set-cookie", "content-type", "content-security-policy", "cache-control", "retry-after", "www-authenticate" }
+
+-- Returns the values of a header as a list; HAProxy counts from 0.
+local function values(headers, name)
+  local list = {}
+  for _, value in pairs(headers[name] or {}) do table.insert(list, value) end
+  return list
+end
+
+local function question(txn)
+  local received = txn.http:req_get_headers()
+  local headers = {
+    ["x-forwarded-uri"] = { txn.sf:pathq() },
+    ["x-forwarded-host"] = values(received, "host"),
+    ["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" },
+    ["x-forwarded-method"] = { txn.sf:method() },
+    ["x-forwarded-for"] = { txn.sf:src() },
+  }
+  for _, name in ipairs(ASKED_WITH) do
+    if received[name] then headers[name] = values(received, name) end
+  end
+  return headers
+end
+
+-- Removes the cookies of Claimgate from the request.
+local function keep_application_cookies(txn)
+  local kept = {}
+  for _, header in ipairs(values(txn.http:req_get_headers(), "cookie")) do
+    for cookie in header:gmatch("[^;]+") do
+      local name = cookie:match("^%s*([^=]*)"):gsub("^__Host%-", ""):gsub("^__Secure%-", "")
+      if not name:find("^claimgate") then table.insert(kept, (cookie:gsub("^%s+", ""))) end
+    end
+  end
+  txn.http:req_del_header("cookie")
+  if #kept > 0 then txn.http:req_add_header("cookie", table.concat(kept, "; ")) end
+end
+
+local function refuse(txn, status, headers, body)
+  local reply = txn:reply()
+  reply:set_status(status)
+  for _, name in ipairs(ANSWERED_WITH) do
+    for _, value in ipairs(values(headers, name)) do reply:add_header(name, value) end
+  end
+  reply:set_body(body)
+  txn:done(reply)
+end
+
+core.register_action("claimgate", { "http-req" }, function(txn, address)
+  local answer = core.httpclient():get({ url = address, headers = question(txn), timeout = TIMEOUT })
+  if not answer or answer.status == 0 or answer.status >= 500 then
+    return refuse(txn, 503, { ["content-type"] = { "text/plain" } }, "The sign-in service does not answer. Try again in a minute.\n")
+  end
+  if answer.status ~= 200 then
+    return refuse(txn, answer.status, answer.headers, answer.body or "")
+  end
+  for _, name in ipairs(IDENTITY) do
+    txn.http:req_set_header(name, table.concat(values(answer.headers, name), ","))
+  end
+  keep_application_cookies(txn)
+end, 1)
