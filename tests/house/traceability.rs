@@ -26,7 +26,7 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() && !["node_modules", "target"].contains(&name) {
             files(&path, found);
-        } else if name.ends_with(".rs") || name.ends_with(".test.mjs") {
+        } else if name.ends_with(".rs") || name.ends_with(".mjs") {
             found.push(path);
         }
     }
