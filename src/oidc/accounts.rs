@@ -383,6 +383,7 @@ fn revoke_tokens(
             target: LogoutTarget::Subject(subject),
             issued_at: now,
             received: Position(now.0.saturating_mul(1000)),
+            token_until: now,
             until: now.saturating_add(LONGEST_TOKEN_AGE),
         };
         records.record_logout(&jti, &record)?;

@@ -198,6 +198,7 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
         target,
         issued_at: token.issued_at().seconds(),
         received: Position(now_ms),
+        token_until: valid_until.min(longest),
         // By then the token has expired, and so has every sign-in that is in progress now.
         until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
     };

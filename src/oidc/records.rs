@@ -106,6 +106,8 @@ pub struct LogoutRecord {
     pub issued_at: UnixTime,
     /// When it was received.
     pub received: Position,
+    /// The end of the logout token's validity: its `jti` need not be known any longer.
+    pub token_until: UnixTime,
     /// When the record may be deleted.
     pub until: UnixTime,
 }

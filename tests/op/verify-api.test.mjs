@@ -117,7 +117,7 @@ test('where no token is verified, a logout is remembered for a sign-in under way
 
 /** When the record of the last logout ends, in seconds since 1970. */
 function rememberedUntil() {
-  const script = 'import sqlite3, sys\nprint(sqlite3.connect(sys.argv[1]).execute("SELECT max(until) FROM logout").fetchone()[0])';
+  const script = 'import sqlite3, sys\nprint(sqlite3.connect(sys.argv[1]).execute("SELECT max(until) FROM logout_batch").fetchone()[0])';
   return Number(spawnSync('python3', ['-c', script, `${gate.folder}/claimgate.db`], { encoding: 'utf8' }).stdout);
 }
 

@@ -118,6 +118,7 @@ fn an_issuer_is_renamed_with_its_sessions_and_logouts(store: &impl Database) {
         target: LogoutTarget::Subject("s".to_owned()),
         issued_at: UnixTime(20),
         received: Position(20_000),
+        token_until: NOW.saturating_add(60),
         until: NOW.saturating_add(60),
     };
     run(store, move |records| {
@@ -226,6 +227,7 @@ fn logouts_are_recorded_once(store: &impl Database) {
             target,
             issued_at: UnixTime(issued_at),
             received: Position(issued_at * 1000),
+            token_until: NOW.saturating_add(60),
             until: NOW.saturating_add(60),
         };
         run(store, move |records| records.record_logout(jti, &logout))
@@ -264,6 +266,7 @@ fn a_failed_transaction_leaves_nothing(store: &impl Database) {
             target,
             issued_at: NOW,
             received: Position(1),
+            token_until: NOW,
             until: NOW.saturating_add(60),
         };
         assert!(records.record_logout("j", &logout)?);

@@ -12,6 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::file::{self, Lock};
+use super::logout_batches;
 use super::schema;
 use crate::system;
 use claimgate::oidc::records::StoreError;
@@ -88,14 +89,11 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
 
 /// Adds the logouts that a database has recorded to those of a copy. Returns their number.
 fn keep_logouts(copy: &Connection, database: &Path) -> rusqlite::Result<usize> {
-    const COLUMNS: &str = "jti, issuer, sid, subject, issued_at, received_ms, until";
+    // It may be of an earlier version.
+    schema::migrate(&mut Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
     let file = database.to_str().ok_or(rusqlite::Error::InvalidPath(database.to_owned()))?;
     copy.execute("ATTACH DATABASE ?1 AS present", [file])?;
-    let sql = format!(
-        "INSERT INTO main.logout ({COLUMNS}) SELECT {COLUMNS} FROM present.logout
-            EXCEPT SELECT {COLUMNS} FROM main.logout"
-    );
-    let kept = copy.execute(&sql, []);
+    let kept = logout_batches::add_those_of_present(copy);
     copy.execute("DETACH DATABASE present", [])?;
     kept
 }

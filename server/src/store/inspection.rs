@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::file;
+use super::logout_batches::read_row;
 use super::records::{USER, read_user};
 use super::schema;
 use crate::plural::count;
@@ -36,6 +37,8 @@ pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspecti
     found.rows(&connection, "user", &users, |row| read_user(row).map(drop)).map_err(failed)?;
     let sessions = "SELECT id, user, expires, created, rowid FROM session";
     found.rows(&connection, "session", sessions, read_session).map_err(failed)?;
+    let logouts = "SELECT id, issuer, entries, id FROM logout_batch";
+    found.rows(&connection, "logout_batch", logouts, |row| read_row(row).map(drop)).map_err(failed)?;
     found.usernames(&connection, normalisation).map_err(failed)?;
     Ok(found)
 }

@@ -1,112 +1,34 @@
-//! Logout records in memory: the `jti`s that were used, and the newest logout of each session and
-//! subject.
+//! The logouts within a transaction: the `jti`s that were used, and the newest logout of each session and subject.
 //!
-//! On disk each logout is one appended row, so that a storm of logouts writes few pages; the table is read
-//! at the start, and where another process has written, and never searched. The writing thread alone changes
-//! the maps; requests that verify tokens read the newest logouts.
-//!
-//! A logout takes 29 to 57 bytes for its `jti` and 47 to 94 for each target, of which one with `sid` and `sub` has
-//! two: entries of 25 and 41 bytes in tables that are between 7/16 and 7/8 full.
-//!
-//! The maps change together with the transaction: a second token with the same `jti` in one transaction must
-//! find the first. If the transaction, or one piece of work in it, is rolled back, the maps must follow. Each
+//! Memory ([`Generations`]) changes together with the transaction: a second token with the same `jti` in one
+//! transaction must find the first. If the transaction, or one piece of work in it, is rolled back, memory must follow. Each
 //! change is therefore logged with the value before it, and [`rollback_to`](LogoutRecords::rollback_to) undoes the
-//! changes after a [`Savepoint`], the newest first, as SQLite does with its own.
+//! changes after a [`Savepoint`], the newest first, as SQLite does with its own. The entries themselves are written at the
+//! end of the transaction, as one batch for each issuer ([`logout_batches`]).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use super::bad_rows::BadRows;
+use super::logout_batches;
+use super::logout_entry::{LogoutEntry, Tagger, TargetKind, jti_fingerprint};
+use super::logout_generation::Newest;
+use super::logout_generations::{Generations, LineageId, Loading, lineage_of};
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position};
+use claimgate::oidc::records::{LogoutRecord, Position};
 use claimgate::time::UnixTime;
-
-/// Most logouts recorded at a time: limits memory to 1 GiB. Only verified tokens are recorded, each until it can
-/// overtake no sign-in any more (a quarter of an hour, or the token's lifetime) and until the tokens of its sessions
-/// are too old for `/api/v1/verify`, if that is in use.
-pub(super) const MAX_RECORDS: usize = 4_000_000;
-
-/// A hash that identifies a `jti`, or the target of a logout, within one issuer.
-type Tag = Fingerprint;
-
-/// The newest logout of one target.
-#[derive(Clone, Copy)]
-struct Newest {
-    issued_at: UnixTime,
-    received: Position,
-    until: UnixTime,
-}
 
 /// A change of the present transaction, with the value before it.
 enum Change {
-    AddedJti(Tag),
-    SetNewest(Tag, Option<Newest>),
+    AddedJti(LineageId, u64),
+    Merged(LineageId, u64, Option<Newest>),
 }
 
 /// A state to roll back to.
 #[derive(Clone, Copy)]
 pub(super) struct Savepoint {
     changes: usize,
-    newest_row: i64,
-}
-
-/// Parts of the newest logouts with a lock each, so that a write seldom blocks a read.
-const SHARDS: usize = 64;
-
-/// The newest logout of each target. A logout is seen here from when it is recorded, just before it is durable.
-pub(super) struct NewestLogouts([RwLock<HashMap<Tag, Newest>>; SHARDS]);
-
-impl Default for NewestLogouts {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| RwLock::default()))
-    }
-}
-
-impl NewestLogouts {
-    /// Returns the shard of a tag. It is a hash, so any byte spreads the tags evenly.
-    fn shard(&self, tag: &Tag) -> &RwLock<HashMap<Tag, Newest>> {
-        &self.0[usize::from(tag.0[15]) % SHARDS]
-    }
-
-    fn get(&self, tag: &Tag) -> Option<Newest> {
-        self.shard(tag).read().get(tag).copied()
-    }
-
-    /// Sets the newest logout of a target, or removes it.
-    fn set(&self, tag: Tag, newest: Option<Newest>) {
-        let mut shard = self.shard(&tag).write();
-        match newest {
-            Some(newest) => drop(shard.insert(tag, newest)),
-            None => drop(shard.remove(&tag)),
-        }
-    }
-
-    fn remove_expired(&self, now: UnixTime) {
-        for shard in &self.0 {
-            let mut shard = shard.write();
-            shard.retain(|_, newest| newest.until > now);
-            let length = shard.len();
-            shard.shrink_to(length * 2);
-        }
-    }
-
-    /// Reports whether a logout ends a token that was issued at `issued_at`, by the provider's clock: by the
-    /// token's `sid` within the leeway, by its subject exactly.
-    pub(super) fn ends(&self, token: &PresentedToken<'_>, leeway: u64) -> bool {
-        let is_ended = |target, value: &str, leeway| {
-            self.get(&target_tag(token.issuer, target, value))
-                .is_some_and(|newest| token.issued_at <= newest.issued_at.saturating_add(leeway))
-        };
-        let by_sid = token.sid.is_some_and(|sid| is_ended(Target::Session, sid, leeway));
-        let by_subject = token.subject.is_some_and(|subject| {
-            is_ended(Target::Subject, subject, 0)
-                || (token.sid.is_none() && is_ended(Target::SubjectWithoutSession, subject, 0))
-        });
-        by_sid || by_subject
-    }
+    pending: usize,
 }
 
 /// The claims of a verified token that a logout may name.
@@ -122,178 +44,413 @@ pub struct PresentedToken<'t> {
     pub issued_at: UnixTime,
 }
 
-#[derive(Default)]
-pub(super) struct LogoutRecords {
-    /// Until when each `jti` is refused.
-    jtis: HashMap<Tag, UnixTime>,
-    newest: Arc<NewestLogouts>,
-    changes: Vec<Change>,
-    /// The newest row of the table that the maps include.
-    newest_row: i64,
+/// Whether a logout ends a presented token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenEnd {
+    NotEnded,
+    Ended,
+    /// The logouts that may end it were dropped from memory.
+    Unknown,
 }
 
-impl LogoutRecords {
-    /// Builds records without a logout; the newest ones will be in `newest`.
-    pub(super) fn new(newest: Arc<NewestLogouts>) -> Self {
-        Self { newest, ..Self::default() }
+/// The logouts in memory. A clone is the same logouts.
+#[derive(Clone, Default)]
+pub(super) struct KnownLogouts {
+    tagger: Arc<Tagger>,
+    generations: Generations,
+}
+
+impl KnownLogouts {
+    /// Returns the newest logout of a target, if it may be as new as `since` by the provider's clock.
+    fn newest(&self, issuer: &str, kind: TargetKind, value: &str, since: UnixTime) -> Option<Newest> {
+        self.generations.newest(self.tagger.target(issuer, kind, Fingerprint::of(value)), since)
     }
 
-    /// Reports whether an issuer's `jti` was used.
-    pub(super) fn contains(&self, issuer: &str, jti: &str) -> bool {
-        self.jtis.contains_key(&jti_tag(issuer, jti))
-    }
-
-    /// Reports whether no further logout can be recorded.
-    pub(super) fn is_full(&self) -> bool {
-        self.jtis.len() >= MAX_RECORDS
-    }
-
-    /// Adds a logout that the present transaction has written to the table as `row`.
-    pub(super) fn add(&mut self, row: i64, jti: &str, record: &LogoutRecord) {
-        let tag = jti_tag(&record.issuer, jti);
-        self.jtis.insert(tag, record.until);
-        self.changes.push(Change::AddedJti(tag));
-        self.newest_row = row;
-        for tag in target_tags(record) {
-            let before = self.merge(tag, record);
-            self.changes.push(Change::SetNewest(tag, before));
+    /// Reports whether a logout ends a token that was issued at `issued_at`, by the provider's clock: by the
+    /// token's `sid` within the leeway, by its subject exactly.
+    pub(super) fn end_of(&self, token: &PresentedToken<'_>, leeway: u64) -> TokenEnd {
+        let is_ended = |kind, value: &str, leeway: u64| {
+            let since = UnixTime(token.issued_at.0.saturating_sub_unsigned(leeway));
+            self.newest(token.issuer, kind, value, since).is_some_and(|newest| since <= newest.issued_at)
+        };
+        let by_sid = token.sid.is_some_and(|sid| is_ended(TargetKind::Session, sid, leeway));
+        let by_subject = token.subject.is_some_and(|subject| {
+            is_ended(TargetKind::Subject, subject, 0)
+                || (token.sid.is_none() && is_ended(TargetKind::SubjectWithoutSession, subject, 0))
+        });
+        if by_sid || by_subject {
+            return TokenEnd::Ended;
+        }
+        match self.generations.watermark() {
+            Some(dropped) if token.issued_at <= dropped.newest.issued_at.saturating_add(leeway) => {
+                TokenEnd::Unknown
+            }
+            _ => TokenEnd::NotEnded,
         }
     }
 
-    /// Merges a logout into the newest one of a target. Returns the value before.
-    fn merge(&mut self, tag: Tag, record: &LogoutRecord) -> Option<Newest> {
-        let LogoutRecord { issued_at, received, until, .. } = *record;
-        let before = self.newest.get(&tag);
-        let newest = before.map_or(Newest { issued_at, received, until }, |before| Newest {
-            issued_at: before.issued_at.max(issued_at),
-            received: before.received.max(received),
-            until: before.until.max(until),
+    /// Returns the number of logouts that were dropped because memory was full.
+    pub(super) fn dropped(&self) -> u64 {
+        self.generations.dropped()
+    }
+}
+
+/// The logouts, for the writing thread.
+#[derive(Default)]
+pub(super) struct LogoutRecords {
+    known: KnownLogouts,
+    changes: Vec<Change>,
+    /// The issuers of the present transaction.
+    issuers: Vec<String>,
+    /// The entries that the present transaction is to write, each with the number of its issuer.
+    pending: Vec<(usize, LogoutEntry)>,
+    /// The newest row of the table that memory includes.
+    newest_row: i64,
+    /// The number of the present transaction's last row, once it is written.
+    written: Option<i64>,
+}
+
+impl LogoutRecords {
+    /// Builds records that share memory.
+    pub(super) fn new(known: KnownLogouts) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    /// Records a logout in the present transaction. Returns `false`, and changes nothing, if the `jti` is known, or may have
+    /// been dropped.
+    pub(super) fn record(&mut self, jti: &str, record: &LogoutRecord) -> bool {
+        let tag = self.known.tagger.jti(jti_fingerprint(&record.issuer, jti));
+        let generations = &self.known.generations;
+        let may_be_dropped =
+            generations.watermark().is_some_and(|dropped| record.issued_at <= dropped.token_issued_at);
+        if may_be_dropped || generations.contains_jti(tag) {
+            return false;
+        }
+        self.add(&record.issuer, &LogoutEntry::new(jti, record));
+        true
+    }
+
+    /// Adds an entry in the present transaction.
+    pub(super) fn add(&mut self, issuer: &str, entry: &LogoutEntry) {
+        self.remember(issuer, entry);
+        let known = self.issuers.iter().position(|known| known == issuer);
+        let number = known.unwrap_or_else(|| {
+            self.issuers.push(issuer.to_owned());
+            self.issuers.len() - 1
         });
-        self.newest.set(tag, Some(newest));
-        before
+        self.pending.push((number, *entry));
+    }
+
+    /// Adds an entry to memory.
+    fn remember(&mut self, issuer: &str, entry: &LogoutEntry) {
+        let KnownLogouts { tagger, generations } = &self.known;
+        let lineage = lineage_of(entry);
+        let tag = tagger.jti(entry.jti);
+        generations.add_jti(lineage, tag, entry);
+        self.changes.push(Change::AddedJti(lineage, tag));
+        let newest = Newest { issued_at: entry.issued_at, received: entry.received };
+        for (kind, value) in entry.targets() {
+            let tag = tagger.target(issuer, kind, value);
+            let before = generations.merge(lineage, tag, newest);
+            self.changes.push(Change::Merged(lineage, tag, before));
+        }
     }
 
     /// Returns the newest `iat`, and the newest position, of the logouts that end a
-    /// session with this `sid`, or a session of the subject without one.
+    /// session with this `sid`, or a session of the subject without one. Logouts that were dropped from memory count as
+    /// such.
     pub(super) fn newest(
         &self,
         issuer: &str,
         sid: Option<&str>,
         subject: &str,
     ) -> Option<(UnixTime, Position)> {
+        let newest = |kind, value| self.known.newest(issuer, kind, value, UnixTime(i64::MIN));
         let session = match sid {
-            Some(sid) => target_tag(issuer, Target::Session, sid),
-            None => target_tag(issuer, Target::SubjectWithoutSession, subject),
+            Some(sid) => newest(TargetKind::Session, sid),
+            None => newest(TargetKind::SubjectWithoutSession, subject),
         };
-        let subject = target_tag(issuer, Target::Subject, subject);
-        [subject, session]
-            .iter()
-            .filter_map(|tag| self.newest.get(tag))
+        let dropped = self.known.generations.watermark().map(|dropped| dropped.newest);
+        [newest(TargetKind::Subject, subject), session, dropped]
+            .into_iter()
+            .flatten()
+            .reduce(Newest::merged)
             .map(|newest| (newest.issued_at, newest.received))
-            .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)))
+    }
+
+    /// Returns the entries of an issuer that are not written yet.
+    pub(super) fn pending_of(&self, issuer: &str) -> Vec<LogoutEntry> {
+        let is_its = |number: usize| self.issuers[number] == issuer;
+        self.pending.iter().filter(|(number, _)| is_its(*number)).map(|(_, entry)| *entry).collect()
     }
 
     /// Returns the present state, to roll back to.
     pub(super) fn savepoint(&self) -> Savepoint {
-        Savepoint { changes: self.changes.len(), newest_row: self.newest_row }
+        Savepoint { changes: self.changes.len(), pending: self.pending.len() }
     }
 
     /// Undoes the changes since a savepoint of the present transaction.
     pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+        let generations = &self.known.generations;
         for change in self.changes.drain(savepoint.changes..).rev() {
             match change {
-                Change::AddedJti(tag) => drop(self.jtis.remove(&tag)),
-                Change::SetNewest(tag, before) => self.newest.set(tag, before),
+                Change::AddedJti(lineage, tag) => generations.remove_jti(lineage, tag),
+                Change::Merged(lineage, tag, before) => generations.set_back(lineage, tag, before),
             }
         }
-        self.newest_row = savepoint.newest_row;
+        self.pending.truncate(savepoint.pending);
+        self.written = None;
+    }
+
+    /// Writes the entries of the present transaction, at its end.
+    pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut entries = Vec::new();
+        for (number, issuer) in self.issuers.iter().enumerate() {
+            let its = self.pending.iter().filter(|(its, _)| *its == number).map(|(_, entry)| *entry);
+            entries.extend(its);
+            self.written = logout_batches::append(connection, issuer, &entries)?.or(self.written);
+            entries.clear();
+        }
+        Ok(())
     }
 
     /// Makes the changes final: the transaction is durable.
     pub(super) fn commit(&mut self) {
         self.changes.clear();
+        self.pending.clear();
+        self.issuers.clear();
+        self.newest_row = self.written.take().unwrap_or(self.newest_row);
+        self.known.generations.end_full();
     }
 
-    /// Removes the logouts that are over, and returns memory.
+    /// Removes the logouts that are over, and returns memory. No transaction may be under way.
     pub(super) fn remove_expired(&mut self, now: UnixTime) {
-        self.jtis.retain(|_, until| *until > now);
-        self.jtis.shrink_to(self.jtis.len() * 2);
-        self.newest.remove_expired(now);
+        self.known.generations.remove_expired(now);
+    }
+
+    /// Reads all rows of the table, at the start.
+    pub(super) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let KnownLogouts { tagger, generations } = &self.known;
+        let mut loading = Loading::new(generations);
+        let add = |issuer: &str, entry: &LogoutEntry| loading.add(tagger, issuer, entry);
+        self.newest_row = logout_batches::read(connection, 0, None, add)?;
+        loading.finish();
+        Ok(())
     }
 
     /// Reads the rows of the table that other processes have written. They are durable, so no rollback
     /// undoes them; the present transaction must not have changed anything yet.
     pub(super) fn read_new_rows(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let sql = "SELECT id, jti, issuer, sid, subject, issued_at, received_ms, until
-            FROM logout WHERE id > ?1 ORDER BY id";
-        let mut statement = connection.prepare(sql)?;
-        let mut rows = statement.query([self.newest_row])?;
-        let mut bad = BadRows::default();
-        while let Some(row) = rows.next()? {
-            self.newest_row = row.get(0)?;
-            if let Some((jti, until)) = bad.read(read_jti(row)) {
-                self.jtis.extend(jti.map(|tag| (Fingerprint(tag), until)));
-            }
-            if let Some(record) = bad.read(read_record(row)).flatten() {
-                for tag in target_tags(&record) {
-                    self.merge(tag, &record);
-                }
-            }
-        }
-        bad.report("logout");
+        let known = self.newest_row;
+        self.newest_row =
+            logout_batches::read(connection, known, None, |issuer, entry| self.remember(issuer, entry))?;
+        self.changes.clear();
         Ok(())
     }
 }
 
-fn read_jti(row: &Row<'_>) -> rusqlite::Result<(Option<[u8; 16]>, UnixTime)> {
-    Ok((row.get(1)?, UnixTime(row.get(7)?)))
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
 
-/// Reads a logout; `None` for a row that holds a `jti` alone.
-pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<LogoutRecord>> {
-    let target = match (row.get(3)?, row.get(4)?) {
-        (Some(sid), subject) => LogoutTarget::Session { sid, subject },
-        (None, Some(subject)) => LogoutTarget::Subject(subject),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(LogoutRecord {
-        issuer: row.get(2)?,
-        target,
-        issued_at: UnixTime(row.get(5)?),
-        received: Position(row.get(6)?),
-        until: UnixTime(row.get(7)?),
-    }))
-}
+    use claimgate::oidc::records::LogoutTarget;
+    use proptest::prelude::*;
 
-#[derive(Clone, Copy)]
-enum Target {
-    Subject,
-    Session,
-    SubjectWithoutSession,
-}
+    use super::super::schema;
+    use super::*;
 
-/// Returns the tag of a `jti`, which may be long and is never read again.
-pub(super) fn jti_tag(issuer: &str, jti: &str) -> Tag {
-    Fingerprint::of_parts(&[issuer.len().to_string().as_bytes(), b":", issuer.as_bytes(), jti.as_bytes()])
-}
+    const START: i64 = 1_800_000_000;
 
-fn target_tags(record: &LogoutRecord) -> impl Iterator<Item = Tag> + use<> {
-    let tag = |target, value: &str| target_tag(&record.issuer, target, value);
-    let (first, second) = match &record.target {
-        LogoutTarget::Subject(subject) => (tag(Target::Subject, subject), None),
-        LogoutTarget::Session { sid, subject } => {
-            let subject = subject.as_ref().map(|subject| tag(Target::SubjectWithoutSession, subject));
-            (tag(Target::Session, sid), subject)
+    impl LogoutRecords {
+        /// Builds records in generations of `generation` logouts, of which those that have ended take `most_bytes`.
+        fn bounded(most_bytes: usize, generation: usize) -> Self {
+            let generations = Generations::bounded(most_bytes, generation);
+            Self::new(KnownLogouts { generations, ..KnownLogouts::default() })
         }
-    };
-    std::iter::once(first).chain(second)
-}
+    }
 
-fn target_tag(issuer: &str, target: Target, value: &str) -> Tag {
-    let prefix = match target {
-        Target::Subject => b"\0",
-        Target::Session => b"\x01",
-        Target::SubjectWithoutSession => b"\x02",
-    };
-    Fingerprint::of_parts(&[prefix, issuer.as_bytes(), b"\0", value.as_bytes()])
+    fn logout(subject: &str, issued_at: i64, lifetime: i64) -> LogoutRecord {
+        LogoutRecord {
+            issuer: "i".to_owned(),
+            target: LogoutTarget::Subject(subject.to_owned()),
+            issued_at: UnixTime(issued_at),
+            received: Position(issued_at * 1000 + 7),
+            token_until: UnixTime(issued_at + lifetime.min(120)),
+            until: UnixTime(issued_at + lifetime),
+        }
+    }
+
+    fn committed(records: &mut LogoutRecords, jti: &str, record: &LogoutRecord) -> bool {
+        let recorded = records.record(jti, record);
+        records.commit();
+        recorded
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Record { jti: u8, subject: u8, iat: i64, lifetime: i64 },
+        Commit,
+        Rollback,
+        Purge { after: i64 },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let lifetimes = prop_oneof![Just(60), Just(900), Just(86_400), Just(30 * 86_400)];
+        let record = (0..200_u8, 0..20_u8, -60..60_i64, lifetimes)
+            .prop_map(|(jti, subject, iat, lifetime)| Step::Record { jti, subject, iat, lifetime });
+        let after = prop_oneof![0..60_i64, 3600..90_000_i64];
+        let step = prop_oneof![
+            8 => record,
+            3 => Just(Step::Commit),
+            1 => Just(Step::Rollback),
+            1 => after.prop_map(|after| Step::Purge { after }),
+        ];
+        proptest::collection::vec(step, 1..200)
+    }
+
+    /// All logouts that were ever recorded, as a map by their `jti`.
+    #[derive(Clone, Default)]
+    struct Model {
+        logouts: Vec<(String, LogoutRecord)>,
+        jtis: HashMap<String, UnixTime>,
+    }
+
+    impl Model {
+        fn newest(&self, subject: &str, now: i64) -> (Option<UnixTime>, Option<UnixTime>) {
+            let its = |least: i64| {
+                let logouts =
+                    self.logouts.iter().filter(|(name, record)| name == subject && record.until.0 > least);
+                logouts.map(|(_, record)| record.issued_at).max()
+            };
+            (its(now), its(i64::MIN))
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn generations_know_what_a_map_knows(steps in steps(), generation in 1..12_usize) {
+            let mut records = LogoutRecords::bounded(usize::MAX, generation);
+            let (mut now, mut model) = (START, Model::default());
+            let (mut start, mut before) = (records.savepoint(), model.clone());
+            for step in steps {
+                match step {
+                    Step::Record { jti, subject, iat, lifetime } => {
+                        let (jti, subject) = (jti.to_string(), subject.to_string());
+                        let record = logout(&subject, now + iat, lifetime);
+                        let known = model.jtis.get(&jti).copied();
+                        if records.record(&jti, &record) {
+                            prop_assert!(known.is_none_or(|until| until.0 <= now), "a replay of {jti}");
+                            model.jtis.insert(jti, record.token_until);
+                            model.logouts.push((subject, record));
+                        } else {
+                            prop_assert!(known.is_some(), "{jti} was never used");
+                        }
+                    }
+                    Step::Rollback => {
+                        records.rollback_to(start);
+                        model = before.clone();
+                    }
+                    Step::Commit | Step::Purge { .. } => {
+                        records.commit();
+                        if let Step::Purge { after } = step {
+                            now += after;
+                            records.remove_expired(UnixTime(now));
+                        }
+                        (start, before) = (records.savepoint(), model.clone());
+                    }
+                }
+                for subject in (0..20).map(|subject| subject.to_string()) {
+                    let found = records.newest("i", Some("another session"), &subject);
+                    let (must, may) = model.newest(&subject, now);
+                    let found = found.map(|(issued_at, received)| {
+                        assert!(received.0 >= issued_at.0 * 1000, "of this logout or a later one");
+                        issued_at
+                    });
+                    prop_assert!(must <= found && found <= may, "{subject}: {must:?} {found:?} {may:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_at_the_start(subjects in proptest::collection::vec(0..50_u16, 1..600), generation in 1..300_usize) {
+            let connection = schema::open_in_memory().expect("a database");
+            let mut records = LogoutRecords::bounded(usize::MAX, generation);
+            for (transaction, subjects) in subjects.chunks(70).enumerate() {
+                for (number, subject) in subjects.iter().enumerate() {
+                    let number = transaction * 70 + number;
+                    let record = logout(&subject.to_string(), START + i64::from(*subject % 7), 900);
+                    let issuer = ["i", "another"][number % 2].to_owned();
+                    let recorded = records.record(&number.to_string(), &LogoutRecord { issuer, ..record });
+                    prop_assert!(recorded);
+                }
+                records.write(&connection).expect("an append");
+                records.commit();
+            }
+            let mut restarted = LogoutRecords::bounded(usize::MAX, generation);
+            restarted.load(&connection).expect("a table");
+            prop_assert_eq!(restarted.newest_row, records.newest_row);
+            for subject in (0..50).map(|subject| subject.to_string()) {
+                for issuer in ["i", "another"] {
+                    let newest = |records: &LogoutRecords| records.newest(issuer, None, &subject);
+                    prop_assert_eq!(newest(&restarted), newest(&records), "{} {}", issuer, &subject);
+                }
+            }
+            for number in 0..subjects.len() {
+                let issuer = ["i", "another"][number % 2].to_owned();
+                let record = LogoutRecord { issuer, ..logout("x", START, 900) };
+                let recorded = restarted.record(&number.to_string(), &record);
+                prop_assert!(!recorded, "{} is used", number);
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_memory_what_was_dropped_is_refused_and_nothing_else() {
+        // Two generations of four logouts fit.
+        let mut records = LogoutRecords::bounded(2 * 4 * 41, 4);
+        for number in 0..40 {
+            let record = logout(&number.to_string(), START + number, 900);
+            assert!(committed(&mut records, &number.to_string(), &record), "{number}");
+        }
+        assert!(records.known.dropped() >= 28, "{}", records.known.dropped());
+        let newest_dropped = START + i64::try_from(records.known.dropped()).expect("a few") - 1;
+        assert_eq!(
+            records.newest("i", None, "never logged out"),
+            Some((UnixTime(newest_dropped), Position(newest_dropped * 1000 + 7))),
+            "a sign-in that began before it is refused"
+        );
+        let end_of = |records: &LogoutRecords, issued_at| {
+            let subject = Some("never logged out");
+            let token = PresentedToken { issuer: "i", subject, sid: None, issued_at: UnixTime(issued_at) };
+            records.known.end_of(&token, 0)
+        };
+        assert_eq!(end_of(&records, newest_dropped), TokenEnd::Unknown);
+        assert_eq!(end_of(&records, newest_dropped + 1), TokenEnd::NotEnded);
+        let ended =
+            PresentedToken { issuer: "i", subject: Some("39"), sid: None, issued_at: UnixTime(START) };
+        assert_eq!(records.known.end_of(&ended, 0), TokenEnd::Ended, "what is known is known");
+        assert!(!committed(&mut records, "new", &logout("s", newest_dropped, 900)), "it may be a replay");
+        assert!(committed(&mut records, "new", &logout("s", newest_dropped + 1, 900)));
+        assert!(!committed(&mut records, "39", &logout("s", START + 39, 900)));
+        records.remove_expired(UnixTime(newest_dropped + 900));
+        assert_eq!(records.newest("i", None, "never logged out"), None, "with the last of the dropped");
+        assert_eq!(end_of(&records, START), TokenEnd::NotEnded);
+    }
+
+    #[test]
+    fn jtis_are_forgotten_with_their_tokens_and_targets_with_their_records() {
+        let mut records = LogoutRecords::bounded(usize::MAX, 2);
+        for number in 0..4 {
+            assert!(committed(&mut records, &number.to_string(), &logout("s", START, 900)));
+        }
+        records.remove_expired(UnixTime(START + 119));
+        assert!(!committed(&mut records, "0", &logout("t", START, 900)));
+        records.remove_expired(UnixTime(START + 120));
+        assert!(committed(&mut records, "0", &logout("t", START + 120, 900)));
+        assert!(records.newest("i", None, "s").is_some());
+        records.remove_expired(UnixTime(START + 900));
+        assert_eq!((records.newest("i", None, "s"), records.newest("i", None, "t").is_some()), (None, true));
+    }
 }

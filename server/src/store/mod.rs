@@ -12,11 +12,16 @@ mod file;
 mod inspection;
 mod key;
 mod listing;
+mod logout_batches;
+mod logout_entry;
+mod logout_generation;
+mod logout_generations;
 mod logout_records;
 mod notices;
 mod records;
 mod schema;
 mod session_index;
+mod sorted_tags;
 mod writer;
 
 use std::path::Path;
@@ -41,12 +46,15 @@ pub use records::SqliteRecords;
 
 use file::Lock;
 use key::Key;
-use logout_records::{LogoutRecords, NewestLogouts};
+use logout_records::{KnownLogouts, LogoutRecords, TokenEnd};
 use session_index::SessionIndex;
 use writer::{Job, Outcome, Writer};
 
 /// Most pieces of work that wait; more are refused at once.
 const QUEUE: usize = 4096;
+
+/// Most sessions deleted in one step of a purge, each with some pages of the indexes.
+const PURGED_SESSIONS: usize = 64;
 
 /// The reason that a verified token is not accepted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +76,18 @@ impl Revocation {
     }
 }
 
+/// The logouts that may end a token were dropped, because more were recorded than memory holds: the token cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the logouts that may end this token were dropped, because more were recorded than memory holds")]
+pub struct LogoutsDropped;
+
 /// A store. A clone is the same store.
 #[derive(Clone)]
 pub struct Store {
     /// The work of the writing thread; `None` closes the store.
     jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
-    logouts: Arc<NewestLogouts>,
+    logouts: KnownLogouts,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     key: Arc<Key>,
 }
@@ -114,8 +127,8 @@ impl Store {
         let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
-        let logouts = Arc::<NewestLogouts>::default();
-        let records = LogoutRecords::new(Arc::clone(&logouts));
+        let logouts = KnownLogouts::default();
+        let records = LogoutRecords::new(logouts.clone());
         let writer = Writer::new(connection, lock, Arc::clone(&key), Arc::clone(&index), records)?;
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -216,12 +229,28 @@ impl Store {
 
     /// Returns why a verified token is not accepted any more, from memory: its session or subject was logged out
     /// at or after its `iat` (by `sid` within `leeway` seconds), or its user is switched off.
-    #[must_use]
-    pub fn revocation(&self, token: &PresentedToken<'_>, leeway: u64) -> Option<Revocation> {
+    ///
+    /// # Errors
+    /// [`LogoutsDropped`].
+    pub fn revocation(
+        &self,
+        token: &PresentedToken<'_>,
+        leeway: u64,
+    ) -> Result<Option<Revocation>, LogoutsDropped> {
         if token.subject.is_some_and(|subject| self.index.is_inactive(token.issuer, subject)) {
-            return Some(Revocation::Inactive);
+            return Ok(Some(Revocation::Inactive));
         }
-        self.logouts.ends(token, leeway).then_some(Revocation::LoggedOut)
+        match self.logouts.end_of(token, leeway) {
+            TokenEnd::NotEnded => Ok(None),
+            TokenEnd::Ended => Ok(Some(Revocation::LoggedOut)),
+            TokenEnd::Unknown => Err(LogoutsDropped),
+        }
+    }
+
+    /// Returns the number of logouts that were dropped from memory before their end, because it was full.
+    #[must_use]
+    pub fn dropped_logouts(&self) -> u64 {
+        self.logouts.dropped()
     }
 
     /// Returns the number of sessions in memory.
@@ -230,13 +259,17 @@ impl Store {
         self.index.len()
     }
 
-    /// Deletes expired sessions and logout records.
+    /// Deletes expired sessions and logouts, in short steps: other work comes between them.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub async fn purge(&self, now: UnixTime) -> Result<(), StoreError> {
-        let sessions = self.index.expired(now);
-        self.transact(move |records| records.purge(&sessions, now)).await
+        for sessions in self.index.expired(now).chunks(PURGED_SESSIONS) {
+            let sessions = sessions.to_vec();
+            self.transact(move |records| records.purge_sessions(&sessions, now)).await?;
+        }
+        while self.transact(move |records| records.purge_logouts(now)).await? {}
+        Ok(())
     }
 }
 

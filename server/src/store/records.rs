@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::key::Key;
-use super::logout_records::{LogoutRecords, MAX_RECORDS, jti_tag, read_record};
+use super::logout_batches;
+use super::logout_entry::LogoutEntry;
+use super::logout_records::LogoutRecords;
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
@@ -102,14 +104,19 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
-    /// Deletes expired sessions, of which the index knows the identifiers, and expired logout records.
-    pub(super) fn purge(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
+    /// Deletes sessions that have expired.
+    pub(super) fn purge_sessions(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {
             self.execute("DELETE FROM session WHERE id = ?1 AND expires <= ?2", params![session.0, now.0])?;
+            self.effects.push(Effect::Ended(*session));
         }
-        self.execute("DELETE FROM logout WHERE until <= ?1", [now.0])?;
-        self.effects.push(Effect::Purged(now));
         Ok(())
+    }
+
+    /// Deletes logouts that are over, in memory and some on the disk. Reports whether there may be more of these.
+    pub(super) fn purge_logouts(&mut self, now: UnixTime) -> Result<bool, StoreError> {
+        self.effects.push(Effect::PurgedLogouts(now));
+        logout_batches::purge_step(self.connection, now).map_err(|error| store_error(&error))
     }
 }
 
@@ -168,19 +175,17 @@ impl Records for SqliteRecords<'_> {
 
     fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError> {
         // They are recorded anew, because a running server reads new rows only.
-        let sql = "SELECT id, jti, issuer, sid, subject, issued_at, received_ms, until FROM logout WHERE issuer = ?1";
-        let recorded =
-            self.query_all("logout", sql, [old], |row| Ok((row.get::<_, i64>(0)?, read_record(row)?)))?;
-        let mut logouts = 0;
-        for (id, record) in recorded {
-            let Some(record) = record else { continue };
-            let record = LogoutRecord { issuer: new.to_owned(), ..record };
-            logouts += usize::from(self.record_logout(&format!("renamed {id}"), &record)?);
+        let mut recorded = self.logouts.pending_of(old);
+        logout_batches::read(self.connection, 0, Some(old), |_, entry| recorded.push(*entry))
+            .map_err(|error| store_error(&error))?;
+        recorded.retain(LogoutEntry::has_targets);
+        for entry in &recorded {
+            self.logouts.add(new, entry);
         }
         Ok(RenamedIssuer {
             links: self.execute("UPDATE OR REPLACE link SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
             sessions: self.execute("UPDATE session SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
-            logouts,
+            logouts: recorded.len(),
         })
     }
 
@@ -325,25 +330,7 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
-        if self.logouts.contains(&record.issuer, jti) {
-            return Ok(false);
-        }
-        if self.logouts.is_full() {
-            return Err(StoreError {
-                reason: format!("{MAX_RECORDS} logouts are recorded, which is the limit"),
-            });
-        }
-        let (sid, subject) = match &record.target {
-            LogoutTarget::Subject(subject) => (None, Some(subject)),
-            LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
-        };
-        let sql = "INSERT INTO logout (jti, issuer, sid, subject, issued_at, received_ms, until)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let tag = jti_tag(&record.issuer, jti);
-        let (issued_at, until) = (record.issued_at.0, record.until.0);
-        self.execute(sql, params![tag.0, record.issuer, sid, subject, issued_at, record.received.0, until])?;
-        self.logouts.add(self.connection.last_insert_rowid(), jti, record);
-        Ok(true)
+        Ok(self.logouts.record(jti, record))
     }
 
     fn newest_logout(
@@ -395,19 +382,6 @@ fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
 pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapshot> {
     let mut snapshot = Snapshot::default();
     let mut bad = BadRows::default();
-    let mut statement = connection.prepare("SELECT id, user, expires FROM session")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let session = || -> rusqlite::Result<_> {
-            let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
-            Ok((SessionId(row.get(0)?), session))
-        };
-        if let Some((id, session)) = bad.read(session()) {
-            snapshot.add_session(id, session);
-        }
-    }
-    bad.report("session");
-    let mut bad = BadRows::default();
     let sql = format!("SELECT {USER} FROM user WHERE id IN (SELECT user FROM session)");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
@@ -421,6 +395,19 @@ pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapsho
         snapshot.users.extend(bad.read(user()));
     }
     bad.report("user");
+    let mut bad = BadRows::default();
+    let mut statement = connection.prepare("SELECT id, user, expires FROM session")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let session = || -> rusqlite::Result<_> {
+            let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
+            Ok((SessionId(row.get(0)?), session))
+        };
+        if let Some((id, session)) = bad.read(session()) {
+            snapshot.add_session(id, session);
+        }
+    }
+    bad.report("session");
     let sql = "SELECT issuer, subject FROM user JOIN link ON link.user = user.id WHERE active = 0";
     let mut bad = BadRows::default();
     let mut statement = connection.prepare(sql)?;

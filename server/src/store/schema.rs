@@ -7,11 +7,20 @@ use rusqlite::Connection;
 
 use super::error::store_error;
 use super::file;
+use super::logout_batches;
 use claimgate::oidc::records::StoreError;
 
+/// A step from one version of the schema to the next.
+enum Migration {
+    Sql(&'static str),
+    Code(fn(&Connection) -> rusqlite::Result<()>),
+}
+
+use Migration::{Code, Sql};
+
 /// The migrations, one per version of the schema. A released one never changes.
-const MIGRATIONS: &[&str] = &[
-    "
+const MIGRATIONS: &[Migration] = &[
+    Sql("
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE user (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -58,8 +67,8 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX logout_mark_until ON logout_mark (until);
     CREATE TABLE jti (hash BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX jti_until ON jti (until);
-",
-    "
+"),
+    Sql("
     -- Appended to, and purged from its old end: a storm of logouts writes few pages.
     CREATE TABLE logout (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,17 +93,19 @@ const MIGRATIONS: &[&str] = &[
     DROP TABLE logout_mark;
     -- Expired sessions are found in memory.
     DROP INDEX session_expires;
-",
-    "
+"),
+    Sql("
     -- The key of the cookies is in a file of its own, and ID tokens are sealed with it.
     DROP TABLE IF EXISTS meta;
     UPDATE session SET id_token = NULL;
     CREATE TABLE notice (id INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, about TEXT NOT NULL);
-",
-    "
+"),
+    Sql("
     -- Whose tokens are refused is read at the start.
     CREATE INDEX IF NOT EXISTS user_inactive ON user (id) WHERE active = 0;
-",
+"),
+    // The logouts of a transaction are one row.
+    Code(logout_batches::migrate),
 ];
 
 /// Longest wait for another process that writes to the file.
@@ -137,7 +148,10 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for (step, migration) in (1_i64..).zip(MIGRATIONS) {
         if step > version(&transaction)? {
-            transaction.execute_batch(migration)?;
+            match migration {
+                Sql(statements) => transaction.execute_batch(statements)?,
+                Code(migrate) => migrate(&transaction)?,
+            }
             transaction.pragma_update(None, "user_version", step)?;
         }
     }

@@ -27,15 +27,15 @@ pub(super) enum Effect {
         links: Vec<Fingerprint>,
         active: bool,
     },
-    /// What had expired at this time was purged.
-    Purged(UnixTime),
+    /// The logouts that were over at this time were purged.
+    PurgedLogouts(UnixTime),
 }
 
 impl Effect {
-    /// Returns the time of a purge.
-    pub(super) fn purged(&self) -> Option<UnixTime> {
+    /// Returns the time of a purge of logouts.
+    pub(super) fn purged_logouts(&self) -> Option<UnixTime> {
         match self {
-            Effect::Purged(now) => Some(*now),
+            Effect::PurgedLogouts(now) => Some(*now),
             _ => None,
         }
     }
@@ -53,6 +53,8 @@ pub(super) struct IndexedSession {
 pub(super) struct CompactUser {
     kind: UserKind,
     active: bool,
+    /// The number of sessions in the index; with the last one the user is removed.
+    sessions: u32,
     /// The username, the profile as JSON and the teams as JSON.
     text: Box<str>,
     /// The ends of the first two in `text`.
@@ -64,7 +66,7 @@ impl CompactUser {
     pub(super) fn new(kind: UserKind, active: bool, username: &str, profile: &str, teams: &str) -> Self {
         let end = |length: usize| u32::try_from(length).expect("SQLite holds no longer texts");
         let ends = [end(username.len()), end(username.len() + profile.len())];
-        Self { kind, active, text: [username, profile, teams].concat().into(), ends }
+        Self { kind, active, sessions: 0, text: [username, profile, teams].concat().into(), ends }
     }
 
     fn of(user: &User) -> Self {
@@ -106,8 +108,11 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
-    /// Adds a session.
+    /// Adds a session. Its user must be added before.
     pub(super) fn add_session(&mut self, id: SessionId, session: IndexedSession) {
+        if let Some(user) = self.users.get_mut(&session.user) {
+            user.sessions += 1;
+        }
         self.shards[shard_of(id)].insert(id, session);
     }
 }
@@ -160,11 +165,17 @@ impl SessionIndex {
             match effect {
                 Effect::Opened { id, user, expires } => {
                     let session = IndexedSession { user: user.id, expires };
-                    self.users.write().insert(user.id, CompactUser::of(&user));
-                    self.shard(id).write().insert(id, session);
+                    let is_new = self.shard(id).write().insert(id, session).is_none();
+                    let mut users = self.users.write();
+                    let sessions = users.get(&user.id).map_or(0, |known| known.sessions);
+                    let sessions = sessions + u32::from(is_new);
+                    users.insert(user.id, CompactUser { sessions, ..CompactUser::of(&user) });
                 }
                 Effect::Ended(id) => {
-                    self.shard(id).write().remove(&id);
+                    let ended = self.shard(id).write().remove(&id);
+                    if let Some(session) = ended {
+                        self.release_user(session.user);
+                    }
                 }
                 Effect::Activity { links, active: false } => self.inactive.write().extend(links),
                 Effect::Activity { links, active: true } => {
@@ -175,10 +186,11 @@ impl SessionIndex {
                 }
                 Effect::Changed(user) => {
                     if let Some(known) = self.users.write().get_mut(&user.id) {
-                        *known = CompactUser::of(&user);
+                        *known = CompactUser { sessions: known.sessions, ..CompactUser::of(&user) };
                     }
                 }
-                Effect::Purged(now) => self.remove_expired(now),
+                // Memory of logouts is the writer's.
+                Effect::PurgedLogouts(_) => {}
             }
         }
     }
@@ -193,15 +205,15 @@ impl SessionIndex {
         expired
     }
 
-    /// Removes expired sessions, and the users who have no other session.
-    fn remove_expired(&self, now: UnixTime) {
-        let mut live = HashSet::new();
-        for shard in &self.shards {
-            let mut sessions = shard.write();
-            sessions.retain(|_, session| session.expires > now);
-            live.extend(sessions.values().map(|session| session.user));
+    /// Counts a session of a user less, and removes the user with the last one.
+    fn release_user(&self, id: UserId) {
+        let mut users = self.users.write();
+        if let Some(user) = users.get_mut(&id) {
+            user.sessions = user.sessions.saturating_sub(1);
+            if user.sessions == 0 {
+                users.remove(&id);
+            }
         }
-        self.users.write().retain(|id, _| live.contains(id));
     }
 
     /// Replaces the whole content.

@@ -74,7 +74,11 @@ impl Writer {
             notices: lock.is_some().then(Notices::default),
             _lock: lock,
         };
-        writer.follow_file().map_err(|error| store_error(&error))?;
+        let load = |writer: &mut Self| {
+            writer.logouts.load(&writer.connection)?;
+            writer.follow_file()
+        };
+        load(&mut writer).map_err(|error| store_error(&error))?;
         Ok(writer)
     }
 
@@ -126,11 +130,12 @@ impl Writer {
             (outcome, state) = run(job, &self.connection, &self.key, &mut effects, &mut self.logouts);
             answers.extend(outcome.map(|outcome| outcome.answer));
         }
-        let committed = state.and_then(|()| self.connection.execute_batch("COMMIT"));
+        let written = state.and_then(|()| self.logouts.write(&self.connection));
+        let committed = written.and_then(|()| self.connection.execute_batch("COMMIT"));
         let committed = committed.map_err(|error| store_error(&error));
         if committed.is_ok() {
             self.logouts.commit();
-            if let Some(now) = effects.iter().find_map(Effect::purged) {
+            if let Some(now) = effects.iter().find_map(Effect::purged_logouts) {
                 self.logouts.remove_expired(now);
             }
             self.index.apply(effects);

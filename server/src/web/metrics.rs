@@ -52,6 +52,7 @@ pub(crate) struct Metrics {
     passwords: Family<Outcome, Counter>,
     requests: Durations,
     sessions: Gauge,
+    dropped_logouts: Gauge,
     jwks_age: Family<ProviderLabel, Gauge>,
     provider_keys: Family<ProviderLabel, Gauge>,
 }
@@ -83,6 +84,9 @@ impl Default for Metrics {
         );
         let sessions = Gauge::default();
         registry.register("sessions", "Sessions in memory", sessions.clone());
+        let dropped_logouts = Gauge::default();
+        let help = "Logouts dropped from memory before their end, because it was full";
+        registry.register("dropped_logouts", help, dropped_logouts.clone());
         let jwks_age = Family::default();
         registry.register_with_unit(
             "jwks_age",
@@ -101,6 +105,7 @@ impl Default for Metrics {
             passwords,
             requests,
             sessions,
+            dropped_logouts,
             jwks_age,
             provider_keys,
         }
@@ -149,6 +154,7 @@ impl Metrics {
     /// Returns the metrics as text, with the present state of the store and of the providers.
     pub(crate) fn text(&self, store: &Store, providers: &[Arc<Provider>]) -> String {
         self.sessions.set(i64::try_from(store.live_sessions()).unwrap_or(i64::MAX));
+        self.dropped_logouts.set(i64::try_from(store.dropped_logouts()).unwrap_or(i64::MAX));
         for provider in providers {
             let name = ProviderLabel { provider: provider.config.id.clone() };
             if let Some(age) = provider.keys_age(system::now()) {

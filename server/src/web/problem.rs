@@ -8,6 +8,7 @@ use super::fetch::FetchError;
 use super::password::PasswordError;
 use super::provider_error::ProviderError;
 use super::shares::Exhausted;
+use crate::store::LogoutsDropped;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
@@ -40,6 +41,8 @@ pub(crate) enum Problem {
     Logout(#[from] LogoutError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    LogoutsDropped(#[from] LogoutsDropped),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error("the server is busy")]
@@ -146,6 +149,7 @@ impl Problem {
             Problem::SignIn(error) => error.code(),
             Problem::Logout(error) => error.code(),
             Problem::Store(error) => error.code(),
+            Problem::LogoutsDropped(_) => "verify.logouts_dropped",
             Problem::Password(error) => error.code(),
             Problem::Busy => "request.busy",
             Problem::TooManyRequests => "request.too_many",

@@ -43,7 +43,7 @@ impl Problem {
             Problem::Provider(_) | Problem::Fetch(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Provider unavailable")
             }
-            Problem::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Server busy"),
+            Problem::Busy | Problem::LogoutsDropped(_) => (StatusCode::SERVICE_UNAVAILABLE, "Server busy"),
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
             | Problem::Logout(LogoutError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Not saved"),

@@ -194,12 +194,13 @@ async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAd
 /// Deletes expired records, for as long as the server runs.
 async fn purge(server: Server) {
     loop {
-        tokio::time::sleep(PURGE).await;
         let app = server.app();
         if let Err(error) = app.store.purge(system::now()).await {
             warn!(%error, "expired records could not be deleted");
         }
         app.process.limiter.drop_idle();
+        drop(app);
+        tokio::time::sleep(PURGE).await;
     }
 }
 

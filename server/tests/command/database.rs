@@ -86,7 +86,8 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
              UPDATE user SET username = 'Three' WHERE username = 'three';
              UPDATE user SET username = 'Four' WHERE username = 'four-too';
              PRAGMA foreign_keys = OFF;
-             INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);",
+             INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);
+             INSERT INTO logout_batch (issuer, until, entries) VALUES ('i', 9000000000, x'00');",
         )
         .unwrap();
     connection.close().unwrap();
@@ -99,6 +100,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         "claimgate.db (mode 640)",
         "rows without their user: 1",
         "row 1 of the table user cannot be read",
+        "row 1 of the table logout_batch cannot be read",
         "breaks the rules of usernames: the username holds U+200B",
         "breaks the rules of usernames: sign-ins look up \"three\", which is free",
         "sign-ins look up \"four\", which is user 4",
@@ -106,7 +108,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
     ] {
         assert!(problems.iter().any(|line| line.contains(said)), "{said}\n{}", ran.out);
     }
-    assert_eq!(problems.len(), 7, "{}", ran.out);
+    assert_eq!(problems.len(), 8, "{}", ran.out);
     assert!(ran.err.contains("store.problems"), "{}", ran.err);
     let mode = std::fs::metadata(&database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "doctor changes nothing");

@@ -45,6 +45,7 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
         target: LogoutTarget::Subject("s".to_owned()),
         issued_at: UnixTime(100),
         received: Position(0),
+        token_until: UnixTime(i64::MAX),
         until: UnixTime(i64::MAX),
     };
     server.transact_blocking(move |records| records.record_logout("j", &logout)).unwrap();
@@ -59,7 +60,7 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
     let server = Store::open_for_server(&database).unwrap();
     assert_eq!((who(&server, 1), who(&server, 2)), (None, None), "a session may have ended since the backup");
     let token = PresentedToken { issuer: "i", subject: Some("s"), sid: None, issued_at: UnixTime(100) };
-    assert!(server.revocation(&token, 0).is_some(), "a logout since the backup is not forgotten");
+    assert!(server.revocation(&token, 0).unwrap().is_some(), "a logout since the backup is not forgotten");
     server.close();
     assert_eq!(users(&copy), ["u1"], "the backup is still one");
 }

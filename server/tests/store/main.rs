@@ -183,6 +183,7 @@ fn logout(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
         target,
         issued_at: UnixTime(issued_at),
         received: Position(issued_at * 1000),
+        token_until: NOW.saturating_add(60),
         until: NOW.saturating_add(60),
     }
 }
@@ -248,7 +249,7 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
              INSERT INTO meta VALUES ('cookie key', x'00');
              DROP TABLE notice;
-             DROP TABLE logout;
+             DROP TABLE logout_batch;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;

@@ -20,6 +20,7 @@ fn log_out(store: &Store, jti: &'static str, target: LogoutTarget) {
         target,
         issued_at: NOW,
         received: Position(NOW.0 * 1000),
+        token_until: NOW,
         until: NOW.saturating_add(600),
     };
     assert!(store.transact_blocking(move |records| records.record_logout(jti, &record)).unwrap());
@@ -34,9 +35,9 @@ fn by_sid(subject: Option<&str>) -> LogoutTarget {
 fn a_logout_revokes_the_tokens_that_it_names() {
     let ends = |target: LogoutTarget, token: PresentedToken<'_>| {
         let store = Store::in_memory().unwrap();
-        assert_eq!(store.revocation(&token, LEEWAY), None);
+        assert_eq!(store.revocation(&token, LEEWAY).unwrap(), None);
         log_out(&store, "j", target);
-        store.revocation(&token, LEEWAY) == Some(Revocation::LoggedOut)
+        store.revocation(&token, LEEWAY).unwrap() == Some(Revocation::LoggedOut)
     };
     let by_subject = || LogoutTarget::Subject("s".to_owned());
     for (target, token, expected) in [
@@ -66,12 +67,13 @@ fn a_revocation_follows_the_transaction_and_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
     let store = Store::open(&file).unwrap();
-    let revoked = |store: &Store| store.revocation(&token(None, Some("A"), 0), LEEWAY).is_some();
+    let revoked = |store: &Store| store.revocation(&token(None, Some("A"), 0), LEEWAY).unwrap().is_some();
     let record = LogoutRecord {
         issuer: "i".to_owned(),
         target: by_sid(None),
         issued_at: NOW,
         received: Position(0),
+        token_until: NOW,
         until: NOW.saturating_add(60),
     };
     let failed = store.transact_blocking(move |records| -> Result<(), StoreError> {
@@ -113,7 +115,8 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
     });
     let ada = added.unwrap();
     let revoked = |store: &Store| {
-        ["s", "t", "u", "unknown"].map(|subject| store.revocation(&token(Some(subject), None, 0), LEEWAY))
+        ["s", "t", "u", "unknown"]
+            .map(|subject| store.revocation(&token(Some(subject), None, 0), LEEWAY).unwrap())
     };
     assert_eq!(revoked(&store), [None; 4]);
     switch(&store, ada, false);
@@ -129,7 +132,7 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
     }
     assert_eq!(revoked(&store), out, "what another process writes is followed; old tokens stay refused");
     assert_eq!(
-        store.revocation(&token(Some("s"), None, -1), LEEWAY),
+        store.revocation(&token(Some("s"), None, -1), LEEWAY).unwrap(),
         None,
         "a token issued since is accepted"
     );
@@ -150,7 +153,7 @@ fn a_user_who_is_unlinked_or_removed_revokes_the_tokens_issued_until_then() {
             }
         });
         assert_eq!(ended.unwrap().links, 1);
-        let revoked = |age| store.revocation(&token(Some("s"), None, age), LEEWAY);
+        let revoked = |age| store.revocation(&token(Some("s"), None, age), LEEWAY).unwrap();
         assert_eq!((revoked(0), revoked(-1)), (Some(Revocation::LoggedOut), None));
     }
 }

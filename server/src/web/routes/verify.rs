@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tracing::debug;
 
-use crate::store::{PresentedToken, Revocation};
+use crate::store::{LogoutsDropped, PresentedToken, Revocation};
 use crate::system;
 use crate::web::app::{App, Server};
 use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
 use crate::web::provider::Provider;
-use crate::web::provider_error::ProviderError;
 use crate::web::{respond, token_log};
 use claimgate::Error;
 use claimgate::claims::{Claims, NumericDate};
@@ -54,7 +53,7 @@ impl FromRequestParts<Server> for Authorized {
 pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<Parameters>) -> Response {
     match verify(&app, &form.token).await {
         Ok(answer) => respond::document(answer),
-        Err(error) => Problem::from(error).json(),
+        Err(problem) => problem.json(),
     }
 }
 
@@ -62,8 +61,8 @@ pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<
 /// reason (RFC 7662 §2.2); the reason is logged.
 ///
 /// # Errors
-/// [`ProviderError`] if the token cannot be judged now.
-async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
+/// [`Problem`]: the token cannot be judged now.
+async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
     let provider = unverified_issuer(token)
         .and_then(|issuer| app.provider_of_issuer(&issuer).ok_or(IssuerError::Unknown));
     let provider = match provider {
@@ -77,7 +76,10 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
     let result = provider
         .verify(token, || provider.presented.verify(token, system::now()), |error| Some(error))
         .await?;
-    let revocation = result.as_ref().ok().and_then(|token| revocation(app, provider, token.claims()));
+    let revocation = match &result {
+        Ok(token) => revocation(app, provider, token.claims())?,
+        Err(_) => None,
+    };
     let counted = match (&result, revocation) {
         (Ok(_), Some(reason)) => Err(reason.code()),
         (result, _) => result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code),
@@ -109,7 +111,10 @@ async fn verify(app: &App, token: &str) -> Result<Value, ProviderError> {
 }
 
 /// Returns why a verified token is not accepted any more. It is asked each time, also for cached tokens.
-fn revocation(app: &App, provider: &Provider, claims: &Claims) -> Option<Revocation> {
+///
+/// # Errors
+/// [`LogoutsDropped`].
+fn revocation(app: &App, provider: &Provider, claims: &Claims) -> Result<Option<Revocation>, LogoutsDropped> {
     let token = PresentedToken {
         issuer: &provider.config.issuer,
         subject: claims.subject(),
