@@ -4,6 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use claimgate::time::UnixTime;
 
+/// How much lower the priority of threads is that compute for long.
+const LOWER: i32 = 5;
+
 /// Returns the milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -27,6 +30,13 @@ pub(crate) fn raise_open_files(wanted: usize) -> usize {
     let allowed = current < raised
         && setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok();
     usize::try_from(if allowed { raised } else { current }).unwrap_or(usize::MAX)
+}
+
+/// Lowers the priority of this thread: it gets about a third of a core that a thread of ordinary priority wants
+/// too, and the whole of a free one.
+pub(crate) fn lower_priority() {
+    // Linux has a priority for each thread. A system that refuses leaves it as it is.
+    let _ = rustix::process::nice(LOWER);
 }
 
 /// Fills a buffer from the operating system's randomness.

@@ -11,10 +11,10 @@ use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
 use crate::Failed;
-use crate::attacks::Target;
 use crate::cpu;
 use crate::provider::{CLIENT, Provider, now, sid, subject};
 use crate::steady::ask;
+use crate::target::{Origin, Target};
 
 /// What a service sends to `/api/v1/verify`.
 pub const VERIFY_SECRET: &str = "a secret of services that has 32 characters or more";
@@ -63,7 +63,7 @@ impl Claimgate {
         self.folder.join("certificate.pem")
     }
 
-    /// Starts with sessions, a second provider that hangs, and with TLS if asked.
+    /// Starts with sessions, a second provider that hangs, a proxy on this machine, and with TLS if asked.
     pub fn start_attacked(
         binary: &Path,
         folder: &Path,
@@ -82,7 +82,7 @@ impl Claimgate {
         );
         std::mem::forget(hanging);
         server.tls = tls;
-        let mut settings = String::new();
+        let mut settings = "trusted_proxies = [\"127.0.0.1\"]\n".to_owned();
         if tls {
             let made = Command::new("openssl")
                 .args([
@@ -121,8 +121,8 @@ impl Claimgate {
     fn is_ready(&self) -> bool {
         let request = get(self.address, "/readyz", "");
         if self.tls {
-            return Target::new(self.address, Some((&self.certificate(), &["http/1.1"])))
-                .is_ok_and(|target| target.ask(0, &request) == 200);
+            return Target::new(self.address, Some((&self.certificate(), "http/1.1")))
+                .is_ok_and(|target| target.ask(Origin::Loopback, &request) == 200);
         }
         ask(self.address, &request).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
@@ -270,8 +270,8 @@ fn secret(index: usize) -> String {
 }
 
 /// What is asked for a live session: may this request pass, and as whom.
-pub fn forward_auth(address: SocketAddr, index: usize) -> String {
-    get(address, "/auth", &format!("Cookie: claimgate={}\r\n", secret(index)))
+pub fn forward_auth(address: SocketAddr, path: &str, index: usize) -> String {
+    get(address, path, &format!("Cookie: claimgate={}\r\n", secret(index)))
 }
 
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> String {

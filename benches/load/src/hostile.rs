@@ -42,7 +42,7 @@ type Make = fn(&Provider, std::net::SocketAddr) -> String;
 const REQUESTED: &[(&str, Make)] = &[
     ("`GET /healthz`, the least there is", |_, to| get(to, "/healthz", "")),
     ("`GET /auth` without a session", |_, to| get(to, "/auth", "")),
-    ("`GET /auth`, 36 KiB of cookies", |_, to| get(to, "/auth", &cookies("claimgate"))),
+    ("`GET /auth`, 36 KiB of cookies", |_, to| get(to, "/auth", &cookies("claimgate", MOST_COOKIES))),
     ("`GET /auth`, 60 KiB of `team` in the query", |_, to| {
         get(to, &format!("/auth?{}", "team=a&".repeat(8_700)), "")
     }),
@@ -51,7 +51,7 @@ const REQUESTED: &[(&str, Make)] = &[
     }),
     ("a path of 60 KiB that is not there", |_, to| get(to, &"/a".repeat(30_000), "")),
     ("`GET /login/oidc`, with 52 KiB of sign-in cookies", |_, to| {
-        get(to, "/login/oidc", &cookies_of_sign_in())
+        get(to, "/login/oidc", &cookies_of_sign_in(MOST_COOKIES))
     }),
     ("`GET /callback/oidc`, a query of 48 KiB", |_, to| {
         get(to, &format!("/callback/oidc?{}state=x", "code=a&".repeat(7_000)), "")
@@ -93,14 +93,25 @@ const REQUESTED: &[(&str, Make)] = &[
 const GUESS: &str = "`/login/password`: a guess within the limit";
 const LOGOUT: &str = "/api/v1/backchannelLogout";
 
-/// As many cookies of sign-ins as a head may hold, for the longest request of a sign-in.
-pub fn cookies_of_sign_in() -> String {
-    cookies("claimgate-login-")
+/// The most bytes of cookies that a head may hold, with what else is in it.
+pub const MOST_COOKIES: usize = 53_000;
+
+/// Cookies of sign-ins, up to so many bytes, for the most expensive request of a sign-in.
+pub fn cookies_of_sign_in(bytes: usize) -> String {
+    cookies("claimgate-login-", bytes)
 }
 
-fn cookies(name: &str) -> String {
-    let each: String = (0..2_200).map(|number| format!("{name}{number:04}=x; ")).collect();
-    format!("Cookie: {}\r\n", &each[..each.len().min(60_000)])
+/// Cookies in fields that proxies pass on: of 8 KiB at most.
+fn cookies(name: &str, bytes: usize) -> String {
+    let each = |number: usize| format!("{name}{number:04}=x; ");
+    let by_field = 8_000 / each(0).len();
+    let count = (bytes / each(0).len()).min(2_200);
+    let numbers: Vec<usize> = (0..count).collect();
+    let fields = numbers.chunks(by_field).map(|numbers| {
+        let cookies: String = numbers.iter().copied().map(each).collect();
+        format!("Cookie: {cookies}\r\n")
+    });
+    fields.collect()
 }
 
 pub fn form(address: std::net::SocketAddr, path: &str, body: &str) -> String {

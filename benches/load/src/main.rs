@@ -4,14 +4,17 @@
 
 mod apache;
 mod attacks;
+mod availability;
 mod claimgate;
 mod client;
 mod cpu;
 mod hostile;
 mod measure;
+mod nginx;
 mod provider;
 mod report;
 mod steady;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +53,9 @@ pub struct Arguments {
     /// What the dearest request of each kind costs, and what genuine clients notice of attacks, in place of the rest
     #[arg(long)]
     hostile: bool,
+    /// Of `--hostile`, only the attacks whose name holds this
+    #[arg(long)]
+    only: Option<String>,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -67,7 +73,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failed> {
     let text = match arguments.hostile {
-        true => hostile::table(arguments)? + &attacks::table(arguments)?,
+        true if arguments.only.is_some() => availability::table(arguments)?,
+        true => hostile::table(arguments)? + &availability::table(arguments)?,
         false => report::write(&measure::all(arguments)?),
     };
     println!("{text}");

@@ -108,7 +108,7 @@ fn people(
 ) -> Result<(), Failed> {
     let place = folder.join("sessions");
     let mut server = Claimgate::start_with_sessions(&arguments.claimgate, &place, provider, tokens.len())?;
-    let asked = Requests::new((0..tokens.len()).map(|index| forward_auth(server.address, index)));
+    let asked = Requests::new((0..tokens.len()).map(|index| forward_auth(server.address, "/auth", index)));
     let load = Load { requests: &asked, connections: arguments.connections };
     let seconds = Duration::from_secs_f64(arguments.seconds);
     let cpu = server.cpu();

@@ -57,7 +57,7 @@ pub fn forward_auths(
             break;
         }
         let begun = Instant::now();
-        let answer = connection.ask(&forward_auth(address, index))?;
+        let answer = connection.ask(&forward_auth(address, "/auth", index))?;
         taken.push(begun.elapsed().as_secs_f64() * 1000.0);
         if !answer.starts_with("HTTP/1.1 200") {
             return Err(format!("forward-auth was answered: {answer}").into());

@@ -41,6 +41,10 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
+/// The paths of back-channel logout.
+pub(super) const LOGOUT_PATHS: [&str; 3] =
+    ["/backchannel-logout", "/api/v1/backchannelLogout", "/api/v1/Oidc/backchannelLogout"];
+
 /// The kinds of requests that have places of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -57,9 +61,7 @@ impl Purpose {
             "/auth" => Purpose::ForwardAuth,
             _ if route.starts_with("/auth/redirect") => Purpose::ForwardAuth,
             "/healthz" | "/readyz" | "/metrics" => Purpose::Probe,
-            "/backchannel-logout" | "/api/v1/backchannelLogout" | "/api/v1/Oidc/backchannelLogout" => {
-                Purpose::Logout
-            }
+            _ if LOGOUT_PATHS.contains(&route) => Purpose::Logout,
             _ => Purpose::Other,
         }
     }

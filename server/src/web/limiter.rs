@@ -1,10 +1,11 @@
-//! Rate limits: on password sign-ins by username and by client address, on codes that a provider refuses by
-//! client address.
+//! Rate limits: on password sign-ins by username and by client address; by client address on codes that a
+//! provider refuses, and on refused requests that are logged.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -23,6 +24,10 @@ const BY_ADDRESS: (NonZeroU32, Duration) = (NonZeroU32::new(30).expect("not zero
 const REFUSED_CODES: usize = 60;
 /// The time after which refused codes are forgotten.
 const REFUSED_CODES_TIME: Duration = Duration::from_secs(60);
+/// Refused requests of one client address that are logged without a wait, and the wait for each further one.
+/// The metrics count the others.
+const REFUSALS: (NonZeroU32, Duration) =
+    (NonZeroU32::new(1_000).expect("not zero"), Duration::from_millis(100));
 /// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
@@ -30,20 +35,20 @@ const REMEMBERED: usize = 100_000;
 const SEARCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A rate limit on each of many keys.
-pub(super) struct KeyedLimit<K: Hash + Eq + Clone> {
+struct KeyedLimit<K: Hash + Eq + Clone> {
     limit: DefaultKeyedRateLimiter<K>,
     searched: Mutex<Instant>,
 }
 
 impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     /// Allows `burst` events of one key without a wait, and one more after each `wait`.
-    pub(super) fn new((burst, wait): (NonZeroU32, Duration)) -> Self {
+    fn new((burst, wait): (NonZeroU32, Duration)) -> Self {
         let quota = Quota::with_period(wait).expect("a wait is not zero").allow_burst(burst);
         Self { limit: DefaultKeyedRateLimiter::keyed(quota), searched: Mutex::new(Instant::now()) }
     }
 
     /// Counts an event. Returns `false` if it exceeds the limit of its key.
-    pub(super) fn allow(&self, key: &K) -> bool {
+    fn allow(&self, key: &K) -> bool {
         if self.limit.len() > REMEMBERED && is_due(&self.searched) {
             self.limit.retain_recent();
         }
@@ -65,8 +70,19 @@ fn is_due(searched: &Mutex<Instant>) -> bool {
     due
 }
 
+/// The rate limit on refused requests that are logged.
+pub(crate) struct RefusalLimit(KeyedLimit<IpAddr>);
+
+impl RefusalLimit {
+    /// Counts a refused request. Returns `false` if it is not to be logged.
+    pub(super) fn may_log(&self, address: IpAddr) -> bool {
+        self.0.allow(&subscriber(address))
+    }
+}
+
 /// The rate limits.
 pub(crate) struct Limiter {
+    pub(super) refusals: Arc<RefusalLimit>,
     by_name: KeyedLimit<Fingerprint>,
     by_address: KeyedLimit<IpAddr>,
     /// The number of refused codes of each address, and when the first of them was refused.
@@ -77,6 +93,7 @@ pub(crate) struct Limiter {
 impl Default for Limiter {
     fn default() -> Self {
         Self {
+            refusals: Arc::new(RefusalLimit(KeyedLimit::new(REFUSALS))),
             by_name: KeyedLimit::new(BY_NAME),
             by_address: KeyedLimit::new(BY_ADDRESS),
             refused_codes: Mutex::default(),
@@ -122,12 +139,24 @@ impl Limiter {
         self.refused_codes.lock().retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
         self.by_name.drop_idle();
         self.by_address.drop_idle();
+        self.refusals.0.drop_idle();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // finding: S9
+    #[test]
+    fn the_refusals_of_one_address_that_are_logged_are_limited() {
+        let refusals = Limiter::default().refusals;
+        let tried = 2 * REFUSALS.0.get();
+        let logged = (0..tried).filter(|_| refusals.may_log([192, 0, 2, 1].into())).count();
+        let logged = u32::try_from(logged).expect("few");
+        assert!((REFUSALS.0.get()..tried).contains(&logged), "{logged}");
+        assert!(refusals.may_log([192, 0, 2, 2].into()));
+    }
 
     // finding: S19
     #[test]

@@ -204,6 +204,8 @@ impl Passwords {
 }
 
 fn run(work: &Mutex<Receiver<Work>>) {
+    // Forward-auth does not wait for password hashes.
+    system::lower_priority();
     let mut memory = Memory::new();
     loop {
         // The lock is held while this thread waits, and not while it works.

@@ -5,15 +5,18 @@
 //! there finds the work of the previous one done, or its failure. A call that a request causes runs as a
 //! task of its own, so that it ends, and its cool-down begins, also if the client hangs up.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
 use super::provider_error::{ProviderError, ProviderSetupError};
+use super::request_log;
+use super::shares::Shares;
 use crate::system;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
 use claimgate::jws::{CompactJws, JwsError, JwsVerifier, KeyReport};
@@ -34,6 +37,8 @@ const PRESENTED_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// Most requests that wait for one provider's metadata or keys; more are answered 503 at once. A provider
 /// that hangs then occupies few requests, and none that needs nothing from it.
 const WAITING: usize = 128;
+/// Most of these requests from one client address.
+const WAITING_BY_ADDRESS: usize = 16;
 /// Most keys that one log line names.
 const NAMED_KEYS: usize = 8;
 /// The maximum age of a logout token without `exp`, in seconds since its `iat`.
@@ -56,8 +61,8 @@ pub struct Provider {
     state: Mutex<State>,
     /// Held during a call to the provider: one at a time.
     single_flight: Arc<tokio::sync::Mutex<()>>,
-    /// A permit for each request that may wait for `single_flight`.
-    waiting: Semaphore,
+    /// The requests that wait for `single_flight`.
+    waiting: Shares,
 }
 
 /// What was fetched, and when to fetch again.
@@ -133,7 +138,7 @@ impl Provider {
             own_keys,
             state: Mutex::new(State::new(system::now())),
             single_flight: Arc::default(),
-            waiting: Semaphore::new(WAITING),
+            waiting: Shares::new(WAITING, WAITING_BY_ADDRESS),
             config,
         })
     }
@@ -169,7 +174,9 @@ impl Provider {
         if let Ok(flight) = Arc::clone(&self.single_flight).try_lock_owned() {
             return Ok(flight);
         }
-        let _permit = self.waiting.try_acquire().map_err(|_| ProviderError::Busy)?;
+        // Only requests wait here, and each has an address.
+        let client = request_log::client().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let _share = self.waiting.take(client, 1).map_err(|_| ProviderError::Busy)?;
         Ok(Arc::clone(&self.single_flight).lock_owned().await)
     }
 

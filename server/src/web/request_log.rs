@@ -5,21 +5,12 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::client_address::subscriber;
-use super::limiter::KeyedLimit;
+use super::limiter::RefusalLimit;
 use crate::system;
 use axum::http::HeaderValue;
 use claimgate::text::for_display;
-
-/// Refused requests of one client address that are logged without a wait, and the wait for each further one.
-/// The metrics count the others.
-const REFUSALS: (NonZeroU32, Duration) =
-    (NonZeroU32::new(1_000).expect("not zero"), Duration::from_millis(100));
-static REFUSALS_BY_ADDRESS: LazyLock<KeyedLimit<IpAddr>> = LazyLock::new(|| KeyedLimit::new(REFUSALS));
 
 tokio::task_local! { static REQUEST: Request; }
 
@@ -27,6 +18,7 @@ tokio::task_local! { static REQUEST: Request; }
 struct Request {
     client: IpAddr,
     host: Option<HeaderValue>,
+    refusals: Arc<RefusalLimit>,
     reference: OnceCell<String>,
     noted: RefCell<Noted>,
 }
@@ -59,8 +51,13 @@ pub(crate) struct Fields {
 }
 
 /// Runs the handling of a request; within it, [`fields`] are those of the request.
-pub(crate) async fn about<F: Future>(client: IpAddr, host: Option<HeaderValue>, handling: F) -> F::Output {
-    let request = Request { client, host, reference: OnceCell::new(), noted: RefCell::default() };
+pub(crate) async fn about<F: Future>(
+    client: IpAddr,
+    host: Option<HeaderValue>,
+    refusals: Arc<RefusalLimit>,
+    handling: F,
+) -> F::Output {
+    let request = Request { client, host, refusals, reference: OnceCell::new(), noted: RefCell::default() };
     REQUEST.scope(request, handling).await
 }
 
@@ -90,8 +87,12 @@ fn note(change: impl FnOnce(&mut Noted)) {
 
 /// Reports whether a refusal of the request at hand is to be logged: strangers cause as many as they like.
 pub(crate) fn may_report() -> bool {
-    let Ok(client) = REQUEST.try_with(|request| subscriber(request.client)) else { return true };
-    REFUSALS_BY_ADDRESS.allow(&client)
+    REQUEST.try_with(|request| request.refusals.may_log(request.client)).unwrap_or(true)
+}
+
+/// Returns the client's address of the request at hand, behind the proxies that the configuration trusts.
+pub(crate) fn client() -> Option<IpAddr> {
+    REQUEST.try_with(|request| request.client).ok()
 }
 
 /// Returns the fields of the request at hand.
@@ -130,21 +131,4 @@ fn new_reference() -> String {
     let mut bytes = [0; 6];
     system::random(&mut bytes);
     claimgate::base64url::encode(&bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // finding: S9
-    #[tokio::test]
-    async fn the_refusals_of_one_address_that_are_logged_are_limited() {
-        let flood = || async {
-            let logged = (0..2 * REFUSALS.0.get()).filter(|_| may_report()).count();
-            u32::try_from(logged).expect("few")
-        };
-        let logged = about([192, 0, 2, 1].into(), None, flood()).await;
-        assert!((REFUSALS.0.get()..2 * REFUSALS.0.get()).contains(&logged), "{logged}");
-        assert!(about([192, 0, 2, 2].into(), None, async { may_report() }).await);
-    }
 }

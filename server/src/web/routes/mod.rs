@@ -31,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::debug;
 
-use super::admission::Purpose;
+use super::admission::{LOGOUT_PATHS, Purpose};
 use super::app::{App, Server};
 use super::connection::Connection;
 use super::extract::{ClientAddress, Current};
@@ -71,7 +71,10 @@ fn below_path(path: &str) -> Router<Server> {
 }
 
 fn routes() -> Router<Server> {
-    Router::new()
+    let logouts = LOGOUT_PATHS
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, post(backchannel::post)));
+    logouts
         .route("/", get(home::get))
         .route("/login", get(sign_in::choose))
         .route("/login/password", post(password::post))
@@ -79,9 +82,6 @@ fn routes() -> Router<Server> {
         .route("/callback/{provider}", get(callback::get))
         .route("/logout", get(logout::get).post(logout::post))
         .route("/logged-out", get(logout::logged_out))
-        .route("/backchannel-logout", post(backchannel::post))
-        .route("/api/v1/backchannelLogout", post(backchannel::post))
-        .route("/api/v1/Oidc/backchannelLogout", post(backchannel::post))
         .route("/auth", any(auth::decide))
         .route("/auth/redirect", any(auth::redirect))
         .route("/auth/redirect/", any(auth::redirect_appended))
@@ -115,14 +115,20 @@ fn accepts_page(headers: &HeaderMap) -> bool {
 }
 
 /// Gives every log line of a request the client's address and the host.
-async fn with_log_fields(ClientAddress(client): ClientAddress, mut request: Request, next: Next) -> Response {
+async fn with_log_fields(
+    Current(app): Current,
+    ClientAddress(client): ClientAddress,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // HTTP/2 names the host in `:authority`; handlers read `Host`.
     let authority = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     if let Some(host) = authority {
         request.headers_mut().insert(HOST, host);
     }
     let host = request.headers().get(HOST).cloned();
-    request_log::about(client, host, next.run(request)).await
+    let refusals = Arc::clone(&app.process.limiter.refusals);
+    request_log::about(client, host, refusals, next.run(request)).await
 }
 
 /// Admits a request if there is capacity; counts, logs and secures every response. Logged is the pattern
