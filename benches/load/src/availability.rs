@@ -142,9 +142,8 @@ impl Targets {
     fn new(server: &Claimgate, nginx: Option<&Nginx>, attack: &Attack, way: Way) -> Result<Self, Failed> {
         let certificate = server.certificate();
         let address = nginx.map_or(server.address, |nginx| nginx.address);
-        let target = |protocol| {
-            Target::new(address, (way == Way::Tls).then_some((certificate.as_path(), protocol)))
-        };
+        let target =
+            |protocol| Target::new(address, (way == Way::Tls).then_some((certificate.as_path(), protocol)));
         Ok(Self {
             attacked: target(attack.protocol)?,
             genuine: target("http/1.1")?,

@@ -57,11 +57,13 @@ http {{
   access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  limit_conn_zone $binary_remote_addr zone=clients:10m;
+  limit_conn_status 429;
   server {{
     listen {address} backlog=4096;
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $remote_addr;
-    location / {{ proxy_pass http://{server}; }}
+    location / {{ limit_conn clients 100; proxy_pass http://{server}; }}
     location = /auth {{
       internal;
       proxy_pass http://{server}/auth;
