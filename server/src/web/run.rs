@@ -214,3 +214,17 @@ fn keep_fresh(server: &Server) -> JoinSet<()> {
     }
     tasks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_sends_without_waiting_for_acknowledgements() {
+        let listener = listen_on(([127, 0, 0, 1], 0).into()).expect("a free port");
+        listener.set_nonblocking(false).expect("waits");
+        let _client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connects");
+        let (accepted, _) = listener.accept().expect("connected");
+        assert!(accepted.nodelay().expect("a socket"));
+    }
+}
