@@ -191,6 +191,18 @@ mod tests {
         admission.admit(post("x=y"), purpose, address(last)).await.map(|(_, permit)| permit)
     }
 
+    // finding: S10
+    #[test]
+    fn every_path_of_a_logout_has_the_places_of_logouts() {
+        for path in LOGOUT_PATHS {
+            assert_eq!(Purpose::of(path), Purpose::Logout);
+        }
+        let reference = include_str!("../../../docs/reference/http.md");
+        let documented = reference.lines().find(|line| line.contains(&format!("POST {}`", LOGOUT_PATHS[1])));
+        let documented = documented.expect("a line that names the paths");
+        assert!(LOGOUT_PATHS.iter().all(|path| documented.contains(&format!("`POST {path}`"))), "{documented}");
+    }
+
     // finding: S10, S21, S22
     #[tokio::test]
     async fn strangers_leave_places_for_others_and_for_other_purposes() {
