@@ -200,7 +200,10 @@ mod tests {
         let reference = include_str!("../../../docs/reference/http.md");
         let documented = reference.lines().find(|line| line.contains(&format!("POST {}`", LOGOUT_PATHS[1])));
         let documented = documented.expect("a line that names the paths");
-        assert!(LOGOUT_PATHS.iter().all(|path| documented.contains(&format!("`POST {path}`"))), "{documented}");
+        assert!(
+            LOGOUT_PATHS.iter().all(|path| documented.contains(&format!("`POST {path}`"))),
+            "{documented}"
+        );
     }
 
     // finding: S10, S21, S22
