@@ -18,6 +18,7 @@ mod logout_generation;
 mod logout_generations;
 mod logout_records;
 mod notices;
+pub mod postgres;
 mod records;
 mod schema;
 mod session_index;

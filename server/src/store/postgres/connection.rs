@@ -1,0 +1,207 @@
+//! A connection to PostgreSQL, and what it needs to be trusted with a commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
+
+use super::error::{OLDEST_VERSION, PostgresError, reason};
+use super::tls::Tls;
+
+/// Longest wait for a connection to one host: another host may be tried after it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for a lock, above all that of the order row, before a transaction is given up.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time that sent data may stay unacknowledged before the connection counts as lost.
+const TCP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The settings of each connection. `synchronous_commit`: a commit that was answered is on the disk and, where there is a
+/// synchronous standby, on that one's; a stronger setting of the server stays. Plans use indexes, because a plan may be
+/// made while a table is empty and used when it is not.
+const SETTINGS: &str = "
+    SET search_path = claimgate;
+    SET default_transaction_isolation = 'read committed';
+    SET client_min_messages = 'warning';
+    SET idle_in_transaction_session_timeout = '5s';
+    SET enable_seqscan = off;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply';
+";
+
+/// A PostgreSQL server, or several of which one is the primary, and how to connect to it.
+#[derive(Clone)]
+pub struct Server {
+    config: tokio_postgres::Config,
+    tls: Option<Tls>,
+}
+
+impl Server {
+    /// Describes a server. With `tls` each connection is within TLS; without, none is.
+    #[must_use]
+    pub fn new(mut config: tokio_postgres::Config, tls: Option<Tls>) -> Self {
+        let mode = if tls.is_some() { SslMode::Require } else { SslMode::Disable };
+        config.ssl_mode(mode);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.connect_timeout(CONNECT_TIMEOUT);
+        config.tcp_user_timeout(TCP_TIMEOUT);
+        config.application_name("claimgate");
+        Self { config, tls }
+    }
+
+    /// Returns the hosts, for messages.
+    fn address(&self) -> String {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let ports: Vec<String> = self.config.get_ports().iter().map(ToString::to_string).collect();
+        format!("{} (port {})", hosts.collect::<Vec<_>>().join(", "), ports.join(", "))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`PostgresError::Connect`], [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
+    pub async fn connect(&self) -> Result<Connection, PostgresError> {
+        let failed = |error: tokio_postgres::Error| {
+            let reason = reason(&error);
+            // The driver has no code for it: a host was reached, and is not the one asked for.
+            if reason.contains("database does not allow writes") {
+                return PostgresError::ReadOnly;
+            }
+            PostgresError::Connect { address: self.address(), reason }
+        };
+        let connection = match &self.tls {
+            Some(tls) => {
+                let (client, driver) = self.config.connect(tls.clone()).await.map_err(failed)?;
+                Connection::start(client, driver)
+            }
+            None => {
+                let (client, driver) = self.config.connect(NoTls).await.map_err(failed)?;
+                Connection::start(client, driver)
+            }
+        };
+        connection.prepare_session().await?;
+        Ok(connection)
+    }
+}
+
+/// A connection. It closes when it is dropped, without cancelling what the server does at that time: a cancelled wait for
+/// a standby would count as a commit.
+pub struct Connection {
+    client: Client,
+    warning: Arc<Mutex<Option<String>>>,
+    driver: AbortHandle,
+    /// The statements that are prepared, by their text.
+    statements: Mutex<HashMap<&'static str, Statement>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Connection {
+    fn start<S, T>(client: Client, mut driver: tokio_postgres::Connection<S, T>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let warning = Arc::<Mutex<Option<String>>>::default();
+        let noted = Arc::clone(&warning);
+        let drive = async move {
+            while let Some(Ok(message)) = std::future::poll_fn(|cx| driver.poll_message(cx)).await {
+                // A notice precedes the answer that it belongs to, so it is noted before the answer is read.
+                if let AsyncMessage::Notice(notice) = message
+                    && notice.code().code().starts_with("01")
+                {
+                    *noted.lock() = Some(notice.message().to_owned());
+                }
+            }
+        };
+        let driver = tokio::spawn(drive).abort_handle();
+        Self { client, warning, driver, statements: Mutex::default() }
+    }
+
+    /// Checks the version of the server and makes the settings of the session.
+    async fn prepare_session(&self) -> Result<(), PostgresError> {
+        let row = self
+            .client
+            .query_one("SELECT current_setting('server_version_num')::integer / 10000", &[])
+            .await?;
+        let version = u32::try_from(row.get::<_, i32>(0)).unwrap_or(0);
+        if version < OLDEST_VERSION {
+            return Err(PostgresError::TooOld(version));
+        }
+        let lock_timeout = format!("SET lock_timeout = {};", LOCK_TIMEOUT.as_millis());
+        self.client.batch_execute(&(lock_timeout + SETTINGS)).await?;
+        Ok(())
+    }
+
+    /// Returns the driver's client, for statements of a transaction. [`committed`](Self::committed) checks its commit.
+    #[must_use]
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Runs one statement as a transaction of its own. Its rows are returned once it is committed.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; [`PostgresError::NotReplicated`] if the server warned.
+    pub async fn query(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        self.warning.lock().take();
+        let rows = self.read(sql, parameters).await?;
+        self.committed()?;
+        Ok(rows)
+    }
+
+    /// Runs one statement that changes nothing.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn read(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let prepared = self.statements.lock().get(sql).cloned();
+        let statement = match prepared {
+            Some(statement) => statement,
+            None => {
+                let statement = self.client.prepare(sql).await?;
+                self.statements.lock().insert(sql, statement.clone());
+                statement
+            }
+        };
+        Ok(self.client.query(&statement, parameters).await?)
+    }
+
+    /// Checks that the server did not warn since the last statement: a warning at a commit says that the standby may not
+    /// have it.
+    ///
+    /// # Errors
+    /// [`PostgresError::NotReplicated`].
+    pub fn committed(&self) -> Result<(), PostgresError> {
+        match self.warning.lock().take() {
+            Some(warning) => Err(PostgresError::NotReplicated(warning)),
+            None => Ok(()),
+        }
+    }
+
+    /// Reports whether the connection is lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.client.is_closed()
+    }
+}

@@ -1,0 +1,92 @@
+//! Why PostgreSQL cannot be used, or did not do what it was asked to.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+use claimgate::oidc::records::StoreError;
+
+/// The oldest major version of PostgreSQL that works.
+pub(super) const OLDEST_VERSION: u32 = 15;
+
+/// The state that the functions of the schema raise where a view does not hold any more.
+const STALE: &str = "CG001";
+
+/// An error of the store over PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresError {
+    /// No connection: the server is not reached, or refuses the user, the password or the database.
+    #[error("PostgreSQL cannot be reached at {address}: {reason}")]
+    Connect {
+        /// The hosts, without the password.
+        address: String,
+        /// PostgreSQL's message, or the system's.
+        reason: String,
+    },
+    /// PostgreSQL is older than 15.
+    #[error("PostgreSQL {0} is too old: version 15 or later is needed")]
+    TooOld(u32),
+    /// The server is a standby, or its database is read-only.
+    #[error("the server is a standby or read-only: name the primary, or all hosts")]
+    ReadOnly,
+    /// The schema is that of a newer program.
+    #[error(
+        "the schema has version {found}, and this program works with {known} at most: install the newer program"
+    )]
+    NewerSchema {
+        /// The version of the database.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// A statement failed, and changed nothing.
+    #[error("PostgreSQL refused a statement: {0}")]
+    Refused(String),
+    /// The connection was lost or too slow. Whether the statement took effect is not known.
+    #[error("the connection to PostgreSQL was lost: {0}")]
+    Lost(String),
+    /// The statement took effect, but perhaps not on the synchronous standby: PostgreSQL warned. It does not count as done.
+    #[error("PostgreSQL committed, but perhaps not on its standby: {0}")]
+    NotReplicated(String),
+    /// The server is not the one whose changes this node follows, or not in the same history: another host answers after a
+    /// failover, or the node has not followed it yet.
+    #[error("the server is not the one that this node follows")]
+    OtherHistory,
+    /// A synchronous standby is required, and the server has none.
+    #[error("the server has no synchronous standby (synchronous_standby_names is empty)")]
+    NoStandby,
+    /// A row does not hold what it should.
+    #[error("the database holds a value that cannot be read: {0}")]
+    Unreadable(String),
+    /// The view that the work was decided by does not hold any more. Nothing was changed.
+    #[error("the data changed meanwhile")]
+    Stale,
+}
+
+impl From<PostgresError> for StoreError {
+    fn from(error: PostgresError) -> Self {
+        StoreError { reason: error.to_string() }
+    }
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.code() {
+            Some(code) if code.code() == STALE => PostgresError::Stale,
+            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => PostgresError::ReadOnly,
+            // Class 57: the server ends the connection, and the commit may have happened.
+            Some(code) if code.code().starts_with("57P") => PostgresError::Lost(reason(&error)),
+            Some(_) => PostgresError::Refused(reason(&error)),
+            None => PostgresError::Lost(reason(&error)),
+        }
+    }
+}
+
+/// Returns an error's message with that of its cause, which says more.
+pub(super) fn reason(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,255 @@
+//! What a node keeps of the feed: its position, its lease and its cache of sessions. Without input or output; the clock is an
+//! argument, and is one that goes on while the machine is suspended.
+//!
+//! # The lease
+//!
+//! A beat is a durable write to the database that reads the feed. The node applies what it read, and then answers questions
+//! about sessions for `bound` from the moment *before* the beat was sent. A logout that was acknowledged earlier was
+//! committed earlier, is in what the beat read, and is applied: no session is served later than `bound` after the logout
+//! that ended it was acknowledged. A beat that only read would not do: a primary that was cut off and replaced goes on
+//! answering reads, but can no longer commit on its synchronous standby.
+//!
+//! # The cache
+//!
+//! A session that is not in the cache is read from the database, and is kept if the answer is not older than the feed: each
+//! read returns the position of its own snapshot, which shows everything up to that position. If the feed has been applied
+//! further meanwhile, the answer is not kept, because the step that ends the session may be among those that were applied
+//! already; if not, that step is still to come, and removes the session. So nothing needs to be recorded of a read
+//! under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::{User, UserId};
+
+/// Most sessions in a node's cache. Sessions beyond it are read from the database again.
+const MAX_CACHED_SESSIONS: usize = 1_000_000;
+/// Most users in a node's cache.
+const MAX_CACHED_USERS: usize = 250_000;
+/// Most steps that a beat reads: a node that is further behind empties its cache instead.
+pub const MAX_STEPS_BEHIND: u32 = 10_000;
+
+/// A step of the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The position.
+    pub position: i64,
+    /// The sessions that ended.
+    pub ended: Vec<SessionId>,
+    /// The users that changed.
+    pub users: Vec<UserId>,
+}
+
+/// What a beat read, from one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The name of the database and of its history.
+    pub history: String,
+    /// The newest position.
+    pub head: i64,
+    /// The steps after the position that was applied.
+    pub steps: Vec<Step>,
+}
+
+/// A beat under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    begun: Duration,
+    applied: i64,
+}
+
+impl Beat {
+    /// Returns the position after which the feed is to be read.
+    #[must_use]
+    pub fn applied(&self) -> i64 {
+        self.applied
+    }
+}
+
+/// A read of a session under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    epoch: u64,
+    applied: i64,
+    begun: Duration,
+    lease_until: Duration,
+}
+
+/// A session that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The user, who is active.
+    pub user: User,
+    /// The time until the session expires, by the database's clock.
+    pub remaining: Duration,
+}
+
+/// An answer from memory about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The session is live.
+    Live(User),
+    /// The database must be asked.
+    Unknown,
+    /// The node has no lease: it does not know which sessions have ended.
+    Unsure,
+}
+
+/// The end of a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The user of the session, if it is live.
+    Known(Option<User>),
+    /// What was read is too old to be told: read again.
+    Outdated,
+}
+
+#[derive(Clone, Copy)]
+struct CachedSession {
+    user: UserId,
+    /// By the clock of the node that goes on while suspended.
+    expires: Duration,
+}
+
+struct State {
+    history: Option<String>,
+    /// Another one after each time that the cache was emptied.
+    epoch: u64,
+    applied: i64,
+}
+
+/// The feed as a node has applied it.
+pub struct Feed {
+    bound: Duration,
+    state: Mutex<State>,
+    /// Nanoseconds of the clock; 0 before the first beat.
+    lease_until: AtomicU64,
+    sessions: Cache<SessionId, CachedSession>,
+    users: Cache<UserId, Arc<User>>,
+}
+
+impl Feed {
+    /// Builds the feed of a node that has not applied anything. After an acknowledged logout a session is served for
+    /// `bound` at most.
+    #[must_use]
+    pub fn new(bound: Duration) -> Self {
+        Self {
+            bound,
+            state: Mutex::new(State { history: None, epoch: 0, applied: 0 }),
+            lease_until: AtomicU64::new(0),
+            sessions: Cache::new(MAX_CACHED_SESSIONS),
+            users: Cache::new(MAX_CACHED_USERS),
+        }
+    }
+
+    /// Begins a beat, before it is sent.
+    #[must_use]
+    pub fn begin_beat(&self, now: Duration) -> Beat {
+        Beat { begun: now, applied: self.state.lock().applied }
+    }
+
+    /// Completes a beat that was committed: applies the steps and extends the lease. Returns whether the steps follow
+    /// what was applied before; if not, because another database or another history of it answered, or steps are missing,
+    /// the cache is emptied.
+    pub fn complete_beat(&self, beat: Beat, reading: Reading) -> bool {
+        let mut state = self.state.lock();
+        let expected = state.applied + 1..=reading.head;
+        let follows = state.history.as_ref() == Some(&reading.history)
+            && state.applied <= reading.head
+            && reading.steps.iter().map(|step| step.position).eq(expected);
+        if follows {
+            for step in &reading.steps {
+                for session in &step.ended {
+                    self.sessions.remove(session);
+                }
+                for user in &step.users {
+                    self.users.remove(user);
+                }
+            }
+        } else {
+            self.sessions.clear();
+            self.users.clear();
+            state.epoch += 1;
+        }
+        state.applied = reading.head;
+        state.history = Some(reading.history);
+        let until = u64::try_from((beat.begun + self.bound).as_nanos()).unwrap_or(u64::MAX);
+        // After the removals: a reader that sees this lease sees them too.
+        self.lease_until.fetch_max(until, Ordering::Release);
+        follows
+    }
+
+    /// Returns the end of the lease.
+    #[must_use]
+    pub fn lease_until(&self) -> Duration {
+        Duration::from_nanos(self.lease_until.load(Ordering::Acquire))
+    }
+
+    /// Returns the position that a sign-in begins at: that of the next change, since a logout received from now on has
+    /// this position or a later one.
+    #[must_use]
+    pub fn next_position(&self) -> i64 {
+        self.state.lock().applied + 1
+    }
+
+    /// Returns the name of the database and its history, once a beat has been completed.
+    #[must_use]
+    pub fn history(&self) -> Option<String> {
+        self.state.lock().history.clone()
+    }
+
+    /// Answers a question about a session from memory. The clock is read after the look-up.
+    pub fn answer(&self, id: SessionId, clock: impl FnOnce() -> Duration) -> Answer {
+        let lease_until = self.lease_until();
+        let session = self.sessions.get(&id);
+        let user = session.and_then(|session| self.users.get(&session.user));
+        let now = clock();
+        if now >= lease_until {
+            return Answer::Unsure;
+        }
+        match (session, user) {
+            (Some(session), Some(user)) if now < session.expires => Answer::Live(User::clone(&user)),
+            _ => Answer::Unknown,
+        }
+    }
+
+    /// Begins to read a session, before the query is sent. `None` without a lease.
+    #[must_use]
+    pub fn begin_read(&self, now: Duration) -> Option<Ticket> {
+        let state = self.state.lock();
+        let lease_until = self.lease_until();
+        let ticket = Ticket { epoch: state.epoch, applied: state.applied, begun: now, lease_until };
+        (now < lease_until).then_some(ticket)
+    }
+
+    /// Settles a read whose snapshot had `position`. The answer stands if the lease of its beginning lasts and the
+    /// snapshot is not older than what was applied at that time; it is kept if nothing newer has been applied since.
+    pub fn settle(
+        &self,
+        ticket: Ticket,
+        id: SessionId,
+        position: i64,
+        found: Option<Found>,
+        clock: impl FnOnce() -> Duration,
+    ) -> Settled {
+        let state = self.state.lock();
+        if state.epoch != ticket.epoch || position < ticket.applied || clock() >= ticket.lease_until {
+            return Settled::Outdated;
+        }
+        let Some(Found { user, remaining }) = found else { return Settled::Known(None) };
+        if position >= state.applied {
+            let session = CachedSession { user: user.id, expires: ticket.begun + remaining };
+            self.users.insert(user.id, Arc::new(user.clone()));
+            self.sessions.insert(id, session);
+        }
+        Settled::Known(Some(user))
+    }
+}
+
+#[cfg(test)]
+mod tests;
