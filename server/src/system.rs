@@ -18,6 +18,20 @@ pub(crate) fn now() -> UnixTime {
     UnixTime(now_ms().div_euclid(1000))
 }
 
+/// Returns the time since the machine started, including the time for which it was suspended: a lease must not outlast
+/// a pause.
+pub(crate) fn boot_time() -> std::time::Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    // Elsewhere the monotonic clock counts a suspension, or the system has no other.
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    std::time::Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// Raises the number of files that this process may have open, up to `wanted` or what the system allows, and
 /// returns it.
 pub(crate) fn raise_open_files(wanted: usize) -> usize {

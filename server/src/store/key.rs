@@ -40,6 +40,11 @@ impl Key {
         })
     }
 
+    /// Builds a key that is kept elsewhere. Returns `None` unless it has [`KEY_LEN`] bytes.
+    pub(super) fn new(key: &[u8]) -> Option<Self> {
+        Sealer::new(key).map(Self)
+    }
+
     /// Returns a new key that is not kept.
     pub(super) fn temporary() -> Self {
         Self(Sealer::new(&random()).expect("its length is that of a key"))

@@ -344,7 +344,7 @@ impl Records for SqliteRecords<'_> {
 }
 
 /// Returns the purpose for which the ID token of a session is sealed: it opens in its own row only.
-fn id_token_purpose(session: SessionId) -> String {
+pub(super) fn id_token_purpose(session: SessionId) -> String {
     format!("id token of {session}")
 }
 

@@ -1,7 +1,8 @@
 //! PostgreSQL for the tests: Debian's or another installation's binaries, with a data folder of their own.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use claimgate_server::store::postgres::{Connection, PostgresError, Server, migrate};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
 
 /// Longest wait for a server to start or to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,15 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Engine {
     folder: TempDir,
     binaries: PathBuf,
-    /// A shell that stops the server when its standard input closes.
+    /// A shell that stops the server and removes the folder when its standard input closes.
     supervisor: Child,
+    /// The TCP port of a server with TLS.
+    pub(crate) port: Option<u16>,
 }
+
+/// The number of the newest database.
+static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a test with a database of its own, or says that it is skipped where no PostgreSQL is installed.
 pub(crate) fn with_database<T>(test: impl AsyncFnOnce(Server) -> T) -> Option<T> {
     static SHARED: OnceLock<Option<Engine>> = OnceLock::new();
     let engine = SHARED.get_or_init(Engine::start).as_ref()?;
-    Some(runtime().block_on(async { test(engine.new_database().await).await }))
+    Some(runtime().block_on(async { test(engine.server(&engine.new_database().await)).await }))
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
@@ -68,6 +76,29 @@ fn unprivileged() -> Option<(u32, u32)> {
 impl Engine {
     /// Starts a server; `None`, with a line that says so, if none is installed.
     pub(crate) fn start() -> Option<Self> {
+        let (folder, binaries) = Self::prepare()?;
+        Some(Self::start_in(folder, binaries, None))
+    }
+
+    /// Starts a server that also listens with TLS at 127.0.0.1. `certify` writes `server.pem` and `server.key` to the folder
+    /// that it gets.
+    pub(crate) fn start_with_tls(certify: impl FnOnce(&Path)) -> Option<Self> {
+        let (folder, binaries) = Self::prepare()?;
+        let data = folder.path().join("data");
+        certify(&data);
+        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all all trust\n").unwrap();
+        for file in ["server.pem", "server.key", "pg_hba.conf"] {
+            fs::set_permissions(data.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = unprivileged() {
+                chown(data.join(file), Some(user), Some(group)).unwrap();
+            }
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some(Self::start_in(folder, binaries, Some(port)))
+    }
+
+    /// Makes a data folder.
+    fn prepare() -> Option<(TempDir, PathBuf)> {
         let Some(binaries) = binaries() else {
             assert!(
                 std::env::var_os("CLAIMGATE_REQUIRE_POSTGRES").is_none(),
@@ -76,33 +107,33 @@ impl Engine {
             eprintln!("SKIPPED: no PostgreSQL 15 or later is installed (Debian: postgresql)");
             return None;
         };
-        let folder = tempfile::tempdir().unwrap();
-        if let Some((user, group)) = unprivileged() {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
-        }
-        let data = folder.path().join("data");
-        run(
-            &binaries,
-            "initdb",
-            &["--no-sync", "--auth=trust", "--username=super", "--encoding=UTF8", "--pgdata"],
-            &data,
-        );
-        let supervisor = supervise(&binaries, folder.path());
-        let engine = Self { folder, binaries, supervisor };
-        engine.wait_until_ready();
-        Some(engine)
+        let folder = new_folder();
+        let arguments = ["--no-sync", "--auth=trust", "--username=super", "--encoding=UTF8", "--pgdata"];
+        run(&binaries, "initdb", &arguments, &folder.path().join("data"));
+        Some((folder, binaries))
     }
 
-    fn wait_until_ready(&self) {
+    fn start_in(folder: TempDir, binaries: PathBuf, port: Option<u16>) -> Self {
+        let supervisor = supervise(&binaries, folder.path(), port);
+        let engine = Self { folder, binaries, supervisor, port };
         let deadline = Instant::now() + PATIENCE;
-        let is_ready = || {
-            let mut command = Command::new(self.binaries.join("pg_isready"));
-            command.arg("-q").arg("-h").arg(self.folder.path()).status().unwrap().success()
-        };
-        while !is_ready() {
-            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", self.log());
+        while !engine.is_ready() {
+            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", engine.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+        engine
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut command = Command::new(self.binaries.join("pg_isready"));
+        command
+            .arg("-q")
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(self.port.map(|port| format!("-p{port}")))
+            .status()
+            .unwrap()
+            .success()
     }
 
     fn log(&self) -> String {
@@ -112,19 +143,84 @@ impl Engine {
     /// Describes the connection of a user to a database.
     pub(crate) fn config(&self, user: &str, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(self.folder.path()).user(user).dbname(database);
+        config.host_path(self.folder.path()).user(user).dbname(database).port(self.port.unwrap_or(5432));
         config
     }
 
-    /// Makes an empty database that belongs to an ordinary user.
-    pub(crate) async fn new_database(&self) -> Server {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let (client, driver) = self.config("super", "postgres").connect(tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(driver);
+    /// Makes an empty database that belongs to an ordinary user of the same name. Returns the name.
+    pub(crate) async fn new_database(&self) -> String {
+        let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let client = self.superuser("postgres").await;
         client.batch_execute(&format!("CREATE USER {name}")).await.unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name} OWNER {name}")).await.unwrap();
-        Server::new(self.config(&name, &name), None)
+        name
+    }
+
+    /// Describes the connection of the owner of a database that [`new_database`](Self::new_database) made.
+    pub(crate) fn server(&self, database: &str) -> Server {
+        Server::new(self.config(database, database), None)
+    }
+
+    /// Connects as the superuser.
+    pub(crate) async fn superuser(&self, database: &str) -> Client {
+        let (client, driver) = self.config("super", database).connect(NoTls).await.unwrap();
+        tokio::spawn(driver);
+        client
+    }
+
+    /// Starts a server that follows this one.
+    pub(crate) fn start_standby(&self) -> Self {
+        let folder = new_folder();
+        let source = self.folder.path().to_str().unwrap();
+        let arguments = ["-h", source, "-U", "super", "-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"];
+        run(&self.binaries, "pg_basebackup", &arguments, &folder.path().join("data"));
+        Self::start_in(folder, self.binaries.clone(), None)
+    }
+
+    /// Lets each commit wait for the standby, once it follows.
+    pub(crate) async fn require_standby(&self) {
+        let client = self.superuser("postgres").await;
+        client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(Instant::now() < deadline, "no standby follows");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Makes a standby a primary, and waits until it is.
+    pub(crate) fn promote(&self) {
+        run(&self.binaries, "pg_ctl", &["promote", "--wait", "--pgdata"], &self.folder.path().join("data"));
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let text = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap();
+        let server = Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap();
+        // The supervisor first: it would remove the folder.
+        self.supervisor.kill().unwrap();
+        self.supervisor.wait().unwrap();
+        kill_process(server, Signal::KILL).unwrap();
+    }
+
+    /// Starts the server again.
+    pub(crate) fn restart(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.supervisor = supervise(&self.binaries, self.folder.path(), self.port);
+            // Processes of the killed server may still be there; then it ends at once.
+            for _ in 0..100 {
+                if self.is_ready() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", self.log());
+            self.supervisor.kill().unwrap();
+            self.supervisor.wait().unwrap();
+        }
     }
 }
 
@@ -133,6 +229,15 @@ impl Drop for Engine {
         drop(self.supervisor.stdin.take());
         drop(self.supervisor.wait());
     }
+}
+
+/// Makes a folder that belongs to the user of the server.
+fn new_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some((user, group)) = unprivileged() {
+        chown(folder.path(), Some(user), Some(group)).unwrap();
+    }
+    folder
 }
 
 /// Runs a program of PostgreSQL to its end.
@@ -150,18 +255,29 @@ fn as_unprivileged(command: &mut Command) -> &mut Command {
 }
 
 /// Starts a server below a shell that waits for the end of its input, which comes with the end of the test program too.
-fn supervise(binaries: &Path, folder: &Path) -> Child {
+fn supervise(binaries: &Path, folder: &Path, port: Option<u16>) -> Child {
+    let options = match port {
+        None => "-c listen_addresses=".to_owned(),
+        Some(port) => format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.key"
+        ),
+    };
     let script = r#"
         trap '' INT
-        "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=60 >"$2/log" 2>&1 </dev/null &
+        "$1/postgres" -D "$2/data" -k "$2" $3 -c fsync=off -c max_connections=60 >"$2/log" 2>&1 </dev/null &
         server=$!
         cat >/dev/null
         kill -QUIT $server
         wait $server
-        rm -rf "$2/data"
+        rm -rf "$2"
     "#;
     let mut command = Command::new("sh");
-    as_unprivileged(&mut command).args(["-c", script, "sh"]).arg(binaries).arg(folder).current_dir("/");
+    as_unprivileged(&mut command)
+        .args(["-c", script, "sh"])
+        .arg(binaries)
+        .arg(folder)
+        .arg(options)
+        .current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

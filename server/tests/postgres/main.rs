@@ -4,6 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod engine;
+mod faults;
+mod model;
+mod nodes;
+mod people;
 mod races;
 mod schema;
+mod tls;
 mod upkeep;

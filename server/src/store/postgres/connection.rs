@@ -23,13 +23,14 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of each connection. `synchronous_commit`: a commit that was answered is on the disk and, where there is a
 /// synchronous standby, on that one's; a stronger setting of the server stays. Plans use indexes, because a plan may be
-/// made while a table is empty and used when it is not.
+/// made while a table is empty and used when it is not. Nothing is compiled: no statement runs for so long.
 const SETTINGS: &str = "
     SET search_path = claimgate;
     SET default_transaction_isolation = 'read committed';
     SET client_min_messages = 'warning';
     SET idle_in_transaction_session_timeout = '5s';
     SET enable_seqscan = off;
+    SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply';
 ";
 

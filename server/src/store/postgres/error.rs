@@ -56,6 +56,12 @@ pub enum PostgresError {
     /// A synchronous standby is required, and the server has none.
     #[error("the server has no synchronous standby (synchronous_standby_names is empty)")]
     NoStandby,
+    /// Too much work waits, or the work waited for too long.
+    #[error("too much work is waiting")]
+    Busy,
+    /// The node has not heard of the others' changes for longer than the revocation bound.
+    #[error("the changes of other nodes have not been read for too long")]
+    NoLease,
     /// A row does not hold what it should.
     #[error("the database holds a value that cannot be read: {0}")]
     Unreadable(String),

@@ -258,7 +258,7 @@ BEGIN
     RETURN QUERY
         SELECT history(), current_setting('synchronous_standby_names'), o.seq, s.seq, s.ended, s.users
         FROM ord o LEFT JOIN steps s ON s.seq > p_applied AND o.seq - p_applied <= p_most
-        ORDER BY s.seq;
+        WHERE o.one ORDER BY s.seq;
 END
 $$;
 

@@ -1,0 +1,115 @@
+//! The beat of a node: a durable write that reads the feed, on a connection of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_postgres::Row;
+
+use super::connection::Server;
+use super::error::PostgresError;
+use super::feed::{Feed, MAX_STEPS_BEHIND, Reading, Step};
+use super::session::{Session, Slot};
+use crate::system;
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::UserId;
+
+/// Time between two beats.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Longest wait for a beat. Then the connection is dropped, and the beat does not count, whatever became of it.
+const BEAT_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Bytes of the random name of a node.
+const NODE_NAME_LEN: usize = 16;
+
+/// Follows the feed of a database.
+pub(super) struct Follower {
+    name: [u8; NODE_NAME_LEN],
+    slot: Slot,
+    feed: Arc<Feed>,
+    require_synchronous: bool,
+    /// The error of the last beat, which is logged once.
+    failure: Option<PostgresError>,
+}
+
+impl Follower {
+    /// Builds the follower of a node. With `require_synchronous` a beat counts only where the server has a synchronous
+    /// standby.
+    pub(super) fn new(server: Server, feed: Arc<Feed>, require_synchronous: bool) -> Self {
+        let mut name = [0; NODE_NAME_LEN];
+        system::random(&mut name);
+        Self { name, slot: Slot::new(server), feed, require_synchronous, failure: None }
+    }
+
+    /// Beats until the task is aborted.
+    pub(super) async fn run(mut self) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let failure = self.beat().await.err();
+            match &failure {
+                Some(error) if failure != self.failure => {
+                    tracing::error!(%error, "the changes of other nodes cannot be followed");
+                }
+                None if self.failure.is_some() => {
+                    tracing::info!("the changes of other nodes are followed again")
+                }
+                _ => {}
+            }
+            self.failure = failure;
+        }
+    }
+
+    /// Beats once.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; the lease is not extended.
+    pub(super) async fn beat(&self) -> Result<(), PostgresError> {
+        let mut held = self.slot.lock().await;
+        let session = held.session(None).await?;
+        let result = timeout(BEAT_TIMEOUT, self.follow(&session)).await;
+        let result =
+            result.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a beat in time".to_owned())));
+        if let Err(error) = &result {
+            held.discard(&session, error);
+        }
+        result
+    }
+
+    async fn follow(&self, session: &Session) -> Result<(), PostgresError> {
+        let beat = self.feed.begin_beat(system::boot_time());
+        let sql = "SELECT name, standbys, head, seq, ended, users FROM follow($1, $2, $3)";
+        let parameters = (&self.name[..], beat.applied());
+        let rows = session
+            .connection
+            .query(sql, &[&parameters.0, &parameters.1, &i64::from(MAX_STEPS_BEHIND)])
+            .await?;
+        let (reading, standbys) = read(&rows)?;
+        if self.require_synchronous && standbys.is_empty() {
+            return Err(PostgresError::NoStandby);
+        }
+        let is_first = self.feed.history().is_none();
+        if !self.feed.complete_beat(beat, reading) && !is_first {
+            tracing::info!("sessions are read anew: the changes do not follow those known");
+        }
+        Ok(())
+    }
+}
+
+/// Reads the rows of a beat, and the names of the synchronous standbys.
+fn read(rows: &[Row]) -> Result<(Reading, String), PostgresError> {
+    let first = rows.first().ok_or_else(|| PostgresError::Refused("a beat read no row".to_owned()))?;
+    let mut reading = Reading { history: first.try_get(0)?, head: first.try_get(2)?, steps: Vec::new() };
+    for row in rows {
+        let Some(position) = row.try_get(3)? else { continue };
+        let ended: Vec<&[u8]> = row.try_get(4)?;
+        let users: Vec<i64> = row.try_get(5)?;
+        reading.steps.push(Step {
+            position,
+            ended: ended.into_iter().filter_map(|id| id.try_into().ok().map(SessionId)).collect(),
+            users: users.into_iter().map(UserId).collect(),
+        });
+    }
+    Ok((reading, first.try_get(1)?))
+}

@@ -1,0 +1,162 @@
+//! Logouts as batches, and what they mean for tokens that are presented.
+
+use std::time::Duration;
+
+use super::error::PostgresError;
+use super::node::PgStore;
+use crate::store::{PresentedToken, Revocation};
+use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
+use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::oidc::records::{LogoutTarget, StoreError};
+
+/// Longest time that the record of a logout is kept: a year, more than any token lives.
+const LONGEST_RETENTION: Duration = Duration::from_secs(366 * 86_400);
+
+/// A logout to apply.
+#[derive(Clone, Debug)]
+pub struct Logout {
+    /// The provider's issuer.
+    pub issuer: String,
+    /// The token's `jti`.
+    pub jti: String,
+    /// The sessions that it names.
+    pub target: LogoutTarget,
+    /// The token's `iat`, by the provider's clock.
+    pub issued_at: i64,
+    /// The latest `iat` of an ID token whose session ends by its subject.
+    pub issued_until: i64,
+    /// How long the record is kept, in seconds.
+    pub retention: i64,
+}
+
+impl From<&ValidatedLogout> for Logout {
+    fn from(logout: &ValidatedLogout) -> Self {
+        Self {
+            issuer: logout.record().issuer.clone(),
+            jti: logout.jti().to_owned(),
+            target: logout.target().clone(),
+            issued_at: logout.record().issued_at.0,
+            issued_until: logout.issued_until().0,
+            retention: logout.retention(),
+        }
+    }
+}
+
+/// The parameters of the function `log_out`: one element for each logout.
+#[derive(Default)]
+struct Columns {
+    issuers: Vec<String>,
+    issuer_of: Vec<i32>,
+    jtis: Vec<Vec<u8>>,
+    sids: Vec<Option<Vec<u8>>>,
+    subjects: Vec<Option<Vec<u8>>>,
+    issued_at: Vec<i64>,
+    issued_until: Vec<i64>,
+    retention: Vec<i64>,
+}
+
+impl Columns {
+    fn push(&mut self, logout: &Logout) {
+        let known = self.issuers.iter().position(|issuer| *issuer == logout.issuer);
+        let issuer = known.unwrap_or_else(|| {
+            self.issuers.push(logout.issuer.clone());
+            self.issuers.len() - 1
+        });
+        let (sid, subject) = match &logout.target {
+            LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
+            LogoutTarget::Subject(subject) => (None, Some(subject)),
+        };
+        // The arrays of the database begin with 1.
+        self.issuer_of.push(i32::try_from(issuer + 1).unwrap_or(i32::MAX));
+        self.jtis.push(tag(&logout.jti));
+        self.sids.push(sid.map(|sid| tag(sid)));
+        self.subjects.push(subject.map(|subject| tag(subject)));
+        self.issued_at.push(logout.issued_at);
+        self.issued_until.push(logout.issued_until);
+        self.retention
+            .push(logout.retention.min(i64::try_from(LONGEST_RETENTION.as_secs()).unwrap_or(i64::MAX)));
+    }
+}
+
+/// Returns the fingerprint under which a value of a token is looked up.
+pub(super) fn tag(value: &str) -> Vec<u8> {
+    Fingerprint::of(value).0.to_vec()
+}
+
+impl PgStore {
+    /// Applies logouts in one transaction: each ends the sessions that it names, and is recorded. A replayed one has no
+    /// effect, and does not affect the others.
+    ///
+    /// # Errors
+    /// [`StoreError`]: one for all.
+    pub async fn log_out(
+        &self,
+        logouts: &[ValidatedLogout],
+    ) -> Result<Vec<Result<Ended, Replayed>>, StoreError> {
+        let logouts: Vec<Logout> = logouts.iter().map(Logout::from).collect();
+        Ok(self.apply_logouts(&logouts).await?)
+    }
+
+    /// Applies logouts as [`log_out`](Self::log_out) does.
+    ///
+    /// # Errors
+    /// [`PostgresError`]: one for all.
+    pub async fn apply_logouts(
+        &self,
+        logouts: &[Logout],
+    ) -> Result<Vec<Result<Ended, Replayed>>, PostgresError> {
+        let mut columns = Columns::default();
+        logouts.iter().for_each(|logout| columns.push(logout));
+        let Columns { issuers, issuer_of, jtis, sids, subjects, issued_at, issued_until, retention } =
+            &columns;
+        let sql = "SELECT fresh, ended_by FROM log_out($1, $2, $3, $4, $5, $6, $7, $8)";
+        let rows = self
+            .write(sql, &[issuers, issuer_of, jtis, sids, subjects, issued_at, issued_until, retention])
+            .await?;
+        let row =
+            rows.first().ok_or_else(|| PostgresError::Unreadable("logouts have no result".to_owned()))?;
+        let (fresh, ended_by): (Vec<i32>, Vec<i32>) = (row.try_get(0)?, row.try_get(1)?);
+        let mut results: Vec<Result<Ended, Replayed>> = vec![Err(Replayed); logouts.len()];
+        let index = |number: i32| usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        for number in fresh.into_iter().filter_map(index).filter(|number| *number < logouts.len()) {
+            results[number] = Ok(Ended { sessions: 0, target: None });
+        }
+        for number in ended_by.into_iter().filter_map(index) {
+            if let Some(Ok(ended)) = results.get_mut(number) {
+                ended.sessions += 1;
+                ended.target.get_or_insert_with(|| logouts[number].target.clone());
+            }
+        }
+        Ok(results)
+    }
+
+    /// Returns why a verified token is not accepted any more: its session or subject was logged out at or after its `iat`
+    /// (by `sid` within `leeway` seconds), or its user is switched off.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the token cannot be judged.
+    pub async fn revocation(
+        &self,
+        token: &PresentedToken<'_>,
+        leeway: u64,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let sql = "WITH i AS (SELECT id AS number FROM issuers WHERE name = $1)
+            SELECT EXISTS (SELECT FROM i JOIN links k ON k.issuer = i.number AND k.subject_tag = $2
+                    JOIN users u ON u.id = k.user_id AND NOT u.active),
+                EXISTS (SELECT FROM i JOIN logouts l ON l.issuer = i.number AND l.sid_tag = $3
+                    WHERE $4 <= l.issued_at + $5)
+                OR EXISTS (SELECT FROM i JOIN logouts l ON l.issuer = i.number AND l.subject_tag = $2
+                    WHERE (l.sid_tag IS NULL OR $3::bytea IS NULL) AND $4 <= l.issued_at)";
+        if self.lease().is_none() {
+            return Err(PostgresError::NoLease.into());
+        }
+        let (subject, sid) = (token.subject.map(tag), token.sid.map(tag));
+        let leeway = i64::try_from(leeway).unwrap_or(i64::MAX / 2);
+        let rows = self.read(sql, &[&token.issuer, &subject, &sid, &token.issued_at.0, &leeway]).await?;
+        let row =
+            rows.first().ok_or_else(|| PostgresError::Unreadable("a token has no answer".to_owned()))?;
+        let inactive = row.try_get(0).map_err(PostgresError::from)?;
+        let logged_out: bool = row.try_get(1).map_err(PostgresError::from)?;
+        Ok(if inactive { Some(Revocation::Inactive) } else { logged_out.then_some(Revocation::LoggedOut) })
+    }
+}

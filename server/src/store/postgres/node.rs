@@ -1,0 +1,305 @@
+//! A node: its connections, what it follows, and its answers about sessions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use zeroize::Zeroizing;
+
+use super::connection::Server;
+use super::error::PostgresError;
+use super::feed::{Answer, Feed, Found, Settled};
+use super::follower::Follower;
+use super::keys::Keys;
+use super::rows::read_user;
+use super::schema::migrate;
+use super::session::Slot;
+use crate::store::key::Key;
+use crate::system;
+use claimgate::oidc::records::Position;
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::User;
+
+/// Connections for reading, each with many questions under way.
+const READERS: usize = 4;
+/// Most pieces of work that wait for the writing connection; more are refused at once.
+const QUEUE: usize = 4096;
+/// Longest wait for the writing connection.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a write. Then the connection is dropped: whether the write took effect is not known.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a read. Then the connection is dropped.
+const READ_TIMEOUT: Duration = Duration::from_millis(400);
+/// Most attempts to read a session whose answer was outdated when it came.
+const READ_ATTEMPTS: usize = 3;
+
+/// Most rows of a kind that one transaction deletes.
+const PURGED_AT_ONCE: u32 = 5_000;
+/// Time for which the feed is kept. A node that is further behind empties its cache.
+const FEED_RETENTION: Duration = Duration::from_secs(600);
+
+/// The default of [`Settings::revocation_bound`].
+pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
+
+/// The settings of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The longest time for which any node serves a session after the logout that ends it was acknowledged. A node that
+    /// cannot reach the database for so long answers no question about sessions.
+    pub revocation_bound: Duration,
+    /// Whether the database must have a synchronous standby, so that a failover loses nothing that was acknowledged.
+    pub require_synchronous: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { revocation_bound: REVOCATION_BOUND, require_synchronous: false }
+    }
+}
+
+/// The node does not know which sessions have ended: it has no lease, or the database does not answer. The client is asked
+/// to try again; it is not signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store does not say in time which sessions have ended")]
+pub struct Unsure;
+
+/// A store over PostgreSQL. A clone is the same store.
+#[derive(Clone)]
+pub struct PgStore(Arc<Node>);
+
+/// The questions about sessions that are under way, each with those who wait for the answer.
+type Questions = Mutex<HashMap<SessionId, Vec<oneshot::Sender<Result<Option<User>, Unsure>>>>>;
+
+struct Node {
+    feed: Arc<Feed>,
+    keys: Keys,
+    writer: Slot,
+    waiting: Semaphore,
+    /// Deletes what is over, beside the writes.
+    upkeep: Slot,
+    readers: [Slot; READERS],
+    next_reader: AtomicUsize,
+    questions: Questions,
+    follower: AbortHandle,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl PgStore {
+    /// Opens the database of a server: makes or migrates the schema, makes the keys if there are none, and follows the
+    /// changes of other nodes until the last clone is dropped.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn open(server: Server, settings: Settings) -> Result<Self, PostgresError> {
+        let mut connection = server.connect().await?;
+        migrate(&mut connection).await?;
+        let keys = Keys::load(&connection).await?;
+        let feed = Arc::new(Feed::new(settings.revocation_bound));
+        let follower = Follower::new(server.clone(), Arc::clone(&feed), settings.require_synchronous);
+        follower.beat().await?;
+        Ok(Self(Arc::new(Node {
+            feed,
+            keys,
+            writer: Slot::new(server.clone()),
+            waiting: Semaphore::new(QUEUE),
+            upkeep: Slot::new(server.clone()),
+            readers: std::array::from_fn(|_| Slot::new(server.clone())),
+            next_reader: AtomicUsize::new(0),
+            questions: Questions::default(),
+            follower: tokio::spawn(follower.run()).abort_handle(),
+        })))
+    }
+
+    /// Returns the key that the nodes share.
+    pub(crate) fn key(&self) -> &Key {
+        &self.0.keys.sealing
+    }
+
+    /// Returns the secret of a session from a random text: with a code, so that an invented secret is refused without a
+    /// question to the database.
+    #[must_use]
+    pub fn session_secret(&self, random: &str) -> Zeroizing<String> {
+        self.0.keys.secrets.authenticate(random)
+    }
+
+    /// Reports whether a node of this database made a session's secret.
+    #[must_use]
+    pub fn made_secret(&self, secret: &str) -> bool {
+        self.0.keys.secrets.is_authentic(secret)
+    }
+
+    /// Returns the position of a sign-in that begins now.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position(self.0.feed.next_position())
+    }
+
+    /// Returns how long the lease lasts: the time for which questions about sessions are answered if the database is not
+    /// reached from now on. `None` without a lease.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        self.0.feed.lease_until().checked_sub(system::boot_time()).filter(|left| !left.is_zero())
+    }
+
+    /// Answers a question about a session from memory. [`ask`](Self::ask) answers where this does not.
+    #[must_use]
+    pub fn session_user(&self, id: SessionId) -> Answer {
+        self.0.feed.answer(id, system::boot_time)
+    }
+
+    /// Returns the user of a live session; `None` if the session has ended, or never was, or its user is not active.
+    /// Reads the database if the session is not in memory, once for all who ask at a time.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn ask(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+        match self.session_user(id) {
+            Answer::Live(user) => return Ok(Some(user)),
+            Answer::Unsure => return Err(Unsure),
+            Answer::Unknown => {}
+        }
+        let (answer, answered) = oneshot::channel();
+        let is_first = {
+            let mut questions = self.0.questions.lock();
+            let waiting = questions.entry(id).or_default();
+            waiting.push(answer);
+            waiting.len() == 1
+        };
+        if is_first {
+            // A task of its own: the first client may leave before the answer comes.
+            let node = Arc::clone(&self.0);
+            tokio::spawn(async move {
+                let result = node.read_session(id).await;
+                let waiting = node.questions.lock().remove(&id).unwrap_or_default();
+                for answer in waiting {
+                    drop(answer.send(result.clone()));
+                }
+            });
+        }
+        answered.await.unwrap_or(Err(Unsure))
+    }
+
+    /// Deletes what is over, in steps; the clock is the database's. Returns at once while another node does so.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn purge(&self) -> Result<(), PostgresError> {
+        let most = i32::try_from(PURGED_AT_ONCE).unwrap_or(i32::MAX);
+        let retention = i64::try_from(FEED_RETENTION.as_secs()).unwrap_or(i64::MAX);
+        loop {
+            let rows = self.0.write(&self.0.upkeep, "SELECT purge($1, $2)", &[&most, &retention]).await?;
+            let more: bool = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs a statement on the writing connection, one at a time.
+    pub(super) async fn write(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let _turn = self.0.waiting.try_acquire().map_err(|_| PostgresError::Busy)?;
+        self.0.write(&self.0.writer, sql, parameters).await
+    }
+
+    /// Runs a statement that changes nothing on one of the reading connections.
+    pub(super) async fn read(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        self.0.read(sql, parameters).await
+    }
+}
+
+impl Node {
+    async fn write(
+        &self,
+        slot: &Slot,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let mut held = timeout(QUEUE_TIMEOUT, slot.lock()).await.map_err(|_| PostgresError::Busy)?;
+        let session = held.session(self.feed.history().as_deref()).await?;
+        let answer = timeout(WRITE_TIMEOUT, session.connection.query(sql, parameters)).await;
+        let result =
+            answer.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a write in time".to_owned())));
+        if let Err(
+            error @ (PostgresError::Lost(_) | PostgresError::NotReplicated(_) | PostgresError::ReadOnly),
+        ) = &result
+        {
+            held.discard(&session, error);
+        }
+        result
+    }
+
+    async fn read(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        let slot = &self.readers[self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS];
+        let session = slot.lock().await.session(self.feed.history().as_deref()).await?;
+        let answer = timeout(READ_TIMEOUT, session.connection.read(sql, parameters)).await;
+        let result =
+            answer.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a read in time".to_owned())));
+        if let Err(error @ PostgresError::Lost(_)) = &result {
+            slot.lock().await.discard(&session, error);
+        }
+        result
+    }
+
+    async fn read_session(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+        for _ in 0..READ_ATTEMPTS {
+            let ticket = self.feed.begin_read(system::boot_time()).ok_or(Unsure)?;
+            let (position, found) = match self.find_session(id).await {
+                Ok(found) => found,
+                // Another connection may answer.
+                Err(PostgresError::Lost(_)) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "a session cannot be read");
+                    return Err(Unsure);
+                }
+            };
+            if let Settled::Known(user) = self.feed.settle(ticket, id, position, found, system::boot_time) {
+                return Ok(user);
+            }
+        }
+        Err(Unsure)
+    }
+
+    /// Reads a session and the position of the snapshot that shows it.
+    async fn find_session(&self, id: SessionId) -> Result<(i64, Option<Found>), PostgresError> {
+        let sql = "SELECT o.seq, extract(epoch FROM s.expires - now())::double precision,
+                u.id, u.username, u.kind, u.active, u.profile, u.teams
+            FROM ord o LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id AND u.active)
+                ON s.id = $1 AND s.expires > now()
+            WHERE o.one";
+        let rows = self.read(sql, &[&&id.0[..]]).await?;
+        let row =
+            rows.first().ok_or_else(|| PostgresError::Unreadable("the order row is missing".to_owned()))?;
+        let found = match read_user(row, 2)? {
+            Some(user) => {
+                let remaining = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or_default();
+                Some(Found { user, remaining })
+            }
+            None => None,
+        };
+        Ok((row.try_get(0)?, found))
+    }
+}

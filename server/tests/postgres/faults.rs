@@ -1,0 +1,218 @@
+//! Faults of the database: killed in a storm, replaced by its standby, and a commit that its standby may not have.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use claimgate::oidc::backchannel::Replayed;
+use claimgate::oidc::session::SessionId;
+use claimgate_server::store::postgres::{PgStore, PostgresError, Server, Settings, Unsure};
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::engine::{Engine, connect, runtime};
+use super::nodes::{sign_in, until};
+use super::people::{logout, of_sid};
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The bound of the nodes of these tests.
+const BOUND: Duration = Duration::from_secs(1);
+
+fn settings() -> Settings {
+    Settings { revocation_bound: BOUND, ..Settings::default() }
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm() {
+    let Some(mut engine) = Engine::start() else { return };
+    let runtime = runtime();
+    let server = engine.server(&runtime.block_on(engine.new_database()));
+    let node = runtime.block_on(PgStore::open(server, settings())).unwrap();
+    let session = runtime.block_on(sign_in(&node, "ada", Some("s")));
+    let killed = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicUsize::new(0));
+    let storms = (0..4_usize).map(|storm| {
+        let (node, killed, count) = (node.clone(), Arc::clone(&killed), Arc::clone(&count));
+        runtime.spawn(async move {
+            let mut acknowledged = Vec::new();
+            for number in 0.. {
+                let jti = format!("{storm}.{number}");
+                let batch = [logout(&jti, of_sid("other"))];
+                let result = node.apply_logouts(&batch).await;
+                if result.is_ok() {
+                    acknowledged.push(jti);
+                    count.fetch_add(1, Ordering::Relaxed);
+                } else if killed.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+            acknowledged
+        })
+    });
+    let storms: Vec<_> = storms.collect();
+    let deadline = Instant::now() + PATIENCE;
+    while count.load(Ordering::Relaxed) < 50 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    killed.store(true, Ordering::Release);
+    engine.kill();
+    let acknowledged: Vec<String> =
+        storms.into_iter().flat_map(|storm| runtime.block_on(storm).unwrap()).collect();
+    assert!(acknowledged.len() >= 50);
+
+    // Without the database the node does not know; it signs no one out.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match runtime.block_on(node.ask(session)) {
+            Err(Unsure) => break,
+            Ok(user) => assert!(user.is_some()),
+        }
+        assert!(Instant::now() < deadline);
+    }
+    engine.restart();
+    runtime.block_on(async {
+        until(&node, session, Some("ada")).await;
+        for jti in &acknowledged {
+            let again = loop {
+                match node.apply_logouts(&[logout(jti, of_sid("other"))]).await {
+                    Ok(result) => break result,
+                    Err(error) => assert!(Instant::now() < deadline, "{error}"),
+                }
+                sleep(Duration::from_millis(20)).await;
+            };
+            assert_eq!(again, [Err(Replayed)], "{jti} was acknowledged");
+        }
+    });
+}
+
+/// Serves by a lease that is renewed by reading, as a node without a durable beat would. `served` is the last time.
+async fn serve_by_reading(server: Server, served: Arc<Mutex<Instant>>) {
+    let connection = server.connect().await.unwrap();
+    let mut lease_until = Instant::now();
+    loop {
+        let begun = Instant::now();
+        let sql = "SELECT seq FROM ord LEFT JOIN steps USING (seq)";
+        if let Ok(Ok(_)) = timeout(Duration::from_millis(400), connection.read(sql, &[])).await {
+            lease_until = begun + BOUND;
+        }
+        if Instant::now() < lease_until {
+            *served.lock() = Instant::now();
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Asks a node without a pause. `served` is the last time at which it was asked and said that the session is live: a pause of
+/// this thread before the answer is none of the node.
+async fn serve(node: PgStore, session: SessionId, served: Arc<Mutex<Instant>>) {
+    loop {
+        let asked = Instant::now();
+        match node.ask(session).await {
+            Ok(Some(_)) => *served.lock() = asked,
+            Ok(None) => panic!("a node without a lease must not say that a session has ended"),
+            Err(Unsure) => {}
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[test]
+fn a_node_at_a_primary_that_was_replaced_stops_within_the_bound() {
+    let Some(primary) = Engine::start() else { return };
+    let standby = primary.start_standby();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let database = primary.new_database().await;
+        let server = primary.server(&database);
+        primary.require_standby().await;
+        let old = PgStore::open(server.clone(), Settings { require_synchronous: true, ..settings() })
+            .await
+            .unwrap();
+        let session = sign_in(&old, "ada", Some("s")).await;
+        until(&old, session, Some("ada")).await;
+
+        let [by_reading, by_beat] = [(); 2].map(|()| Arc::new(Mutex::new(Instant::now())));
+        let reading = tokio::spawn(serve_by_reading(server, Arc::clone(&by_reading)));
+        let beating = tokio::spawn(serve(old.clone(), session, Arc::clone(&by_beat)));
+        standby.promote();
+        let new = PgStore::open(standby.server(&database), settings()).await.unwrap();
+        let ended = new.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
+        let acknowledged = Instant::now();
+        assert_eq!(ended[0].as_ref().unwrap().sessions, 1, "the standby has what the primary acknowledged");
+        let deadline = Instant::now() + PATIENCE;
+        while *by_reading.lock() < acknowledged + BOUND * 2 {
+            assert!(Instant::now() < deadline, "the check does not see a lease that is renewed by reading");
+            sleep(Duration::from_millis(10)).await;
+        }
+        reading.abort();
+        assert!(!beating.is_finished(), "it panicked");
+        beating.abort();
+        let served = *by_beat.lock();
+        assert!(served <= acknowledged + BOUND, "{:?} late", served - acknowledged);
+        assert_eq!(old.ask(session).await, Err(Unsure));
+        assert!(
+            old.apply_logouts(&[logout("2", of_sid("s"))]).await.is_err(),
+            "no standby, no acknowledgement"
+        );
+    });
+}
+
+#[test]
+fn a_commit_whose_wait_for_the_standby_was_cancelled_does_not_count() {
+    let Some(primary) = Engine::start() else { return };
+    let mut standby = primary.start_standby();
+    runtime().block_on(async {
+        let server = primary.server(&primary.new_database().await);
+        let connection = connect(&server).await.unwrap();
+        primary.require_standby().await;
+        standby.kill();
+        let superuser = primary.superuser("postgres").await;
+        let deadline = Instant::now() + PATIENCE;
+        let followers = "SELECT count(*) FROM pg_stat_replication";
+        while superuser.query_one(followers, &[]).await.unwrap().get::<_, i64>(0) != 0 {
+            assert!(Instant::now() < deadline, "the standby is still there");
+            sleep(Duration::from_millis(5)).await;
+        }
+        let change = tokio::spawn(async move {
+            connection.query("SELECT complete_step(take_position(), '{}', '{}')", &[]).await.map(drop)
+        });
+        let cancel =
+            "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        while superuser.query_one(cancel, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(Instant::now() < deadline && !change.is_finished());
+            sleep(Duration::from_millis(5)).await;
+        }
+        let result = change.await.unwrap();
+        assert!(matches!(result, Err(PostgresError::NotReplicated(_))), "{result:?}");
+    });
+}
+
+#[test]
+fn a_server_without_a_standby_is_refused_where_one_is_required() {
+    let Some(engine) = Engine::start() else { return };
+    runtime().block_on(async {
+        let server = engine.server(&engine.new_database().await);
+        let settings = Settings { require_synchronous: true, ..settings() };
+        let refused = PgStore::open(server, settings).await.err();
+        assert_eq!(refused, Some(PostgresError::NoStandby));
+    });
+}
+
+#[test]
+fn a_server_that_cannot_serve_says_why() {
+    let Some(primary) = Engine::start() else { return };
+    let runtime = runtime();
+    let database = runtime.block_on(primary.new_database());
+    let standby = primary.start_standby();
+    runtime.block_on(async {
+        let refused = PgStore::open(standby.server(&database), settings()).await.err();
+        assert_eq!(refused, Some(PostgresError::ReadOnly));
+        let refused = PgStore::open(primary.server("missing"), settings()).await.err();
+        assert!(
+            matches!(&refused, Some(PostgresError::Connect { reason, .. }) if reason.contains("does not exist")),
+            "{refused:?}"
+        );
+    });
+}
