@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use claimgate::oidc::backchannel::Replayed;
 use claimgate::oidc::session::SessionId;
+use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{PgStore, PostgresError, Server, Settings, Unsure};
+use claimgate_server::store::{PresentedToken, Revocation};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::engine::{Engine, connect, runtime};
+use super::engine::{Engine, connect, runtime, with_database};
 use super::nodes::{sign_in, until};
 use super::people::{logout, of_sid};
 
@@ -156,6 +158,40 @@ fn a_node_at_a_primary_that_was_replaced_stops_within_the_bound() {
             old.apply_logouts(&[logout("2", of_sid("s"))]).await.is_err(),
             "no standby, no acknowledgement"
         );
+    });
+}
+
+#[test]
+fn a_node_that_cannot_beat_stops_within_the_bound_though_the_database_answers_the_others() {
+    with_database(async |server| {
+        let open = async || PgStore::open(server.clone(), settings()).await.unwrap();
+        let [a, b] = [open().await, open().await];
+        let session = sign_in(&a, "ada", Some("s")).await;
+        until(&b, session, Some("ada")).await;
+        let token =
+            PresentedToken { issuer: "i", subject: Some("ada"), sid: Some("s"), issued_at: UnixTime(100) };
+        let served = Arc::new(Mutex::new(Instant::now()));
+        let serving = tokio::spawn(serve(b.clone(), session, Arc::clone(&served)));
+        let mut holder = connect(&server).await.unwrap();
+        let beats = holder.client().transaction().await.unwrap();
+        beats
+            .batch_execute("SET idle_in_transaction_session_timeout = 0; SELECT FROM nodes FOR UPDATE")
+            .await
+            .unwrap();
+        a.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
+        let acknowledged = Instant::now();
+        let deadline = acknowledged + PATIENCE;
+        while b.ask(session).await != Err(Unsure) {
+            assert!(Instant::now() < deadline);
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(b.revocation(&token, 0).await.is_err(), "nor is a token judged");
+        assert!(!serving.is_finished(), "it panicked");
+        serving.abort();
+        assert!(*served.lock() <= acknowledged + BOUND);
+        beats.rollback().await.unwrap();
+        until(&b, session, None).await;
+        assert_eq!(b.revocation(&token, 0).await, Ok(Some(Revocation::LoggedOut)));
     });
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::error::PostgresError;
 use super::node::PgStore;
 use crate::store::{PresentedToken, Revocation};
+use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutTarget, StoreError};
@@ -147,12 +148,14 @@ impl PgStore {
                     WHERE $4 <= l.issued_at + $5)
                 OR EXISTS (SELECT FROM i JOIN logouts l ON l.issuer = i.number AND l.subject_tag = $2
                     WHERE (l.sid_tag IS NULL OR $3::bytea IS NULL) AND $4 <= l.issued_at)";
-        if self.lease().is_none() {
-            return Err(PostgresError::NoLease.into());
-        }
+        let lease_until = self.lease_until();
         let (subject, sid) = (token.subject.map(tag), token.sid.map(tag));
         let leeway = i64::try_from(leeway).unwrap_or(i64::MAX / 2);
         let rows = self.read(sql, &[&token.issuer, &subject, &sid, &token.issued_at.0, &leeway]).await?;
+        // A primary that was replaced goes on answering reads.
+        if system::boot_time() >= lease_until {
+            return Err(PostgresError::NoLease.into());
+        }
         let row =
             rows.first().ok_or_else(|| PostgresError::Unreadable("a token has no answer".to_owned()))?;
         let inactive = row.try_get(0).map_err(PostgresError::from)?;

@@ -150,7 +150,12 @@ impl PgStore {
     /// reached from now on. `None` without a lease.
     #[must_use]
     pub fn lease(&self) -> Option<Duration> {
-        self.0.feed.lease_until().checked_sub(system::boot_time()).filter(|left| !left.is_zero())
+        self.lease_until().checked_sub(system::boot_time()).filter(|left| !left.is_zero())
+    }
+
+    /// Returns the end of the lease, by the clock that goes on while the machine is suspended.
+    pub(super) fn lease_until(&self) -> Duration {
+        self.0.feed.lease_until()
     }
 
     /// Answers a question about a session from memory. [`ask`](Self::ask) answers where this does not.

@@ -12,8 +12,8 @@ use super::error::PostgresError;
 /// Wait after the first failure before the next attempt to connect; doubled with each further one that follows soon.
 /// Meanwhile work fails at once.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait between attempts to connect. A server whose standby is gone keeps each connection that was given up until
-/// the standby is back, so they must stay few.
+/// Longest wait between attempts to connect. Limits how many connections are given up, and left to the server, while it
+/// does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// A connection, with the name of the database and of its history that it reads and writes. A server keeps its history
