@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::bad_rows::BadRows;
+use claimgate::identity::{Normalisation, normal_username};
 
 /// The notices that a server has logged.
 #[derive(Default)]
@@ -32,4 +33,12 @@ impl Notices {
         }
         Ok(())
     }
+}
+
+/// Reports whether what a notice is about names a user, as it is kept or in another spelling.
+pub(super) fn names_user(about: &str, username: &str) -> bool {
+    about.split(" to ").any(|name| {
+        let normal = normal_username(name, Normalisation::Default);
+        name == username || normal.is_ok_and(|normal| normal == username)
+    })
 }

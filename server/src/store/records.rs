@@ -10,8 +10,8 @@ use super::key::Key;
 use super::logout_batches;
 use super::logout_entry::LogoutEntry;
 use super::logout_records::LogoutRecords;
+use super::notices::names_user;
 use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
-use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
@@ -73,21 +73,14 @@ impl<'t> SqliteRecords<'t> {
         Ok(count)
     }
 
-    /// Deletes the notices that name a user, as it is kept or in another spelling: without a server, those of earlier
-    /// changes are still there.
+    /// Deletes the notices that name a user: without a server, those of earlier changes are still there.
     fn forget_notices_of(&mut self, username: &str) -> Result<(), StoreError> {
-        let names_user = |about: &str| {
-            about.split(" to ").any(|name| {
-                let normal = normal_username(name, Normalisation::Default);
-                name == username || normal.is_ok_and(|normal| normal == username)
-            })
-        };
         let read = || -> rusqlite::Result<Vec<(i64, String)>> {
             let mut notices = self.connection.prepare("SELECT id, about FROM notice")?;
             notices.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         };
         let found = read().map_err(|error| store_error(&error))?;
-        for (id, _) in found.iter().filter(|(_, about)| names_user(about)) {
+        for (id, _) in found.iter().filter(|(_, about)| names_user(about, username)) {
             self.execute("DELETE FROM notice WHERE id = ?1", [id])?;
         }
         Ok(())

@@ -33,8 +33,7 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a test with a database of its own, or says that it is skipped where no PostgreSQL is installed.
 pub(crate) fn with_database<T>(test: impl AsyncFnOnce(Server) -> T) -> Option<T> {
-    static SHARED: OnceLock<Option<Engine>> = OnceLock::new();
-    let engine = SHARED.get_or_init(Engine::start).as_ref()?;
+    let engine = Engine::shared()?;
     Some(runtime().block_on(async { test(engine.server(&engine.new_database().await)).await }))
 }
 
@@ -74,6 +73,12 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 impl Engine {
+    /// Returns the server that tests share, as [`start`](Self::start) does.
+    pub(crate) fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Engine>> = OnceLock::new();
+        SHARED.get_or_init(Engine::start).as_ref()
+    }
+
     /// Starts a server; `None`, with a line that says so, if none is installed.
     pub(crate) fn start() -> Option<Self> {
         let (folder, binaries) = Self::prepare()?;
@@ -138,6 +143,13 @@ impl Engine {
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Requires a password of a user from when the server reads its configuration again.
+    pub(crate) fn require_password(&self, user: &str) {
+        let file = self.folder.path().join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("local all {user} scram-sha-256\n{rules}")).unwrap();
     }
 
     /// Describes the connection of a user to a database.

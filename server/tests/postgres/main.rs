@@ -3,7 +3,11 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod administration;
+#[path = "../../../tests/relying_party/contract.rs"]
+mod contract;
 mod engine;
+mod errors;
 mod faults;
 mod model;
 mod nodes;

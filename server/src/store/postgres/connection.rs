@@ -54,6 +54,12 @@ impl Server {
         Self { config, tls }
     }
 
+    /// Reports whether its connections are within TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Returns the hosts, for messages.
     fn address(&self) -> String {
         let hosts = self.config.get_hosts().iter().map(|host| match host {
@@ -68,7 +74,7 @@ impl Server {
     /// Connects.
     ///
     /// # Errors
-    /// [`PostgresError::Connect`], [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
+    /// [`PostgresError::Connect`], [`PostgresError::Denied`], [`PostgresError::NoDatabase`], [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
     pub async fn connect(&self) -> Result<Connection, PostgresError> {
         let failed = |error: tokio_postgres::Error| {
             let reason = reason(&error);
@@ -76,7 +82,10 @@ impl Server {
             if reason.contains("database does not allow writes") {
                 return PostgresError::ReadOnly;
             }
-            PostgresError::Connect { address: self.address(), reason }
+            match PostgresError::from(error) {
+                error @ (PostgresError::Denied(_) | PostgresError::NoDatabase(_)) => error,
+                _ => PostgresError::Connect { address: self.address(), reason },
+            }
         };
         let connection = match &self.tls {
             Some(tls) => {

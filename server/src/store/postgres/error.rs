@@ -16,16 +16,44 @@ const STALE: &str = "CG001";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
-    /// No connection: the server is not reached, or refuses the user, the password or the database.
-    #[error("PostgreSQL cannot be reached at {address}: {reason}")]
+    /// The URL is not usable.
+    #[error("the URL of PostgreSQL is not usable: {0}; write it as postgres://user@host/database")]
+    Url(String),
+    /// The certificates to trust cannot be read.
+    #[error("{file}: {reason}")]
+    Certificates {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No connection.
+    #[error(
+        "PostgreSQL cannot be reached at {address}: {reason}; check that it runs, and the host and the port in the URL"
+    )]
     Connect {
         /// The hosts, without the password.
         address: String,
         /// PostgreSQL's message, or the system's.
         reason: String,
     },
+    /// The user or the password is refused.
+    #[error(
+        "PostgreSQL refuses the user: {0}; check the user in the URL, `password_file`, and PostgreSQL's pg_hba.conf"
+    )]
+    Denied(String),
+    /// The database does not exist.
+    #[error(
+        "PostgreSQL has no such database: {0}; make it with `createdb --owner USER NAME`, or correct the URL"
+    )]
+    NoDatabase(String),
+    /// The user lacks a right.
+    #[error(
+        "the user lacks a right: {0}; let the user own the database, or run `GRANT CREATE ON DATABASE name TO user`"
+    )]
+    Right(String),
     /// PostgreSQL is older than 15.
-    #[error("PostgreSQL {0} is too old: version 15 or later is needed")]
+    #[error("PostgreSQL {0} is too old: version 15 or later is needed; upgrade it")]
     TooOld(u32),
     /// The server is a standby, or its database is read-only.
     #[error("the server is a standby or read-only: name the primary, or all hosts")]
@@ -80,6 +108,12 @@ impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.code() {
             Some(code) if code.code() == STALE => PostgresError::Stale,
+            // Class 28: authorization.
+            Some(code) if code.code().starts_with("28") => PostgresError::Denied(reason(&error)),
+            Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
+                PostgresError::NoDatabase(reason(&error))
+            }
+            Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => PostgresError::Right(reason(&error)),
             Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => PostgresError::ReadOnly,
             // Class 57: the server ends the connection, and the commit may have happened.
             Some(code) if code.code().starts_with("57P") => PostgresError::Lost(reason(&error)),

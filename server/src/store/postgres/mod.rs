@@ -23,6 +23,8 @@
 //! Clocks of all nodes that run at the same rate; and, over a failover, one synchronous standby, or a quorum of which every
 //! two have a member in common. With asynchronous replication the bound, and what was acknowledged, hold until a failover.
 
+mod address;
+mod administration;
 mod connection;
 mod error;
 mod feed;
@@ -30,12 +32,15 @@ mod follower;
 mod keys;
 mod logouts;
 mod node;
+mod records;
 mod rows;
 mod schema;
 mod session;
 mod sign_in;
 mod tls;
 
+pub use address::Address;
+pub use administration::{Administration, Notice};
 pub use connection::{Connection, Server};
 pub use error::PostgresError;
 pub use feed::{Answer, Beat, Feed, Found, MAX_STEPS_BEHIND, Reading, Settled, Step, Ticket};

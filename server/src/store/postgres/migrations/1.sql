@@ -89,6 +89,14 @@ CREATE INDEX logouts_sid ON logouts (sid_tag) WHERE sid_tag IS NOT NULL;
 CREATE INDEX logouts_subject ON logouts (subject_tag) WHERE subject_tag IS NOT NULL;
 CREATE INDEX logouts_until ON logouts (until);
 
+-- Notices of the changes that commands have made, for the log of a node.
+CREATE TABLE notices (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    action text NOT NULL,
+    about text NOT NULL
+);
+
 -- The `state` values of sign-ins that were used.
 CREATE TABLE used_states (tag bytea PRIMARY KEY, until timestamptz NOT NULL);
 CREATE INDEX used_states_until ON used_states (until);

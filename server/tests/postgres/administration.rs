@@ -1,0 +1,215 @@
+//! Administration: the port of the rules over one transaction, and what the other nodes read of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use claimgate::identity::Normalisation;
+use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
+use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::session::{Origin, Session, SessionId};
+use claimgate::oidc::user::{User, UserKind};
+use claimgate::time::UnixTime;
+use claimgate_server::store::postgres::{Administration, Notice, Server};
+use tokio::runtime::Runtime;
+
+use super::contract;
+use super::engine::{Engine, connect, runtime, with_database};
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// A database of its own, from outside the runtime.
+struct PostgresDatabase {
+    runtime: Arc<Runtime>,
+    administration: Administration,
+}
+
+impl contract::Database for PostgresDatabase {
+    fn transact<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Records) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.runtime.block_on(self.administration.administer(move |records| work(records)))
+    }
+}
+
+#[test]
+fn the_store_over_postgresql_keeps_the_contract_of_the_rules() {
+    let Some(engine) = Engine::shared() else { return };
+    let runtime = Arc::new(runtime());
+    contract::check(|| {
+        let open = async { Administration::open(engine.server(&engine.new_database().await)).await.unwrap() };
+        PostgresDatabase { administration: runtime.block_on(open), runtime: Arc::clone(&runtime) }
+    });
+}
+
+async fn add(administration: &Administration, name: &str) -> Result<User, AccountError> {
+    let new = NewUser::new(Administrator::OPERATOR, name, Normalisation::Default, UserKind::Regular).unwrap();
+    administration.administer(|records| accounts::add(records, Administrator::OPERATOR, new, NOW)).await
+}
+
+fn session(id: u8, user: &User) -> Session {
+    let expires = NOW.saturating_add(60);
+    Session { id: SessionId([id; 16]), user: user.id, origin: Origin::Password, created: NOW, expires }
+}
+
+/// Returns the steps of the feed: the first bytes of the sessions that ended, and the users.
+async fn steps(server: &Server) -> Vec<(Vec<u8>, Vec<i64>)> {
+    let mut connection = connect(server).await.unwrap();
+    let rows = connection.client().query("SELECT ended, users FROM steps ORDER BY seq", &[]).await.unwrap();
+    let first = |ended: Vec<Vec<u8>>| ended.iter().map(|id| id[0]).collect();
+    rows.iter().map(|row| (first(row.get(0)), row.get(1))).collect()
+}
+
+#[test]
+fn each_change_is_one_step_of_the_feed_and_an_undone_one_is_none() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        let ada = add(&administration, "ada").await.unwrap();
+        let id = ada.id;
+        let opened = session(7, &ada);
+        let open = administration.administer(move |records| records.open_session(&opened));
+        open.await.unwrap();
+        let undone = administration.administer(move |records| -> Result<(), StoreError> {
+            records.end_sessions_of(id)?;
+            records.set_password(id, "hash", NOW)?;
+            Err(StoreError { reason: "on purpose".to_owned() })
+        });
+        assert_eq!(undone.await.unwrap_err().reason, "on purpose");
+        let changes = UserChanges { active: Some(false), ..UserChanges::default() };
+        let change = administration
+            .administer(move |records| accounts::change(records, Administrator::OPERATOR, id, changes, NOW));
+        assert_eq!(change.await.unwrap().ended, 1);
+        assert_eq!(steps(&server).await, [(vec![], vec![id.0]), (vec![], vec![]), (vec![7], vec![id.0])]);
+
+        // The position of the undone change was given to the one after it: the feed has no gap.
+        let mut connection = connect(&server).await.unwrap();
+        let row = connection.client().query_one("SELECT seq FROM ord", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 3);
+    });
+}
+
+/// Returns the version of the one user.
+async fn version(server: &Server) -> i64 {
+    let mut connection = connect(server).await.unwrap();
+    connection.client().query_one("SELECT version FROM users", &[]).await.unwrap().get(0)
+}
+
+#[test]
+fn every_change_of_a_user_of_its_password_or_of_its_links_gives_a_new_version() {
+    with_database(async |server| {
+        type Change = fn(&mut dyn Records, User) -> Result<(), StoreError>;
+        let changes: [(&str, Change); 6] = [
+            ("activity", |records, user| records.update_user(&User { active: false, ..user }, NOW)),
+            ("password", |records, user| records.set_password(user.id, "hash", NOW)),
+            ("link", |records, user| records.link("i", "s", user.id)),
+            ("issuer renamed", |records, _| records.rename_issuer("i", "j").map(drop)),
+            ("unlinked", |records, user| records.unlink(user.id, None).map(drop)),
+            ("linked and provider unlinked", |records, user| {
+                records.link("i", "s", user.id)?;
+                records.unlink_issuer("i").map(drop)
+            }),
+        ];
+        let administration = Administration::open(server.clone()).await.unwrap();
+        let user = add(&administration, "ada").await.unwrap();
+        let mut before = version(&server).await;
+        for (what, change) in changes {
+            let user = user.clone();
+            administration.administer(move |records| change(records, user)).await.unwrap();
+            let after = version(&server).await;
+            assert!(after > before, "{what}");
+            before = after;
+        }
+    });
+}
+
+#[test]
+fn two_nodes_that_add_one_user_at_a_time_add_it_once() {
+    with_database(async |server| {
+        let nodes = [Administration::open(server.clone()).await, Administration::open(server.clone()).await];
+        let [one, other] = nodes.map(Result::unwrap);
+        let (one, other) = tokio::join!(add(&one, "ada"), add(&other, "ada"));
+        let errors: Vec<_> = [one, other].into_iter().filter_map(Result::err).collect();
+        assert_eq!(errors, [AccountError::Taken], "by the rule, not by an error of the database");
+    });
+}
+
+#[test]
+fn lists_show_users_teams_sessions_and_links() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        let (ada, grace) =
+            (add(&administration, "ada").await.unwrap(), add(&administration, "grace").await.unwrap());
+        let of_ada = session(7, &ada);
+        let changes = UserChanges { teams: Some(["Chess".to_owned()].into()), ..UserChanges::default() };
+        let (users, teams, sessions, links, after) = administration
+            .administer(move |records| -> Result<_, AccountError> {
+                records.open_session(&of_ada)?;
+                records.link("i", "s", ada.id)?;
+                for id in [ada.id, grace.id] {
+                    accounts::change(records, Administrator::OPERATOR, id, changes.clone(), NOW)?;
+                }
+                Ok((
+                    records.list_users("", 10)?,
+                    records.list_teams()?,
+                    records.list_sessions(Some(ada.id), 10, NOW)?,
+                    records.list_links(ada.id)?,
+                    records.list_users("ada", 10)?,
+                ))
+            })
+            .await
+            .unwrap();
+        let row = |user: &claimgate_server::store::ListedUser| {
+            (user.user.username.clone(), user.has_password, user.links, user.sessions)
+        };
+        let names: Vec<_> = users.iter().map(row).collect();
+        assert_eq!(names, [("ada".to_owned(), false, 1, 1), ("grace".to_owned(), false, 0, 0)]);
+        assert_eq!(after.iter().map(row).collect::<Vec<_>>(), names[1..]);
+        assert_eq!((teams.len(), teams[0].team.as_str(), teams[0].members), (1, "Chess", 2));
+        assert_eq!((links.len(), links[0].issuer.as_str(), links[0].subject.as_str()), (1, "i", "s"));
+        assert_eq!(sessions.len(), 1);
+        assert_eq!((sessions[0].username.as_str(), sessions[0].expires - sessions[0].created), ("ada", 60));
+        assert_eq!(sessions[0].id, SessionId([7; 16]).to_string());
+    });
+}
+
+#[test]
+fn a_notice_is_taken_once_and_forgotten_with_the_user_that_it_names() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        let ada = add(&administration, "ada").await.unwrap();
+        for about in ["grace", "Ada"] {
+            let leave =
+                administration.administer(move |records| records.leave_notice("user deactivate", about));
+            leave.await.unwrap();
+        }
+        let remove = administration
+            .administer(move |records| accounts::remove(records, Administrator::OPERATOR, ada.id, NOW));
+        remove.await.unwrap();
+        let notice = Notice { action: "user deactivate".to_owned(), about: "grace".to_owned() };
+        assert_eq!(administration.take_notices().await, Ok(vec![notice]));
+        assert_eq!(administration.take_notices().await, Ok(Vec::new()));
+    });
+}
+
+#[test]
+fn a_commit_that_no_standby_confirms_is_an_error_in_time() {
+    // A server of its own: its setting concerns every database.
+    let Some(engine) = Engine::start() else { return };
+    runtime().block_on(async {
+        let server = engine.server(&engine.new_database().await);
+        let administration = Administration::open(server).await.unwrap();
+        let client = engine.superuser("postgres").await;
+        client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'missing'").await.unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.query_one("SHOW synchronous_standby_names", &[]).await.unwrap().get::<_, &str>(0)
+            != "missing"
+        {
+            assert!(Instant::now() < deadline, "the setting is not read");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let error = add(&administration, "ada").await.unwrap_err();
+        assert_eq!(error.code(), "store.failed");
+        assert!(error.to_string().contains("in time"), "{error}");
+    });
+}
