@@ -14,7 +14,7 @@
 //!
 //! # Reading
 //!
-//! A node answers questions about sessions from a cache, while it has a lease ([`feed`]): after a logout is acknowledged, no
+//! A node answers questions about sessions from a cache, while it has a lease (`feed.rs`): after a logout is acknowledged, no
 //! node serves a session that it ended for longer than [`Settings::revocation_bound`]. Without a lease a node says that it
 //! does not know. Clocks of nodes are not compared: durations go to the database, and its clock decides.
 //!
