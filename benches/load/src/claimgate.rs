@@ -243,13 +243,15 @@ impl Claimgate {
             let entries = row.get_ref(0)?.as_blob()?.chunks_exact(ENTRY_LEN);
             known.extend(entries.map(|entry| entry[SID].to_vec()));
         }
-        let fingerprint = |sid: &str| ring::digest::digest(&ring::digest::SHA256, sid.as_bytes()).as_ref()[..16].to_vec();
+        let fingerprint =
+            |sid: &str| ring::digest::digest(&ring::digest::SHA256, sid.as_bytes()).as_ref()[..16].to_vec();
         Ok(acknowledged.iter().filter(|index| known.contains(&fingerprint(&sid(**index)))).count())
     }
 
-    /// How many sessions the database holds.
+    /// How many sessions the database holds, without those that have ended and whose rows are to be deleted.
     pub fn sessions(&self) -> Result<usize, Failed> {
-        let count: i64 = self.database()?.query_row("SELECT count(*) FROM session", [], |row| row.get(0))?;
+        let sql = "SELECT (SELECT count(*) FROM session) - (SELECT ifnull(sum(length(sessions)), 0) / 16 FROM ended_session)";
+        let count: i64 = self.database()?.query_row(sql, [], |row| row.get(0))?;
         Ok(usize::try_from(count)?)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     logging::start_warnings();
     let file = settings(config)?.file;
     let is_new = !file.exists();
-    let store = Store::open(&file).map_err(|error| Failure::Usage(error.to_string()))?;
+    let store = Store::open_for_command(&file).map_err(|error| Failure::Usage(error.to_string()))?;
     if is_new {
         eprintln!("note: {} did not exist; it is a new database", file.display());
     }

@@ -72,6 +72,7 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
         schema::migrate(&mut source)?;
         let logouts = keep_logouts(&source, database).ok();
         source.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+        source.execute("DELETE FROM ended_session", [])?;
         let users = source.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
         Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])?, logouts })
     };

@@ -108,7 +108,7 @@ impl AdminRecords for SqliteRecords<'_> {
         let sql = format!(
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM link WHERE link.user = user.id),
-                (SELECT count(*) FROM session WHERE session.user = user.id)
+                (SELECT count(*) FROM session WHERE session.user = user.id AND NOT is_ended(session.id))
             FROM user WHERE username > ?1 ORDER BY username LIMIT ?2"
         );
         self.query_all("user", &sql, params![after, limit], |row| {
@@ -136,7 +136,7 @@ impl AdminRecords for SqliteRecords<'_> {
     ) -> Result<Vec<ListedSession>, StoreError> {
         let sql = "SELECT session.id, user.id, user.username, issuer, subject, sid, session.created, expires
             FROM session JOIN user ON user.id = session.user
-            WHERE expires > ?1 AND (?2 IS NULL OR user.id = ?2)
+            WHERE expires > ?1 AND NOT is_ended(session.id) AND (?2 IS NULL OR user.id = ?2)
             ORDER BY session.created DESC, session.rowid DESC LIMIT ?3";
         self.query_all("session", sql, params![now.0, user.map(|id| id.0), limit], |row| {
             Ok(ListedSession {

@@ -6,7 +6,9 @@
 
 mod backup;
 mod bad_rows;
+mod changes;
 mod decisions;
+mod ended_sessions;
 mod error;
 mod file;
 mod inspection;
@@ -22,6 +24,7 @@ pub mod postgres;
 mod records;
 mod schema;
 mod session_index;
+mod session_origins;
 mod sorted_tags;
 mod writer;
 
@@ -49,7 +52,7 @@ use file::Lock;
 use key::Key;
 use logout_records::{KnownLogouts, LogoutRecords, TokenEnd};
 use session_index::SessionIndex;
-use writer::{Job, Outcome, Writer};
+use writer::{Job, Outcome, Role, Writer};
 
 /// Most pieces of work that wait; more are refused at once.
 const QUEUE: usize = 4096;
@@ -102,7 +105,16 @@ impl Store {
     /// [`StoreError`]: the file cannot be opened or made its owner's alone, is not a database, or has a newer
     /// schema.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::start(schema::open(file)?, None, Key::temporary())
+        Self::start(schema::open(file)?, Role::Beside, Key::temporary())
+    }
+
+    /// Opens the database file of a command, as [`open`](Self::open) does, without reading the sessions and logouts into
+    /// memory: [`session_user`](Self::session_user) finds none.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`open`](Self::open).
+    pub fn open_for_command(file: &Path) -> Result<Self, StoreError> {
+        Self::start(schema::open(file)?, Role::Command, Key::temporary())
     }
 
     /// Opens the database file of a server, as [`open`](Self::open) does, and locks it: one database serves one
@@ -113,7 +125,7 @@ impl Store {
     pub fn open_for_server(file: &Path) -> Result<Self, StoreError> {
         let lock = Lock::take(file)?;
         let connection = schema::open(file)?;
-        Self::start(connection, Some(lock), Key::load(file)?)
+        Self::start(connection, Role::Server { _lock: lock }, Key::load(file)?)
     }
 
     /// Opens a store in memory, for tests and demonstrations. It is lost with its last clone.
@@ -121,16 +133,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the thread or the database cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::start(schema::open_in_memory()?, None, Key::temporary())
+        Self::start(schema::open_in_memory()?, Role::Alone, Key::temporary())
     }
 
-    fn start(connection: rusqlite::Connection, lock: Option<Lock>, key: Key) -> Result<Self, StoreError> {
+    fn start(connection: rusqlite::Connection, role: Role, key: Key) -> Result<Self, StoreError> {
         let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
         let logouts = KnownLogouts::default();
         let records = LogoutRecords::new(logouts.clone());
-        let writer = Writer::new(connection, lock, Arc::clone(&key), Arc::clone(&index), records)?;
+        let writer = Writer::new(connection, role, Arc::clone(&key), Arc::clone(&index), records)?;
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&queue))

@@ -5,13 +5,14 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bad_rows::BadRows;
+use super::ended_sessions::EndedSessions;
 use super::error::store_error;
 use super::key::Key;
 use super::logout_batches;
 use super::logout_entry::LogoutEntry;
 use super::logout_records::LogoutRecords;
 use super::notices::names_user;
-use super::session_index::{CompactUser, Effect, IndexedSession, Snapshot, link_tag};
+use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
@@ -24,6 +25,8 @@ pub struct SqliteRecords<'t> {
     key: &'t Key,
     effects: &'t mut Vec<Effect>,
     logouts: &'t mut LogoutRecords,
+    index: &'t SessionIndex,
+    ended: &'t EndedSessions,
 }
 
 /// The columns of a user, in the order of [`read_user`].
@@ -35,8 +38,10 @@ impl<'t> SqliteRecords<'t> {
         key: &'t Key,
         effects: &'t mut Vec<Effect>,
         logouts: &'t mut LogoutRecords,
+        index: &'t SessionIndex,
+        ended: &'t EndedSessions,
     ) -> Self {
-        Self { connection, key, effects, logouts }
+        Self { connection, key, effects, logouts, index, ended }
     }
 
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
@@ -97,6 +102,25 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
+    /// Has the index refuse the tokens of links to users who are switched off, or (`active`) of none of these links: they
+    /// are about to be deleted.
+    fn follow_inactive_links(
+        &mut self,
+        which: &str,
+        parameters: impl rusqlite::Params,
+        active: bool,
+    ) -> Result<(), StoreError> {
+        let sql = format!(
+            "SELECT link.issuer, link.subject FROM link JOIN user ON user.id = link.user
+            WHERE user.active = 0 AND {which}"
+        );
+        let links = self.query_all("link", &sql, parameters, read_link)?;
+        if !links.is_empty() {
+            self.effects.push(Effect::Activity { links, active });
+        }
+        Ok(())
+    }
+
     /// Deletes sessions that have expired.
     pub(super) fn purge_sessions(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {
@@ -136,7 +160,8 @@ impl Records for SqliteRecords<'_> {
 
     fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError> {
         let sql = "INSERT INTO link (issuer, subject, user) VALUES (?1, ?2, ?3)";
-        self.execute(sql, params![issuer, subject, user.0]).map(drop)
+        self.execute(sql, params![issuer, subject, user.0])?;
+        self.follow_inactive_links("link.issuer = ?1 AND link.subject = ?2", params![issuer, subject], false)
     }
 
     fn subjects_of(
@@ -149,14 +174,19 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
+        let which = "link.user = ?1 AND (?2 IS NULL OR link.issuer = ?2)";
+        self.follow_inactive_links(which, params![user.0, issuer], true)?;
         let sql = "DELETE FROM link WHERE user = ?1 AND (?2 IS NULL OR issuer = ?2)";
         self.execute(sql, params![user.0, issuer])
     }
 
     fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError> {
+        self.follow_inactive_links("link.issuer = ?1", [issuer], true)?;
         let links = self.execute("DELETE FROM link WHERE issuer = ?1", [issuer])?;
-        let sessions =
-            self.delete_sessions("DELETE FROM session WHERE issuer = ?1 RETURNING id", [issuer])?;
+        let sessions = self.delete_sessions(
+            "DELETE FROM session WHERE issuer = ?1 AND NOT is_ended(id) RETURNING id",
+            [issuer],
+        )?;
         Ok((links, sessions))
     }
 
@@ -175,17 +205,21 @@ impl Records for SqliteRecords<'_> {
         for entry in &recorded {
             self.logouts.add(new, entry);
         }
-        Ok(RenamedIssuer {
-            links: self.execute("UPDATE OR REPLACE link SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
-            sessions: self.execute("UPDATE session SET issuer = ?2 WHERE issuer = ?1", [old, new])?,
-            logouts: recorded.len(),
-        })
+        self.follow_inactive_links("link.issuer = ?1", [old], true)?;
+        let links = self.execute("UPDATE OR REPLACE link SET issuer = ?2 WHERE issuer = ?1", [old, new])?;
+        self.follow_inactive_links("link.issuer = ?1", [new], false)?;
+        let sql = "UPDATE session SET issuer = ?2 WHERE issuer = ?1 AND NOT is_ended(id)";
+        let sessions = self.execute(sql, [old, new])?;
+        self.effects.push(Effect::RenamedIssuer { old: old.to_owned(), new: new.to_owned() });
+        Ok(RenamedIssuer { links, sessions, logouts: recorded.len() })
     }
 
     fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
         // What is deleted from here on is overwritten, until the database is closed.
         self.connection.pragma_update(None, "secure_delete", true).map_err(|error| store_error(&error))?;
         self.end_sessions_of(id)?;
+        // Those that have ended, and whose rows are still there.
+        self.execute("DELETE FROM session WHERE user = ?1", [id.0])?;
         self.unlink(id, None)?;
         if let Some(user) = self.user(id)? {
             self.forget_notices_of(&user.username)?;
@@ -256,18 +290,25 @@ impl Records for SqliteRecords<'_> {
                 session.expires.0,
             ],
         )?;
-        self.effects.push(Effect::Opened { id: session.id, user, expires: session.expires });
+        let origin = self.index.origin(
+            oidc.map(|origin| (&*origin.issuer, &*origin.subject, origin.sid.as_deref(), origin.issued_at)),
+        );
+        let indexed = IndexedSession { user: user.id, expires: session.expires, origin };
+        self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
         Ok(())
     }
 
     fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let sql =
-            format!("SELECT {USER} FROM session JOIN user ON user.id = session.user WHERE session.id = ?1");
+        let sql = format!(
+            "SELECT {USER} FROM session JOIN user ON user.id = session.user
+            WHERE session.id = ?1 AND NOT is_ended(session.id)"
+        );
         self.query_first(&sql, [id.0], read_user)
     }
 
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
-        let sql = "DELETE FROM session WHERE id = ?1 RETURNING issuer, subject, sid, issued_at, id_token";
+        let sql = "DELETE FROM session WHERE id = ?1 AND NOT is_ended(id)
+            RETURNING issuer, subject, sid, issued_at, id_token";
         let key = self.key;
         let ended = self.query_first(sql, [id.0], |row| {
             let sealed: Option<String> = row.get(4)?;
@@ -287,13 +328,16 @@ impl Records for SqliteRecords<'_> {
 
     fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
         let sql = "DELETE FROM session WHERE rowid IN (
-                SELECT rowid FROM session WHERE user = ?1 ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?2
+                SELECT rowid FROM session WHERE user = ?1 AND NOT is_ended(id) ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?2
             ) RETURNING id";
         self.delete_sessions(sql, params![user.0, most])
     }
 
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
-        self.delete_sessions("DELETE FROM session WHERE user = ?1 RETURNING id", [user.0])
+        self.delete_sessions(
+            "DELETE FROM session WHERE user = ?1 AND NOT is_ended(id) RETURNING id",
+            [user.0],
+        )
     }
 
     fn end_logged_out(
@@ -302,24 +346,24 @@ impl Records for SqliteRecords<'_> {
         target: &LogoutTarget,
         issued_until: UnixTime,
     ) -> Result<usize, StoreError> {
-        let by_subject = "DELETE FROM session
-            WHERE issuer = ?1 AND subject = ?2 AND issued_at <= ?3 RETURNING id";
-        let by_sid = "DELETE FROM session
-            WHERE issuer = ?1 AND sid = ?2 RETURNING id";
-        let without_sid = "DELETE FROM session
-            WHERE issuer = ?1 AND subject = ?2 AND sid IS NULL AND issued_at <= ?3 RETURNING id";
-        match target {
-            LogoutTarget::Subject(subject) => {
-                self.delete_sessions(by_subject, params![issuer, subject, issued_until.0])
-            }
-            LogoutTarget::Session { sid, subject } => {
-                let mut ended = self.delete_sessions(by_sid, params![issuer, sid])?;
-                if let Some(subject) = subject {
-                    ended += self.delete_sessions(without_sid, params![issuer, subject, issued_until.0])?;
-                }
-                Ok(ended)
+        let named = self.index.named(issuer, target, issued_until).ok_or_else(|| StoreError {
+            reason: "a command does not know the sessions that a logout ends".to_owned(),
+        })?;
+        let mut found = self.index.find(&named);
+        found.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Opened { id, session, .. } if named.includes(&session.origin) => Some(*id),
+            _ => None,
+        }));
+        let is_over = |effects: &[Effect], session| {
+            effects.iter().any(|effect| matches!(effect, Effect::Ended(id) if *id == session))
+        };
+        let before = self.effects.len();
+        for session in found {
+            if !is_over(self.effects, session) && self.ended.end(session) {
+                self.effects.push(Effect::Ended(session));
             }
         }
+        Ok(self.effects.len() - before)
     }
 
     fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
@@ -370,9 +414,29 @@ fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
+/// The columns of a session, of which those after the first are read by [`read_session`].
+pub(super) const SESSION: &str = "session.id, session.user, session.expires, session.issuer, session.subject, session.sid, session.issued_at";
+
+/// Reads a session for the index from the columns of [`SESSION`] without its identifier, which begin at `first`.
+pub(super) fn read_session(
+    row: &Row<'_>,
+    first: usize,
+    index: &SessionIndex,
+) -> rusqlite::Result<IndexedSession> {
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let origin = match (text(first + 2)?, text(first + 3)?) {
+        (Some(issuer), Some(subject)) => {
+            Some((issuer, subject, text(first + 4)?, UnixTime(row.get(first + 5)?)))
+        }
+        _ => None,
+    };
+    let (user, expires) = (UserId(row.get(first)?), UnixTime(row.get(first + 1)?));
+    Ok(IndexedSession { user, expires, origin: index.origin(origin) })
+}
+
 /// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: it opens
 /// no session.
-pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapshot> {
+pub(super) fn read_sessions(connection: &Connection, index: &SessionIndex) -> rusqlite::Result<Snapshot> {
     let mut snapshot = Snapshot::default();
     let mut bad = BadRows::default();
     let sql = format!("SELECT {USER} FROM user WHERE id IN (SELECT user FROM session)");
@@ -389,13 +453,12 @@ pub(super) fn read_sessions(connection: &Connection) -> rusqlite::Result<Snapsho
     }
     bad.report("user");
     let mut bad = BadRows::default();
-    let mut statement = connection.prepare("SELECT id, user, expires FROM session")?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {SESSION} FROM session WHERE NOT is_ended(id)"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let session = || -> rusqlite::Result<_> {
-            let session = IndexedSession { user: UserId(row.get(1)?), expires: UnixTime(row.get(2)?) };
-            Ok((SessionId(row.get(0)?), session))
-        };
+        let session =
+            || -> rusqlite::Result<_> { Ok((SessionId(row.get(0)?), read_session(row, 1, index)?)) };
         if let Some((id, session)) = bad.read(session()) {
             snapshot.add_session(id, session);
         }

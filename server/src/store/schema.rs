@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::changes;
+use super::ended_sessions;
 use super::error::store_error;
 use super::file;
 use super::logout_batches;
@@ -106,6 +108,8 @@ const MIGRATIONS: &[Migration] = &[
 "),
     // The logouts of a transaction are one row.
     Code(logout_batches::migrate),
+    Sql(changes::TABLE),
+    Sql(ended_sessions::TABLE),
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -1,10 +1,13 @@
 //! The session index: live sessions and their users in memory, for look-ups without the disk.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use super::session_origins::{IndexedOrigin, NamedSessions, Origins};
 use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::oidc::records::LogoutTarget;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -18,14 +21,21 @@ pub(super) enum Effect {
     Opened {
         id: SessionId,
         user: User,
-        expires: UnixTime,
+        session: IndexedSession,
     },
     Ended(SessionId),
     Changed(User),
+    /// The row of a user cannot be read any more.
+    Unreadable(UserId),
     /// A user was switched off, or on again: the subjects linked to the user.
     Activity {
         links: Vec<Fingerprint>,
         active: bool,
+    },
+    /// The sessions of one issuer are another's.
+    RenamedIssuer {
+        old: String,
+        new: String,
     },
     /// The logouts that were over at this time were purged.
     PurgedLogouts(UnixTime),
@@ -42,10 +52,11 @@ impl Effect {
 }
 
 /// A session in the index.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct IndexedSession {
     pub(super) user: UserId,
     pub(super) expires: UnixTime,
+    pub(super) origin: IndexedOrigin,
 }
 
 /// A compact [`User`]: one is held per signed-in user, and the full type takes about a kilobyte. A request
@@ -123,6 +134,10 @@ pub(super) struct SessionIndex {
     users: RwLock<HashMap<UserId, CompactUser>>,
     /// The subjects linked to users who are switched off, by [`link_tag`].
     inactive: RwLock<HashSet<Fingerprint>>,
+    /// What a logout finds its sessions by. The writing thread alone reads it.
+    origins: Origins,
+    /// Whether the sessions of the file were read.
+    is_loaded: AtomicBool,
 }
 
 impl Default for SessionIndex {
@@ -131,6 +146,8 @@ impl Default for SessionIndex {
             shards: std::array::from_fn(|_| RwLock::default()),
             users: RwLock::default(),
             inactive: RwLock::default(),
+            origins: Origins::default(),
+            is_loaded: AtomicBool::new(false),
         }
     }
 }
@@ -163,9 +180,10 @@ impl SessionIndex {
     pub(super) fn apply(&self, effects: impl IntoIterator<Item = Effect>) {
         for effect in effects {
             match effect {
-                Effect::Opened { id, user, expires } => {
-                    let session = IndexedSession { user: user.id, expires };
-                    let is_new = self.shard(id).write().insert(id, session).is_none();
+                Effect::Opened { id, user, session } => {
+                    let before = self.shard(id).write().insert(id, session);
+                    let is_new = before.is_none();
+                    self.origins.replace(id, before.map(|before| before.origin), Some(session.origin));
                     let mut users = self.users.write();
                     let sessions = users.get(&user.id).map_or(0, |known| known.sessions);
                     let sessions = sessions + u32::from(is_new);
@@ -174,6 +192,7 @@ impl SessionIndex {
                 Effect::Ended(id) => {
                     let ended = self.shard(id).write().remove(&id);
                     if let Some(session) = ended {
+                        self.origins.replace(id, Some(session.origin), None);
                         self.release_user(session.user);
                     }
                 }
@@ -189,6 +208,8 @@ impl SessionIndex {
                         *known = CompactUser { sessions: known.sessions, ..CompactUser::of(&user) };
                     }
                 }
+                Effect::Unreadable(id) => drop(self.users.write().remove(&id)),
+                Effect::RenamedIssuer { old, new } => self.origins.rename_issuer(&old, &new),
                 // Memory of logouts is the writer's.
                 Effect::PurgedLogouts(_) => {}
             }
@@ -216,8 +237,38 @@ impl SessionIndex {
         }
     }
 
-    /// Replaces the whole content.
+    /// Returns the origin of a session, for the index: issuer, `sub`, `sid` and `iat`.
+    pub(super) fn origin(&self, origin: Option<(&str, &str, Option<&str>, UnixTime)>) -> IndexedOrigin {
+        origin.map_or(IndexedOrigin::NONE, |(issuer, subject, sid, issued_at)| {
+            self.origins.index(issuer, subject, sid, issued_at)
+        })
+    }
+
+    /// Returns what a logout names; `None` if the sessions of the file were not read.
+    pub(super) fn named(
+        &self,
+        issuer: &str,
+        target: &LogoutTarget,
+        issued_until: UnixTime,
+    ) -> Option<NamedSessions> {
+        self.is_loaded.load(Ordering::Relaxed).then(|| self.origins.named(issuer, target, issued_until))
+    }
+
+    /// Returns the sessions that a logout names.
+    pub(super) fn find(&self, named: &NamedSessions) -> Vec<SessionId> {
+        let is_named = |id: &SessionId| {
+            let session = self.shard(*id).read().get(id).copied();
+            session.is_some_and(|session| named.includes(&session.origin))
+        };
+        self.origins.candidates(named).into_iter().filter(is_named).collect()
+    }
+
+    /// Reads the whole content.
     pub(super) fn replace(&self, snapshot: Snapshot) {
+        self.is_loaded.store(true, Ordering::Relaxed);
+        for (id, session) in snapshot.shards.iter().flatten() {
+            self.origins.replace(*id, None, Some(session.origin));
+        }
         *self.users.write() = snapshot.users;
         *self.inactive.write() = snapshot.inactive;
         for (shard, sessions) in self.shards.iter().zip(snapshot.shards) {

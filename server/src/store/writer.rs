@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::changes::Changes;
+use super::ended_sessions::EndedSessions;
 use super::error::store_error;
 use super::file::Lock;
 use super::key::Key;
@@ -20,6 +22,8 @@ use claimgate::oidc::records::StoreError;
 const BATCH: usize = 512;
 /// Interval between checks whether another process, such as `claimgate session end`, has written.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause between the steps in which rows of ended sessions are deleted while no other work waits.
+const CLEAN_INTERVAL: Duration = Duration::from_millis(5);
 /// Longest wait for other processes that use the file when it is closed; the last of them to close it then leaves
 /// one file.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,29 +39,42 @@ pub(super) struct Outcome {
     pub(super) answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
+/// What a store is to its file.
+pub(super) enum Role {
+    /// The one server, whose memory follows the commands.
+    Server { _lock: Lock },
+    /// In memory, without another process.
+    Alone,
+    /// A store whose changes the server follows, and whose memory follows the others of its role.
+    Beside,
+    /// The same without memory.
+    Command,
+}
+
 pub(super) struct Writer {
     connection: Connection,
     key: Arc<Key>,
     index: Arc<SessionIndex>,
     logouts: LogoutRecords,
-    /// The `data_version` of the file that `logouts` includes; it changes when another process writes.
+    ended: EndedSessions,
+    changes: Changes,
+    /// The `data_version` of the file that memory includes; it changes when another process writes.
     version: i64,
-    /// Whether another process has written since the index was read.
-    index_is_stale: bool,
+    /// Whether another process has written since the last poll.
+    has_news: bool,
     polled: Instant,
     /// The error of the last poll, which is logged once.
     poll_error: Option<String>,
-    /// Those of a server, which logs them.
-    notices: Option<Notices>,
-    /// Declared after the connection, which is closed first.
-    _lock: Option<Lock>,
+    notices: Notices,
+    /// Declared after the connection, which is closed before the lock of a server ends.
+    role: Role,
 }
 
 impl Writer {
     /// Builds a writer; reads the sessions and logouts of the file.
     pub(super) fn new(
         connection: Connection,
-        lock: Option<Lock>,
+        role: Role,
         key: Arc<Key>,
         index: Arc<SessionIndex>,
         logouts: LogoutRecords,
@@ -67,18 +84,19 @@ impl Writer {
             key,
             index,
             logouts,
+            ended: EndedSessions::default(),
             version: -1,
-            index_is_stale: true,
+            changes: Changes::default(),
+            has_news: true,
             polled: Instant::now(),
             poll_error: None,
-            notices: lock.is_some().then(Notices::default),
-            _lock: lock,
+            notices: Notices::default(),
+            role,
         };
-        let load = |writer: &mut Self| {
-            writer.logouts.load(&writer.connection)?;
-            writer.follow_file()
-        };
-        load(&mut writer).map_err(|error| store_error(&error))?;
+        writer.ended.define(&writer.connection).map_err(|error| store_error(&error))?;
+        if !matches!(writer.role, Role::Command) {
+            writer.load().map_err(|error| store_error(&error))?;
+        }
         Ok(writer)
     }
 
@@ -86,7 +104,8 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Receiver<Option<Job>>) {
         let mut closing = false;
         while !closing {
-            match queue.recv_timeout(POLL_INTERVAL) {
+            let wait = if self.has_to_clean() { CLEAN_INTERVAL } else { POLL_INTERVAL };
+            match queue.recv_timeout(wait) {
                 Ok(Some(first)) => {
                     let more = queue.try_iter().map_while(|job| {
                         closing |= job.is_none();
@@ -95,9 +114,15 @@ impl Writer {
                     self.commit(std::iter::once(first).chain(more).take(BATCH));
                     if self.polled.elapsed() >= POLL_INTERVAL {
                         self.poll();
+                        self.clean();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.poll(),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.polled.elapsed() >= POLL_INTERVAL {
+                        self.poll();
+                    }
+                    self.clean();
+                }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => closing = true,
             }
         }
@@ -120,27 +145,28 @@ impl Writer {
         let mut answers = Vec::new();
         let mut effects = Vec::new();
         let mut state = self.begin();
-        let start = self.logouts.savepoint();
+        let start = (self.logouts.savepoint(), self.ended.savepoint());
         for job in jobs {
             if state.is_err() {
                 // Dropping the work drops the caller's channel, which is the answer.
                 continue;
             }
             let outcome;
-            (outcome, state) = run(job, &self.connection, &self.key, &mut effects, &mut self.logouts);
+            (outcome, state) = self.run_job(job, &mut effects);
             answers.extend(outcome.map(|outcome| outcome.answer));
         }
-        let written = state.and_then(|()| self.logouts.write(&self.connection));
-        let committed = written.and_then(|()| self.connection.execute_batch("COMMIT"));
-        let committed = committed.map_err(|error| store_error(&error));
+        let committed = state.and_then(|()| self.finish(&effects)).map_err(|error| store_error(&error));
+        self.changes.end(committed.is_ok());
         if committed.is_ok() {
             self.logouts.commit();
+            self.ended.commit();
             if let Some(now) = effects.iter().find_map(Effect::purged_logouts) {
                 self.logouts.remove_expired(now);
             }
             self.index.apply(effects);
         } else {
-            self.logouts.rollback_to(start);
+            self.logouts.rollback_to(start.0);
+            self.ended.rollback_to(start.1);
             if !self.connection.is_autocommit() {
                 // If this fails, the next BEGIN fails too and reports it.
                 drop(self.connection.execute_batch("ROLLBACK"));
@@ -154,10 +180,55 @@ impl Writer {
         }
     }
 
-    /// Begins a transaction. It sees the logouts of other processes; their sessions may wait for a poll.
+    /// Begins a transaction. It sees what other processes have changed.
     fn begin(&mut self) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.follow_logouts()
+        self.follow()
+    }
+
+    /// Commits a transaction, with the rows from which other processes and the next start learn of it.
+    fn finish(&mut self, effects: &[Effect]) -> rusqlite::Result<()> {
+        self.logouts.write(&self.connection)?;
+        self.ended.write(&self.connection)?;
+        if matches!(self.role, Role::Beside | Role::Command) {
+            self.changes.write(&self.connection, effects)?;
+        }
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Reads sessions and logouts into memory.
+    fn load(&mut self) -> rusqlite::Result<()> {
+        // First, so that changes which are made meanwhile are applied afterwards.
+        self.changes.skip(&self.connection)?;
+        self.logouts.load(&self.connection)?;
+        self.ended.load(&self.connection)?;
+        self.index.replace(read_sessions(&self.connection, &self.index)?);
+        self.follow_file()
+    }
+
+    /// Reports whether rows of ended sessions are to be deleted.
+    fn has_to_clean(&self) -> bool {
+        !matches!(self.role, Role::Command) && !self.ended.is_empty()
+    }
+
+    /// Deletes the rows of some sessions that have ended, if there are any.
+    fn clean(&mut self) {
+        if !self.has_to_clean() {
+            return;
+        }
+        let ended = self.ended.clone();
+        let job: Job = Box::new(move |records| {
+            let cleaned = EndedSessions::clean_step(records.connection);
+            Outcome {
+                keep: cleaned.is_ok(),
+                answer: Box::new(move |committed| match (cleaned, committed) {
+                    (Ok(cleaned), Ok(())) => ended.forget(&cleaned),
+                    (Err(error), _) => tracing::warn!(%error, "rows of ended sessions could not be deleted"),
+                    (_, Err(error)) => tracing::warn!(%error, "rows of ended sessions could not be deleted"),
+                }),
+            }
+        });
+        self.commit(std::iter::once(job));
     }
 
     fn poll(&mut self) {
@@ -169,62 +240,62 @@ impl Writer {
         self.poll_error = error;
     }
 
-    /// Reads the logouts that another process has written, if any.
-    fn follow_logouts(&mut self) -> rusqlite::Result<()> {
+    /// Applies what another process has written, if anything.
+    fn follow(&mut self) -> rusqlite::Result<()> {
+        if matches!(self.role, Role::Command) {
+            return self.ended.load(&self.connection);
+        }
         let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
         if version != self.version {
-            self.index_is_stale = true;
             self.logouts.read_new_rows(&self.connection)?;
+            self.ended.load(&self.connection)?;
+            // They are durable, so no rollback undoes them.
+            self.index.apply(self.changes.read_new(&self.connection, &self.index)?);
             self.version = version;
+            self.has_news = true;
         }
         Ok(())
     }
 
-    /// Reads everything that another process has written, if anything. Sessions are read as a whole, so this
-    /// is done once an interval at most.
+    /// Applies what another process has written, if anything; a server deletes the rows of these changes.
     fn follow_file(&mut self) -> rusqlite::Result<()> {
-        self.follow_logouts()?;
-        if self.index_is_stale {
-            self.index.replace(read_sessions(&self.connection)?);
-            self.index_is_stale = false;
-            if let Some(notices) = &mut self.notices {
-                notices.log_new(&self.connection)?;
-            }
+        self.follow()?;
+        if self.has_news && matches!(self.role, Role::Server { .. }) {
+            self.notices.log_new(&self.connection)?;
+            // If they cannot be deleted now, because the disk is full, they are not applied again.
+            let _ = self.changes.delete_applied(&self.connection);
         }
+        self.has_news = false;
         Ok(())
     }
-}
 
-/// Runs one piece of work within the transaction, and undoes its changes unless they are to be kept. Returns
-/// its outcome (`None` after a panic) and the state of the transaction, which SQLite itself rolls back when the
-/// disk is full.
-fn run(
-    job: Job,
-    connection: &Connection,
-    key: &Key,
-    effects: &mut Vec<Effect>,
-    logouts: &mut LogoutRecords,
-) -> (Option<Outcome>, rusqlite::Result<()>) {
-    let (effects_before, logouts_before) = (effects.len(), logouts.savepoint());
-    let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
-    if let Err(error) = execute("SAVEPOINT work") {
-        return (None, Err(error));
+    /// Runs one piece of work within the transaction, and undoes its changes unless they are to be kept. Returns
+    /// its outcome (`None` after a panic) and the state of the transaction, which SQLite itself rolls back when the
+    /// disk is full.
+    fn run_job(&mut self, job: Job, effects: &mut Vec<Effect>) -> (Option<Outcome>, rusqlite::Result<()>) {
+        let Self { connection, key, logouts, index, ended, .. } = self;
+        let before = (effects.len(), logouts.savepoint(), ended.savepoint());
+        let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
+        if let Err(error) = execute("SAVEPOINT work") {
+            return (None, Err(error));
+        }
+        let mut records = SqliteRecords::new(connection, key, effects, logouts, index, ended);
+        // A panic drops the caller's channel, which is the answer.
+        let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut records))).ok();
+        let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);
+        if !keep {
+            effects.truncate(before.0);
+            logouts.rollback_to(before.1);
+            ended.rollback_to(before.2);
+        }
+        let state = match (connection.is_autocommit(), keep) {
+            (true, _) => Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
+                Some("the transaction was rolled back".to_owned()),
+            )),
+            (false, true) => execute("RELEASE work"),
+            (false, false) => execute("ROLLBACK TO work").and_then(|()| execute("RELEASE work")),
+        };
+        (outcome, state)
     }
-    let mut records = SqliteRecords::new(connection, key, effects, logouts);
-    // A panic drops the caller's channel, which is the answer.
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(&mut records))).ok();
-    let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);
-    if !keep {
-        effects.truncate(effects_before);
-        logouts.rollback_to(logouts_before);
-    }
-    let state = match (connection.is_autocommit(), keep) {
-        (true, _) => Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
-            Some("the transaction was rolled back".to_owned()),
-        )),
-        (false, true) => execute("RELEASE work"),
-        (false, false) => execute("ROLLBACK TO work").and_then(|()| execute("RELEASE work")),
-    };
-    (outcome, state)
 }

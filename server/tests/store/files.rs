@@ -99,6 +99,8 @@ fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
             "UPDATE user SET teams = '[broken' WHERE username = 'bob';
              UPDATE user SET kind = 'emperor' WHERE username = 'eve';
              UPDATE session SET id = x'00' WHERE user = (SELECT id FROM user WHERE username = 'zoe');
+             INSERT INTO change (kind, about) SELECT 'user', id FROM user;
+             INSERT INTO change (kind, about) VALUES ('user', x'00'), ('session', 'short'), ('of a later version', 1), (x'00', 1);
              INSERT INTO logout_batch (issuer, until, entries) VALUES ('i', 9000000000, x'00'), (x'00', 9000000000, zeroblob(73)),
                  ('i', 9000000000, cast(x'09' || zeroblob(72) AS BLOB));",
         )
@@ -226,6 +228,8 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
              UPDATE session SET id_token = '{ID_TOKEN}' WHERE issuer IS NOT NULL;
              DROP TABLE notice;
              DROP TABLE logout_batch;
+             DROP TABLE change;
+             DROP TABLE ended_session;
              CREATE TABLE logout (id INTEGER PRIMARY KEY AUTOINCREMENT, jti BLOB, issuer TEXT, sid TEXT, subject TEXT,
                  issued_at INTEGER, received_ms INTEGER, until INTEGER NOT NULL);
              PRAGMA user_version = 2;"

@@ -12,6 +12,8 @@ mod contract;
 #[path = "../../../tests/relying_party/provider.rs"]
 #[expect(dead_code, reason = "the tests of the store need a part of the provider")]
 mod provider;
+mod changes;
+mod ended;
 mod races;
 mod revocation;
 
@@ -250,6 +252,8 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
              INSERT INTO meta VALUES ('cookie key', x'00');
              DROP TABLE notice;
              DROP TABLE logout_batch;
+             DROP TABLE change;
+             DROP TABLE ended_session;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;

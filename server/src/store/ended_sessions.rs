@@ -1,0 +1,139 @@
+//! Sessions that logouts have ended, whose rows are deleted later.
+//!
+//! A logout that ends a session appends the session's identifier to a table of 16 bytes each, where deleting its row would change a
+//! page of the table and one of each index. Each query on sessions leaves out those that are named here, by the
+//! function `is_ended`; memory has dropped them. The writing thread deletes the rows in short steps: at once
+//! while no other work waits, and a few a second beside other work.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, params};
+
+use claimgate::oidc::session::SessionId;
+
+/// The table.
+pub(super) const TABLE: &str = "
+    CREATE TABLE ended_session (id INTEGER PRIMARY KEY AUTOINCREMENT, sessions BLOB NOT NULL);
+    -- Memory finds the sessions that a logout names.
+    DROP INDEX IF EXISTS session_sid;
+    DROP INDEX IF EXISTS session_subject;
+";
+
+/// Most sessions named by one row, whose rows are deleted in one step, each with some pages of the indexes.
+const SESSIONS: usize = 64;
+
+/// The sessions that have ended and whose rows are there. A clone is the same sessions.
+#[derive(Clone, Default)]
+pub(super) struct EndedSessions(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    ended: HashSet<SessionId>,
+    /// Those that the present transaction has ended, in their order.
+    pending: Vec<SessionId>,
+}
+
+impl EndedSessions {
+    /// Makes the sessions known to SQL, as the function `is_ended`.
+    pub(super) fn define(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let ended = self.clone();
+        connection.create_scalar_function("is_ended", 1, FunctionFlags::SQLITE_UTF8, move |context| {
+            let id = context.get_raw(0).as_blob().ok().and_then(|id| id.try_into().ok());
+            Ok(id.is_some_and(|id| ended.contains(SessionId(id))))
+        })
+    }
+
+    fn contains(&self, id: SessionId) -> bool {
+        let state = self.0.lock();
+        !state.ended.is_empty() && state.ended.contains(&id)
+    }
+
+    /// Reports whether rows are to be deleted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().ended.is_empty()
+    }
+
+    /// Ends a session in the present transaction. Returns `false` if it has ended before.
+    pub(super) fn end(&self, id: SessionId) -> bool {
+        let mut state = self.0.lock();
+        let is_new = state.ended.insert(id);
+        if is_new {
+            state.pending.push(id);
+        }
+        is_new
+    }
+
+    /// Returns the present state, to roll back to.
+    pub(super) fn savepoint(&self) -> usize {
+        self.0.lock().pending.len()
+    }
+
+    /// Undoes what the present transaction has ended since a savepoint.
+    pub(super) fn rollback_to(&self, savepoint: usize) {
+        let State { ended, pending } = &mut *self.0.lock();
+        for id in pending.drain(savepoint..) {
+            ended.remove(&id);
+        }
+    }
+
+    /// Writes what the present transaction has ended.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let state = self.0.lock();
+        for sessions in state.pending.chunks(SESSIONS) {
+            let ids = sessions.iter().map(|id| id.0).collect::<Vec<_>>();
+            connection
+                .prepare_cached("INSERT INTO ended_session (sessions) VALUES (?1)")?
+                .execute([ids.as_flattened()])?;
+        }
+        Ok(())
+    }
+
+    /// Makes it final: the transaction is durable.
+    pub(super) fn commit(&self) {
+        self.0.lock().pending.clear();
+    }
+
+    /// Reads the table.
+    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut ended = HashSet::new();
+        let mut statement = connection.prepare_cached("SELECT sessions FROM ended_session")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            ended.extend(row.get_ref(0)?.as_blob()?.as_chunks().0.iter().map(|id| SessionId(*id)));
+        }
+        self.0.lock().ended = ended;
+        Ok(())
+    }
+
+    /// Deletes the rows of some sessions, the first ended first, within a transaction. Returns them; they are to be
+    /// [`forgotten`](Self::forget) once that is durable.
+    pub(super) fn clean_step(connection: &Connection) -> rusqlite::Result<Vec<SessionId>> {
+        let sql =
+            "DELETE FROM ended_session WHERE id = (SELECT min(id) FROM ended_session) RETURNING sessions";
+        let mut cleaned = Vec::new();
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            cleaned.extend(row.get_ref(0)?.as_blob()?.as_chunks().0.iter().map(|id| SessionId(*id)));
+        }
+        let mut delete = connection.prepare_cached("DELETE FROM session WHERE id = ?1")?;
+        for id in &cleaned {
+            delete.execute(params![id.0])?;
+        }
+        Ok(cleaned)
+    }
+
+    /// Forgets sessions whose rows are deleted.
+    pub(super) fn forget(&self, cleaned: &[SessionId]) {
+        let mut state = self.0.lock();
+        for id in cleaned {
+            state.ended.remove(id);
+        }
+        if state.ended.is_empty() {
+            state.ended = HashSet::new();
+        }
+    }
+}
