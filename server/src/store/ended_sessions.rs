@@ -51,9 +51,9 @@ impl EndedSessions {
         !state.ended.is_empty() && state.ended.contains(&id)
     }
 
-    /// Reports whether rows are to be deleted.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().ended.is_empty()
+    /// Returns the number of sessions whose rows are to be deleted.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().ended.len()
     }
 
     /// Ends a session in the present transaction. Returns `false` if it has ended before.

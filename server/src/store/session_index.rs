@@ -266,9 +266,7 @@ impl SessionIndex {
     /// Reads the whole content.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         self.is_loaded.store(true, Ordering::Relaxed);
-        for (id, session) in snapshot.shards.iter().flatten() {
-            self.origins.replace(*id, None, Some(session.origin));
-        }
+        self.origins.load(snapshot.shards.iter().flatten().map(|(id, session)| (*id, session.origin)));
         *self.users.write() = snapshot.users;
         *self.inactive.write() = snapshot.inactive;
         for (shard, sessions) in self.shards.iter().zip(snapshot.shards) {

@@ -63,6 +63,8 @@ pub(super) struct Writer {
     /// Whether another process has written since the last poll.
     has_news: bool,
     polled: Instant,
+    /// Whether the last step of deleting rows of ended sessions failed, which is logged once.
+    cleaning_fails: bool,
     /// The error of the last poll, which is logged once.
     poll_error: Option<String>,
     notices: Notices,
@@ -89,6 +91,7 @@ impl Writer {
             changes: Changes::default(),
             has_news: true,
             polled: Instant::now(),
+            cleaning_fails: false,
             poll_error: None,
             notices: Notices::default(),
             role,
@@ -104,7 +107,8 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Receiver<Option<Job>>) {
         let mut closing = false;
         while !closing {
-            let wait = if self.has_to_clean() { CLEAN_INTERVAL } else { POLL_INTERVAL };
+            let hurries = self.has_to_clean() && !self.cleaning_fails;
+            let wait = if hurries { CLEAN_INTERVAL } else { POLL_INTERVAL };
             match queue.recv_timeout(wait) {
                 Ok(Some(first)) => {
                     let more = queue.try_iter().map_while(|job| {
@@ -208,7 +212,7 @@ impl Writer {
 
     /// Reports whether rows of ended sessions are to be deleted.
     fn has_to_clean(&self) -> bool {
-        !matches!(self.role, Role::Command) && !self.ended.is_empty()
+        !matches!(self.role, Role::Command) && self.ended.len() > 0
     }
 
     /// Deletes the rows of some sessions that have ended, if there are any.
@@ -216,19 +220,21 @@ impl Writer {
         if !self.has_to_clean() {
             return;
         }
-        let ended = self.ended.clone();
+        let (ended, before, was_failing) = (self.ended.clone(), self.ended.len(), self.cleaning_fails);
         let job: Job = Box::new(move |records| {
-            let cleaned = EndedSessions::clean_step(records.connection);
-            Outcome {
-                keep: cleaned.is_ok(),
-                answer: Box::new(move |committed| match (cleaned, committed) {
-                    (Ok(cleaned), Ok(())) => ended.forget(&cleaned),
-                    (Err(error), _) => tracing::warn!(%error, "rows of ended sessions could not be deleted"),
-                    (_, Err(error)) => tracing::warn!(%error, "rows of ended sessions could not be deleted"),
-                }),
-            }
+            let cleaned = EndedSessions::clean_step(records.connection).map_err(|error| store_error(&error));
+            let keep = cleaned.is_ok();
+            let answer = move |committed: Result<(), StoreError>| match committed.and(cleaned) {
+                Ok(cleaned) => ended.forget(&cleaned),
+                Err(error) if !was_failing => {
+                    tracing::warn!(%error, "rows of ended sessions cannot be deleted now");
+                }
+                Err(_) => {}
+            };
+            Outcome { keep, answer: Box::new(answer) }
         });
         self.commit(std::iter::once(job));
+        self.cleaning_fails = self.ended.len() >= before;
     }
 
     fn poll(&mut self) {
