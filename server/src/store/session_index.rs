@@ -182,12 +182,14 @@ impl SessionIndex {
             match effect {
                 Effect::Opened { id, user, session } => {
                     let before = self.shard(id).write().insert(id, session);
-                    let is_new = before.is_none();
                     self.origins.replace(id, before.map(|before| before.origin), Some(session.origin));
                     let mut users = self.users.write();
                     let sessions = users.get(&user.id).map_or(0, |known| known.sessions);
-                    let sessions = sessions + u32::from(is_new);
-                    users.insert(user.id, CompactUser { sessions, ..CompactUser::of(&user) });
+                    users.insert(user.id, CompactUser { sessions: sessions + 1, ..CompactUser::of(&user) });
+                    drop(users);
+                    if let Some(before) = before {
+                        self.release_user(before.user);
+                    }
                 }
                 Effect::Ended(id) => {
                     let ended = self.shard(id).write().remove(&id);
