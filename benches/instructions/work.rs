@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::time::Duration;
 
 use claimgate::claims::{IdToken, Kind, LogoutToken, Policy};
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, TeamSpec};
@@ -53,11 +54,11 @@ pub(crate) const RS256: &str = "RS256 ID token, through ring";
 pub(crate) const RING: &str = "RS256 signature, ring alone";
 
 fn id_policy() -> Policy<IdToken> {
-    Policy::id_token(ISSUER, CLIENT).leeway(LEEWAY)
+    Policy::id_token(ISSUER, CLIENT).leeway(Duration::from_secs(LEEWAY))
 }
 
 fn logout_policy() -> Policy<LogoutToken> {
-    Policy::logout_token(ISSUER, CLIENT).leeway(LEEWAY)
+    Policy::logout_token(ISSUER, CLIENT).leeway(Duration::from_secs(LEEWAY))
 }
 
 /// Returns the claims of an ID token about as large as Keycloak's.

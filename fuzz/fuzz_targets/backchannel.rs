@@ -11,12 +11,12 @@ use claimgate::Verifier;
 use claimgate::claims::{LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, Replayed};
-use claimgate::oidc::issuer::unverified_issuer;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::sign::SigningKey;
 use claimgate::time::UnixTime;
+use claimgate::verifier::unverified_issuer;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Map;
 
@@ -27,7 +27,7 @@ const LEEWAY: u64 = 60;
 
 static VERIFIER: LazyLock<Verifier<LogoutToken>> = LazyLock::new(|| {
     let keys = KeySet::from_secret(SECRET);
-    let policy = Policy::logout_token(ISSUER, "crm").leeway(LEEWAY);
+    let policy = Policy::logout_token(ISSUER, "crm").leeway(std::time::Duration::from_secs(LEEWAY));
     Verifier::builder().algorithms(["HS256"]).keys(keys).policy(policy).build().expect("a fixed set-up")
 });
 

@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use claimgate::claims::{
     AnyKind, BACKCHANNEL_LOGOUT_EVENT, Claims, ClaimsError, NumericDate, Policy, TokenKind,
@@ -28,7 +29,10 @@ static POLICIES: LazyLock<Vec<Policy<AnyKind>>> = LazyLock::new(|| {
     let id_token = of_kind(TokenKind::IdToken);
     vec![
         Policy::of_kind(TokenKind::Jwt),
-        Policy::of_kind(TokenKind::Jwt).require(["sub", "name", "events", "aud"]).max_token_age(600),
+        Policy::of_kind(TokenKind::Jwt)
+            .any_audience()
+            .require_only(["sub", "name", "events", "aud"])
+            .max_token_age(Duration::from_secs(600)),
         id_token.clone(),
         id_token.nonce("n").authorized_party("crm").subject("ada").token_id("j"),
         of_kind(TokenKind::LogoutToken),

@@ -6,6 +6,7 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use claimgate::claims::{Jwt, Policy};
 use claimgate::key::{KeyMaterial, KeySet, VerificationKey};
@@ -68,7 +69,7 @@ impl Side {
                 (key, decoding, Algorithm::EdDSA)
             }
         };
-        let policy = Policy::jwt().issuer(ISSUER).audience(AUDIENCE).leeway(50);
+        let policy = Policy::jwt().issuer(ISSUER).audience(AUDIENCE).leeway(Duration::from_secs(50));
         let ours = Verifier::builder().algorithms([name]).keys(KeySet::new([key])).policy(policy).build();
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[ISSUER]);

@@ -10,10 +10,10 @@ use claimgate::oidc::authorization::{
 use claimgate::oidc::client::Client;
 use claimgate::oidc::discovery::{self, EndpointOverrides};
 use claimgate::oidc::endpoint::Endpoint;
-use claimgate::oidc::issuer::unverified_issuer;
 use claimgate::oidc::token::{self, Secrets, TokenError};
 use claimgate::oidc::{backchannel, jwks};
 use claimgate::time::UnixTime;
+use claimgate::verifier::unverified_issuer;
 use libfuzzer_sys::fuzz_target;
 
 /// The secrets of the token request of one sign-in.

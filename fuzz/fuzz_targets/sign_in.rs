@@ -54,7 +54,7 @@ static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
     let spec = MappingSpec { groups: vec![GroupSpec::Path("groups".to_owned())], ..MappingSpec::default() };
     Provider {
         key: SigningKey::from_secret(SECRET, "HS256").expect("a fixed key"),
-        verifier: Verifier::new(jws.clone(), Policy::id_token(ISSUER, "crm")),
+        verifier: Verifier::new(jws.clone(), Policy::id_token(ISSUER, "crm")).expect("a fixed set-up"),
         jws,
         metadata: overrides.complete().expect("every endpoint"),
         mapping: Mapping::compile(&spec, &Limits::DEFAULT).expect("a fixed mapping"),

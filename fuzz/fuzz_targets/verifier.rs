@@ -4,7 +4,12 @@
 
 use std::sync::LazyLock;
 
-use claimgate::{Verifier, claims::Jwt, key::KeySet, time::UnixTime};
+use claimgate::{
+    Verifier,
+    claims::{Jwt, Policy},
+    key::KeySet,
+    time::UnixTime,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// HS256 over `{"sub":"ada","exp":2000000000}` with the secret below.
@@ -12,7 +17,12 @@ const SIGNED: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjIwMDAwMDAwM
 
 static VERIFIER: LazyLock<Verifier<Jwt>> = LazyLock::new(|| {
     let secret = KeySet::from_secret(b"a secret of at least 32 bytes, for fuzzing");
-    let verifier = Verifier::builder().algorithms(["HS256"]).keys(secret).build().expect("a fixed set-up");
+    let verifier = Verifier::builder()
+        .algorithms(["HS256"])
+        .keys(secret)
+        .policy(Policy::jwt())
+        .build()
+        .expect("a fixed set-up");
     assert!(verifier.verify(SIGNED, NOW).is_ok());
     verifier
 });

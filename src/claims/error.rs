@@ -70,7 +70,7 @@ pub enum ClaimsError {
     /// `iss` is none of the accepted issuers, compared exactly.
     #[error("the token is from another issuer")]
     Issuer,
-    /// `aud` holds none of the accepted audiences.
+    /// `aud` holds none of the accepted audiences, or the policy names none and the token has one.
     #[error("the token is for another audience")]
     Audience,
     /// `aud` holds an accepted audience, and one beside it that is neither accepted nor trusted (OpenID Connect

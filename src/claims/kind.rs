@@ -14,7 +14,7 @@ use crate::jws::Header;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
-    /// A plain JWT: only the claims that the policy names are checked. Any `typ` but `logout+jwt`, and no
+    /// A plain JWT: only the claims that the policy names are checked, and `aud` wherever it is present. Any `typ` but `logout+jwt`, and no
     /// logout event: a token that ends sessions grants nothing.
     Jwt,
     /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
@@ -92,6 +92,13 @@ mod sealed {
 /// [`ValidatedToken`](crate::verifier::ValidatedToken) was found to be. Only this module has
 /// implementations.
 pub trait Kind: sealed::Sealed + Copy + fmt::Debug + Send + Sync + 'static {}
+
+/// A kind whose policy is made without issuer and audience, which [`Policy::issuer`](super::Policy::issuer) and
+/// [`Policy::audience`](super::Policy::audience) add.
+pub trait UnboundKind: Kind {}
+
+impl UnboundKind for Jwt {}
+impl UnboundKind for AnyKind {}
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident;)*) => {$(

@@ -5,6 +5,7 @@ mod kind;
 mod numeric_date;
 mod policy;
 mod registered;
+mod rules;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -16,7 +17,9 @@ use crate::json;
 use crate::limits::Limits;
 
 pub use error::ClaimsError;
-pub use kind::{AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnknownTokenKind};
+pub use kind::{
+    AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind, UnknownTokenKind,
+};
 pub use numeric_date::NumericDate;
 pub use policy::Policy;
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;

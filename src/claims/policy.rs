@@ -3,22 +3,15 @@
 //! kinds reject tokens of each other's kind, and none but a logout token's policy accepts a logout token.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use serde_json::Value;
-use subtle::ConstantTimeEq;
-
-use crate::claims::registered::{Known, Presence};
-use crate::claims::{AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind};
-use crate::jws::Header;
-use crate::text;
+use crate::claims::registered::Known;
+use crate::claims::rules::{DEFAULT_LEEWAY, Required, Rules, required};
+use crate::claims::{
+    AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind,
+};
+use crate::jws::{BuildError, Header};
 use crate::time::UnixTime;
-
-/// A claim that must be present: one that every scan locates, or another by its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Required {
-    Known(Known),
-    Other(String),
-}
 
 /// The rules that the claims of a token of kind `K` must satisfy. A claim that no rule names is not
 /// compared, but `exp`, `nbf` and `iat` are checked wherever they are present.
@@ -36,32 +29,13 @@ pub struct Policy<K: Kind> {
     kind: PhantomData<K>,
 }
 
-#[derive(Clone, Debug)]
-struct Rules {
-    kind: TokenKind,
-    issuers: Vec<String>,
-    audiences: Vec<String>,
-    trusted_audiences: Vec<String>,
-    authorized_party: Option<String>,
-    trusted_parties: Vec<String>,
-    subjects: Vec<String>,
-    token_ids: Vec<String>,
-    nonces: Vec<String>,
-    types: Vec<String>,
-    leeway: u64,
-    max_token_age: Option<u64>,
-    required: Vec<Required>,
-    check_expiry: bool,
-    check_not_before: bool,
-    check_issued_at: bool,
-}
-
 impl Policy<Jwt> {
-    /// The greatest difference accepted between the clocks of issuer and verifier, in seconds,
-    /// unless [`leeway`](Policy::leeway) sets another.
-    pub const DEFAULT_LEEWAY: u64 = 60;
+    /// The greatest difference accepted between the clocks of issuer and verifier, unless
+    /// [`leeway`](Policy::leeway) sets another.
+    pub const DEFAULT_LEEWAY: Duration = DEFAULT_LEEWAY;
 
-    /// Returns the rules for a plain JWT: `exp` is required.
+    /// Returns the rules for a plain JWT: `exp` is required, and a token that has an `aud` is rejected until
+    /// [`audience`](Self::audience) names an accepted one.
     #[must_use]
     pub fn jwt() -> Self {
         Self::new(TokenKind::Jwt)
@@ -73,7 +47,7 @@ impl Policy<IdToken> {
     /// §3.1.3.7).
     #[must_use]
     pub fn id_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self::new(TokenKind::IdToken).issuer(issuer).audience(client_id)
+        Self::new(TokenKind::IdToken).bound_to(issuer).audience(client_id)
     }
 }
 
@@ -82,7 +56,7 @@ impl Policy<LogoutToken> {
     /// §2.6).
     #[must_use]
     pub fn logout_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self::new(TokenKind::LogoutToken).issuer(issuer).audience(client_id)
+        Self::new(TokenKind::LogoutToken).bound_to(issuer).audience(client_id)
     }
 }
 
@@ -90,41 +64,65 @@ impl Policy<AccessToken> {
     /// Returns the rules for an access token from this issuer for this resource (RFC 9068 §4).
     #[must_use]
     pub fn access_token(issuer: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self::new(TokenKind::AccessToken).issuer(issuer).audience(resource)
+        Self::new(TokenKind::AccessToken).bound_to(issuer).audience(resource)
     }
 }
 
 impl Policy<AnyKind> {
-    /// Returns the rules of a kind chosen at run time. The kind's claims are required, but no
-    /// issuer and no audience is compared until [`issuer`](Self::issuer) and
-    /// [`audience`](Self::audience) name one.
+    /// Returns the rules of a kind chosen at run time. All kinds but [`TokenKind::Jwt`] need an
+    /// [`issuer`](Self::issuer) and an [`audience`](Self::audience), and accept no token without.
     #[must_use]
     pub fn of_kind(kind: TokenKind) -> Self {
         Self::new(kind)
     }
 }
 
+impl<K: UnboundKind> Policy<K> {
+    /// Sets the accepted issuer, in place of one that was set before. `iss` is compared exactly. The policies of other
+    /// kinds are made with their issuer.
+    #[must_use]
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        self.bound_to(issuer)
+    }
+
+    /// Accepts a plain JWT for any audience, as long as no [`audience`](Self::audience) is named. Without this, a
+    /// token that has an `aud` is rejected then: it may be meant for another recipient (RFC 7519 §4.1.3).
+    #[must_use]
+    pub fn any_audience(mut self) -> Self {
+        self.rules.any_audience = true;
+        self
+    }
+}
+
 impl<K: Kind> Policy<K> {
     fn new(kind: TokenKind) -> Self {
-        let rules = Rules {
-            kind,
-            issuers: Vec::new(),
-            audiences: Vec::new(),
-            trusted_audiences: Vec::new(),
-            authorized_party: None,
-            trusted_parties: Vec::new(),
-            subjects: Vec::new(),
-            token_ids: Vec::new(),
-            nonces: Vec::new(),
-            types: Vec::new(),
-            leeway: Policy::DEFAULT_LEEWAY,
-            max_token_age: None,
-            required: required(kind, [Required::Known(Known::ExpiresAt)]),
-            check_expiry: true,
-            check_not_before: true,
-            check_issued_at: true,
-        };
-        Self { rules, kind: PhantomData }
+        Self { rules: Rules::new(kind), kind: PhantomData }
+    }
+
+    fn bound_to(mut self, issuer: impl Into<String>) -> Self {
+        self.rules.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Rejects a policy that would accept the tokens of any issuer or for any audience.
+    ///
+    /// # Errors
+    /// [`BuildError::NoIssuer`] and [`BuildError::NoAudience`], for all kinds but [`TokenKind::Jwt`].
+    pub fn check(&self) -> Result<(), BuildError> {
+        if self.rules.kind == TokenKind::Jwt {
+            Ok(())
+        } else if self.issuers().next().is_none() {
+            Err(BuildError::NoIssuer)
+        } else if self.rules.audiences.is_empty() {
+            Err(BuildError::NoAudience)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns the names of the accepted issuer: first the [`issuer`](Self::issuer), then its aliases.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.rules.issuers().map(String::as_str)
     }
 
     /// Returns the kind of token that the policy accepts.
@@ -133,10 +131,12 @@ impl<K: Kind> Policy<K> {
         self.rules.kind
     }
 
-    /// Adds an accepted issuer. `iss` is compared exactly.
+    /// Adds another name of the accepted issuer, for an issuer that uses several with the same keys, as
+    /// `accounts.google.com` does. A different issuer has keys of its own and belongs in a verifier of its own; see
+    /// [`Issuers`](crate::verifier::Issuers).
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.rules.issuers.push(issuer.into());
+    pub fn issuer_alias(mut self, alias: impl Into<String>) -> Self {
+        self.rules.issuer_aliases.push(alias.into());
         self
     }
 
@@ -201,30 +201,37 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Sets the greatest difference accepted between the clocks of issuer and verifier, in seconds.
+    /// Sets the greatest difference accepted between the clocks of issuer and verifier; a fraction of a second is
+    /// left out.
     #[must_use]
-    pub fn leeway(mut self, seconds: u64) -> Self {
-        self.rules.leeway = seconds;
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.rules.leeway = leeway.as_secs();
         self
     }
 
-    /// Limits the time since `iat`, in seconds (leeway is added), and requires `iat`. Not to be
-    /// confused with OpenID Connect's `max_age`, which limits the time since `auth_time`.
+    /// Limits the time since `iat` (leeway is added; a fraction of a second is left out), and requires `iat`. Not to
+    /// be confused with OpenID Connect's `max_age`, which limits the time since `auth_time`.
     #[must_use]
-    pub fn max_token_age(mut self, seconds: u64) -> Self {
-        self.rules.max_token_age = Some(seconds);
+    pub fn max_token_age(mut self, age: Duration) -> Self {
+        self.rules.max_token_age = Some(age.as_secs());
         self
     }
 
-    /// Requires these claims to be present and not empty, in place of the default, `exp`. The claims
-    /// that the kind of token requires stay required, and so does `exp` of a logout token, unless
-    /// [`danger_without_expiry`](Self::danger_without_expiry) follows.
+    /// Requires these claims, too, to be present and not empty.
     #[must_use]
     pub fn require<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
-        let named = claims.into_iter().map(Into::into);
-        let named = named.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known));
+        let before = std::mem::take(&mut self.rules.required);
+        self.rules.required = required(self.rules.kind, before.into_iter().chain(named(claims)));
+        self
+    }
+
+    /// Requires these claims to be present and not empty, in place of `exp` and of those that
+    /// [`require`](Self::require) added. The claims that the kind of token requires stay required, and so does
+    /// `exp` of a logout token, unless [`danger_without_expiry`](Self::danger_without_expiry) follows.
+    #[must_use]
+    pub fn require_only<C: Into<String>>(mut self, claims: impl IntoIterator<Item = C>) -> Self {
         let expiry = (self.rules.kind == TokenKind::LogoutToken).then_some(Required::Known(Known::ExpiresAt));
-        self.rules.required = required(self.rules.kind, named.chain(expiry));
+        self.rules.required = required(self.rules.kind, named(claims).chain(expiry));
         self
     }
 
@@ -265,8 +272,13 @@ impl<K: Kind> Policy<K> {
     /// # Errors
     /// The first [`ClaimsError`], in the order: kind, required claims, iss, aud, azp, sub, jti,
     /// nonce, the kind's own rules, times.
-    pub fn validate(&self, header: &Header, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
-        self.rules.validate(header, claims, None, now)
+    pub fn validate(
+        &self,
+        header: &Header,
+        claims: &Claims,
+        now: impl Into<UnixTime>,
+    ) -> Result<(), ClaimsError> {
+        self.rules.validate(header, claims, None, now.into())
     }
 
     /// Does the same as [`validate`](Self::validate), and requires the nonce of one sign-in.
@@ -281,199 +293,7 @@ impl<K: Kind> Policy<K> {
     }
 }
 
-impl Rules {
-    fn validate(
-        &self,
-        header: &Header,
-        claims: &Claims,
-        nonce: Option<&str>,
-        now: UnixTime,
-    ) -> Result<(), ClaimsError> {
-        self.check_kind(header, claims)?;
-        for required in &self.required {
-            match required {
-                Required::Known(known) => require(claims.presence(*known), known.name())?,
-                Required::Other(name) => require(Presence::of(claims.get(name)), name)?,
-            }
-        }
-        if !self.issuers.is_empty() && !is_one_of(&self.issuers, claims.issuer()) {
-            return Err(absent_or(claims, Known::Issuer, ClaimsError::Issuer));
-        }
-        self.check_audience(claims)?;
-        self.check_authorized_party(claims)?;
-        if !self.subjects.is_empty() && !is_one_of(&self.subjects, claims.subject()) {
-            return Err(absent_or(claims, Known::Subject, ClaimsError::Subject));
-        }
-        if !self.token_ids.is_empty() && !is_one_of(&self.token_ids, claims.token_id()) {
-            return Err(absent_or(claims, Known::TokenId, ClaimsError::TokenId));
-        }
-        if !self.nonces.is_empty() {
-            check_nonce(claims, self.nonces.iter().map(String::as_str))?;
-        }
-        if let Some(nonce) = nonce {
-            check_nonce(claims, [nonce])?;
-        }
-        match self.kind {
-            // Back-Channel Logout §2.1: the session that a logout token can name. If present, it
-            // must be a string.
-            TokenKind::IdToken => drop(string(claims, Known::SessionId)?),
-            TokenKind::LogoutToken => check_logout(claims)?,
-            TokenKind::Jwt | TokenKind::AccessToken => {}
-        }
-        self.check_times(claims, now)
-    }
-
-    fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), ClaimsError> {
-        let listed = self.types.is_empty() || self.types.iter().any(|typ| header.typ_is(typ));
-        let accepted = self.kind.accepts_type(header) && listed;
-        // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
-        let is_logout = claims.logout_event().is_some();
-        let wrong_event = is_logout && self.kind != TokenKind::LogoutToken;
-        if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
-    }
-
-    /// Checks `aud`. An ID or logout token must name no audience that is neither accepted nor trusted (OpenID
-    /// Connect Core §3.1.3.7, item 3; Back-Channel Logout §2.6); in other tokens one match is enough.
-    fn check_audience(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        if self.audiences.is_empty() {
-            return Ok(());
-        }
-        if let Presence::Text(only) = claims.presence(Known::Audience)
-            && is_one_of(&self.audiences, Some(only))
-        {
-            return Ok(());
-        }
-        let all_count = matches!(self.kind, TokenKind::IdToken | TokenKind::LogoutToken);
-        let (mut accepted, mut untrusted) = (false, None);
-        claims.audience().for_each(|name| {
-            if is_one_of(&self.audiences, Some(name)) {
-                accepted = true;
-            } else if all_count && !is_one_of(&self.trusted_audiences, Some(name)) {
-                untrusted.get_or_insert(name);
-            }
-        });
-        match untrusted {
-            _ if !accepted => Err(absent_or(claims, Known::Audience, ClaimsError::Audience)),
-            Some(name) => Err(ClaimsError::UntrustedAudience { audience: text::name(name) }),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks `azp` (OpenID Connect Core §3.1.3.7, items 4 and 5): optional, and if present an accepted audience
-    /// or a trusted party.
-    fn check_authorized_party(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        let party = string(claims, Known::AuthorizedParty)?;
-        if let Some(expected) = &self.authorized_party {
-            return if party == Some(expected) {
-                Ok(())
-            } else {
-                Err(absent_or(claims, Known::AuthorizedParty, another_party(party)))
-            };
-        }
-        if self.kind != TokenKind::IdToken || self.audiences.is_empty() {
-            return Ok(());
-        }
-        if party.is_none() || is_one_of(&self.audiences, party) || is_one_of(&self.trusted_parties, party) {
-            return Ok(());
-        }
-        Err(another_party(party))
-    }
-
-    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
-        let earliest = now.saturating_sub(self.leeway);
-        let latest = now.saturating_add(self.leeway);
-        // RFC 7519 §4.1.4: a token is not accepted "on or after" its expiration time.
-        if let Some(at) = claims.expires_at().filter(|at| self.check_expiry && !at.is_after(earliest)) {
-            return Err(ClaimsError::Expired { at, now });
-        }
-        if let Some(at) = claims.not_before().filter(|at| self.check_not_before && at.is_after(latest)) {
-            return Err(ClaimsError::NotYetValid { at, now });
-        }
-        if let Some(at) = claims.issued_at().filter(|at| self.check_issued_at && at.is_after(latest)) {
-            return Err(ClaimsError::IssuedInFuture { at, now });
-        }
-        if let Some(max_token_age) = self.max_token_age {
-            let at = claims.issued_at().ok_or_else(|| ClaimsError::Missing { claim: "iat".to_owned() })?;
-            if at.seconds() < earliest.saturating_sub(max_token_age) {
-                return Err(ClaimsError::TooOld { at, now });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Returns the claims that a kind of token requires, and further ones, each once.
-fn required(kind: TokenKind, further: impl IntoIterator<Item = Required>) -> Vec<Required> {
-    let mut all: Vec<Required> = kind.required().iter().copied().map(Required::Known).collect();
-    for claim in further {
-        if !all.contains(&claim) {
-            all.push(claim);
-        }
-    }
-    all
-}
-
-fn another_party(party: Option<&str>) -> ClaimsError {
-    ClaimsError::AuthorizedParty { party: text::name(party.unwrap_or_default()) }
-}
-
-/// Reports whether a claim is one of the accepted values.
-fn is_one_of(accepted: &[String], claim: Option<&str>) -> bool {
-    claim.is_some_and(|claim| accepted.iter().any(|own| own == claim))
-}
-
-fn check_nonce<'n>(claims: &Claims, accepted: impl IntoIterator<Item = &'n str>) -> Result<(), ClaimsError> {
-    let is_equal = |nonce: &str, own: &str| bool::from(nonce.as_bytes().ct_eq(own.as_bytes()));
-    match string(claims, Known::Nonce)? {
-        // All are compared, so that the time does not show which one is near.
-        Some(nonce) if accepted.into_iter().fold(false, |found, own| found | is_equal(nonce, own)) => Ok(()),
-        _ => Err(absent_or(claims, Known::Nonce, ClaimsError::Nonce)),
-    }
-}
-
-/// Checks the rules of logout tokens alone (Back-Channel Logout §2.4 and §2.6).
-fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
-    if claims.logout_event() != Some(true) {
-        return Err(ClaimsError::Events);
-    }
-    if claims.presence(Known::Nonce) != Presence::Absent {
-        return Err(ClaimsError::NoncePresent);
-    }
-    let session = string(claims, Known::SessionId)?;
-    let is_named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
-    if is_named(session) || is_named(claims.subject()) {
-        Ok(())
-    } else {
-        Err(ClaimsError::NoSubjectOrSession)
-    }
-}
-
-/// Rejects a claim that is absent, `null` or empty.
-fn require(presence: Presence<'_>, claim: &str) -> Result<(), ClaimsError> {
-    match presence {
-        Presence::Absent | Presence::Null => Err(ClaimsError::Missing { claim: claim.to_owned() }),
-        Presence::Text("") | Presence::Empty => Err(ClaimsError::Empty { claim: claim.to_owned() }),
-        Presence::Text(_) | Presence::Other => Ok(()),
-    }
-}
-
-/// Returns a claim that is a string or absent; rejects any other type.
-fn string(claims: &Claims, known: Known) -> Result<Option<&str>, ClaimsError> {
-    match claims.presence(known) {
-        Presence::Absent => Ok(None),
-        Presence::Text(text) => Ok(Some(text)),
-        _ => {
-            let value = claims.get(known.name()).unwrap_or(&Value::Null);
-            Err(ClaimsError::not_text(known.name(), value))
-        }
-    }
-}
-
-/// Returns the error for a claim without the expected value: [`ClaimsError::Missing`] if the claim is
-/// absent, else `mismatch`.
-fn absent_or(claims: &Claims, known: Known, mismatch: ClaimsError) -> ClaimsError {
-    match claims.presence(known) {
-        Presence::Absent => ClaimsError::Missing { claim: known.name().to_owned() },
-        _ => mismatch,
-    }
+fn named<C: Into<String>>(claims: impl IntoIterator<Item = C>) -> impl Iterator<Item = Required> {
+    let names = claims.into_iter().map(Into::into);
+    names.map(|name| Known::of_name(&name).map_or(Required::Other(name), Required::Known))
 }

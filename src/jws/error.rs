@@ -1,6 +1,6 @@
 //! Errors of the JWS stages, and of building a verifier.
 
-use super::{CompactJwsError, HeaderError};
+use super::{CompactJwsError, HeaderError, NoUsableKey};
 use crate::alg::{InvalidSignature, RegistryError};
 use crate::key::KeyError;
 
@@ -68,6 +68,21 @@ pub enum BuildError {
     /// No algorithm is allowed, so no token could verify.
     #[error("no algorithm is allowed; name at least one")]
     NoAlgorithm,
+    /// No key could ever verify a token.
+    #[error(transparent)]
+    Keys(#[from] NoUsableKey),
+    /// The policy names no issuer, so that every issuer's tokens would be accepted (RFC 8725 §3.8).
+    #[error("the policy names no issuer; name the one whose keys these are")]
+    NoIssuer,
+    /// The policy names no audience, so that tokens for every recipient would be accepted (RFC 7519 §4.1.3).
+    #[error("the policy names no audience; name the one that the tokens must be for")]
+    NoAudience,
+    /// Two verifiers name the same issuer.
+    #[error("two verifiers name the issuer `{issuer}`")]
+    SharedIssuer {
+        /// The issuer.
+        issuer: String,
+    },
     /// The registry could not be built.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -80,6 +95,10 @@ impl BuildError {
         match self {
             BuildError::UnknownAlgorithm { .. } => "build.unknown_algorithm",
             BuildError::NoAlgorithm => "build.no_algorithm",
+            BuildError::Keys(error) => error.code(),
+            BuildError::NoIssuer => "build.no_issuer",
+            BuildError::NoAudience => "build.no_audience",
+            BuildError::SharedIssuer { .. } => "build.shared_issuer",
             BuildError::Registry(error) => error.code(),
         }
     }

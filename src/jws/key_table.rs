@@ -4,19 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::header_cache::{HeaderCache, ResolvedHeader};
-use super::{AlgorithmError, CompactJws, JwsError};
+use super::{AlgorithmError, CompactJws, JwsError, KeyReport};
 use crate::alg::{Algorithm, PreparedKey};
 use crate::key::{KeyError, KeySet, SkippedKey, VerificationKey};
 use crate::limits::Limits;
-
-/// Which keys of a set are usable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyReport {
-    /// The number of keys that at least one allowed algorithm can use.
-    pub usable: usize,
-    /// The keys that no allowed algorithm can use, with reasons: malformed, weak, for another use.
-    pub skipped: Vec<SkippedKey>,
-}
 
 /// Keys prepared for each allowed algorithm, and the headers resolved to them.
 pub(crate) struct KeyTable {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::header_cache::{CachedOrNew, Headers};
-use super::{BuildError, CompactJws, Header, JwsError, KeyReport, KeyTable};
+use super::{BuildError, CompactJws, Header, JwsError, KeyReport, KeyTable, NoUsableKey};
 use crate::alg::{Algorithm, BatchItem, InvalidSignature, Registry, Signed};
 use crate::key::{KeyError, KeySet};
 use crate::limits::Limits;
@@ -54,8 +54,25 @@ impl JwsVerifier {
     /// Builds a verifier that allows the named algorithms of a registry, with a first set of keys.
     ///
     /// # Errors
-    /// A [`BuildError`]. An unusable key is not an error: see [`key_report`](Self::key_report).
+    /// A [`BuildError`]: no algorithm, one that is not registered, or no usable key. An unusable key beside a usable
+    /// one is not an error: see [`key_report`](Self::key_report).
     pub fn new<N: AsRef<str>>(
+        registry: &Registry,
+        allowed: impl IntoIterator<Item = N>,
+        keys: &KeySet,
+        limits: Limits,
+    ) -> Result<Self, BuildError> {
+        let verifier = Self::with_any_keys(registry, allowed, keys, limits)?;
+        let report = verifier.key_report();
+        if report.usable == 0 { Err(NoUsableKey { report }.into()) } else { Ok(verifier) }
+    }
+
+    /// Builds a verifier as [`new`](Self::new) does, and accepts a set without a usable key, or an empty one. Until
+    /// [`replace_keys`](Self::replace_keys) brings a usable key, each token is rejected with the reason.
+    ///
+    /// # Errors
+    /// [`BuildError::NoAlgorithm`] and [`BuildError::UnknownAlgorithm`].
+    pub fn with_any_keys<N: AsRef<str>>(
         registry: &Registry,
         allowed: impl IntoIterator<Item = N>,
         keys: &KeySet,
@@ -91,13 +108,35 @@ impl JwsVerifier {
         self
     }
 
-    /// Replaces the keys. Verifications in progress finish with the keys they began with; none of
-    /// them waits.
-    pub fn replace_keys(&self, keys: &KeySet) -> KeyReport {
+    /// Replaces the keys, and reports which of the new ones are usable. Verifications in progress finish with the
+    /// keys they began with; none of them waits.
+    ///
+    /// # Errors
+    /// [`NoUsableKey`] if no key of the set is usable; the present keys then stay. To remove keys that no others
+    /// follow, see [`replace_with_any_keys`](Self::replace_with_any_keys).
+    pub fn replace_keys(&self, keys: &KeySet) -> Result<KeyReport, NoUsableKey> {
+        let table = KeyTable::prepare(&self.allowed, keys);
+        let report = table.report.clone();
+        if report.usable == 0 {
+            return Err(NoUsableKey { report });
+        }
+        self.keys.store(Arc::new(table));
+        Ok(report)
+    }
+
+    /// Replaces the keys as [`replace_keys`](Self::replace_keys) does, and accepts a set without a usable key, or an
+    /// empty one: each token is then rejected with the reason.
+    pub fn replace_with_any_keys(&self, keys: &KeySet) -> KeyReport {
         let table = KeyTable::prepare(&self.allowed, keys);
         let report = table.report.clone();
         self.keys.store(Arc::new(table));
         report
+    }
+
+    /// Returns which keys of a set would be usable. The present keys stay.
+    #[must_use]
+    pub fn report_on(&self, keys: &KeySet) -> KeyReport {
+        KeyTable::prepare(&self.allowed, keys).report
     }
 
     /// Returns which of the present keys are usable.

@@ -1,11 +1,10 @@
 //! Back-Channel Logout 1.0: a validated logout token ends sessions, and the logout is recorded.
 
 use super::authorization::SIGN_IN_LIFETIME;
-use super::issuer::IssuerError;
 use super::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use crate::claims::LogoutToken;
 use crate::time::UnixTime;
-use crate::verifier::ValidatedToken;
+use crate::verifier::{IssuerError, ValidatedToken};
 use crate::{Error, Verifier};
 
 /// The maximum time that a logout record is kept, in seconds, whatever the token's `exp`, unless presented tokens can

@@ -42,7 +42,6 @@ pub mod password;
 pub mod sync;
 pub mod sign_in;
 pub mod logout;
-pub mod issuer;
 pub mod backchannel;
 pub mod return_to;
 pub mod identity_headers;

@@ -7,13 +7,13 @@ use super::discovery::ProviderMetadata;
 use super::id_token::ValidatedIdToken;
 use super::status::UnexpectedStatus;
 use super::{Request, Response, media_type};
-use crate::claims::Policy;
+use crate::Error;
+use crate::claims::{Claims, Policy};
 use crate::json::{self, JsonError};
 use crate::jws::{CompactJws, JwsVerifier};
 use crate::limits::Limits;
 use crate::text;
 use crate::time::UnixTime;
-use crate::{Error, Verifier};
 
 /// The claims of a sign-in: the ID token's, and those that only UserInfo has. Only this module makes one.
 pub struct SignInClaims {
@@ -171,9 +171,11 @@ fn signed(
     client_id: &str,
     now: UnixTime,
 ) -> Result<Map<String, Value>, UserInfoError> {
-    let policy = Policy::jwt().require(Vec::<String>::new());
+    let policy = Policy::jwt().require_only([""; 0]);
     let policy = policy.issuer(id_token.token().issuer()).audience(client_id);
     let text = std::str::from_utf8(response.body()).map_err(|_| UserInfoError::Json(JsonError::Encoding))?;
-    let token = Verifier::new(keys.clone(), policy).verify(text.trim(), now)?;
-    Ok(token.claims().as_object().clone())
+    let jws = keys.verify(text.trim()).map_err(Error::from)?;
+    let claims = Claims::parse(jws.payload(), keys.limits()).map_err(Error::from)?;
+    policy.validate(jws.header(), &claims, now).map_err(Error::from)?;
+    Ok(claims.as_object().clone())
 }

@@ -49,7 +49,7 @@ fn set(jwk: &Value) -> KeySet {
 }
 
 fn verifier(allowed: &[&str], keys: &KeySet) -> JwsVerifier {
-    JwsVerifier::new(&Registry::builtin(), allowed, keys, Limits::DEFAULT).unwrap()
+    JwsVerifier::with_any_keys(&Registry::builtin(), allowed, keys, Limits::DEFAULT).unwrap()
 }
 
 fn code(verifier: &JwsVerifier, token: &str) -> &'static str {
@@ -186,12 +186,12 @@ fn an_algorithm_from_outside_serves_like_a_built_in_one() {
     assert_eq!(batch.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, false, true]);
 
     // Not allowed, though registered; not registered at all; given a key it refuses.
-    let only = JwsVerifier::new(&registry, ["RS256"], &keys, Limits::DEFAULT).unwrap();
+    let only = JwsVerifier::with_any_keys(&registry, ["RS256"], &keys, Limits::DEFAULT).unwrap();
     assert_eq!(code(&only, &good), "algorithm.not_allowed");
     let unknown = JwsVerifier::new(&Registry::builtin(), ["TOY1"], &keys, Limits::DEFAULT).unwrap_err();
     assert_eq!(unknown, BuildError::UnknownAlgorithm { name: "TOY1".to_owned() });
     let wordless = set(&json!({"kty": "TOY"}));
-    let verifier = JwsVerifier::new(&registry, ["TOY1"], &wordless, Limits::DEFAULT).unwrap();
+    let verifier = JwsVerifier::with_any_keys(&registry, ["TOY1"], &wordless, Limits::DEFAULT).unwrap();
     assert_eq!(code(&verifier, &good), "key.weak");
     assert_eq!(verifier.key_report().usable, 0);
 }
@@ -283,7 +283,9 @@ fn rsa_backends_agree() {
             continue;
         }
         let names = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
-        let of = |registry: &Registry| JwsVerifier::new(registry, names, &keys, Limits::DEFAULT).unwrap();
+        let of = |registry: &Registry| {
+            JwsVerifier::with_any_keys(registry, names, &keys, Limits::DEFAULT).unwrap()
+        };
         let (builtin, by_ring) = (of(&Registry::builtin()), of(&Registry::builtin().by_ring()));
         assert_eq!(code(&builtin, token), code(&by_ring, token), "{}", input["id"]);
         let batch: Vec<_> =

@@ -14,6 +14,8 @@ mod engine_properties;
 mod identity_mapping;
 /// JWK, JWK set, PEM and secrets.
 mod keys;
+/// What cannot be built, because it would accept what it must not.
+mod misuse;
 /// Policies at their boundaries.
 mod policy;
 /// The scanner of claims against the strict parser.

@@ -1,6 +1,8 @@
 //! The policy at its boundaries: times to the second, presets that take nobody else's token.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
+use std::time::Duration;
+
 use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Jwt, Kind, Policy, TokenKind};
 use claimgate::jws::Header;
 use claimgate::limits::Limits;
@@ -22,7 +24,7 @@ fn judge<K: Kind>(policy: &Policy<K>, typ: Option<&str>, claims: &Value, now: i6
 }
 
 fn jwt() -> Policy<Jwt> {
-    Policy::jwt().require(Vec::<String>::new())
+    Policy::jwt().require_only([""; 0]).any_audience()
 }
 
 fn id_claims() -> Value {
@@ -48,7 +50,7 @@ fn without(mut claims: Value, name: &str) -> Value {
 #[test]
 fn times_are_exact_for_every_leeway() {
     for leeway in [0, 1, 60, 86_400] {
-        let policy = jwt().leeway(leeway);
+        let policy = jwt().leeway(Duration::from_secs(leeway));
         let leeway = i64::try_from(leeway).unwrap();
         for (claim, offset, wanted) in [
             ("exp", -leeway - 1, "claims.expired"),
@@ -71,7 +73,7 @@ fn times_are_exact_for_every_leeway() {
 // attack: numbers.fraction
 #[test]
 fn fractions_count_to_the_side_of_the_claim() {
-    let policy = jwt().leeway(0);
+    let policy = jwt().leeway(Duration::ZERO);
     let text = |claim: &str, value: &str| {
         serde_json::from_str::<Value>(&format!("{{\"{claim}\":{value}}}")).unwrap()
     };
@@ -85,13 +87,21 @@ fn fractions_count_to_the_side_of_the_claim() {
 
 #[test]
 fn maximum_age_is_exact_and_makes_iat_required() {
-    let policy = jwt().leeway(10).max_token_age(300);
+    let policy = jwt().leeway(Duration::from_secs(10)).max_token_age(Duration::from_secs(300));
     assert_eq!(judge(&policy, None, &json!({"iat": NOW - 310}), NOW), "valid");
     assert_eq!(judge(&policy, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
     assert_eq!(judge(&policy, None, &json!({}), NOW), "claims.missing");
-    assert_eq!(judge(&jwt().leeway(0).max_token_age(0), None, &json!({"iat": NOW}), NOW), "valid");
     assert_eq!(
-        judge(&jwt().leeway(0).max_token_age(0), None, &json!({"iat": NOW - 1}), NOW),
+        judge(&jwt().leeway(Duration::ZERO).max_token_age(Duration::ZERO), None, &json!({"iat": NOW}), NOW),
+        "valid"
+    );
+    assert_eq!(
+        judge(
+            &jwt().leeway(Duration::ZERO).max_token_age(Duration::ZERO),
+            None,
+            &json!({"iat": NOW - 1}),
+            NOW
+        ),
         "claims.too_old"
     );
     let ignoring = policy.ignore_issued_at();
@@ -106,7 +116,7 @@ fn nothing_overflows_at_the_ends() {
         for now in [i64::MIN, i64::MIN + 1, -1, 0, 1, far, i64::MAX - 1, i64::MAX] {
             for seconds in [0, 1, far] {
                 for claim in ["exp", "nbf", "iat"] {
-                    let policy = jwt().leeway(leeway).max_token_age(u64::MAX);
+                    let policy = jwt().leeway(Duration::from_secs(leeway)).max_token_age(Duration::MAX);
                     let claims = json!({"iat": 0, claim: seconds});
                     let verdict = judge(&policy, None, &claims, now);
                     // The truth, in numbers that cannot overflow.
@@ -127,10 +137,13 @@ fn nothing_overflows_at_the_ends() {
             }
         }
     }
-    assert_eq!(judge(&jwt().leeway(u64::MAX), None, &json!({"exp": 0}), i64::MAX), "valid");
-    assert_eq!(judge(&jwt().leeway(u64::MAX), None, &json!({"nbf": far}), i64::MIN), "valid");
-    assert_eq!(judge(&jwt().leeway(0), None, &json!({"exp": far}), i64::MAX), "claims.expired");
-    assert_eq!(judge(&jwt().leeway(0), None, &json!({"nbf": 0}), i64::MIN), "claims.not_yet_valid");
+    assert_eq!(judge(&jwt().leeway(Duration::MAX), None, &json!({"exp": 0}), i64::MAX), "valid");
+    assert_eq!(judge(&jwt().leeway(Duration::MAX), None, &json!({"nbf": far}), i64::MIN), "valid");
+    assert_eq!(judge(&jwt().leeway(Duration::ZERO), None, &json!({"exp": far}), i64::MAX), "claims.expired");
+    assert_eq!(
+        judge(&jwt().leeway(Duration::ZERO), None, &json!({"nbf": 0}), i64::MIN),
+        "claims.not_yet_valid"
+    );
 }
 
 // attack: numbers.type
@@ -186,12 +199,12 @@ fn no_preset_takes_another_kinds_token() {
 
 #[test]
 fn what_a_preset_requires_cannot_be_waived() {
-    let id = Policy::id_token(ISSUER, "crm").require(Vec::<String>::new());
+    let id = Policy::id_token(ISSUER, "crm").require_only([""; 0]);
     for claim in ["iss", "sub", "aud", "exp", "iat"] {
         assert_eq!(judge(&id, None, &without(id_claims(), claim), NOW), "claims.missing", "{claim}");
     }
     assert_eq!(judge(&id, None, &with(id_claims(), "sub", json!("")), NOW), "claims.empty");
-    let logout = Policy::logout_token(ISSUER, "crm").require(Vec::<String>::new());
+    let logout = Policy::logout_token(ISSUER, "crm").require_only([""; 0]);
     for claim in ["iss", "aud", "iat", "jti", "exp"] {
         assert_eq!(judge(&logout, None, &without(logout_claims(), claim), NOW), "claims.missing", "{claim}");
     }
@@ -204,7 +217,9 @@ fn what_a_preset_requires_cannot_be_waived() {
 // finding: S24, D15
 #[test]
 fn a_logout_token_is_no_plain_jwt() {
-    for policy in [Policy::jwt(), Policy::jwt().require(["sub"]).ignore_expiry()] {
+    for policy in
+        [Policy::jwt().any_audience(), Policy::jwt().any_audience().require_only(["sub"]).ignore_expiry()]
+    {
         assert_eq!(judge(&policy, Some("logout+jwt"), &logout_claims(), NOW), "claims.typ");
         assert_eq!(judge(&policy, Some("application/logout+jwt"), &logout_claims(), NOW), "claims.typ");
         assert_eq!(judge(&policy, Some("JWT"), &logout_claims(), NOW), "claims.typ");
@@ -350,8 +365,8 @@ fn nonce_subject_identifier_and_type() {
 }
 
 #[test]
-fn issuers_and_audiences_are_alternatives() {
-    let policy = jwt().issuer("a").issuer("b").audience("x").audience("y");
+fn names_of_an_issuer_and_audiences_are_alternatives() {
+    let policy = jwt().issuer("a").issuer_alias("b").audience("x").audience("y");
     for (claims, wanted) in [
         (json!({"iss": "b", "aud": ["z", "y"]}), "valid"),
         (json!({"iss": "a", "aud": "x"}), "valid"),

@@ -13,7 +13,7 @@ fn every(pieces: &[&str], most: usize, payload: (&str, &str), json_items: usize)
     let header = Header::parse(br#"{"alg":"HS256"}"#, &limits).expect("a header");
     let of_kind = |kind| Policy::of_kind(kind).issuer("i").audience("a");
     let policies = [
-        Policy::of_kind(TokenKind::Jwt).require(["aud", "sid", "events"]),
+        Policy::of_kind(TokenKind::Jwt).any_audience().require_only(["aud", "sid", "events"]),
         of_kind(TokenKind::IdToken).nonce("n"),
         of_kind(TokenKind::LogoutToken),
     ];

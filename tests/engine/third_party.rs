@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use claimgate::alg::Registry;
 use claimgate::claims::{Claims, Jwt, Policy};
@@ -81,7 +82,7 @@ fn judge(case: &Value) -> Result<(), String> {
     let allowed = case["allowed_algs"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
     let allowed: Vec<&str> = allowed.filter(|name| registry.get(name).is_some()).collect();
     let keys = keys(case["key"].as_object().unwrap())?;
-    let verifier = JwsVerifier::new(&registry, allowed, &keys, Limits::DEFAULT)
+    let verifier = JwsVerifier::with_any_keys(&registry, allowed, &keys, Limits::DEFAULT)
         .map_err(|error| error.code().to_owned())?;
     // The JSON serialization is out of scope: its text must be refused as a token.
     let token = match &case["token"] {
@@ -115,7 +116,7 @@ fn jose() {
 
 /// A joserfc registry as a policy; none where a rule has no counterpart.
 fn policy(requirements: &Map<String, Value>, leeway: u64) -> Option<Policy<Jwt>> {
-    let mut policy = Policy::jwt().leeway(leeway);
+    let mut policy = Policy::jwt().any_audience().leeway(Duration::from_secs(leeway));
     let mut required = Vec::new();
     for (claim, rule) in requirements {
         let values: Vec<&str> = match (rule.get("value"), rule.get("values")) {
@@ -134,14 +135,14 @@ fn policy(requirements: &Map<String, Value>, leeway: u64) -> Option<Policy<Jwt>>
         }
         for value in values {
             policy = match claim.as_str() {
-                "iss" => policy.issuer(value),
+                "iss" => policy.issuer_alias(value),
                 "aud" => policy.audience(value),
                 "sub" => policy.subject(value),
                 _ => return None,
             };
         }
     }
-    Some(policy.require(required))
+    Some(policy.require_only(required))
 }
 
 #[test]

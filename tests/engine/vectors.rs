@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use claimgate::Verifier;
 use claimgate::alg::Registry;
@@ -73,7 +74,7 @@ impl Rules {
     fn policy(&self) -> Policy<AnyKind> {
         let mut policy = Policy::of_kind(self.kind);
         for issuer in &self.issuer {
-            policy = policy.issuer(issuer);
+            policy = policy.issuer_alias(issuer);
         }
         for audience in &self.audience {
             policy = policy.audience(audience);
@@ -98,13 +99,13 @@ impl Rules {
         policy = set(policy, &self.nonce, Policy::nonce);
         policy = set(policy, &self.typ, Policy::typ);
         if let Some(seconds) = self.leeway {
-            policy = policy.leeway(seconds);
+            policy = policy.leeway(Duration::from_secs(seconds));
         }
         if let Some(seconds) = self.max_token_age {
-            policy = policy.max_token_age(seconds);
+            policy = policy.max_token_age(Duration::from_secs(seconds));
         }
         match &self.require {
-            Some(claims) => policy.require(claims),
+            Some(claims) => policy.require_only(claims),
             None => policy,
         }
     }
@@ -128,12 +129,12 @@ impl Input {
 
     fn judge(&self) -> Result<(), &'static str> {
         let keys = self.keys()?;
-        let jws = JwsVerifier::new(&Registry::builtin(), &self.algorithms, &keys, Limits::DEFAULT)
+        let jws = JwsVerifier::with_any_keys(&Registry::builtin(), &self.algorithms, &keys, Limits::DEFAULT)
             .map_err(|error| error.code())?;
         let Some(rules) = &self.policy else {
             return jws.verify(&self.token).map(|_| ()).map_err(|error| error.code());
         };
-        let one = Verifier::new(jws, rules.policy());
+        let one = Verifier::new(jws, rules.policy()).unwrap();
         let verdict = one.verify(&self.token, UnixTime(rules.now)).map(|_| ()).map_err(|error| error.code());
         let batch = one.verify_batch(&[&self.token], UnixTime(rules.now)).remove(0);
         assert_eq!(verdict, batch.map(|_| ()).map_err(|error| error.code()), "{}: batch", self.id);

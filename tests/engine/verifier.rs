@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use claimgate::claims::{Jwt, Kind, Policy, TokenKind};
+use claimgate::claims::{Jwt, Kind, Policy};
 use claimgate::key::{KeySet, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -34,7 +35,7 @@ fn verifier(cached_bytes: u64) -> Verifier<Jwt> {
     let verifier = Verifier::builder()
         .algorithms(["HS256"])
         .keys(KeySet::from_secret(OLD))
-        .policy(Policy::jwt().leeway(0))
+        .policy(Policy::jwt().leeway(Duration::ZERO))
         .build()
         .unwrap();
     if cached_bytes > 0 { verifier.with_cache(cached_bytes) } else { verifier }
@@ -99,13 +100,13 @@ fn keys_are_replaced_while_others_verify() {
         }
         for round in 0..400 {
             let secret = [NEW, OLD][round % 2];
-            assert_eq!(verifier.replace_keys(&KeySet::from_secret(secret)).usable, 1);
+            assert_eq!(verifier.replace_keys(&KeySet::from_secret(secret)).unwrap().usable, 1);
             let wanted = [("signature.invalid", "valid"), ("valid", "signature.invalid")][round % 2];
             assert_eq!((code(&verifier, &old, NOW), code(&verifier, &new, NOW)), wanted);
         }
         stop.store(true, Ordering::Relaxed);
     });
-    verifier.replace_keys(&KeySet::default());
+    verifier.jws().replace_with_any_keys(&KeySet::default());
     assert_eq!(code(&verifier, &old, NOW), "key.none_fits");
 }
 
@@ -121,9 +122,9 @@ fn a_cached_token_never_outlives_its_time_or_its_key() {
     assert_eq!(code(&verifier, &text, UnixTime(NOW.0 - 1)), "claims.not_yet_valid");
     // Another text of the same start is another token.
     assert_eq!(code(&verifier, &format!("{}AAA", &text[..text.len() - 3]), NOW), "signature.invalid");
-    verifier.replace_keys(&KeySet::from_secret(NEW));
+    verifier.replace_keys(&KeySet::from_secret(NEW)).unwrap();
     assert_eq!(code(&verifier, &text, NOW), "signature.invalid");
-    verifier.replace_keys(&KeySet::from_secret(OLD));
+    verifier.replace_keys(&KeySet::from_secret(OLD)).unwrap();
     let fresh = verifier.verify(&text, NOW).unwrap();
     assert!(!std::ptr::eq(first.claims(), fresh.claims()), "forgotten with the keys");
 }
@@ -143,7 +144,7 @@ fn the_cache_is_bounded_and_keeps_no_refusal() {
     assert!((1..=256).contains(&number("entries: ")), "{shown}");
     assert!(number("bytes: ") <= 256 * 1024, "{shown}");
     // Without `exp` nothing is remembered.
-    let policy = Policy::jwt().require(Vec::<String>::new());
+    let policy = Policy::jwt().require_only([""; 0]);
     let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).policy(policy);
     let verifier = builder.build().unwrap().with_cache(MEBIBYTE);
     let text = token(OLD, &json!({}));
@@ -175,7 +176,7 @@ fn large_tokens_are_refused_at_once() {
     // Where the token itself may be long, the count of its values is what stops it.
     let limits = Limits { token_bytes: 32 * 1024 * 1024, ..Limits::DEFAULT };
     let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(OLD)).limits(limits);
-    let generous = builder.build().unwrap();
+    let generous = builder.policy(Policy::jwt()).build().unwrap();
     for (what, text) in [
         ("100,000 claims", sign(OLD, plain, &claims(100_000))),
         ("an audience of 100,000", sign(OLD, plain, &audience(100_000))),
@@ -204,10 +205,11 @@ fn a_verifier_shares_keys_and_is_shared_by_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let first = verifier(MEBIBYTE);
     shared(&first);
-    let second = Verifier::new(first.jws().clone(), Policy::of_kind(TokenKind::AccessToken));
+    let second =
+        Verifier::new(first.jws().clone(), Policy::access_token("https://idp.example.com", "crm")).unwrap();
     let text = token(OLD, &expiring(0));
     assert_eq!((code(&first, &text, NOW), code(&second, &text, NOW)), ("valid", "claims.typ"));
-    first.replace_keys(&KeySet::new([VerificationKey::from_secret(NEW).with_kid("n")]));
+    first.replace_keys(&KeySet::new([VerificationKey::from_secret(NEW).with_kid("n")])).unwrap();
     assert_eq!(
         (code(&first, &text, NOW), code(&second, &text, NOW)),
         ("signature.invalid", "signature.invalid")

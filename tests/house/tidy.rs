@@ -15,7 +15,7 @@ const FILE: usize = 500;
 #[test]
 fn the_library_has_no_clock_or_socket() {
     for Source { name, text, .. } in shipped().iter().filter(|source| !source.name.starts_with("server/")) {
-        for word in ["SystemTime", "Instant::now", "std::net::Tcp", "std::thread", "async fn", "tokio"] {
+        for word in ["SystemTime::now", "Instant::now", "std::net::Tcp", "std::thread", "async fn", "tokio"] {
             assert!(!text.contains(word), "{name} uses {word}");
         }
         if !name.starts_with("src/sign") {
@@ -77,7 +77,7 @@ fn the_server_has_one_clock() {
 fn secrets_are_compared_in_constant_time() {
     for (name, compares) in [
         ("src/alg/hmac.rs", "verify_slice("),
-        ("src/claims/policy.rs", "nonce.as_bytes().ct_eq("),
+        ("src/claims/rules.rs", "nonce.as_bytes().ct_eq("),
         ("src/oidc/authorization.rs", "state.as_bytes().ct_eq("),
         ("server/src/web/routes/verify.rs", "given.as_bytes().ct_eq("),
     ] {

@@ -265,15 +265,33 @@ test('without usable keys the browser is told that the provider is unavailable',
 
 // finding: F6
 test('the log says which member of a key is wrong, when the keys are fetched and at the refusal', async () => {
-  await serveMisbehaving({ start: { logLevel: 'info' }, overrides: { keys: () => [bad.key.jwk] } });
-  await gate.keysFetched();
-  bad.overrides = { keys: () => [{ ...bad.key.jwk, key_ops: 1 }] };
-  await gate.reload();
+  await serveMisbehaving({ start: { logLevel: 'info' }, overrides: { keys: () => [{ ...bad.key.jwk, key_ops: 1 }] } });
   await until('a warning', () => gate.log.includes('no usable key, or fewer than before'));
   assert.match(gate.log, /"level":"WARN"[^\n]*key_ops/);
   gate.forgetLog();
-  assert.equal((await signIn()).status, 403);
-  assert.match(gate.log, /"code":"key\.member"[^\n]*key_ops/);
+  assert.equal((await signIn()).status, 503);
+  assert.match(gate.log, /"code":"provider\.no_keys"[^\n]*key_ops/);
+});
+
+test('a key set without a usable key replaces no good keys: they serve through the grace', async () => {
+  const { set, env } = clock();
+  await serveMisbehaving({ start: { env } });
+  await gate.keysFetched();
+  for (const keys of [[], [{ ...bad.key.jwk, use: 'enc' }], [{ ...bad.key.jwk, key_ops: 1 }]]) {
+    bad.overrides = { keys: () => keys };
+    gate.forgetLog();
+    await gate.reload();
+    await until('the refusal in the log', () => gate.log.includes('"code":"key.none_usable"'));
+    assert.equal((await signIn()).status, 200, JSON.stringify(keys));
+    const { providers } = await (await fetch(`${gate.url}/readyz`)).json();
+    assert.equal(Object.values(providers)[0].keys, 1);
+  }
+  set('+26h');
+  const later = Math.floor(Date.now() / 1000) + 26 * 3600;
+  const logout = async (header) => (await gate.logOut(bad.logoutToken({ iat: later, exp: later + 600 }, header))).status;
+  await logout({ kid: 'unknown' });
+  await until('the end of the grace', () => gate.log.includes('the last good keys are too old'));
+  assert.equal(await logout(), 503);
 });
 
 // finding: D6

@@ -3,11 +3,11 @@
 use claimgate::Verifier;
 use claimgate::claims::Policy;
 use claimgate::oidc::backchannel::{self, LogoutError};
-use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
 use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::session::OidcOrigin;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::time::UnixTime;
+use claimgate::verifier::{IssuerError, unverified_issuer};
 use serde_json::{Map, Value, json};
 
 use super::memory::MemoryStore;
@@ -27,7 +27,7 @@ fn logout(
     });
     change(&mut claims);
     let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
-    let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
+    let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT)).unwrap();
     let logout = backchannel::validate(&verifier, &token, 60, now_ms)?;
     let ended = store.transact(move |records| backchannel::apply_all(records, &[logout]))?;
     let [ended] = <[_; 1]>::try_from(ended).unwrap();

@@ -122,7 +122,7 @@ impl Op {
         let id_token = self.key.sign(&header, claims.to_string().as_bytes()).unwrap();
         let body = json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"});
         let response = self.read(&Response::new(body.to_string().into_bytes())).ok().unwrap();
-        let verifier = Verifier::new(self.jws.clone(), Policy::id_token(ISSUER, CLIENT));
+        let verifier = Verifier::new(self.jws.clone(), Policy::id_token(ISSUER, CLIENT)).unwrap();
         id_token::validate(&verifier, &response, &authorization, 60, UnixTime(NOW))
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, Kind, Policy, TokenKind};
@@ -180,7 +181,8 @@ impl Provider {
     /// `presented_age`, and to `explain`, which explains old tokens too.
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
-        let policy = Policy::of_kind(self.presented).issuer(&self.issuer).leeway(self.leeway);
+        let policy =
+            Policy::of_kind(self.presented).issuer(&self.issuer).leeway(Duration::from_secs(self.leeway));
         self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
     }
 

@@ -138,7 +138,7 @@ fn default_scopes() -> Vec<String> {
 }
 
 fn default_leeway() -> Seconds {
-    Seconds(Policy::DEFAULT_LEEWAY)
+    Seconds(Policy::DEFAULT_LEEWAY.as_secs())
 }
 
 fn yes() -> bool {

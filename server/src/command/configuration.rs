@@ -30,7 +30,7 @@ pub(crate) fn verifier(provider: &Provider) -> Result<Verifier<AnyKind>, Failure
     Verifier::builder()
         .registry(provider.registry.clone())
         .algorithms(provider.algorithms.clone())
-        .keys(keys(provider)?)
+        .any_keys(keys(provider)?)
         .policy(provider.presented_policy())
         .build()
         .map_err(|error| Failure::Usage(error.to_string()))

@@ -283,7 +283,8 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, report:
         Ok((keys, _)) => keys,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
     };
-    let Ok(verifier) = JwsVerifier::new(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT)
+    let Ok(verifier) =
+        JwsVerifier::with_any_keys(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT)
     else {
         return;
     };

@@ -1,9 +1,12 @@
 //! `claimgate verify`: one token, or a file of tokens.
 
+use std::time::Duration;
+
 use claimgate::Verifier;
 use claimgate::alg::Registry;
-use claimgate::claims::{AnyKind, Policy, TokenKind};
+use claimgate::claims::{AnyKind, ClaimsError, Policy, TokenKind};
 use claimgate::json;
+use claimgate::jws::BuildError;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -26,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
     /// Verify JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "trusted_audience", "authorized_party", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "any_audience", "trusted_audience", "authorized_party", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -46,6 +49,9 @@ pub(crate) struct Arguments {
     /// An accepted audience (`aud`)
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
+    /// Accept a token of kind `jwt` for any audience, where --audience is not given
+    #[arg(long, conflicts_with = "audience")]
+    any_audience: bool,
     /// An audience that an ID or logout token may name beside an accepted one
     #[arg(long, value_name = "NAME")]
     trusted_audience: Vec<String>,
@@ -56,7 +62,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
     kind: TokenKind,
     /// Accepted clock difference, in seconds or as `5m`
-    #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds, default_value_t = Policy::DEFAULT_LEEWAY)]
+    #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds, default_value_t = Policy::DEFAULT_LEEWAY.as_secs())]
     leeway: u64,
     /// Verify as of this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
@@ -122,12 +128,11 @@ impl Arguments {
         let verifier = Verifier::builder()
             .registry(registry.clone())
             .algorithms(self.alg.clone())
-            .keys(self.keys()?)
+            // The verdict on a token has the reason why no key is usable.
+            .any_keys(self.keys()?)
             .policy(self.policy())
             .build()
-            .map_err(|error| {
-                Failure::Usage(format!("{error}; `claimgate algorithms` lists the registered ones"))
-            })?;
+            .map_err(|error| Failure::Usage(remedy(&error)))?;
         // Most key sets hold keys of families that no allowed algorithm uses.
         let skipped = verifier.jws().key_report().skipped;
         for key in skipped.iter().filter(|key| key.reason != KeyError::WrongFamily) {
@@ -143,11 +148,17 @@ impl Arguments {
                 ),
             },
             Err(error) => {
+                let mut message = error.to_string();
+                if error == ClaimsError::Audience.into() && self.audience.is_empty() {
+                    message.push_str(
+                        "; name an accepted one with --audience, or accept all with --any-audience",
+                    );
+                }
                 if self.format == Format::Json {
-                    let verdict = json!({"valid": false, "code": error.code(), "message": error.to_string()});
+                    let verdict = json!({"valid": false, "code": error.code(), "message": message});
                     output::document(&verdict, Format::Json)?;
                 }
-                Err(Failure::Refused { code: error.code(), message: error.to_string() })
+                Err(Failure::Refused { code: error.code(), message })
             }
         }
     }
@@ -181,11 +192,15 @@ impl Arguments {
     }
 
     fn policy(&self) -> Policy<AnyKind> {
-        let mut policy = Policy::of_kind(self.kind).leeway(self.leeway);
-        policy = self.issuer.iter().fold(policy, Policy::issuer);
+        let mut policy = Policy::of_kind(self.kind).leeway(Duration::from_secs(self.leeway));
+        // All of them by the keys that were given.
+        policy = self.issuer.iter().fold(policy, Policy::issuer_alias);
         policy = self.audience.iter().fold(policy, Policy::audience);
         policy = self.trusted_audience.iter().fold(policy, Policy::trusted_audience);
         policy = self.authorized_party.iter().fold(policy, Policy::trusted_party);
+        if self.any_audience {
+            policy = policy.any_audience();
+        }
         if let Some(nonce) = &self.nonce {
             policy = policy.nonce(nonce);
         }
@@ -196,12 +211,21 @@ impl Arguments {
             policy = policy.typ(typ);
         }
         if let Some(seconds) = self.max_token_age {
-            policy = policy.max_token_age(seconds);
+            policy = policy.max_token_age(Duration::from_secs(seconds));
         }
         if !self.require.is_empty() {
-            policy = policy.require(&self.require);
+            policy = policy.require_only(&self.require);
         }
         policy
+    }
+}
+
+/// Returns why the options are refused, and what to do.
+fn remedy(error: &BuildError) -> String {
+    match error {
+        BuildError::NoIssuer => "tokens of this kind need --issuer".to_owned(),
+        BuildError::NoAudience => "tokens of this kind need --audience".to_owned(),
+        _ => format!("{error}; `claimgate algorithms` lists the registered ones"),
     }
 }
 

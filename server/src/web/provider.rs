@@ -19,7 +19,7 @@ use super::request_log;
 use super::shares::Shares;
 use crate::system;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
-use claimgate::jws::{CompactJws, JwsError, JwsVerifier, KeyReport};
+use claimgate::jws::{CompactJws, JwsError, JwsVerifier, KeyReport, NoUsableKey};
 use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::oidc::discovery::{self, ProviderMetadata};
@@ -41,8 +41,8 @@ const WAITING: usize = 128;
 const WAITING_BY_ADDRESS: usize = 16;
 /// Most keys that one log line names.
 const NAMED_KEYS: usize = 8;
-/// The maximum age of a logout token without `exp`, in seconds since its `iat`.
-const LOGOUT_WITHOUT_EXP: u64 = 600;
+/// The maximum age of a logout token without `exp`, since its `iat`.
+const LOGOUT_WITHOUT_EXP: Duration = Duration::from_secs(600);
 
 /// A provider at run time.
 pub struct Provider {
@@ -108,11 +108,12 @@ impl Provider {
     /// A [`ProviderSetupError`].
     pub fn new(config: config::Provider, verifies_tokens: bool) -> Result<Self, ProviderSetupError> {
         let own_keys = own_keys(&config)?;
-        let jws = JwsVerifier::new(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
-        let id =
-            config.trust.apply(Policy::id_token(&config.issuer, &config.client.id)).leeway(config.leeway);
+        let leeway = Duration::from_secs(config.leeway);
+        let jws =
+            JwsVerifier::with_any_keys(&config.registry, &config.algorithms, &own_keys, Limits::DEFAULT)?;
+        let id = config.trust.apply(Policy::id_token(&config.issuer, &config.client.id)).leeway(leeway);
         let mut logout =
-            config.trust.apply(Policy::logout_token(&config.issuer, &config.client.id)).leeway(config.leeway);
+            config.trust.apply(Policy::logout_token(&config.issuer, &config.client.id)).leeway(leeway);
         if config.strict_logout_type {
             logout = logout.typ("logout+jwt");
         }
@@ -121,13 +122,13 @@ impl Provider {
         }
         Ok(Self {
             fetcher: fetcher(&config)?,
-            id_tokens: Verifier::new(jws.clone(), id),
+            id_tokens: Verifier::new(jws.clone(), id)?,
             // Strangers may send logout tokens: none must cost a check with each key.
-            logout_tokens: Verifier::new(jws.clone().require_kid(), logout),
+            logout_tokens: Verifier::new(jws.clone().require_kid(), logout)?,
             presented: Verifier::new(
                 jws.clone(),
-                config.presented_policy().max_token_age(config.presented_age),
-            )
+                config.presented_policy().max_token_age(Duration::from_secs(config.presented_age)),
+            )?
             .with_cache(PRESENTED_CACHE_BYTES),
             remembers_logouts_for: match verifies_tokens {
                 true => config.presented_age.saturating_add(3 * config.leeway),
@@ -285,6 +286,7 @@ impl Provider {
                     warn!(provider = self.config.id, "the last good keys are too old and no longer used");
                     // Cleared in the state too: a reload inherits it.
                     state.keys = KeySet::default();
+                    state.usable_keys = 0;
                     self.use_keys(&state.keys);
                 }
             }
@@ -315,17 +317,25 @@ impl Provider {
         let Some(uri) = &metadata.jwks_uri else { return Ok(Some(u64::MAX)) };
         let response: Response = self.fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await?;
         let (keys, max_age) = jwks::read(&response)?;
-        let report = self.use_keys(&keys);
-        let usable = report.usable.saturating_sub(self.own_usable);
-        let before = std::mem::replace(&mut self.state.lock().usable_keys, usable);
-        self.log_keys(&keys, &report, usable, before);
-        self.state.lock().keys = keys;
+        let report = self.jws.report_on(&keys);
+        let before = self.state.lock().usable_keys;
+        self.log_keys(&keys, &report, before);
+        let usable = report.usable;
+        // A set without a usable key is a fault of the provider: the last good keys are used as in an outage.
+        if usable == 0 && (before > 0 || self.own_usable == 0) {
+            return Err(NoUsableKey { report }.into());
+        }
+        self.use_keys(&keys);
+        let mut state = self.state.lock();
+        state.usable_keys = usable;
+        state.keys = keys;
+        info!(provider = self.config.id, usable, "keys fetched");
         Ok(max_age)
     }
 
     /// Logs fetched keys. Warns if keys are missing, or published that must not be.
-    fn log_keys(&self, keys: &KeySet, report: &KeyReport, usable: usize, before: usize) {
-        let provider = &self.config.id;
+    fn log_keys(&self, keys: &KeySet, report: &KeyReport, before: usize) {
+        let (provider, usable) = (&self.config.id, report.usable);
         for key in &report.skipped {
             debug!(provider, %key, "key not used");
         }
@@ -348,13 +358,13 @@ impl Provider {
                 "the provider publishes secret keys: every reader can sign tokens in its name"
             );
         }
-        info!(provider, usable, "keys fetched");
     }
 
-    fn use_keys(&self, fetched: &KeySet) -> KeyReport {
+    /// Verifies with these published keys and the provider's own from now on.
+    fn use_keys(&self, fetched: &KeySet) {
         let mut all = self.own_keys.clone();
         all.append(fetched);
-        self.jws.replace_keys(&all)
+        self.jws.replace_with_any_keys(&all);
     }
 
     /// Keeps metadata and keys fresh. Never returns.

@@ -1,7 +1,7 @@
 //! Why a provider cannot be used.
 
 use super::fetch::FetchError;
-use claimgate::jws::BuildError;
+use claimgate::jws::{BuildError, NoUsableKey};
 use claimgate::oidc::discovery::DiscoveryError;
 use claimgate::oidc::jwks::JwksError;
 
@@ -18,6 +18,9 @@ pub enum ProviderError {
     /// The keys are not usable.
     #[error(transparent)]
     Jwks(#[from] JwksError),
+    /// The provider's key set holds no usable key.
+    #[error(transparent)]
+    NoUsableKey(#[from] NoUsableKey),
     /// No known key verifies the token, and newer keys are not to be had just now: the token may be good.
     #[error("the token cannot be judged now: {token} [{code}]; {keys}")]
     NoKeys {
@@ -47,6 +50,7 @@ impl ProviderError {
             ProviderError::Fetch(error) => error.code(),
             ProviderError::Discovery(error) => error.code(),
             ProviderError::Jwks(error) => error.code(),
+            ProviderError::NoUsableKey(error) => error.code(),
             ProviderError::NoKeys { .. } => "provider.no_keys",
             ProviderError::Busy => "provider.busy",
             ProviderError::JustFailed { .. } => "provider.just_failed",

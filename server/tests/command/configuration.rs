@@ -37,7 +37,11 @@ fn the_rsa_kernel_has_a_switch() {
         let provider = &config.providers[0];
         let keys = claimgate::key::KeySet::from_jwks(&keys, &claimgate::limits::Limits::DEFAULT).unwrap();
         let verifier = claimgate::Verifier::builder().registry(provider.registry.clone()).keys(keys);
-        let verifier = verifier.algorithms(provider.algorithms.clone()).build().unwrap();
+        let verifier = verifier
+            .algorithms(provider.algorithms.clone())
+            .policy(claimgate::claims::Policy::jwt())
+            .build()
+            .unwrap();
         assert!(verifier.jws().verify(token.trim()).is_ok(), "{line}");
     }
 }

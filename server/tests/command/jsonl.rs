@@ -12,7 +12,7 @@ fn answer(lines: &[String]) -> Outcome {
 fn line(key: &SigningKey) -> Value {
     json!({
         "id": "x", "token": token(key, &claims()), "jwk": key.public_jwk().expect("public"),
-        "algorithms": [key.algorithm()], "policy": {"now": NOW},
+        "algorithms": [key.algorithm()], "policy": {"now": NOW, "audience": "crm"},
     })
 }
 
@@ -135,7 +135,7 @@ fn keys_of_every_form_and_keys_that_cannot_serve() {
     let secret = SigningKey::from_secret(b"short", "HS256").expect("secret");
     let mut weak = json!({
         "token": token(&secret, &claims()), "secret_b64u": base64url::encode(b"short"),
-        "algorithms": ["HS256"], "policy": {"now": NOW},
+        "algorithms": ["HS256"], "policy": {"now": NOW, "audience": "crm"},
     });
     let weak_text = weak.to_string();
     weak["danger_allow_weak_keys"] = true.into();
@@ -189,9 +189,19 @@ fn each_member_of_the_policy_is_held_against_the_token() {
     let line = with(&line(&key), "token", token(&key, &claims).into());
     let policies = [
         (json!({"now": NOW, "issuer": "https://idp.example.com", "audience": ["a", "crm"]}), None),
-        (json!({"now": NOW, "kind": "id_token"}), None),
-        (json!({"now": NOW, "kind": "logout_token"}), Some("claims.events")),
-        (json!({"now": NOW, "kind": "access_token"}), Some("claims.typ")),
+        (json!({"now": NOW, "kind": "id_token", "issuer": ISSUER, "audience": "crm"}), None),
+        (json!({"now": NOW, "kind": "id_token", "issuer": ISSUER}), Some("input.policy")),
+        (json!({"now": NOW, "kind": "id_token", "audience": "crm"}), Some("input.policy")),
+        (json!({"now": NOW, "any_audience": false}), Some("claims.audience")),
+        (json!({"now": NOW, "any_audience": "yes"}), Some("input.policy")),
+        (
+            json!({"now": NOW, "kind": "logout_token", "issuer": ISSUER, "audience": "crm"}),
+            Some("claims.events"),
+        ),
+        (
+            json!({"now": NOW, "kind": "access_token", "issuer": ISSUER, "audience": "crm"}),
+            Some("claims.typ"),
+        ),
         (json!({"now": NOW, "issuer": "x"}), Some("claims.issuer")),
         (json!({"now": NOW, "audience": "x"}), Some("claims.audience")),
         (json!({"now": NOW, "subject": "x"}), Some("claims.subject")),
@@ -208,7 +218,7 @@ fn each_member_of_the_policy_is_held_against_the_token() {
         (json!({"now": 1e300}), Some("input.policy")),
         (json!({"now": NOW.to_string()}), Some("input.policy")),
         (
-            json!({"now": NOW, "kind": "id_token", "audience": "crm", "trusted_audiences": ["x"], "authorized_parties": ["app"]}),
+            json!({"now": NOW, "kind": "id_token", "issuer": ISSUER, "audience": "crm", "trusted_audiences": ["x"], "authorized_parties": ["app"]}),
             None,
         ),
         (json!({"now": NOW, "trusted_audiences": "x"}), Some("input.policy")),
@@ -222,8 +232,16 @@ fn each_member_of_the_policy_is_held_against_the_token() {
         (json!({"now": NOW - 100, "ignore": ["iat", "nbf"]}), None),
         (json!({}), Some("claims.expired")),
     ];
-    let lines: Vec<String> =
-        policies.iter().map(|(policy, _)| with(&line, "policy", policy.clone()).to_string()).collect();
+    let lines: Vec<String> = policies
+        .iter()
+        .map(|(policy, _)| {
+            let mut policy = policy.clone();
+            if !["audience", "any_audience", "kind"].iter().any(|member| policy.get(member).is_some()) {
+                policy["any_audience"] = true.into();
+            }
+            with(&line, "policy", policy).to_string()
+        })
+        .collect();
     for (answer, (policy, code)) in answer(&lines).lines().iter().zip(&policies) {
         assert_eq!(answer.get("code").and_then(Value::as_str), *code, "{policy}: {answer}");
     }
@@ -263,7 +281,7 @@ fn an_id_of_any_type_comes_back() {
     let jwks: Value = serde_json::from_str(&jwks).expect("JSON");
     let now: i64 = DEMO_NOW.parse().expect("seconds");
     let line = |id: Value| {
-        let policy = json!({"now": now, "kind": "id_token", "audience": ["x", "crm"]});
+        let policy = json!({"now": now, "kind": "id_token", "issuer": "https://idp.example.com/realms/acme", "audience": ["x", "crm"]});
         json!({"id": id, "token": demo_token().trim(), "jwks": jwks, "algorithms": ["RS256"], "policy": policy})
     };
     let ids = [json!({"any": 1}), json!([1, "a"]), json!(1.5), Value::Null, json!("\u{202e}")];

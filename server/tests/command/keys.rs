@@ -22,7 +22,19 @@ fn what_keygen_makes_and_sign_signs_verifies() {
             run_with(&["sign", "--key", &private, "--claims", "-", "--typ", "JWT"], claims.as_bytes());
         assert_eq!(signed.code, 0, "{algorithm}: {}", signed.err);
         let source = if secret { ["--key", &private] } else { ["--jwks", &public] };
-        let mut verify = vec!["verify", "--alg", algorithm, "--now", &now, "--kind", "id_token"];
+        let mut verify = vec![
+            "verify",
+            "--alg",
+            algorithm,
+            "--now",
+            &now,
+            "--kind",
+            "id_token",
+            "--issuer",
+            ISSUER,
+            "--audience",
+            "crm",
+        ];
         verify.extend(source);
         let done = run_with(&verify, signed.out.as_bytes());
         assert_eq!(done.code, 0, "{algorithm}: {}", done.err);

@@ -83,8 +83,11 @@ pub(crate) fn jwks(keys: &[&SigningKey]) -> Value {
     json!({ "keys": keys })
 }
 
+/// The issuer of [`claims`].
+pub(crate) const ISSUER: &str = "https://idp.example.com";
+
 pub(crate) fn claims() -> Value {
-    json!({"iss": "https://idp.example.com", "aud": "crm", "sub": "alice", "exp": NOW + 300, "iat": NOW})
+    json!({"iss": ISSUER, "aud": "crm", "sub": "alice", "exp": NOW + 300, "iat": NOW})
 }
 
 pub(crate) fn token(key: &SigningKey, claims: &Value) -> String {

@@ -22,6 +22,12 @@ impl Case {
     fn verify(&self, claims: &Value, more: &[&str]) -> Outcome {
         let mut arguments = vec!["verify", "--jwks", &self.jwks, "--alg", "ES256", "--now", &self.now];
         arguments.extend(more);
+        if !more.contains(&"--audience") {
+            arguments.extend(["--audience", "crm"]);
+        }
+        if more.contains(&"--kind") {
+            arguments.extend(["--issuer", "https://idp.example.com"]);
+        }
         run_with(&arguments, format!("{}\r\n", token(&self.key, claims)).as_bytes())
     }
 }
@@ -39,7 +45,18 @@ fn a_good_token_gives_its_claims() {
     assert_eq!(json.json()["header"]["kid"], "k1");
     assert_eq!(json.json()["claims"], claims());
     let text = token(&case.key, &claims());
-    let argument = run(&["verify", "--jwks", &case.jwks, "--alg", "RS256,ES256", "--now", &case.now, &text]);
+    let argument = run(&[
+        "verify",
+        "--jwks",
+        &case.jwks,
+        "--alg",
+        "RS256,ES256",
+        "--now",
+        &case.now,
+        "--audience",
+        "crm",
+        &text,
+    ]);
     assert_eq!(argument.code, 0, "{}", argument.err);
 }
 
@@ -90,7 +107,18 @@ fn a_refused_token_says_why_and_exits_1() {
         assert!(old_spelling.err.contains(&format!("is spelled {new}")), "{}", old_spelling.err);
     }
     let stranger = token(&key("ES256"), &claims());
-    let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &stranger]);
+    let refused = run(&[
+        "verify",
+        "--jwks",
+        &case.jwks,
+        "--alg",
+        "ES256",
+        "--now",
+        &case.now,
+        "--audience",
+        "crm",
+        &stranger,
+    ]);
     assert!(refused.err.contains("signature.invalid"), "{}", refused.err);
 }
 
@@ -100,20 +128,25 @@ fn keys_come_as_pem_jwk_or_secret() {
     let jwk = case.folder.write("key.json", case.key.public_jwk().expect("public").to_string());
     let text = token(&case.key, &claims());
     let now = case.now.as_str();
-    assert_eq!(run(&["verify", "--key", &jwk, "--alg", "ES256", "--now", now, &text]).code, 0);
+    assert_eq!(
+        run(&["verify", "--key", &jwk, "--alg", "ES256", "--now", now, "--audience", "crm", &text]).code,
+        0
+    );
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/keys/p256.spki.pem");
-    let other = run(&["verify", "--key", pem, "--alg", "ES256", "--now", now, &text]);
+    let other = run(&["verify", "--key", pem, "--alg", "ES256", "--now", now, "--audience", "crm", &text]);
     assert!(other.err.contains("signature.invalid"), "{}", other.err);
 
     let secret = "0123456789abcdef0123456789abcdef";
     let file = case.folder.write("secret", format!("{secret}\n"));
     let signed = token(&SigningKey::from_secret(secret.as_bytes(), "HS256").expect("secret"), &claims());
-    let verify = ["verify", "--secret-file", &file, "--alg", "HS256", "--now", now, &signed];
+    let verify =
+        ["verify", "--secret-file", &file, "--alg", "HS256", "--now", now, "--audience", "crm", &signed];
     assert_eq!(run(&verify).code, 0);
 
     let short = case.folder.write("short", "short");
     let signed = token(&SigningKey::from_secret(b"short", "HS256").expect("secret"), &claims());
-    let mut verify = vec!["verify", "--secret-file", &short, "--alg", "HS256", "--now", now, &signed];
+    let mut verify =
+        vec!["verify", "--secret-file", &short, "--alg", "HS256", "--now", now, "--audience", "crm", &signed];
     let refused = run(&verify);
     assert_eq!(refused.code, 1);
     assert!(
@@ -123,6 +156,32 @@ fn keys_come_as_pem_jwk_or_secret() {
     );
     verify.push("--danger-allow-weak-keys");
     assert_eq!(run(&verify).code, 0);
+}
+
+#[test]
+fn a_token_for_an_audience_needs_one_of_the_options() {
+    let case = Case::new();
+    let text = token(&case.key, &claims());
+    let verify = |more: &[&str]| {
+        let keys = ["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now];
+        run(&[&keys[..], more, &[&text]].concat())
+    };
+    let refused = verify(&[]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.starts_with("error[claims.audience]: "), "{}", refused.err);
+    assert!(refused.err.contains("--audience") && refused.err.contains("--any-audience"), "{}", refused.err);
+    assert_eq!(verify(&["--any-audience"]).code, 0);
+    assert_eq!(verify(&["--any-audience", "--audience", "crm"]).code, 2);
+    for (more, option) in [
+        (&["--kind", "id_token"][..], "--issuer"),
+        (&["--kind", "id_token", "--audience", "crm"], "--issuer"),
+        (&["--kind", "id_token", "--issuer", "https://idp.example.com"], "--audience"),
+        (&["--kind", "access_token", "--issuer", "https://idp.example.com", "--any-audience"], "--audience"),
+    ] {
+        let refused = verify(more);
+        assert_eq!(refused.code, 2, "{more:?}");
+        assert!(refused.err.contains(&format!("need {option}")), "{more:?}: {}", refused.err);
+    }
 }
 
 #[test]
@@ -167,7 +226,18 @@ fn what_a_token_says_cannot_steer_the_terminal() {
 
     let header: Map<String, Value> = Map::from_iter([("kid".to_owned(), json!("\u{1b}]0;x\u{7}"))]);
     let text = case.key.sign(&header, claims().to_string().as_bytes()).expect("signs");
-    let refused = run(&["verify", "--jwks", &case.jwks, "--alg", "ES256", "--now", &case.now, &text]);
+    let refused = run(&[
+        "verify",
+        "--jwks",
+        &case.jwks,
+        "--alg",
+        "ES256",
+        "--now",
+        &case.now,
+        "--audience",
+        "crm",
+        &text,
+    ]);
     assert!(!refused.err.contains(steers), "{:?}", refused.err);
 }
 

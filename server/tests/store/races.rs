@@ -160,7 +160,7 @@ fn a_logout_by_sid_ends_the_session_of_a_sign_in_in_the_queue_whatever_the_clock
             "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
         });
         let token = op.key.sign(&Map::new(), logout.to_string().as_bytes()).unwrap();
-        let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT));
+        let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT)).unwrap();
         let logout = backchannel::validate(&verifier, &token, 60, NOW_MS + 1).unwrap();
         let ended = batch.submit(move |records| backchannel::apply_all(records, &[logout]));
         batch.run();

@@ -1,5 +1,7 @@
 //! A line's `policy`.
 
+use std::time::Duration;
+
 use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::time::UnixTime;
 use serde::Deserialize;
@@ -22,13 +24,17 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
     };
     let (mut policy, mut now) = (Policy::of_kind(kind), None);
     for (name, value) in members {
-        let seconds = || value.as_u64().ok_or_else(|| wrong_type(&name));
+        let seconds = || value.as_u64().map(Duration::from_secs).ok_or_else(|| wrong_type(&name));
         let list = || strings(value.clone()).ok_or_else(|| wrong_type(&name));
         let names = || one_or_many(&value).ok_or_else(|| wrong_type(&name)).map(Vec::into_iter);
         policy = match name.as_str() {
             "kind" => policy,
-            "issuer" => names()?.fold(policy, Policy::issuer),
+            "issuer" => names()?.fold(policy, Policy::issuer_alias),
             "audience" => names()?.fold(policy, Policy::audience),
+            "any_audience" => match value.as_bool().ok_or_else(|| wrong_type(&name))? {
+                true => policy.any_audience(),
+                false => policy,
+            },
             "trusted_audiences" => list()?.into_iter().fold(policy, Policy::trusted_audience),
             "authorized_parties" => list()?.into_iter().fold(policy, Policy::trusted_party),
             "subject" => names()?.fold(policy, Policy::subject),
@@ -41,7 +47,7 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
                 let reason = "`policy.max_age` is spelled `policy.max_token_age`";
                 return Err(Malformed::new("input.member", reason));
             }
-            "require" => policy.require(list()?),
+            "require" => policy.require_only(list()?),
             "now" => {
                 now = Some(time(&value).ok_or_else(|| wrong_type(&name))?);
                 policy
@@ -55,6 +61,7 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
             _ => return Err(Malformed::new("input.member", format!("unknown member `policy.{name}`"))),
         };
     }
+    policy.check().map_err(|error| Malformed::new("input.policy", error.to_string()))?;
     Ok((policy, now.unwrap_or_else(system::now)))
 }
 

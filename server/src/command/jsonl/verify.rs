@@ -150,7 +150,7 @@ fn verifier(registry: &Registry, mut members: Members) -> Result<Result<JwsVerif
     Ok(match keys {
         Ok(keys) => {
             let keys = if weak { keys.danger_allow_weak_keys() } else { keys };
-            Ok(JwsVerifier::new(registry, &algorithms, &keys, Limits::DEFAULT)
+            Ok(JwsVerifier::with_any_keys(registry, &algorithms, &keys, Limits::DEFAULT)
                 .map_err(|error| Malformed::new("input.algorithms", error.to_string()))?)
         }
         Err(error) => Err(error.into()),

@@ -16,9 +16,9 @@ use crate::web::provider::may_lack_key;
 use crate::web::request_log::{self, Fields};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, Ended, LogoutError};
-use claimgate::oidc::issuer;
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::text::for_display;
+use claimgate::verifier::unverified_issuer;
 
 pub(super) async fn post(
     Current(app): Current,
@@ -74,7 +74,7 @@ fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem>
 /// Applies a logout token.
 async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Problem> {
     // The issuer only chooses the provider whose keys verify the token.
-    let issuer = issuer::unverified_issuer(token).map_err(LogoutError::from)?;
+    let issuer = unverified_issuer(token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or_else(|| {
         request_log::note_found(&format!("iss: {issuer}"));
         LogoutError::Issuer

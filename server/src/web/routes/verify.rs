@@ -18,8 +18,8 @@ use crate::web::provider::Provider;
 use crate::web::{respond, token_log};
 use claimgate::Error;
 use claimgate::claims::{Claims, NumericDate};
-use claimgate::oidc::issuer::{IssuerError, unverified_issuer};
 use claimgate::time::UnixTime;
+use claimgate::verifier::{IssuerError, unverified_issuer};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {

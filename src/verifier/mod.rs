@@ -1,0 +1,164 @@
+//! The whole pipeline, from a token to validated claims.
+
+mod builder;
+mod cache;
+mod issuers;
+mod token;
+
+use crate::claims::{Claims, IdToken, Jwt, Kind, Policy};
+use crate::error::Error;
+use crate::jws::{BuildError, Header, JwsVerifier, KeyReport, NoUsableKey, VerifiedJws};
+use crate::key::KeySet;
+use crate::time::UnixTime;
+use cache::{TokenCache, estimated_bytes};
+
+pub use builder::VerifierBuilder;
+pub use issuers::{IssuerError, Issuers, unverified_issuer};
+pub use token::ValidatedToken;
+
+/// A verifier of tokens of one kind. Build it once and share it between threads.
+///
+/// ```
+/// use claimgate::{claims::Policy, key::KeySet, time::UnixTime, Verifier};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let verifier = Verifier::builder()
+///     .algorithms(["HS256"])
+///     .keys(KeySet::from_secret(b"a secret of at least 32 bytes, for HS256"))
+///     .policy(Policy::id_token("https://idp.example.com", "crm"))
+///     .build()?;
+/// let refusal = verifier.verify("not.a.token", UnixTime(1_700_000_000)).unwrap_err();
+/// assert_eq!(refusal.code(), "jws.base64url");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Verifier<K: Kind> {
+    jws: JwsVerifier,
+    policy: Policy<K>,
+    cache: Option<TokenCache<K>>,
+}
+
+impl Verifier<Jwt> {
+    /// Starts a builder with the built-in registry, no allowed algorithm, no keys and no policy.
+    pub fn builder() -> VerifierBuilder<()> {
+        VerifierBuilder::new()
+    }
+}
+
+impl<K: Kind> Verifier<K> {
+    /// Combines the signature stage with a policy. Several verifiers may share one signature stage
+    /// by clones of it: the ID tokens and the logout tokens of one provider, say.
+    ///
+    /// # Errors
+    /// Those of [`Policy::check`].
+    pub fn new(jws: JwsVerifier, policy: Policy<K>) -> Result<Self, BuildError> {
+        policy.check()?;
+        Ok(Self { jws, policy, cache: None })
+    }
+
+    /// Adds a cache of accepted tokens, so that a token that is presented again costs a hash instead
+    /// of a signature verification. It takes about `bytes` of memory at most.
+    ///
+    /// The policy is applied each time: no cached token outlives its `exp`, and a token without
+    /// `exp` is not cached. Replaced keys invalidate the tokens they verified.
+    ///
+    /// Measured by `benches/verify.rs` on an AMD EPYC (Zen 4), one thread, AVX-512 not available (RSA by
+    /// ring): a cached RS256 token (2048 bits) took 0.82 µs instead of 28.6 µs, 35 times less; a cached HS256
+    /// token 0.57 µs instead of 1.24 µs, 2.2 times less.
+    #[must_use]
+    pub fn with_cache(mut self, bytes: u64) -> Self {
+        self.cache = Some(TokenCache::new(bytes));
+        self
+    }
+
+    /// Verifies one token at the time `now`.
+    ///
+    /// # Errors
+    /// The [`Error`] of the first stage that rejects the token: size, shape, header, allow-list, key,
+    /// signature, claims, policy.
+    pub fn verify(&self, token: &str, now: impl Into<UnixTime>) -> Result<ValidatedToken<K>, Error> {
+        self.verify_at(token, now.into())
+    }
+
+    fn verify_at(&self, token: &str, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
+        let Some(cache) = &self.cache else {
+            return self.validate(self.jws.verify(token)?, now);
+        };
+        let keys = self.jws.key_table();
+        let id = TokenCache::<K>::id(token);
+        if let Some(known) = cache.find(&id, &keys) {
+            // The signature was verified; the times of the claims are checked each time.
+            self.policy.validate(known.header(), known.claims(), now)?;
+            return Ok(known);
+        }
+        let jws = self.jws.verify(token)?;
+        let bytes = estimated_bytes(jws.payload());
+        let validated = self.validate(jws, now)?;
+        cache.insert(id, &keys, &validated, bytes);
+        Ok(validated)
+    }
+
+    /// Verifies many tokens at the time `now`. Returns the results in the order of the tokens, each
+    /// independent of the others. The cache is not consulted.
+    pub fn verify_batch(
+        &self,
+        tokens: &[&str],
+        now: impl Into<UnixTime>,
+    ) -> Vec<Result<ValidatedToken<K>, Error>> {
+        let now = now.into();
+        let verified = self.jws.verify_batch(tokens);
+        verified.into_iter().map(|jws| self.validate(jws?, now)).collect()
+    }
+
+    /// Replaces the keys; see [`JwsVerifier::replace_keys`]. Cached tokens are forgotten with the keys
+    /// that verified them.
+    ///
+    /// # Errors
+    /// [`NoUsableKey`] if no key of the set is usable; the present keys then stay.
+    pub fn replace_keys(&self, keys: &KeySet) -> Result<KeyReport, NoUsableKey> {
+        self.jws.replace_keys(keys)
+    }
+
+    /// Returns the signature stage.
+    #[must_use]
+    pub fn jws(&self) -> &JwsVerifier {
+        &self.jws
+    }
+
+    /// Returns the policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy<K> {
+        &self.policy
+    }
+
+    fn validate(&self, jws: VerifiedJws, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
+        let (header, payload) = jws.into_parts();
+        let claims = Claims::of_payload(payload, self.jws.limits())?;
+        self.policy.validate(&header, &claims, now)?;
+        Ok(self.validated(header, claims))
+    }
+
+    /// To be called once the policy has accepted the claims.
+    fn validated(&self, header: Header, claims: Claims) -> ValidatedToken<K> {
+        ValidatedToken::new(self.policy.kind(), header, claims)
+    }
+}
+
+impl Verifier<IdToken> {
+    /// As [`verify`](Self::verify), and requires the nonce of one sign-in (OpenID Connect Core
+    /// §3.1.3.7, item 11), compared in constant time. The cache is not consulted.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); [`ClaimsError::Nonce`](crate::claims::ClaimsError::Nonce) for
+    /// another nonce.
+    pub fn verify_with_nonce(
+        &self,
+        token: &str,
+        nonce: &str,
+        now: impl Into<UnixTime>,
+    ) -> Result<ValidatedToken<IdToken>, Error> {
+        let (header, payload) = self.jws.verify(token)?.into_parts();
+        let claims = Claims::of_payload(payload, self.jws.limits())?;
+        self.policy.validate_with_nonce(&header, &claims, nonce, now.into())?;
+        Ok(self.validated(header, claims))
+    }
+}
