@@ -135,7 +135,7 @@ mod tests {
         let device = Arc::clone(device);
         let registry = Registry::builder().builtin().register(DeviceHmac { device }).build();
         let keys = KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT).expect("a JWK");
-        JwsVerifier::new(&registry.expect("a new name"), [ALGORITHM], &keys, Limits::DEFAULT)
+        JwsVerifier::with_any_keys(&registry.expect("a new name"), [ALGORITHM], &keys, Limits::DEFAULT)
             .expect("a registered name")
     }
 
