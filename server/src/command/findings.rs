@@ -106,7 +106,8 @@ impl Findings {
             Ok(keys) => keys,
             Err(message) => return self.faults.push(named.fault(message)),
         };
-        let verifier = JwsVerifier::new(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT);
+        let verifier =
+            JwsVerifier::with_any_keys(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT);
         if verifier.is_ok_and(|verifier| verifier.key_report().usable == 0) {
             let message = format!("{file} holds no key that fits `algorithms`");
             self.notes
