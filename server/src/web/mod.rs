@@ -15,6 +15,7 @@ pub mod fetch;
 mod limiter;
 mod logout_queue;
 mod metrics;
+mod own_keys;
 mod page;
 pub mod password;
 mod password_check;

@@ -14,13 +14,14 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
+use super::own_keys::own_keys;
 use super::provider_error::{ProviderError, ProviderSetupError};
 use super::request_log;
 use super::shares::Shares;
 use crate::system;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
 use claimgate::jws::{CompactJws, JwsError, JwsVerifier, KeyReport, NoUsableKey};
-use claimgate::key::{KeyError, KeySet, VerificationKey};
+use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::oidc::discovery::{self, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
@@ -485,23 +486,4 @@ pub(crate) fn may_lack_key(error: &Error) -> bool {
 /// Returns the error for a call that panicked.
 fn lost() -> ProviderError {
     ProviderError::JustFailed { reason: "the call was lost".to_owned() }
-}
-
-/// Returns the key file's keys, and the client secret if HS algorithms are allowed.
-fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetupError> {
-    let mut keys = KeySet::default();
-    if let Some(file) = &config.jwks_file {
-        let refused = |reason: String| ProviderSetupError::Keys { file: file.display().to_string(), reason };
-        let text = std::fs::read(file).map_err(|error| refused(error.to_string()))?;
-        let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
-        keys.append(&set);
-    }
-    let hmac = config.uses_secret();
-    if let Some(secret) = config.client.secret.as_ref().filter(|_| hmac) {
-        // Core §10.1: the octets of the client secret are the key.
-        let key = VerificationKey::from_secret(secret.expose().as_bytes());
-        let key = if config.danger_allow_short_secret { key.danger_allow_weak() } else { key };
-        keys.append(&KeySet::new([key]));
-    }
-    Ok(keys)
 }
