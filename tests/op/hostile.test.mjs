@@ -154,6 +154,17 @@ test('bodies that do not arrive take no place: logouts of the same address are s
   assert.deepEqual([...new Set(refused)], [408]);
 });
 
+// finding: S10
+test('logouts from an address in logout_from have bytes of their own: four times as many as a stranger’s', async () => {
+  const provider = '127.0.2.1';
+  await serve({ provider: { logout_from: [provider] } });
+  const slow = `POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 250000\r\n\r\n${'x'.repeat(240_000)}`;
+  const statuses = async (address) => [...new Set(await Promise.all(Array.from({ length: 60 }, () => send(address, slow))))].sort();
+  const [ofStranger, ofProvider] = await Promise.all([statuses(stranger(1)), statuses(provider)]);
+  assert.deepEqual(ofStranger, [408, 429]);
+  assert.deepEqual(ofProvider, [408]);
+});
+
 // finding: S15
 test('a request names exactly one host', async () => {
   await serve();

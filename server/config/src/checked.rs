@@ -148,6 +148,9 @@ pub struct Provider {
     pub authorization: AuthorizationOptions,
     /// The address to go to after signing out, in place of the provider's end-session endpoint.
     pub logout_url: Option<String>,
+    /// The networks that the provider sends logouts from: they have a share of their own. Logouts from elsewhere are
+    /// accepted too.
+    pub logout_from: Vec<IpNet>,
     /// Whether the `typ` of logout tokens must be `logout+jwt`.
     pub strict_logout_type: bool,
     /// Whether logout tokens without `exp` are accepted, for ten minutes from their `iat`.

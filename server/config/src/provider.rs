@@ -13,12 +13,14 @@ use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::logout;
 use claimgate::sign::SigningKey;
+use ipnet::IpNet;
 use url::Url;
 
 use super::checked::{Provider, Trust, uses_secret};
 use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
+use super::server::networks_of_some;
 
 /// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
 const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
@@ -97,11 +99,23 @@ pub(super) fn resolve(
         ca_file: raw.ca_file.map(|file| section.file("ca_file", &file, FileContent::Authorities)),
         authorization,
         logout_url: raw.logout_url,
+        logout_from: logout_from(section, &raw.logout_from)?,
         strict_logout_type: raw.strict_logout_type,
         danger_logout_without_exp: raw.danger_logout_without_exp,
         danger_allow_short_secret: raw.danger_allow_short_secret,
         mapping,
     })
+}
+
+/// Resolves the networks of logouts. A network of every address is refused.
+fn logout_from(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>, Faulty> {
+    let reason = "every client would have the share of logouts that is the provider's";
+    networks_of_some(
+        section,
+        "logout_from",
+        texts,
+        (reason, "write the addresses that the provider sends logouts from"),
+    )
 }
 
 /// Returns the endpoint that discovery begins at, if a server asks for it.

@@ -109,6 +109,8 @@ pub(super) struct Provider {
     pub(super) max_age: Option<Seconds>,
     pub(super) logout_url: Option<String>,
     #[serde(default)]
+    pub(super) logout_from: Vec<String>,
+    #[serde(default)]
     pub(super) strict_logout_type: bool,
     #[serde(default)]
     pub(super) danger_logout_without_exp: bool,

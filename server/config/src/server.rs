@@ -163,15 +163,20 @@ fn cookie_domain(section: &Section<'_>, url: &Url, written: &str) -> Result<Stri
 
 /// Resolves the proxies. A network of every address is refused: a client would choose its own address.
 fn trusted_proxies(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>, Faulty> {
-    let networks = networks(section, "trusted_proxies", texts)?;
+    let reason = "every client would be believed about its own address, and no limit by address would hold";
+    networks_of_some(section, "trusted_proxies", texts, (reason, "write the addresses of the proxies"))
+}
+
+/// Parses networks. For one of every address, `refusal` is the reason of the fault and its remedy.
+pub(super) fn networks_of_some(
+    section: &Section<'_>,
+    setting: &str,
+    texts: &[String],
+    refusal: (&'static str, &'static str),
+) -> Result<Vec<IpNet>, Faulty> {
+    let networks = networks(section, setting, texts)?;
     match networks.iter().position(is_everything) {
-        Some(index) => {
-            let reason = (
-                "every client would be believed about its own address, and no limit by address would hold",
-                "write the addresses of the proxies",
-            );
-            Err(section.fault_in("trusted_proxies", index, reason))
-        }
+        Some(index) => Err(section.fault_in(setting, index, refusal)),
         None => Ok(networks),
     }
 }

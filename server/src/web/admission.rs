@@ -26,6 +26,11 @@ const PROBES: usize = 256;
 /// Most concurrent back-channel logouts, those included that wait for verification or for the store after
 /// their client has hung up.
 const LOGOUTS: usize = 8_192;
+/// Most concurrent logouts from the addresses in a provider's `logout_from`, in addition: no other client can take
+/// these places.
+const PROVIDER_LOGOUTS: usize = 4_096;
+/// Most bytes of these logouts.
+const PROVIDER_BYTES: usize = 32 * 1024 * 1024;
 /// Most concurrent requests of any other kind.
 const OTHER_REQUESTS: usize = 2_048;
 /// Of each kind of request, one address may have one part in so many.
@@ -51,6 +56,8 @@ pub(super) enum Purpose {
     ForwardAuth,
     Probe,
     Logout,
+    /// A logout from an address that the configuration names as a provider's.
+    ProviderLogout,
     Other,
 }
 
@@ -72,8 +79,10 @@ pub(crate) struct Admission {
     forward_auth: Shares,
     probes: Shares,
     logouts: Shares,
+    provider_logouts: Shares,
     others: Shares,
     body_bytes: Shares,
+    provider_bytes: Shares,
 }
 
 impl Default for Admission {
@@ -83,8 +92,10 @@ impl Default for Admission {
             forward_auth: requests(FORWARD_AUTH_REQUESTS),
             probes: requests(PROBES),
             logouts: requests(LOGOUTS),
+            provider_logouts: Shares::new(PROVIDER_LOGOUTS, PROVIDER_LOGOUTS),
             others: requests(OTHER_REQUESTS),
             body_bytes: Shares::new(BODY_BYTES, BODY_BYTES_BY_ADDRESS),
+            provider_bytes: Shares::new(PROVIDER_BYTES, PROVIDER_BYTES),
         }
     }
 }
@@ -108,7 +119,7 @@ impl Admission {
             && matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
         let (body, bytes) = match takes_body && !body.is_end_stream() {
             true => {
-                let mut held = self.body_bytes.take(address, size(&head))?;
+                let mut held = self.bytes(purpose).take(address, size(&head))?;
                 let body = tokio::time::timeout(BODY_TIME, read(body, &mut held)).await;
                 (Body::from(body.map_err(|_| Problem::SlowBody)??), Some(held))
             }
@@ -125,7 +136,15 @@ impl Admission {
             Purpose::ForwardAuth => &self.forward_auth,
             Purpose::Probe => &self.probes,
             Purpose::Logout => &self.logouts,
+            Purpose::ProviderLogout => &self.provider_logouts,
             Purpose::Other => &self.others,
+        }
+    }
+
+    fn bytes(&self, purpose: Purpose) -> &Shares {
+        match purpose {
+            Purpose::ProviderLogout => &self.provider_bytes,
+            _ => &self.body_bytes,
         }
     }
 }
@@ -224,6 +243,23 @@ mod tests {
         }
         drop(held);
         assert!(admit(&admission, Purpose::Other, 9).await.is_ok());
+    }
+
+    // finding: S10
+    #[tokio::test]
+    async fn a_provider_has_places_for_logouts_that_strangers_cannot_take() {
+        let admission = Admission::default();
+        let mut held = Vec::new();
+        for last in 0..8 {
+            for _ in 0..LOGOUTS / REQUEST_SHARE {
+                held.push(admit(&admission, Purpose::Logout, last).await.expect("within the share"));
+            }
+        }
+        assert!(matches!(admit(&admission, Purpose::Logout, 9).await, Err(Problem::Busy)));
+        for _ in 0..PROVIDER_LOGOUTS {
+            held.push(admit(&admission, Purpose::ProviderLogout, 9).await.expect("places of its own"));
+        }
+        assert!(matches!(admit(&admission, Purpose::ProviderLogout, 9).await, Err(Problem::TooManyRequests)));
     }
 
     // finding: S21

@@ -240,6 +240,12 @@ impl App {
         self.server.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
+    /// Reports whether an address is one that a provider sends logouts from.
+    pub(crate) fn sends_logouts(&self, address: IpAddr) -> bool {
+        let mut networks = self.providers.iter().flat_map(|provider| &provider.config.logout_from);
+        networks.any(|network| network.contains(&address))
+    }
+
     /// Returns the client's address. Logs once if an untrusted proxy forwards requests.
     pub(crate) fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let proxies = &self.server.trusted_proxies;

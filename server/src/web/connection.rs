@@ -33,7 +33,9 @@ const CONNECTIONS: usize = 16_384;
 /// Most connections of one client address; a sixteenth of all, if that is less. Loopback and trusted proxies
 /// are not limited: forwarded requests count by client.
 const CONNECTIONS_BY_ADDRESS: usize = 256;
-/// One connection in so many is kept for loopback and trusted proxies.
+/// Most connections of one address in a provider's `logout_from`; a quarter of all, if that is less.
+const CONNECTIONS_BY_PROVIDER: usize = 1_024;
+/// One connection in so many is kept for loopback, trusted proxies and the addresses in `logout_from`.
 const RESERVED: usize = 8;
 /// Files kept open for other uses: the database, calls to providers.
 const OTHER_FILES: usize = 256;
@@ -65,10 +67,25 @@ impl Acceptor {
     }
 
     fn admit(&self, peer: IpAddr) -> io::Result<Option<Share>> {
-        let trusted = peer.is_loopback() || self.server.app().trusts_proxy(peer);
+        let app = self.server.app();
+        let class = match () {
+            () if peer.is_loopback() || app.trusts_proxy(peer) => Class::Trusted,
+            () if app.sends_logouts(peer) => Class::Provider,
+            () => Class::Stranger,
+        };
         // The count includes this connection.
-        self.places.take(peer, trusted, self.handle.connection_count())
+        self.places.take(peer, class, self.handle.connection_count())
     }
+}
+
+/// What is known of a peer from its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// Loopback, and the proxies that the configuration trusts.
+    Trusted,
+    /// In a provider's `logout_from`.
+    Provider,
+    Stranger,
 }
 
 /// The places for connections.
@@ -76,25 +93,32 @@ impl Acceptor {
 struct Places {
     limit: usize,
     by_address: Shares,
+    by_provider: Shares,
 }
 
 impl Places {
     fn new(open_files: usize) -> Self {
         let limit = open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS);
-        Self { limit, by_address: Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16)) }
+        Self {
+            limit,
+            by_address: Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16)),
+            by_provider: Shares::new(limit, CONNECTIONS_BY_PROVIDER.min(limit / 4)),
+        }
     }
 
     /// Takes a place for the last of `count` connections. A trusted peer has no share.
-    fn take(&self, peer: IpAddr, trusted: bool, count: usize) -> io::Result<Option<Share>> {
+    fn take(&self, peer: IpAddr, class: Class, count: usize) -> io::Result<Option<Share>> {
         let refused = || io::Error::other("too many connections");
-        let limit = if trusted { self.limit } else { self.limit - self.limit / RESERVED };
+        let limit = if class == Class::Stranger { self.limit - self.limit / RESERVED } else { self.limit };
         if count > limit {
             return Err(refused());
         }
-        if trusted {
-            return Ok(None);
-        }
-        self.by_address.take(peer, 1).map(Some).map_err(|_| refused())
+        let shares = match class {
+            Class::Trusted => return Ok(None),
+            Class::Provider => &self.by_provider,
+            Class::Stranger => &self.by_address,
+        };
+        shares.take(peer, 1).map(Some).map_err(|_| refused())
     }
 }
 
@@ -307,21 +331,25 @@ mod tests {
         let (stranger, proxy) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let places = Places::new(MAX_FILES);
         let held: Vec<_> =
-            (1..=CONNECTIONS_BY_ADDRESS).map(|count| places.take(stranger, false, count)).collect();
+            (1..=CONNECTIONS_BY_ADDRESS).map(|count| places.take(stranger, Class::Stranger, count)).collect();
         assert!(held.iter().all(|place| matches!(place, Ok(Some(_)))));
-        assert!(places.take(stranger, false, held.len() + 1).is_err());
-        assert!(places.take(IpAddr::from([192, 0, 2, 3]), false, held.len() + 1).is_ok());
+        assert!(places.take(stranger, Class::Stranger, held.len() + 1).is_err());
+        assert!(places.take(IpAddr::from([192, 0, 2, 3]), Class::Stranger, held.len() + 1).is_ok());
         drop(held);
-        assert!(places.take(stranger, false, 1).is_ok());
+        assert!(places.take(stranger, Class::Stranger, 1).is_ok());
         let full = CONNECTIONS - CONNECTIONS / RESERVED + 1;
-        assert!(places.take(stranger, false, full).is_err());
-        assert!(places.take(proxy, true, full).is_ok());
-        assert!(places.take(proxy, true, CONNECTIONS + 1).is_err());
+        assert!(places.take(stranger, Class::Stranger, full).is_err());
+        assert!(places.take(proxy, Class::Trusted, full).is_ok());
+        assert!(places.take(proxy, Class::Trusted, CONNECTIONS + 1).is_err());
+        let provider: Vec<_> =
+            (1..=CONNECTIONS_BY_PROVIDER).map(|_| places.take(proxy, Class::Provider, full)).collect();
+        assert!(provider.iter().all(|place| matches!(place, Ok(Some(_)))));
+        assert!(places.take(proxy, Class::Provider, full).is_err());
         // With few open files a share is a sixteenth.
         let few = Places::new(1_024);
-        let held: Vec<_> = (1..=48).map(|count| few.take(stranger, false, count)).collect();
+        let held: Vec<_> = (1..=48).map(|count| few.take(stranger, Class::Stranger, count)).collect();
         assert!(held.iter().all(Result::is_ok));
-        assert!(few.take(stranger, false, 49).is_err());
+        assert!(few.take(stranger, Class::Stranger, 49).is_err());
     }
 
     // finding: S4

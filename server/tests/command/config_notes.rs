@@ -35,6 +35,19 @@ fn the_meaning_of_links_by_username_is_said() {
     }
 }
 
+#[test]
+fn a_provider_names_the_networks_of_its_logouts() {
+    let parse = |value: &str| {
+        let text = format!("{PROVIDER}logout_from = [{value}]\n");
+        Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin())
+    };
+    let config = parse("\"192.0.2.7\", \"2001:db8::/32\"").unwrap();
+    let networks: Vec<_> = config.providers[0].logout_from.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["192.0.2.7/32", "2001:db8::/32"]);
+    let error = parse("\"192.0.2.7\", \"::/0\"").unwrap_err().to_string();
+    assert!(error.contains("4:29: provider[0].logout_from[1]: every client would have the share"), "{error}");
+}
+
 // finding: S20
 #[test]
 fn warnings_have_their_line_and_fail_only_if_strict() {

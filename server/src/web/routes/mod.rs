@@ -144,7 +144,10 @@ async fn admit_and_secure(
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "-".to_owned());
     let exchange = request.extensions().get::<Arc<Connection>>().map(Connection::begin);
-    let purpose = Purpose::of(route.strip_prefix(&app.server.public_url.path).unwrap_or(&route));
+    let purpose = match Purpose::of(route.strip_prefix(&app.server.public_url.path).unwrap_or(&route)) {
+        Purpose::Logout if app.sends_logouts(address) => Purpose::ProviderLogout,
+        purpose => purpose,
+    };
     let wants_page = accepts_page(request.headers());
     let (mut response, permit) = match app.process.admission.admit(request, purpose, address).await {
         Ok((request, permit)) => (next.run(request).await, Some(permit)),
