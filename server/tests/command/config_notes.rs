@@ -45,7 +45,7 @@ fn a_provider_names_the_networks_of_its_logouts() {
     let networks: Vec<_> = config.providers[0].logout_from.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["192.0.2.7/32", "2001:db8::/32"]);
     let error = parse("\"192.0.2.7\", \"::/0\"").unwrap_err().to_string();
-    assert!(error.contains("4:29: provider[0].logout_from[1]: every client would have the share"), "{error}");
+    assert!(error.contains("5:29: provider[0].logout_from[1]: every client would have the share"), "{error}");
 }
 
 // finding: S20
