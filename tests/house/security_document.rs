@@ -70,6 +70,45 @@ fn value(text: &str) -> String {
     }
 }
 
+/// Returns a size in MiB from its text, such as "64 KiB"; a number without a unit as it is.
+fn mebibytes(text: &str) -> f64 {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let number: f64 = number.parse().unwrap_or_else(|_| panic!("{text} is no size"));
+    match unit {
+        "KiB" => number / 1024.0,
+        _ => number,
+    }
+}
+
+/// The bound of memory is the sum of its rows, and each row is computed from limits of the code.
+#[test]
+fn the_bound_of_memory_is_the_sum_of_limits() {
+    let limits = fs::read_to_string(root().join("docs/generated/limits.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/assurance/denial-of-service.md")).unwrap();
+    let factor = |text: &str| match text.strip_prefix('`') {
+        Some(name) => {
+            let row = limits.lines().find(|line| line.starts_with(&format!("| `{name} in "))).unwrap();
+            mebibytes(row.split(" | ").nth(1).unwrap())
+        }
+        None => mebibytes(text),
+    };
+    let value = |formula: &str| -> f64 {
+        formula.split(" + ").map(|term| term.split(" × ").map(factor).product::<f64>()).sum()
+    };
+    let table = page.split("## Memory").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut sums = [0.0, 0.0];
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split('|').map(str::trim).collect();
+        for (column, sum) in sums.iter_mut().enumerate() {
+            let (formula, written) = (cells[1 + 2 * column], mebibytes(cells[2 + 2 * column]));
+            let expected = if formula.is_empty() { *sum } else { value(formula) };
+            assert!((written - expected).abs() < 0.5, "{row}: {expected}");
+            *sum += expected;
+        }
+    }
+    assert!(sums[0] > 2.0 * 1024.0, "the table was read");
+}
+
 /// The table of bounds holds each default and reason of the code.
 #[test]
 fn the_limits_are_those_of_the_code() {

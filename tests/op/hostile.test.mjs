@@ -165,6 +165,18 @@ test('logouts from an address in logout_from have bytes of their own: four times
   assert.deepEqual(ofProvider, [408]);
 });
 
+// finding: S21, S22
+test('the connections, long heads and bodies of one address take no more than the documented 48 MiB', async (t) => {
+  await serve();
+  const memory = gate.memory('VmRSS');
+  const slow = `POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 100000\r\na: ${'x'.repeat(60_000)}\r\n\r\n${'x'.repeat(30_000)}`;
+  const statuses = await Promise.all(Array.from({ length: 250 }, () => send(stranger(1), slow)));
+  assert.deepEqual([...new Set(statuses)].sort(), [408, 429]);
+  const more = gate.memory('VmHWM') - memory;
+  t.diagnostic(`${more.toFixed(0)} MiB more`);
+  assert.ok(more < 48, `${more} MiB`);
+});
+
 // finding: S15
 test('a request names exactly one host', async () => {
   await serve();

@@ -25,10 +25,10 @@ use tower_http::add_extension::AddExtension;
 
 use super::admission::Permit;
 use super::app::Server;
+use super::buffers::{Buffer, Buffers};
 use super::shares::{Share, Shares};
 
-/// Most connections. Each takes some kilobytes, and 64 KiB while it sends a long head. Fewer if the
-/// system allows fewer open files.
+/// Most connections; fewer if the system allows fewer open files.
 const CONNECTIONS: usize = 16_384;
 /// Most connections of one client address; a sixteenth of all, if that is less. Loopback and trusted proxies
 /// are not limited: forwarded requests count by client.
@@ -58,15 +58,16 @@ pub(super) struct Acceptor {
     server: Server,
     handle: Handle<SocketAddr>,
     places: Places,
+    buffers: Buffers,
 }
 
 impl Acceptor {
     /// Limits the connections of a server that may have so many files open.
     pub(super) fn new(server: Server, handle: Handle<SocketAddr>, open_files: usize) -> Self {
-        Self { server, handle, places: Places::new(open_files) }
+        Self { server, handle, places: Places::new(open_files), buffers: Buffers::default() }
     }
 
-    fn admit(&self, peer: IpAddr) -> io::Result<Option<Share>> {
+    fn admit(&self, peer: IpAddr) -> io::Result<Occupied> {
         let app = self.server.app();
         let class = match () {
             () if peer.is_loopback() || app.trusts_proxy(peer) => Class::Trusted,
@@ -74,7 +75,8 @@ impl Acceptor {
             () => Class::Stranger,
         };
         // The count includes this connection.
-        self.places.take(peer, class, self.handle.connection_count())
+        let share = self.places.take(peer, class, self.handle.connection_count())?;
+        Ok(Occupied { _share: share, buffer: self.buffers.of_connection(peer, class == Class::Trusted) })
     }
 }
 
@@ -128,12 +130,18 @@ impl<S> Accept<TcpStream, S> for Acceptor {
     type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let share = stream.peer_addr().and_then(|peer| self.admit(peer.ip().to_canonical()));
-        ready(share.map(|share| {
+        let occupied = stream.peer_addr().and_then(|peer| self.admit(peer.ip().to_canonical()));
+        ready(occupied.map(|occupied| {
             let connection = Arc::new(Connection::new());
-            (Watched::new(stream, Arc::clone(&connection), share), AddExtension::new(service, connection))
+            (Watched::new(stream, Arc::clone(&connection), occupied), AddExtension::new(service, connection))
         }))
     }
+}
+
+/// What a connection occupies until it ends.
+struct Occupied {
+    _share: Option<Share>,
+    buffer: Buffer,
 }
 
 /// What is under way on one connection.
@@ -144,6 +152,8 @@ pub(super) struct Connection {
 
 struct Progress {
     requests: usize,
+    /// Whether a request has begun since this was last asked.
+    begun: bool,
     /// When the last request ended.
     idle_since: Instant,
     /// Since when each answer that is not written yet waits.
@@ -153,14 +163,29 @@ struct Progress {
 impl Connection {
     fn new() -> Self {
         let opened = Instant::now();
-        let progress = Progress { requests: 0, idle_since: opened, waiting: Vec::new() };
+        let progress = Progress { requests: 0, begun: false, idle_since: opened, waiting: Vec::new() };
         Self { opened, progress: Mutex::new(progress) }
     }
 
     /// Counts a request until the result, or the body that it is given to, is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Exchange {
-        self.progress.lock().requests += 1;
+        let mut progress = self.progress.lock();
+        progress.requests += 1;
+        progress.begun = true;
+        drop(progress);
         Exchange { connection: Arc::clone(self), answered: None }
+    }
+
+    /// Counts bytes that were read: they are a head's, unless a request is under way.
+    fn count(&self, bytes: usize, buffer: &mut Buffer) -> io::Result<()> {
+        let mut progress = self.progress.lock();
+        if std::mem::take(&mut progress.begun) {
+            buffer.end_head();
+        }
+        if progress.requests > 0 {
+            return Ok(());
+        }
+        buffer.grow_head(bytes).map_err(|_| io::Error::other("too many bytes of request heads"))
     }
 
     /// Reports whether the connection is to be given up.
@@ -238,12 +263,12 @@ pub(super) struct Watched<T> {
     /// Since when the client takes no byte of what is written.
     stalled: Option<Instant>,
     check: Pin<Box<Sleep>>,
-    _share: Option<Share>,
+    occupied: Occupied,
 }
 
 impl<T> Watched<T> {
-    fn new(stream: T, connection: Arc<Connection>, share: Option<Share>) -> Self {
-        Self { stream, connection, stalled: None, check: Box::pin(sleep(CHECK)), _share: share }
+    fn new(stream: T, connection: Arc<Connection>, occupied: Occupied) -> Self {
+        Self { stream, connection, stalled: None, check: Box::pin(sleep(CHECK)), occupied }
     }
 
     /// Fails if the connection is to be given up. Every operation calls this, so that the timer wakes the task
@@ -259,11 +284,15 @@ impl<T> Watched<T> {
         Ok(())
     }
 
-    /// Notes whether the client takes what is written.
-    fn written<R>(&mut self, result: Poll<R>) -> Poll<R> {
-        match result {
-            Poll::Pending => self.stalled = Some(self.stalled.unwrap_or_else(Instant::now)),
-            Poll::Ready(_) => self.stalled = None,
+    /// Notes whether the client takes what is written. Fails if too much is not taken.
+    fn written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let buffer = &mut self.occupied.buffer;
+        if result.is_pending() {
+            self.stalled = Some(self.stalled.unwrap_or_else(Instant::now));
+            buffer.hold_answers().map_err(|_| io::Error::other("too many bytes of answers are not read"))?;
+        } else {
+            self.stalled = None;
+            buffer.release_answers();
         }
         result
     }
@@ -276,7 +305,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.watch(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let this = &mut *self;
+        let result = Pin::new(&mut this.stream).poll_read(context, buffer);
+        this.connection.count(buffer.filled().len() - before, &mut this.occupied.buffer)?;
+        result
     }
 }
 
@@ -317,12 +350,21 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::admission::MAX_HEAD;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     fn watched() -> (Watched<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Connection>) {
+        watched_in(&Buffers::default())
+    }
+
+    fn watched_in(
+        buffers: &Buffers,
+    ) -> (Watched<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Connection>) {
         let (server, client) = duplex(64);
         let connection = Arc::new(Connection::new());
-        (Watched::new(server, Arc::clone(&connection), None), client, connection)
+        let buffer = buffers.of_connection([192, 0, 2, 1].into(), false);
+        let occupied = Occupied { _share: None, buffer };
+        (Watched::new(server, Arc::clone(&connection), occupied), client, connection)
     }
 
     // finding: S4
@@ -360,6 +402,24 @@ mod tests {
         let error = server.write_all(&[0; 1000]).await.expect_err("64 bytes fit");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() < WRITE_TIME + 2 * CHECK);
+    }
+
+    // finding: S22
+    #[tokio::test]
+    async fn a_head_that_finds_no_memory_ends_the_connection_and_a_body_does_not() {
+        let buffers = Buffers::default();
+        let long = || {
+            let mut buffer = buffers.of_connection([192, 0, 2, 1].into(), false);
+            buffer.grow_head(MAX_HEAD).is_ok().then_some(buffer)
+        };
+        let _held: Vec<_> = std::iter::from_fn(long).collect();
+        for (is_body, is_read) in [(false, false), (true, true)] {
+            let (mut server, mut client, connection) = watched_in(&buffers);
+            let _request = is_body.then(|| connection.begin());
+            tokio::spawn(async move { client.write_all(&[b'x'; MAX_HEAD]).await });
+            let read = server.read_exact(&mut [0; MAX_HEAD]).await;
+            assert_eq!(read.is_ok(), is_read);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 mod administration;
 mod admission;
 mod app;
+mod buffers;
 mod client_address;
 mod connection;
 mod cookie;

@@ -59,6 +59,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// Returns the number of parts held.
+    pub(super) fn parts(&self) -> usize {
+        self.parts
+    }
+
     /// Takes further parts.
     ///
     /// # Errors
