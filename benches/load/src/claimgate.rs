@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 
 use crate::Failed;
 use crate::cpu;
-use crate::provider::{CLIENT, Provider, now, sid, subject};
+use crate::provider::{CLIENT, Provider, SECRET, now, sid, subject};
 use crate::steady::ask;
 use crate::target::{Origin, Target};
 
@@ -49,7 +49,7 @@ impl Claimgate {
             "[server]\npublic_url = \"http://{address}\"\nlisten = \"{address}\"\n\
              verify_secret = \"{VERIFY_SECRET}\"\n{settings}\
              [sign_in]\ncreate_users = true\n\
-             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"unused\"\n\
+             [[provider]]\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\nclient_secret = \"{SECRET}\"\n\
              userinfo = false\n{providers}",
             provider.issuer
         );
@@ -139,6 +139,27 @@ impl Claimgate {
         server.open_sessions(provider, sessions)?;
         server.restart()?;
         Ok(server)
+    }
+
+    /// Starts with sessions and a provider that signs by HS256, where no service verifies tokens: a logout is
+    /// remembered for a quarter of an hour. Returns how long the start took, too, in seconds.
+    pub fn start_sustained(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        sessions: usize,
+    ) -> Result<(Self, f64), Failed> {
+        let mut server = Self::start(binary, folder, provider)?;
+        server.kill();
+        server.open_sessions(provider, sessions)?;
+        let file = folder.join("claimgate.toml");
+        let config = std::fs::read_to_string(&file)?;
+        let config: String =
+            config.lines().filter(|line| !line.starts_with("verify_secret")).fold(String::new(), |text, line| text + line + "\n");
+        std::fs::write(file, config + "algorithms = [\"HS256\"]\n")?;
+        let begun = Instant::now();
+        server.restart()?;
+        Ok((server, begun.elapsed().as_secs_f64()))
     }
 
     pub fn restart(&mut self) -> Result<(), Failed> {

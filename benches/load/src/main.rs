@@ -14,6 +14,7 @@ mod nginx;
 mod provider;
 mod report;
 mod steady;
+mod sustained;
 mod target;
 
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ pub struct Arguments {
     /// Of `--hostile`, only the attacks whose name holds this
     #[arg(long)]
     only: Option<String>,
+    /// Logouts for so many minutes, in place of the rest
+    #[arg(long, value_name = "MINUTES")]
+    sustained: Option<usize>,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -72,10 +76,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failed> {
-    let text = match arguments.hostile {
-        true if arguments.only.is_some() => availability::table(arguments)?,
-        true => hostile::table(arguments)? + &availability::table(arguments)?,
-        false => report::write(&measure::all(arguments)?),
+    let text = match (arguments.sustained, arguments.hostile) {
+        (Some(minutes), _) => sustained::table(arguments, minutes)?,
+        (None, true) if arguments.only.is_some() => availability::table(arguments)?,
+        (None, true) => hostile::table(arguments)? + &availability::table(arguments)?,
+        (None, false) => report::write(&measure::all(arguments)?),
     };
     println!("{text}");
     if let Some(file) = &arguments.report {

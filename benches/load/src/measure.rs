@@ -13,7 +13,7 @@ use crate::provider::{self, Provider};
 use crate::steady;
 use crate::{Arguments, Failed};
 
-const PATH: &str = "/api/v1/backchannelLogout";
+pub const PATH: &str = "/api/v1/backchannelLogout";
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// One server's run of logouts.
@@ -257,7 +257,7 @@ fn of(measured: &Measured, cpu: f64) -> Logouts {
     }
 }
 
-fn expect_ok(what: &str, measured: &Measured) -> Result<(), Failed> {
+pub fn expect_ok(what: &str, measured: &Measured) -> Result<(), Failed> {
     match measured.answered.iter().find(|(_, status)| *status != 200) {
         Some((_, status)) => Err(format!("{what}: one was answered with {status}").into()),
         None if measured.answered.is_empty() => Err(format!("{what}: none was answered").into()),

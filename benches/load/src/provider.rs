@@ -17,6 +17,8 @@ use crate::Failed;
 
 pub const CLIENT: &str = "load";
 pub const KEY_ID: &str = "load-1";
+/// The client's secret, which verifies HS256.
+pub const SECRET: &str = "a client secret of more than 32 characters";
 
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
@@ -26,6 +28,7 @@ pub fn now() -> u64 {
 pub struct Provider {
     pub issuer: String,
     key: KeyPair,
+    secret: ring::hmac::Key,
     jwks: String,
 }
 
@@ -53,7 +56,12 @@ impl Provider {
         .map_err(|error| error.to_string())?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let issuer = format!("http://{}", listener.local_addr()?);
-        let provider = Arc::new(Self { issuer, key, jwks: set.to_string() });
+        let provider = Arc::new(Self {
+            issuer,
+            key,
+            secret: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes()),
+            jwks: set.to_string(),
+        });
         let serving = Arc::clone(&provider);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -103,6 +111,22 @@ impl Provider {
             threads.into_iter().map(|thread| thread.join().expect("signing does not panic")).collect()
         });
         (0..count).map(|index| parts[index % threads][index / threads].clone()).collect()
+    }
+
+    /// A logout token by HS256, with the `jti` of a number, for the session of a person.
+    pub fn symmetric_logout_token(&self, number: usize, person: usize) -> String {
+        let at = now();
+        let claims = format!(
+            r#"{{"iss":"{}","aud":"{CLIENT}","sub":"{}","sid":"{}","jti":"{number:032x}","iat":{at},"exp":{},"events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}}}}"#,
+            self.issuer,
+            subject(person),
+            sid(person),
+            at + 120
+        );
+        let encode = Base64UrlUnpadded::encode_string;
+        let input = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"logout+jwt"}"#), encode(claims.as_bytes()));
+        let signature = ring::hmac::sign(&self.secret, input.as_bytes());
+        format!("{input}.{}", encode(signature.as_ref()))
     }
 
     fn logout_token(&self, index: usize, at: u64) -> String {
