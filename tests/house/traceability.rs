@@ -38,7 +38,16 @@ pub(crate) fn tests() -> Vec<Test> {
     let script =
         Regex::new(r#"^\s*(?:test\(|\[)(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"((?:[^"\\]|\\.)*)")"#).unwrap();
     let mut paths = Vec::new();
-    for folder in ["src", "tests", "kernel", "server/config/src", "server/src", "server/tests"] {
+    for folder in [
+        "src",
+        "tests",
+        "kernel",
+        "remote/src",
+        "remote/tests",
+        "server/config/src",
+        "server/src",
+        "server/tests",
+    ] {
         if root().join(folder).exists() {
             files(&root().join(folder), &mut paths);
         }

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
 import { nextSecond, replace, until } from './claimgate.mjs';
 import { clock } from './clock.mjs';
-import { claimsOf, forge } from './jose.mjs';
+import { claimsOf, forge, rsaKey } from './jose.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -175,9 +175,36 @@ async function rotate(jwk, kid) {
   assert.equal((await gate.logOut(bad.logoutToken({ sub: 'nobody' }, { kid }, bad.other))).status, 200);
   assert.equal((await signIn()).status, 200);
   assert.equal(bad.requests['/jwks'], 1);
-  assert.equal((await gate.logOut(bad.logoutToken({}, { kid }, bad.key))).status, 400, 'the withdrawn key');
+  // Its signature is by no known key, and the keys have just changed: they may have changed again.
+  assert.equal((await gate.logOut(bad.logoutToken({}, { kid }, bad.key))).status, 503, 'the withdrawn key');
   assert.equal(bad.requests['/jwks'], 1, 'one fetch per cool-down');
 }
+
+test('a second rotation within the cool-down: a logout is answered 503 until the keys are fetched, and is not lost', async () => {
+  const { set, env } = clock();
+  const named = (key) => ({ ...key.jwk, kid: 'one' });
+  const header = { kid: 'one' };
+  await serveMisbehaving({ start: { env }, overrides: { keys: () => [named(bad.key)] } });
+  await gate.keysFetched();
+  bad.overrides = { keys: () => [named(bad.other)] };
+  assert.equal((await gate.logOut(bad.logoutToken({ sub: 'nobody' }, header, bad.other))).status, 200);
+  const third = rsaKey('one');
+  bad.overrides = { keys: () => [third.jwk] };
+  const token = bad.logoutToken({ sub: 'nobody' }, header, third);
+  assert.equal((await gate.logOut(token)).status, 503);
+  set('+31s');
+  assert.equal((await gate.logOut(token)).status, 200);
+});
+
+test('a signature that the keys fetched for it do not verify is refused, and so are those after it', async () => {
+  await serveMisbehaving();
+  await gate.keysFetched();
+  bad.requests = {};
+  for (let round = 0; round < 3; round += 1) {
+    assert.equal((await gate.logOut(bad.logoutToken({}, {}, bad.other))).status, 400);
+  }
+  assert.equal(bad.requests['/jwks'], 1);
+});
 
 // finding: S12
 test('rotation without kid: the first token by the new key may be an ID token', async () => {
@@ -265,12 +292,19 @@ test('without usable keys the browser is told that the provider is unavailable',
 
 // finding: F6
 test('the log says which member of a key is wrong, when the keys are fetched and at the refusal', async () => {
-  await serveMisbehaving({ start: { logLevel: 'info' }, overrides: { keys: () => [{ ...bad.key.jwk, key_ops: 1 }] } });
+  const unusable = () => ({ ...bad.key.jwk, key_ops: 1 });
+  await serveMisbehaving({ start: { logLevel: 'info' }, overrides: { keys: () => [unusable()] } });
   await until('a warning', () => gate.log.includes('no usable key, or fewer than before'));
   assert.match(gate.log, /"level":"WARN"[^\n]*key_ops/);
   gate.forgetLog();
   assert.equal((await signIn()).status, 503);
   assert.match(gate.log, /"code":"provider\.no_keys"[^\n]*key_ops/);
+  const keys = () => [{ ...unusable(), kid: 'two' }, bad.key.jwk];
+  await serveMisbehaving({ start: { logLevel: 'info' }, overrides: { keys, header: { kid: 'two' } } });
+  await gate.keysFetched();
+  gate.forgetLog();
+  assert.equal((await signIn()).status, 403);
+  assert.match(gate.log, /"code":"key\.member"[^\n]*key_ops/);
 });
 
 test('a key set without a usable key replaces no good keys: they serve through the grace', async () => {

@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::rights;
 use super::runtime::runtime;
 use crate::command::output::Failure;
-use crate::web::provider::fetcher;
+use crate::web::provider::http_client;
 use crate::web::run;
 
 /// The first bytes of every SQLite database.
@@ -82,7 +82,7 @@ impl Findings {
                 self.key_set(named, provider);
             }
             for named in config.files.iter().filter(|named| provider.ca_file.as_ref() == Some(&named.path)) {
-                self.faults.extend(fetcher(provider).err().map(|error| named.fault(error.to_string())));
+                self.faults.extend(http_client(provider).err().map(|error| named.fault(error.to_string())));
             }
         }
         let tls = config.server.as_ref().and_then(|server| server.tls.as_ref());

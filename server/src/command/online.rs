@@ -1,7 +1,6 @@
 //! `claimgate config check --online`: queries the providers and reports what would fail.
 
-use crate::web::fetch::Fetcher;
-use crate::web::provider::fetcher;
+use crate::web::provider::http_client;
 use claimgate::jws::JwsVerifier;
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::limits::Limits;
@@ -11,6 +10,7 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
 use claimgate_config::{Config, Provider};
+use claimgate_remote::{Fetch, HttpClient};
 use serde_json::{Value, json};
 
 use super::runtime::runtime;
@@ -95,13 +95,13 @@ impl Report {
 }
 
 async fn check_provider(provider: &Provider, report: &mut Report) {
-    let fetcher = match fetcher(provider) {
-        Ok(fetcher) => fetcher,
+    let client = match http_client(provider) {
+        Ok(client) => client,
         Err(error) => return report.problem(&error.to_string()),
     };
     let metadata = match &provider.discovery {
         None => provider.endpoints.complete(),
-        Some(issuer) => match discover(provider, issuer, &fetcher, report).await {
+        Some(issuer) => match discover(provider, issuer, &client, report).await {
             Some(metadata) => Some(metadata),
             None => return,
         },
@@ -114,24 +114,24 @@ async fn check_provider(provider: &Provider, report: &mut Report) {
     }
     check_metadata(provider, &metadata, report);
     if let Some(uri) = &metadata.jwks_uri {
-        match fetcher.send(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await {
+        match client.fetch(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await {
             Err(error) => report.problem(&error.to_string()),
             Ok(response) => check_keys(provider, &response, report),
         }
     }
-    check_client(provider, &metadata, &fetcher, report).await;
+    check_client(provider, &metadata, &client, report).await;
 }
 
 /// Fetches and reads the discovery document.
 async fn discover(
     provider: &Provider,
     issuer: &Endpoint,
-    fetcher: &Fetcher,
+    client: &HttpClient,
     report: &mut Report,
 ) -> Option<ProviderMetadata> {
     let request = discovery::request(issuer);
     let address = request.uri().to_string();
-    let response = match fetcher.send(request, MAX_RESPONSE).await {
+    let response = match client.fetch(request, MAX_RESPONSE).await {
         Ok(response) => response,
         Err(error) => {
             report.problem(&format!("{address}: {error}"));
@@ -162,7 +162,7 @@ async fn discover(
 async fn check_client(
     provider: &Provider,
     metadata: &ProviderMetadata,
-    fetcher: &Fetcher,
+    client: &HttpClient,
     report: &mut Report,
 ) {
     let authorization = AuthorizationRequest {
@@ -195,7 +195,7 @@ async fn check_client(
         Ok(request) => request,
         Err(error) => return report.problem(&format!("{error} [{}]", error.code())),
     };
-    let response = match fetcher.send(request.http, MAX_RESPONSE).await {
+    let response = match client.fetch(request.http, MAX_RESPONSE).await {
         Ok(response) => response,
         Err(error) => return report.problem(&error.to_string()),
     };

@@ -173,7 +173,7 @@ impl App {
             let provider = Provider::new(settings.clone(), server.verify_secret.is_some())
                 .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
             if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {
-                provider.inherit(old);
+                provider.remote.inherit(&old.remote);
             }
             providers.push(Arc::new(provider));
         }

@@ -30,12 +30,13 @@ use tracing::{debug, error};
 use super::admission::Permit;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::provider::{Provider, may_lack_key};
+use super::provider::Provider;
 use super::token_log;
 use crate::store::{Store, work_lost};
 use crate::system;
 use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed, ValidatedLogout};
 use claimgate::oidc::records::StoreError;
+use claimgate_remote::keys::may_lack_key;
 
 /// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
 const BATCH: usize = 256;

@@ -13,7 +13,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::provider::Provider;
 use crate::store::Store;
-use crate::system;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Verification {
@@ -157,10 +156,10 @@ impl Metrics {
         self.dropped_logouts.set(i64::try_from(store.dropped_logouts()).unwrap_or(i64::MAX));
         for provider in providers {
             let name = ProviderLabel { provider: provider.config.id.clone() };
-            if let Some(age) = provider.keys_age(system::now()) {
+            if let Some(age) = provider.remote.health().keys_age {
                 self.jwks_age.get_or_create(&name).set(age);
             }
-            let usable = i64::try_from(provider.jws.key_report().usable).unwrap_or(i64::MAX);
+            let usable = i64::try_from(provider.remote.jws().key_report().usable).unwrap_or(i64::MAX);
             self.provider_keys.get_or_create(&name).set(usable);
         }
         let mut text = String::new();

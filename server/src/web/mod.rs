@@ -12,7 +12,6 @@ mod connection;
 mod cookie;
 mod cross_site;
 mod extract;
-pub mod fetch;
 mod limiter;
 mod logout_queue;
 mod metrics;

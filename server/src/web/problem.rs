@@ -4,9 +4,7 @@
 
 use axum::extract::rejection::BytesRejection;
 
-use super::fetch::FetchError;
 use super::password::PasswordError;
-use super::provider_error::ProviderError;
 use super::shares::Exhausted;
 use crate::store::LogoutsDropped;
 use claimgate::identity::IdentityError;
@@ -19,12 +17,13 @@ use claimgate::oidc::records::StoreError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
+use claimgate_remote::{FetchError, RemoteError};
 
 /// A failed request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error(transparent)]
-    Provider(#[from] ProviderError),
+    Provider(#[from] RemoteError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]

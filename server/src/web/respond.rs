@@ -14,7 +14,6 @@ use serde_json::json;
 use super::app::App;
 use super::page;
 use super::problem::{AdminError, Problem, TeamRefusal};
-use super::provider_error::ProviderError;
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use claimgate::identity::IdentityError;
@@ -22,6 +21,7 @@ use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
+use claimgate_remote::RemoteError;
 
 /// The response to a problem.
 struct Answer {
@@ -141,7 +141,7 @@ impl Problem {
             _ if !request_log::may_report() => {}
             // Strangers can cause these.
             Problem::Provider(
-                ProviderError::NoKeys { .. } | ProviderError::Busy | ProviderError::JustFailed { .. },
+                RemoteError::NoKeys { .. } | RemoteError::Busy | RemoteError::JustFailed { .. },
             ) => line!(warn, "request refused"),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => line!(error, "request failed"),
             Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {

@@ -210,7 +210,7 @@ async fn purge(server: Server) {
 fn keep_fresh(server: &Server) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for provider in &server.app().providers {
-        tasks.spawn(Arc::clone(provider).keep_fresh());
+        tasks.spawn(Arc::clone(&provider.remote).keep_fresh());
     }
     tasks
 }

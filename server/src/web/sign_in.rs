@@ -29,6 +29,7 @@ use claimgate::oidc::sync::Change;
 use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
 use claimgate::oidc::{MAX_RESPONSE, random_token, token};
+use claimgate_remote::Fetch;
 
 /// Begins a sign-in. Returns the address to send the browser to, and the cookies to set.
 pub(crate) async fn begin(
@@ -37,7 +38,7 @@ pub(crate) async fn begin(
     link: &SignInLink,
     headers: &HeaderMap,
 ) -> Result<(String, Vec<HeaderValue>), Problem> {
-    let metadata = provider.metadata().await?;
+    let metadata = provider.remote.metadata().await?;
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider, headers);
     let mut options = Cow::Borrowed(&config.authorization);
@@ -91,7 +92,7 @@ pub(crate) async fn complete(
 ) -> Result<Completed, Problem> {
     let config = &provider.config;
     let state = pending.state().to_owned();
-    let metadata = provider.metadata().await?;
+    let metadata = provider.remote.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
     let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
@@ -133,7 +134,7 @@ async fn redeem(
     let client = &provider.config.client;
     let request =
         token::request(authorization, client, metadata, redirect_uri, system::now(), &mut system::random)?;
-    let response = provider.fetcher.send(request.http, MAX_RESPONSE).await?;
+    let response = provider.client.fetch(request.http, MAX_RESPONSE).await?;
     Ok(token::read(&response, &request.secrets)?)
 }
 
@@ -146,6 +147,7 @@ async fn validate(
 ) -> Result<ValidatedIdToken, Problem> {
     let leeway = provider.config.leeway;
     let validated = provider
+        .remote
         .verify(
             tokens.unverified_id_token(),
             || id_token::validate(&provider.id_tokens, tokens, authorization, leeway, system::now()),
@@ -177,9 +179,9 @@ async fn claims(
 ) -> Result<SignInClaims, Problem> {
     let request = if provider.config.userinfo { userinfo::request(metadata, &id_token) } else { None };
     let Some(request) = request else { return Ok(SignInClaims::of_id_token(id_token)) };
-    let response = provider.fetcher.send(request, MAX_RESPONSE).await?;
+    let response = provider.client.fetch(request, MAX_RESPONSE).await?;
     let client_id = &provider.config.client.id;
-    Ok(userinfo::merge(id_token, &response, &provider.jws, client_id, system::now())?)
+    Ok(userinfo::merge(id_token, &response, provider.remote.jws(), client_id, system::now())?)
 }
 
 /// Maps the claims. Returns the explanation too if the debug log or the demonstration's front page shows it.

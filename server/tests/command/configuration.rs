@@ -62,7 +62,8 @@ impl Algorithm for X1 {
 #[test]
 fn a_registered_algorithm_works_in_a_provider() {
     let registry = Registry::builder().builtin().register(X1).build().unwrap();
-    let text = format!("{PROVIDER}algorithms = [\"X1\", \"RS256\"]\n");
+    let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
+    let text = format!("{server}{PROVIDER}algorithms = [\"X1\", \"RS256\"]\n");
     let config = Config::parse(&text, "claimgate.toml", Path::new(""), &registry).unwrap();
     let provider = config.providers[0].clone();
     assert!(provider.registry.get("X1").is_some());

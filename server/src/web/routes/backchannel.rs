@@ -12,13 +12,13 @@ use crate::web::admission::Permit;
 use crate::web::app::App;
 use crate::web::extract::Current;
 use crate::web::problem::Problem;
-use crate::web::provider::may_lack_key;
 use crate::web::request_log::{self, Fields};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, Ended, LogoutError};
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::text::for_display;
 use claimgate::verifier::unverified_issuer;
+use claimgate_remote::keys::may_lack_key;
 
 pub(super) async fn post(
     Current(app): Current,
@@ -80,7 +80,7 @@ async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Proble
         LogoutError::Issuer
     })?;
     request_log::note_provider(&provider.config.id);
-    let mut renewal = provider.key_renewal();
+    let mut renewal = provider.remote.renewal();
     loop {
         let result = app.process.logouts.log_out(provider, token.to_owned(), permit.clone()).await;
         let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };

@@ -3,7 +3,6 @@
 use axum::response::Response;
 use serde_json::json;
 
-use crate::system;
 use crate::web::extract::Current;
 use crate::web::respond;
 
@@ -20,10 +19,11 @@ pub(super) async fn readyz(Current(app): Current) -> Response {
         .providers
         .iter()
         .map(|provider| {
+            let health = provider.remote.health();
             let state = json!({
-                "discovered": provider.known_metadata().is_some(),
-                "keys": provider.jws.key_report().usable,
-                "keys_age": provider.keys_age(system::now()),
+                "discovered": health.discovered,
+                "keys": provider.remote.jws().key_report().usable,
+                "keys_age": health.keys_age,
             });
             (provider.config.id.clone(), state)
         })

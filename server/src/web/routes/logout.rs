@@ -79,7 +79,7 @@ fn end_session_url(app: &App, origin: &Origin, state: &str) -> Option<String> {
     let provider = app.provider_of_issuer(&origin.issuer)?;
     let url = &app.server.public_url;
     LogoutRequest {
-        metadata: provider.known_metadata().as_deref(),
+        metadata: provider.remote.known_metadata().as_deref(),
         template: provider.config.logout_url.as_deref(),
         id_token: origin.id_token.as_deref(),
         client_id: &provider.config.client.id,

@@ -74,6 +74,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
         }
     };
     let result = provider
+        .remote
         .verify(token, || provider.presented.verify(token, system::now()), |error| Some(error))
         .await?;
     let revocation = match &result {

@@ -1,66 +1,31 @@
-//! Calls to providers, with limits on time and size. Redirects are not followed.
+//! Calls to providers by reqwest, with limits on time and size. Redirects are not followed.
 
 use std::path::Path;
 use std::time::Duration;
 
 use claimgate::oidc::{Request, Response};
 
+use crate::fetch::{Fetch, FetchError, Fetching};
+
 /// Longest time for a call to a provider, until the last byte of the response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time to connect to a provider.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A failed call to a provider.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// There was no connection, no TLS, or no response in time.
-    #[error("{host} cannot be reached: {reason}")]
-    Unreachable {
-        /// The host called.
-        host: String,
-        /// The reason that the system gave.
-        reason: String,
-    },
-    /// The response exceeds the limit.
-    #[error("{host} answered with more than {limit} bytes")]
-    TooLarge {
-        /// The host called.
-        host: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The client cannot be built: `ca_file` is unusable, or the system has no certificates.
-    #[error("no TLS client: {reason}")]
-    Client {
-        /// The reason.
-        reason: String,
-    },
-}
-
-impl FetchError {
-    /// The stable code of this error; see `docs/reference/errors.md`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            FetchError::Unreachable { .. } => "fetch.unreachable",
-            FetchError::TooLarge { .. } => "fetch.too_large",
-            FetchError::Client { .. } => "fetch.client",
-        }
-    }
-}
-
 /// The HTTP client for one provider.
-#[derive(Clone)]
-pub struct Fetcher(reqwest::Client);
+#[derive(Clone, Debug)]
+pub struct HttpClient(reqwest::Client);
 
-impl Fetcher {
+impl HttpClient {
     /// Builds a client that trusts the system's certificates and those of `ca_file`. It uses the proxies in
-    /// the environment unless `direct`.
+    /// the environment unless `direct`. TLS is by the process's rustls provider, which becomes ring if none is
+    /// installed yet.
     ///
     /// # Errors
     /// [`FetchError::Client`].
     pub fn new(ca_file: Option<&Path>, direct: bool) -> Result<Self, FetchError> {
+        // An error means that a provider is installed already.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let refused = |reason: String| FetchError::Client { reason };
         let mut client = reqwest::Client::builder()
             .user_agent(concat!("claimgate/", env!("CARGO_PKG_VERSION")))
@@ -83,11 +48,7 @@ impl Fetcher {
         client.build().map(Self).map_err(|error| refused(reason(&error)))
     }
 
-    /// Sends a request and reads at most `limit` bytes of the response.
-    ///
-    /// # Errors
-    /// A [`FetchError`]. A response of any status is no error.
-    pub async fn send(&self, request: Request, limit: usize) -> Result<Response, FetchError> {
+    async fn send(&self, request: Request, limit: usize) -> Result<Response, FetchError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let unreachable =
             |error: reqwest::Error| FetchError::Unreachable { host: host.clone(), reason: reason(&error) };
@@ -104,6 +65,12 @@ impl Fetcher {
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(response)
+    }
+}
+
+impl Fetch for HttpClient {
+    fn fetch(&self, request: Request, limit: usize) -> Fetching<'_> {
+        Box::pin(self.send(request, limit))
     }
 }
 

@@ -1,0 +1,95 @@
+//! What was fetched of a provider, and when to fetch again.
+
+use std::sync::Arc;
+
+use claimgate::key::KeySet;
+use claimgate::oidc::discovery::ProviderMetadata;
+use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
+use claimgate::time::UnixTime;
+
+/// What was fetched, and when to fetch again.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) metadata: Option<Arc<ProviderMetadata>>,
+    pub(crate) metadata_schedule: RefreshSchedule,
+    /// The error of the last attempt to fetch the metadata.
+    pub(crate) metadata_error: String,
+    /// The provider's published keys, as last fetched.
+    pub(crate) keys: KeySet,
+    /// The hash of the document that `keys` were parsed from.
+    pub(crate) keys_hash: Option<u64>,
+    /// Whether the last fetch replaced keys by others.
+    pub(crate) keys_changed: bool,
+    pub(crate) key_schedule: RefreshSchedule,
+    pub(crate) keys_fetched_at: Option<UnixTime>,
+    /// The number of times that keys were fetched.
+    pub(crate) key_fetches: u64,
+    /// The number of attempts that failed.
+    pub(crate) key_failures: u64,
+    /// The error of the last attempt to fetch keys; `None` if it succeeded.
+    pub(crate) key_error: Option<String>,
+    /// The number of published keys that are usable.
+    pub(crate) usable_keys: usize,
+}
+
+impl State {
+    pub(crate) fn new(now: UnixTime) -> Self {
+        Self {
+            metadata: None,
+            metadata_schedule: RefreshSchedule::new(CacheOptions::METADATA, now),
+            metadata_error: String::new(),
+            keys: KeySet::default(),
+            keys_hash: None,
+            keys_changed: false,
+            key_schedule: RefreshSchedule::new(CacheOptions::JWKS, now),
+            keys_fetched_at: None,
+            key_fetches: 0,
+            key_failures: 0,
+            key_error: None,
+            usable_keys: 0,
+        }
+    }
+
+    /// Takes over a fetched set of keys.
+    pub(crate) fn record_keys(&mut self, keys: KeySet, usable: usize, hash: u64) {
+        self.keys_changed = self.keys_hash.replace(hash).is_some_and(|before| before != hash);
+        self.usable_keys = usable;
+        self.keys = keys;
+    }
+
+    /// Forgets keys that are too old to use.
+    pub(crate) fn forget_keys(&mut self) {
+        self.keys = KeySet::default();
+        self.keys_hash = None;
+        self.usable_keys = 0;
+    }
+
+    pub(crate) fn health(&self, now: UnixTime) -> Health {
+        Health {
+            discovered: self.metadata.is_some(),
+            usable_keys: self.usable_keys,
+            keys_age: self.keys_fetched_at.map(|at| now.0.saturating_sub(at.0)),
+            fetches: self.key_fetches,
+            failures: self.key_failures,
+            last_error: self.key_error.clone(),
+        }
+    }
+}
+
+/// The state of a provider's documents, for a health check and for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the metadata is known.
+    pub discovered: bool,
+    /// The number of published keys in use.
+    pub usable_keys: usize,
+    /// The seconds since keys were fetched; `None` if they never were.
+    pub keys_age: Option<i64>,
+    /// The number of times that keys were fetched.
+    pub fetches: u64,
+    /// The number of attempts to fetch keys that failed.
+    pub failures: u64,
+    /// The error of the last attempt; `None` if it succeeded.
+    pub last_error: Option<String>,
+}

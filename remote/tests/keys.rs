@@ -1,0 +1,256 @@
+//! Keys that fetch themselves: rotation, outages, providers that lie, and how often a provider is asked.
+#![expect(clippy::unwrap_used, reason = "a test whose material cannot be made has failed")]
+
+mod provider;
+
+use std::time::Duration;
+
+use claimgate::claims::{AccessToken, Policy};
+use claimgate::time::UnixTime;
+use claimgate_remote::{Issuer, RemoteError, RemoteVerifier, SetupError, VerifyError};
+use provider::{ISSUER, NOW, Provider, key};
+
+/// Builds the verifier of a service, with the runtime's clock.
+fn verifier(provider: &Provider) -> RemoteVerifier<AccessToken> {
+    let begun = tokio::time::Instant::now();
+    Issuer::discover(ISSUER)
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(ISSUER, "crm"))
+        .fetch(provider.clone())
+        .clock(move || UnixTime(NOW + i64::try_from(begun.elapsed().as_secs()).unwrap()))
+        .spawn()
+        .unwrap()
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, VerifyError>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_verified_by_keys_that_were_fetched() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    let token = tokens.verify(&key("one").token()).await.unwrap();
+    assert_eq!(token.subject(), "ada");
+    assert_eq!(code(tokens.verify("not.a.token").await), "jws.base64url");
+    tokens.ready().await.unwrap();
+    let health = tokens.health();
+    assert_eq!((health.discovered, health.usable_keys, health.fetches, health.failures), (true, 1, 1, 0));
+    assert_eq!((health.keys_age, health.last_error), (Some(0), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_address_of_the_key_set_is_enough() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = Issuer::jwks(ISSUER, format!("{ISSUER}/jwks"))
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(ISSUER, "crm"))
+        .fetch(provider.clone())
+        .clock(|| UnixTime(NOW))
+        .spawn()
+        .unwrap();
+    assert_eq!(code(tokens.verify(&key("one").token()).await), "ok");
+    assert_eq!((provider.asked("/jwks"), provider.asked("/.well-known/openid-configuration")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotation_is_one_fetch() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.publish(&[key("two")]);
+    assert_eq!(code(tokens.verify(&key("two").token()).await), "ok");
+    assert_eq!(provider.asked("/jwks"), 2);
+    assert_eq!(
+        code(tokens.verify(&key("one").token()).await),
+        "provider.no_keys",
+        "until the cool-down is over"
+    );
+    pass(30).await;
+    assert_eq!(code(tokens.verify(&key("one").token()).await), "key.unknown_kid");
+}
+
+/// Only a signature by a key of the same name can show a rotation then.
+#[tokio::test(start_paused = true)]
+async fn a_second_rotation_within_the_cool_down_is_no_forgery() {
+    let provider = Provider::new(&[key("a").named("same")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.publish(&[key("b").named("same")]);
+    assert_eq!(code(tokens.verify(&key("b").named("same").token()).await), "ok");
+    provider.publish(&[key("c").named("same")]);
+    let new = key("c").named("same").token();
+    assert_eq!(code(tokens.verify(&new).await), "provider.no_keys");
+    assert_eq!(provider.asked("/jwks"), 2, "the cool-down holds");
+    pass(30).await;
+    assert_eq!(code(tokens.verify(&new).await), "ok");
+    // The keys were fetched for this one, and are the same as before: it is forged, and so are the next.
+    pass(30).await;
+    let forged = key("d").named("same").token();
+    for _ in 0..3 {
+        assert_eq!(code(tokens.verify(&forged).await), "signature.invalid");
+    }
+    assert_eq!(provider.asked("/jwks"), 4);
+}
+
+// attack: key-fetch.invented-kids
+#[tokio::test(start_paused = true)]
+async fn unknown_kids_at_once_are_one_fetch() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.hold();
+    let waiting: Vec<_> = (0..100)
+        .map(|number| {
+            let (tokens, token) = (tokens.clone(), key("two").named(&format!("invented-{number}")).token());
+            tokio::spawn(async move { code(tokens.verify(&token).await) })
+        })
+        .collect();
+    let good = code(tokens.verify(&key("one").token()).await);
+    assert_eq!(good, "ok", "a good token does not wait");
+    pass(1).await;
+    provider.release();
+    let mut codes = Vec::new();
+    for task in waiting {
+        codes.push(task.await.unwrap());
+    }
+    assert_eq!(provider.asked("/jwks"), 2);
+    // The one for which the keys were fetched is refused.
+    assert_eq!(codes.iter().filter(|code| **code == "key.unknown_kid").count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == "provider.no_keys").count(), 99, "{codes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_tokens_wait_than_may() {
+    let provider = Provider::new(&[key("one")]);
+    provider.hold();
+    let tokens = verifier(&provider);
+    pass(1).await;
+    let waiting: Vec<_> = (0..130)
+        .map(|_| {
+            let (tokens, token) = (tokens.clone(), key("one").token());
+            tokio::spawn(async move { code(tokens.verify(&token).await) })
+        })
+        .collect();
+    pass(1).await;
+    provider.release();
+    let mut codes = Vec::new();
+    for task in waiting {
+        codes.push(task.await.unwrap());
+    }
+    assert_eq!(codes.iter().filter(|code| **code == "provider.busy").count(), 2, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == "ok").count(), 128, "{codes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_good_keys_serve_through_an_outage() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.set_down(true);
+    pass(3600).await;
+    let health = tokens.health();
+    assert!(health.failures > 10 && health.last_error.is_some(), "{health:?}");
+    assert_eq!(code(tokens.verify(&key("one").token_at(NOW + 3600)).await), "ok");
+    assert_eq!(code(tokens.verify(&key("two").token_at(NOW + 3600)).await), "provider.no_keys");
+    provider.set_down(false);
+    provider.publish(&[key("two")]);
+    pass(60).await;
+    assert_eq!(code(tokens.verify(&key("two").token_at(NOW + 3660)).await), "ok");
+}
+
+// attack: key-fetch.out-of-date
+#[tokio::test(start_paused = true)]
+async fn keys_of_a_provider_that_is_gone_for_longer_than_the_grace_are_used_no_more() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.set_down(true);
+    pass(26 * 3600).await;
+    assert_eq!(code(tokens.verify(&key("one").token_at(NOW + 26 * 3600)).await), "provider.no_keys");
+    assert_eq!(tokens.health().usable_keys, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_down_at_the_start_is_asked_again() {
+    let provider = Provider::new(&[key("one")]);
+    provider.set_down(true);
+    let tokens = verifier(&provider);
+    assert!(matches!(tokens.ready().await, Err(RemoteError::Fetch(_))));
+    assert_eq!(code(tokens.verify(&key("one").token()).await), "provider.no_keys");
+    provider.set_down(false);
+    pass(60).await;
+    assert_eq!(code(tokens.verify(&key("one").token_at(NOW + 60)).await), "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_without_a_usable_key_replaces_no_good_keys() {
+    for body in
+        ["{\"keys\":[]}", "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"one\"}]}", "<html>", "{}"]
+    {
+        let provider = Provider::new(&[key("one")]);
+        let tokens = verifier(&provider);
+        tokens.ready().await.unwrap();
+        provider.answer(body.as_bytes().to_vec());
+        pass(900).await;
+        assert_eq!(code(tokens.verify(&key("one").token_at(NOW + 900)).await), "ok", "{body}");
+        let health = tokens.health();
+        assert_eq!((health.usable_keys, health.fetches), (1, 1), "{body}");
+        assert!(health.failures > 0 && health.last_error.is_some(), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_huge_body_and_a_slow_one_are_failures() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.answer(vec![b' '; 2 * 1024 * 1024]);
+    pass(30).await;
+    assert_eq!(code(tokens.verify(&key("two").token()).await), "provider.no_keys");
+    assert!(tokens.health().last_error.unwrap().contains("more than 1048576 bytes"));
+    provider.hold();
+    pass(30).await;
+    assert_eq!(code(tokens.verify(&key("two").token()).await), "provider.no_keys");
+    assert!(tokens.health().last_error.unwrap().contains("took too long"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_fetches_once_and_keeps_its_order() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.publish(&[key("one"), key("two")]);
+    let batch = [key("two").token(), "no token".to_owned(), key("one").token(), key("two").token()];
+    let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+    let codes: Vec<_> = tokens.verify_batch(&batch).await.into_iter().map(code).collect();
+    assert_eq!(codes, ["ok", "jws.shape", "ok", "ok"]);
+    assert_eq!(provider.asked("/jwks"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_background_task_ends_with_the_last_clone() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    let clone = tokens.clone();
+    drop(tokens);
+    pass(3600).await;
+    let asked = provider.asked("/jwks");
+    assert!(asked > 3, "{asked}");
+    drop(clone);
+    pass(3600).await;
+    assert_eq!(provider.asked("/jwks"), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_without_tls_is_refused() {
+    let policy = || Policy::access_token("http://idp.example.com", "crm");
+    let issuer = || Issuer::discover("http://idp.example.com").algorithms(["ES256"]).policy(policy());
+    assert!(matches!(issuer().spawn(), Err(SetupError::Address { .. })));
+    assert!(issuer().danger_allow_http().fetch(Provider::new(&[])).spawn().is_ok());
+}
