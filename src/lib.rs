@@ -35,15 +35,22 @@
 //!
 //! | feature | brings |
 //! | --- | --- |
-//! | (none) | the engine: `jws` to `identity` |
+//! | (none) | RS, PS and HS tokens by keys of a JWK set: `limits` to `claims`, and `verifier` |
+//! | `ec`, `eddsa` | ES256, ES384 and ES512; EdDSA and Ed25519 (default) |
+//! | `pem` | public keys and certificates as PEM (default) |
+//! | `path` | claim paths (default) |
+//! | `identity` | the mapping to users and teams; implies `path` (default) |
+//! | `cache` | [`Verifier::with_cache`] (default) |
 //! | `sign` | key generation and signing, for test material and client assertions |
-//! | `oidc` | the relying party's rules; implies `sign` |
+//! | `oidc` | the relying party's rules; implies `identity` |
+//! | `client-assertion` | `private_key_jwt` and `client_secret_jwt`; implies `oidc` and `sign` |
 //! | `aws-lc` | RSA by aws-lc-rs, to be registered by the program |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Modules in the order of the data; none imports one below it.
 pub mod limits;
@@ -56,7 +63,9 @@ pub mod alg;
 pub mod jws;
 pub mod claims;
 pub mod error;
+#[cfg(feature = "path")]
 pub mod path;
+#[cfg(feature = "identity")]
 pub mod identity;
 pub mod verifier;
 #[cfg(feature = "sign")]

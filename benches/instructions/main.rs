@@ -1,8 +1,8 @@
 //! The regression gate: instruction counts of the hot paths, compared with a committed baseline.
 //!
 //! ```sh
-//! cargo bench --features oidc --bench instructions               # count and compare; fails over +3 %
-//! cargo bench --features oidc --bench instructions -- --renew    # count and write the baseline
+//! cargo bench --features client-assertion --bench instructions               # count and compare; fails over +3 %
+//! cargo bench --features client-assertion --bench instructions -- --renew    # count and write the baseline
 //! ```
 //!
 //! valgrind's callgrind counts the instructions. It presents the same CPU on every machine with AVX2 (no
@@ -147,7 +147,7 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        let mut text = "# Instructions of one execution. Written by `cargo bench --features oidc --bench instructions -- --renew`.\n".to_owned();
+        let mut text = "# Instructions of one execution. Written by `cargo bench --features client-assertion --bench instructions -- --renew`.\n".to_owned();
         writeln!(text, "{}", self.environment).expect("writing to a string succeeds");
         for (name, count) in &self.counts {
             writeln!(text, "{count} {name}").expect("writing to a string succeeds");

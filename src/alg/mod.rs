@@ -3,7 +3,9 @@
 //! The built-in algorithms implement the same public trait as a caller's own; see
 //! `examples/custom_algorithm.rs`.
 
+#[cfg(feature = "ec")]
 mod ecdsa;
+#[cfg(feature = "eddsa")]
 mod eddsa;
 mod hmac;
 mod registry;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
+#[cfg(feature = "ec")]
 pub use self::ecdsa::Ecdsa;
+#[cfg(feature = "eddsa")]
 pub use self::eddsa::EdDsa;
 pub use self::hmac::Hmac;
 pub use self::registry::{Registry, RegistryBuilder, RegistryError};

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Algorithm, Ecdsa, EdDsa, Hmac, Rsa};
+use super::{Algorithm, Hmac, Rsa};
 
 /// A frozen set of algorithms, cheap to clone and share.
 ///
@@ -20,7 +20,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Returns the built-in algorithms: RS, PS and HS with SHA-256/384/512, ES256/384/512, EdDSA and Ed25519.
+    /// Returns the built-in algorithms: RS, PS and HS with SHA-256/384/512; ES256/384/512 with the feature `ec`, EdDSA
+    /// and Ed25519 with the feature `eddsa`, both on by default.
     #[must_use]
     pub fn builtin() -> Self {
         Self { algorithms: builtin_algorithms().into() }
@@ -143,20 +144,17 @@ impl RegistryError {
 }
 
 fn builtin_algorithms() -> Vec<Arc<dyn Algorithm>> {
-    vec![
-        Arc::new(Rsa::RS256),
-        Arc::new(Rsa::RS384),
-        Arc::new(Rsa::RS512),
-        Arc::new(Rsa::PS256),
-        Arc::new(Rsa::PS384),
-        Arc::new(Rsa::PS512),
-        Arc::new(Hmac::HS256),
-        Arc::new(Hmac::HS384),
-        Arc::new(Hmac::HS512),
-        Arc::new(Ecdsa::ES256),
-        Arc::new(Ecdsa::ES384),
-        Arc::new(Ecdsa::ES512),
-        Arc::new(EdDsa::POLYMORPHIC),
-        Arc::new(EdDsa::ED25519),
+    [
+        family([Rsa::RS256, Rsa::RS384, Rsa::RS512, Rsa::PS256, Rsa::PS384, Rsa::PS512]),
+        family([Hmac::HS256, Hmac::HS384, Hmac::HS512]),
+        #[cfg(feature = "ec")]
+        family([super::Ecdsa::ES256, super::Ecdsa::ES384, super::Ecdsa::ES512]),
+        #[cfg(feature = "eddsa")]
+        family([super::EdDsa::POLYMORPHIC, super::EdDsa::ED25519]),
     ]
+    .concat()
+}
+
+fn family<A: Algorithm>(algorithms: impl IntoIterator<Item = A>) -> Vec<Arc<dyn Algorithm>> {
+    algorithms.into_iter().map(|algorithm| Arc::new(algorithm) as Arc<dyn Algorithm>).collect()
 }

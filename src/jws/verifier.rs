@@ -152,6 +152,7 @@ impl JwsVerifier {
     }
 
     /// Returns the present key table, by whose address a cache recognises a replacement.
+    #[cfg(feature = "cache")]
     pub(crate) fn key_table(&self) -> Arc<KeyTable> {
         self.keys.load_full()
     }

@@ -5,6 +5,7 @@
 //! [`Algorithm::prepare`](crate::alg::Algorithm::prepare)), private keys, fetching.
 
 mod jwk;
+#[cfg(feature = "pem")]
 mod pem;
 mod set;
 

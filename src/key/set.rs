@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{KeyError, KeyMaterial, VerificationKey, jwk, pem};
+use super::{KeyError, KeyMaterial, VerificationKey, jwk};
 use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 
@@ -123,8 +123,9 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeyError::Pem`] if there is no block; the first block's [`KeyError`] if no block is a key.
+    #[cfg(feature = "pem")]
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let set = Self::collect(pem::read(text)?.into_iter().map(|key| (None, key)));
+        let set = Self::collect(super::pem::read(text)?.into_iter().map(|key| (None, key)));
         match set.skipped.first() {
             Some(skipped) if set.keys.is_empty() => Err(skipped.reason.clone()),
             _ => Ok(set),

@@ -1,16 +1,10 @@
 //! The client: its identifier, its secret and its authentication at the token endpoint (OpenID
 //! Connect Core §9).
 
-use serde_json::{Map, json};
 use zeroize::Zeroizing;
 
-use super::{Random, random_token};
-use crate::json::MemberFault;
-use crate::sign::{SignError, SigningKey};
-use crate::time::UnixTime;
-
-/// Validity of a client assertion, in seconds.
-const ASSERTION_LIFETIME: u64 = 60;
+#[cfg(feature = "client-assertion")]
+use crate::sign::SigningKey;
 
 /// How the client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +15,10 @@ pub enum AuthMethod {
     /// Identifier and secret in the body.
     SecretPost,
     /// A JWT signed with the secret (RFC 7523).
+    #[cfg(feature = "client-assertion")]
     SecretJwt,
     /// A JWT signed with a private key (RFC 7523).
+    #[cfg(feature = "client-assertion")]
     PrivateKeyJwt,
     /// A public client: PKCE alone.
     None,
@@ -30,10 +26,12 @@ pub enum AuthMethod {
 
 impl AuthMethod {
     /// Every method, with its registered name.
-    pub const ALL: [(&'static str, AuthMethod); 5] = [
+    pub const ALL: &[(&'static str, AuthMethod)] = &[
         ("client_secret_basic", AuthMethod::SecretBasic),
         ("client_secret_post", AuthMethod::SecretPost),
+        #[cfg(feature = "client-assertion")]
         ("client_secret_jwt", AuthMethod::SecretJwt),
+        #[cfg(feature = "client-assertion")]
         ("private_key_jwt", AuthMethod::PrivateKeyJwt),
         ("none", AuthMethod::None),
     ];
@@ -41,7 +39,7 @@ impl AuthMethod {
     /// Returns the method with a registered name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, method)| method)
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
     }
 }
 
@@ -53,6 +51,7 @@ pub struct Client {
     /// `client_secret`; never printed.
     pub secret: Option<Secret>,
     /// The key for `private_key_jwt`.
+    #[cfg(feature = "client-assertion")]
     pub key: Option<std::sync::Arc<SigningKey>>,
     /// The method, if the configuration names one.
     pub method: Option<AuthMethod>,
@@ -105,6 +104,7 @@ impl Client {
         if let Some(method) = self.method {
             return method;
         }
+        #[cfg(feature = "client-assertion")]
         if self.key.is_some() {
             return AuthMethod::PrivateKeyJwt;
         }
@@ -113,41 +113,22 @@ impl Client {
         }
         let lists = |name: &str| supported.iter().any(|method| method == name);
         if supported.is_empty() || lists("client_secret_basic") {
-            AuthMethod::SecretBasic
-        } else if lists("client_secret_post") {
-            AuthMethod::SecretPost
-        } else if lists("client_secret_jwt") {
-            AuthMethod::SecretJwt
-        } else {
-            AuthMethod::SecretBasic
+            return AuthMethod::SecretBasic;
         }
+        if lists("client_secret_post") {
+            return AuthMethod::SecretPost;
+        }
+        #[cfg(feature = "client-assertion")]
+        if lists("client_secret_jwt") {
+            return AuthMethod::SecretJwt;
+        }
+        AuthMethod::SecretBasic
     }
 
-    pub(crate) fn authenticate(
-        &self,
-        method: AuthMethod,
-        audience: &str,
-        now: UnixTime,
-        random: Random<'_>,
-    ) -> Result<Authentication, SignError> {
+    /// Returns the proof of a method that sends the identifier, with the secret as it is or without one.
+    pub(crate) fn plain_authentication(&self, method: AuthMethod) -> Authentication {
         let secret = self.secret.as_ref().map_or("", Secret::expose);
-        let id = || ("client_id", Zeroizing::new(self.id.clone()));
-        let assertion = |key: &SigningKey, random: Random<'_>| -> Result<Authentication, SignError> {
-            let claims = json!({
-                "iss": self.id, "sub": self.id, "aud": audience, "jti": random_token(random),
-                "iat": now.0, "exp": now.saturating_add(ASSERTION_LIFETIME).0,
-            });
-            let token = key.sign(&Map::new(), claims.to_string().as_bytes())?;
-            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned();
-            Ok(Authentication {
-                basic: None,
-                parameters: vec![
-                    id(),
-                    ("client_assertion_type", Zeroizing::new(kind)),
-                    ("client_assertion", Zeroizing::new(token)),
-                ],
-            })
-        };
+        let id = ("client_id", Zeroizing::new(self.id.clone()));
         match method {
             AuthMethod::SecretBasic => {
                 // RFC 6749 §2.3.1: both are form-encoded before they are joined.
@@ -156,18 +137,13 @@ impl Client {
                 };
                 let joined = Zeroizing::new(format!("{}:{}", encode(&self.id), encode(secret)));
                 let basic = <base64ct::Base64 as base64ct::Encoding>::encode_string(joined.as_bytes());
-                Ok(Authentication { basic: Some(Zeroizing::new(basic)), parameters: Vec::new() })
+                Authentication { basic: Some(Zeroizing::new(basic)), parameters: Vec::new() }
             }
-            AuthMethod::SecretPost => Ok(Authentication {
+            AuthMethod::SecretPost => Authentication {
                 basic: None,
-                parameters: vec![id(), ("client_secret", Zeroizing::new(secret.to_owned()))],
-            }),
-            AuthMethod::SecretJwt => assertion(&SigningKey::from_secret(secret.as_bytes(), "HS256")?, random),
-            AuthMethod::PrivateKeyJwt => match &self.key {
-                Some(key) => assertion(key, random),
-                None => Err(SignError::Member { member: "private key", fault: MemberFault::Absent }),
+                parameters: vec![id, ("client_secret", Zeroizing::new(secret.to_owned()))],
             },
-            AuthMethod::None => Ok(Authentication { basic: None, parameters: vec![id()] }),
+            _ => Authentication { basic: None, parameters: vec![id] },
         }
     }
 }

@@ -31,6 +31,8 @@ pub mod client;
 pub mod schedule;
 pub mod jwks;
 pub mod authorization;
+#[cfg(feature = "client-assertion")]
+mod assertion;
 pub mod token;
 pub mod id_token;
 pub mod userinfo;

@@ -12,6 +12,7 @@ use super::status::UnexpectedStatus;
 use super::{Random, Request, Response};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
+#[cfg(feature = "client-assertion")]
 use crate::sign::SignError;
 use crate::text;
 use crate::time::UnixTime;
@@ -35,6 +36,7 @@ impl TokenResponse {
 #[non_exhaustive]
 pub enum TokenError {
     /// The client assertion could not be signed.
+    #[cfg(feature = "client-assertion")]
     #[error("the client assertion could not be signed: {0}")]
     Assertion(SignError),
     /// The provider refused (RFC 6749 §5.2).
@@ -67,6 +69,7 @@ impl TokenError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            #[cfg(feature = "client-assertion")]
             TokenError::Assertion(_) => "token.assertion",
             TokenError::Refused { .. } => "token.refused",
             TokenError::Json(_) => "token.json",
@@ -87,7 +90,11 @@ pub struct TokenRequest {
 /// Builds the token request (Core §3.1.3.1).
 ///
 /// # Errors
-/// [`TokenError::Assertion`].
+/// `TokenError::Assertion`, with the feature `client-assertion`.
+#[cfg_attr(
+    not(feature = "client-assertion"),
+    expect(unused_variables, reason = "only an assertion has a time and can fail")
+)]
 pub fn request(
     authorization: &AuthorizationResponse,
     client: &Client,
@@ -98,7 +105,11 @@ pub fn request(
 ) -> Result<TokenRequest, TokenError> {
     let endpoint = &metadata.token_endpoint;
     let method = client.method(&metadata.token_auth_methods);
-    let proof = client.authenticate(method, endpoint.as_str(), now, random).map_err(TokenError::Assertion)?;
+    #[cfg(feature = "client-assertion")]
+    let proof = super::assertion::authenticate(client, method, endpoint.as_str(), now, random)
+        .map_err(TokenError::Assertion)?;
+    #[cfg(not(feature = "client-assertion"))]
+    let proof = client.plain_authentication(method);
     let mut parameters = vec![
         ("grant_type", "authorization_code"),
         ("code", authorization.code.as_str()),

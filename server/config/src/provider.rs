@@ -312,7 +312,7 @@ fn auth_method(
     let setting = "token_endpoint_auth_method";
     let Some(name) = name else { return Ok(None) };
     let method = AuthMethod::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = AuthMethod::ALL.into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = AuthMethod::ALL.iter().map(|(name, _)| *name).collect();
         section.fault(setting, format!("`{name}` is none of {}", names.join(", ")))
     })?;
     match method {

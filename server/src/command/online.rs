@@ -233,7 +233,7 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
         report.problem("the provider announces none of `algorithms`: its ID tokens would be refused");
     }
     let method = provider.client.method(&metadata.token_auth_methods);
-    let name = claimgate::oidc::client::AuthMethod::ALL.into_iter().find(|(_, known)| *known == method);
+    let name = claimgate::oidc::client::AuthMethod::ALL.iter().find(|(_, known)| *known == method);
     let name = name.map_or("", |(name, _)| name);
     let supported = &metadata.token_auth_methods;
     if supported.is_empty() || supported.iter().any(|known| known == name) {

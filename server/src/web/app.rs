@@ -23,6 +23,7 @@ use tracing::warn;
 use super::admission::Admission;
 use super::client_address;
 use super::cookie::Cookies;
+use super::inactive_tokens::InactiveTokens;
 use super::limiter::Limiter;
 use super::logout_queue::LogoutQueue;
 use super::metrics::Metrics;
@@ -76,6 +77,7 @@ pub(crate) struct ProcessState {
     pub(crate) logouts: LogoutQueue,
     pub(crate) passwords: Passwords,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) inactive_tokens: InactiveTokens,
     /// In a demonstration: the explanation of each session's sign-in.
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
     untrusted_proxy_logged: AtomicBool,
@@ -152,6 +154,7 @@ impl ProcessState {
             logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
             passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
+            inactive_tokens: InactiveTokens::default(),
             explanations: explains.then(Mutex::default),
             untrusted_proxy_logged: AtomicBool::new(false),
         })

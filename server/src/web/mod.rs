@@ -12,6 +12,7 @@ mod connection;
 mod cookie;
 mod cross_site;
 mod extract;
+mod inactive_tokens;
 mod limiter;
 mod logout_queue;
 mod metrics;

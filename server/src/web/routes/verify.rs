@@ -1,5 +1,7 @@
 //! `POST /api/v1/verify`: the claims of a presented token, in the form of RFC 7662 §2.2.
 
+use std::time::Instant;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -7,7 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::store::{LogoutsDropped, PresentedToken, Revocation};
 use crate::system;
@@ -16,7 +18,6 @@ use crate::web::extract::{Body, Current, Form};
 use crate::web::problem::Problem;
 use crate::web::provider::Provider;
 use crate::web::{respond, token_log};
-use claimgate::Error;
 use claimgate::claims::{Claims, NumericDate};
 use claimgate::time::UnixTime;
 use claimgate::verifier::{IssuerError, unverified_issuer};
@@ -58,7 +59,7 @@ pub(super) async fn post(Current(app): Current, _: Authorized, Form(form): Form<
 }
 
 /// Verifies a token. For a token that is not accepted the result is `{"active": false}` without a
-/// reason (RFC 7662 §2.2); the reason is logged.
+/// reason (RFC 7662 §2.2); the reason is counted in the log and the metrics, and logged for each token at debug.
 ///
 /// # Errors
 /// [`Problem`]: the token cannot be judged now.
@@ -68,7 +69,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
     let provider = match provider {
         Ok(provider) => provider,
         Err(error) => {
-            app.metrics().verified(Err(error.code()));
+            note_inactive(app, error.code());
             token_log::refused("presented token", token, error.code(), None);
             return Ok(json!({"active": false}));
         }
@@ -81,11 +82,11 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
         Ok(token) => revocation(app, provider, token.claims())?,
         Err(_) => None,
     };
-    let counted = match (&result, revocation) {
-        (Ok(_), Some(reason)) => Err(reason.code()),
-        (result, _) => result.as_ref().map(|token| token.header().algorithm()).map_err(Error::code),
-    };
-    app.metrics().verified(counted);
+    match (&result, revocation) {
+        (Ok(_), Some(reason)) => note_inactive(app, reason.code()),
+        (Err(error), _) => note_inactive(app, error.code()),
+        (Ok(token), None) => app.metrics().verified(Ok(token.header().algorithm())),
+    }
     Ok(match (result, revocation) {
         (Ok(_), Some(reason)) => {
             debug!(code = reason.code(), "a presented token is revoked");
@@ -109,6 +110,14 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
             json!({"active": false})
         }
     })
+}
+
+/// Counts an inactive token in the metrics and in the log.
+fn note_inactive(app: &App, code: &'static str) {
+    app.metrics().verified(Err(code));
+    if let Some(tokens) = app.process.inactive_tokens.count(code, Instant::now()) {
+        info!(code, tokens, "presented tokens were inactive");
+    }
 }
 
 /// Returns why a verified token is not accepted any more. It is asked each time, also for cached tokens.
