@@ -1,9 +1,13 @@
--- Forward-auth for HAProxy 2.6 or newer. Loaded by `lua-load-per-thread`; the action takes the address to ask:
+-- Forward-auth for HAProxy, tested with 2.6. Loaded by `lua-load-per-thread`; the action takes the address to ask:
 --
 --   http-request lua.claimgate http://127.0.0.1:8080/auth/redirect
+--   http-request deny deny_status 503 unless { var(txn.claimgate) -m found }
 --
 -- Asks Claimgate for every request. On 200 the request continues with the headers of the identity and without the
 -- cookies of Claimgate; every other answer is the answer to the client. Without an answer the client gets 503.
+--
+-- The second line is part of the check: HAProxy goes on with a request whose script it aborted, because the client hung
+-- up or a time was over. Only a script that admitted the request sets the variable.
 
 -- Longest wait for an answer, in milliseconds.
 local TIMEOUT = 5000
@@ -20,17 +24,21 @@ local function values(headers, name)
   return list
 end
 
+-- Returns the headers of the question: one line each, because a list longer than HAProxy's limit ends the process.
 local function question(txn)
   local received = txn.http:req_get_headers()
+  -- A number, or a boolean where `tune.lua.bool-sample-conversion` is `normal`.
+  local tls = txn.f:ssl_fc()
   local headers = {
     ["x-forwarded-uri"] = { txn.sf:pathq() },
-    ["x-forwarded-host"] = values(received, "host"),
-    ["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" },
+    ["x-forwarded-host"] = { values(received, "host")[1] },
+    ["x-forwarded-proto"] = { (tls == 1 or tls == true) and "https" or "http" },
     ["x-forwarded-method"] = { txn.sf:method() },
     ["x-forwarded-for"] = { txn.sf:src() },
   }
   for _, name in ipairs(ASKED_WITH) do
-    if received[name] then headers[name] = values(received, name) end
+    local separator = name == "cookie" and "; " or ", "
+    if received[name] then headers[name] = { table.concat(values(received, name), separator) } end
   end
   return headers
 end
@@ -70,4 +78,5 @@ core.register_action("claimgate", { "http-req" }, function(txn, address)
     txn.http:req_set_header(name, table.concat(values(answer.headers, name), ","))
   end
   keep_application_cookies(txn)
+  txn:set_var("txn.claimgate", 1)
 end, 1)

@@ -121,6 +121,14 @@ export function testProxy({ configure, server = {}, skip = false }) {
     }
   });
 
+  test('a client that repeats a header as often as the proxy allows ends nothing', on, async () => {
+    for (const count of [90, 95, 97, 99]) {
+      const repeated = await ask('app', '/', { 'x-requested-with': Array(count).fill('x'), cookie });
+      assert.ok(repeated.status >= 200, `${repeated.status}`);
+    }
+    assert.equal((await ask('app', '/', { cookie })).status, 200);
+  });
+
   // finding: A3
   test('the refusal page has absolute addresses', on, async () => {
     const refused = await ask('admin', '/x', { cookie });

@@ -77,7 +77,7 @@ test('every query of the alerts and of the dashboard reads metrics and labels th
   const present = async ({ metric, labels }) => (await ask(`${metric}{${labels.map((label) => `${label}!=""`).join()}}`)).length > 0;
   await until('the events were scraped', () => present({ metric: 'claimgate_groups_left_out_total', labels: ['provider'] }));
   const rules = await alerts();
-  assert.equal(rules.length, 10);
+  assert.equal(rules.length, 11);
   const queries = [...rules.map(({ name, query }) => ({ title: name, expr: query })), ...panels];
   for (const { title, expr } of queries) {
     const expression = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5s');
@@ -102,9 +102,9 @@ const FIRES = {
     ['claimgate_request_duration_seconds_count{status="200"}', '0+98x40', '0+98x40'],
   ],
   ClaimgateSlowForwardAuth: [
-    ['claimgate_request_duration_seconds_bucket{route="/auth", le="0.05"}', '0+97x40', '0+100x40'],
-    ['claimgate_request_duration_seconds_bucket{route="/auth", le="0.25"}', '0+100x40', '0+100x40'],
-    ['claimgate_request_duration_seconds_bucket{route="/auth", le="+Inf"}', '0+100x40', '0+100x40'],
+    ['claimgate_request_duration_seconds_bucket{route="/sso/auth/redirect/{*path}", le="0.05"}', '0+97x40', '0+100x40'],
+    ['claimgate_request_duration_seconds_bucket{route="/sso/auth/redirect/{*path}", le="0.25"}', '0+100x40', '0+100x40'],
+    ['claimgate_request_duration_seconds_bucket{route="/sso/auth/redirect/{*path}", le="+Inf"}', '0+100x40', '0+100x40'],
   ],
   ClaimgateNoKeys: [['claimgate_provider_keys', '0x40', '1x40']],
   ClaimgateKeysStale: [['claimgate_jwks_age_seconds', '3700+60x40', '0x40']],
@@ -116,6 +116,7 @@ const FIRES = {
     ['claimgate_sign_ins_total{outcome="ok"}', '0+1x40', '0+6x40'],
   ],
   ClaimgateGroupsLeftOut: [['claimgate_groups_left_out_total', '0+1x40', '0x40']],
+  ClaimgateLogoutsDropped: [['claimgate_dropped_logouts', '5x40', '0x40']],
 };
 
 test('every alert fires on what it is about, and on nothing else', async () => {
