@@ -3,7 +3,7 @@
 //! A logout that ends a session appends the session's identifier to a table of 16 bytes each, where deleting its row would change a
 //! page of the table and one of each index. Each query on sessions leaves out those that are named here, by the
 //! function `is_ended`; memory has dropped them. The writing thread deletes the rows in short steps: at once
-//! while no other work waits, and a few a second beside other work.
+//! while no other work waits, a few a second beside other work, and as many as are added where [`MOST_KEPT`] wait.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,8 +22,12 @@ pub(super) const TABLE: &str = "
     DROP INDEX IF EXISTS session_subject;
 ";
 
-/// Most sessions named by one row, whose rows are deleted in one step, each with some pages of the indexes.
+/// Most sessions named by one row, and most whose rows are deleted in one step, each with some pages of the indexes.
 const SESSIONS: usize = 64;
+
+/// Most sessions whose rows wait to be deleted beside other work. Beyond that the writing thread deletes after each transaction at
+/// least as many as it has added.
+pub(super) const MOST_KEPT: usize = 10_000;
 
 /// The sessions that have ended and whose rows are there. A clone is the same sessions.
 #[derive(Clone, Default)]
@@ -108,17 +112,23 @@ impl EndedSessions {
         Ok(())
     }
 
-    /// Deletes the rows of some sessions, the first ended first, within a transaction. Returns them; they are to be
-    /// [`forgotten`](Self::forget) once that is durable.
+    /// Deletes the rows of some sessions, the first ended first, within a transaction: those of as many rows of the table
+    /// as name [`SESSIONS`] together. Returns them; they are to be [`forgotten`](Self::forget) once that is durable.
     pub(super) fn clean_step(connection: &Connection) -> rusqlite::Result<Vec<SessionId>> {
-        let sql =
-            "DELETE FROM ended_session WHERE id = (SELECT min(id) FROM ended_session) RETURNING sessions";
-        let mut cleaned = Vec::new();
-        let mut statement = connection.prepare_cached(sql)?;
+        let (mut cleaned, mut last) = (Vec::new(), None::<i64>);
+        let mut statement =
+            connection.prepare_cached("SELECT id, sessions FROM ended_session ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            cleaned.extend(row.get_ref(0)?.as_blob()?.as_chunks().0.iter().map(|id| SessionId(*id)));
+            let ids = row.get_ref(1)?.as_blob()?.as_chunks().0;
+            if last.is_some() && cleaned.len() + ids.len() > SESSIONS {
+                break;
+            }
+            cleaned.extend(ids.iter().map(|id| SessionId(*id)));
+            last = Some(row.get(0)?);
         }
+        drop(rows);
+        connection.prepare_cached("DELETE FROM ended_session WHERE id <= ?1")?.execute([last])?;
         let mut delete = connection.prepare_cached("DELETE FROM session WHERE id = ?1")?;
         for id in &cleaned {
             delete.execute(params![id.0])?;
@@ -135,5 +145,25 @@ impl EndedSessions {
         if state.ended.is_empty() {
             state.ended = HashSet::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn a_step_takes_rows_until_it_has_its_number_of_sessions() {
+        let connection = schema::open_in_memory().expect("a database");
+        let insert = |sessions: usize| {
+            let sql = "INSERT INTO ended_session (sessions) VALUES (?1)";
+            connection.execute(sql, [vec![7; sessions * 16]]).expect("an append");
+        };
+        (0..100).for_each(|_| insert(1));
+        [63, 2, SESSIONS].into_iter().for_each(insert);
+        let step = || EndedSessions::clean_step(&connection).expect("a table").len();
+        assert_eq!([step(), step(), step(), step(), step()], [64, 36, 63, 2, 64]);
+        assert_eq!(step(), 0);
     }
 }

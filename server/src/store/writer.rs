@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::changes::Changes;
-use super::ended_sessions::EndedSessions;
+use super::ended_sessions::{EndedSessions, MOST_KEPT};
 use super::error::store_error;
 use super::file::Lock;
 use super::key::Key;
@@ -115,7 +115,9 @@ impl Writer {
                         closing |= job.is_none();
                         job
                     });
+                    let before = self.ended.len();
                     self.commit(std::iter::once(first).chain(more).take(BATCH));
+                    self.catch_up(before);
                     if self.polled.elapsed() >= POLL_INTERVAL {
                         self.poll();
                         self.clean();
@@ -213,6 +215,17 @@ impl Writer {
     /// Reports whether rows of ended sessions are to be deleted.
     fn has_to_clean(&self) -> bool {
         !matches!(self.role, Role::Command) && self.ended.len() > 0
+    }
+
+    /// Deletes rows of ended sessions while more than [`MOST_KEPT`] wait, until fewer wait than `before` the last
+    /// transaction.
+    fn catch_up(&mut self, before: usize) {
+        while self.has_to_clean() && !self.cleaning_fails && self.ended.len() > MOST_KEPT {
+            self.clean();
+            if self.ended.len() < before {
+                return;
+            }
+        }
     }
 
     /// Deletes the rows of some sessions that have ended, if there are any.

@@ -160,6 +160,26 @@ fn a_session_whose_row_is_still_there_has_ended_for_every_reader() {
 }
 
 #[test]
+fn the_rows_of_ended_sessions_are_deleted_beside_steady_work_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    killed(&file);
+    let mut connection = rusqlite::Connection::open(&file).unwrap();
+    let transaction = connection.transaction().unwrap();
+    for number in 0..12_000_u128 {
+        let sql = "INSERT INTO ended_session (sessions) VALUES (?1)";
+        transaction.execute(sql, [number.to_be_bytes()]).unwrap();
+    }
+    transaction.commit().unwrap();
+    let server = Store::open_for_server(&file).unwrap();
+    for _ in 0..40 {
+        server.transact_blocking(|_| Ok::<(), StoreError>(())).unwrap();
+    }
+    assert!(rows(&file, "ended_session") <= 10_000, "a step a transaction");
+    server.close();
+}
+
+#[test]
 fn a_user_is_removed_with_the_rows_of_sessions_that_have_ended() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
