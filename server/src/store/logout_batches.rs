@@ -48,6 +48,14 @@ pub(super) fn append(
     Ok(position)
 }
 
+/// Copies the rows of one issuer as those of another. Returns the position of the last row, if there is one.
+pub(super) fn copy(connection: &Connection, old: &str, new: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = "INSERT INTO logout_batch (issuer, until, entries)
+        SELECT ?2, until, entries FROM logout_batch WHERE issuer = ?1 ORDER BY id";
+    let copied = connection.prepare_cached(sql)?.execute([old, new])?;
+    Ok((copied > 0).then(|| connection.last_insert_rowid()))
+}
+
 /// Reads the entries after a position, or those of an issuer. Calls `add` with each and its issuer. Returns the position of the last
 /// row. What cannot be read is skipped and reported.
 pub(super) fn read(

@@ -112,21 +112,24 @@ impl Generations {
         })
     }
 
-    /// Adds an entry's `jti` to the youngest generation of its lineage.
-    pub(super) fn add_jti(&self, lineage: LineageId, tag: u64, entry: &LogoutEntry) {
+    /// Adds an entry's `jti` to the youngest generation of its lineage. Reports whether it is new there.
+    pub(super) fn add_jti(&self, lineage: LineageId, tag: u64, entry: &LogoutEntry) -> bool {
         let state = self.state.read();
         let youngest = &state.lineages[lineage].youngest;
-        youngest.jtis.lock().insert(tag);
+        let is_new = youngest.jtis.lock().insert(tag);
         let (count, span) = &mut *youngest.state.lock();
         *count += 1;
         span.include(entry);
+        is_new
     }
 
-    /// Removes a `jti` that was added since the generations last changed.
-    pub(super) fn remove_jti(&self, lineage: LineageId, tag: u64) {
+    /// Undoes an [`add_jti`](Self::add_jti) since the generations last changed, with what it reported.
+    pub(super) fn remove_jti(&self, lineage: LineageId, tag: u64, was_new: bool) {
         let state = self.state.read();
         let youngest = &state.lineages[lineage].youngest;
-        youngest.jtis.lock().remove(&tag);
+        if was_new {
+            youngest.jtis.lock().remove(&tag);
+        }
         youngest.state.lock().0 -= 1;
     }
 

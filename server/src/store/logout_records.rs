@@ -20,7 +20,8 @@ use claimgate::time::UnixTime;
 
 /// A change of the present transaction, with the value before it.
 enum Change {
-    AddedJti(LineageId, u64),
+    /// With whether the `jti` was new.
+    AddedJti(LineageId, u64, bool),
     Merged(LineageId, u64, Option<Newest>),
 }
 
@@ -29,6 +30,7 @@ enum Change {
 pub(super) struct Savepoint {
     changes: usize,
     pending: usize,
+    written: Option<i64>,
 }
 
 /// The claims of a verified token that a logout may name.
@@ -141,13 +143,13 @@ impl LogoutRecords {
         self.pending.push((number, *entry));
     }
 
-    /// Adds an entry to memory.
-    fn remember(&mut self, issuer: &str, entry: &LogoutEntry) {
+    /// Adds an entry to memory in the present transaction.
+    pub(super) fn remember(&mut self, issuer: &str, entry: &LogoutEntry) {
         let KnownLogouts { tagger, generations } = &self.known;
         let lineage = lineage_of(entry);
         let tag = tagger.jti(entry.jti);
-        generations.add_jti(lineage, tag, entry);
-        self.changes.push(Change::AddedJti(lineage, tag));
+        let is_new = generations.add_jti(lineage, tag, entry);
+        self.changes.push(Change::AddedJti(lineage, tag, is_new));
         let newest = Newest { issued_at: entry.issued_at, received: entry.received };
         for (kind, value) in entry.targets() {
             let tag = tagger.target(issuer, kind, value);
@@ -186,7 +188,7 @@ impl LogoutRecords {
 
     /// Returns the present state, to roll back to.
     pub(super) fn savepoint(&self) -> Savepoint {
-        Savepoint { changes: self.changes.len(), pending: self.pending.len() }
+        Savepoint { changes: self.changes.len(), pending: self.pending.len(), written: self.written }
     }
 
     /// Undoes the changes since a savepoint of the present transaction.
@@ -194,12 +196,17 @@ impl LogoutRecords {
         let generations = &self.known.generations;
         for change in self.changes.drain(savepoint.changes..).rev() {
             match change {
-                Change::AddedJti(lineage, tag) => generations.remove_jti(lineage, tag),
+                Change::AddedJti(lineage, tag, is_new) => generations.remove_jti(lineage, tag, is_new),
                 Change::Merged(lineage, tag, before) => generations.set_back(lineage, tag, before),
             }
         }
         self.pending.truncate(savepoint.pending);
-        self.written = None;
+        self.written = savepoint.written;
+    }
+
+    /// Takes the rows until `row`, which the present transaction has written, as in memory.
+    pub(super) fn count_as_read(&mut self, row: i64) {
+        self.written = Some(row);
     }
 
     /// Writes the entries of the present transaction, at its end.
@@ -242,9 +249,11 @@ impl LogoutRecords {
     /// undoes them; the present transaction must not have changed anything yet.
     pub(super) fn read_new_rows(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let known = self.newest_row;
-        self.newest_row =
-            logout_batches::read(connection, known, None, |issuer, entry| self.remember(issuer, entry))?;
-        self.changes.clear();
+        self.newest_row = logout_batches::read(connection, known, None, |issuer, entry| {
+            self.remember(issuer, entry);
+            self.changes.clear();
+            self.known.generations.end_full();
+        })?;
         Ok(())
     }
 }
@@ -437,6 +446,32 @@ mod tests {
         records.remove_expired(UnixTime(newest_dropped + 900));
         assert_eq!(records.newest("i", None, "never logged out"), None, "with the last of the dropped");
         assert_eq!(end_of(&records, START), TokenEnd::NotEnded);
+    }
+
+    #[test]
+    fn many_rows_of_another_process_are_read_within_the_memory() {
+        let connection = schema::open_in_memory().expect("a database");
+        let mut other = LogoutRecords::default();
+        for number in 0..40 {
+            assert!(other.record(&number.to_string(), &logout("s", START + number, 900)));
+        }
+        other.write(&connection).expect("an append");
+        // Two generations of four logouts fit.
+        let mut records = LogoutRecords::bounded(2 * 4 * 41, 4);
+        records.read_new_rows(&connection).expect("a table");
+        assert!(records.known.dropped() >= 28, "{}", records.known.dropped());
+        assert!(records.changes.is_empty() && records.changes.capacity() < 10, "no rollback undoes them");
+    }
+
+    #[test]
+    fn a_jti_that_was_known_before_stays_known_after_a_rollback() {
+        let mut records = LogoutRecords::bounded(usize::MAX, 100);
+        let record = logout("s", START, 900);
+        assert!(committed(&mut records, "0", &record));
+        let before = records.savepoint();
+        records.add("another", &LogoutEntry::new("0", &record));
+        records.rollback_to(before);
+        assert!(!committed(&mut records, "0", &record), "a replay");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bad_rows::BadRows;
+use super::effects::Effects;
 use super::ended_sessions::EndedSessions;
 use super::error::store_error;
 use super::key::Key;
 use super::logout_batches;
-use super::logout_entry::LogoutEntry;
 use super::logout_records::LogoutRecords;
 use super::notices::names_user;
 use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
@@ -23,9 +23,9 @@ use claimgate::time::UnixTime;
 pub struct SqliteRecords<'t> {
     pub(super) connection: &'t Connection,
     key: &'t Key,
-    effects: &'t mut Vec<Effect>,
-    logouts: &'t mut LogoutRecords,
-    index: &'t SessionIndex,
+    pub(super) effects: &'t mut Effects,
+    pub(super) logouts: &'t mut LogoutRecords,
+    pub(super) index: &'t SessionIndex,
     ended: &'t EndedSessions,
 }
 
@@ -36,7 +36,7 @@ impl<'t> SqliteRecords<'t> {
     pub(super) fn new(
         connection: &'t Connection,
         key: &'t Key,
-        effects: &'t mut Vec<Effect>,
+        effects: &'t mut Effects,
         logouts: &'t mut LogoutRecords,
         index: &'t SessionIndex,
         ended: &'t EndedSessions,
@@ -74,7 +74,7 @@ impl<'t> SqliteRecords<'t> {
             Ok((count, ended))
         };
         let (count, ended) = run().map_err(|error| store_error(&error))?;
-        self.effects.extend(ended.into_iter().map(Effect::Ended));
+        ended.into_iter().for_each(|id| self.effects.push(Effect::Ended(id)));
         Ok(count)
     }
 
@@ -104,7 +104,7 @@ impl<'t> SqliteRecords<'t> {
 
     /// Has the index refuse the tokens of links to users who are switched off, or (`active`) of none of these links: they
     /// are about to be deleted.
-    fn follow_inactive_links(
+    pub(super) fn follow_inactive_links(
         &mut self,
         which: &str,
         parameters: impl rusqlite::Params,
@@ -197,21 +197,7 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn rename_issuer(&mut self, old: &str, new: &str) -> Result<RenamedIssuer, StoreError> {
-        // They are recorded anew, because a running server reads new rows only.
-        let mut recorded = self.logouts.pending_of(old);
-        logout_batches::read(self.connection, 0, Some(old), |_, entry| recorded.push(*entry))
-            .map_err(|error| store_error(&error))?;
-        recorded.retain(LogoutEntry::has_targets);
-        for entry in &recorded {
-            self.logouts.add(new, entry);
-        }
-        self.follow_inactive_links("link.issuer = ?1", [old], true)?;
-        let links = self.execute("UPDATE OR REPLACE link SET issuer = ?2 WHERE issuer = ?1", [old, new])?;
-        self.follow_inactive_links("link.issuer = ?1", [new], false)?;
-        let sql = "UPDATE session SET issuer = ?2 WHERE issuer = ?1 AND NOT is_ended(id)";
-        let sessions = self.execute(sql, [old, new])?;
-        self.effects.push(Effect::RenamedIssuer { old: old.to_owned(), new: new.to_owned() });
-        Ok(RenamedIssuer { links, sessions, logouts: recorded.len() })
+        self.rename(old, new)
     }
 
     fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
@@ -350,16 +336,11 @@ impl Records for SqliteRecords<'_> {
             reason: "a command does not know the sessions that a logout ends".to_owned(),
         })?;
         let mut found = self.index.find(&named);
-        found.extend(self.effects.iter().filter_map(|effect| match effect {
-            Effect::Opened { id, session, .. } if named.includes(&session.origin) => Some(*id),
-            _ => None,
-        }));
-        let is_over = |effects: &[Effect], session| {
-            effects.iter().any(|effect| matches!(effect, Effect::Ended(id) if *id == session))
-        };
+        let opened = self.effects.opened().filter(|(_, session)| named.includes(&session.origin));
+        found.extend(opened.map(|(id, _)| id));
         let before = self.effects.len();
         for session in found {
-            if !is_over(self.effects, session) && self.ended.end(session) {
+            if !self.effects.has_ended(session) && self.ended.end(session) {
                 self.effects.push(Effect::Ended(session));
             }
         }

@@ -246,6 +246,11 @@ impl SessionIndex {
         })
     }
 
+    /// Reports whether the sessions of the file were read.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Relaxed)
+    }
+
     /// Returns what a logout names; `None` if the sessions of the file were not read.
     pub(super) fn named(
         &self,
@@ -253,7 +258,7 @@ impl SessionIndex {
         target: &LogoutTarget,
         issued_until: UnixTime,
     ) -> Option<NamedSessions> {
-        self.is_loaded.load(Ordering::Relaxed).then(|| self.origins.named(issuer, target, issued_until))
+        self.is_loaded().then(|| self.origins.named(issuer, target, issued_until))
     }
 
     /// Returns the sessions that a logout names.

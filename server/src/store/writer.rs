@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::changes::Changes;
+use super::effects::Effects;
 use super::ended_sessions::{EndedSessions, MOST_KEPT};
 use super::error::store_error;
 use super::file::Lock;
@@ -149,7 +150,7 @@ impl Writer {
     /// Runs pieces of work in one transaction, and answers each once the transaction is durable.
     fn commit(&mut self, jobs: impl Iterator<Item = Job>) {
         let mut answers = Vec::new();
-        let mut effects = Vec::new();
+        let mut effects = Effects::default();
         let mut state = self.begin();
         let start = (self.logouts.savepoint(), self.ended.savepoint());
         for job in jobs {
@@ -161,15 +162,16 @@ impl Writer {
             (outcome, state) = self.run_job(job, &mut effects);
             answers.extend(outcome.map(|outcome| outcome.answer));
         }
-        let committed = state.and_then(|()| self.finish(&effects)).map_err(|error| store_error(&error));
+        let committed =
+            state.and_then(|()| self.finish(effects.as_slice())).map_err(|error| store_error(&error));
         self.changes.end(committed.is_ok());
         if committed.is_ok() {
             self.logouts.commit();
             self.ended.commit();
-            if let Some(now) = effects.iter().find_map(Effect::purged_logouts) {
+            if let Some(now) = effects.as_slice().iter().find_map(Effect::purged_logouts) {
                 self.logouts.remove_expired(now);
             }
-            self.index.apply(effects);
+            self.index.apply(effects.into_vec());
         } else {
             self.logouts.rollback_to(start.0);
             self.ended.rollback_to(start.1);
@@ -291,7 +293,7 @@ impl Writer {
     /// Runs one piece of work within the transaction, and undoes its changes unless they are to be kept. Returns
     /// its outcome (`None` after a panic) and the state of the transaction, which SQLite itself rolls back when the
     /// disk is full.
-    fn run_job(&mut self, job: Job, effects: &mut Vec<Effect>) -> (Option<Outcome>, rusqlite::Result<()>) {
+    fn run_job(&mut self, job: Job, effects: &mut Effects) -> (Option<Outcome>, rusqlite::Result<()>) {
         let Self { connection, key, logouts, index, ended, .. } = self;
         let before = (effects.len(), logouts.savepoint(), ended.savepoint());
         let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);

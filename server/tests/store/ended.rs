@@ -193,6 +193,36 @@ fn a_user_is_removed_with_the_rows_of_sessions_that_have_ended() {
 }
 
 #[test]
+fn a_renamed_issuer_s_sessions_end_that_its_other_name_logged_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let server = Store::open_for_server(&file).unwrap();
+    let old = Signed { issuer: 0, ..SIGNED };
+    sign_in(&server, 1, old);
+    sign_in(&server, 2, Signed { sid: Some(3), ..old });
+    sign_in(&server, 3, Signed { subject: 2, sid: None, iat: 5, ..old });
+    sign_in(&server, 4, Signed { subject: 2, sid: None, iat: 6, ..old });
+    sign_in(&server, 5, Signed { subject: 4, sid: Some(9), iat: 5, issuer: 1 });
+    let record = |jti: &'static str, issuer: u8, target: LogoutTarget, iat: i64| {
+        let (issuer, received) = (issuer.to_string(), Position(iat * 1000));
+        let record =
+            LogoutRecord { issuer, target, issued_at: UnixTime(iat), received, token_until: NOW, until: NOW };
+        assert_eq!(server.transact_blocking(move |records| records.record_logout(jti, &record)), Ok(true));
+    };
+    record("a", 1, target(Some(2), None), 1);
+    record("b", 1, target(None, Some(2)), 5);
+    record("c", 0, target(None, Some(4)), 5);
+    let command = Store::open_for_command(&file).unwrap();
+    let renamed = command.transact_blocking(|records| records.rename_issuer("0", "1")).unwrap();
+    assert_eq!((renamed.sessions, renamed.logouts), (4, 1));
+    server.transact_blocking(|_| Ok::<(), StoreError>(())).unwrap();
+    assert_eq!([1, 2, 3, 4, 5].map(|id| who(&server, id).is_some()), [false, true, false, true, false]);
+    assert_eq!(rows(&file, "session"), 2);
+    let newest = server.transact_blocking(|records| records.newest_logout("1", Some("7"), "4"));
+    assert_eq!(newest, Ok(Some((UnixTime(5), Position(5000)))), "the server has read the copy");
+}
+
+#[test]
 fn a_logout_that_is_undone_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
