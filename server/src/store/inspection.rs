@@ -37,8 +37,17 @@ pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspecti
     found.rows(&connection, "user", &users, |row| read_user(row).map(drop)).map_err(failed)?;
     let sessions = "SELECT id, user, expires, created, rowid FROM session";
     found.rows(&connection, "session", sessions, read_session).map_err(failed)?;
-    let logouts = "SELECT id, issuer, entries, id FROM logout_batch";
-    found.rows(&connection, "logout_batch", logouts, |row| read_row(row).map(drop)).map_err(failed)?;
+    let is_older = schema::version(&connection).map_err(failed)? < schema::newest_version();
+    // A database of an earlier version, which the next start migrates, may be without these.
+    let is_there = |table| Ok(!is_older || connection.table_exists(None, table)?);
+    if is_there("logout_batch").map_err(failed)? {
+        let logouts = "SELECT id, issuer, entries, id FROM logout_batch";
+        found.rows(&connection, "logout_batch", logouts, |row| read_row(row).map(drop)).map_err(failed)?;
+    }
+    if is_there("ended_session").map_err(failed)? {
+        let ended = "SELECT sessions, id FROM ended_session";
+        found.rows(&connection, "ended_session", ended, read_ended).map_err(failed)?;
+    }
     found.usernames(&connection, normalisation).map_err(failed)?;
     Ok(found)
 }
@@ -46,6 +55,17 @@ pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspecti
 fn read_session(row: &Row<'_>) -> rusqlite::Result<()> {
     row.get::<_, [u8; 16]>(0)?;
     (1..4).try_for_each(|column| row.get::<_, i64>(column).map(drop))
+}
+
+fn read_ended(row: &Row<'_>) -> rusqlite::Result<()> {
+    match row.get_ref(0)?.as_blob()?.as_chunks::<16>().1 {
+        [] => Ok(()),
+        _ => Err(rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Blob,
+            "part of an identifier is missing".into(),
+        )),
+    }
 }
 
 impl Inspection {

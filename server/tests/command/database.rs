@@ -79,6 +79,22 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
 
     let database = folder.path("claimgate.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
+    let set_aside = |from: &str, to: &str, version: i64| {
+        let tables = ["logout_batch", "ended_session"]
+            .map(|table| format!("ALTER TABLE {table}{from} RENAME TO {table}{to};"));
+        connection.execute_batch(&format!("{} PRAGMA user_version = {version}", tables.concat())).unwrap();
+    };
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    set_aside("", "_", 4);
+    let ran = doctor();
+    assert_eq!(
+        (ran.code, ran.out.contains("PROBLEM")),
+        (0, false),
+        "of an earlier version: {}{}",
+        ran.out,
+        ran.err
+    );
+    set_aside("_", "", version);
     connection
         .execute_batch(
             "UPDATE user SET teams = '[broken' WHERE username = 'one';
@@ -87,7 +103,8 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
              UPDATE user SET username = 'Four' WHERE username = 'four-too';
              PRAGMA foreign_keys = OFF;
              INSERT INTO link (issuer, subject, user) VALUES ('i', 's', 99);
-             INSERT INTO logout_batch (issuer, until, entries) VALUES ('i', 9000000000, x'00');",
+             INSERT INTO logout_batch (issuer, until, entries) VALUES ('i', 9000000000, x'00');
+             INSERT INTO ended_session (sessions) VALUES (x'00');",
         )
         .unwrap();
     connection.close().unwrap();
@@ -101,6 +118,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         "rows without their user: 1",
         "row 1 of the table user cannot be read",
         "row 1 of the table logout_batch cannot be read",
+        "row 1 of the table ended_session cannot be read",
         "breaks the rules of usernames: the username holds U+200B",
         "breaks the rules of usernames: sign-ins look up \"three\", which is free",
         "sign-ins look up \"four\", which is user 4",
@@ -108,7 +126,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
     ] {
         assert!(problems.iter().any(|line| line.contains(said)), "{said}\n{}", ran.out);
     }
-    assert_eq!(problems.len(), 8, "{}", ran.out);
+    assert_eq!(problems.len(), 9, "{}", ran.out);
     assert!(ran.err.contains("store.problems"), "{}", ran.err);
     let mode = std::fs::metadata(&database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "doctor changes nothing");
