@@ -62,6 +62,25 @@ impl Limits {
         groups: 5_000,
         group_bytes: 1_024,
     };
+
+    /// Returns the larger of each limit.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            token_bytes: self.token_bytes.max(other.token_bytes),
+            header_bytes: self.header_bytes.max(other.header_bytes),
+            headers_cached: self.headers_cached.max(other.headers_cached),
+            json_depth: self.json_depth.max(other.json_depth),
+            json_items: self.json_items.max(other.json_items),
+            jwks_bytes: self.jwks_bytes.max(other.jwks_bytes),
+            keys_in_set: self.keys_in_set.max(other.keys_in_set),
+            keys_tried: self.keys_tried.max(other.keys_tried),
+            path_bytes: self.path_bytes.max(other.path_bytes),
+            path_depth: self.path_depth.max(other.path_depth),
+            path_nodes: self.path_nodes.max(other.path_nodes),
+            groups: self.groups.max(other.groups),
+            group_bytes: self.group_bytes.max(other.group_bytes),
+        }
+    }
 }
 
 impl Default for Limits {

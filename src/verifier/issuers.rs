@@ -40,7 +40,7 @@ pub struct Issuers<K: Kind> {
     verifiers: Vec<Verifier<K>>,
     /// Indices of `verifiers` by the names of their issuers.
     by_name: HashMap<String, usize>,
-    /// The largest limits of the verifiers. Each applies its own.
+    /// The largest of each limit of the verifiers. Each applies its own.
     limits: Limits,
 }
 
@@ -62,8 +62,8 @@ impl<K: Kind> Issuers<K> {
                 }
             }
         }
-        let limits = verifiers.iter().map(|verifier| verifier.jws().limits());
-        let limits = *limits.max_by_key(|limits| limits.token_bytes).ok_or(BuildError::NoIssuer)?;
+        let limits = verifiers.iter().map(|verifier| *verifier.jws().limits());
+        let limits = limits.reduce(Limits::max).ok_or(BuildError::NoIssuer)?;
         Ok(Self { verifiers, by_name, limits })
     }
 

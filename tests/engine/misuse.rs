@@ -92,6 +92,17 @@ fn an_issuer_has_one_verifier_and_may_have_several_names() {
     assert_eq!(codes(&issuers, &[&named, &alias]), ["valid", "valid"]);
 }
 
+#[test]
+fn the_limits_of_one_issuer_refuse_no_token_of_another() {
+    let short_heads =
+        Limits { token_bytes: 2 * Limits::DEFAULT.token_bytes, header_bytes: 8, ..Limits::DEFAULT };
+    let builder =
+        Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(KEY_A)).limits(short_heads);
+    let of_a = builder.policy(Policy::access_token(A, "crm")).build().unwrap();
+    let issuers = Issuers::new([of_a, verifier(B, KEY_B)]).unwrap();
+    assert_eq!(codes(&issuers, &[&token(KEY_B, &claims(B))]), ["valid"]);
+}
+
 fn plain(policy: Policy<Jwt>) -> Verifier<Jwt> {
     let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(KEY_A));
     builder.policy(policy).build().unwrap()
