@@ -119,8 +119,14 @@ impl Findings {
 /// Returns why a file cannot be read.
 fn unreadable(path: &Path) -> Option<Reason> {
     let file = path.display();
-    match File::open(path).and_then(|opened| opened.metadata()) {
-        Ok(opened) if opened.is_dir() => Some((format!("{file} is a folder"), "name a file").into()),
+    // Opening a FIFO would wait for its writer.
+    let opened = std::fs::metadata(path).and_then(|found| match found.is_file() {
+        true => File::open(path).map(|_| found),
+        false => Ok(found),
+    });
+    match opened {
+        Ok(found) if found.is_dir() => Some((format!("{file} is a folder"), "name a file").into()),
+        Ok(found) if !found.is_file() => Some((format!("{file} is no regular file"), "name one").into()),
         Ok(_) => None,
         Err(error) => Some(match error.kind() {
             ErrorKind::NotFound => (
@@ -138,8 +144,12 @@ fn unreadable(path: &Path) -> Option<Reason> {
     }
 }
 
-/// Reports whether a file is empty, cannot be read, or begins as a database does.
+/// Reports whether a regular file is empty, cannot be read, or begins as a database does.
 fn is_database(path: &Path) -> bool {
+    // Opening a FIFO would wait for its writer.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return false;
+    }
     let mut beginning = [0; SQLITE.len()];
     let Ok(mut file) = File::open(path) else { return true };
     match file.read(&mut beginning) {

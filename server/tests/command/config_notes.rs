@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::process::Command;
 
 use claimgate::alg::Registry;
 use claimgate_config::{Config, Note, Severity};
@@ -128,15 +129,18 @@ fn the_files_that_settings_name_are_judged_at_their_line() {
     folder.write("text", "some text");
     folder.write("other-keys.json", json!({"keys": [{"kty": "oct", "k": "AAAA"}]}).to_string());
     std::fs::create_dir(folder.path("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path("fifo")).status().unwrap().success());
     for (line, provider, said) in [
         ("database = \"none/claimgate.db\"", "", "3:12: server.database: the folder "),
         ("database = \"folder\"", "", "is a folder; name a file in it [config.file]"),
         ("database = \"text\"", "", "is not a database; name another file"),
+        ("database = \"fifo\"", "", "is not a database; name another file"),
         ("tls_certificate = \"text\"\ntls_key = \"none\"", "", "4:11: server.tls_key: "),
         ("tls_certificate = \"text\"\ntls_key = \"text\"", "", "3:19: server.tls_certificate: "),
         ("", "jwks_file = \"none\"", "8:13: provider[0].jwks_file: "),
         ("", "jwks_file = \"folder\"", "is a folder; name a file [config.file]"),
         ("", "jwks_file = \"text\"", "[key.json] [config.file]"),
+        ("", "jwks_file = \"fifo\"", "is no regular file; name one [config.file]"),
         ("", "ca_file = \"none\"", "8:11: provider[0].ca_file: "),
         ("", "ca_file = \"folder\"", "is a folder; name a file [config.file]"),
         ("", "ca_file = \"text\"", "8:11: provider[0].ca_file: "),
