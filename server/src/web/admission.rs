@@ -2,7 +2,7 @@
 //!
 //! A request gets a place once it has arrived as a whole, its body included; until then only its bytes
 //! count. Forward-auth, probes and back-channel logout have places of their own, which no other request
-//! can take. The place is returned when all that the request caused is gone: the handler, a logout in its
+//! can take; a provider's logouts have some in addition to those of all. The place is returned when all that the request caused is gone: the handler, a logout in its
 //! queue, and the response body, which a client may refuse to read.
 
 use std::future::poll_fn;
@@ -17,7 +17,7 @@ use axum::http::header::HOST;
 use axum::http::{Method, Version, request, uri};
 
 use super::problem::Problem;
-use super::shares::{Share, Shares};
+use super::shares::{Exhausted, Share, Shares};
 
 /// Most concurrent requests of forward-auth, which proxies send for every request of an application.
 const FORWARD_AUTH_REQUESTS: usize = 2_048;
@@ -27,10 +27,12 @@ const PROBES: usize = 256;
 /// their client has hung up.
 const LOGOUTS: usize = 8_192;
 /// Most concurrent logouts from the addresses in a provider's `logout_from`, in addition: no other client can take
-/// these places.
+/// these places. One address has a quarter of them, and beyond that those of any client.
 const PROVIDER_LOGOUTS: usize = 4_096;
-/// Most bytes of these logouts.
+/// Most bytes of these logouts. One address has a quarter of them, and beyond that those of any client.
 const PROVIDER_BYTES: usize = 32 * 1024 * 1024;
+/// Of the places and bytes of these logouts, one address may have one part in so many.
+const PROVIDER_SHARE: usize = 4;
 /// Most concurrent requests of any other kind.
 const OTHER_REQUESTS: usize = 2_048;
 /// Of each kind of request, one address may have one part in so many.
@@ -92,10 +94,10 @@ impl Default for Admission {
             forward_auth: requests(FORWARD_AUTH_REQUESTS),
             probes: requests(PROBES),
             logouts: requests(LOGOUTS),
-            provider_logouts: Shares::new(PROVIDER_LOGOUTS, PROVIDER_LOGOUTS),
+            provider_logouts: Shares::new(PROVIDER_LOGOUTS, PROVIDER_LOGOUTS / PROVIDER_SHARE),
             others: requests(OTHER_REQUESTS),
             body_bytes: Shares::new(BODY_BYTES, BODY_BYTES_BY_ADDRESS),
-            provider_bytes: Shares::new(PROVIDER_BYTES, PROVIDER_BYTES),
+            provider_bytes: Shares::new(PROVIDER_BYTES, PROVIDER_BYTES / PROVIDER_SHARE),
         }
     }
 }
@@ -119,8 +121,9 @@ impl Admission {
             && matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
         let (body, bytes) = match takes_body && !body.is_end_stream() {
             true => {
-                let mut held = self.bytes(purpose).take(address, size(&head))?;
-                let body = tokio::time::timeout(BODY_TIME, read(body, &mut held)).await;
+                let bytes = self.bytes(purpose);
+                let mut held = bytes.take(address, size(&head))?;
+                let body = tokio::time::timeout(BODY_TIME, read(body, &mut held, &bytes)).await;
                 (Body::from(body.map_err(|_| Problem::SlowBody)??), Some(held))
             }
             false => (Body::empty(), None),
@@ -131,21 +134,47 @@ impl Admission {
         Ok((Request::from_parts(head, body), permit))
     }
 
-    fn places(&self, purpose: Purpose) -> &Shares {
+    fn places(&self, purpose: Purpose) -> Supply<'_> {
         match purpose {
-            Purpose::ForwardAuth => &self.forward_auth,
-            Purpose::Probe => &self.probes,
-            Purpose::Logout => &self.logouts,
-            Purpose::ProviderLogout => &self.provider_logouts,
-            Purpose::Other => &self.others,
+            Purpose::ForwardAuth => Supply::of(&self.forward_auth),
+            Purpose::Probe => Supply::of(&self.probes),
+            Purpose::Logout => Supply::of(&self.logouts),
+            Purpose::ProviderLogout => Supply { first: &self.provider_logouts, then: &self.logouts },
+            Purpose::Other => Supply::of(&self.others),
         }
     }
 
-    fn bytes(&self, purpose: Purpose) -> &Shares {
+    fn bytes(&self, purpose: Purpose) -> Supply<'_> {
         match purpose {
-            Purpose::ProviderLogout => &self.provider_bytes,
-            _ => &self.body_bytes,
+            Purpose::ProviderLogout => Supply { first: &self.provider_bytes, then: &self.body_bytes },
+            _ => Supply::of(&self.body_bytes),
         }
+    }
+}
+
+/// What a purpose takes its parts from.
+struct Supply<'a> {
+    first: &'a Shares,
+    /// Used by an address for which nothing is left of the first; the same if there is no other.
+    then: &'a Shares,
+}
+
+impl<'a> Supply<'a> {
+    fn of(shares: &'a Shares) -> Self {
+        Self { first: shares, then: shares }
+    }
+
+    fn take(&self, address: IpAddr, parts: usize) -> Result<Share, Exhausted> {
+        self.first.take(address, parts).or_else(|_| self.then.take(address, parts))
+    }
+
+    /// Takes further parts. If nothing is left of the first resource, the second gives all parts and those held of
+    /// the first are returned.
+    fn grow(&self, held: &mut Share, parts: usize) -> Result<(), Exhausted> {
+        held.grow(parts).or_else(|_| {
+            *held = self.then.take(held.address(), held.parts() + parts)?;
+            Ok(())
+        })
     }
 }
 
@@ -180,7 +209,7 @@ fn size(head: &request::Parts) -> usize {
 }
 
 /// Reads a body; its bytes are added to `held` as they arrive.
-async fn read(mut body: Body, held: &mut Share) -> Result<Bytes, Problem> {
+async fn read(mut body: Body, held: &mut Share, bytes: &Supply<'_>) -> Result<Bytes, Problem> {
     let mut read = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|_| Problem::BadRequest("the request body did not arrive as a whole"))?;
@@ -188,7 +217,7 @@ async fn read(mut body: Body, held: &mut Share) -> Result<Bytes, Problem> {
         if read.len() + data.len() > MAX_BODY {
             return Err(Problem::TooLarge);
         }
-        held.grow(data.len())?;
+        bytes.grow(held, data.len())?;
         read.extend_from_slice(&data);
     }
     Ok(read.into())
@@ -256,10 +285,47 @@ mod tests {
             }
         }
         assert!(matches!(admit(&admission, Purpose::Logout, 9).await, Err(Problem::Busy)));
-        for _ in 0..PROVIDER_LOGOUTS {
-            held.push(admit(&admission, Purpose::ProviderLogout, 9).await.expect("places of its own"));
+        for last in 9..9 + 4 {
+            for _ in 0..PROVIDER_LOGOUTS / PROVIDER_SHARE {
+                held.push(admit(&admission, Purpose::ProviderLogout, last).await.expect("a quarter"));
+            }
+            assert!(matches!(admit(&admission, Purpose::ProviderLogout, last).await, Err(Problem::Busy)));
         }
-        assert!(matches!(admit(&admission, Purpose::ProviderLogout, 9).await, Err(Problem::TooManyRequests)));
+    }
+
+    // finding: S10
+    #[tokio::test]
+    async fn a_provider_beyond_its_share_has_that_of_a_stranger_and_leaves_others_theirs() {
+        let admission = Admission::default();
+        let mut held = Vec::new();
+        for _ in 0..PROVIDER_LOGOUTS / PROVIDER_SHARE + LOGOUTS / REQUEST_SHARE {
+            held.push(admit(&admission, Purpose::ProviderLogout, 1).await.expect("both shares"));
+        }
+        assert!(matches!(admit(&admission, Purpose::ProviderLogout, 1).await, Err(Problem::TooManyRequests)));
+        assert!(admit(&admission, Purpose::ProviderLogout, 2).await.is_ok());
+        assert!(admit(&admission, Purpose::Logout, 3).await.is_ok());
+    }
+
+    // finding: S10
+    #[tokio::test]
+    async fn the_bytes_of_a_provider_are_a_quarter_and_then_those_of_a_stranger() {
+        let admission = Admission::default();
+        let large =
+            |last| admission.admit(post(vec![b'x'; MAX_BODY]), Purpose::ProviderLogout, address(last));
+        let mut held = Vec::new();
+        let refused = loop {
+            match large(1).await {
+                Ok((_, permit)) => held.push(permit),
+                Err(problem) => break problem,
+            }
+        };
+        assert!(matches!(refused, Problem::TooManyRequests));
+        let of_both =
+            (PROVIDER_BYTES / PROVIDER_SHARE / MAX_BODY - 1) + (BODY_BYTES_BY_ADDRESS / MAX_BODY - 1);
+        assert_eq!(held.len(), of_both);
+        assert!(large(2).await.is_ok());
+        drop(held);
+        assert!(large(1).await.is_ok());
     }
 
     // finding: S21

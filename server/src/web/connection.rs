@@ -26,7 +26,7 @@ use tower_http::add_extension::AddExtension;
 use super::admission::Permit;
 use super::app::Server;
 use super::buffers::{Buffer, Buffers};
-use super::shares::{Share, Shares};
+use super::shares::{Class, Share, Shares};
 
 /// Most connections; fewer if the system allows fewer open files.
 const CONNECTIONS: usize = 16_384;
@@ -76,18 +76,8 @@ impl Acceptor {
         };
         // The count includes this connection.
         let share = self.places.take(peer, class, self.handle.connection_count())?;
-        Ok(Occupied { _share: share, buffer: self.buffers.of_connection(peer, class == Class::Trusted) })
+        Ok(Occupied { _share: share, buffer: self.buffers.of_connection(peer, class) })
     }
-}
-
-/// What is known of a peer from its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// Loopback, and the proxies that the configuration trusts.
-    Trusted,
-    /// In a provider's `logout_from`.
-    Provider,
-    Stranger,
 }
 
 /// The places for connections.
@@ -362,7 +352,7 @@ mod tests {
     ) -> (Watched<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Connection>) {
         let (server, client) = duplex(64);
         let connection = Arc::new(Connection::new());
-        let buffer = buffers.of_connection([192, 0, 2, 1].into(), false);
+        let buffer = buffers.of_connection([192, 0, 2, 1].into(), Class::Stranger);
         let occupied = Occupied { _share: None, buffer };
         (Watched::new(server, Arc::clone(&connection), occupied), client, connection)
     }
@@ -409,7 +399,7 @@ mod tests {
     async fn a_head_that_finds_no_memory_ends_the_connection_and_a_body_does_not() {
         let buffers = Buffers::default();
         let long = || {
-            let mut buffer = buffers.of_connection([192, 0, 2, 1].into(), false);
+            let mut buffer = buffers.of_connection([192, 0, 2, 1].into(), Class::Stranger);
             buffer.grow_head(MAX_HEAD).is_ok().then_some(buffer)
         };
         let _held: Vec<_> = std::iter::from_fn(long).collect();

@@ -25,6 +25,16 @@ struct Held {
     by_address: HashMap<IpAddr, usize>,
 }
 
+/// What is known of a peer from its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Loopback, and the proxies that the configuration trusts.
+    Trusted,
+    /// In a provider's `logout_from`.
+    Provider,
+    Stranger,
+}
+
 /// The reason why a part is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exhausted {
@@ -59,6 +69,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// Returns the address that holds the parts.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Returns the number of parts held.
     pub(super) fn parts(&self) -> usize {
         self.parts
