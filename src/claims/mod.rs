@@ -21,7 +21,7 @@ pub use kind::{
     AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind, UnknownTokenKind,
 };
 pub use numeric_date::NumericDate;
-pub use policy::Policy;
+pub use policy::{LOGOUT_TOKEN_AGE, Policy};
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;
 
 use registered::{Dates, Known, Presence, Registered};

@@ -42,6 +42,9 @@ impl Policy<Jwt> {
     }
 }
 
+/// The maximum age of a logout token, since its `iat`.
+pub const LOGOUT_TOKEN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Policy<IdToken> {
     /// Returns the rules for an ID token from this issuer for this client (OpenID Connect Core
     /// §3.1.3.7).
@@ -53,10 +56,11 @@ impl Policy<IdToken> {
 
 impl Policy<LogoutToken> {
     /// Returns the rules for a logout token from this issuer for this client (Back-Channel Logout
-    /// §2.6).
+    /// §2.6). A token older than [`LOGOUT_TOKEN_AGE`] is refused whatever its `exp`: its `jti` is remembered no longer.
     #[must_use]
     pub fn logout_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self::new(TokenKind::LogoutToken).bound_to(issuer).audience(client_id)
+        let policy = Self::new(TokenKind::LogoutToken).bound_to(issuer).audience(client_id);
+        policy.max_token_age(LOGOUT_TOKEN_AGE)
     }
 }
 

@@ -2,14 +2,10 @@
 
 use super::authorization::SIGN_IN_LIFETIME;
 use super::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
-use crate::claims::LogoutToken;
+use crate::claims::{LOGOUT_TOKEN_AGE, LogoutToken};
 use crate::time::UnixTime;
 use crate::verifier::{IssuerError, ValidatedToken};
 use crate::{Error, Verifier};
-
-/// The maximum time that a logout record is kept, in seconds, whatever the token's `exp`, unless presented tokens can
-/// live longer.
-const LONGEST: u64 = 24 * 60 * 60;
 
 /// Why a logout request is refused. The client gets `invalid_request` and no reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,7 +186,8 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
         (Some(sid), subject) => LogoutTarget::Session { sid: sid.to_owned(), subject },
         (None, subject) => LogoutTarget::Subject(subject.unwrap_or_default()),
     };
-    let longest = now.saturating_add(LONGEST);
+    // By then the token is too old, whatever its `exp`, also for a provider whose clock is ahead by the leeway.
+    let longest = now.saturating_add(LOGOUT_TOKEN_AGE.as_secs() + 2 * leeway + 1);
     let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
     let record = LogoutRecord {
         issuer: token.issuer().to_owned(),

@@ -249,3 +249,19 @@ fn the_issuer_of_an_unverified_token_is_read_or_the_reason_is_given() {
     assert_eq!(unverified_issuer("e30.eyJpc3MiOjF9.AA"), Err(IssuerError::Missing));
     assert_eq!(LogoutError::from(IssuerError::Missing), LogoutError::Issuer);
 }
+
+#[test]
+fn a_token_is_accepted_for_no_longer_than_its_jti_is_remembered() {
+    const DAY: i64 = 24 * 60 * 60;
+    let (op, store) = (Op::new(), MemoryStore::default());
+    let log_out = |jti: &str, seconds: i64| {
+        let change = |claims: &mut Value| {
+            claims["sub"] = json!("s1");
+            claims["exp"] = json!(NOW + 365 * DAY);
+        };
+        logout(&op, &store, jti, change, (NOW + seconds) * 1000)
+    };
+    assert_eq!(log_out("first", 0), Ok(0));
+    assert!(matches!(log_out("first", DAY + 60), Err(LogoutError::Replayed)));
+    assert!(matches!(log_out("first", DAY + 61), Err(LogoutError::Token(_))));
+}
