@@ -43,7 +43,7 @@ pub enum Documents {
     JwkSet(Endpoint),
 }
 
-/// What a [`RemoteKeys`] is made of.
+/// What a [`RemoteKeys`](crate::RemoteKeys) is made of.
 #[derive(Clone)]
 pub struct RemoteOptions {
     /// The provider's name in the log.
