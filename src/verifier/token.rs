@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::claims::{AccessToken, Claims, IdToken, Kind, LogoutToken, NumericDate, TokenKind};
 use crate::jws::Header;
 
-/// A token of kind `K` whose signature was verified and whose claims satisfy a [`Policy`]. Only a
+/// A token of kind `K` whose signature was verified and whose claims satisfy a [`Policy`](crate::claims::Policy). Only a
 /// [`Verifier`](crate::Verifier) of that kind makes one. A clone shares the contents.
 #[derive(Clone, Debug)]
 pub struct ValidatedToken<K: Kind> {
