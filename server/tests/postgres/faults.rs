@@ -247,7 +247,7 @@ fn a_server_that_cannot_serve_says_why() {
         assert_eq!(refused, Some(PostgresError::ReadOnly));
         let refused = PgStore::open(primary.server("missing"), settings()).await.err();
         assert!(
-            matches!(&refused, Some(PostgresError::Connect { reason, .. }) if reason.contains("does not exist")),
+            matches!(&refused, Some(PostgresError::Denied(reason)) if reason.contains("does not exist")),
             "{refused:?}"
         );
     });
