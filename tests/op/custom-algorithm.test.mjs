@@ -124,7 +124,7 @@ test('verify, its JSON lines and explain know the algorithm', async () => {
   assert.match(verify(forged).err, /^error\[signature\.invalid\]/);
   assert.equal(verify(token, builtin).code, 2);
 
-  const lines = [token, forged].map((text, id) => JSON.stringify({ id, token: text, jwks, algorithms: ['ES256K'], policy: { issuer } }));
+  const lines = [token, forged].map((text, id) => JSON.stringify({ id, token: text, jwks, algorithms: ['ES256K'], policy: { issuer, audience: 'crm' } }));
   const answers = run(['verify', '--jsonl'], `${lines.join('\n')}\n`).out.trim().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual(answers.map(({ id, valid, code }) => [id, valid, code]), [[0, true, undefined], [1, false, 'signature.invalid']]);
 
