@@ -100,6 +100,12 @@ pub enum SetupError {
         /// The reason.
         reason: EndpointError,
     },
+    /// The policy names another issuer than the one whose keys are fetched, or none.
+    #[error("the policy does not demand the issuer {issuer}, whose keys are fetched")]
+    OtherIssuer {
+        /// The issuer whose keys are fetched.
+        issuer: String,
+    },
     /// The verifier.
     #[error(transparent)]
     Build(#[from] BuildError),

@@ -1,7 +1,7 @@
 //! One issuer's verifier, in three lines.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use tokio::task::AbortHandle;
 
@@ -51,7 +51,7 @@ impl Issuer {
             registry: None,
             algorithms: Vec::new(),
             fetch: None,
-            clock: Arc::new(now),
+            clock: Arc::new(|| SystemTime::now().into()),
             cache_bytes: None,
             policy: (),
         }
@@ -124,11 +124,15 @@ impl<K: Kind> Issuer<Policy<K>> {
     /// it is, tokens are [`VerifyError::Unavailable`].
     ///
     /// # Errors
-    /// A [`SetupError`].
+    /// A [`SetupError`]; [`SetupError::OtherIssuer`] for a policy that does not demand this issuer, whose tokens alone
+    /// its keys may sign (RFC 8725 §3.8).
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<RemoteVerifier<K>, SetupError> {
+        if !self.policy.issuers().any(|name| name == self.issuer) {
+            return Err(SetupError::OtherIssuer { issuer: self.issuer });
+        }
         let endpoint = |address: &String| {
             let refused = |reason| SetupError::Address { address: address.clone(), reason };
             Endpoint::parse(address, self.danger_allow_http).map_err(refused)
@@ -174,12 +178,6 @@ fn default_client(asked: &Endpoint) -> Result<Arc<dyn Fetch>, SetupError> {
 #[cfg(not(feature = "reqwest"))]
 fn default_client(_: &Endpoint) -> Result<Arc<dyn Fetch>, SetupError> {
     Err(SetupError::NoClient)
-}
-
-/// Returns the system's time.
-fn now() -> UnixTime {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// A verifier of tokens of kind `K` whose keys fetch themselves. A clone shares the keys; the background task ends

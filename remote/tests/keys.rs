@@ -254,3 +254,13 @@ async fn an_address_without_tls_is_refused() {
     assert!(matches!(issuer().spawn(), Err(SetupError::Address { .. })));
     assert!(issuer().danger_allow_http().fetch(Provider::new(&[])).spawn().is_ok());
 }
+
+/// The keys of one issuer verify no token of another (RFC 8725 §3.8).
+#[tokio::test(start_paused = true)]
+async fn a_policy_for_another_issuer_or_for_any_is_refused() {
+    let issuer = || Issuer::discover(ISSUER).algorithms(["ES256"]).fetch(Provider::new(&[]));
+    let of = Policy::access_token("https://other.example.com", "crm");
+    assert!(matches!(issuer().policy(of).spawn(), Err(SetupError::OtherIssuer { .. })));
+    assert!(matches!(issuer().policy(Policy::jwt()).spawn(), Err(SetupError::OtherIssuer { .. })));
+    assert!(issuer().policy(Policy::jwt().issuer(ISSUER)).spawn().is_ok());
+}

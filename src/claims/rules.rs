@@ -137,8 +137,9 @@ impl Rules {
         if accepted { Ok(()) } else { Err(absent_or(claims, Known::Issuer, ClaimsError::Issuer)) }
     }
 
-    /// Checks `aud`. Without a named audience, a token that has one is for another recipient (RFC 7519 §4.1.3). An ID or logout token must name no audience that is neither accepted nor trusted (OpenID
-    /// Connect Core §3.1.3.7, item 3; Back-Channel Logout §2.6); in other tokens one match is enough.
+    /// Checks `aud`. Without a named audience, a token that has one is for another recipient (RFC 7519 §4.1.3). An ID
+    /// or logout token must name no audience that is neither accepted nor trusted (OpenID Connect Core §3.1.3.7, item
+    /// 3; Back-Channel Logout §2.6); in other tokens one match is enough.
     fn check_audience(&self, claims: &Claims) -> Result<(), ClaimsError> {
         if self.audiences.is_empty() {
             let absent = || claims.presence(Known::Audience) == Presence::Absent;

@@ -1,5 +1,5 @@
-//! The changes that commands have made, for the memory of a server that runs beside them: written with each change, applied
-//! one by one, then deleted. Nothing is read anew as a whole.
+//! The changes that commands have made, for the memory of a server that runs beside them: written with each change,
+//! applied one by one, then deleted. Nothing is read anew as a whole.
 //!
 //! A change names what it concerns; the server reads that row as it is by then, so that applying a change twice, or a
 //! later state for an earlier change, is right too.

@@ -57,8 +57,8 @@ impl Store {
         self.transact(move |records| records.end_session(session)).await
     }
 
-    /// Applies a batch of logouts. `answer` is called with their results, in their order, on the writing thread, and must
-    /// be short; it is dropped without a call if the work could not begin.
+    /// Applies a batch of logouts. `answer` is called with their results, in their order, on the writing thread, and
+    /// must be short; it is dropped without a call if the work could not begin.
     pub(crate) fn log_out_then(
         &self,
         logouts: Vec<ValidatedLogout>,

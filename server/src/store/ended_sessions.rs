@@ -1,9 +1,10 @@
 //! Sessions that logouts have ended, whose rows are deleted later.
 //!
-//! A logout that ends a session appends the session's identifier to a table of 16 bytes each, where deleting its row would change a
-//! page of the table and one of each index. Each query on sessions leaves out those that are named here, by the
-//! function `is_ended`; memory has dropped them. The writing thread deletes the rows in short steps: at once
-//! while no other work waits, a few a second beside other work, and as many as are added where [`MOST_KEPT`] wait.
+//! A logout that ends a session appends the session's identifier, 16 bytes, to a table. Deleting the session's row
+//! would change a page of its table and one of each index. Each query on sessions leaves out those that are named
+//! here, by the function `is_ended`; memory has dropped them. The writing thread deletes the rows in short steps: at
+//! once while no other work waits, a few a second beside other work, and as many as are added where [`MOST_KEPT`]
+//! wait.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,11 +24,14 @@ pub(super) const TABLE: &str = "
 ";
 
 /// Most sessions named by one row, and most whose rows are deleted in one step, each with some pages of the indexes.
-const SESSIONS: usize = 64;
+pub(super) const SESSIONS: usize = 64;
 
-/// Most sessions whose rows wait to be deleted beside other work. Beyond that the writing thread deletes after each transaction at
-/// least as many as it has added.
-pub(super) const MOST_KEPT: usize = 10_000;
+/// Most sessions whose rows are deleted in one step while more than [`MOST_KEPT`] wait: one `fsync` for more of them.
+pub(super) const OVERDUE_SESSIONS: usize = 1_024;
+
+/// Most sessions whose rows wait to be deleted beside other work: limits their memory to 40 MiB. Beyond that the writing
+/// thread deletes after each transaction at least as many as it has added.
+pub(super) const MOST_KEPT: usize = 1_000_000;
 
 /// The sessions that have ended and whose rows are there. A clone is the same sessions.
 #[derive(Clone, Default)]
@@ -38,6 +42,10 @@ struct State {
     ended: HashSet<SessionId>,
     /// Those that the present transaction has ended, in their order.
     pending: Vec<SessionId>,
+    /// The newest row of the table that `ended` includes.
+    newest_row: i64,
+    /// The newest row that the present transaction has written.
+    written: Option<i64>,
 }
 
 impl EndedSessions {
@@ -77,7 +85,7 @@ impl EndedSessions {
 
     /// Undoes what the present transaction has ended since a savepoint.
     pub(super) fn rollback_to(&self, savepoint: usize) {
-        let State { ended, pending } = &mut *self.0.lock();
+        let State { ended, pending, .. } = &mut *self.0.lock();
         for id in pending.drain(savepoint..) {
             ended.remove(&id);
         }
@@ -85,43 +93,52 @@ impl EndedSessions {
 
     /// Writes what the present transaction has ended.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let state = self.0.lock();
-        for sessions in state.pending.chunks(SESSIONS) {
+        let mut state = self.0.lock();
+        let State { pending, written, .. } = &mut *state;
+        for sessions in pending.chunks(SESSIONS) {
             let ids = sessions.iter().map(|id| id.0).collect::<Vec<_>>();
             connection
                 .prepare_cached("INSERT INTO ended_session (sessions) VALUES (?1)")?
                 .execute([ids.as_flattened()])?;
+            *written = Some(connection.last_insert_rowid());
         }
         Ok(())
     }
 
-    /// Makes it final: the transaction is durable.
-    pub(super) fn commit(&self) {
-        self.0.lock().pending.clear();
+    /// Ends the present transaction. If it is durable, its rows are known.
+    pub(super) fn finish(&self, committed: bool) {
+        let mut state = self.0.lock();
+        let written = state.written.take().filter(|_| committed);
+        state.newest_row = written.unwrap_or(state.newest_row);
+        if committed {
+            state.pending.clear();
+        }
     }
 
-    /// Reads the table.
-    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut ended = HashSet::new();
-        let mut statement = connection.prepare_cached("SELECT sessions FROM ended_session")?;
-        let mut rows = statement.query([])?;
+    /// Reads the rows of the table that other processes have written since.
+    pub(super) fn read_new_rows(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut state = self.0.lock();
+        let sql = "SELECT id, sessions FROM ended_session WHERE id > ?1 ORDER BY id";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([state.newest_row])?;
         while let Some(row) = rows.next()? {
-            ended.extend(row.get_ref(0)?.as_blob()?.as_chunks().0.iter().map(|id| SessionId(*id)));
+            let ids = row.get_ref(1)?.as_blob()?.as_chunks().0;
+            state.ended.extend(ids.iter().map(|id| SessionId(*id)));
+            state.newest_row = row.get(0)?;
         }
-        self.0.lock().ended = ended;
         Ok(())
     }
 
-    /// Deletes the rows of some sessions, the first ended first, within a transaction: those of as many rows of the table
-    /// as name [`SESSIONS`] together. Returns them; they are to be [`forgotten`](Self::forget) once that is durable.
-    pub(super) fn clean_step(connection: &Connection) -> rusqlite::Result<Vec<SessionId>> {
+    /// Deletes the rows of some sessions, the first ended first, within a transaction: those of as many rows of the
+    /// table as name `most` together. Returns them; they are to be [`forgotten`](Self::forget) once that is durable.
+    pub(super) fn clean_step(connection: &Connection, most: usize) -> rusqlite::Result<Vec<SessionId>> {
         let (mut cleaned, mut last) = (Vec::new(), None::<i64>);
         let mut statement =
             connection.prepare_cached("SELECT id, sessions FROM ended_session ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let ids = row.get_ref(1)?.as_blob()?.as_chunks().0;
-            if last.is_some() && cleaned.len() + ids.len() > SESSIONS {
+            if last.is_some() && cleaned.len() + ids.len() > most {
                 break;
             }
             cleaned.extend(ids.iter().map(|id| SessionId(*id)));
@@ -136,9 +153,12 @@ impl EndedSessions {
         Ok(cleaned)
     }
 
-    /// Forgets sessions whose rows are deleted.
+    /// Forgets sessions whose rows are deleted; all, if none is left in the table.
     pub(super) fn forget(&self, cleaned: &[SessionId]) {
         let mut state = self.0.lock();
+        if cleaned.is_empty() {
+            state.ended.clear();
+        }
         for id in cleaned {
             state.ended.remove(id);
         }
@@ -162,7 +182,7 @@ mod tests {
         };
         (0..100).for_each(|_| insert(1));
         [63, 2, SESSIONS].into_iter().for_each(insert);
-        let step = || EndedSessions::clean_step(&connection).expect("a table").len();
+        let step = || EndedSessions::clean_step(&connection, SESSIONS).expect("a table").len();
         assert_eq!([step(), step(), step(), step(), step()], [64, 36, 63, 2, 64]);
         assert_eq!(step(), 0);
     }

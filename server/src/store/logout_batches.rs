@@ -1,8 +1,8 @@
 //! The table of logouts: a row for the logouts of one issuer in one transaction, appended to and never searched, so that
 //! a storm writes few pages. It is read at the start, and where another process has written.
 //!
-//! A logout takes [`ENTRY_LEN`] bytes, and its row about 50 more: 25,000 logouts a second take 1.7 GB in the quarter of an hour
-//! for which they are kept.
+//! A logout takes [`ENTRY_LEN`] bytes, and its row about 50 more: 25,000 logouts a second take 1.7 GB in the quarter
+//! of an hour for which they are kept.
 
 use rusqlite::{Connection, Row, params};
 
@@ -56,8 +56,8 @@ pub(super) fn copy(connection: &Connection, old: &str, new: &str) -> rusqlite::R
     Ok((copied > 0).then(|| connection.last_insert_rowid()))
 }
 
-/// Reads the entries after a position, or those of an issuer. Calls `add` with each and its issuer. Returns the position of the last
-/// row. What cannot be read is skipped and reported.
+/// Reads the entries after a position, or those of an issuer. Calls `add` with each and its issuer. Returns the
+/// position of the last row. What cannot be read is skipped and reported.
 pub(super) fn read(
     connection: &Connection,
     after: i64,

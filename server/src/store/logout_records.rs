@@ -1,10 +1,10 @@
 //! The logouts within a transaction: the `jti`s that were used, and the newest logout of each session and subject.
 //!
 //! Memory ([`Generations`]) changes together with the transaction: a second token with the same `jti` in one
-//! transaction must find the first. If the transaction, or one piece of work in it, is rolled back, memory must follow. Each
-//! change is therefore logged with the value before it, and [`rollback_to`](LogoutRecords::rollback_to) undoes the
-//! changes after a [`Savepoint`], the newest first, as SQLite does with its own. The entries themselves are written at the
-//! end of the transaction, as one batch for each issuer ([`logout_batches`]).
+//! transaction must find the first. If the transaction, or one piece of work in it, is rolled back, memory must
+//! follow. Each change is therefore logged with the value before it, and [`rollback_to`](LogoutRecords::rollback_to)
+//! undoes the changes after a [`Savepoint`], the newest first, as SQLite does with its own. The entries themselves
+//! are written at the end of the transaction, as one batch for each issuer ([`logout_batches`]).
 
 use std::sync::Arc;
 
@@ -118,8 +118,8 @@ impl LogoutRecords {
         Self { known, ..Self::default() }
     }
 
-    /// Records a logout in the present transaction. Returns `false`, and changes nothing, if the `jti` is known, or may have
-    /// been dropped.
+    /// Records a logout in the present transaction. Returns `false`, and changes nothing, if the `jti` is known, or
+    /// may have been dropped.
     pub(super) fn record(&mut self, jti: &str, record: &LogoutRecord) -> bool {
         let tag = self.known.tagger.jti(jti_fingerprint(&record.issuer, jti));
         let generations = &self.known.generations;

@@ -82,7 +82,8 @@ impl Revocation {
     }
 }
 
-/// The logouts that may end a token were dropped, because more were recorded than memory holds: the token cannot be judged.
+/// The logouts that may end a token were dropped, because more were recorded than memory holds: the token cannot be
+/// judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the logouts that may end this token were dropped, because more were recorded than memory holds")]
 pub struct LogoutsDropped;

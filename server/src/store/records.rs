@@ -102,8 +102,8 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
-    /// Has the index refuse the tokens of links to users who are switched off, or (`active`) of none of these links: they
-    /// are about to be deleted.
+    /// Has the index refuse the tokens of links to users who are switched off, or (`active`) of none of these links:
+    /// they are about to be deleted.
     pub(super) fn follow_inactive_links(
         &mut self,
         which: &str,

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::changes::Changes;
 use super::effects::Effects;
-use super::ended_sessions::{EndedSessions, MOST_KEPT};
+use super::ended_sessions::{EndedSessions, MOST_KEPT, OVERDUE_SESSIONS, SESSIONS};
 use super::error::store_error;
 use super::file::Lock;
 use super::key::Key;
@@ -165,9 +165,9 @@ impl Writer {
         let committed =
             state.and_then(|()| self.finish(effects.as_slice())).map_err(|error| store_error(&error));
         self.changes.end(committed.is_ok());
+        self.ended.finish(committed.is_ok());
         if committed.is_ok() {
             self.logouts.commit();
-            self.ended.commit();
             if let Some(now) = effects.as_slice().iter().find_map(Effect::purged_logouts) {
                 self.logouts.remove_expired(now);
             }
@@ -209,7 +209,7 @@ impl Writer {
         // First, so that changes which are made meanwhile are applied afterwards.
         self.changes.skip(&self.connection)?;
         self.logouts.load(&self.connection)?;
-        self.ended.load(&self.connection)?;
+        self.ended.read_new_rows(&self.connection)?;
         self.index.replace(read_sessions(&self.connection, &self.index)?);
         self.follow_file()
     }
@@ -236,8 +236,10 @@ impl Writer {
             return;
         }
         let (ended, before, was_failing) = (self.ended.clone(), self.ended.len(), self.cleaning_fails);
+        let most = if before > MOST_KEPT { OVERDUE_SESSIONS } else { SESSIONS };
         let job: Job = Box::new(move |records| {
-            let cleaned = EndedSessions::clean_step(records.connection).map_err(|error| store_error(&error));
+            let cleaned =
+                EndedSessions::clean_step(records.connection, most).map_err(|error| store_error(&error));
             let keep = cleaned.is_ok();
             let answer = move |committed: Result<(), StoreError>| match committed.and(cleaned) {
                 Ok(cleaned) => ended.forget(&cleaned),
@@ -264,12 +266,12 @@ impl Writer {
     /// Applies what another process has written, if anything.
     fn follow(&mut self) -> rusqlite::Result<()> {
         if matches!(self.role, Role::Command) {
-            return self.ended.load(&self.connection);
+            return self.ended.read_new_rows(&self.connection);
         }
         let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
         if version != self.version {
             self.logouts.read_new_rows(&self.connection)?;
-            self.ended.load(&self.connection)?;
+            self.ended.read_new_rows(&self.connection)?;
             // They are durable, so no rollback undoes them.
             self.index.apply(self.changes.read_new(&self.connection, &self.index)?);
             self.version = version;

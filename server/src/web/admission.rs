@@ -1,9 +1,9 @@
 //! Admission control: what concurrent requests and their bodies occupy, in all and by client address.
 //!
-//! A request gets a place once it has arrived as a whole, its body included; until then only its bytes
-//! count. Forward-auth, probes and back-channel logout have places of their own, which no other request
-//! can take; a provider's logouts have some in addition to those of all. The place is returned when all that the request caused is gone: the handler, a logout in its
-//! queue, and the response body, which a client may refuse to read.
+//! A request gets a place once it has arrived as a whole, its body included; until then only its bytes count.
+//! Forward-auth, probes and back-channel logout have places of their own, which no other request can take; a
+//! provider's logouts have some in addition to those of all. The place is returned when all that the request caused
+//! is gone: the handler, a logout in its queue, and the response body, which a client may refuse to read.
 
 use std::future::poll_fn;
 use std::net::IpAddr;

@@ -84,7 +84,8 @@ impl LogoutQueue {
         Ok(Self(entrance))
     }
 
-    /// Verifies a logout token and ends the sessions it names. Returns what ended, once that is durable. The permit is held meanwhile: the queue has as many places as admission gives.
+    /// Verifies a logout token and ends the sessions it names. Returns what ended, once that is durable. The permit
+    /// is held meanwhile: the queue has as many places as admission gives.
     pub(super) async fn log_out(
         &self,
         provider: &Arc<Provider>,

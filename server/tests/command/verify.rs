@@ -20,6 +20,10 @@ impl Case {
     }
 
     fn verify(&self, claims: &Value, more: &[&str]) -> Outcome {
+        self.verify_text(&token(&self.key, claims), more)
+    }
+
+    fn verify_text(&self, text: &str, more: &[&str]) -> Outcome {
         let mut arguments = vec!["verify", "--jwks", &self.jwks, "--alg", "ES256", "--now", &self.now];
         arguments.extend(more);
         if !more.contains(&"--audience") {
@@ -28,7 +32,7 @@ impl Case {
         if more.contains(&"--kind") {
             arguments.extend(["--issuer", "https://idp.example.com"]);
         }
-        run_with(&arguments, format!("{}\r\n", token(&self.key, claims)).as_bytes())
+        run_with(&arguments, format!("{text}\r\n").as_bytes())
     }
 }
 
@@ -107,18 +111,7 @@ fn a_refused_token_says_why_and_exits_1() {
         assert!(old_spelling.err.contains(&format!("is spelled {new}")), "{}", old_spelling.err);
     }
     let stranger = token(&key("ES256"), &claims());
-    let refused = run(&[
-        "verify",
-        "--jwks",
-        &case.jwks,
-        "--alg",
-        "ES256",
-        "--now",
-        &case.now,
-        "--audience",
-        "crm",
-        &stranger,
-    ]);
+    let refused = case.verify_text(&stranger, &[]);
     assert!(refused.err.contains("signature.invalid"), "{}", refused.err);
 }
 
@@ -226,18 +219,7 @@ fn what_a_token_says_cannot_steer_the_terminal() {
 
     let header: Map<String, Value> = Map::from_iter([("kid".to_owned(), json!("\u{1b}]0;x\u{7}"))]);
     let text = case.key.sign(&header, claims().to_string().as_bytes()).expect("signs");
-    let refused = run(&[
-        "verify",
-        "--jwks",
-        &case.jwks,
-        "--alg",
-        "ES256",
-        "--now",
-        &case.now,
-        "--audience",
-        "crm",
-        &text,
-    ]);
+    let refused = case.verify_text(&text, &[]);
     assert!(!refused.err.contains(steers), "{:?}", refused.err);
 }
 

@@ -69,7 +69,11 @@ fn unprivileged() -> Option<(u32, u32)> {
         let mut numbers = line.split(':').skip(2).map(|number| number.parse().ok());
         Some((numbers.next()??, numbers.next()??))
     };
-    Some(numbers("postgres").or_else(|| numbers("nobody")).expect("a user to run PostgreSQL as"))
+    Some(
+        numbers("postgres")
+            .or_else(|| numbers("nobody"))
+            .expect("the system has the user `postgres` or `nobody`"),
+    )
 }
 
 impl Engine {
@@ -85,8 +89,8 @@ impl Engine {
         Some(Self::start_in(folder, binaries, None))
     }
 
-    /// Starts a server that also listens with TLS at 127.0.0.1. `certify` writes `server.pem` and `server.key` to the folder
-    /// that it gets.
+    /// Starts a server that also listens with TLS at 127.0.0.1. `certify` writes `server.pem` and `server.key` to the
+    /// folder that it gets.
     pub(crate) fn start_with_tls(certify: impl FnOnce(&Path)) -> Option<Self> {
         let (folder, binaries) = Self::prepare()?;
         let data = folder.path().join("data");

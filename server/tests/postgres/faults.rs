@@ -106,8 +106,8 @@ async fn serve_by_reading(server: Server, served: Arc<Mutex<Instant>>) {
     }
 }
 
-/// Asks a node without a pause. `served` is the last time at which it was asked and said that the session is live: a pause of
-/// this thread before the answer is none of the node.
+/// Asks a node without a pause. `served` is the last time at which it was asked and said that the session is live: a
+/// pause of this thread before the answer is none of the node.
 async fn serve(node: PgStore, session: SessionId, served: Arc<Mutex<Instant>>) {
     loop {
         let asked = Instant::now();

@@ -1,5 +1,5 @@
-//! The store over PostgreSQL, against a server that the tests start. Without an installed PostgreSQL they are skipped, or fail
-//! where `CLAIMGATE_REQUIRE_POSTGRES` is set.
+//! The store over PostgreSQL, against a server that the tests start. Without an installed PostgreSQL they are
+//! skipped, or fail where `CLAIMGATE_REQUIRE_POSTGRES` is set.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

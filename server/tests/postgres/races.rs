@@ -1,5 +1,6 @@
-//! Races between transactions, arranged by the order row: the test holds it until those that race wait for it, in a known
-//! order. Variants that look right and are not stand beside the functions of the schema, and the same check finds them.
+//! Races between transactions, arranged by the order row: the test holds it until those that race wait for it, in a
+//! known order. Variants that look right and are not stand beside the functions of the schema, and the same check
+//! finds them.
 
 use std::time::{Duration, Instant};
 

@@ -20,8 +20,8 @@ use claimgate::oidc::client::Secret;
 
 /// How PostgreSQL is reached, as an operator writes it.
 ///
-/// Each connection to another machine is within TLS, and the certificate is verified for the host. To this machine, TLS is
-/// used where the URL has `sslmode=require` or `sslmode=verify-full`, which mean the same.
+/// Each connection to another machine is within TLS, and the certificate is verified for the host. To this machine,
+/// TLS is used where the URL has `sslmode=require` or `sslmode=verify-full`, which mean the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Address<'a> {
     /// `postgres://user@host/database`; several hosts, of which one is the primary, are separated by commas.

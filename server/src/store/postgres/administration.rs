@@ -48,9 +48,9 @@ impl Administration {
         Ok(rows.iter().map(|row| Notice { action: row.get(0), about: row.get(1) }).collect())
     }
 
-    /// Runs work in one transaction, on a connection of its own. Returns its result once the changes are durable. After
-    /// an error, of the work or of the store, nothing has changed; whether a connection was lost before or after the commit
-    /// is not known.
+    /// Runs work in one transaction, on a connection of its own. Returns its result once the changes are durable.
+    /// After an error, of the work or of the store, nothing has changed; whether a connection was lost before or
+    /// after the commit is not known.
     ///
     /// # Errors
     /// The error of the work, or a [`StoreError`].

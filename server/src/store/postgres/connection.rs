@@ -21,9 +21,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time that sent data may stay unacknowledged before the connection counts as lost.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings of each connection. `synchronous_commit`: a commit that was answered is on the disk and, where there is a
-/// synchronous standby, on that one's; a stronger setting of the server stays. Plans use indexes, because a plan may be
-/// made while a table is empty and used when it is not. Nothing is compiled: no statement runs for so long.
+/// The settings of each connection. `synchronous_commit`: a commit that was answered is on the disk and, where there
+/// is a synchronous standby, on that one's; a stronger setting of the server stays. Plans use indexes, because a plan
+/// may be made while a table is empty and used when it is not. Nothing is compiled: no statement runs for so long.
 const SETTINGS: &str = "
     SET search_path = claimgate;
     SET default_transaction_isolation = 'read committed';
@@ -74,7 +74,8 @@ impl Server {
     /// Connects.
     ///
     /// # Errors
-    /// [`PostgresError::Connect`], [`PostgresError::Denied`], [`PostgresError::NoDatabase`], [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
+    /// [`PostgresError::Connect`], [`PostgresError::Denied`], [`PostgresError::NoDatabase`],
+    /// [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
     pub async fn connect(&self) -> Result<Connection, PostgresError> {
         let failed = |error: tokio_postgres::Error| {
             let reason = reason(&error);
@@ -102,8 +103,8 @@ impl Server {
     }
 }
 
-/// A connection. It closes when it is dropped, without cancelling what the server does at that time: a cancelled wait for
-/// a standby would count as a commit.
+/// A connection. It closes when it is dropped, without cancelling what the server does at that time: a cancelled wait
+/// for a standby would count as a commit.
 pub struct Connection {
     client: Client,
     warning: Arc<Mutex<Option<String>>>,

@@ -74,11 +74,12 @@ pub enum PostgresError {
     /// The connection was lost or too slow. Whether the statement took effect is not known.
     #[error("the connection to PostgreSQL was lost: {0}")]
     Lost(String),
-    /// The statement took effect, but perhaps not on the synchronous standby: PostgreSQL warned. It does not count as done.
+    /// The statement took effect, but perhaps not on the synchronous standby: PostgreSQL warned. It does not count as
+    /// done.
     #[error("PostgreSQL committed, but perhaps not on its standby: {0}")]
     NotReplicated(String),
-    /// The server is not the one whose changes this node follows, or not in the same history: another host answers after a
-    /// failover, or the node has not followed it yet.
+    /// The server is not the one whose changes this node follows, or not in the same history: another host answers
+    /// after a failover, or the node has not followed it yet.
     #[error("the server is not the one that this node follows")]
     OtherHistory,
     /// A synchronous standby is required, and the server has none.

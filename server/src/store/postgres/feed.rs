@@ -1,21 +1,21 @@
-//! What a node keeps of the feed: its position, its lease and its cache of sessions. Without input or output; the clock is an
-//! argument, and is one that goes on while the machine is suspended.
+//! What a node keeps of the feed: its position, its lease and its cache of sessions. Without input or output; the
+//! clock is an argument, and is one that goes on while the machine is suspended.
 //!
 //! # The lease
 //!
-//! A beat is a durable write to the database that reads the feed. The node applies what it read, and then answers questions
-//! about sessions for `bound` from the moment *before* the beat was sent. A logout that was acknowledged earlier was
-//! committed earlier, is in what the beat read, and is applied: no session is served later than `bound` after the logout
-//! that ended it was acknowledged. A beat that only read would not do: a primary that was cut off and replaced goes on
-//! answering reads, but can no longer commit on its synchronous standby.
+//! A beat is a durable write to the database that reads the feed. The node applies what it read, and then answers
+//! questions about sessions for `bound` from the moment *before* the beat was sent. A logout that was acknowledged
+//! earlier was committed earlier, is in what the beat read, and is applied: no session is served later than `bound`
+//! after the logout that ended it was acknowledged. A beat that only read would not do: a primary that was cut off
+//! and replaced goes on answering reads, but can no longer commit on its synchronous standby.
 //!
 //! # The cache
 //!
-//! A session that is not in the cache is read from the database, and is kept if the answer is not older than the feed: each
-//! read returns the position of its own snapshot, which shows everything up to that position. If the feed has been applied
-//! further meanwhile, the answer is not kept, because the step that ends the session may be among those that were applied
-//! already; if not, that step is still to come, and removes the session. So nothing needs to be recorded of a read
-//! under way.
+//! A session that is not in the cache is read from the database, and is kept if the answer is not older than the
+//! feed: each read returns the position of its own snapshot, which shows everything up to that position. If the feed
+//! has been applied further meanwhile, the answer is not kept, because the step that ends the session may be among
+//! those that were applied already; if not, that step is still to come, and removes the session. So nothing needs to
+//! be recorded of a read under way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,8 +154,8 @@ impl Feed {
     }
 
     /// Completes a beat that was committed: applies the steps and extends the lease. Returns whether the steps follow
-    /// what was applied before; if not, because another database or another history of it answered, or steps are missing,
-    /// the cache is emptied.
+    /// what was applied before; if not, because another database or another history of it answered, or steps are
+    /// missing, the cache is emptied.
     pub fn complete_beat(&self, beat: Beat, reading: Reading) -> bool {
         let mut state = self.state.lock();
         let expected = state.applied + 1..=reading.head;

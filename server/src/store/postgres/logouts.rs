@@ -131,8 +131,8 @@ impl PgStore {
         Ok(results)
     }
 
-    /// Returns why a verified token is not accepted any more: its session or subject was logged out at or after its `iat`
-    /// (by `sid` within `leeway` seconds), or its user is switched off.
+    /// Returns why a verified token is not accepted any more: its session or subject was logged out at or after its
+    /// `iat` (by `sid` within `leeway` seconds), or its user is switched off.
     ///
     /// # Errors
     /// [`StoreError`]: the token cannot be judged.

@@ -1,12 +1,13 @@
-//! The store over PostgreSQL, for several nodes on one database. PostgreSQL keeps the data, replicates it and decides the
-//! order; nodes share nothing else.
+//! The store over PostgreSQL, for several nodes on one database. PostgreSQL keeps the data, replicates it and decides
+//! the order; nodes share nothing else.
 //!
 //! # Writing
 //!
-//! Each transaction that writes is one call of a function of the database (`migrations/`), whose first statement locks
-//! the order row: such transactions follow one another, and the position is the order of their commits. Either a logout
-//! sees the session of a sign-in, or the sign-in sees the logout. A sign-in is decided by a view, and written only if the
-//! view still holds. What ends or changes is named in the feed, one step for each position, which every node follows.
+//! Each transaction that writes is one call of a function of the database (`migrations/`), whose first statement
+//! locks the order row: such transactions follow one another, and the position is the order of their commits. Either
+//! a logout sees the session of a sign-in, or the sign-in sees the logout. A sign-in is decided by a view, and
+//! written only if the view still holds. What ends or changes is named in the feed, one step for each position, which
+//! every node follows.
 //!
 //! A commit counts when the server says so without a warning: with a synchronous standby it is on that one too. When a
 //! connection is lost in the middle, the outcome is not known and the work counts as failed. A provider that sends
@@ -14,14 +15,16 @@
 //!
 //! # Reading
 //!
-//! A node answers questions about sessions from a cache, while it has a lease (`feed.rs`): after a logout is acknowledged, no
-//! node serves a session that it ended for longer than [`Settings::revocation_bound`]. Without a lease a node says that it
-//! does not know. Clocks of nodes are not compared: durations go to the database, and its clock decides.
+//! A node answers questions about sessions from a cache, while it has a lease (`feed.rs`): after a logout is
+//! acknowledged, no node serves a session that it ended for longer than [`Settings::revocation_bound`]. Without a
+//! lease a node says that it does not know. Clocks of nodes are not compared: durations go to the database, and its
+//! clock decides.
 //!
 //! # What the bound assumes
 //!
-//! Clocks of all nodes that run at the same rate; and, over a failover, one synchronous standby, or a quorum of which every
-//! two have a member in common. With asynchronous replication the bound, and what was acknowledged, hold until a failover.
+//! Clocks of all nodes that run at the same rate; and, over a failover, one synchronous standby, or a quorum of which
+//! every two have a member in common. With asynchronous replication the bound, and what was acknowledged, hold until
+//! a failover.
 
 mod address;
 mod administration;

@@ -64,8 +64,8 @@ impl Default for Settings {
     }
 }
 
-/// The node does not know which sessions have ended: it has no lease, or the database does not answer. The client is asked
-/// to try again; it is not signed out.
+/// The node does not know which sessions have ended: it has no lease, or the database does not answer. The client is
+/// asked to try again; it is not signed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store does not say in time which sessions have ended")]
 pub struct Unsure;

@@ -17,8 +17,8 @@ const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("migrations/1.s
 /// The lock under which one node at a time changes the schema.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('claimgate schema', 0))";
 
-/// Brings the schema to the version of this program, in one transaction. A newer one stays as it is if this program works
-/// with it.
+/// Brings the schema to the version of this program, in one transaction. A newer one stays as it is if this program
+/// works with it.
 ///
 /// # Errors
 /// [`PostgresError::NewerSchema`], or another [`PostgresError`]; nothing is changed then.

@@ -38,7 +38,8 @@ struct Write<'p> {
 }
 
 impl PgStore {
-    /// Completes a sign-in: view, decision, write; anew if the view did not hold. `fields` are the mapping's profile fields.
+    /// Completes a sign-in: view, decision, write; anew if the view did not hold. `fields` are the mapping's profile
+    /// fields.
     ///
     /// # Errors
     /// A [`SignInError`]; nothing is changed then.
@@ -173,8 +174,8 @@ impl PgStore {
         Ok(UserId(row.try_get(0)?))
     }
 
-    /// Looks up the user who signs in with a password: under the username exactly as it was written, or else in its normal
-    /// form.
+    /// Looks up the user who signs in with a password: under the username exactly as it was written, or else in its
+    /// normal form.
     ///
     /// # Errors
     /// [`PasswordSignInError::Store`].
@@ -231,7 +232,8 @@ impl PgStore {
         Err(StoreError::from(PostgresError::Stale).into())
     }
 
-    /// Counts an attempt on the password of a username, over all nodes: `burst` are allowed at once, and one more after each
+    /// Counts an attempt on the password of a username, over all nodes: `burst` are allowed at once, and one more
+    /// after each
     /// `interval`. Returns whether it is allowed.
     ///
     /// # Errors

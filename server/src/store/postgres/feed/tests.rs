@@ -1,5 +1,4 @@
 //! The feed in every order of what happens around it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 
@@ -43,14 +42,14 @@ fn feed() -> Feed {
 }
 
 fn fill(feed: &Feed, id: SessionId) {
-    let ticket = feed.begin_read(at(1)).unwrap();
+    let ticket = feed.begin_read(at(1)).expect("the lease lasts");
     assert_eq!(feed.settle(ticket, id, 5, found("ada"), || at(2)), Settled::Known(Some(ada("ada"))));
     assert_eq!(feed.answer(id, || at(3)), Answer::Live(ada("ada")));
 }
 
 /// Fills the cache without regard to positions: a fill beside its invalidation.
 fn settle_beside(feed: &Feed, position: i64, found: Option<Found>) {
-    let ticket = Ticket { applied: i64::MIN, ..feed.begin_read(at(1)).unwrap() };
+    let ticket = Ticket { applied: i64::MIN, ..feed.begin_read(at(1)).expect("the lease lasts") };
     let before = std::mem::replace(&mut feed.state.lock().applied, i64::MIN);
     feed.settle(ticket, SESSION, position, found, || at(2));
     feed.state.lock().applied = before;
@@ -120,7 +119,7 @@ fn run(
                 beat = Some((begun, read(begun.applied(), head)));
             }
             Event::Apply => {
-                let (begun, reading) = beat.take().unwrap();
+                let (begun, reading) = beat.take().expect("the beat was read before it ends");
                 assert!(feed.complete_beat(begun, reading));
             }
             Event::Send => ticket = feed.begin_read(at(1)),
@@ -133,7 +132,7 @@ fn run(
                 snapshot = Some((head, found));
             }
             Event::Settle => {
-                let (position, found) = snapshot.take().unwrap();
+                let (position, found) = snapshot.take().expect("the query was sent before it is settled");
                 settle(&feed, ticket, position, found);
             }
         }
@@ -159,7 +158,13 @@ fn in_no_order_of_events_does_a_fill_outlive_the_change() {
     for order in &orders {
         for change in [Change::End, Change::Rename] {
             let answer = run(order, change, |feed, ticket, position, found| {
-                feed.settle(ticket.unwrap(), SESSION, position, found, || at(2));
+                feed.settle(
+                    ticket.expect("a read begins before its query"),
+                    SESSION,
+                    position,
+                    found,
+                    || at(2),
+                );
             });
             assert!(!is_stale(&answer, change), "{change:?} {order:?}");
             kept += usize::from(answer != Answer::Unknown);
@@ -195,7 +200,7 @@ fn nothing_is_answered_without_a_lease() {
     );
     assert_eq!(feed.answer(SESSION, || at(1100)), Answer::Unsure);
     assert_eq!(feed.answer(OTHER, || at(1100)), Answer::Unsure);
-    let late = feed.begin_read(at(1099)).unwrap();
+    let late = feed.begin_read(at(1099)).expect("the lease lasts");
     assert_eq!(feed.settle(late, SESSION, 5, found("ada"), || at(1100)), Settled::Outdated);
 }
 
@@ -212,9 +217,9 @@ fn a_slow_beat_does_not_shorten_the_lease_and_extends_it_from_its_beginning_only
 #[test]
 fn a_read_from_an_older_snapshot_than_the_feed_is_not_told() {
     let feed = feed();
-    let ticket = feed.begin_read(at(1)).unwrap();
+    let ticket = feed.begin_read(at(1)).expect("the lease lasts");
     assert_eq!(feed.settle(ticket, SESSION, 4, found("ada"), || at(2)), Settled::Outdated, "an old primary");
-    let ticket = feed.begin_read(at(1)).unwrap();
+    let ticket = feed.begin_read(at(1)).expect("the lease lasts");
     assert_eq!(feed.settle(ticket, SESSION, 5, None, || at(2)), Settled::Known(None));
     assert_eq!(feed.answer(SESSION, || at(2)), Answer::Unknown);
 }
@@ -222,7 +227,7 @@ fn a_read_from_an_older_snapshot_than_the_feed_is_not_told() {
 #[test]
 fn a_session_expires_by_the_time_that_was_left_when_it_was_read() {
     let feed = feed();
-    let ticket = feed.begin_read(at(10)).unwrap();
+    let ticket = feed.begin_read(at(10)).expect("the lease lasts");
     let short = Found { user: ada("ada"), remaining: at(50) };
     feed.settle(ticket, SESSION, 5, Some(short), || at(20));
     assert_eq!(feed.answer(SESSION, || at(59)), Answer::Live(ada("ada")));
@@ -259,7 +264,7 @@ fn the_cache_is_emptied_where_the_feed_does_not_continue() {
     ] {
         let feed = feed();
         fill(&feed, SESSION);
-        let under_way = feed.begin_read(at(3)).unwrap();
+        let under_way = feed.begin_read(at(3)).expect("the lease lasts");
         let head = next.head;
         assert!(!feed.complete_beat(feed.begin_beat(at(4)), next), "{case}");
         assert_eq!(feed.answer(SESSION, || at(5)), Answer::Unknown, "{case}");
