@@ -177,6 +177,31 @@ test('the connections, long heads and bodies of one address take no more than th
   assert.ok(more < 48, `${more} MiB`);
 });
 
+// finding: S10
+test('an address whose requests are refused again and again waits for each further refusal; what is not refused and other addresses do not', async (t) => {
+  await serve();
+  const form = (body) => `POST /backchannel-logout HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const timed = async (address, bytes) => {
+    const begun = Date.now();
+    return { status: await send(address, bytes), time: Date.now() - begun };
+  };
+  const forged = form(`logout_token=${op.logoutToken().slice(0, -20)}`);
+  for (let sent = 0; sent < 1_200; sent += 100) {
+    await Promise.all(Array.from({ length: 100 }, () => send(stranger(1), forged)));
+  }
+  const refused = await timed(stranger(1), forged);
+  const others = await Promise.all([
+    timed(stranger(1), form(`logout_token=${op.logoutToken()}`)),
+    timed(stranger(1), 'GET /auth HTTP/1.1\r\nhost: x\r\n\r\n'),
+    timed(stranger(2), forged),
+  ]);
+  t.diagnostic(`${refused.time} ms; ${others.map(({ time }) => time)} ms`);
+  assert.equal(refused.status, 400);
+  assert.ok(refused.time >= 1_000, `${refused.time} ms`);
+  assert.deepEqual(others.map(({ status }) => status), [200, 401, 400]);
+  assert.ok(others.every(({ time }) => time < 900), JSON.stringify(others));
+});
+
 // finding: S15
 test('a request names exactly one host', async () => {
   await serve();

@@ -181,7 +181,8 @@ fn storm_and_kill(
     Ok((of(&measured, used), Durable { acknowledged: acknowledged.len(), remembered }))
 }
 
-fn storm_on_apache(
+/// Logouts on Apache for as long as one measurement takes.
+pub fn storm_on_apache(
     arguments: &Arguments,
     place: &Path,
     provider: &Provider,

@@ -59,11 +59,13 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   limit_conn_zone $binary_remote_addr zone=clients:10m;
   limit_conn_status 429;
+  limit_req_zone $binary_remote_addr zone=rate:10m rate=1000r/s;
+  limit_req_status 429;
   server {{
     listen {address} backlog=4096;
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $remote_addr;
-    location / {{ limit_conn clients 100; proxy_pass http://{server}; }}
+    location / {{ limit_conn clients 100; limit_req zone=rate burst=1000; proxy_pass http://{server}; }}
     location = /auth {{
       internal;
       proxy_pass http://{server}/auth;

@@ -3,7 +3,7 @@
 //! Handlers note what they learn; the line that reports the result has all of it. The reference joins the
 //! lines of one request with one another and with the response that shows it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ struct Request {
     refusals: Arc<RefusalLimit>,
     reference: OnceCell<String>,
     noted: RefCell<Noted>,
+    /// Whether it was refused after so many others of its client that it is not logged.
+    excessive: Cell<bool>,
 }
 
 /// The facts that handlers learn.
@@ -57,7 +59,14 @@ pub(crate) async fn about<F: Future>(
     refusals: Arc<RefusalLimit>,
     handling: F,
 ) -> F::Output {
-    let request = Request { client, host, refusals, reference: OnceCell::new(), noted: RefCell::default() };
+    let request = Request {
+        client,
+        host,
+        refusals,
+        reference: OnceCell::new(),
+        noted: RefCell::default(),
+        excessive: Cell::new(false),
+    };
     REQUEST.scope(request, handling).await
 }
 
@@ -87,7 +96,17 @@ fn note(change: impl FnOnce(&mut Noted)) {
 
 /// Reports whether a refusal of the request at hand is to be logged: strangers cause as many as they like.
 pub(crate) fn may_report() -> bool {
-    REQUEST.try_with(|request| request.refusals.may_log(request.client)).unwrap_or(true)
+    let may_log = |request: &Request| {
+        let may_log = request.refusals.may_log(request.client);
+        request.excessive.set(!may_log);
+        may_log
+    };
+    REQUEST.try_with(may_log).unwrap_or(true)
+}
+
+/// Reports whether the request at hand was refused after so many others of its client that it is not logged.
+pub(crate) fn is_excessive() -> bool {
+    REQUEST.try_with(|request| request.excessive.get()).unwrap_or(false)
 }
 
 /// Returns the client's address of the request at hand, behind the proxies that the configuration trusts.

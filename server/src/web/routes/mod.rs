@@ -41,6 +41,11 @@ use super::request_log;
 /// Longest time for a request once its body has arrived: two calls to a provider, each at its time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
+/// Time that a refusal waits for once its client has caused more refusals than are logged. Such a client sends no more
+/// requests in this time than it has connections and streams. Forward-auth and probes do not wait: many people may share
+/// an address.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
 impl Server {
     /// Returns the HTTP service.
     pub fn router(&self) -> Router {
@@ -149,7 +154,7 @@ async fn admit_and_secure(
         purpose => purpose,
     };
     let wants_page = accepts_page(request.headers());
-    let (mut response, permit) = match app.process.admission.admit(request, purpose, address).await {
+    let (mut response, mut permit) = match app.process.admission.admit(request, purpose, address).await {
         Ok((request, permit)) => (next.run(request).await, Some(permit)),
         Err(problem) if wants_page => (problem.page(&app), None),
         Err(problem) => (problem.json(), None),
@@ -159,6 +164,11 @@ async fn admit_and_secure(
     app.metrics().answered(&route, status, elapsed.as_secs_f64());
     debug!(%method, route, status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
     secure(&app, response.headers_mut());
+    if request_log::is_excessive() && !matches!(purpose, Purpose::ForwardAuth | Purpose::Probe) {
+        // Others may have its place meanwhile.
+        permit = None;
+        tokio::time::sleep(REFUSAL_PAUSE).await;
+    }
     match exchange {
         Some(exchange) => response.map(|body| exchange.answer(body, permit)),
         None => response,
