@@ -186,18 +186,19 @@ test('an address whose requests are refused again and again waits for each furth
     return { status: await send(address, bytes), time: Date.now() - begun };
   };
   const forged = form(`logout_token=${op.logoutToken().slice(0, -20)}`);
-  for (let sent = 0; sent < 1_200; sent += 100) {
-    await Promise.all(Array.from({ length: 100 }, () => send(stranger(1), forged)));
-  }
-  const refused = await timed(stranger(1), forged);
+  const storm = () => Promise.all(Array.from({ length: 100 }, () => timed(stranger(1), forged)));
+  for (let sent = 0; sent < 1_100; sent += 100) await storm();
+  const refused = await storm();
   const others = await Promise.all([
     timed(stranger(1), form(`logout_token=${op.logoutToken()}`)),
     timed(stranger(1), 'GET /auth HTTP/1.1\r\nhost: x\r\n\r\n'),
     timed(stranger(2), forged),
   ]);
-  t.diagnostic(`${refused.time} ms; ${others.map(({ time }) => time)} ms`);
-  assert.equal(refused.status, 400);
-  assert.ok(refused.time >= 1_000, `${refused.time} ms`);
+  const late = refused.filter(({ time }) => time >= 1_000).length;
+  t.diagnostic(`${late} of ${refused.length} waited; ${others.map(({ time }) => time)} ms`);
+  assert.deepEqual([...new Set(refused.map(({ status }) => status))], [400]);
+  // Ten more are allowed each second.
+  assert.ok(late >= 50, `${late} of ${refused.length}`);
   assert.deepEqual(others.map(({ status }) => status), [200, 401, 400]);
   assert.ok(others.every(({ time }) => time < 900), JSON.stringify(others));
 });
