@@ -1,6 +1,7 @@
 // nginx before an application: auth_request, configured as docs/guide/forward-auth.md prints it.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import * as http from 'node:http';
 import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
@@ -276,4 +277,24 @@ test('an application with a super-admin’s cookie, or a script of its own, admi
     }
   }
   assert.deepEqual(gate.users().filter(({ username }) => username === 'backdoor'), []);
+});
+
+// finding: S22
+test('the documented rule of the firewall refuses the connections of an address beyond 256, and those of no other', { skip: process.getuid() !== 0 && 'only root has networks of its own' }, () => {
+  const clients = `
+    const { connect, createServer } = require('node:net');
+    const server = createServer((socket) => socket.on('error', () => {})).listen(443, '127.0.0.1', async () => {
+      const accepted = async (localAddress, count) => {
+        const one = () => new Promise((done) => {
+          const socket = connect({ host: '127.0.0.1', port: 443, localAddress }, () => done(1)).on('error', () => done(0));
+        });
+        return (await Promise.all(Array.from({ length: count }, one))).reduce((sum, each) => sum + each, 0);
+      };
+      console.log(JSON.stringify([await accepted('127.0.0.2', 300), await accepted('127.0.0.3', 20)]));
+      process.exit();
+    });`;
+  const script = 'ip link set lo up && nft -f - && exec "$0" -e "$1"';
+  const run = spawnSync('unshare', ['--net', 'sh', '-c', script, process.execPath, clients], { input: documented('nft'), encoding: 'utf8' });
+  assert.equal(run.status, 0, run.stderr);
+  assert.deepEqual(JSON.parse(run.stdout), [256, 20]);
 });

@@ -1,11 +1,16 @@
-//! nginx as a process of its own, in front of a server, as `docs/guide/forward-auth.md` configures it.
+//! nginx as a process of its own, in front of a server, as `docs/guide/forward-auth.md` configures it and the firewall
+//! before it.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Failed;
+
+/// The table of the firewall's rule, in the network that the measurement has of its own.
+const TABLE: &str = "inet claimgate_load";
 
 /// The path of an application behind forward-auth.
 pub const APPLICATION: &str = "/application/";
@@ -22,6 +27,7 @@ impl Nginx {
         std::fs::create_dir_all(folder)?;
         let file = folder.join("nginx.conf");
         std::fs::write(&file, configuration(folder, address, server))?;
+        close_beyond(256, address.port())?;
         let log = std::fs::File::create(folder.join("log"))?;
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder).arg("-c").arg(&file).stderr(log).stdout(Stdio::null());
@@ -44,7 +50,26 @@ impl Drop for Nginx {
         let id = self.process.id().to_string();
         drop(Command::new("kill").arg(id).status());
         drop(self.process.wait());
+        drop(Command::new("nft").args(["delete", "table"]).args(TABLE.split(' ')).status());
     }
+}
+
+/// Lets the firewall refuse further connections of an address that has so many to a port.
+fn close_beyond(connections: usize, port: u16) -> Result<(), Failed> {
+    let rules = format!(
+        "table {TABLE} {{
+  set clients {{ type ipv4_addr; flags dynamic; }}
+  chain input {{
+    type filter hook input priority filter;
+    tcp dport {port} ct state new add @clients {{ ip saddr ct count over {connections} }} reject with tcp reset
+  }}
+}}
+"
+    );
+    let mut command = Command::new("nft");
+    let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().map_err(|error| format!("nft: {error}"))?;
+    nft.stdin.take().ok_or("nft has no input")?.write_all(rules.as_bytes())?;
+    if nft.wait()?.success() { Ok(()) } else { Err("nft refuses the rule".into()) }
 }
 
 /// As many connections as the server has, so that nginx is not what gives way first.
