@@ -130,9 +130,7 @@ impl<K: Kind> Issuer<Policy<K>> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<RemoteVerifier<K>, SetupError> {
-        if !self.policy.issuers().any(|name| name == self.issuer) {
-            return Err(SetupError::OtherIssuer { issuer: self.issuer });
-        }
+        demands(&self.policy, &self.issuer)?;
         let endpoint = |address: &String| {
             let refused = |reason| SetupError::Address { address: address.clone(), reason };
             Endpoint::parse(address, self.danger_allow_http).map_err(refused)
@@ -164,9 +162,17 @@ impl<K: Kind> Issuer<Policy<K>> {
             Some(bytes) => verifier.with_cache(bytes),
             None => verifier,
         };
-        let refresh = tokio::spawn(Arc::clone(&keys).keep_fresh()).abort_handle();
+        let refresh = Arc::new(Refresh(tokio::spawn(Arc::clone(&keys).keep_fresh()).abort_handle()));
         let (issuer, clock) = (self.issuer, self.clock);
         Ok(RemoteVerifier(Arc::new(Inner { issuer, keys, verifier, clock, refresh })))
+    }
+}
+
+/// Rejects a policy that does not demand this issuer.
+fn demands<K: Kind>(policy: &Policy<K>, issuer: &str) -> Result<(), SetupError> {
+    match policy.issuers().any(|name| name == issuer) {
+        true => Ok(()),
+        false => Err(SetupError::OtherIssuer { issuer: issuer.to_owned() }),
     }
 }
 
@@ -181,7 +187,7 @@ fn default_client(_: &Endpoint) -> Result<Arc<dyn Fetch>, SetupError> {
 }
 
 /// A verifier of tokens of kind `K` whose keys fetch themselves. A clone shares the keys; the background task ends
-/// with the last clone.
+/// with the last clone, and with the last verifier that [`with_policy`](Self::with_policy) made of one.
 #[derive(Debug)]
 pub struct RemoteVerifier<K: Kind>(Arc<Inner<K>>);
 
@@ -190,12 +196,15 @@ struct Inner<K: Kind> {
     keys: Arc<RemoteKeys>,
     verifier: Verifier<K>,
     clock: Clock,
-    refresh: AbortHandle,
+    refresh: Arc<Refresh>,
 }
 
-impl<K: Kind> Drop for Inner<K> {
+/// The background task. It ends when this is dropped.
+struct Refresh(AbortHandle);
+
+impl Drop for Refresh {
     fn drop(&mut self) {
-        self.refresh.abort();
+        self.0.abort();
     }
 }
 
@@ -219,6 +228,42 @@ impl<K: Kind> RemoteVerifier<K> {
         &self.0.issuer
     }
 
+    /// Returns a verifier of tokens of another kind from the same issuer, or with other rules. It shares the keys:
+    /// the access tokens and the logout tokens of one provider, say.
+    ///
+    /// # Errors
+    /// [`SetupError::OtherIssuer`] for a policy that does not demand this issuer; [`SetupError::Build`] for one that
+    /// [`Policy::check`] rejects.
+    pub fn with_policy<L: Kind>(&self, policy: Policy<L>) -> Result<RemoteVerifier<L>, SetupError> {
+        let Inner { issuer, keys, clock, refresh, .. } = &*self.0;
+        demands(&policy, issuer)?;
+        Ok(RemoteVerifier(Arc::new(Inner {
+            issuer: issuer.clone(),
+            verifier: Verifier::new(keys.jws().clone(), policy)?,
+            keys: Arc::clone(keys),
+            clock: Arc::clone(clock),
+            refresh: Arc::clone(refresh),
+        })))
+    }
+
+    /// Returns the keys, for a program that renews them itself.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<RemoteKeys> {
+        &self.0.keys
+    }
+
+    /// Returns the verifier by the keys that are known now.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier<K> {
+        &self.0.verifier
+    }
+
+    /// Returns the time of the clock.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        (self.0.clock)()
+    }
+
     /// Returns the state of the provider's keys.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -237,7 +282,7 @@ impl<K: Kind> RemoteVerifier<K> {
     /// Verifies many tokens; see [`Verifier::verify_batch`]. Returns the results in the order of the tokens.
     pub async fn verify_batch(&self, tokens: &[&str]) -> Vec<Result<ValidatedToken<K>, VerifyError>> {
         let renewal = self.0.keys.renewal();
-        let first = self.0.verifier.verify_batch(tokens, (self.0.clock)());
+        let first = self.0.verifier.verify_batch(tokens, self.now());
         let mut results = Vec::with_capacity(tokens.len());
         for (token, result) in tokens.iter().zip(first) {
             results.push(self.settle(token, result, renewal.clone()).await);
@@ -246,7 +291,7 @@ impl<K: Kind> RemoteVerifier<K> {
     }
 
     fn verify_now(&self, token: &str) -> Result<ValidatedToken<K>, Error> {
-        self.0.verifier.verify(token, (self.0.clock)())
+        self.0.verifier.verify(token, self.now())
     }
 
     /// Verifies a token again while newer keys than those that refused it are to be had.

@@ -33,12 +33,14 @@ pub mod options;
 mod state;
 pub mod keys;
 pub mod issuer;
+pub mod issuers;
 
 #[cfg(feature = "reqwest")]
 pub use client::HttpClient;
 pub use error::{RemoteError, SetupError, VerifyError};
 pub use fetch::{Fetch, FetchError};
 pub use issuer::{Issuer, RemoteVerifier};
+pub use issuers::RemoteIssuers;
 pub use keys::{KeyRenewal, RemoteKeys};
 pub use options::{Clock, Documents, Places, RemoteOptions};
 pub use state::Health;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use claimgate::claims::{AccessToken, Policy};
 use claimgate::time::UnixTime;
-use claimgate_remote::{Issuer, RemoteError, RemoteVerifier, SetupError, VerifyError};
+use claimgate_remote::{Issuer, RemoteError, RemoteIssuers, RemoteVerifier, SetupError, VerifyError};
 use provider::{ISSUER, NOW, Provider, key};
 
 /// Builds the verifier of a service, with the runtime's clock.
@@ -263,4 +263,62 @@ async fn a_policy_for_another_issuer_or_for_any_is_refused() {
     assert!(matches!(issuer().policy(of).spawn(), Err(SetupError::OtherIssuer { .. })));
     assert!(matches!(issuer().policy(Policy::jwt()).spawn(), Err(SetupError::OtherIssuer { .. })));
     assert!(issuer().policy(Policy::jwt().issuer(ISSUER)).spawn().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn verifiers_of_several_kinds_share_one_set_of_keys_and_its_task() {
+    let provider = Provider::new(&[key("one")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    let logouts = tokens.with_policy(Policy::logout_token(ISSUER, "crm")).unwrap();
+    let other = tokens.with_policy(Policy::logout_token("https://other.example.com", "crm"));
+    assert!(matches!(other, Err(SetupError::OtherIssuer { .. })));
+    let access = key("one").token();
+    assert_eq!(
+        (code(tokens.verify(&access).await), code(logouts.verify(&access).await)),
+        ("ok", "claims.typ")
+    );
+    assert_eq!(provider.asked("/jwks"), 1);
+    drop(tokens);
+    pass(3600).await;
+    let asked = provider.asked("/jwks");
+    assert!(asked > 3, "{asked}");
+    drop(logouts);
+    pass(3600).await;
+    assert_eq!(provider.asked("/jwks"), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_issuers_the_one_that_the_token_names_verifies_it() {
+    const OTHER: &str = "https://other.example.com";
+    let (provider, other) = (Provider::new(&[key("one")]), Provider::new(&[key("other")]));
+    let others = Issuer::jwks(OTHER, format!("{ISSUER}/jwks"))
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(OTHER, "crm"))
+        .fetch(other.clone())
+        .clock(|| UnixTime(NOW))
+        .spawn()
+        .unwrap();
+    let build = |verifiers: Vec<RemoteVerifier<AccessToken>>| match RemoteIssuers::new(verifiers) {
+        Err(SetupError::Build(error)) => Err(error.code()),
+        other => Ok(other.unwrap()),
+    };
+    assert_eq!(build(vec![]).unwrap_err(), "build.no_issuer");
+    assert_eq!(build(vec![others.clone(), others.clone()]).unwrap_err(), "build.shared_issuer");
+    let issuers = build(vec![verifier(&provider), others]).unwrap();
+    let by = |name: &str, issuer: &str| {
+        key(name).sign(&serde_json::json!({"iss": issuer, "sub": "ada", "aud": "crm", "exp": NOW + 300}))
+    };
+    assert_eq!(code(issuers.verify(&by("one", ISSUER)).await), "ok");
+    assert_eq!(code(issuers.verify(&by("other", OTHER)).await), "ok");
+    assert_eq!(code(issuers.verify(&by("other", ISSUER)).await), "provider.no_keys", "during the cool-down");
+    assert_eq!(code(issuers.verify(&by("one", "https://stranger.example.com")).await), "claims.issuer");
+    assert_eq!(
+        code(issuers.verify(&key("one").sign(&serde_json::json!({"sub": "ada"}))).await),
+        "claims.missing"
+    );
+    assert_eq!(code(issuers.verify("x").await), "jws.shape");
+    let asked = (provider.asked("/jwks"), other.asked("/jwks"));
+    assert_eq!(code(issuers.verify(&by("one", "https://stranger.example.com")).await), "claims.issuer");
+    assert_eq!((provider.asked("/jwks"), other.asked("/jwks")), asked, "a stranger's token causes no fetch");
 }

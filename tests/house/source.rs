@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The source folders of what is shipped.
-pub(crate) const FOLDERS: [&str; 5] =
-    ["src/", "remote/src/", "server/config/src/", "server/src/", "kernel/src/"];
+pub(crate) const FOLDERS: [&str; 6] =
+    ["src/", "remote/src/", "tower/src/", "server/config/src/", "server/src/", "kernel/src/"];
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {

@@ -47,6 +47,8 @@ pub(crate) fn tests() -> Vec<Test> {
         "server/config/src",
         "server/src",
         "server/tests",
+        "tower/src",
+        "tower/tests",
     ] {
         if root().join(folder).exists() {
             files(&root().join(folder), &mut paths);

@@ -48,7 +48,11 @@ impl Key {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let Value::Object(header) = json!({"kid": self.kid, "typ": "at+jwt"}) else { unreachable!() };
+        self.sign_as("at+jwt", claims)
+    }
+
+    pub(crate) fn sign_as(&self, typ: &str, claims: &Value) -> String {
+        let Value::Object(header) = json!({"kid": self.kid, "typ": typ}) else { unreachable!() };
         self.key.sign(&header, claims.to_string().as_bytes()).unwrap()
     }
 

@@ -1,0 +1,160 @@
+//! The queue of logout tokens: what arrives while one batch is recorded is verified and recorded as the next.
+
+use std::sync::Arc;
+
+use claimgate::Error;
+use claimgate_remote::keys::may_lack_key;
+use claimgate_remote::{RemoteError, RemoteIssuers, RemoteVerifier};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Logout, LogoutStore, STORE_TIME};
+use claimgate::claims::LogoutToken;
+
+/// Most tokens that wait; more are refused at once.
+const WAITING: usize = 1024;
+/// Most logouts in one batch: limits how long the first of them waits.
+const BATCH: usize = 256;
+/// Most tokens that are verified without a pause for other tasks.
+const AT_ONCE: usize = 64;
+
+/// Why a logout was not recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LogoutError {
+    /// The request is no POST of a form with one `logout_token`, too large or too slow.
+    #[error("the request does not hold exactly one logout_token: {reason}")]
+    Request { reason: &'static str },
+    /// The token is refused.
+    #[error(transparent)]
+    Token(#[from] Error),
+    /// The token cannot be judged now.
+    #[error(transparent)]
+    Unavailable(#[from] RemoteError),
+    /// As many logouts wait as may.
+    #[error("too many logouts wait")]
+    Busy,
+    /// The store failed.
+    #[error("the store of logouts failed: {reason}")]
+    Store { reason: String },
+}
+
+impl LogoutError {
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            LogoutError::Request { .. } => "backchannel.request",
+            LogoutError::Token(error) => error.code(),
+            LogoutError::Unavailable(error) => error.code(),
+            LogoutError::Busy => "backchannel.busy",
+            LogoutError::Store { .. } => "backchannel.store",
+        }
+    }
+}
+
+/// A logout token in the queue.
+struct Pending {
+    verifier: RemoteVerifier<LogoutToken>,
+    token: String,
+    /// A send fails if the provider has hung up.
+    answer: oneshot::Sender<Result<(), LogoutError>>,
+}
+
+/// The entrance of the queue. The task of the queue ends with the last clone.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    issuers: Arc<RemoteIssuers<LogoutToken>>,
+    entrance: mpsc::Sender<Pending>,
+}
+
+impl Queue {
+    /// Spawns the task of the queue.
+    pub(super) fn start<S: LogoutStore>(
+        issuers: Arc<RemoteIssuers<LogoutToken>>,
+        store: Arc<S>,
+        kept_for: u64,
+    ) -> Self {
+        let (entrance, mut queue) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while queue.recv_many(&mut batch, BATCH).await > 0 {
+                // A task of its own: a panic of an algorithm or of the store is the failure of one batch.
+                let batch = std::mem::take(&mut batch);
+                drop(tokio::spawn(process(batch, Arc::clone(&store), kept_for)).await);
+            }
+        });
+        Self { issuers, entrance }
+    }
+
+    /// Verifies a logout token and records it. Waits for a fetch of keys if no known key verifies it.
+    pub(super) async fn log_out(&self, token: String) -> Result<(), LogoutError> {
+        let verifier = self.issuers.select(&token)?;
+        let mut renewal = verifier.keys().renewal();
+        loop {
+            match self.enqueue(verifier.clone(), token.clone()).await {
+                Err(LogoutError::Token(error)) if may_lack_key(&error) => {
+                    if !renewal.renew(&token, &error).await? {
+                        return Err(error.into());
+                    }
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn enqueue(&self, verifier: RemoteVerifier<LogoutToken>, token: String) -> Result<(), LogoutError> {
+        let lost = || LogoutError::Store { reason: "the work was lost".to_owned() };
+        let (answer, answered) = oneshot::channel();
+        self.entrance.try_send(Pending { verifier, token, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => LogoutError::Busy,
+            TrySendError::Closed(_) => lost(),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+/// Verifies a batch, records what was accepted, and answers.
+async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: u64) {
+    let (mut logouts, mut waiting) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    for group in by_issuer(batch) {
+        let verifier = group[0].verifier.clone();
+        let tokens: Vec<String> = group.iter().map(|pending| pending.token.clone()).collect();
+        let mut answers = group.into_iter().map(|pending| pending.answer);
+        for tokens in tokens.chunks(AT_ONCE) {
+            let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+            let now = verifier.now();
+            for (result, answer) in
+                verifier.verifier().verify_batch(&tokens, now).into_iter().zip(&mut answers)
+            {
+                match result {
+                    Ok(token) => {
+                        logouts.push(Logout::of(token, now, kept_for));
+                        waiting.push(answer);
+                    }
+                    Err(error) => drop(answer.send(Err(error.into()))),
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    if logouts.is_empty() {
+        return;
+    }
+    let failed = |reason: String| LogoutError::Store { reason };
+    let result = match tokio::time::timeout(STORE_TIME, store.record(&logouts)).await {
+        Ok(result) => result.map_err(|error| failed(error.to_string())),
+        Err(_) => Err(failed("it took too long".to_owned())),
+    };
+    for answer in waiting {
+        drop(answer.send(result.clone()));
+    }
+}
+
+fn by_issuer(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
+    let mut groups: Vec<Vec<Pending>> = Vec::new();
+    for pending in batch {
+        match groups.iter_mut().find(|group| group[0].verifier.issuer() == pending.verifier.issuer()) {
+            Some(group) => group.push(pending),
+            None => groups.push(vec![pending]),
+        }
+    }
+    groups
+}
