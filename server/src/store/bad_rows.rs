@@ -11,7 +11,7 @@ pub(super) struct BadRows {
 
 impl BadRows {
     /// Returns the value of a row, or counts the row.
-    pub(super) fn read<T>(&mut self, row: rusqlite::Result<T>) -> Option<T> {
+    pub(super) fn read<T, E: std::fmt::Display>(&mut self, row: Result<T, E>) -> Option<T> {
         row.inspect_err(|error| {
             self.count += 1;
             self.first.get_or_insert_with(|| error.to_string());

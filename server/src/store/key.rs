@@ -40,6 +40,25 @@ impl Key {
         })
     }
 
+    /// Returns the key of a database in its bytes; `None` if there is none, or one that other users could read or
+    /// change and that [`load`](Self::load) would replace.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file cannot be read, or does not hold a key.
+    pub(super) fn read(database: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let name = file::beside(database, ".key");
+        let failed = |reason: String| StoreError { reason: format!("{}: {reason}", name.display()) };
+        if file::open_to_others(&name).is_some() {
+            return Ok(None);
+        }
+        match std::fs::read(&name).map(Zeroizing::new) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error.to_string())),
+            Ok(key) if key.len() == KEY_LEN => Ok(Some(key)),
+            Ok(_) => Err(failed(format!("does not hold a key of {KEY_LEN} bytes"))),
+        }
+    }
+
     /// Builds a key that is kept elsewhere. Returns `None` unless it has [`KEY_LEN`] bytes.
     pub(super) fn new(key: &[u8]) -> Option<Self> {
         Sealer::new(key).map(Self)

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
-use claimgate::oidc::records::{Records, StoreError};
-use claimgate::oidc::session::{Origin, Session, SessionId};
+use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserKind};
 use claimgate::time::UnixTime;
+use claimgate_server::store::AdminRecords;
 use claimgate_server::store::postgres::{Administration, Notice, Server};
 use tokio::runtime::Runtime;
 
@@ -173,6 +174,126 @@ fn lists_show_users_teams_sessions_and_links() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_does_not_hide_the_others() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        for name in ["ada", "grace", "hedy", "joan"] {
+            let user = add(&administration, name).await.unwrap();
+            let session = session(u8::try_from(user.id.0).unwrap(), &user);
+            administration.administer(move |records| records.open_session(&session)).await.unwrap();
+        }
+        let changes = UserChanges { teams: Some(["Chess".to_owned()].into()), ..UserChanges::default() };
+        administration
+            .administer(move |records| {
+                let joan = records.user_by_name("joan")?.unwrap();
+                accounts::change(records, Administrator::OPERATOR, joan.id, changes, NOW)
+            })
+            .await
+            .unwrap();
+        let damage = r"UPDATE users SET kind = 'unheard of', teams = '[1]' WHERE username = 'ada';
+            UPDATE users SET teams = '{' WHERE username = 'grace';
+            UPDATE sessions SET id = '\x01' WHERE user_id = (SELECT id FROM users WHERE username = 'ada');
+            UPDATE sessions SET expires = 'infinity' WHERE user_id = (SELECT id FROM users WHERE username = 'grace')";
+        connect(&server).await.unwrap().client().batch_execute(damage).await.unwrap();
+        let (users, teams, sessions) = administration
+            .administer(|records| -> Result<_, StoreError> {
+                Ok((
+                    records.list_users("", 10)?,
+                    records.list_teams()?,
+                    records.list_sessions(None, 10, NOW)?,
+                ))
+            })
+            .await
+            .unwrap();
+        assert_eq!(users.iter().map(|user| &*user.user.username).collect::<Vec<_>>(), ["hedy", "joan"]);
+        assert_eq!(teams.iter().map(|team| (&*team.team, team.members)).collect::<Vec<_>>(), [("Chess", 1)]);
+        assert_eq!(sessions.iter().map(|session| &*session.username).collect::<Vec<_>>(), ["joan", "hedy"]);
+    });
+}
+
+fn signed_in(id: u8, user: &User, issuer: &str, subject: &str, sid: Option<&str>, issued_at: i64) -> Session {
+    let origin = OidcOrigin {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+        sid: sid.map(str::to_owned),
+        issued_at: UnixTime(issued_at),
+        id_token: None,
+    };
+    Session { origin: Origin::Oidc(origin), ..session(id, user) }
+}
+
+#[test]
+fn a_renamed_issuer_s_sessions_end_that_its_other_name_logged_out_and_each_logout_stays() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        let ada = add(&administration, "ada").await.unwrap();
+        let sid = |sid: &str, subject: Option<&str>| LogoutTarget::Session {
+            sid: sid.to_owned(),
+            subject: subject.map(str::to_owned),
+        };
+        let subject = |subject: &str| LogoutTarget::Subject(subject.to_owned());
+        let sessions = [
+            signed_in(1, &ada, "old", "ada", Some("2"), 9),
+            signed_in(2, &ada, "old", "ada", Some("3"), 9),
+            signed_in(3, &ada, "old", "grace", None, 5),
+            signed_in(4, &ada, "old", "grace", None, 6),
+            signed_in(5, &ada, "new", "hedy", Some("9"), 5),
+            signed_in(6, &ada, "old", "joan", None, 5),
+            signed_in(7, &ada, "old", "joan", Some("8"), 5),
+        ];
+        // Both issuers have used the jti `a`.
+        let logouts = [
+            ("a", "new", sid("2", None), 1),
+            ("b", "new", subject("grace"), 5),
+            ("a", "old", subject("hedy"), 5),
+            ("c", "new", sid("1", Some("joan")), 5),
+        ];
+        let record = move |records: &mut dyn AdminRecords, jti: &str, issuer: &str, target, iat| {
+            let until = UnixTime(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().try_into().unwrap())
+                .saturating_add(600);
+            let (issuer, issued_at, received) = (issuer.to_owned(), UnixTime(iat), Position(0));
+            let logout = LogoutRecord { issuer, target, issued_at, received, token_until: until, until };
+            records.record_logout(jti, &logout)
+        };
+        let again = logouts.clone();
+        let renamed = administration
+            .administer(move |records| -> Result<_, StoreError> {
+                sessions.iter().try_for_each(|session| records.open_session(session))?;
+                for (jti, issuer, target, iat) in logouts {
+                    assert!(record(records, jti, issuer, target, iat)?, "{jti} of {issuer} is new");
+                }
+                records.rename_issuer("old", "new")
+            })
+            .await
+            .unwrap();
+        assert_eq!(renamed, RenamedIssuer { links: 0, sessions: 6, logouts: 1 });
+        let (live, newest, replayed) = administration
+            .administer(move |records| -> Result<_, StoreError> {
+                let mut live = Vec::new();
+                for id in 1..=7 {
+                    live.extend(records.session_owner(SessionId([id; 16]))?.map(|_| id));
+                }
+                let newest = ["old", "new"].map(|issuer| records.newest_logout(issuer, None, "hedy"));
+                let mut replayed = Vec::new();
+                for (jti, issuer, target, iat) in again {
+                    replayed.push(!record(records, jti, issuer, target, iat)?);
+                }
+                Ok((live, newest, replayed))
+            })
+            .await
+            .unwrap();
+        assert_eq!(live, [2, 4, 7]);
+        for newest in newest {
+            assert_eq!(newest.unwrap().map(|(at, _)| at), Some(UnixTime(5)), "under both names");
+        }
+        assert_eq!(replayed, [true; 4]);
+        let mut ended: Vec<u8> = steps(&server).await.into_iter().flat_map(|(ended, _)| ended).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, [1, 3, 5, 6], "the other nodes read it");
+    });
+}
+
+#[test]
 fn a_notice_is_taken_once_and_forgotten_with_the_user_that_it_names() {
     with_database(async |server| {
         let administration = Administration::open(server.clone()).await.unwrap();
@@ -210,6 +331,6 @@ fn a_commit_that_no_standby_confirms_is_an_error_in_time() {
         }
         let error = add(&administration, "ada").await.unwrap_err();
         assert_eq!(error.code(), "store.failed");
-        assert!(error.to_string().contains("in time"), "{error}");
+        assert!(error.to_string().contains("no answer within"), "{error}");
     });
 }

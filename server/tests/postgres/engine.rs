@@ -26,6 +26,7 @@ pub(crate) struct Engine {
     supervisor: Child,
     /// The TCP port of a server with TLS.
     pub(crate) port: Option<u16>,
+    options: String,
 }
 
 /// The number of the newest database.
@@ -59,7 +60,7 @@ fn binaries() -> Option<PathBuf> {
 }
 
 /// Returns the numbers of a user to run PostgreSQL as: it refuses to run as root.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::getuid().is_root() {
         return None;
     }
@@ -86,7 +87,16 @@ impl Engine {
     /// Starts a server; `None`, with a line that says so, if none is installed.
     pub(crate) fn start() -> Option<Self> {
         let (folder, binaries) = Self::prepare()?;
-        Some(Self::start_in(folder, binaries, None))
+        Some(Self::start_in(folder, binaries, None, ""))
+    }
+
+    /// Starts a server that also listens, without TLS, at addresses that are separated by commas.
+    pub(crate) fn start_at(addresses: &str) -> Option<Self> {
+        let (folder, binaries) = Self::prepare()?;
+        let rules = "local all all trust\nhost all all all trust\n";
+        fs::write(folder.path().join("data/pg_hba.conf"), rules).unwrap();
+        let options = format!("-c listen_addresses={addresses}");
+        Some(Self::start_in(folder, binaries, None, &options))
     }
 
     /// Starts a server that also listens with TLS at 127.0.0.1. `certify` writes `server.pem` and `server.key` to the
@@ -103,7 +113,10 @@ impl Engine {
             }
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Some(Self::start_in(folder, binaries, Some(port)))
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.key"
+        );
+        Some(Self::start_in(folder, binaries, Some(port), &options))
     }
 
     /// Makes a data folder.
@@ -122,9 +135,10 @@ impl Engine {
         Some((folder, binaries))
     }
 
-    fn start_in(folder: TempDir, binaries: PathBuf, port: Option<u16>) -> Self {
-        let supervisor = supervise(&binaries, folder.path(), port);
-        let engine = Self { folder, binaries, supervisor, port };
+    fn start_in(folder: TempDir, binaries: PathBuf, port: Option<u16>, options: &str) -> Self {
+        let options = format!("-c listen_addresses= {options}");
+        let supervisor = supervise(&binaries, folder.path(), &options);
+        let engine = Self { folder, binaries, supervisor, port, options };
         let deadline = Instant::now() + PATIENCE;
         while !engine.is_ready() {
             assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", engine.log());
@@ -177,6 +191,16 @@ impl Engine {
         Server::new(self.config(database, database), None)
     }
 
+    /// Returns the name of the server's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join(".s.PGSQL.5432")
+    }
+
+    /// Returns the address of a database for another process.
+    pub(crate) fn address(&self, database: &str) -> String {
+        format!("host={} user={database} dbname={database}", self.folder.path().display())
+    }
+
     /// Connects as the superuser.
     pub(crate) async fn superuser(&self, database: &str) -> Client {
         let (client, driver) = self.config("super", database).connect(NoTls).await.unwrap();
@@ -190,7 +214,7 @@ impl Engine {
         let source = self.folder.path().to_str().unwrap();
         let arguments = ["-h", source, "-U", "super", "-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"];
         run(&self.binaries, "pg_basebackup", &arguments, &folder.path().join("data"));
-        Self::start_in(folder, self.binaries.clone(), None)
+        Self::start_in(folder, self.binaries.clone(), None, "")
     }
 
     /// Lets each commit wait for the standby, once it follows.
@@ -206,15 +230,54 @@ impl Engine {
         }
     }
 
+    /// Waits until a standby has all that was written.
+    pub(crate) async fn until_followed(&self) {
+        let client = self.superuser("postgres").await;
+        let deadline = Instant::now() + PATIENCE;
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()";
+        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(Instant::now() < deadline, "no standby follows");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Makes a standby a primary, and waits until it is.
     pub(crate) fn promote(&self) {
         run(&self.binaries, "pg_ctl", &["promote", "--wait", "--pgdata"], &self.folder.path().join("data"));
     }
 
+    /// Returns the number of the server's first process.
+    fn process(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).ok()?;
+        Pid::from_raw(text.lines().next()?.parse().ok()?)
+    }
+
+    /// Sends a signal to the server's first process and to those that it has started.
+    fn signal(&self, signal: Signal) {
+        let Some(first) = self.process() else { return };
+        let name = format!("/proc/{0}/task/{0}/children", first.as_raw_pid());
+        let children = fs::read_to_string(name).unwrap_or_default();
+        let children =
+            children.split_whitespace().map(|child| Pid::from_raw(child.parse().unwrap()).unwrap());
+        for process in children.chain([first]) {
+            // One may have ended.
+            let _ = kill_process(process, signal);
+        }
+    }
+
+    /// Stops the server's processes, which stay, until [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets the server's processes go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Kills the server as `kill -9` does.
     pub(crate) fn kill(&mut self) {
-        let text = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap();
-        let server = Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap();
+        let server = self.process().unwrap();
         // The supervisor first: it would remove the folder.
         self.supervisor.kill().unwrap();
         self.supervisor.wait().unwrap();
@@ -225,7 +288,7 @@ impl Engine {
     pub(crate) fn restart(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            self.supervisor = supervise(&self.binaries, self.folder.path(), self.port);
+            self.supervisor = supervise(&self.binaries, self.folder.path(), &self.options);
             // Processes of the killed server may still be there; then it ends at once.
             for _ in 0..100 {
                 if self.is_ready() {
@@ -242,13 +305,15 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        // A process that is stopped does not end.
+        self.resume();
         drop(self.supervisor.stdin.take());
         drop(self.supervisor.wait());
     }
 }
 
 /// Makes a folder that belongs to the user of the server.
-fn new_folder() -> TempDir {
+pub(crate) fn new_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     if let Some((user, group)) = unprivileged() {
         chown(folder.path(), Some(user), Some(group)).unwrap();
@@ -271,13 +336,7 @@ fn as_unprivileged(command: &mut Command) -> &mut Command {
 }
 
 /// Starts a server below a shell that waits for the end of its input, which comes with the end of the test program too.
-fn supervise(binaries: &Path, folder: &Path, port: Option<u16>) -> Child {
-    let options = match port {
-        None => "-c listen_addresses=".to_owned(),
-        Some(port) => format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.key"
-        ),
-    };
+fn supervise(binaries: &Path, folder: &Path, options: &str) -> Child {
     let script = r#"
         trap '' INT
         "$1/postgres" -D "$2/data" -k "$2" $3 -c fsync=off -c max_connections=60 >"$2/log" 2>&1 </dev/null &

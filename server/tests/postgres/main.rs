@@ -6,6 +6,7 @@
 mod administration;
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
+mod copying;
 mod engine;
 mod errors;
 mod faults;
@@ -14,5 +15,6 @@ mod nodes;
 mod people;
 mod races;
 mod schema;
+mod standby;
 mod tls;
 mod upkeep;

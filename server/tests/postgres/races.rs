@@ -163,7 +163,7 @@ fn a_feed_in_the_order_of_a_sequence_is_seen_to_miss_a_change() {
 #[test]
 fn a_jti_is_taken_once_whatever_the_batch_and_the_node() {
     with_database(async |server| {
-        let sql = r"SELECT fresh FROM log_out(ARRAY['i', 'j'], ARRAY[1, 1, 2], ARRAY['\x11', '\x11', '\x11']::bytea[],
+        let sql = r"SELECT fresh FROM log_out(ARRAY['i', 'j'], ARRAY[1, 1, 2], ARRAY['\x11', '\x11', '\x12']::bytea[],
             ARRAY['\x02', '\x02', '\x02']::bytea[], ARRAY[NULL, NULL, NULL]::bytea[], ARRAY[100, 100, 100],
             ARRAY[100, 100, 100], ARRAY[600, 600, 600])";
         for expected in [vec![1, 3], Vec::new()] {

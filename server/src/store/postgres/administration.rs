@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::connection::{Connection, Server};
 use super::error::PostgresError;
 use super::keys::Keys;
-use super::records::{PostgresRecords, wait};
+use super::records::{PostgresRecords, confirm, wait};
 use super::schema::migrate;
 use crate::store::AdminRecords;
 use crate::store::key::Key;
@@ -90,6 +90,6 @@ fn run<T, E: From<StoreError>>(
     // An error drops the transaction, which rolls it back.
     let result = work(&mut records)?;
     records.commit()?;
-    connection.committed().map_err(StoreError::from)?;
+    confirm(runtime, connection).map_err(StoreError::from)?;
     Ok(result)
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use super::error::{OLDEST_VERSION, PostgresError, reason};
 use super::tls::Tls;
 
-/// Longest wait for a connection to one host: another host may be tried after it.
+/// Longest wait for a connection to one host: another host may be tried after it. A host that accepts the connection
+/// and then does not answer may take as long again, for each host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for a lock, above all that of the order row, before a transaction is given up.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,11 +36,15 @@ const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply';
 ";
 
+/// Asks whether the server has a synchronous standby.
+const HAS_STANDBY: &str = "SELECT current_setting('synchronous_standby_names') <> ''";
+
 /// A PostgreSQL server, or several of which one is the primary, and how to connect to it.
 #[derive(Clone)]
 pub struct Server {
     config: tokio_postgres::Config,
     tls: Option<Tls>,
+    requires_standby: bool,
 }
 
 impl Server {
@@ -49,9 +55,19 @@ impl Server {
         config.ssl_mode(mode);
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.connect_timeout(CONNECT_TIMEOUT);
+        // In an order of chance: the next attempt need not begin with a host that does not answer.
+        config.load_balance_hosts(LoadBalanceHosts::Random);
         config.tcp_user_timeout(TCP_TIMEOUT);
         config.application_name("claimgate");
-        Self { config, tls }
+        Self { config, tls, requires_standby: false }
+    }
+
+    /// Has each connection refuse a server without a synchronous standby, and count no commit as done unless
+    /// `synchronous_standby_names` names one before and after it. A setting that is emptied and set again within one
+    /// commit is not noticed.
+    #[must_use]
+    pub fn require_standby(self, required: bool) -> Self {
+        Self { requires_standby: required, ..self }
     }
 
     /// Reports whether its connections are within TLS.
@@ -75,8 +91,17 @@ impl Server {
     ///
     /// # Errors
     /// [`PostgresError::Connect`], [`PostgresError::Denied`], [`PostgresError::NoDatabase`],
-    /// [`PostgresError::ReadOnly`], [`PostgresError::TooOld`] or [`PostgresError::Lost`].
+    /// [`PostgresError::ReadOnly`], [`PostgresError::TooOld`], [`PostgresError::NoStandby`] or
+    /// [`PostgresError::Lost`].
     pub async fn connect(&self) -> Result<Connection, PostgresError> {
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
+        let most = CONNECT_TIMEOUT.saturating_mul(hosts.saturating_add(1));
+        let silent =
+            || PostgresError::Connect { address: self.address(), reason: "no answer in time".to_owned() };
+        timeout(most, self.connect_and_prepare()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn connect_and_prepare(&self) -> Result<Connection, PostgresError> {
         let failed = |error: tokio_postgres::Error| {
             let reason = reason(&error);
             // The driver has no code for it: a host was reached, and is not the one asked for.
@@ -88,7 +113,7 @@ impl Server {
                 _ => PostgresError::Connect { address: self.address(), reason },
             }
         };
-        let connection = match &self.tls {
+        let mut connection = match &self.tls {
             Some(tls) => {
                 let (client, driver) = self.config.connect(tls.clone()).await.map_err(failed)?;
                 Connection::start(client, driver)
@@ -98,6 +123,7 @@ impl Server {
                 Connection::start(client, driver)
             }
         };
+        connection.requires_standby = self.requires_standby;
         connection.prepare_session().await?;
         Ok(connection)
     }
@@ -109,6 +135,7 @@ pub struct Connection {
     client: Client,
     warning: Arc<Mutex<Option<String>>>,
     driver: AbortHandle,
+    requires_standby: bool,
     /// The statements that are prepared, by their text.
     statements: Mutex<HashMap<&'static str, Statement>>,
 }
@@ -138,7 +165,7 @@ impl Connection {
             }
         };
         let driver = tokio::spawn(drive).abort_handle();
-        Self { client, warning, driver, statements: Mutex::default() }
+        Self { client, warning, driver, requires_standby: false, statements: Mutex::default() }
     }
 
     /// Checks the version of the server and makes the settings of the session.
@@ -153,7 +180,19 @@ impl Connection {
         }
         let lock_timeout = format!("SET lock_timeout = {};", LOCK_TIMEOUT.as_millis());
         self.client.batch_execute(&(lock_timeout + SETTINGS)).await?;
+        if self.requires_standby {
+            self.client.batch_execute("SET claimgate.require_standby = on").await?;
+            self.find_standby().await?;
+        }
         Ok(())
+    }
+
+    /// Checks that the server has a synchronous standby. It reads its settings anew, if they were changed, before
+    /// each statement.
+    async fn find_standby(&self) -> Result<(), PostgresError> {
+        let statement = self.prepare(HAS_STANDBY).await?;
+        let row = self.client.query_one(&statement, &[]).await?;
+        if row.try_get(0)? { Ok(()) } else { Err(PostgresError::NoStandby) }
     }
 
     /// Returns the driver's client, for statements of a transaction. [`committed`](Self::committed) checks its commit.
@@ -165,16 +204,30 @@ impl Connection {
     /// Runs one statement as a transaction of its own. Its rows are returned once it is committed.
     ///
     /// # Errors
-    /// [`PostgresError`]; [`PostgresError::NotReplicated`] if the server warned.
+    /// [`PostgresError`]; [`PostgresError::NotReplicated`] or [`PostgresError::NoStandby`] if the commit does not
+    /// count.
     pub async fn query(
         &self,
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
+        let statement = self.prepare(sql).await?;
         self.warning.lock().take();
-        let rows = self.read(sql, parameters).await?;
-        self.committed()?;
-        Ok(rows)
+        if !self.requires_standby {
+            let rows = self.client.query(&statement, parameters).await?;
+            self.committed().await?;
+            return Ok(rows);
+        }
+        let standby = self.prepare(HAS_STANDBY).await?;
+        // Sent together, in this order: the server answers the second after the commit of the first.
+        let (rows, has_standby) = tokio::join!(
+            biased;
+            self.client.query(&statement, parameters),
+            self.client.query_one(&standby, &[])
+        );
+        let rows = rows?;
+        self.find_no_warning()?;
+        if has_standby?.try_get(0)? { Ok(rows) } else { Err(PostgresError::NoStandby) }
     }
 
     /// Runs one statement that changes nothing.
@@ -186,24 +239,34 @@ impl Connection {
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PostgresError> {
-        let prepared = self.statements.lock().get(sql).cloned();
-        let statement = match prepared {
-            Some(statement) => statement,
-            None => {
-                let statement = self.client.prepare(sql).await?;
-                self.statements.lock().insert(sql, statement.clone());
-                statement
-            }
-        };
+        let statement = self.prepare(sql).await?;
         Ok(self.client.query(&statement, parameters).await?)
     }
 
-    /// Checks that the server did not warn since the last statement: a warning at a commit says that the standby may not
-    /// have it.
+    /// Prepares a statement, once in the connection's life.
+    pub(super) async fn prepare(&self, sql: &'static str) -> Result<Statement, PostgresError> {
+        let prepared = self.statements.lock().get(sql).cloned();
+        if let Some(statement) = prepared {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.lock().insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    /// Checks that a commit counts: the server did not warn, which would say that the standby may not have it, and,
+    /// where a standby is required, there still is one. A commit that waits for a standby returns without a warning
+    /// when `synchronous_standby_names` is emptied; the server tells each connection of that change first.
     ///
     /// # Errors
-    /// [`PostgresError::NotReplicated`].
-    pub fn committed(&self) -> Result<(), PostgresError> {
+    /// [`PostgresError::NotReplicated`] or [`PostgresError::NoStandby`]; [`PostgresError::Lost`] if the connection is
+    /// lost meanwhile.
+    pub async fn committed(&self) -> Result<(), PostgresError> {
+        self.find_no_warning()?;
+        if self.requires_standby { self.find_standby().await } else { Ok(()) }
+    }
+
+    fn find_no_warning(&self) -> Result<(), PostgresError> {
         match self.warning.lock().take() {
             Some(warning) => Err(PostgresError::NotReplicated(warning)),
             None => Ok(()),

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{WasNull, WrongType};
 
 use claimgate::oidc::records::StoreError;
 
@@ -11,6 +12,8 @@ pub(super) const OLDEST_VERSION: u32 = 15;
 
 /// The state that the functions of the schema raise where a view does not hold any more.
 const STALE: &str = "CG001";
+/// The state that they raise where the server has no synchronous standby, and one is required.
+const NO_STANDBY: &str = "CG002";
 
 /// An error of the store over PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +85,8 @@ pub enum PostgresError {
     /// after a failover, or the node has not followed it yet.
     #[error("the server is not the one that this node follows")]
     OtherHistory,
-    /// A synchronous standby is required, and the server has none.
+    /// A synchronous standby is required, and the server has none. What was committed meanwhile does not count as
+    /// done.
     #[error("the server has no synchronous standby (synchronous_standby_names is empty)")]
     NoStandby,
     /// Too much work waits, or the work waited for too long.
@@ -99,6 +103,42 @@ pub enum PostgresError {
     Stale,
 }
 
+/// Why a store was not copied. Nothing is in the target then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The SQLite store cannot be opened, or a server runs on it.
+    #[error(transparent)]
+    Source(#[from] StoreError),
+    /// A row of the SQLite store cannot be read.
+    #[error("a row of {table} cannot be read: {reason}; `claimgate doctor` lists such rows")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with the row.
+        reason: String,
+    },
+    /// PostgreSQL failed.
+    #[error(transparent)]
+    Target(#[from] PostgresError),
+    /// The target holds data.
+    #[error("PostgreSQL's database holds data of a store: name an empty one")]
+    NotEmpty,
+    /// A server follows the target.
+    #[error("a server runs on PostgreSQL's database: stop it first")]
+    InUse,
+    /// The target does not hold what was read.
+    #[error("{read} {what} were read and {written} are in the copy")]
+    Miscounted {
+        /// Which rows.
+        what: &'static str,
+        /// How many were read.
+        read: u64,
+        /// How many the target holds.
+        written: u64,
+    },
+}
+
 impl From<PostgresError> for StoreError {
     fn from(error: PostgresError) -> Self {
         StoreError { reason: error.to_string() }
@@ -109,6 +149,7 @@ impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.code() {
             Some(code) if code.code() == STALE => PostgresError::Stale,
+            Some(code) if code.code() == NO_STANDBY => PostgresError::NoStandby,
             // Class 28: authorization.
             Some(code) if code.code().starts_with("28") => PostgresError::Denied(reason(&error)),
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
@@ -119,9 +160,16 @@ impl From<tokio_postgres::Error> for PostgresError {
             // Class 57: the server ends the connection, and the commit may have happened.
             Some(code) if code.code().starts_with("57P") => PostgresError::Lost(reason(&error)),
             Some(_) => PostgresError::Refused(reason(&error)),
+            // A value of a row, not the connection.
+            None if is_about_a_value(&error) => PostgresError::Unreadable(reason(&error)),
             None => PostgresError::Lost(reason(&error)),
         }
     }
+}
+
+/// Reports whether a value of a row is NULL or of another type than it should be.
+fn is_about_a_value(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|cause| cause.is::<WasNull>() || cause.is::<WrongType>())
 }
 
 /// Returns an error's message with that of its cause, which says more.

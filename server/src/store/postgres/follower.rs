@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Row;
 
 use super::connection::Server;
 use super::error::PostgresError;
 use super::feed::{Feed, MAX_STEPS_BEHIND, Reading, Step};
-use super::session::{Session, Slot};
+use super::session::{Session, Slot, within};
 use crate::system;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -19,6 +19,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait for a beat. Then the connection is dropped, and the beat does not count, whatever became of it.
 const BEAT_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// The statement of a beat.
+const FOLLOW: &str = "SELECT name, head, seq, ended, users FROM follow($1, $2, $3)";
+
 /// Bytes of the random name of a node.
 const NODE_NAME_LEN: usize = 16;
 
@@ -27,18 +30,16 @@ pub(super) struct Follower {
     name: [u8; NODE_NAME_LEN],
     slot: Slot,
     feed: Arc<Feed>,
-    require_synchronous: bool,
     /// The error of the last beat, which is logged once.
     failure: Option<PostgresError>,
 }
 
 impl Follower {
-    /// Builds the follower of a node. With `require_synchronous` a beat counts only where the server has a synchronous
-    /// standby.
-    pub(super) fn new(server: Server, feed: Arc<Feed>, require_synchronous: bool) -> Self {
+    /// Builds the follower of a node.
+    pub(super) fn new(server: Server, feed: Arc<Feed>) -> Self {
         let mut name = [0; NODE_NAME_LEN];
         system::random(&mut name);
-        Self { name, slot: Slot::new(server), feed, require_synchronous, failure: None }
+        Self { name, slot: Slot::new(server), feed, failure: None }
     }
 
     /// Beats until the task is aborted.
@@ -68,9 +69,12 @@ impl Follower {
     pub(super) async fn beat(&self) -> Result<(), PostgresError> {
         let mut held = self.slot.lock().await;
         let session = held.session(None).await?;
-        let result = timeout(BEAT_TIMEOUT, self.follow(&session)).await;
-        let result =
-            result.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a beat in time".to_owned())));
+        let beat = async {
+            // A new connection, far away, needs as long for this as for the beat.
+            within(BEAT_TIMEOUT, session.connection.prepare(FOLLOW)).await?;
+            within(BEAT_TIMEOUT, self.follow(&session)).await
+        };
+        let result = beat.await;
         if let Err(error) = &result {
             held.discard(&session, error);
         }
@@ -79,16 +83,12 @@ impl Follower {
 
     async fn follow(&self, session: &Session) -> Result<(), PostgresError> {
         let beat = self.feed.begin_beat(system::boot_time());
-        let sql = "SELECT name, standbys, head, seq, ended, users FROM follow($1, $2, $3)";
         let parameters = (&self.name[..], beat.applied());
         let rows = session
             .connection
-            .query(sql, &[&parameters.0, &parameters.1, &i64::from(MAX_STEPS_BEHIND)])
+            .query(FOLLOW, &[&parameters.0, &parameters.1, &i64::from(MAX_STEPS_BEHIND)])
             .await?;
-        let (reading, standbys) = read(&rows)?;
-        if self.require_synchronous && standbys.is_empty() {
-            return Err(PostgresError::NoStandby);
-        }
+        let reading = read(&rows)?;
         let is_first = self.feed.history().is_none();
         if !self.feed.complete_beat(beat, reading) && !is_first {
             tracing::info!("sessions are read anew: the changes do not follow those known");
@@ -97,19 +97,19 @@ impl Follower {
     }
 }
 
-/// Reads the rows of a beat, and the names of the synchronous standbys.
-fn read(rows: &[Row]) -> Result<(Reading, String), PostgresError> {
+/// Reads the rows of a beat.
+fn read(rows: &[Row]) -> Result<Reading, PostgresError> {
     let first = rows.first().ok_or_else(|| PostgresError::Refused("a beat read no row".to_owned()))?;
-    let mut reading = Reading { history: first.try_get(0)?, head: first.try_get(2)?, steps: Vec::new() };
+    let mut reading = Reading { history: first.try_get(0)?, head: first.try_get(1)?, steps: Vec::new() };
     for row in rows {
-        let Some(position) = row.try_get(3)? else { continue };
-        let ended: Vec<&[u8]> = row.try_get(4)?;
-        let users: Vec<i64> = row.try_get(5)?;
+        let Some(position) = row.try_get(2)? else { continue };
+        let ended: Vec<&[u8]> = row.try_get(3)?;
+        let users: Vec<i64> = row.try_get(4)?;
         reading.steps.push(Step {
             position,
             ended: ended.into_iter().filter_map(|id| id.try_into().ok().map(SessionId)).collect(),
             users: users.into_iter().map(UserId).collect(),
         });
     }
-    Ok((reading, first.try_get(1)?))
+    Ok(reading)
 }

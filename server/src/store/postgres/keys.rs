@@ -14,6 +14,9 @@ use claimgate::oidc::seal::KEY_LEN;
 /// Bytes of the code behind a session's secret: 2^128 guesses find one.
 const CODE_LEN: usize = 16;
 
+/// The name of the key that seals.
+pub(super) const SEALING_KEY: &str = "sealing key";
+
 /// The keys of a database.
 pub(super) struct Keys {
     /// Seals the cookies of sign-ins and the ID tokens at rest.
@@ -28,7 +31,7 @@ impl Keys {
     /// # Errors
     /// [`PostgresError`].
     pub(super) async fn load(connection: &Connection) -> Result<Self, PostgresError> {
-        let sealing = load(connection, "sealing key").await?;
+        let sealing = load(connection, SEALING_KEY).await?;
         let unusable = || PostgresError::Unreadable("the sealing key does not have its length".to_owned());
         let secrets = load(connection, "session key").await?;
         Ok(Self { sealing: Key::new(&sealing).ok_or_else(unusable)?, secrets: SecretKey::new(&secrets) })

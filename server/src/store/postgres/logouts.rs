@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::PostgresError;
 use super::node::PgStore;
+use crate::store::logout_entry::jti_fingerprint;
 use crate::store::{PresentedToken, Revocation};
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
@@ -69,7 +70,7 @@ impl Columns {
         };
         // The arrays of the database begin with 1.
         self.issuer_of.push(i32::try_from(issuer + 1).unwrap_or(i32::MAX));
-        self.jtis.push(tag(&logout.jti));
+        self.jtis.push(jti_tag(&logout.issuer, &logout.jti));
         self.sids.push(sid.map(|sid| tag(sid)));
         self.subjects.push(subject.map(|subject| tag(subject)));
         self.issued_at.push(logout.issued_at);
@@ -82,6 +83,11 @@ impl Columns {
 /// Returns the fingerprint under which a value of a token is looked up.
 pub(super) fn tag(value: &str) -> Vec<u8> {
     Fingerprint::of(value).0.to_vec()
+}
+
+/// Returns the fingerprint of an issuer's `jti`.
+pub(super) fn jti_tag(issuer: &str, jti: &str) -> Vec<u8> {
+    jti_fingerprint(issuer, jti).0.to_vec()
 }
 
 impl PgStore {

@@ -9,9 +9,11 @@
 //! written only if the view still holds. What ends or changes is named in the feed, one step for each position, which
 //! every node follows.
 //!
-//! A commit counts when the server says so without a warning: with a synchronous standby it is on that one too. When a
-//! connection is lost in the middle, the outcome is not known and the work counts as failed. A provider that sends
-//! such a logout again may therefore be told that the token was used before.
+//! A commit counts when the server says so without a warning: with a synchronous standby it is on that one too.
+//! Where a standby is required ([`Settings::require_synchronous`]), it counts only if `synchronous_standby_names`
+//! names one within its transaction and after it: what waits for a standby is let go when that setting is emptied.
+//! When a connection is lost in the middle, the outcome is not known and the work counts as failed. A provider that
+//! sends such a logout again may therefore be told that the token was used before.
 //!
 //! # Reading
 //!
@@ -29,10 +31,12 @@
 mod address;
 mod administration;
 mod connection;
+mod copy;
 mod error;
 mod feed;
 mod follower;
 mod keys;
+mod listing;
 mod logouts;
 mod node;
 mod records;
@@ -40,12 +44,14 @@ mod rows;
 mod schema;
 mod session;
 mod sign_in;
+mod sqlite;
 mod tls;
 
 pub use address::Address;
 pub use administration::{Administration, Notice};
 pub use connection::{Connection, Server};
-pub use error::PostgresError;
+pub use copy::{Copied, copy_from_sqlite};
+pub use error::{CopyError, PostgresError};
 pub use feed::{Answer, Beat, Feed, Found, MAX_STEPS_BEHIND, Reading, Settled, Step, Ticket};
 pub use logouts::Logout;
 pub use node::{PgStore, REVOCATION_BOUND, Settings, Unsure};

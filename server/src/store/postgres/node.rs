@@ -13,14 +13,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use zeroize::Zeroizing;
 
-use super::connection::Server;
+use super::connection::{Connection, Server};
 use super::error::PostgresError;
 use super::feed::{Answer, Feed, Found, Settled};
 use super::follower::Follower;
 use super::keys::Keys;
 use super::rows::read_user;
 use super::schema::migrate;
-use super::session::Slot;
+use super::session::{Slot, within};
 use crate::store::key::Key;
 use crate::system;
 use claimgate::oidc::records::Position;
@@ -55,6 +55,7 @@ pub struct Settings {
     /// cannot reach the database for so long answers no question about sessions.
     pub revocation_bound: Duration,
     /// Whether the database must have a synchronous standby, so that a failover loses nothing that was acknowledged.
+    /// Without one the node has no lease, and nothing is written.
     pub require_synchronous: bool,
 }
 
@@ -80,6 +81,8 @@ type Questions = Mutex<HashMap<SessionId, Vec<oneshot::Sender<Result<Option<User
 struct Node {
     feed: Arc<Feed>,
     keys: Keys,
+    /// The sessions that were copied from a SQLite store, ordered.
+    copied: Vec<SessionId>,
     writer: Slot,
     waiting: Semaphore,
     /// Deletes what is over, beside the writes.
@@ -103,15 +106,18 @@ impl PgStore {
     /// # Errors
     /// [`PostgresError`].
     pub async fn open(server: Server, settings: Settings) -> Result<Self, PostgresError> {
+        let server = server.require_standby(settings.require_synchronous);
         let mut connection = server.connect().await?;
         migrate(&mut connection).await?;
         let keys = Keys::load(&connection).await?;
+        let copied = copied_sessions(&connection).await?;
         let feed = Arc::new(Feed::new(settings.revocation_bound));
-        let follower = Follower::new(server.clone(), Arc::clone(&feed), settings.require_synchronous);
+        let follower = Follower::new(server.clone(), Arc::clone(&feed));
         follower.beat().await?;
         Ok(Self(Arc::new(Node {
             feed,
             keys,
+            copied,
             writer: Slot::new(server.clone()),
             waiting: Semaphore::new(QUEUE),
             upkeep: Slot::new(server.clone()),
@@ -134,10 +140,11 @@ impl PgStore {
         self.0.keys.secrets.authenticate(random)
     }
 
-    /// Reports whether a node of this database made a session's secret.
+    /// Reports whether a node of this database made a session's secret, or the SQLite store that was copied into it.
     #[must_use]
     pub fn made_secret(&self, secret: &str) -> bool {
         self.0.keys.secrets.is_authentic(secret)
+            || self.0.copied.binary_search(&SessionId::of_secret(secret)).is_ok()
     }
 
     /// Returns the position of a sign-in that begins now.
@@ -232,6 +239,17 @@ impl PgStore {
     }
 }
 
+/// Reads the identifiers of the sessions that were copied from a SQLite store.
+async fn copied_sessions(connection: &Connection) -> Result<Vec<SessionId>, PostgresError> {
+    let sql = "SELECT string_agg(id, '') FROM sessions WHERE copied AND octet_length(id) = 16";
+    let rows = connection.read(sql, &[]).await?;
+    let ids: Option<Vec<u8>> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
+    let ids = ids.unwrap_or_default();
+    let mut copied: Vec<SessionId> = ids.as_chunks().0.iter().map(|id| SessionId(*id)).collect();
+    copied.sort_unstable();
+    Ok(copied)
+}
+
 impl Node {
     async fn write(
         &self,
@@ -241,9 +259,7 @@ impl Node {
     ) -> Result<Vec<Row>, PostgresError> {
         let mut held = timeout(QUEUE_TIMEOUT, slot.lock()).await.map_err(|_| PostgresError::Busy)?;
         let session = held.session(self.feed.history().as_deref()).await?;
-        let answer = timeout(WRITE_TIMEOUT, session.connection.query(sql, parameters)).await;
-        let result =
-            answer.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a write in time".to_owned())));
+        let result = within(WRITE_TIMEOUT, session.connection.query(sql, parameters)).await;
         if let Err(
             error @ (PostgresError::Lost(_) | PostgresError::NotReplicated(_) | PostgresError::ReadOnly),
         ) = &result
@@ -260,9 +276,12 @@ impl Node {
     ) -> Result<Vec<Row>, PostgresError> {
         let slot = &self.readers[self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS];
         let session = slot.lock().await.session(self.feed.history().as_deref()).await?;
-        let answer = timeout(READ_TIMEOUT, session.connection.read(sql, parameters)).await;
-        let result =
-            answer.unwrap_or_else(|_| Err(PostgresError::Lost("no answer to a read in time".to_owned())));
+        let answer = async {
+            // A new connection, far away, needs as long for this as for the answer.
+            within(READ_TIMEOUT, session.connection.prepare(sql)).await?;
+            within(READ_TIMEOUT, session.connection.read(sql, parameters)).await
+        };
+        let result = answer.await;
         if let Err(error @ PostgresError::Lost(_)) = &result {
             slot.lock().await.discard(&session, error);
         }

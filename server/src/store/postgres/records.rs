@@ -8,17 +8,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
+use super::connection::Connection;
 use super::error::PostgresError;
-use super::logouts::tag;
+use super::logouts::{jti_tag, tag};
 use super::rows::{self, to_json};
+use super::session::within;
 use crate::store::key::Key;
 use crate::store::notices::names_user;
 use crate::store::records::id_token_purpose;
-use crate::store::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
 use crate::system;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
@@ -27,16 +27,37 @@ use claimgate::time::UnixTime;
 
 /// Longest wait for one statement. Then the connection is dropped: whether a commit took effect is not known.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a statement that reads or copies all logouts or sessions of an issuer, or a batch of another
+/// store. Meanwhile nothing else is written.
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Selects the sessions of an issuer that its kept logouts name: by `sid` all, and by subject those that are not
+/// newer.
+const LOGGED_OUT: &str = "issuer = $1 AND (
+        EXISTS (SELECT FROM logouts AS l WHERE l.issuer = $1 AND l.sid_tag = sessions.sid_tag)
+        OR EXISTS (SELECT FROM logouts AS l WHERE l.issuer = $1 AND l.subject_tag = sessions.subject_tag
+            AND (l.sid_tag IS NULL OR sessions.sid_tag IS NULL) AND sessions.issued_at <= l.issued_at))";
 
 /// Waits for one statement.
 pub(super) fn wait<T>(
     runtime: &Handle,
     statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, PostgresError> {
-    match runtime.block_on(async { timeout(STATEMENT_TIMEOUT, statement).await }) {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(PostgresError::Lost("no answer to a statement in time".to_owned())),
-    }
+    within_time(runtime, STATEMENT_TIMEOUT, async { Ok(statement.await?) })
+}
+
+/// Checks that the commit of a connection counts.
+pub(super) fn confirm(runtime: &Handle, connection: &Connection) -> Result<(), PostgresError> {
+    within_time(runtime, STATEMENT_TIMEOUT, connection.committed())
+}
+
+/// Waits for work of the database, no longer than `most`.
+pub(super) fn within_time<T>(
+    runtime: &Handle,
+    most: Duration,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    runtime.block_on(within(most, work))
 }
 
 /// The records within one transaction.
@@ -53,10 +74,11 @@ pub(super) struct PostgresRecords<'t> {
 }
 
 /// A parameter of a statement.
-type Parameter<'p> = &'p (dyn ToSql + Sync);
+pub(super) type Parameter<'p> = &'p (dyn ToSql + Sync);
 
 /// The columns of a user, in the order of [`rows::read_user`].
-const USER: &str = "users.id, users.username, users.kind, users.active, users.profile, users.teams";
+pub(super) const USER: &str =
+    "users.id, users.username, users.kind, users.active, users.profile, users.teams";
 
 impl<'t> PostgresRecords<'t> {
     /// Begins: takes the next position, and with it the order row.
@@ -72,7 +94,7 @@ impl<'t> PostgresRecords<'t> {
         Ok(records)
     }
 
-    fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+    pub(super) fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
         Ok(wait(self.runtime, self.transaction.query(sql, parameters))?)
     }
 
@@ -81,19 +103,21 @@ impl<'t> PostgresRecords<'t> {
     }
 
     /// Returns the number of rows that a statement changed.
-    fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<usize, StoreError> {
+    pub(super) fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<usize, StoreError> {
         let rows = wait(self.runtime, self.transaction.execute(sql, parameters))?;
         Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
     fn user_where(&self, condition: &str, parameters: &[Parameter<'_>]) -> Result<Option<User>, StoreError> {
         let row = self.query_first(&format!("SELECT {USER} FROM users {condition}"), parameters)?;
-        row.as_ref().map(read_user).transpose()
+        Ok(row.as_ref().map(read_user).transpose()?)
     }
 
     /// Deletes the sessions that a condition names. Returns the number of sessions deleted.
     fn end_where(&mut self, condition: &str, parameters: &[Parameter<'_>]) -> Result<usize, StoreError> {
-        let rows = self.query(&format!("DELETE FROM sessions WHERE {condition} RETURNING id"), parameters)?;
+        let sql = format!("DELETE FROM sessions WHERE {condition} RETURNING id");
+        let statement = async { Ok(self.transaction.query(&sql, parameters).await?) };
+        let rows = within_time(self.runtime, LONG_TIMEOUT, statement)?;
         self.ended.extend(rows.iter().map(|row| row.get::<_, Vec<u8>>(0)));
         Ok(rows.len())
     }
@@ -119,6 +143,13 @@ impl<'t> PostgresRecords<'t> {
     fn issuer_number(&self, issuer: &str) -> Result<i32, StoreError> {
         let row = self.query_first("SELECT issuer_number($1)", &[&issuer])?;
         row.map(|row| row.get(0)).ok_or_else(|| StoreError { reason: "an issuer has no number".to_owned() })
+    }
+
+    /// Does the same as [`execute`](Self::execute), for a statement that may take long.
+    fn execute_long(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<usize, StoreError> {
+        let statement = async { Ok(self.transaction.execute(sql, parameters).await?) };
+        let rows = within_time(self.runtime, LONG_TIMEOUT, statement)?;
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
     /// Writes the step of the feed and commits.
@@ -195,18 +226,16 @@ impl Records for PostgresRecords<'_> {
         let twice = "DELETE FROM links AS twice WHERE issuer = $1 AND EXISTS
             (SELECT FROM links WHERE issuer = $2 AND subject_tag = twice.subject_tag)";
         let merged = self.execute(twice, &[&old, &new])?;
-        let move_rows = |table: &str, condition: &str| {
-            let sql = format!("UPDATE {table} SET issuer = $2 WHERE issuer = $1 {condition}");
-            self.execute(&sql, &[&old, &new])
-        };
-        // A jti that both issuers used stays used by each.
-        let unused =
-            "AND NOT EXISTS (SELECT FROM logouts AS used WHERE used.issuer = $2 AND used.jti = logouts.jti)";
-        Ok(RenamedIssuer {
-            links: move_rows("links", "")? + merged,
-            sessions: move_rows("sessions", "")?,
-            logouts: move_rows("logouts", unused)?,
-        })
+        let links = self.execute("UPDATE links SET issuer = $2 WHERE issuer = $1", &[&old, &new])? + merged;
+        let sessions =
+            self.execute_long("UPDATE sessions SET issuer = $2 WHERE issuer = $1", &[&old, &new])?;
+        // A logout stays under its former name too, with its jti.
+        let copy = "INSERT INTO logouts (sid_tag, subject_tag, issued_at, seq, until, issuer, n)
+            SELECT sid_tag, subject_tag, issued_at, seq, until, $2::integer, n FROM logouts WHERE issuer = $1
+            AND (sid_tag IS NOT NULL OR subject_tag IS NOT NULL)";
+        let logouts = self.execute_long(copy, &[&old, &new])?;
+        self.end_where(LOGGED_OUT, &[&new])?;
+        Ok(RenamedIssuer { links, sessions, logouts })
     }
 
     fn remove_user(&mut self, id: UserId) -> Result<(), StoreError> {
@@ -225,7 +254,7 @@ impl Records for PostgresRecords<'_> {
         );
         let row = self.query_first(&sql, &[&username, &kind.name(), &self.position])?;
         let row = row.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })?;
-        read_user(&row)
+        Ok(read_user(&row)?)
     }
 
     fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
@@ -285,7 +314,7 @@ impl Records for PostgresRecords<'_> {
             LEFT JOIN issuers ON issuers.id = gone.issuer LEFT JOIN id_tokens ON id_tokens.session = gone.id";
         let row = self.query_first(sql, &[&id.0.as_slice()])?;
         self.ended.push(id.0.to_vec());
-        Ok(row.map(|row| read_origin(&row, id, self.key)))
+        Ok(row.map(|row| read_origin(&row, id, self.key)).transpose()?)
     }
 
     fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
@@ -330,9 +359,16 @@ impl Records for PostgresRecords<'_> {
         let kept = record.until.0.saturating_sub(system::now().0);
         let sql = "INSERT INTO logouts (jti, sid_tag, subject_tag, issued_at, seq, until, issuer, n)
             VALUES ($1, $2, $3, $4, $5, now() + $6::bigint * interval '1 second', $7, 0)
-            ON CONFLICT (jti, issuer) DO NOTHING";
-        let parameters: [Parameter<'_>; 7] =
-            [&tag(jti), &sid, &subject, &record.issued_at.0, &self.position, &kept, &issuer];
+            ON CONFLICT (jti) DO NOTHING";
+        let parameters: [Parameter<'_>; 7] = [
+            &jti_tag(&record.issuer, jti),
+            &sid,
+            &subject,
+            &record.issued_at.0,
+            &self.position,
+            &kept,
+            &issuer,
+        ];
         Ok(self.execute(sql, &parameters)? == 1)
     }
 
@@ -351,95 +387,22 @@ impl Records for PostgresRecords<'_> {
     }
 }
 
-impl AdminRecords for PostgresRecords<'_> {
-    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
-        let sql = format!(
-            "SELECT {USER}, password IS NOT NULL,
-                (SELECT count(*) FROM links WHERE links.user_id = users.id),
-                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
-            FROM users WHERE username > $1 ORDER BY username LIMIT $2"
-        );
-        let listed = |row: &Row| {
-            Ok(ListedUser {
-                user: read_user(row)?,
-                has_password: row.get(6),
-                links: read_count(row, 7),
-                sessions: read_count(row, 8),
-            })
-        };
-        self.query(&sql, &[&after, &i64::from(limit)])?.iter().map(listed).collect()
-    }
-
-    fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
-        let sql = "SELECT team, count(*) FROM users, json_object_keys(users.teams::json) AS team
-            GROUP BY team ORDER BY team COLLATE \"C\"";
-        let listed = |row: &Row| ListedTeam { team: row.get(0), members: read_count(row, 1) };
-        Ok(self.query(sql, &[])?.iter().map(listed).collect())
-    }
-
-    fn list_sessions(
-        &mut self,
-        user: Option<UserId>,
-        limit: u32,
-        _: UnixTime,
-    ) -> Result<Vec<ListedSession>, StoreError> {
-        let sql = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
-                floor(extract(epoch FROM sessions.created))::bigint, floor(extract(epoch FROM expires))::bigint
-            FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
-            WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1)
-            ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2";
-        let listed = |row: &Row| {
-            Ok(ListedSession {
-                id: read_session_id(row)?.to_string(),
-                user: UserId(row.get(1)),
-                username: row.get(2),
-                issuer: row.get(3),
-                subject: row.get(4),
-                sid: row.get(5),
-                created: row.get(6),
-                expires: row.get(7),
-            })
-        };
-        let rows = self.query(sql, &[&user.map(|user| user.0), &i64::from(limit)])?;
-        rows.iter().map(listed).collect()
-    }
-
-    fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
-        let links = self.subjects_of(user, None)?;
-        Ok(links.into_iter().map(|(issuer, subject)| ListedLink { issuer, subject }).collect())
-    }
-
-    fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
-        self.execute("INSERT INTO notices (action, about) VALUES ($1, $2)", &[&action, &about]).map(drop)
-    }
-}
-
-fn read_origin(row: &Row, session: SessionId, key: &Key) -> Origin {
-    let Some(issuer) = row.get(0) else { return Origin::Password };
-    let sealed: Option<String> = row.get(4);
+/// Reads the origin of a session from the columns issuer, subject, `sid`, `iat` and ID token.
+fn read_origin(row: &Row, session: SessionId, key: &Key) -> Result<Origin, PostgresError> {
+    let Some(issuer) = row.try_get(0)? else { return Ok(Origin::Password) };
+    let sealed: Option<String> = row.try_get(4)?;
     let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(session), &sealed));
-    Origin::Oidc(OidcOrigin {
+    Ok(Origin::Oidc(OidcOrigin {
         issuer,
-        subject: row.get(1),
-        sid: row.get(2),
-        issued_at: UnixTime(row.get(3)),
+        subject: row.try_get(1)?,
+        sid: row.try_get(2)?,
+        issued_at: UnixTime(row.try_get(3)?),
         id_token: opened.map(|token| token.to_string()),
-    })
+    }))
 }
 
 /// Reads a user from the columns of [`USER`].
-fn read_user(row: &Row) -> Result<User, StoreError> {
+pub(super) fn read_user(row: &Row) -> Result<User, PostgresError> {
     let user = rows::read_user(row, 0)?;
-    user.ok_or_else(|| PostgresError::Unreadable("a user without an identifier".to_owned()).into())
-}
-
-fn read_session_id(row: &Row) -> Result<SessionId, StoreError> {
-    let id: &[u8] = row.get(0);
-    let id =
-        id.try_into().map_err(|_| StoreError { reason: "a session has another identifier".to_owned() })?;
-    Ok(SessionId(id))
-}
-
-fn read_count(row: &Row, column: usize) -> u32 {
-    u32::try_from(row.get::<_, i64>(column)).unwrap_or(u32::MAX)
+    user.ok_or_else(|| PostgresError::Unreadable("a user without an identifier".to_owned()))
 }

@@ -15,7 +15,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("migrations/1.sql"), works_for: 1 }];
 
 /// The lock under which one node at a time changes the schema.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('claimgate schema', 0))";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('claimgate schema', 0))";
 
 /// Brings the schema to the version of this program, in one transaction. A newer one stays as it is if this program
 /// works with it.
@@ -46,5 +46,5 @@ pub async fn migrate(connection: &mut Connection) -> Result<(), PostgresError> {
         transaction.execute(sql, &[&version, &migration.works_for]).await?;
     }
     transaction.commit().await?;
-    connection.committed()
+    connection.committed().await
 }

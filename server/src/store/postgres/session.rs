@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, Server};
 use super::error::PostgresError;
@@ -23,10 +23,23 @@ pub(super) struct Session {
     pub(super) history: String,
 }
 
+/// Waits for what the database does, no longer than `most`. Then the connection is to be dropped: the outcome is not
+/// known.
+///
+/// # Errors
+/// The error of the work; [`PostgresError::Lost`] if it takes longer.
+pub(super) async fn within<T>(
+    most: Duration,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    let silent = || PostgresError::Lost(format!("no answer within {} ms", most.as_millis()));
+    timeout(most, work).await.unwrap_or_else(|_| Err(silent()))
+}
+
 impl Session {
     async fn open(server: &Server) -> Result<Self, PostgresError> {
         let connection = server.connect().await?;
-        let rows = connection.query("SELECT history()", &[]).await?;
+        let rows = connection.read("SELECT history()", &[]).await?;
         let history = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
         Ok(Self { connection, history })
     }

@@ -53,6 +53,7 @@ CREATE TABLE links (
 );
 CREATE INDEX links_user ON links (user_id);
 
+-- `copied`: from a store of SQLite, whose secrets have no code of these nodes.
 CREATE TABLE sessions (
     id bytea PRIMARY KEY,
     user_id bigint NOT NULL REFERENCES users (id),
@@ -63,8 +64,10 @@ CREATE TABLE sessions (
     sid text,
     issued_at bigint,
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
-    expires timestamptz NOT NULL
+    expires timestamptz NOT NULL,
+    copied boolean NOT NULL DEFAULT false
 );
+CREATE INDEX sessions_copied ON sessions (id) WHERE copied;
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_sid ON sessions (sid_tag) WHERE sid_tag IS NOT NULL;
 CREATE INDEX sessions_subject ON sessions (subject_tag) WHERE subject_tag IS NOT NULL;
@@ -73,17 +76,17 @@ CREATE INDEX sessions_expires ON sessions (expires);
 -- Apart from the sessions, which stay in the database's memory: read at a sign-out only.
 CREATE TABLE id_tokens (session bytea PRIMARY KEY, sealed text NOT NULL);
 
--- `n` is the number of the logout within its step.
+-- `jti` is the fingerprint of the issuer's name with the jti; NULL in the copy of a logout for another name of its
+-- issuer. `n` is the number of the logout within its step.
 CREATE TABLE logouts (
-    jti bytea NOT NULL,
+    jti bytea UNIQUE,
     sid_tag bytea,
     subject_tag bytea,
     issued_at bigint NOT NULL,
     seq bigint NOT NULL,
     until timestamptz NOT NULL,
     issuer integer NOT NULL,
-    n integer NOT NULL,
-    PRIMARY KEY (jti, issuer)
+    n integer NOT NULL
 );
 CREATE INDEX logouts_sid ON logouts (sid_tag) WHERE sid_tag IS NOT NULL;
 CREATE INDEX logouts_subject ON logouts (subject_tag) WHERE subject_tag IS NOT NULL;
@@ -110,9 +113,13 @@ CREATE FUNCTION take_position() RETURNS bigint LANGUAGE sql AS $$
     UPDATE ord SET seq = seq + 1 WHERE one RETURNING seq;
 $$;
 
--- Completes a transaction that has taken a position: writes its step of the feed.
+-- Completes a transaction that has taken a position: writes its step of the feed. Raises CG002 if the server has no
+-- synchronous standby, and the connection requires one (`claimgate.require_standby`): nothing is written then.
 CREATE FUNCTION complete_step(p_seq bigint, p_ended bytea[], p_users bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF current_setting('claimgate.require_standby', true) = 'on' AND current_setting('synchronous_standby_names') = '' THEN
+        RAISE EXCEPTION 'the server has no synchronous standby' USING ERRCODE = 'CG002';
+    END IF;
     IF cardinality(p_ended) > 0 THEN
         DELETE FROM id_tokens WHERE session = ANY (p_ended);
     END IF;
@@ -130,6 +137,15 @@ BEGIN
         INSERT INTO issuers (name) VALUES (p_name) ON CONFLICT (name) DO UPDATE SET name = p_name RETURNING id INTO found;
     END IF;
     RETURN found;
+END
+$$;
+
+-- Returns the names of a user's teams; none if they cannot be read.
+CREATE FUNCTION team_names(p_teams text) RETURNS SETOF text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN QUERY SELECT json_object_keys(p_teams::json);
+EXCEPTION WHEN data_exception THEN
+    RETURN;
 END
 $$;
 
@@ -154,7 +170,7 @@ BEGIN
         SELECT g.jti, g.sid, g.subject, g.iat, q, now() + g.kept * interval '1 second', numbers[g.issuer], g.n
         FROM unnest(p_jtis, p_sids, p_subjects, p_issued_at, p_kept, p_issuer_of)
             WITH ORDINALITY AS g (jti, sid, subject, iat, kept, issuer, n)
-        ON CONFLICT (jti, issuer) DO NOTHING
+        ON CONFLICT (jti) DO NOTHING
         RETURNING issuer, sid_tag, subject_tag, n
     ), victim AS MATERIALIZED (
         SELECT DISTINCT ON (id) id, n FROM (
@@ -259,12 +275,12 @@ $$;
 -- The beat of a node: a durable write, then the steps after `p_applied`, at most `p_most`. The steps and the position `head`
 -- are of one snapshot; at least one row is returned, without a step if there is none.
 CREATE FUNCTION follow(p_node bytea, p_applied bigint, p_most bigint)
-RETURNS TABLE (name text, standbys text, head bigint, seq bigint, ended bytea[], users bigint[]) LANGUAGE plpgsql AS $$
+RETURNS TABLE (name text, head bigint, seq bigint, ended bytea[], users bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO nodes AS n (id, beat, applied, seen) VALUES (p_node, 1, p_applied, now())
     ON CONFLICT (id) DO UPDATE SET beat = n.beat + 1, applied = p_applied, seen = now();
     RETURN QUERY
-        SELECT history(), current_setting('synchronous_standby_names'), o.seq, s.seq, s.ended, s.users
+        SELECT history(), o.seq, s.seq, s.ended, s.users
         FROM ord o LEFT JOIN steps s ON s.seq > p_applied AND o.seq - p_applied <= p_most
         WHERE o.one ORDER BY s.seq;
 END

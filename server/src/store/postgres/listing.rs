@@ -1,0 +1,116 @@
+//! Lists for administrators, from one transaction.
+
+use tokio_postgres::Row;
+
+use super::error::PostgresError;
+use super::records::{Parameter, PostgresRecords, USER, read_user};
+use crate::store::bad_rows::BadRows;
+use crate::store::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
+use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::UserId;
+use claimgate::time::UnixTime;
+
+impl PostgresRecords<'_> {
+    /// Reads the rows of a table. One that cannot be read is skipped and reported.
+    fn list<T>(
+        &self,
+        table: &str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        read: impl Fn(&Row) -> Result<T, PostgresError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut bad = BadRows::default();
+        let rows = self.query(sql, parameters)?;
+        let listed = rows.iter().filter_map(|row| bad.read(read(row))).collect();
+        bad.report(table);
+        Ok(listed)
+    }
+}
+
+impl AdminRecords for PostgresRecords<'_> {
+    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
+        let sql = format!(
+            "SELECT {USER}, password IS NOT NULL,
+                (SELECT count(*) FROM links WHERE links.user_id = users.id),
+                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
+            FROM users WHERE username > $1 ORDER BY username LIMIT $2"
+        );
+        self.list("users", &sql, &[&after, &i64::from(limit)], |row| {
+            Ok(ListedUser {
+                user: read_user(row)?,
+                has_password: row.try_get(6)?,
+                links: read_count(row, 7)?,
+                sessions: read_count(row, 8)?,
+            })
+        })
+    }
+
+    fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {
+        let sql = "SELECT team, count(*) FROM users, team_names(users.teams) AS team
+            GROUP BY team ORDER BY team COLLATE \"C\"";
+        self.list("users", sql, &[], |row| {
+            Ok(ListedTeam { team: row.try_get(0)?, members: read_count(row, 1)? })
+        })
+    }
+
+    fn list_sessions(
+        &mut self,
+        user: Option<UserId>,
+        limit: u32,
+        _: UnixTime,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let sql = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
+                extract(epoch FROM sessions.created)::double precision, extract(epoch FROM expires)::double precision
+            FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
+            WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1)
+            ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2";
+        let parameters: [Parameter<'_>; 2] = [&user.map(|user| user.0), &i64::from(limit)];
+        self.list("sessions", sql, &parameters, |row| {
+            Ok(ListedSession {
+                id: read_session_id(row)?.to_string(),
+                user: UserId(row.try_get(1)?),
+                username: row.try_get(2)?,
+                issuer: row.try_get(3)?,
+                subject: row.try_get(4)?,
+                sid: row.try_get(5)?,
+                created: read_seconds(row, 6)?,
+                expires: read_seconds(row, 7)?,
+            })
+        })
+    }
+
+    fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
+        let links = self.subjects_of(user, None)?;
+        Ok(links.into_iter().map(|(issuer, subject)| ListedLink { issuer, subject }).collect())
+    }
+
+    fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
+        self.execute("INSERT INTO notices (action, about) VALUES ($1, $2)", &[&action, &about]).map(drop)
+    }
+}
+
+fn read_session_id(row: &Row) -> Result<SessionId, PostgresError> {
+    let id: &[u8] = row.try_get(0)?;
+    let id = id.try_into().map_err(|_| {
+        PostgresError::Unreadable("the identifier of a session does not have its length".to_owned())
+    })?;
+    Ok(SessionId(id))
+}
+
+fn read_count(row: &Row, column: usize) -> Result<u32, PostgresError> {
+    Ok(u32::try_from(row.try_get::<_, i64>(column)?).unwrap_or(u32::MAX))
+}
+
+/// Reads seconds since 1970, rounded down. `infinity` is a time of PostgreSQL and none here.
+fn read_seconds(row: &Row, column: usize) -> Result<i64, PostgresError> {
+    let seconds: f64 = row.try_get(column)?;
+    if !seconds.is_finite() {
+        return Err(PostgresError::Unreadable("a time is infinite".to_owned()));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast saturates, and a time of PostgreSQL is far within"
+    )]
+    Ok(seconds.floor() as i64)
+}
