@@ -1,10 +1,9 @@
 //! Faults of the database: killed in a storm, replaced by its standby, and a commit that its standby may not have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use claimgate::oidc::backchannel::Replayed;
 use claimgate::oidc::session::SessionId;
 use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{PgStore, PostgresError, Server, Settings, Unsure};
@@ -15,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::engine::{Engine, connect, runtime, with_database};
 use super::nodes::{sign_in, until};
 use super::people::{logout, of_sid};
+use super::record::{Record, Violation, clock};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,36 +33,30 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
     let node = runtime.block_on(PgStore::open(server, settings())).unwrap();
     let session = runtime.block_on(sign_in(&node, "ada", Some("s")));
     let killed = Arc::new(AtomicBool::new(false));
-    let count = Arc::new(AtomicUsize::new(0));
+    let record = Arc::<Mutex<Record>>::default();
     let storms = (0..4_usize).map(|storm| {
-        let (node, killed, count) = (node.clone(), Arc::clone(&killed), Arc::clone(&count));
+        let (node, killed, record) = (node.clone(), Arc::clone(&killed), Arc::clone(&record));
         runtime.spawn(async move {
-            let mut acknowledged = Vec::new();
             for number in 0.. {
                 let jti = format!("{storm}.{number}");
-                let batch = [logout(&jti, of_sid("other"))];
-                let result = node.apply_logouts(&batch).await;
+                let result = node.apply_logouts(&[logout(&jti, of_sid("other"))]).await;
                 if result.is_ok() {
-                    acknowledged.push(jti);
-                    count.fetch_add(1, Ordering::Relaxed);
+                    record.lock().acknowledge(&jti, None);
                 } else if killed.load(Ordering::Acquire) {
                     break;
                 }
             }
-            acknowledged
         })
     });
     let storms: Vec<_> = storms.collect();
     let deadline = Instant::now() + PATIENCE;
-    while count.load(Ordering::Relaxed) < 50 {
+    while record.lock().len() < 50 {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(5));
     }
     killed.store(true, Ordering::Release);
     engine.kill();
-    let acknowledged: Vec<String> =
-        storms.into_iter().flat_map(|storm| runtime.block_on(storm).unwrap()).collect();
-    assert!(acknowledged.len() >= 50);
+    storms.into_iter().for_each(|storm| runtime.block_on(storm).unwrap());
 
     // Without the database the node does not know; it signs no one out.
     let deadline = Instant::now() + PATIENCE;
@@ -76,21 +70,18 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
     engine.restart();
     runtime.block_on(async {
         until(&node, session, Some("ada")).await;
-        for jti in &acknowledged {
-            let again = loop {
-                match node.apply_logouts(&[logout(jti, of_sid("other"))]).await {
-                    Ok(result) => break result,
-                    Err(error) => assert!(Instant::now() < deadline, "{error}"),
-                }
-                sleep(Duration::from_millis(20)).await;
-            };
-            assert_eq!(again, [Err(Replayed)], "{jti} was acknowledged");
+        // The writing connection is made again.
+        while let Err(error) = node.apply_logouts(&[]).await {
+            assert!(Instant::now() < deadline, "{error}");
+            sleep(Duration::from_millis(20)).await;
         }
+        let record = record.lock().clone();
+        assert_eq!(record.check(BOUND, &node).await, []);
     });
 }
 
-/// Serves by a lease that is renewed by reading, as a node without a durable beat would. `served` is the last time.
-async fn serve_by_reading(server: Server, served: Arc<Mutex<Instant>>) {
+/// Serves by a lease that is renewed by reading, as a node without a durable beat would.
+async fn serve_by_reading(server: Server, session: SessionId, served: Arc<Mutex<Record>>) {
     let connection = server.connect().await.unwrap();
     let mut lease_until = Instant::now();
     loop {
@@ -99,20 +90,20 @@ async fn serve_by_reading(server: Server, served: Arc<Mutex<Instant>>) {
         if let Ok(Ok(_)) = timeout(Duration::from_millis(400), connection.read(sql, &[])).await {
             lease_until = begun + BOUND;
         }
+        let asked = clock();
         if Instant::now() < lease_until {
-            *served.lock() = Instant::now();
+            served.lock().serve(session, asked);
         }
         sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Asks a node without a pause. `served` is the last time at which it was asked and said that the session is live: a
-/// pause of this thread before the answer is none of the node.
-async fn serve(node: PgStore, session: SessionId, served: Arc<Mutex<Instant>>) {
+/// Asks a node without a pause.
+async fn serve(node: PgStore, session: SessionId, served: Arc<Mutex<Record>>) {
     loop {
-        let asked = Instant::now();
+        let asked = clock();
         match node.ask(session).await {
-            Ok(Some(_)) => *served.lock() = asked,
+            Ok(Some(_)) => served.lock().serve(session, asked),
             Ok(None) => panic!("a node without a lease must not say that a session has ended"),
             Err(Unsure) => {}
         }
@@ -135,29 +126,54 @@ fn a_node_at_a_primary_that_was_replaced_stops_within_the_bound() {
         let session = sign_in(&old, "ada", Some("s")).await;
         until(&old, session, Some("ada")).await;
 
-        let [by_reading, by_beat] = [(); 2].map(|()| Arc::new(Mutex::new(Instant::now())));
-        let reading = tokio::spawn(serve_by_reading(server, Arc::clone(&by_reading)));
+        let [by_reading, by_beat] = [(); 2].map(|()| Arc::<Mutex<Record>>::default());
+        let reading = tokio::spawn(serve_by_reading(server, session, Arc::clone(&by_reading)));
         let beating = tokio::spawn(serve(old.clone(), session, Arc::clone(&by_beat)));
         standby.promote();
         let new = PgStore::open(standby.server(&database), settings()).await.unwrap();
         let ended = new.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
-        let acknowledged = Instant::now();
+        let mut record = Record::default();
+        record.acknowledge("1", Some(session));
         assert_eq!(ended[0].as_ref().unwrap().sessions, 1, "the standby has what the primary acknowledged");
+        let served_by = |served: &Mutex<Record>| record.clone().with_served_of(&served.lock());
         let deadline = Instant::now() + PATIENCE;
-        while *by_reading.lock() < acknowledged + BOUND * 2 {
+        while served_by(&by_reading).check(BOUND, &new).await.is_empty() {
             assert!(Instant::now() < deadline, "the check does not see a lease that is renewed by reading");
             sleep(Duration::from_millis(10)).await;
         }
         reading.abort();
+        // By then the other would have been late too.
+        sleep(BOUND).await;
         assert!(!beating.is_finished(), "it panicked");
         beating.abort();
-        let served = *by_beat.lock();
-        assert!(served <= acknowledged + BOUND, "{:?} late", served - acknowledged);
+        assert_eq!(served_by(&by_beat).check(BOUND, &new).await, []);
         assert_eq!(old.ask(session).await, Err(Unsure));
         assert!(
             old.apply_logouts(&[logout("2", of_sid("s"))]).await.is_err(),
             "no standby, no acknowledgement"
         );
+    });
+}
+
+#[test]
+fn a_standby_that_commits_do_not_wait_for_is_seen_to_lose_what_was_acknowledged() {
+    let Some(mut primary) = Engine::start() else { return };
+    let mut standby = primary.start_standby();
+    let runtime = runtime();
+    let database = runtime.block_on(primary.new_database());
+    let old = runtime.block_on(PgStore::open(primary.server(&database), settings())).unwrap();
+    runtime.block_on(primary.until_followed());
+    standby.kill();
+    let mut record = Record::default();
+    runtime.block_on(old.apply_logouts(&[logout("1", of_sid("s"))])).unwrap();
+    record.acknowledge("1", None);
+    primary.kill();
+    standby.restart();
+    standby.promote();
+    runtime.block_on(async {
+        let new = PgStore::open(standby.server(&database), settings()).await.unwrap();
+        let lost = record.check(BOUND, &new).await;
+        assert_eq!(lost, [Violation::Lost("1".to_owned())], "the check sees what this variant loses");
     });
 }
 
@@ -170,7 +186,7 @@ fn a_node_that_cannot_beat_stops_within_the_bound_though_the_database_answers_th
         until(&b, session, Some("ada")).await;
         let token =
             PresentedToken { issuer: "i", subject: Some("ada"), sid: Some("s"), issued_at: UnixTime(100) };
-        let served = Arc::new(Mutex::new(Instant::now()));
+        let served = Arc::<Mutex<Record>>::default();
         let serving = tokio::spawn(serve(b.clone(), session, Arc::clone(&served)));
         let mut holder = connect(&server).await.unwrap();
         let beats = holder.client().transaction().await.unwrap();
@@ -179,8 +195,9 @@ fn a_node_that_cannot_beat_stops_within_the_bound_though_the_database_answers_th
             .await
             .unwrap();
         a.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
-        let acknowledged = Instant::now();
-        let deadline = acknowledged + PATIENCE;
+        let mut record = Record::default();
+        record.acknowledge("1", Some(session));
+        let deadline = Instant::now() + PATIENCE;
         while b.ask(session).await != Err(Unsure) {
             assert!(Instant::now() < deadline);
             sleep(Duration::from_millis(5)).await;
@@ -188,7 +205,8 @@ fn a_node_that_cannot_beat_stops_within_the_bound_though_the_database_answers_th
         assert!(b.revocation(&token, 0).await.is_err(), "nor is a token judged");
         assert!(!serving.is_finished(), "it panicked");
         serving.abort();
-        assert!(*served.lock() <= acknowledged + BOUND);
+        let record = record.with_served_of(&served.lock());
+        assert_eq!(record.check(BOUND, &a).await, []);
         beats.rollback().await.unwrap();
         until(&b, session, None).await;
         assert_eq!(b.revocation(&token, 0).await, Ok(Some(Revocation::LoggedOut)));
@@ -222,17 +240,6 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_does_not_count() {
         }
         let result = change.await.unwrap();
         assert!(matches!(result, Err(PostgresError::NotReplicated(_))), "{result:?}");
-    });
-}
-
-#[test]
-fn a_server_without_a_standby_is_refused_where_one_is_required() {
-    let Some(engine) = Engine::start() else { return };
-    runtime().block_on(async {
-        let server = engine.server(&engine.new_database().await);
-        let settings = Settings { require_synchronous: true, ..settings() };
-        let refused = PgStore::open(server, settings).await.err();
-        assert_eq!(refused, Some(PostgresError::NoStandby));
     });
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use claimgate::identity::{GroupsState, Identity, NameSource};
-use claimgate::oidc::records::{LogoutTarget, Lookup, Position};
+use claimgate::oidc::records::{LogoutTarget, Lookup, Position, View};
 use claimgate::oidc::session::{NewSession, OidcOrigin, SessionId};
 use claimgate::oidc::sign_in::{self, LinkByUsername, Plan, SignInPolicy, SignedIn};
 use claimgate::oidc::sync::SyncPolicy;
@@ -42,14 +42,21 @@ impl Visit {
         }
     }
 
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        let Self { issuer, subject, sid, .. } = self;
+        Lookup { issuer, subject, sid: sid.as_deref(), username: subject }
+    }
+
     /// Decides by a view of the store; `None` if a logout overtook the sign-in.
     pub(crate) async fn decide(&self, node: &PgStore) -> Result<Option<Plan>, PostgresError> {
+        Ok(self.plan(node.view(&self.lookup()).await?))
+    }
+
+    pub(crate) fn plan(&self, view: View) -> Option<Plan> {
         let Self { issuer, subject, sid, .. } = self;
-        let lookup = Lookup { issuer, subject, sid: sid.as_deref(), username: subject };
-        let view = node.view(&lookup).await?;
         let newest_logout = view.newest_logout;
         if newest_logout.is_some_and(|(iat, at)| self.issued_at <= iat.0 || self.begun <= at) {
-            return Ok(None);
+            return None;
         }
         let identity = Identity {
             username: subject.clone(),
@@ -67,7 +74,7 @@ impl Visit {
             issued_at: UnixTime(self.issued_at),
             id_token: Some("a token".to_owned()),
         };
-        Ok(Some(Plan { account, origin, session: self.session, lifetime: 3600, newest_logout }))
+        Some(Plan { account, origin, session: self.session, lifetime: 3600, newest_logout })
     }
 
     /// Signs in; `None` if a logout overtook the sign-in.
