@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use claimgate::Verifier;
-use claimgate::claims::{LogoutToken, Policy};
+use claimgate::claims::{LOGOUT_TOKEN_AGE, LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, Replayed};
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
@@ -65,7 +65,8 @@ impl Records for Memory {
     }
 
     fn record_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
-        assert!(mark.until.0 * 1000 <= NOW_MS + 24 * 60 * 60 * 1000, "remembered for over a day");
+        let longest = LOGOUT_TOKEN_AGE.as_secs() + 2 * LEEWAY + 1;
+        assert!(mark.until <= UnixTime(NOW_MS / 1000).saturating_add(longest), "remembered for over a day");
         let is_new = self.seen.insert((mark.issuer.clone(), jti.to_owned()));
         if is_new {
             self.marks.push(mark.clone());
@@ -190,6 +191,9 @@ fuzz_target!(|data: &[u8]| {
         |session: &&Opened| is_meant(session, ISSUER, logout.target(), issued_at.saturating_add(LEEWAY));
     assert_eq!(ended, SESSIONS.iter().filter(meant).count());
     assert_eq!(records.marks.len(), 1);
-    assert!(records.marks[0].until.0 * 1000 > NOW_MS, "the mark is over before it begins");
+    let until = records.marks[0].until.0;
+    assert!(until * 1000 > NOW_MS, "the mark is over before it begins");
+    let afterwards = backchannel::validate(&VERIFIER, &token, LEEWAY, until * 1000);
+    assert!(afterwards.is_err(), "its jti is forgotten, and it would end sessions again");
     assert_eq!(records.sessions.len(), SESSIONS.len() - ended);
 });

@@ -154,12 +154,30 @@ impl Claimgate {
         server.open_sessions(provider, sessions)?;
         let file = folder.join("claimgate.toml");
         let config = std::fs::read_to_string(&file)?;
-        let config: String =
-            config.lines().filter(|line| !line.starts_with("verify_secret")).fold(String::new(), |text, line| text + line + "\n");
+        let config: String = config
+            .lines()
+            .filter(|line| !line.starts_with("verify_secret"))
+            .fold(String::new(), |text, line| text + line + "\n");
         std::fs::write(file, config + "algorithms = [\"HS256\"]\n")?;
         let begun = Instant::now();
         server.restart()?;
         Ok((server, begun.elapsed().as_secs_f64()))
+    }
+
+    /// Starts as a node of a database, with a provider that signs ID tokens by RS256 and logout tokens by HS256.
+    pub fn start_on_postgres(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        url: &str,
+    ) -> Result<Self, Failed> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut server =
+            Self { address, folder: folder.to_owned(), binary: binary.to_owned(), process: None, tls: false };
+        let algorithms = "algorithms = [\"RS256\", \"HS256\"]\n";
+        server.configure(provider, "", &format!("{algorithms}[store]\nurl = \"{url}\"\n"))?;
+        server.restart()?;
+        Ok(server)
     }
 
     pub fn restart(&mut self) -> Result<(), Failed> {

@@ -11,6 +11,8 @@ mod cpu;
 mod hostile;
 mod measure;
 mod nginx;
+mod nodes;
+mod postgres;
 mod provider;
 mod report;
 mod steady;
@@ -60,6 +62,9 @@ pub struct Arguments {
     /// Logouts for so many minutes, in place of the rest
     #[arg(long, value_name = "MINUTES")]
     sustained: Option<usize>,
+    /// So many logouts at one, two and four nodes of a PostgreSQL, in place of the rest
+    #[arg(long, value_name = "LOGOUTS", conflicts_with = "sustained")]
+    nodes: Option<usize>,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -76,11 +81,12 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failed> {
-    let text = match (arguments.sustained, arguments.hostile) {
-        (Some(minutes), _) => sustained::table(arguments, minutes)?,
-        (None, true) if arguments.only.is_some() => availability::table(arguments)?,
-        (None, true) => hostile::table(arguments)? + &availability::table(arguments)?,
-        (None, false) => report::write(&measure::all(arguments)?),
+    let text = match *arguments {
+        Arguments { sustained: Some(minutes), .. } => sustained::table(arguments, minutes)?,
+        Arguments { nodes: Some(logouts), .. } => nodes::table(arguments, logouts)?,
+        Arguments { hostile: true, only: Some(_), .. } => availability::table(arguments)?,
+        Arguments { hostile: true, .. } => hostile::table(arguments)? + &availability::table(arguments)?,
+        _ => report::write(&measure::all(arguments)?),
     };
     println!("{text}");
     if let Some(file) = &arguments.report {

@@ -67,7 +67,8 @@ fn close_beyond(connections: usize, port: u16) -> Result<(), Failed> {
 "
     );
     let mut command = Command::new("nft");
-    let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().map_err(|error| format!("nft: {error}"))?;
+    let mut nft =
+        command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().map_err(|error| format!("nft: {error}"))?;
     nft.stdin.take().ok_or("nft has no input")?.write_all(rules.as_bytes())?;
     if nft.wait()?.success() { Ok(()) } else { Err("nft refuses the rule".into()) }
 }

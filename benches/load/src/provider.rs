@@ -115,16 +115,19 @@ impl Provider {
 
     /// A logout token by HS256, with the `jti` of a number, for the session of a person.
     pub fn symmetric_logout_token(&self, number: usize, person: usize) -> String {
-        let at = now();
+        self.symmetric_logout(number, &subject(person), &sid(person), now())
+    }
+
+    /// A logout token by HS256 for a subject and a session.
+    pub fn symmetric_logout(&self, number: usize, subject: &str, sid: &str, at: u64) -> String {
         let claims = format!(
-            r#"{{"iss":"{}","aud":"{CLIENT}","sub":"{}","sid":"{}","jti":"{number:032x}","iat":{at},"exp":{},"events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}}}}"#,
+            r#"{{"iss":"{}","aud":"{CLIENT}","sub":"{subject}","sid":"{sid}","jti":"{number:032x}","iat":{at},"exp":{},"events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}}}}"#,
             self.issuer,
-            subject(person),
-            sid(person),
             at + 120
         );
         let encode = Base64UrlUnpadded::encode_string;
-        let input = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"logout+jwt"}"#), encode(claims.as_bytes()));
+        let input =
+            format!("{}.{}", encode(br#"{"alg":"HS256","typ":"logout+jwt"}"#), encode(claims.as_bytes()));
         let signature = ring::hmac::sign(&self.secret, input.as_bytes());
         format!("{input}.{}", encode(signature.as_ref()))
     }

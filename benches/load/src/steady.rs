@@ -85,7 +85,8 @@ pub fn sign_ins(
     Ok(taken)
 }
 
-fn sign_in(connection: &mut Kept, person: &str) -> Result<(), Failed> {
+/// Signs a person in. Returns the cookie of the session, with its name.
+pub fn sign_in(connection: &mut Kept, person: &str) -> Result<String, Failed> {
     let address = connection.address;
     let sent = connection.ask(&get(address, "/login/oidc", ""))?;
     let missing = || format!("no redirect to the provider: {sent}");
@@ -100,10 +101,13 @@ fn sign_in(connection: &mut Kept, person: &str) -> Result<(), Failed> {
     let nonce = parameter("nonce").ok_or_else(missing)?;
     let callback = format!("/callback/oidc?code={nonce}.{person}&state={state}");
     let landed = connection.ask(&get(address, &callback, &format!("Cookie: {cookie}\r\n")))?;
-    if landed.starts_with("HTTP/1.1 303") && landed.contains("claimgate=") {
-        Ok(())
-    } else {
-        Err(format!("a sign-in was answered: {landed}").into())
+    let cookies = landed.split("\r\n").filter_map(|line| line.split_once(": "));
+    let session = cookies
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .find_map(|(_, value)| value.split(';').next().filter(|cookie| cookie.starts_with("claimgate=")));
+    match session {
+        Some(cookie) if landed.starts_with("HTTP/1.1 303") => Ok(cookie.to_owned()),
+        _ => Err(format!("a sign-in was answered: {landed}").into()),
     }
 }
 

@@ -145,23 +145,25 @@ fn report(
         let (p99, slowest, resident) =
             (most(|piece| piece.p99), most(|piece| piece.slowest), most(|piece| piece.resident));
         let rate = rate(pieces);
-        let (beside, ratio) =
-            younger.map_or((String::new(), String::new()), |y| (format!("{y:.0}"), format!("{:.2}", rate / y)));
-        writeln!(out, "| {name} | {rate:.0} | {beside} | {ratio} | {p99:.1} | {slowest:.1} | {resident:.0} |")
-            .expect("writing to a string");
+        let (beside, ratio) = younger
+            .map_or((String::new(), String::new()), |y| (format!("{y:.0}"), format!("{:.2}", rate / y)));
+        writeln!(
+            out,
+            "| {name} | {rate:.0} | {beside} | {ratio} | {p99:.1} | {slowest:.1} | {resident:.0} |"
+        )
+        .expect("writing to a string");
     };
     row("first 10 s", &pieces[..2], None);
-    let minutes: Vec<(&[Piece], f64)> = pieces
-        .chunks(MINUTE)
-        .map(|minute| (&minute[..MINUTE - 1], rate(&minute[MINUTE - 1..])))
-        .collect();
+    let minutes: Vec<(&[Piece], f64)> =
+        pieces.chunks(MINUTE).map(|minute| (&minute[..MINUTE - 1], rate(&minute[MINUTE - 1..]))).collect();
     for (number, (minute, younger)) in minutes.iter().enumerate() {
         row(&format!("minute {}", number + 1), minute, Some(*younger));
     }
     let last = &minutes[minutes.len() - minutes.len().div_ceil(3)..];
     let beside_younger = median(last.iter().map(|(minute, younger)| rate(minute) / younger).collect());
     let all: Vec<f64> = minutes.iter().map(|(minute, _)| rate(minute)).collect();
-    let answered: usize = minutes.iter().flat_map(|(minute, _)| minute.iter()).map(|piece| piece.answered).sum();
+    let answered: usize =
+        minutes.iter().flat_map(|(minute, _)| minute.iter()).map(|piece| piece.answered).sum();
     writeln!(
         out,
         "\nIn the last third the median of the minutes is {beside_younger:.2} of the younger server's rate. The median of all \
