@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry};
+use claimgate::alg::{Algorithm, BatchItem, PreparedKey, Registry, SignatureError};
 use claimgate::claims::Policy;
 use claimgate::json::MemberFault;
 use claimgate::key::{KeyError, KeyMaterial, VerificationKey};
@@ -40,12 +40,12 @@ impl Algorithm for DeviceHmac {
         let slot = members.get("slot").and_then(serde_json::Value::as_u64);
         let slot = slot.ok_or(KeyError::Member { member: "slot", fault: MemberFault::Absent })?;
         if !self.device.secrets.contains_key(&slot) {
-            return Err(KeyError::Invalid { reason: "the device has no secret in this slot" });
+            return Err(KeyError::invalid("the device has no secret in this slot"));
         }
         Ok(Arc::new(Slot { device: Arc::clone(&self.device), slot }))
     }
 
-    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), SignatureError>]) {
         let key = |item: &BatchItem<'_>| (item.key as &dyn Any).downcast_ref::<Slot>().map(|key| key.slot);
         let requests: Option<Vec<_>> =
             items.iter().map(|item| Some((key(item)?, item.signed.signing_input))).collect();
@@ -63,14 +63,14 @@ struct Slot {
 }
 
 impl PreparedKey for Slot {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let macs = self.device.hmac(&[(self.slot, signing_input)]);
         compare(&macs[0], signature)
     }
 }
 
-fn compare(mac: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-    if bool::from(mac.ct_eq(signature)) { Ok(()) } else { Err(InvalidSignature) }
+fn compare(mac: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+    if bool::from(mac.ct_eq(signature)) { Ok(()) } else { Err(SignatureError::Invalid) }
 }
 
 /// The device, simulated.
@@ -112,7 +112,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let token = device.token(1, r#"{"iss":"https://issuer.example","sub":"ada","exp":2000000000}"#);
     let jwk = format!(r#"{{"kty":"{KEY_TYPE}","slot":1}}"#);
 
-    let registry = Registry::builder().builtin().register(DeviceHmac { device }).build()?;
+    let registry = Registry::builder().builtin().register(Arc::new(DeviceHmac { device })).build()?;
     let verifier = claimgate::Verifier::builder()
         .registry(registry)
         .algorithms([ALGORITHM])
@@ -133,7 +133,7 @@ mod tests {
 
     fn verifier(device: &Arc<Device>, jwk: &str) -> JwsVerifier {
         let device = Arc::clone(device);
-        let registry = Registry::builder().builtin().register(DeviceHmac { device }).build();
+        let registry = Registry::builder().builtin().register(Arc::new(DeviceHmac { device })).build();
         let keys = KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT).expect("a JWK");
         JwsVerifier::with_any_keys(&registry.expect("a new name"), [ALGORITHM], &keys, Limits::DEFAULT)
             .expect("a registered name")

@@ -3,6 +3,7 @@
 //! Answer callers outside the trust boundary coarsely ("the token is not acceptable") and log the
 //! code: which check failed helps an attacker as well.
 
+use crate::alg::Unavailable;
 use crate::claims::ClaimsError;
 use crate::jws::{AlgorithmError, CompactJwsError, HeaderError, JwsError};
 use crate::key::KeyError;
@@ -19,6 +20,8 @@ pub enum Error {
     Claims(#[from] ClaimsError),
 }
 
+crate::code::coded!(Error);
+
 impl Error {
     /// Returns the stable code, such as `claims.expired`; see `docs/reference/errors.md`.
     #[must_use]
@@ -26,6 +29,16 @@ impl Error {
         match self {
             Error::Jws(error) => error.code(),
             Error::Claims(error) => error.code(),
+        }
+    }
+
+    /// Returns what was not available if the token could not be judged and may be good: an answer over HTTP is 503,
+    /// not 401. `None` for a token that is refused. Only algorithms of the caller can be unavailable.
+    #[must_use]
+    pub fn unavailable(&self) -> Option<&Unavailable> {
+        match self {
+            Error::Jws(error) => error.unavailable(),
+            Error::Claims(_) => None,
         }
     }
 }

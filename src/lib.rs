@@ -45,14 +45,17 @@
 //! | `oidc` | the relying party's rules; implies `identity` |
 //! | `client-assertion` | `private_key_jwt` and `client_secret_jwt`; implies `oidc` and `sign` |
 //! | `aws-lc` | RSA by aws-lc-rs, to be registered by the program |
+//! | `wasm-js` | `wasm32-unknown-unknown`: ring takes randomness from JavaScript |
 //!
 //! Out of scope: encryption (JWE), the JSON serialization of JWS, detached and unencoded payloads,
 //! certificate path validation.
 
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Modules in the order of the data; none imports one below it.
+pub mod code;
 pub mod limits;
 pub mod text;
 pub mod time;
@@ -61,10 +64,10 @@ pub mod json;
 pub mod key;
 pub mod alg;
 pub mod jws;
-pub mod claims;
-pub mod error;
 #[cfg(feature = "path")]
 pub mod path;
+pub mod claims;
+pub mod error;
 #[cfg(feature = "identity")]
 pub mod identity;
 pub mod verifier;
@@ -73,6 +76,7 @@ pub mod sign;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 
+pub use code::Code;
 pub use error::Error;
 pub use verifier::Verifier;
 

@@ -48,6 +48,21 @@ pub fn for_display(text: &str) -> String {
     text.chars().filter(|character| !is_unsafe(*character)).take(SHOWN).collect()
 }
 
+/// Implements `Debug` for a type with secrets: it shows the named fields alone.
+macro_rules! redacted_debug {
+    ($type:ident $(, $field:ident)*) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use redacted_debug;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use claimgate::alg::{Algorithm, BatchItem, InvalidSignature, PreparedKey, Rsa, Signed};
+use claimgate::alg::{Algorithm, BatchItem, PreparedKey, Rsa, SignatureError, Signed};
 use claimgate::key::{KeyMaterial, VerificationKey};
 use libfuzzer_sys::fuzz_target;
 use ring::rand::SystemRandom;
@@ -163,7 +163,7 @@ fuzz_target!(|data: &[u8]| {
     let made: Vec<Made<'_>> = rest.chunks_exact(5).take(MOST).map(make).collect();
     let by_ring = |made: &Made<'_>| {
         let ring = UnparsedPublicKey::new(hash.parameters, &made.key.public);
-        ring.verify(made.message, &made.signature).map_err(|_| InvalidSignature)
+        ring.verify(made.message, &made.signature).map_err(|_| SignatureError::Invalid)
     };
     let expected: Vec<_> = made.iter().map(by_ring).collect();
     for (made, expected) in made.iter().zip(&expected) {
@@ -178,7 +178,7 @@ fuzz_target!(|data: &[u8]| {
         })
         .collect();
     // Nothing may be left as it stood before: the opposite of what is right.
-    let opposite = |right: &Result<(), _>| if right.is_ok() { Err(InvalidSignature) } else { Ok(()) };
+    let opposite = |right: &Result<(), _>| if right.is_ok() { Err(SignatureError::Invalid) } else { Ok(()) };
     let mut results: Vec<_> = expected.iter().map(opposite).collect();
     hash.algorithm.verify_batch(&items, &mut results);
     assert_eq!(results, expected);

@@ -59,8 +59,14 @@ pub enum Hash {
 /// An RSA public key with the constants that its verifications need.
 pub struct Key(arithmetic::Key);
 
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").finish_non_exhaustive()
+    }
+}
+
 /// One signature to verify.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
     /// The signer's key.
     pub key: &'a Key,

@@ -1,10 +1,11 @@
 //! Why a provider's documents cannot be had, and why a token is not accepted.
 
-use claimgate::Error;
+use claimgate::alg::Unavailable;
 use claimgate::jws::{BuildError, NoUsableKey};
 use claimgate::oidc::discovery::DiscoveryError;
 use claimgate::oidc::endpoint::EndpointError;
 use claimgate::oidc::jwks::JwksError;
+use claimgate::{Code, Error};
 
 use crate::fetch::FetchError;
 
@@ -37,6 +38,9 @@ pub enum RemoteError {
         /// Why there are no newer keys.
         keys: String,
     },
+    /// The algorithm of the program that verifies the token is not available now, such as a device that is down.
+    #[error("the signature cannot be verified now: {0}")]
+    Signature(Unavailable),
     /// As many requests wait for the provider as may.
     #[error("too many requests wait for the provider")]
     Busy,
@@ -59,6 +63,7 @@ impl RemoteError {
             RemoteError::NoUsableKey(error) => error.code(),
             RemoteError::NoMetadata => "provider.no_metadata",
             RemoteError::NoKeys { .. } => "provider.no_keys",
+            RemoteError::Signature(_) => "signature.unavailable",
             RemoteError::Busy => "provider.busy",
             RemoteError::JustFailed { .. } => "provider.just_failed",
         }
@@ -77,6 +82,12 @@ pub enum VerifyError {
     Unavailable(#[from] RemoteError),
 }
 
+impl Code for RemoteError {
+    fn code(&self) -> &'static str {
+        RemoteError::code(self)
+    }
+}
+
 impl VerifyError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
@@ -85,6 +96,12 @@ impl VerifyError {
             VerifyError::Refused(error) => error.code(),
             VerifyError::Unavailable(error) => error.code(),
         }
+    }
+}
+
+impl Code for VerifyError {
+    fn code(&self) -> &'static str {
+        VerifyError::code(self)
     }
 }
 
@@ -115,4 +132,24 @@ pub enum SetupError {
     /// There is no HTTP client: the feature `reqwest` is off, and no other was given.
     #[error("there is no HTTP client: give one, or use the feature `reqwest`")]
     NoClient,
+}
+
+impl SetupError {
+    /// Returns the stable code of this error; see `docs/reference/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            SetupError::Address { .. } => "build.address",
+            SetupError::OtherIssuer { .. } => "build.other_issuer",
+            SetupError::Build(error) => error.code(),
+            SetupError::Client(error) => error.code(),
+            SetupError::NoClient => "build.no_client",
+        }
+    }
+}
+
+impl Code for SetupError {
+    fn code(&self) -> &'static str {
+        SetupError::code(self)
+    }
 }

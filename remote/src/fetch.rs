@@ -44,6 +44,12 @@ impl FetchError {
     }
 }
 
+impl claimgate::Code for FetchError {
+    fn code(&self) -> &'static str {
+        FetchError::code(self)
+    }
+}
+
 /// The response to a request, once it has arrived.
 pub type Fetching<'f> = Pin<Box<dyn Future<Output = Result<Response, FetchError>> + Send + 'f>>;
 

@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::{RemoteError, SetupError, VerifyError};
 use crate::fetch::Fetch;
-use crate::keys::{KeyRenewal, RemoteKeys, may_lack_key};
+use crate::keys::{KeyRenewal, RemoteKeys};
 use crate::options::{Clock, Documents, RemoteOptions, places};
 use crate::state::Health;
 use claimgate::alg::Registry;
@@ -39,6 +39,17 @@ pub struct Issuer<P = ()> {
     clock: Clock,
     cache_bytes: Option<u64>,
     policy: P,
+}
+
+impl<P: std::fmt::Debug> std::fmt::Debug for Issuer<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuer")
+            .field("issuer", &self.issuer)
+            .field("jwks_uri", &self.jwks_uri)
+            .field("algorithms", &self.algorithms)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Issuer {
@@ -276,7 +287,7 @@ impl<K: Kind> RemoteVerifier<K> {
     /// A [`VerifyError`].
     pub async fn verify(&self, token: &str) -> Result<ValidatedToken<K>, VerifyError> {
         let renewal = self.0.keys.renewal();
-        self.settle(token, self.verify_now(token), renewal).await
+        self.settle(token, self.verify_now(token).await, renewal).await
     }
 
     /// Verifies many tokens; see [`Verifier::verify_batch`]. Returns the results in the order of the tokens.
@@ -284,14 +295,23 @@ impl<K: Kind> RemoteVerifier<K> {
         let renewal = self.0.keys.renewal();
         let first = self.0.verifier.verify_batch(tokens, self.now());
         let mut results = Vec::with_capacity(tokens.len());
-        for (token, result) in tokens.iter().zip(first) {
+        let mut is_down = false;
+        for (token, mut result) in tokens.iter().zip(first) {
+            let is_unavailable = |result: &Result<_, Error>| {
+                result.as_ref().is_err_and(|error: &Error| error.unavailable().is_some())
+            };
+            // A key that can only be awaited verifies nothing in a batch. One that is down is not awaited again.
+            if is_unavailable(&result) && !is_down {
+                result = self.verify_now(token).await;
+                is_down = is_unavailable(&result);
+            }
             results.push(self.settle(token, result, renewal.clone()).await);
         }
         results
     }
 
-    fn verify_now(&self, token: &str) -> Result<ValidatedToken<K>, Error> {
-        self.0.verifier.verify(token, self.now())
+    async fn verify_now(&self, token: &str) -> Result<ValidatedToken<K>, Error> {
+        self.0.verifier.verify_async(token, self.now()).await
     }
 
     /// Verifies a token again while newer keys than those that refused it are to be had.
@@ -303,9 +323,7 @@ impl<K: Kind> RemoteVerifier<K> {
     ) -> Result<ValidatedToken<K>, VerifyError> {
         loop {
             match result {
-                Err(error) if may_lack_key(&error) && renewal.renew(token, &error).await? => {
-                    result = self.verify_now(token);
-                }
+                Err(error) if renewal.renew(token, &error).await? => result = self.verify_now(token).await,
                 settled => return Ok(settled?),
             }
         }

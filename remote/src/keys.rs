@@ -19,6 +19,7 @@ use crate::fetch::{Fetch, FetchError};
 use crate::options::{Documents, RemoteOptions};
 use crate::state::{Health, State};
 use claimgate::Error;
+use claimgate::alg::SignatureError;
 use claimgate::jws::{BuildError, CompactJws, JwsError, JwsVerifier, KeyReport, NoUsableKey};
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
@@ -213,17 +214,17 @@ impl RemoteKeys {
     /// again; see [`KeyRenewal`]. `token_error` returns the error of the engine within that of `verify`.
     ///
     /// # Errors
-    /// [`RemoteError::NoKeys`] or [`RemoteError::Busy`] for a token that cannot be judged now. The inner
-    /// result is that of `verify`.
-    pub async fn verify<T, E>(
+    /// [`RemoteError::NoKeys`], [`RemoteError::Busy`] or [`RemoteError::Signature`] for a token that cannot be judged
+    /// now. The inner result is that of `verify`.
+    pub async fn verify<T, E, F: Future<Output = Result<T, E>>>(
         self: &Arc<Self>,
         token: &str,
-        verify: impl Fn() -> Result<T, E>,
+        verify: impl Fn() -> F,
         token_error: fn(&E) -> Option<&Error>,
     ) -> Result<Result<T, E>, RemoteError> {
         let mut renewal = self.renewal();
         loop {
-            let result = verify();
+            let result = verify().await;
             match result.as_ref().err().and_then(token_error) {
                 Some(error) if renewal.renew(token, error).await? => {}
                 _ => return Ok(result),
@@ -424,8 +425,11 @@ impl KeyRenewal {
     /// to verify it with, `false` if the refusal stands; see [`RemoteKeys`] for the rule.
     ///
     /// # Errors
-    /// [`RemoteError::NoKeys`] or [`RemoteError::Busy`]: the token cannot be judged now.
+    /// [`RemoteError::NoKeys`], [`RemoteError::Busy`] or [`RemoteError::Signature`]: the token cannot be judged now.
     pub async fn renew(&mut self, token: &str, error: &Error) -> Result<bool, RemoteError> {
+        if let Some(reason) = error.unavailable() {
+            return Err(RemoteError::Signature(reason.clone()));
+        }
         let keys = &self.keys;
         if self.fetched || !may_lack_key(error) || !keys.fetches_keys_of(token) {
             return Ok(false);
@@ -465,7 +469,7 @@ impl KeyRenewal {
 pub fn may_lack_key(error: &Error) -> bool {
     match error {
         Error::Jws(JwsError::Key(reason)) => *reason != KeyError::KidRequired,
-        Error::Jws(JwsError::Signature(_)) => true,
+        Error::Jws(JwsError::Signature(reason)) => *reason == SignatureError::Invalid,
         _ => false,
     }
 }

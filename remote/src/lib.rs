@@ -23,6 +23,7 @@
 //! client implements [`Fetch`].
 
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 
 // None imports one below it.
 pub mod fetch;

@@ -67,3 +67,14 @@ pub struct RemoteOptions {
     /// The clock.
     pub clock: Clock,
 }
+
+impl std::fmt::Debug for RemoteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteOptions")
+            .field("name", &self.name)
+            .field("issuer", &self.issuer)
+            .field("documents", &self.documents)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}

@@ -3,9 +3,12 @@
 
 mod provider;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use claimgate::alg::{Algorithm, Ecdsa, PreparedKey, Registry, SignatureError, Verifying};
 use claimgate::claims::{AccessToken, Policy};
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate::time::UnixTime;
 use claimgate_remote::{Issuer, RemoteError, RemoteIssuers, RemoteVerifier, SetupError, VerifyError};
 use provider::{ISSUER, NOW, Provider, key};
@@ -321,4 +324,68 @@ async fn of_several_issuers_the_one_that_the_token_names_verifies_it() {
     let asked = (provider.asked("/jwks"), other.asked("/jwks"));
     assert_eq!(code(issuers.verify(&by("one", "https://stranger.example.com")).await), "claims.issuer");
     assert_eq!((provider.asked("/jwks"), other.asked("/jwks")), asked, "a stranger's token causes no fetch");
+}
+
+/// ES256 by a device that can only be awaited, and answers after a second.
+struct DeviceEs256(Arc<std::sync::atomic::AtomicBool>);
+
+impl Algorithm for DeviceEs256 {
+    fn name(&self) -> &str {
+        "ES256"
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        Ok(Arc::new(DeviceKey { key: Ecdsa::ES256.prepare(key)?, is_down: Arc::clone(&self.0) }))
+    }
+}
+
+struct DeviceKey {
+    key: Arc<dyn PreparedKey>,
+    is_down: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl PreparedKey for DeviceKey {
+    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), SignatureError> {
+        Err(SignatureError::unavailable("it can only be awaited"))
+    }
+
+    fn verify_async<'k>(&'k self, signing_input: &'k [u8], signature: &'k [u8]) -> Option<Verifying<'k>> {
+        Some(Box::pin(async {
+            pass(1).await;
+            match self.is_down.load(std::sync::atomic::Ordering::Relaxed) {
+                true => Err(SignatureError::unavailable("the device is down")),
+                false => self.key.verify(signing_input, signature),
+            }
+        }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_awaited_and_one_that_is_down_is_no_refusal_and_no_reason_to_fetch_keys() {
+    let provider = Provider::new(&[key("one").named("same")]);
+    let is_down = Arc::default();
+    let registry = Registry::builder().builtin().replace(Arc::new(DeviceEs256(Arc::clone(&is_down))));
+    let tokens = Issuer::discover(ISSUER)
+        .registry(registry.build().unwrap())
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(ISSUER, "crm"))
+        .fetch(provider.clone())
+        .clock(|| UnixTime(NOW))
+        .spawn()
+        .unwrap();
+    tokens.ready().await.unwrap();
+    let good = key("one").named("same").token();
+    assert_eq!(code(tokens.verify(&good).await), "ok");
+    is_down.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = tokens.verify(&good).await.unwrap_err();
+    assert!(matches!(&error, VerifyError::Unavailable(RemoteError::Signature(_))), "{error:?}");
+    assert_eq!(
+        (error.code(), error.to_string().contains("the device is down")),
+        ("signature.unavailable", true)
+    );
+    assert_eq!(provider.asked("/jwks"), 1);
+    is_down.store(false, std::sync::atomic::Ordering::Relaxed);
+    // A batch is verified at once; what cannot be is awaited.
+    let batch = tokens.verify_batch(&[&good, &key("two").named("same").token()]).await;
+    assert_eq!(batch.into_iter().map(code).collect::<Vec<_>>(), ["ok", "signature.invalid"]);
 }

@@ -1,7 +1,6 @@
 //! The `claimgate` command as a library: the whole command and server with algorithms of your own.
 //!
 //! ```no_run
-//! # use std::sync::Arc;
 //! # use claimgate::alg::{Algorithm, PreparedKey};
 //! # use claimgate::key::{KeyError, VerificationKey};
 //! # struct Es256k;
@@ -12,11 +11,12 @@
 //! #     }
 //! # }
 //! use std::process::ExitCode;
+//! use std::sync::Arc;
 //!
 //! use claimgate_server::Command;
 //!
 //! fn main() -> ExitCode {
-//!     Command::new().register(Es256k).run()
+//!     Command::new().register(Arc::new(Es256k)).run()
 //! }
 //! ```
 //!

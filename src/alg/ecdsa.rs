@@ -9,7 +9,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, UnparsedPublicKey, VerificationAlgorithm,
 };
 
-use super::{Algorithm, InvalidSignature, PreparedKey};
+use super::{Algorithm, PreparedKey, SignatureError};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// One algorithm of the ECDSA family; each uses one curve.
@@ -20,6 +20,8 @@ pub struct Ecdsa {
     coordinate_bytes: usize,
     prepare: fn(Vec<u8>) -> Option<Arc<dyn PreparedKey>>,
 }
+
+crate::text::redacted_debug!(Ecdsa, name);
 
 impl Ecdsa {
     /// ECDSA using P-256 and SHA-256.
@@ -49,10 +51,10 @@ impl Algorithm for Ecdsa {
         };
         // RFC 7518 §6.2.1.2: the coordinates have the full length of the curve's field.
         if x.len() != self.coordinate_bytes || y.len() != self.coordinate_bytes {
-            return Err(KeyError::Invalid { reason: "an EC coordinate of the wrong length" });
+            return Err(KeyError::invalid("an EC coordinate of the wrong length"));
         }
         let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
-        (self.prepare)(point).ok_or(KeyError::Invalid { reason: "an EC point that is not on its curve" })
+        (self.prepare)(point).ok_or(KeyError::invalid("an EC point that is not on its curve"))
     }
 }
 
@@ -78,16 +80,16 @@ fn by_ring(algorithm: &'static dyn VerificationAlgorithm, point: Vec<u8>) -> Arc
 struct ByRing(UnparsedPublicKey<Vec<u8>>);
 
 impl PreparedKey for ByRing {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        self.0.verify(signing_input, signature).map_err(|_| InvalidSignature)
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.0.verify(signing_input, signature).map_err(|_| SignatureError::Invalid)
     }
 }
 
 struct P521(p521::ecdsa::VerifyingKey);
 
 impl PreparedKey for P521 {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        let signature = p521::ecdsa::Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
-        self.0.verify(signing_input, &signature).map_err(|_| InvalidSignature)
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        let signature = p521::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
+        self.0.verify(signing_input, &signature).map_err(|_| SignatureError::Invalid)
     }
 }

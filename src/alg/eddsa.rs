@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
-use super::{Algorithm, InvalidSignature, PreparedKey};
+use super::{Algorithm, PreparedKey, SignatureError};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// EdDSA over Ed25519.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct EdDsa(&'static str);
 
 impl EdDsa {
@@ -32,11 +32,11 @@ impl Algorithm for EdDsa {
             KeyMaterial::Okp { curve, x } if curve == "Ed25519" => x,
             _ => return Err(KeyError::WrongFamily),
         };
-        let invalid = KeyError::Invalid { reason: "not an Ed25519 public key" };
+        let invalid = KeyError::invalid("not an Ed25519 public key");
         let bytes = x.as_slice().try_into().map_err(|_| invalid.clone())?;
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| invalid)?;
         if key.is_weak() {
-            return Err(KeyError::Invalid { reason: "an Ed25519 point of small order" });
+            return Err(KeyError::invalid("an Ed25519 point of small order"));
         }
         Ok(Arc::new(Prepared(key)))
     }
@@ -45,9 +45,9 @@ impl Algorithm for EdDsa {
 struct Prepared(VerifyingKey);
 
 impl PreparedKey for Prepared {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        let signature = Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        let signature = Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
         // Strict: small-order points and s >= L are rejected, so that a signature has one encoding.
-        self.0.verify_strict(signing_input, &signature).map_err(|_| InvalidSignature)
+        self.0.verify_strict(signing_input, &signature).map_err(|_| SignatureError::Invalid)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hmac::{Hmac as Mac, KeyInit, Mac as _};
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::{Algorithm, InvalidSignature, PreparedKey};
+use super::{Algorithm, PreparedKey, SignatureError};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// One algorithm of the HMAC family.
@@ -16,6 +16,8 @@ pub struct Hmac {
     hash_bytes: usize,
     prepare: fn(&[u8]) -> Arc<dyn PreparedKey>,
 }
+
+crate::text::redacted_debug!(Hmac, name);
 
 impl Hmac {
     /// HMAC using SHA-256.
@@ -43,7 +45,7 @@ impl Algorithm for Hmac {
             return Err(KeyError::Weak);
         }
         if is_public_key(secret) {
-            return Err(KeyError::Invalid { reason: "the text of a public key given as a secret" });
+            return Err(KeyError::invalid("the text of a public key given as a secret"));
         }
         Ok((self.prepare)(secret))
     }
@@ -66,10 +68,10 @@ macro_rules! prepared {
         }
 
         impl PreparedKey for Prepared<$hash> {
-            fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+            fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
                 // `verify_slice` compares in constant time.
                 let mac = self.0.clone().chain_update(signing_input);
-                mac.verify_slice(signature).map_err(|_| InvalidSignature)
+                mac.verify_slice(signature).map_err(|_| SignatureError::Invalid)
             }
         }
     };

@@ -65,6 +65,19 @@ impl fmt::Debug for Registry {
 }
 
 /// A builder of a [`Registry`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use claimgate::alg::{Registry, Rsa};
+/// let registry = Registry::builder()
+///     .builtin()
+///     .replace(Arc::new(Rsa::RS256.by_ring()))
+///     .without("HS256")
+///     .build()?;
+/// assert!(registry.get("RS256").is_some() && registry.get("HS256").is_none());
+/// # Ok::<(), claimgate::alg::RegistryError>(())
+/// ```
+#[derive(Clone)]
 pub struct RegistryBuilder {
     algorithms: Vec<Arc<dyn Algorithm>>,
     refusal: Option<RegistryError>,
@@ -74,30 +87,59 @@ impl RegistryBuilder {
     /// Adds the built-in algorithms.
     #[must_use]
     pub fn builtin(self) -> Self {
-        builtin_algorithms().into_iter().fold(self, Self::add)
+        builtin_algorithms().into_iter().fold(self, Self::register)
     }
 
-    /// Adds an algorithm of the caller.
+    /// Adds an algorithm of a name that is not registered yet.
     #[must_use]
-    pub fn register(self, algorithm: impl Algorithm + 'static) -> Self {
-        self.add(Arc::new(algorithm))
+    pub fn register(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
+        let name = algorithm.name();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.refuse(RegistryError::Name)
+        } else if name.eq_ignore_ascii_case("none") {
+            self.refuse(RegistryError::None)
+        } else if self.position(name).is_some() {
+            let name = name.to_owned();
+            self.refuse(RegistryError::Duplicate { name })
+        } else {
+            self.algorithms.push(algorithm);
+            self
+        }
     }
 
-    fn add(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
-        let name = algorithm.name();
-        let refusal = if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Some(RegistryError::Name)
-        } else if name.eq_ignore_ascii_case("none") {
-            Some(RegistryError::None)
-        } else if self.algorithms.iter().any(|known| known.name() == name) {
-            Some(RegistryError::Duplicate { name: name.to_owned() })
-        } else {
-            None
-        };
-        match refusal {
-            Some(refusal) => self.refusal = self.refusal.or(Some(refusal)),
-            None => self.algorithms.push(algorithm),
+    /// Puts an algorithm in the place of the registered one of the same name, such as a built-in one.
+    #[must_use]
+    pub fn replace(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
+        match self.position(algorithm.name()) {
+            Some(at) => {
+                self.algorithms[at] = algorithm;
+                self
+            }
+            None => {
+                let name = algorithm.name().to_owned();
+                self.refuse(RegistryError::NotRegistered { name })
+            }
         }
+    }
+
+    /// Leaves out the registered algorithm of this name, such as a built-in one.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        match self.position(name) {
+            Some(at) => {
+                self.algorithms.remove(at);
+                self
+            }
+            None => self.refuse(RegistryError::NotRegistered { name: name.to_owned() }),
+        }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.algorithms.iter().position(|known| known.name() == name)
+    }
+
+    fn refuse(mut self, refusal: RegistryError) -> Self {
+        self.refusal.get_or_insert(refusal);
         self
     }
 
@@ -113,7 +155,13 @@ impl RegistryBuilder {
     }
 }
 
-/// The reason that an algorithm cannot be registered.
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.algorithms.iter().map(|algorithm| algorithm.name())).finish()
+    }
+}
+
+/// The reason that an algorithm cannot be registered, replaced or left out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
@@ -126,10 +174,18 @@ pub enum RegistryError {
         /// The name.
         name: String,
     },
+    /// No algorithm of this name is registered that could be replaced or left out.
+    #[error("no algorithm named `{name}` is registered")]
+    NotRegistered {
+        /// The name.
+        name: String,
+    },
     /// The name is empty or contains characters other than visible ASCII.
     #[error("an algorithm's name must be visible ASCII")]
     Name,
 }
+
+crate::code::coded!(RegistryError);
 
 impl RegistryError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
@@ -138,6 +194,7 @@ impl RegistryError {
         match self {
             RegistryError::None => "registry.none",
             RegistryError::Duplicate { .. } => "registry.duplicate",
+            RegistryError::NotRegistered { .. } => "registry.not_registered",
             RegistryError::Name => "registry.name",
         }
     }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::claims::NumericDate;
 use crate::json::{self, JsonError};
+#[cfg(feature = "path")]
+use crate::path::PathError;
 use crate::time::UnixTime;
 
 /// The reason why a claims set is rejected.
@@ -110,6 +112,17 @@ pub enum ClaimsError {
     /// A logout token has neither `sub` nor `sid` (Back-Channel Logout §2.4).
     #[error("a logout token needs `sub` or `sid`")]
     NoSubjectOrSession,
+    /// A claim path selects another value than [`Policy::claim`](super::Policy::claim) demands.
+    #[cfg(feature = "path")]
+    #[error("the claim `{claim}` does not have a value that is demanded")]
+    Value {
+        /// The claim path.
+        claim: String,
+    },
+    /// A claim path of [`Policy::claim`](super::Policy::claim) would visit too many nodes.
+    #[cfg(feature = "path")]
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The claims do not fit the type requested of [`Claims::deserialize`](super::Claims::deserialize).
     #[error("the claims do not fit the requested type: {reason}")]
     Deserialize {
@@ -117,6 +130,8 @@ pub enum ClaimsError {
         reason: String,
     },
 }
+
+crate::code::coded!(ClaimsError);
 
 impl ClaimsError {
     /// Returns the error of a claim that must be a string and has another value.
@@ -147,6 +162,10 @@ impl ClaimsError {
             ClaimsError::Events => "claims.events",
             ClaimsError::NoncePresent => "claims.nonce_present",
             ClaimsError::NoSubjectOrSession => "claims.sub_or_sid",
+            #[cfg(feature = "path")]
+            ClaimsError::Value { .. } => "claims.value",
+            #[cfg(feature = "path")]
+            ClaimsError::Path(error) => error.code(),
             ClaimsError::Deserialize { .. } => "claims.deserialize",
         }
     }

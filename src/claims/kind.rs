@@ -13,6 +13,7 @@ use crate::jws::Header;
 /// configuration files, on the command line and in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TokenKind {
     /// A plain JWT: only the claims that the policy names are checked, and a token that has an `aud` is refused unless the
     /// policy names it or allows any. Any `typ` but `logout+jwt`, and no logout event: a token that ends sessions grants
@@ -24,7 +25,8 @@ pub enum TokenKind {
     /// A back-channel logout token. Requires iss, aud, iat, jti, the logout event, sub or sid, no
     /// nonce; `typ` absent, `JWT` or `logout+jwt`; every audience must be accepted or trusted.
     LogoutToken,
-    /// An OAuth 2.0 access token (RFC 9068). Requires `typ` `at+jwt`, iss, sub, aud, exp.
+    /// An OAuth 2.0 access token (RFC 9068). Requires `typ` `at+jwt`, unless
+    /// [`allow_untyped`](super::Policy::allow_untyped) is called, and iss, sub, aud, exp.
     AccessToken,
 }
 
@@ -35,8 +37,8 @@ pub struct UnknownTokenKind;
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 4] =
-        [TokenKind::Jwt, TokenKind::IdToken, TokenKind::LogoutToken, TokenKind::AccessToken];
+    pub const ALL: &[TokenKind] =
+        &[TokenKind::Jwt, TokenKind::IdToken, TokenKind::LogoutToken, TokenKind::AccessToken];
 
     /// Returns the kind's written form, such as `id_token`.
     #[must_use]
@@ -61,14 +63,18 @@ impl TokenKind {
 
     /// Reports whether a token of this kind may have the header's `typ`.
     pub(super) fn accepts_type(self, header: &Header) -> bool {
-        let plain = header.typ().is_none() || header.typ_is("JWT");
         match self {
             TokenKind::Jwt => !header.typ_is("logout+jwt"),
-            TokenKind::IdToken => plain,
-            TokenKind::LogoutToken => plain || header.typ_is("logout+jwt"),
+            TokenKind::IdToken => is_untyped(header),
+            TokenKind::LogoutToken => is_untyped(header) || header.typ_is("logout+jwt"),
             TokenKind::AccessToken => header.typ_is("at+jwt"),
         }
     }
+}
+
+/// Reports whether the header does not say what kind of token it is of: `typ` is absent or `JWT`.
+pub(super) fn is_untyped(header: &Header) -> bool {
+    header.typ().is_none() || header.typ_is("JWT")
 }
 
 impl fmt::Display for TokenKind {
@@ -81,7 +87,7 @@ impl FromStr for TokenKind {
     type Err = UnknownTokenKind;
 
     fn from_str(name: &str) -> Result<Self, UnknownTokenKind> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownTokenKind)
+        Self::ALL.iter().copied().find(|kind| kind.name() == name).ok_or(UnknownTokenKind)
     }
 }
 
@@ -100,6 +106,12 @@ pub trait UnboundKind: Kind {}
 
 impl UnboundKind for Jwt {}
 impl UnboundKind for AnyKind {}
+
+/// A kind that may be that of an access token; see [`Policy::allow_untyped`](super::Policy::allow_untyped).
+pub trait AccessKind: Kind {}
+
+impl AccessKind for AccessToken {}
+impl AccessKind for AnyKind {}
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident;)*) => {$(
@@ -189,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_spelling() {
-        for kind in TokenKind::ALL {
+        for &kind in TokenKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
             let json = serde_json::to_value(kind).expect("a string");
             assert_eq!(json, kind.name());

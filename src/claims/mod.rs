@@ -1,10 +1,13 @@
 //! The claims set (RFC 7519 §4): registered claims typed, all others reachable.
 
+mod access_token;
 mod error;
 mod kind;
 mod numeric_date;
 mod policy;
 mod registered;
+#[cfg(feature = "path")]
+mod requirement;
 mod rules;
 
 use std::fmt;
@@ -13,16 +16,19 @@ use std::sync::OnceLock;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::json;
+use crate::json::{self, JsonError};
 use crate::limits::Limits;
 
 pub use error::ClaimsError;
 pub use kind::{
-    AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind, UnknownTokenKind,
+    AccessKind, AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind,
+    UnknownTokenKind,
 };
 pub use numeric_date::NumericDate;
 pub use policy::{LOGOUT_TOKEN_AGE, Policy};
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;
+#[cfg(feature = "path")]
+pub use requirement::ClaimRule;
 
 use registered::{Dates, Known, Presence, Registered};
 
@@ -42,7 +48,7 @@ enum Payload {
     /// A text that [`Registered::scan`] accepts; `document` is parsed on first use.
     Scanned { text: String, registered: Registered, document: OnceLock<Value> },
     /// Any other JSON object, parsed in full.
-    Parsed { document: Value, dates: Dates },
+    Parsed { text: String, document: Value, dates: Dates },
 }
 
 impl Claims {
@@ -60,18 +66,18 @@ impl Claims {
     pub(crate) fn of_payload(payload: Vec<u8>, limits: &Limits) -> Result<Self, ClaimsError> {
         let text = match String::from_utf8(payload) {
             Ok(text) => text,
-            Err(error) => return Self::parse_in_full(error.as_bytes(), limits),
+            Err(_) => return Err(ClaimsError::Json(JsonError::Encoding)),
         };
         match Registered::scan(&text, limits) {
             Some(registered) => {
                 Ok(Self { payload: Payload::Scanned { text, registered, document: OnceLock::new() } })
             }
-            None => Self::parse_in_full(text.as_bytes(), limits),
+            None => Self::parse_in_full(text, limits),
         }
     }
 
-    fn parse_in_full(payload: &[u8], limits: &Limits) -> Result<Self, ClaimsError> {
-        let members = json::parse_object(payload, limits).map_err(ClaimsError::Json)?;
+    fn parse_in_full(text: String, limits: &Limits) -> Result<Self, ClaimsError> {
+        let members = json::parse_object(text.as_bytes(), limits).map_err(ClaimsError::Json)?;
         for claim in ["iss", "sub", "jti"] {
             if let Some(value) = members.get(claim).filter(|value| !value.is_string()) {
                 return Err(ClaimsError::not_text(claim, value));
@@ -90,7 +96,23 @@ impl Claims {
             not_before: date(&members, "nbf")?,
             issued_at: date(&members, "iat")?,
         };
-        Ok(Self { payload: Payload::Parsed { document: Value::Object(members), dates } })
+        Ok(Self { payload: Payload::Parsed { text, document: Value::Object(members), dates } })
+    }
+
+    /// Returns the payload as it was signed: the JSON text, with the order of its members and every digit of its
+    /// numbers.
+    ///
+    /// ```
+    /// use claimgate::{claims::Claims, limits::Limits};
+    /// let claims = Claims::parse(br#"{"sub":"ada", "n": 340282366920938463463374607431768211455}"#, &Limits::DEFAULT)?;
+    /// assert_eq!(claims.as_str(), r#"{"sub":"ada", "n": 340282366920938463463374607431768211455}"#);
+    /// # Ok::<(), claimgate::claims::ClaimsError>(())
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.payload {
+            Payload::Scanned { text, .. } | Payload::Parsed { text, .. } => text,
+        }
     }
 
     /// Returns `iss`, the token's issuer.

@@ -6,11 +6,16 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::claims::registered::Known;
+#[cfg(feature = "path")]
+use crate::claims::requirement::{ClaimRule, Requirement};
 use crate::claims::rules::{DEFAULT_LEEWAY, Required, Rules, required};
 use crate::claims::{
-    AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind,
+    AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind,
+    UnboundKind,
 };
 use crate::jws::{BuildError, Header};
+#[cfg(feature = "path")]
+use crate::path::ClaimPath;
 use crate::time::UnixTime;
 
 /// The rules that the claims of a token of kind `K` must satisfy. A claim that no rule names is not
@@ -78,6 +83,28 @@ impl Policy<AnyKind> {
     #[must_use]
     pub fn of_kind(kind: TokenKind) -> Self {
         Self::new(kind)
+    }
+}
+
+impl<K: AccessKind> Policy<K> {
+    /// Accepts, beside `at+jwt`, access tokens whose `typ` is `JWT` or absent, as Keycloak, Entra ID and Okta send them.
+    /// So that no ID, logout or refresh token passes for one (RFC 8725 §3.12), such a token must have
+    ///
+    /// - a claim that states its kind, if it has one: `typ` `Bearer` or `DPoP` (Keycloak), or `token_use` `access`
+    ///   (Amazon Cognito);
+    /// - else `scope`, `scp`, `client_id`, `cid`, `azpacr` or `appidacr`, and no `nonce`, `at_hash` or `c_hash`;
+    /// - and no logout event.
+    ///
+    /// The audience should be that of the resource alone, never a client's id: an ID token is for the client.
+    ///
+    /// ```
+    /// use claimgate::claims::Policy;
+    /// let policy = Policy::access_token("https://idp.example.com", "https://api.example.com").allow_untyped();
+    /// ```
+    #[must_use]
+    pub fn allow_untyped(mut self) -> Self {
+        self.rules.allow_untyped = self.rules.kind == TokenKind::AccessToken;
+        self
     }
 }
 
@@ -239,6 +266,25 @@ impl<K: Kind> Policy<K> {
         self
     }
 
+    /// Demands a value of the claims that a path selects. Several demands must all be met.
+    ///
+    /// ```
+    /// use claimgate::claims::{ClaimRule, Policy};
+    /// use claimgate::path::ClaimPath;
+    /// let policy = Policy::access_token("https://idp.example.com", "https://api.example.com")
+    ///     .claim(ClaimPath::parse("tid")?, ClaimRule::one_of(["6f1c0c3e-tenant", "9b2d-tenant"]))
+    ///     .claim(ClaimPath::parse("scope")?, ClaimRule::contains("crm.read"))
+    ///     .claim(ClaimPath::parse("$.realm_access.roles")?, ClaimRule::contains("crm-admin"))
+    ///     .claim(ClaimPath::parse("email")?, ClaimRule::matches(r"[^@]+@example\.com")?);
+    /// # Ok::<(), claimgate::path::PathError>(())
+    /// ```
+    #[cfg(feature = "path")]
+    #[must_use]
+    pub fn claim(mut self, path: ClaimPath, rule: ClaimRule) -> Self {
+        self.rules.requirements.push(Requirement { path, rule });
+        self
+    }
+
     /// **Danger.** Accepts tokens without `exp`, for ever unless [`max_token_age`](Self::max_token_age) limits
     /// their age. For providers whose logout tokens have none. Kinds that require `exp` still do, and an `exp`
     /// that is present is checked.
@@ -275,7 +321,7 @@ impl<K: Kind> Policy<K> {
     ///
     /// # Errors
     /// The first [`ClaimsError`], in the order: kind, required claims, iss, aud, azp, sub, jti,
-    /// nonce, the kind's own rules, times.
+    /// nonce, the kind's own rules, the values of [`claim`](Self::claim), times.
     pub fn validate(
         &self,
         header: &Header,
@@ -283,6 +329,12 @@ impl<K: Kind> Policy<K> {
         now: impl Into<UnixTime>,
     ) -> Result<(), ClaimsError> {
         self.rules.validate(header, claims, None, now.into())
+    }
+
+    /// Validates the times of claims that were validated before: nothing else about them can change.
+    #[cfg(feature = "cache")]
+    pub(crate) fn validate_again(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
+        self.rules.check_times(claims, now)
     }
 
     /// Does the same as [`validate`](Self::validate), and requires the nonce of one sign-in.

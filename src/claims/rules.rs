@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
+use crate::claims::access_token::is_access_token;
+use crate::claims::kind::is_untyped;
 use crate::claims::registered::{Known, Presence};
+#[cfg(feature = "path")]
+use crate::claims::requirement::Requirement;
 use crate::claims::{Claims, ClaimsError, TokenKind};
 use crate::jws::Header;
 use crate::text;
@@ -43,6 +47,10 @@ pub(super) struct Rules {
     /// In seconds.
     pub(super) max_token_age: Option<u64>,
     pub(super) required: Vec<Required>,
+    #[cfg(feature = "path")]
+    pub(super) requirements: Vec<Requirement>,
+    /// Whether an access token's header may leave its kind open.
+    pub(super) allow_untyped: bool,
     pub(super) check_expiry: bool,
     pub(super) check_not_before: bool,
     pub(super) check_issued_at: bool,
@@ -67,6 +75,9 @@ impl Rules {
             leeway: DEFAULT_LEEWAY.as_secs(),
             max_token_age: None,
             required: required(kind, [Required::Known(Known::ExpiresAt)]),
+            #[cfg(feature = "path")]
+            requirements: Vec::new(),
+            allow_untyped: false,
             check_expiry: true,
             check_not_before: true,
             check_issued_at: true,
@@ -114,12 +125,18 @@ impl Rules {
             TokenKind::LogoutToken => check_logout(claims)?,
             TokenKind::Jwt | TokenKind::AccessToken => {}
         }
+        #[cfg(feature = "path")]
+        for requirement in &self.requirements {
+            requirement.check(claims)?;
+        }
         self.check_times(claims, now)
     }
 
     fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), ClaimsError> {
         let listed = self.types.is_empty() || self.types.iter().any(|typ| header.typ_is(typ));
-        let accepted = self.kind.accepts_type(header) && listed;
+        let is_of_kind = self.kind.accepts_type(header)
+            || self.allow_untyped && is_untyped(header) && is_access_token(claims);
+        let accepted = is_of_kind && listed;
         // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
         let is_logout = claims.logout_event().is_some();
         let wrong_event = is_logout && self.kind != TokenKind::LogoutToken;
@@ -187,7 +204,7 @@ impl Rules {
         Err(another_party(party))
     }
 
-    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
+    pub(super) fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), ClaimsError> {
         let earliest = now.saturating_sub(self.leeway);
         let latest = now.saturating_add(self.leeway);
         // RFC 7519 §4.1.4: a token is not accepted "on or after" its expiration time.

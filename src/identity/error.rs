@@ -43,6 +43,8 @@ pub enum MappingProblem {
     },
 }
 
+crate::code::coded!(MappingError);
+
 impl MappingError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
@@ -55,6 +57,8 @@ impl MappingError {
         Self { setting, problem: MappingProblem::Setting { reason: reason.into() } }
     }
 }
+
+crate::code::coded!(MappingProblem);
 
 impl MappingProblem {
     /// Returns the stable code of this problem; see `docs/reference/errors.md`.
@@ -134,6 +138,8 @@ pub enum IdentityError {
     #[error(transparent)]
     Path(#[from] PathError),
 }
+
+crate::code::coded!(IdentityError);
 
 impl IdentityError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -13,7 +13,8 @@ const UNFIRED: usize = 200;
 
 /// The values that a path selected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "seen", content = "value", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Seen {
     /// None, or null.
     Absent,
@@ -40,26 +41,31 @@ impl Seen {
 
 /// A path and the values that it selected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PathTrace {
     /// The path.
     pub path: String,
-    /// The values.
+    /// The values: in JSON the members `seen`, which says what they are, and `value`.
+    #[serde(flatten)]
     pub seen: Seen,
 }
 
 /// A profile field, its path and the values that the path selected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FieldTrace {
     /// The field.
     pub field: String,
     /// The path.
     pub path: String,
-    /// The values.
+    /// The values: in JSON the members `seen`, which says what they are, and `value`.
+    #[serde(flatten)]
     pub seen: Seen,
 }
 
 /// A team rule that matched a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FiredRule {
     /// The rule's index in the list, from 0.
     pub rule: usize,
@@ -73,6 +79,7 @@ pub struct FiredRule {
 
 /// A decision, and what each rule found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The username's paths that were tried, in order; the last one decided.
     pub username: Vec<PathTrace>,

@@ -56,6 +56,7 @@ pub struct Identity {
 /// The kind of claim that a username comes from: how far the provider vouches that the name is this person's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum NameSource {
     /// `sub`, which the provider assigns and never gives to another person.
     Subject,

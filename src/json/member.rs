@@ -1,12 +1,14 @@
 //! Members of a JSON object as the types that JWKs use (RFC 7517 §4, RFC 7518 §6).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::kind_of;
 use crate::base64url;
 
 /// What is wrong with a member. Its message is a predicate, as in "`n` is absent".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {
     /// A required member is absent.
@@ -25,11 +27,11 @@ pub enum MemberFault {
     Base64Url(&'static str),
     /// A value that is no value of this member.
     #[error("is refused: {0}")]
-    Value(&'static str),
+    Value(Cow<'static, str>),
 }
 
 /// A member that cannot be used, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidMember(pub(crate) &'static str, pub(crate) MemberFault);
 
 /// Returns a string member, or `None` if it is absent.

@@ -48,6 +48,8 @@ pub enum CompactJwsError {
     EmptySignature,
 }
 
+crate::code::coded!(CompactJwsError);
+
 impl CompactJwsError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Errors of the JWS stages, and of building a verifier.
 
 use super::{CompactJwsError, HeaderError, NoUsableKey};
-use crate::alg::{InvalidSignature, RegistryError};
+use crate::alg::{RegistryError, SignatureError, Unavailable};
 use crate::key::KeyError;
 
 /// The reason that a JWS is rejected: the error of the first stage that rejects it. The stages are in the
@@ -21,10 +21,12 @@ pub enum JwsError {
     /// Key selection.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The signature.
+    /// The signature; [`SignatureError::Unavailable`] is no rejection.
     #[error(transparent)]
-    Signature(#[from] InvalidSignature),
+    Signature(#[from] SignatureError),
 }
+
+crate::code::coded!(JwsError);
 
 impl JwsError {
     /// Returns the stable code, such as `jws.shape`; see `docs/reference/errors.md`.
@@ -38,12 +40,23 @@ impl JwsError {
             JwsError::Signature(error) => error.code(),
         }
     }
+
+    /// Returns what was not available if the token could not be judged and may be good.
+    #[must_use]
+    pub fn unavailable(&self) -> Option<&Unavailable> {
+        match self {
+            JwsError::Signature(SignatureError::Unavailable(reason)) => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// The token's algorithm is not one that the verifier allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the token's algorithm is not allowed")]
 pub struct AlgorithmError;
+
+crate::code::coded!(AlgorithmError);
 
 impl AlgorithmError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
@@ -87,6 +100,8 @@ pub enum BuildError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
+
+crate::code::coded!(BuildError);
 
 impl BuildError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -46,6 +46,8 @@ pub enum HeaderError {
     UnencodedPayload,
 }
 
+crate::code::coded!(HeaderError);
+
 impl HeaderError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]

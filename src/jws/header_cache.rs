@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use super::JwsError;
-use crate::alg::{InvalidSignature, PreparedKey};
+use crate::alg::{PreparedKey, SignatureError, Unavailable};
 use crate::jws::Header;
 use crate::key::KeyError;
 
@@ -29,9 +29,13 @@ pub(super) struct ResolvedHeader {
 }
 
 impl ResolvedHeader {
-    /// Returns the error for a token that none of the keys verified.
-    pub(super) fn exhausted(&self) -> JwsError {
-        if self.is_cut { KeyError::TooManyCandidates.into() } else { InvalidSignature.into() }
+    /// Returns the error for a token that none of the keys verified, of which one may have been unavailable.
+    pub(super) fn exhausted(&self, unavailable: Option<Unavailable>) -> JwsError {
+        match unavailable {
+            Some(reason) => SignatureError::Unavailable(reason).into(),
+            None if self.is_cut => KeyError::TooManyCandidates.into(),
+            None => SignatureError::Invalid.into(),
+        }
     }
 }
 
@@ -68,6 +72,11 @@ impl Headers {
 impl HeaderCache {
     pub(super) fn load(&self) -> Guard<Arc<Headers>> {
         self.0.load()
+    }
+
+    /// Returns the same as [`load`](Self::load), to be held for longer than a moment.
+    pub(super) fn load_full(&self) -> Arc<Headers> {
+        self.0.load_full()
     }
 
     /// Adds a header while there are fewer than `most`. A full cache stays as it is until its key

@@ -4,6 +4,7 @@ use crate::key::SkippedKey;
 
 /// Which keys of a set are usable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyReport {
     /// The number of keys that at least one allowed algorithm can use.
     pub usable: usize,
@@ -18,6 +19,8 @@ pub struct NoUsableKey {
     /// The keys, with the reason for each.
     pub report: KeyReport,
 }
+
+crate::code::coded!(NoUsableKey);
 
 impl NoUsableKey {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::header_cache::{CachedOrNew, Headers};
 use super::{BuildError, CompactJws, Header, JwsError, KeyReport, KeyTable, NoUsableKey};
-use crate::alg::{Algorithm, BatchItem, InvalidSignature, Registry, Signed};
+use crate::alg::{Algorithm, BatchItem, Registry, SignatureError, Signed};
 use crate::key::{KeyError, KeySet};
 use crate::limits::Limits;
 
@@ -180,6 +180,33 @@ impl JwsVerifier {
         self.try_keys(&table, &candidate, signature)
     }
 
+    /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for
+    /// something beyond this process: it awaits [`PreparedKey::verify_async`](crate::alg::PreparedKey::verify_async).
+    /// No runtime is needed. With the built-in algorithms the future is ready when it is first polled.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_async(&self, token: &str) -> Result<VerifiedJws, JwsError> {
+        let table = self.keys.load_full();
+        let cached = table.headers.load_full();
+        let candidate = self.resolve(&table, &cached, token)?;
+        let signing_input = candidate.jws.signing_input();
+        let signature = candidate.jws.signature();
+        let mut unavailable = None;
+        for key in &candidate.header.keys {
+            let verdict = match key.verify_async(signing_input, &signature) {
+                Some(verifying) => verifying.await,
+                None => key.verify(signing_input, &signature),
+            };
+            match verdict {
+                Ok(()) => return Ok(self.accept(&table, &candidate)),
+                Err(SignatureError::Invalid) => {}
+                Err(SignatureError::Unavailable(reason)) => unavailable = Some(reason),
+            }
+        }
+        Err(candidate.header.exhausted(unavailable))
+    }
+
     /// Verifies many tokens. Returns the results in the order of the tokens. Tokens of one algorithm
     /// are passed to it together, which may cost less than one by one.
     pub fn verify_batch(&self, tokens: &[&str]) -> Vec<Result<VerifiedJws, JwsError>> {
@@ -209,12 +236,13 @@ impl JwsVerifier {
         for (algorithm, members) in self.allowed.iter().zip(groups).filter(|(_, members)| !members.is_empty())
         {
             let items: Vec<BatchItem<'_>> = members.iter().map(|member| member.item(&signatures)).collect();
-            let mut verdicts = vec![Err(InvalidSignature); items.len()];
+            let mut verdicts = vec![Err(SignatureError::Invalid); items.len()];
             algorithm.verify_batch(&items, &mut verdicts);
             for (member, verdict) in members.iter().zip(verdicts) {
                 results[member.index] = Some(match verdict {
                     Ok(()) => Ok(self.accept(&table, &member.candidate)),
-                    Err(InvalidSignature) => Err(member.candidate.header.exhausted()),
+                    Err(SignatureError::Invalid) => Err(member.candidate.header.exhausted(None)),
+                    Err(unavailable) => Err(unavailable.into()),
                 });
             }
         }
@@ -246,12 +274,15 @@ impl JwsVerifier {
         signature: &[u8],
     ) -> Result<VerifiedJws, JwsError> {
         let signing_input = candidate.jws.signing_input();
-        let mut keys = candidate.header.keys.iter();
-        if keys.any(|key| key.verify(signing_input, signature).is_ok()) {
-            Ok(self.accept(table, candidate))
-        } else {
-            Err(candidate.header.exhausted())
+        let mut unavailable = None;
+        for key in &candidate.header.keys {
+            match key.verify(signing_input, signature) {
+                Ok(()) => return Ok(self.accept(table, candidate)),
+                Err(SignatureError::Invalid) => {}
+                Err(SignatureError::Unavailable(reason)) => unavailable = Some(reason),
+            }
         }
+        Err(candidate.header.exhausted(unavailable))
     }
 
     /// Makes the verified token. Call only after a key has verified the signature.

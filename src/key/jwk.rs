@@ -64,7 +64,7 @@ fn unsigned(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, K
     let start = bytes
         .iter()
         .position(|byte| *byte != 0)
-        .ok_or(KeyError::Member { member, fault: MemberFault::Value("it is zero") })?;
+        .ok_or(KeyError::Member { member, fault: MemberFault::Value("it is zero".into()) })?;
     Ok(bytes[start..].to_vec())
 }
 
@@ -74,7 +74,7 @@ fn unsigned(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, K
 fn coordinate(jwk: &Map<String, Value>, member: &'static str, curve: &str) -> Result<Vec<u8>, KeyError> {
     let mut bytes = bytes(jwk, member)?;
     if bytes.is_empty() {
-        return Err(KeyError::Member { member, fault: MemberFault::Value("it is empty") });
+        return Err(KeyError::Member { member, fault: MemberFault::Value("it is empty".into()) });
     }
     if let Some((.., length)) = CURVES.iter().find(|(_, name, _)| *name == curve) {
         let extra = bytes.len().saturating_sub(*length);

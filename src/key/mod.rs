@@ -9,6 +9,7 @@ mod jwk;
 mod pem;
 mod set;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -87,6 +88,12 @@ impl KeyMaterial {
             KeyMaterial::Other { kty, .. } => kty,
             KeyMaterial::Spki { .. } => "SPKI",
         }
+    }
+}
+
+impl fmt::Debug for KeyMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyMaterial").field("kty", &self.kty()).finish_non_exhaustive()
     }
 }
 
@@ -247,7 +254,7 @@ pub enum KeyError {
     #[error("the key is not valid: {reason}")]
     Invalid {
         /// The fault.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// `use` is not `sig`, or `key_ops` lacks `verify`.
     #[error("the key is not meant for verifying signatures (`use`, `key_ops`)")]
@@ -280,7 +287,14 @@ impl From<InvalidMember> for KeyError {
     }
 }
 
+crate::code::coded!(KeyError);
+
 impl KeyError {
+    /// Makes [`KeyError::Invalid`] with the reason, which may be of the moment.
+    pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
+        KeyError::Invalid { reason: reason.into() }
+    }
+
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {

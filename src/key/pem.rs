@@ -137,7 +137,7 @@ fn subject_public_key(der: &[u8]) -> Result<KeyMaterial, KeyError> {
                     x: point[..*length].to_vec(),
                     y: point[*length..].to_vec(),
                 }),
-                _ => Err(KeyError::Invalid { reason: "not an uncompressed point of its curve" }),
+                _ => Err(KeyError::invalid("not an uncompressed point of its curve")),
             };
         }
     }

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 
 /// A key that was skipped, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SkippedKey {
     /// Its index in the set.
     pub index: usize,

@@ -48,6 +48,8 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+crate::code::coded!(AccountError);
+
 impl AccountError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]

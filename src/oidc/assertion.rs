@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::client::{AuthMethod, Authentication, Client, Secret};
 use super::{Random, random_token};
 use crate::json::MemberFault;
-use crate::sign::{SignError, SigningKey};
+use crate::sign::{self, SignError, Signer, SigningKey};
 use crate::time::UnixTime;
 
 /// Validity of a client assertion, in seconds.
@@ -29,7 +29,7 @@ pub(super) fn authenticate(
             let key = SigningKey::from_secret(secret.as_bytes(), "HS256")?;
             assertion(client, &key, audience, now, random)?
         }
-        (AuthMethod::PrivateKeyJwt, Some(key)) => assertion(client, key, audience, now, random)?,
+        (AuthMethod::PrivateKeyJwt, Some(key)) => assertion(client, &**key, audience, now, random)?,
         (AuthMethod::PrivateKeyJwt, None) => {
             return Err(SignError::Member { member: "private key", fault: MemberFault::Absent });
         }
@@ -48,7 +48,7 @@ pub(super) fn authenticate(
 
 fn assertion(
     client: &Client,
-    key: &SigningKey,
+    key: &dyn Signer,
     audience: &str,
     now: UnixTime,
     random: Random<'_>,
@@ -57,5 +57,5 @@ fn assertion(
         "iss": client.id, "sub": client.id, "aud": audience, "jti": random_token(random),
         "iat": now.0, "exp": now.saturating_add(ASSERTION_LIFETIME).0,
     });
-    key.sign(&Map::new(), claims.to_string().as_bytes())
+    sign::sign(key, &Map::new(), claims.to_string().as_bytes())
 }

@@ -51,12 +51,15 @@ pub struct AuthorizationRequest<'r> {
 }
 
 /// A sign-in that was begun: the redirect for the browser and the state that it must bring back.
+#[non_exhaustive]
 pub struct AuthorizationRedirect {
     /// The URL of the authorization request.
     pub url: String,
     /// The state of the sign-in, for the browser's cookie.
     pub pending: PendingSignIn,
 }
+
+crate::text::redacted_debug!(AuthorizationRedirect, pending);
 
 /// A sign-in in progress. It belongs, sealed, in the browser that began it: its holder can finish
 /// the sign-in.
@@ -73,6 +76,8 @@ pub struct PendingSignIn {
     fresh: bool,
 }
 
+crate::text::redacted_debug!(PendingSignIn, provider, return_to);
+
 /// An authorization response that belongs to a sign-in which this browser began.
 pub struct AuthorizationResponse {
     pub(super) code: String,
@@ -85,6 +90,8 @@ pub struct AuthorizationResponse {
     /// When the sign-in began, in milliseconds since 1970, by the relying party's clock.
     pub(super) started_ms: i64,
 }
+
+crate::text::redacted_debug!(AuthorizationResponse, return_to);
 
 impl AuthorizationResponse {
     /// Reports whether the person had to authenticate anew for this sign-in; see [`AuthorizationOptions::fresh`].
@@ -136,6 +143,8 @@ pub enum CallbackError {
         description: Option<String>,
     },
 }
+
+crate::code::coded!(CallbackError);
 
 impl CallbackError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -19,7 +19,7 @@ pub enum LogoutError {
     Issuer,
     /// The token is not valid (§2.6).
     #[error("the logout token is refused: {0}")]
-    Token(#[from] Error),
+    Token(Error),
     /// Its `jti` was used before (§2.6, 8).
     #[error("the logout token was used before")]
     Replayed,
@@ -27,6 +27,14 @@ pub enum LogoutError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl From<Error> for LogoutError {
+    fn from(error: Error) -> Self {
+        LogoutError::Token(error)
+    }
+}
+
+crate::code::coded!(LogoutError);
 
 impl LogoutError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 #[cfg(feature = "client-assertion")]
-use crate::sign::SigningKey;
+use crate::sign::Signer;
 
 /// How the client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,9 @@ pub struct Client {
     pub id: String,
     /// `client_secret`; never printed.
     pub secret: Option<Secret>,
-    /// The key for `private_key_jwt`.
+    /// The key for `private_key_jwt`: a [`SigningKey`](crate::sign::SigningKey), or the caller's own [`Signer`].
     #[cfg(feature = "client-assertion")]
-    pub key: Option<std::sync::Arc<SigningKey>>,
+    pub key: Option<std::sync::Arc<dyn Signer>>,
     /// The method, if the configuration names one.
     pub method: Option<AuthMethod>,
 }

@@ -48,6 +48,7 @@ impl EndpointOverrides {
 
 /// The metadata of a provider (Discovery §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProviderMetadata {
     /// The endpoint that browsers sign in at.
     pub authorization_endpoint: Endpoint,
@@ -112,6 +113,8 @@ pub enum DiscoveryError {
         reason: EndpointError,
     },
 }
+
+crate::code::coded!(DiscoveryError);
 
 impl DiscoveryError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -19,6 +19,8 @@ pub struct ValidatedIdToken {
     pub(super) access_token: Option<Zeroizing<String>>,
 }
 
+crate::text::redacted_debug!(ValidatedIdToken, token);
+
 impl ValidatedIdToken {
     /// Its header and claims.
     #[must_use]
@@ -39,7 +41,7 @@ impl ValidatedIdToken {
 pub enum IdTokenError {
     /// The token is not valid.
     #[error("the ID token is refused: {0}")]
-    Token(#[from] Error),
+    Token(Error),
     /// `nonce` is absent, of the wrong type, or of another sign-in.
     #[error("the ID token's `nonce` {reason}")]
     Nonce {
@@ -56,6 +58,14 @@ pub enum IdTokenError {
         reason: &'static str,
     },
 }
+
+impl From<Error> for IdTokenError {
+    fn from(error: Error) -> Self {
+        IdTokenError::Token(error)
+    }
+}
+
+crate::code::coded!(IdTokenError);
 
 impl IdTokenError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
@@ -99,7 +109,34 @@ pub fn validate(
 ) -> Result<ValidatedIdToken, IdTokenError> {
     // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat,
     // 11 nonce: the engine and its policy.
-    let token = verifier.verify_with_nonce(&response.id_token, &authorization.nonce, now).map_err(refusal)?;
+    let token = verifier.verify_with_nonce(&response.id_token, &authorization.nonce, now);
+    check(token, response, authorization, leeway, now)
+}
+
+/// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process; see
+/// [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async).
+///
+/// # Errors
+/// As [`validate`].
+pub async fn validate_async(
+    verifier: &Verifier<IdToken>,
+    response: &TokenResponse,
+    authorization: &AuthorizationResponse,
+    leeway: u64,
+    now: UnixTime,
+) -> Result<ValidatedIdToken, IdTokenError> {
+    let token = verifier.verify_with_nonce_async(&response.id_token, &authorization.nonce, now).await;
+    check(token, response, authorization, leeway, now)
+}
+
+fn check(
+    token: Result<ValidatedToken<IdToken>, Error>,
+    response: &TokenResponse,
+    authorization: &AuthorizationResponse,
+    leeway: u64,
+    now: UnixTime,
+) -> Result<ValidatedIdToken, IdTokenError> {
+    let token = token.map_err(refusal)?;
     let claims = token.claims();
     // 12 is about acr, which is not asked for. 13. auth_time
     if authorization.fresh {

@@ -17,8 +17,16 @@ pub enum JwksError {
     Status(UnexpectedStatus),
     /// Not a JWK set.
     #[error("the JWK set is refused: {0}")]
-    Set(#[from] KeyError),
+    Set(KeyError),
 }
+
+impl From<KeyError> for JwksError {
+    fn from(error: KeyError) -> Self {
+        JwksError::Set(error)
+    }
+}
+
+crate::code::coded!(JwksError);
 
 impl JwksError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

@@ -47,6 +47,8 @@ pub enum PasswordSignInError {
     Store(#[from] StoreError),
 }
 
+crate::code::coded!(PasswordSignInError);
+
 impl PasswordSignInError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
@@ -68,7 +70,10 @@ pub struct Credentials {
     pub hash: Option<String>,
 }
 
+crate::text::redacted_debug!(Credentials, user);
+
 /// The result of looking a username up.
+#[derive(Debug)]
 pub struct Candidate(Option<Credentials>);
 
 /// Looks a username up.
@@ -128,6 +133,8 @@ pub struct Authenticated {
     hash: String,
     policy: PasswordPolicy,
 }
+
+crate::text::redacted_debug!(Authenticated, user);
 
 impl Authenticated {
     /// Returns the user, as it was looked up.

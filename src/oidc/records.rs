@@ -17,6 +17,8 @@ pub struct StoreError {
     pub reason: String,
 }
 
+crate::code::coded!(StoreError);
+
 impl StoreError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]

@@ -17,6 +17,8 @@ pub struct Nonce(pub [u8; NONCE_LEN]);
 /// A key that seals and opens values, each for one purpose.
 pub struct Sealer(LessSafeKey);
 
+crate::text::redacted_debug!(Sealer);
+
 impl Sealer {
     /// Builds a sealer from a key. Returns `None` unless it has [`KEY_LEN`] bytes.
     #[must_use]

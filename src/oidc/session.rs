@@ -39,7 +39,7 @@ impl std::fmt::Debug for SessionId {
 }
 
 /// A session.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The identifier.
     pub id: SessionId,

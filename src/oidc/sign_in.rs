@@ -115,6 +115,8 @@ pub enum SignInError {
     Store(#[from] StoreError),
 }
 
+crate::code::coded!(SignInError);
+
 impl SignInError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
@@ -140,8 +142,11 @@ pub struct Person {
     begun: Position,
 }
 
+crate::text::redacted_debug!(Person, identity);
+
 /// The result of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignedIn {
     /// The user after the sign-in.
     pub user: User,

@@ -23,6 +23,8 @@ pub struct TokenResponse {
     pub(super) access_token: Option<Zeroizing<String>>,
 }
 
+crate::text::redacted_debug!(TokenResponse);
+
 impl TokenResponse {
     /// Returns the ID token as received, **unverified**: for a log that says so.
     #[must_use]
@@ -64,6 +66,8 @@ pub enum TokenError {
     },
 }
 
+crate::code::coded!(TokenError);
+
 impl TokenError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
@@ -80,6 +84,7 @@ impl TokenError {
 }
 
 /// A token request to send, and the secrets in it.
+#[non_exhaustive]
 pub struct TokenRequest {
     /// The HTTP request.
     pub http: Request,
@@ -87,7 +92,9 @@ pub struct TokenRequest {
     pub secrets: Secrets,
 }
 
-/// Builds the token request (Core §3.1.3.1).
+crate::text::redacted_debug!(TokenRequest);
+
+/// Builds the token request (Core §3.1.3.1). It blocks for as long as the client's own `Signer` does, if it has one.
 ///
 /// # Errors
 /// `TokenError::Assertion`, with the feature `client-assertion`.
@@ -140,6 +147,8 @@ pub fn request(
 /// The secrets of a token request. A provider may repeat them in its error response, whose text is
 /// shown and logged. Only [`request`] makes one.
 pub struct Secrets(Vec<Zeroizing<String>>);
+
+crate::text::redacted_debug!(Secrets);
 
 impl Secrets {
     /// Takes the secrets, each as it is and form-encoded.

@@ -21,6 +21,8 @@ pub struct SignInClaims {
     pub(super) claims: Value,
 }
 
+crate::text::redacted_debug!(SignInClaims, claims);
+
 impl SignInClaims {
     /// Returns the ID token's claims alone, for a provider without UserInfo.
     #[must_use]
@@ -54,7 +56,7 @@ pub enum UserInfoError {
     },
     /// A signed response does not verify (Core §5.3.2).
     #[error("the signed UserInfo response is refused: {0}")]
-    Token(#[from] Error),
+    Token(Error),
     /// Its `sub` is absent or not the ID token's (Core §5.3.2).
     #[error("the UserInfo response's `sub` {reason}; it must be the ID token's")]
     Subject {
@@ -62,6 +64,14 @@ pub enum UserInfoError {
         reason: &'static str,
     },
 }
+
+impl From<Error> for UserInfoError {
+    fn from(error: Error) -> Self {
+        UserInfoError::Token(error)
+    }
+}
+
+crate::code::coded!(UserInfoError);
 
 impl UserInfoError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

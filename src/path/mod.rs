@@ -9,6 +9,7 @@ mod compile;
 mod eval;
 mod iregexp;
 mod numbers;
+mod pattern;
 mod syntax;
 mod walk;
 
@@ -20,6 +21,8 @@ use serde_json::Value;
 
 use crate::limits::Limits;
 use ast::{Query, Step};
+
+pub use pattern::Pattern;
 
 /// A compiled claim path.
 ///
@@ -216,6 +219,14 @@ pub enum PathError {
         /// The reason.
         reason: &'static str,
     },
+    /// A [`Pattern`] that is no I-Regexp (RFC 9485), or too large.
+    #[error(
+        "not a regular expression of RFC 9485, or too large: `{text}`; it matches the whole text, has no anchors and writes `[0-9]` for a digit"
+    )]
+    Pattern {
+        /// The pattern.
+        text: String,
+    },
     /// The evaluation would visit more than [`Limits::path_nodes`] nodes.
     #[error("the claim path visits more than {limit} nodes")]
     NodeLimit {
@@ -223,6 +234,8 @@ pub enum PathError {
         limit: usize,
     },
 }
+
+crate::code::coded!(PathError);
 
 impl PathError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
@@ -234,6 +247,7 @@ impl PathError {
             PathError::TooDeep { .. } => "path.too_deep",
             PathError::Syntax { .. } => "path.syntax",
             PathError::IllTyped { .. } => "path.type",
+            PathError::Pattern { .. } => "path.pattern",
             PathError::NodeLimit { .. } => "path.node_limit",
         }
     }

@@ -73,7 +73,7 @@ fn bytes(jwk: &Map<String, Value>, name: &'static str) -> Result<Zeroizing<Vec<u
 }
 
 fn fault(member: &'static str, reason: &'static str) -> SignError {
-    SignError::Member { member, fault: MemberFault::Value(reason) }
+    SignError::Member { member, fault: MemberFault::Value(reason.into()) }
 }
 
 fn number(jwk: &Map<String, Value>, name: &'static str) -> Result<BoxedUint, SignError> {

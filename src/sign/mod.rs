@@ -11,18 +11,20 @@
 
 mod jwk;
 mod private_key;
+mod signer;
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use crate::alg::Registry;
-use crate::base64url;
+use crate::alg::{Registry, Unavailable};
 use crate::json::member::{self, InvalidMember};
 use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 use private_key::Material;
+
+pub use signer::{Signer, sign};
 
 /// Returns the JWS names of the algorithms that can sign: those of [`Registry::builtin`].
 pub fn algorithms() -> impl Iterator<Item = &'static str> {
@@ -71,7 +73,8 @@ impl SigningKey {
         Self::from_material(material, wanted.as_deref(), kid)
     }
 
-    /// Parses a PKCS#8 `PRIVATE KEY` block (RFC 5208, RFC 8410).
+    /// Parses a `PRIVATE KEY` block (PKCS#8: RFC 5208, RFC 8410) or an `RSA PRIVATE KEY` block (PKCS#1: RFC 8017 A.1.2),
+    /// not encrypted.
     ///
     /// # Errors
     /// [`SignError::Pem`], or [`SignError::WrongFamily`] if the algorithm is of another family.
@@ -123,12 +126,7 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Signing`].
     pub fn sign(&self, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
-        let mut header = header.clone();
-        header.entry("alg").or_insert_with(|| self.algorithm.into());
-        if let Some(kid) = &self.kid {
-            header.entry("kid").or_insert_with(|| kid.as_str().into());
-        }
-        self.sign_compact_raw(Value::Object(header).to_string().as_bytes(), payload)
+        sign(self, header, payload)
     }
 
     /// Signs any bytes as header and payload, well-formed or not: for malformed test tokens.
@@ -136,9 +134,7 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Signing`].
     pub fn sign_compact_raw(&self, header: &[u8], payload: &[u8]) -> Result<String, SignError> {
-        let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
-        let signature = self.signature(input.as_bytes())?;
-        Ok(format!("{input}.{}", base64url::encode(&signature)))
+        signer::compact(self, header, payload)
     }
 
     /// Returns the signature over any bytes, in the form of JWS.
@@ -218,9 +214,9 @@ pub enum SignError {
     /// The members are not a key: wrong lengths, or the public half of another key.
     #[error("the key's members do not fit together")]
     Invalid,
-    /// No PKCS#8 `PRIVATE KEY` block of a known family.
+    /// No `PRIVATE KEY` block (PKCS#8) of a known family, and no `RSA PRIVATE KEY` block (PKCS#1).
     #[error(
-        "not a PKCS#8 PEM private key of RSA, P-256, P-384, P-521 or Ed25519 \
+        "not a PEM private key of RSA, P-256, P-384, P-521 or Ed25519 \
         (`openssl pkcs8 -topk8 -nocrypt -in KEY` makes one)"
     )]
     Pem,
@@ -236,6 +232,15 @@ pub enum SignError {
     /// Signing failed, for example because an RSA key is too small for its hash.
     #[error("the key cannot make this signature")]
     Signing,
+    /// What holds the key, such as a device or a key service, is not available now.
+    #[error("the signer is not available now: {0}")]
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for SignError {
+    fn from(reason: Unavailable) -> Self {
+        SignError::Unavailable(reason)
+    }
 }
 
 impl From<InvalidMember> for SignError {
@@ -243,6 +248,8 @@ impl From<InvalidMember> for SignError {
         SignError::Member { member, fault }
     }
 }
+
+crate::code::coded!(SignError);
 
 impl SignError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
@@ -259,6 +266,7 @@ impl SignError {
             SignError::NoPublicHalf => "sign.no_public_half",
             SignError::Random => "sign.random",
             SignError::Signing => "sign.signing",
+            SignError::Unavailable(_) => "sign.unavailable",
         }
     }
 }

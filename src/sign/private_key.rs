@@ -3,6 +3,7 @@
 use getrandom::SysRng;
 use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::Signer;
+use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::{Generate, Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -60,8 +61,13 @@ impl Material {
         let (label, der) =
             x509_cert::der::pem::decode_vec(text.trim().as_bytes()).map_err(|_| SignError::Pem)?;
         let der = Zeroizing::new(der);
-        if label != "PRIVATE KEY" {
-            return Err(SignError::Pem);
+        match label {
+            "PRIVATE KEY" => {}
+            "RSA PRIVATE KEY" => {
+                let key = rsa::PrivateKey::from_pkcs1_der(&der).map_err(|_| SignError::Pem)?;
+                return Ok(Self::Rsa(Box::new(key)));
+            }
+            _ => return Err(SignError::Pem),
         }
         if let Ok(key) = rsa::PrivateKey::from_pkcs8_der(&der) {
             return Ok(Self::Rsa(Box::new(key)));

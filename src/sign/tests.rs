@@ -55,3 +55,29 @@ fn keys_tell_no_secrets_and_mixed_halves_are_refused() {
         SignError::Member { member: "d", fault: crate::json::MemberFault::Absent }
     );
 }
+
+#[test]
+fn rsa_keys_are_read_from_pkcs1_and_from_pkcs8() {
+    use rsa::pkcs1::EncodeRsaPrivateKey;
+    use rsa::pkcs8::EncodePrivateKey;
+    let key = SigningKey::generate("RS256", 2048).expect("RSA");
+    let Material::Rsa(rsa) = &key.material else { panic!("an RSA key") };
+    let pem = |label: &str, der: &[u8]| {
+        x509_cert::der::pem::encode_string(label, x509_cert::der::pem::LineEnding::LF, der).expect("PEM")
+    };
+    let pkcs1 = rsa.to_pkcs1_der().expect("PKCS#1");
+    let pkcs8 = rsa.to_pkcs8_der().expect("PKCS#8");
+    for text in [pem("RSA PRIVATE KEY", pkcs1.as_bytes()), pem("PRIVATE KEY", pkcs8.as_bytes())] {
+        let read = SigningKey::from_pem(&text, Some("PS384")).expect("a private key");
+        assert_eq!(read.private_jwk()["d"], key.private_jwk()["d"]);
+        assert!(accepted(&read, &read.sign(&Map::new(), b"{}").expect("a signature")));
+    }
+    // The label says which of the two it is.
+    for text in [
+        pem("PRIVATE KEY", pkcs1.as_bytes()),
+        pem("RSA PRIVATE KEY", pkcs8.as_bytes()),
+        pem("EC PRIVATE KEY", pkcs1.as_bytes()),
+    ] {
+        assert_eq!(SigningKey::from_pem(&text, None).expect_err("another form"), SignError::Pem);
+    }
+}

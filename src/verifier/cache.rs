@@ -10,7 +10,7 @@ use super::ValidatedToken;
 use crate::claims::Kind;
 use crate::jws::KeyTable;
 
-type TokenId = [u8; 32];
+pub(super) type TokenId = [u8; 32];
 
 /// Accepted tokens by the SHA-256 of their whole text, bounded by an estimate of their memory.
 pub(super) struct TokenCache<K: Kind>(Cache<TokenId, CachedToken<K>, ByBytes>);

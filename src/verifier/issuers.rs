@@ -82,6 +82,20 @@ impl<K: Kind> Issuers<K> {
         self.verifiers[self.select(token)?].verify(token, now)
     }
 
+    /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread; see
+    /// [`Verifier::verify_async`].
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_async<'a>(
+        &'a self,
+        token: &'a str,
+        now: impl Into<UnixTime>,
+    ) -> impl Future<Output = Result<ValidatedToken<K>, Error>> + Send + 'a {
+        let now = now.into();
+        async move { self.verifiers[self.select(token)?].verify_async(token, now).await }
+    }
+
     /// Verifies many tokens at the time `now`; see [`Verifier::verify_batch`].
     pub fn verify_batch(
         &self,
@@ -134,6 +148,8 @@ pub enum IssuerError {
     #[error("the token's issuer is not a configured provider")]
     Unknown,
 }
+
+crate::code::coded!(IssuerError);
 
 impl IssuerError {
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

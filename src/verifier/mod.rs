@@ -8,11 +8,15 @@ mod token;
 
 use crate::claims::{Claims, IdToken, Jwt, Kind, Policy};
 use crate::error::Error;
+#[cfg(feature = "cache")]
+use crate::jws::KeyTable;
 use crate::jws::{BuildError, Header, JwsVerifier, KeyReport, NoUsableKey, VerifiedJws};
 use crate::key::KeySet;
 use crate::time::UnixTime;
 #[cfg(feature = "cache")]
-use cache::{TokenCache, estimated_bytes};
+use cache::{TokenCache, TokenId, estimated_bytes};
+#[cfg(feature = "cache")]
+use std::sync::Arc;
 
 pub use builder::VerifierBuilder;
 pub use issuers::{IssuerError, Issuers, unverified_issuer};
@@ -66,7 +70,7 @@ impl<K: Kind> Verifier<K> {
     /// Adds a cache of accepted tokens, so that a token that is presented again costs a hash instead
     /// of a signature verification. It takes about `bytes` of memory at most.
     ///
-    /// The policy is applied each time: no cached token outlives its `exp`, and a token without
+    /// The times are checked each time: no cached token outlives its `exp`, and a token without
     /// `exp` is not cached. Replaced keys invalidate the tokens they verified.
     ///
     /// Measured by `benches/verify.rs` on an AMD EPYC (Zen 4), one thread, AVX-512 not available (RSA by
@@ -88,32 +92,72 @@ impl<K: Kind> Verifier<K> {
         self.verify_at(token, now.into())
     }
 
+    /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for something
+    /// beyond this process; see [`JwsVerifier::verify_async`]. `now` is the time at which the token arrived.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_async<'a>(
+        &'a self,
+        token: &'a str,
+        now: impl Into<UnixTime>,
+    ) -> impl Future<Output = Result<ValidatedToken<K>, Error>> + Send + 'a {
+        let now = now.into();
+        async move {
+            #[cfg(feature = "cache")]
+            if let Some(cache) = &self.cache {
+                let keys = self.jws.key_table();
+                let id = TokenCache::<K>::id(token);
+                return match self.cached(cache, &id, &keys, now) {
+                    Some(known) => known,
+                    None => {
+                        self.validate_and_cache(cache, id, &keys, self.jws.verify_async(token).await?, now)
+                    }
+                };
+            }
+            self.validate(self.jws.verify_async(token).await?, now)
+        }
+    }
+
     fn verify_at(&self, token: &str, now: UnixTime) -> Result<ValidatedToken<K>, Error> {
         #[cfg(feature = "cache")]
         if let Some(cache) = &self.cache {
-            return self.verify_cached(cache, token, now);
+            let keys = self.jws.key_table();
+            let id = TokenCache::<K>::id(token);
+            return match self.cached(cache, &id, &keys, now) {
+                Some(known) => known,
+                None => self.validate_and_cache(cache, id, &keys, self.jws.verify(token)?, now),
+            };
         }
         self.validate(self.jws.verify(token)?, now)
     }
 
+    /// Returns the result for a token whose signature was verified before. Its times are checked each time.
     #[cfg(feature = "cache")]
-    fn verify_cached(
+    fn cached(
         &self,
         cache: &TokenCache<K>,
-        token: &str,
+        id: &TokenId,
+        keys: &Arc<KeyTable>,
+        now: UnixTime,
+    ) -> Option<Result<ValidatedToken<K>, Error>> {
+        let known = cache.find(id, keys)?;
+        let verdict = self.policy.validate_again(known.claims(), now);
+        Some(verdict.map(|()| known).map_err(Error::from))
+    }
+
+    #[cfg(feature = "cache")]
+    fn validate_and_cache(
+        &self,
+        cache: &TokenCache<K>,
+        id: TokenId,
+        keys: &Arc<KeyTable>,
+        jws: VerifiedJws,
         now: UnixTime,
     ) -> Result<ValidatedToken<K>, Error> {
-        let keys = self.jws.key_table();
-        let id = TokenCache::<K>::id(token);
-        if let Some(known) = cache.find(&id, &keys) {
-            // The signature was verified; the times of the claims are checked each time.
-            self.policy.validate(known.header(), known.claims(), now)?;
-            return Ok(known);
-        }
-        let jws = self.jws.verify(token)?;
         let bytes = estimated_bytes(jws.payload());
         let validated = self.validate(jws, now)?;
-        cache.insert(id, &keys, &validated, bytes);
+        cache.insert(id, keys, &validated, bytes);
         Ok(validated)
     }
 
@@ -176,9 +220,33 @@ impl Verifier<IdToken> {
         nonce: &str,
         now: impl Into<UnixTime>,
     ) -> Result<ValidatedToken<IdToken>, Error> {
-        let (header, payload) = self.jws.verify(token)?.into_parts();
+        self.validate_with_nonce(self.jws.verify(token)?, nonce, now.into())
+    }
+
+    /// As [`verify_with_nonce`](Self::verify_with_nonce), without blocking the thread where a key waits for something
+    /// beyond this process; see [`JwsVerifier::verify_async`].
+    ///
+    /// # Errors
+    /// As [`verify_with_nonce`](Self::verify_with_nonce).
+    pub fn verify_with_nonce_async<'a>(
+        &'a self,
+        token: &'a str,
+        nonce: &'a str,
+        now: impl Into<UnixTime>,
+    ) -> impl Future<Output = Result<ValidatedToken<IdToken>, Error>> + Send + 'a {
+        let now = now.into();
+        async move { self.validate_with_nonce(self.jws.verify_async(token).await?, nonce, now) }
+    }
+
+    fn validate_with_nonce(
+        &self,
+        jws: VerifiedJws,
+        nonce: &str,
+        now: UnixTime,
+    ) -> Result<ValidatedToken<IdToken>, Error> {
+        let (header, payload) = jws.into_parts();
         let claims = Claims::of_payload(payload, self.jws.limits())?;
-        self.policy.validate_with_nonce(&header, &claims, nonce, now.into())?;
+        self.policy.validate_with_nonce(&header, &claims, nonce, now)?;
         Ok(self.validated(header, claims))
     }
 }

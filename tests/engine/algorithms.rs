@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use claimgate::alg::{
-    Algorithm, BatchItem, InvalidSignature, PreparedKey, Registry, RegistryError, Rsa, Signed,
+    Algorithm, BatchItem, PreparedKey, Registry, RegistryError, Rsa, SignatureError, Signed,
 };
 use claimgate::base64url;
 use claimgate::jws::{BuildError, JwsVerifier};
@@ -152,7 +152,7 @@ impl Algorithm for Toy {
         }
     }
 
-    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), SignatureError>]) {
         for index in (0..items.len()).rev() {
             assert!((items[index].key as &dyn Any).is::<ToyKey>());
             results[index] = items[index].verify();
@@ -163,15 +163,15 @@ impl Algorithm for Toy {
 struct ToyKey(String);
 
 impl PreparedKey for ToyKey {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let wanted = format!("{}{}", self.0, signing_input.len());
-        if signature == wanted.as_bytes() { Ok(()) } else { Err(InvalidSignature) }
+        if signature == wanted.as_bytes() { Ok(()) } else { Err(SignatureError::Invalid) }
     }
 }
 
 #[test]
 fn an_algorithm_from_outside_serves_like_a_built_in_one() {
-    let registry = Registry::builder().builtin().register(Toy("TOY1")).build().unwrap();
+    let registry = Registry::builder().builtin().register(Arc::new(Toy("TOY1"))).build().unwrap();
     assert_eq!(registry.names().last(), Some("TOY1"));
     let keys = set(&json!({"kty": "TOY", "word": "swordfish", "d": "private"}));
     let verifier = JwsVerifier::new(&registry, ["TOY1", "RS256"], &keys, Limits::DEFAULT).unwrap();
@@ -218,7 +218,7 @@ impl Algorithm for Recorder {
 #[test]
 fn an_algorithm_prepares_permitted_keys_of_its_family_alone() {
     let prepared = Arc::default();
-    let registry = Registry::builder().register(Recorder(Arc::clone(&prepared))).build().unwrap();
+    let registry = Registry::builder().register(Arc::new(Recorder(Arc::clone(&prepared)))).build().unwrap();
     let keys = json!({"keys": [
         {"kid": "other use", "kty": "oct", "k": "AAAA", "use": "enc", "alg": "HS256"},
         {"kid": "other operation", "kty": "oct", "k": "AAAA", "key_ops": ["sign"]},
@@ -239,7 +239,7 @@ fn an_algorithm_prepares_permitted_keys_of_its_family_alone() {
 // attack: none.registering
 #[test]
 fn some_names_cannot_be_registered() {
-    let refusal = |name| Registry::builder().builtin().register(Toy(name)).build().unwrap_err();
+    let refusal = |name| Registry::builder().builtin().register(Arc::new(Toy(name))).build().unwrap_err();
     for none in ["none", "None", "NONE", "nOnE"] {
         assert_eq!(refusal(none), RegistryError::None);
     }
@@ -248,9 +248,12 @@ fn some_names_cannot_be_registered() {
         assert_eq!(refusal(name), RegistryError::Name, "{name:?}");
     }
     // The first refusal is the one that is told; names differ by case.
-    let builder = Registry::builder().register(Toy("none")).register(Toy("")).register(Toy("A"));
+    let builder = Registry::builder()
+        .register(Arc::new(Toy("none")))
+        .register(Arc::new(Toy("")))
+        .register(Arc::new(Toy("A")));
     assert_eq!(builder.build().unwrap_err(), RegistryError::None);
-    assert!(Registry::builder().register(Toy("A")).register(Toy("a")).build().is_ok());
+    assert!(Registry::builder().register(Arc::new(Toy("A"))).register(Arc::new(Toy("a"))).build().is_ok());
     assert_eq!(RegistryError::None.code(), "registry.none");
 }
 
@@ -294,8 +297,9 @@ fn rsa_backends_agree() {
         #[cfg(feature = "aws-lc")]
         {
             let rsa = [Rsa::RS256, Rsa::RS384, Rsa::RS512, Rsa::PS256, Rsa::PS384, Rsa::PS512];
-            let registry =
-                rsa.into_iter().fold(Registry::builder(), |builder, rsa| builder.register(rsa.by_aws_lc()));
+            let registry = rsa
+                .into_iter()
+                .fold(Registry::builder(), |builder, rsa| builder.register(Arc::new(rsa.by_aws_lc())));
             assert_eq!(
                 code(&of(&registry.build().unwrap()), token),
                 code(&by_ring, token),
@@ -339,10 +343,10 @@ fn the_kernel_agrees_with_ring() {
             for place in [1, 4, 7, 11] {
                 items[place] = item(input, &signature);
             }
-            let mut results = [Err(InvalidSignature); 12];
+            let mut results = [const { Err(SignatureError::Invalid) }; 12];
             algorithm.verify_batch(&items, &mut results);
             for (place, result) in results.into_iter().enumerate() {
-                let wanted = if [1, 4, 7, 11].contains(&place) { wanted } else { Ok(()) };
+                let wanted = if [1, 4, 7, 11].contains(&place) { wanted.clone() } else { Ok(()) };
                 assert_eq!(result, wanted, "{id}, {place}");
             }
             seen += 1;
@@ -363,9 +367,9 @@ fn a_kernel_made_ready_within_a_batch() {
     let other = b"another message".to_vec();
     let item = |key: &'static str| match key {
         "fresh, right" => (fresh, fresh_input, fresh_signature, Ok(())),
-        "fresh, wrong" => (fresh, &other, fresh_signature, Err(InvalidSignature)),
+        "fresh, wrong" => (fresh, &other, fresh_signature, Err(SignatureError::Invalid)),
         "ready, right" => (ready, input, signature, Ok(())),
-        _ => (ready, &other, signature, Err(InvalidSignature)),
+        _ => (ready, &other, signature, Err(SignatureError::Invalid)),
     };
     let items = [
         "fresh, wrong",
@@ -385,7 +389,7 @@ fn a_kernel_made_ready_within_a_batch() {
             let (key, signing_input, signature, _) = item(what);
             BatchItem { key: &**key, signed: Signed { signing_input, signature } }
         });
-        let mut results = [Err(InvalidSignature); 11];
+        let mut results = [const { Err(SignatureError::Invalid) }; 11];
         Rsa::RS256.verify_batch(&batch, &mut results);
         for (place, (what, result)) in items.iter().zip(results).enumerate() {
             assert_eq!(result, item(what).3, "{what}, {place}, round {round}");

@@ -8,6 +8,8 @@ mod allocations;
 mod claim_path;
 /// Claim paths against two other implementations.
 mod claim_path_properties;
+/// Values of claims that a policy demands, and access tokens that do not say what they are.
+mod demands;
 /// Properties of parsers and verification on generated input.
 mod engine_properties;
 /// Username, profile, groups and teams.
@@ -16,6 +18,8 @@ mod identity_mapping;
 mod keys;
 /// What cannot be built, because it would accept what it must not.
 mod misuse;
+/// Algorithms from outside: in the place of built-in ones, unavailable, awaited.
+mod outside;
 /// Policies at their boundaries.
 mod policy;
 /// The scanner of claims against the strict parser.

@@ -189,7 +189,7 @@ fn no_preset_takes_another_kinds_token() {
         ] {
             assert_eq!(verdict == "valid", *kind == preset, "{kind} ({typ:?}) as {preset}: {verdict}");
         }
-        for own in TokenKind::ALL.into_iter().filter(|own| *own != TokenKind::Jwt) {
+        for own in TokenKind::ALL.iter().copied().filter(|own| *own != TokenKind::Jwt) {
             let chosen = Policy::of_kind(own).issuer(ISSUER).audience("crm");
             let verdict = judge(&chosen, *typ, claims, NOW);
             assert_eq!(verdict == "valid", own.name().starts_with(kind), "{kind} ({typ:?}) as {own}");

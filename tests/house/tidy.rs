@@ -19,9 +19,13 @@ fn the_library_has_no_clock_or_socket() {
         ["server/", "remote/", "tower/"].iter().any(|folder| source.name.starts_with(folder))
     };
     for Source { name, text, .. } in shipped().iter().filter(|source| !has_clock(source)) {
-        for word in ["SystemTime::now", "Instant::now", "std::net::Tcp", "std::thread", "async fn", "tokio"] {
+        for word in ["SystemTime::now", "Instant::now", "std::net::Tcp", "std::thread", "tokio"] {
             assert!(!text.contains(word), "{name} uses {word}");
         }
+        // The signature of an algorithm from outside is awaited, and what is built on it.
+        let awaits =
+            ["src/jws/verifier.rs", "src/verifier/mod.rs", "src/verifier/issuers.rs", "src/oidc/id_token.rs"];
+        assert!(awaits.contains(&name.as_str()) || !text.contains(".await"), "{name} awaits");
         if !name.starts_with("src/sign") {
             assert!(!text.contains("getrandom") && !text.contains("rand_core"), "{name} uses randomness");
         }

@@ -13,7 +13,9 @@ mod provider;
 
 mod accounts;
 mod authorization;
+mod client_assertion;
 mod decision;
+mod errors;
 mod logout;
 mod password;
 mod provider_documents;

@@ -132,6 +132,8 @@ pub struct Provider {
     pub leeway: u64,
     /// The kind of the tokens presented for verification.
     pub presented: TokenKind,
+    /// Whether presented access tokens need not have the type `at+jwt`.
+    pub presented_untyped: bool,
     /// The maximum age of tokens presented for verification, in seconds since their `iat`.
     pub presented_age: u64,
     /// The endpoint that discovery begins at; none: the endpoints are the configured ones.
@@ -186,6 +188,7 @@ impl Provider {
     pub fn presented_policy(&self) -> Policy<AnyKind> {
         let policy =
             Policy::of_kind(self.presented).issuer(&self.issuer).leeway(Duration::from_secs(self.leeway));
+        let policy = if self.presented_untyped { policy.allow_untyped() } else { policy };
         self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
     }
 

@@ -12,7 +12,7 @@ use claimgate::oidc::client::{AuthMethod, Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::logout;
-use claimgate::sign::SigningKey;
+use claimgate::sign::{Signer, SigningKey};
 use ipnet::IpNet;
 use url::Url;
 
@@ -91,6 +91,7 @@ pub(super) fn resolve(
         jwks_file: raw.jwks_file.map(|file| section.file("jwks_file", &file, FileContent::KeySet)),
         leeway: leeway?,
         presented: presented?,
+        presented_untyped: raw.verify.untyped_access_tokens,
         presented_age: presented_age?,
         discovery: discovery?,
         endpoints: endpoints?,
@@ -285,7 +286,7 @@ fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faul
     Ok(issuer)
 }
 
-fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<SigningKey>>, Faulty> {
+fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<dyn Signer>>, Faulty> {
     let Some(file) = &raw.private_key_file else { return Ok(None) };
     let path: PathBuf = section.file("private_key_file", file, FileContent::Secret);
     let fault = |reason: String| section.fault("private_key_file", format!("{}: {reason}", path.display()));
@@ -377,6 +378,20 @@ fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faul
     }) {
         let section = section.source.section(section.path.name("verify"));
         return Err(section.fault("audience", "must name at least one audience, and none may be empty"));
+    }
+    if raw.untyped_access_tokens {
+        let section = section.source.section(section.path.name("verify"));
+        if raw.kind != Some(TokenKind::AccessToken) {
+            let reason = ("is for access tokens alone", "write `kind = \"access_token\"` beside it");
+            return Err(section.fault("untyped_access_tokens", reason));
+        }
+        if raw.audience.is_none() {
+            let reason = (
+                "needs `audience`: tokens for the client are ID tokens",
+                "write the name that the provider gives to the service that is called",
+            );
+            return Err(section.fault("untyped_access_tokens", reason));
+        }
     }
     Ok(raw.kind.unwrap_or(TokenKind::IdToken))
 }

@@ -125,6 +125,8 @@ pub(super) struct Provider {
 #[serde(deny_unknown_fields)]
 pub(super) struct Verify {
     pub(super) kind: Option<TokenKind>,
+    #[serde(default)]
+    pub(super) untyped_access_tokens: bool,
     pub(super) audience: Option<OneOrMany>,
     pub(super) trusted_audiences: Option<Vec<String>>,
     pub(super) authorized_parties: Option<Vec<String>>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use claimgate::alg::{Algorithm, InvalidSignature, PreparedKey};
+use claimgate::alg::{Algorithm, PreparedKey, SignatureError};
 use claimgate::key::{KeyError, KeyMaterial, VerificationKey};
 use k256::ecdsa::signature::Verifier;
 use k256::ecdsa::{Signature, VerifyingKey};
@@ -23,11 +23,11 @@ impl Algorithm for Es256k {
             return Err(KeyError::WrongFamily);
         }
         if x.len() != 32 || y.len() != 32 {
-            return Err(KeyError::Invalid { reason: "a coordinate of secp256k1 has 32 bytes" });
+            return Err(KeyError::invalid("a coordinate of secp256k1 has 32 bytes"));
         }
         let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
         let key = VerifyingKey::from_sec1_bytes(&point)
-            .map_err(|_| KeyError::Invalid { reason: "not a point of secp256k1" })?;
+            .map_err(|_| KeyError::invalid("not a point of secp256k1"))?;
         Ok(Arc::new(Es256kKey(key)))
     }
 }
@@ -36,9 +36,9 @@ impl Algorithm for Es256k {
 struct Es256kKey(VerifyingKey);
 
 impl PreparedKey for Es256kKey {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        let signature = Signature::from_slice(signature).map_err(|_| InvalidSignature)?;
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        let signature = Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
         // k256 accepts the lower `s` of the two that are valid; OpenSSL signs with either.
-        self.0.verify(signing_input, &signature.normalize_s()).map_err(|_| InvalidSignature)
+        self.0.verify(signing_input, &signature.normalize_s()).map_err(|_| SignatureError::Invalid)
     }
 }

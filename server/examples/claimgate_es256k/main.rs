@@ -7,9 +7,10 @@ mod es256k;
 mod tests;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use claimgate_server::Command;
 
 fn main() -> ExitCode {
-    Command::new().name("claimgate-es256k").register(es256k::Es256k).run()
+    Command::new().name("claimgate-es256k").register(Arc::new(es256k::Es256k)).run()
 }

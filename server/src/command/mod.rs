@@ -34,6 +34,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, Registry, RegistryBuilder};
 use clap::{CommandFactory, FromArgMatches};
@@ -47,6 +48,7 @@ use self::output::Failure;
 /// JSON lines, `explain`, `config check`, `serve` (after a reload too) and `demo`. Which of the
 /// registered algorithms a token may use is decided by `--alg` and by `algorithms` in the
 /// configuration file.
+#[derive(Debug)]
 #[must_use]
 pub struct Command {
     registry: RegistryBuilder,
@@ -72,8 +74,21 @@ impl Command {
 
     /// Adds an algorithm. A name that cannot be registered (`none`, a name in use, a name that is not
     /// visible ASCII) is reported by [`run`](Self::run).
-    pub fn register(mut self, algorithm: impl Algorithm + 'static) -> Self {
+    pub fn register(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
         self.registry = self.registry.register(algorithm);
+        self
+    }
+
+    /// Puts an algorithm in the place of the built-in one of the same name. A name that is not registered is reported by
+    /// [`run`](Self::run).
+    pub fn replace(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
+        self.registry = self.registry.replace(algorithm);
+        self
+    }
+
+    /// Leaves out the built-in algorithm of a name. A name that is not registered is reported by [`run`](Self::run).
+    pub fn without(mut self, name: &str) -> Self {
+        self.registry = self.registry.without(name);
         self
     }
 

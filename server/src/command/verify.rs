@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
     /// Verify JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "any_audience", "trusted_audience", "authorized_party", "kind", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "any_audience", "trusted_audience", "authorized_party", "kind", "untyped_access_tokens", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// The kind of token that is accepted
     #[arg(long, value_parser = kind_parser(), default_value_t = TokenKind::Jwt)]
     kind: TokenKind,
+    /// Accept access tokens whose `typ` is `JWT` or absent, with --kind access_token
+    #[arg(long)]
+    untyped_access_tokens: bool,
     /// Accepted clock difference, in seconds or as `5m`
     #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds, default_value_t = Policy::DEFAULT_LEEWAY.as_secs())]
     leeway: u64,
@@ -96,12 +99,13 @@ pub(crate) struct Arguments {
 
 /// Reads `--kind`, with the kinds and their meanings in the help.
 fn kind_parser() -> impl TypedValueParser<Value = TokenKind> {
-    let values = TokenKind::ALL.map(|kind| {
+    let values = TokenKind::ALL.iter().map(|kind| {
         PossibleValue::new(kind.name()).help(match kind {
             TokenKind::Jwt => "any JWT",
             TokenKind::IdToken => "OpenID Connect ID token",
             TokenKind::LogoutToken => "back-channel logout token",
             TokenKind::AccessToken => "RFC 9068 access token",
+            _ => "",
         })
     });
     PossibleValuesParser::new(values).try_map(|name| name.parse::<TokenKind>())
@@ -119,6 +123,9 @@ impl Arguments {
         }
         if self.jsonl {
             return jsonl::run(&self.subject, &jsonl::VerifyAnswerer::new(registry));
+        }
+        if self.untyped_access_tokens && self.kind != TokenKind::AccessToken {
+            return Err(Failure::Usage("--untyped-access-tokens goes with --kind access_token".to_owned()));
         }
         if self.alg.is_empty() {
             return Err(Failure::Usage(
@@ -148,12 +155,7 @@ impl Arguments {
                 ),
             },
             Err(error) => {
-                let mut message = error.to_string();
-                if error == ClaimsError::Audience.into() && self.audience.is_empty() {
-                    message.push_str(
-                        "; name an accepted one with --audience, or accept all with --any-audience",
-                    );
-                }
+                let message = self.refusal(&error);
                 if self.format == Format::Json {
                     let verdict = json!({"valid": false, "code": error.code(), "message": message});
                     output::document(&verdict, Format::Json)?;
@@ -161,6 +163,22 @@ impl Arguments {
                 Err(Failure::Refused { code: error.code(), message })
             }
         }
+    }
+
+    /// Returns the text for a refused token, with the option that would accept it where there is one.
+    fn refusal(&self, error: &claimgate::Error) -> String {
+        let remedy = match error {
+            claimgate::Error::Claims(ClaimsError::Audience) if self.audience.is_empty() => {
+                "; name an accepted one with --audience, or accept all with --any-audience"
+            }
+            claimgate::Error::Claims(ClaimsError::Kind)
+                if self.kind == TokenKind::AccessToken && !self.untyped_access_tokens =>
+            {
+                "; many providers leave the type `at+jwt` out: --untyped-access-tokens"
+            }
+            _ => "",
+        };
+        format!("{error}{remedy}")
     }
 
     fn keys(&self) -> Result<KeySet, Failure> {
@@ -200,6 +218,9 @@ impl Arguments {
         policy = self.authorized_party.iter().fold(policy, Policy::trusted_party);
         if self.any_audience {
             policy = policy.any_audience();
+        }
+        if self.untyped_access_tokens {
+            policy = policy.allow_untyped();
         }
         if let Some(nonce) = &self.nonce {
             policy = policy.nonce(nonce);

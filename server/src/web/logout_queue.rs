@@ -34,8 +34,10 @@ use super::provider::Provider;
 use super::token_log;
 use crate::store::{Store, work_lost};
 use crate::system;
+use claimgate::claims::LogoutToken;
 use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed, ValidatedLogout};
 use claimgate::oidc::records::StoreError;
+use claimgate::verifier::ValidatedToken;
 use claimgate_remote::keys::may_lack_key;
 
 /// Most logouts in one batch: limits how long the first of them, and a sign-in behind them, waits.
@@ -48,10 +50,16 @@ const IN_STORE: usize = 2;
 /// The result of a logout: the number of sessions ended.
 type LogoutResult = Result<Ended, LogoutError>;
 
+/// A logout token as it arrived, or verified already by a key that had to be awaited.
+pub(super) enum QueuedToken {
+    Presented(String),
+    Verified(ValidatedToken<LogoutToken>),
+}
+
 /// A logout token in the queue.
 struct PendingLogout {
     provider: Arc<Provider>,
-    token: String,
+    token: QueuedToken,
     received_ms: i64,
     waiting: Waiting,
 }
@@ -84,12 +92,12 @@ impl LogoutQueue {
         Ok(Self(entrance))
     }
 
-    /// Verifies a logout token and ends the sessions it names. Returns what ended, once that is durable. The permit
+    /// Verifies a logout token, unless it is verified, and ends the sessions it names. Returns what ended, once that is durable. The permit
     /// is held meanwhile: the queue has as many places as admission gives.
     pub(super) async fn log_out(
         &self,
         provider: &Arc<Provider>,
-        token: String,
+        token: QueuedToken,
         permit: Permit,
     ) -> Result<Ended, Problem> {
         let (answer, answered) = oneshot::channel();
@@ -156,7 +164,11 @@ impl Worker {
     /// Verifies tokens of one provider. Refused tokens are answered here.
     fn verify(&self, group: Vec<PendingLogout>, verified: &mut Vec<(ValidatedLogout, Waiting)>) {
         let provider = Arc::clone(&group[0].provider);
-        let tokens: Vec<&str> = group.iter().map(|pending| pending.token.as_str()).collect();
+        let presented = group.iter().filter_map(|pending| match &pending.token {
+            QueuedToken::Presented(token) => Some(token.as_str()),
+            QueuedToken::Verified(_) => None,
+        });
+        let tokens: Vec<&str> = presented.collect();
         let now = system::now();
         // A large group is spread over all cores, so that a flood of costly tokens does not occupy this
         // thread alone.
@@ -167,7 +179,12 @@ impl Worker {
                 .flat_map_iter(|tokens| provider.logout_tokens.verify_batch(tokens, now))
                 .collect(),
         };
-        for (pending, result) in group.into_iter().zip(results) {
+        let mut results = results.into_iter();
+        for pending in group {
+            let result = match pending.token {
+                QueuedToken::Presented(_) => results.next().expect("each presented token has a result"),
+                QueuedToken::Verified(token) => Ok(token),
+            };
             match result {
                 Ok(token) => {
                     self.metrics.verified(Ok(token.header().algorithm()));
@@ -177,8 +194,9 @@ impl Worker {
                     verified.push((logout, pending.waiting));
                 }
                 Err(error) => {
-                    // The route logs the refusal. Newer keys may verify the token: then the route decides.
-                    if !may_lack_key(&error) {
+                    // The route logs the refusal. Newer keys may verify the token, or the same one when it is awaited:
+                    // then the route decides.
+                    if !may_lack_key(&error) && error.unavailable().is_none() {
                         self.metrics.verified(Err(error.code()));
                     }
                     pending.waiting.answer(Err(error.into()));

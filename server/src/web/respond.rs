@@ -21,6 +21,7 @@ use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
+use claimgate::oidc::userinfo::UserInfoError;
 use claimgate_remote::RemoteError;
 
 /// The response to a problem.
@@ -40,6 +41,12 @@ impl Problem {
     fn status_and_title(&self) -> (StatusCode, &'static str) {
         let (refused, failed) = ("Sign-in refused", "Sign-in failed");
         match self {
+            Problem::Provider(RemoteError::Signature(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Verification unavailable")
+            }
+            Problem::UserInfo(UserInfoError::Token(error)) if error.unavailable().is_some() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Verification unavailable")
+            }
             Problem::Provider(_) | Problem::Fetch(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Provider unavailable")
             }
@@ -81,6 +88,9 @@ impl Problem {
     /// Returns the text for people; `None`: the text of the error.
     fn message(&self) -> Option<Cow<'static, str>> {
         let text = match self {
+            Problem::Provider(RemoteError::Signature(_)) => {
+                "Signatures cannot be verified now. Try again in a minute."
+            }
             Problem::Provider(_) | Problem::Fetch(_) => {
                 "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute."
             }

@@ -150,7 +150,7 @@ async fn validate(
         .remote
         .verify(
             tokens.unverified_id_token(),
-            || id_token::validate(&provider.id_tokens, tokens, authorization, leeway, system::now()),
+            || id_token::validate_async(&provider.id_tokens, tokens, authorization, leeway, system::now()),
             |error| match error {
                 IdTokenError::Token(error) => Some(error),
                 _ => None,

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, PreparedKey, Registry};
-use claimgate::claims::TokenKind;
+use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::key::{KeyError, VerificationKey};
+use claimgate::limits::Limits;
+use claimgate::time::UnixTime;
 use claimgate_config::{Config, ConfigError};
 use claimgate_server::web::provider::Provider;
 
@@ -61,7 +63,7 @@ impl Algorithm for X1 {
 
 #[test]
 fn a_registered_algorithm_works_in_a_provider() {
-    let registry = Registry::builder().builtin().register(X1).build().unwrap();
+    let registry = Registry::builder().builtin().register(std::sync::Arc::new(X1)).build().unwrap();
     let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
     let text = format!("{server}{PROVIDER}algorithms = [\"X1\", \"RS256\"]\n");
     let config = Config::parse(&text, "claimgate.toml", Path::new(""), &registry).unwrap();
@@ -133,6 +135,14 @@ fn each_fault_names_its_line_column_and_setting() {
         (format!("{PROVIDER}client_secret = 123456\n"), "4:17: provider[0].client_secret: must be a text in quotes"),
         (format!("{PROVIDER}[[identity.team]]\nteams = \"a\"\n"), "5:9: identity.team[0].teams: has the wrong type"),
         (format!("{PROVIDER}verify.kind = \"id\"\n"), "4:15: provider[0].verify.kind: unknown variant `id`"),
+        (
+            format!("{PROVIDER}[provider.verify]\nkind = \"jwt\"\nuntyped_access_tokens = true\n"),
+            "6:25: provider[0].verify.untyped_access_tokens: is for access tokens alone",
+        ),
+        (
+            format!("{PROVIDER}[provider.verify]\nkind = \"access_token\"\nuntyped_access_tokens = true\n"),
+            "6:25: provider[0].verify.untyped_access_tokens: needs `audience`",
+        ),
         (format!("{PROVIDER}verify.kind = \"logout_token\"\n"), "4:15: provider[0].verify.kind: a logout token is never presented"),
         (format!("{PROVIDER}leeway = \n"), "4:"),
         (format!("{PROVIDER}issuer = \"y\"\n"), "4:1: duplicate key"),
@@ -323,6 +333,24 @@ fn presented_tokens_have_an_audience() {
         let error = parse(&format!("{PROVIDER}[provider.verify]\naudience = {audience}\n")).unwrap_err();
         assert!(error.to_string().contains("provider[0].verify.audience: must name"), "{audience}: {error}");
     }
+}
+
+#[test]
+fn presented_access_tokens_may_be_untyped() {
+    use claimgate::claims::Claims;
+    use claimgate::jws::Header;
+    let verify = "[provider.verify]\nkind = \"access_token\"\naudience = \"api\"\n";
+    let policy =
+        |more: &str| parse(&format!("{PROVIDER}{verify}{more}")).unwrap().providers[0].presented_policy();
+    let header = Header::parse(br#"{"alg":"RS256","typ":"JWT"}"#, &Limits::DEFAULT).unwrap();
+    let issuer = policy("").issuers().next().unwrap().to_owned();
+    let claims = serde_json::json!({"iss": issuer, "aud": "api", "sub": "ada", "exp": 300, "scope": "a"});
+    let claims = Claims::parse(claims.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    let code = |policy: Policy<AnyKind>| {
+        policy.validate(&header, &claims, UnixTime(0)).err().map(|error| error.code())
+    };
+    assert_eq!(code(policy("")), Some("claims.typ"));
+    assert_eq!(code(policy("untyped_access_tokens = true\n")), None);
 }
 
 #[test]

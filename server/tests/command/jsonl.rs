@@ -202,6 +202,10 @@ fn each_member_of_the_policy_is_held_against_the_token() {
             json!({"now": NOW, "kind": "access_token", "issuer": ISSUER, "audience": "crm"}),
             Some("claims.typ"),
         ),
+        (
+            json!({"now": NOW, "kind": "access_token", "issuer": ISSUER, "audience": "crm", "untyped_access_tokens": 1}),
+            Some("input.policy"),
+        ),
         (json!({"now": NOW, "issuer": "x"}), Some("claims.issuer")),
         (json!({"now": NOW, "audience": "x"}), Some("claims.audience")),
         (json!({"now": NOW, "subject": "x"}), Some("claims.subject")),

@@ -65,6 +65,21 @@ fn a_good_token_gives_its_claims() {
 }
 
 #[test]
+fn untyped_access_tokens_are_accepted_where_that_is_asked_for() {
+    let case = Case::new();
+    let mut access_token = claims();
+    access_token["scope"] = "crm.read".into();
+    let refused = case.verify(&access_token, &["--kind", "access_token"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("--untyped-access-tokens"), "{}", refused.err);
+    let untyped = ["--kind", "access_token", "--untyped-access-tokens"];
+    let accepted = case.verify(&access_token, &untyped);
+    assert_eq!(accepted.code, 0, "{}", accepted.err);
+    assert!(case.verify(&claims(), &untyped).err.starts_with("error[claims.typ]: "));
+    assert_eq!(case.verify(&access_token, &["--untyped-access-tokens"]).code, 2);
+}
+
+#[test]
 fn a_refused_token_says_why_and_exits_1() {
     let case = Case::new();
     let mut late = claims();

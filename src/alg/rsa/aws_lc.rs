@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
 
 use super::Rsa;
-use crate::alg::{InvalidSignature, PreparedKey};
+use crate::alg::{PreparedKey, SignatureError};
 use crate::key::KeyError;
 
 /// A key parsed by aws-lc-rs.
@@ -16,13 +16,13 @@ impl ByAwsLc {
         RsaPublicKeyComponents { n, e }
             .to_parsed_public_key(parameters)
             .map(Self)
-            .map_err(|_| KeyError::Invalid { reason: "an RSA key that aws-lc rejects" })
+            .map_err(|_| KeyError::invalid("an RSA key that aws-lc rejects"))
     }
 }
 
 impl PreparedKey for ByAwsLc {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        self.0.verify_sig(signing_input, signature).map_err(|_| InvalidSignature)
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.0.verify_sig(signing_input, signature).map_err(|_| SignatureError::Invalid)
     }
 }
 

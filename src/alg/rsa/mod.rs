@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use claimgate_kernel as kernel;
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents};
 
-use super::{Algorithm, BatchItem, InvalidSignature, PreparedKey};
+use super::{Algorithm, BatchItem, PreparedKey, SignatureError};
 use crate::key::{KeyError, KeyMaterial, VerificationKey};
 
 /// RFC 7518 §3.3: "a key of size 2048 bits or larger MUST be used".
@@ -34,6 +34,8 @@ pub struct Rsa {
     #[cfg(feature = "aws-lc")]
     is_by_aws_lc: bool,
 }
+
+crate::text::redacted_debug!(Rsa, name);
 
 impl Rsa {
     /// RSASSA-PKCS1-v1_5 using SHA-256.
@@ -119,13 +121,13 @@ impl Algorithm for Rsa {
             return Err(KeyError::Weak);
         };
         if bits > MAX_BITS {
-            return Err(KeyError::Invalid { reason: "an RSA modulus of over 8192 bits" });
+            return Err(KeyError::invalid("an RSA modulus of over 8192 bits"));
         }
         if !is_odd(n) {
-            return Err(KeyError::Invalid { reason: "an even RSA modulus" });
+            return Err(KeyError::invalid("an even RSA modulus"));
         }
         if !is_odd(e) || e == &[1] || bit_length(e) > MAX_EXPONENT_BITS {
-            return Err(KeyError::Invalid { reason: "an RSA exponent that is even, 1 or over 33 bits" });
+            return Err(KeyError::invalid("an RSA exponent that is even, 1 or over 33 bits"));
         }
         #[cfg(feature = "aws-lc")]
         if self.is_by_aws_lc {
@@ -139,7 +141,7 @@ impl Algorithm for Rsa {
         Ok(Arc::new(by_ring))
     }
 
-    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), InvalidSignature>]) {
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), SignatureError>]) {
         // Looked up once per item: another thread may prepare a kernel key meanwhile.
         let keys: Vec<Option<(&ByKernel, &kernel::Key)>> =
             items.iter().map(|item| ByKernel::find_prepared(item.key)).collect();
@@ -170,8 +172,8 @@ struct ByRing {
 }
 
 impl PreparedKey for ByRing {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        self.components.verify(self.parameters, signing_input, signature).map_err(|_| InvalidSignature)
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.components.verify(self.parameters, signing_input, signature).map_err(|_| SignatureError::Invalid)
     }
 }
 
@@ -199,7 +201,7 @@ impl ByKernel {
 }
 
 impl PreparedKey for ByKernel {
-    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         if self.prepared().is_some_and(|kernel| kernel.verify(signing_input, signature)) {
             return Ok(());
         }
@@ -239,9 +241,9 @@ mod tests {
             return;
         }
         let signed = Signed { signing_input: b"another message", signature: &signature };
-        let mut results = [Ok(()); 9];
+        let mut results = [const { Ok(()) }; 9];
         Rsa::RS256.verify_batch(&[BatchItem { key: &*key, signed }; 9], &mut results);
-        assert_eq!(results, [Err(InvalidSignature); 9]);
+        assert_eq!(results, [const { Err(SignatureError::Invalid) }; 9]);
         assert!(ByKernel::find_prepared(&*key).is_none());
         assert_eq!(key.verify(input.as_bytes(), &signature), Ok(()));
         assert!(ByKernel::find_prepared(&*key).is_some());

@@ -35,6 +35,10 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
                 true => policy.any_audience(),
                 false => policy,
             },
+            "untyped_access_tokens" => match value.as_bool().ok_or_else(|| wrong_type(&name))? {
+                true => policy.allow_untyped(),
+                false => policy,
+            },
             "trusted_audiences" => list()?.into_iter().fold(policy, Policy::trusted_audience),
             "authorized_parties" => list()?.into_iter().fold(policy, Policy::trusted_party),
             "subject" => names()?.fold(policy, Policy::subject),

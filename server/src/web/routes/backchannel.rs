@@ -1,5 +1,7 @@
 //! `POST /api/v1/backchannelLogout`: Back-Channel Logout 1.0 §2.5 to §2.8.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -8,10 +10,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use tracing::info;
 
+use crate::system;
 use crate::web::admission::Permit;
 use crate::web::app::App;
 use crate::web::extract::Current;
+use crate::web::logout_queue::QueuedToken;
 use crate::web::problem::Problem;
+use crate::web::provider::Provider;
 use crate::web::request_log::{self, Fields};
 use crate::web::{respond, token_log};
 use claimgate::oidc::backchannel::{self, Ended, LogoutError};
@@ -82,14 +87,33 @@ async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Proble
     request_log::note_provider(&provider.config.id);
     let mut renewal = provider.remote.renewal();
     loop {
-        let result = app.process.logouts.log_out(provider, token.to_owned(), permit.clone()).await;
+        let result = verify_and_log_out(app, provider, permit.clone(), token).await;
         let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };
-        if !may_lack_key(error) {
-            return result;
-        }
         if !renewal.renew(token, error).await? {
-            app.metrics().verified(Err(error.code()));
+            if may_lack_key(error) {
+                app.metrics().verified(Err(error.code()));
+            }
             return result;
         }
+    }
+}
+
+/// Verifies a logout token and ends the sessions that it names. If its key can only be awaited, the queue cannot verify
+/// it: then it is verified here.
+async fn verify_and_log_out(
+    app: &App,
+    provider: &Arc<Provider>,
+    permit: Permit,
+    token: &str,
+) -> Result<Ended, Problem> {
+    let logouts = &app.process.logouts;
+    let result = logouts.log_out(provider, QueuedToken::Presented(token.to_owned()), permit.clone()).await;
+    match result {
+        Err(Problem::Logout(LogoutError::Token(error))) if error.unavailable().is_some() => {
+            let verified = provider.logout_tokens.verify_async(token, system::now()).await;
+            let verified = verified.map_err(LogoutError::from)?;
+            logouts.log_out(provider, QueuedToken::Verified(verified), permit).await
+        }
+        result => result,
     }
 }

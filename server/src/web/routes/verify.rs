@@ -76,7 +76,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
     };
     let result = provider
         .remote
-        .verify(token, || provider.presented.verify(token, system::now()), |error| Some(error))
+        .verify(token, || provider.presented.verify_async(token, system::now()), |error| Some(error))
         .await?;
     let revocation = match &result {
         Ok(token) => revocation(app, provider, token.claims())?,

@@ -1,0 +1,91 @@
+//! Signing by whatever holds the key.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{SignError, SigningKey};
+use crate::base64url;
+
+/// A holder of a signing key: a [`SigningKey`] in memory, or a device or key service of the caller. It signs client
+/// assertions as [`Client::key`](crate::oidc::client::Client::key), with the feature `client-assertion`, and tokens by
+/// [`sign`].
+///
+/// ```
+/// use claimgate::alg::Unavailable;
+/// use claimgate::sign::{SignError, Signer, SigningKey, sign};
+///
+/// /// A key service, simulated by a key in memory.
+/// #[derive(Debug)]
+/// struct Service(Option<SigningKey>);
+///
+/// impl Signer for Service {
+///     fn algorithm(&self) -> &str {
+///         "ES256"
+///     }
+///
+///     fn kid(&self) -> Option<&str> {
+///         Some("arn:example:key/1")
+///     }
+///
+///     fn signature(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
+///         let key = self.0.as_ref().ok_or_else(|| Unavailable::new("no connection"))?;
+///         key.signature(signing_input)
+///     }
+/// }
+///
+/// let service = Service(Some(SigningKey::generate("ES256", SigningKey::DEFAULT_RSA_BITS)?));
+/// let token = sign(&service, &serde_json::Map::new(), br#"{"sub":"alice"}"#)?;
+/// assert_eq!(token.split('.').count(), 3);
+/// let failure = sign(&Service(None), &serde_json::Map::new(), b"{}").unwrap_err();
+/// assert_eq!(failure.code(), "sign.unavailable");
+/// # Ok::<(), SignError>(())
+/// ```
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// Returns the JWS name of the algorithm.
+    fn algorithm(&self) -> &str;
+
+    /// Returns the key's `kid`, if it has one.
+    fn kid(&self) -> Option<&str>;
+
+    /// Returns the signature over a signing input, in the form of JWS (RFC 7518 §3): r and s of an ECDSA signature have
+    /// their full length, not the form of DER that most key services return. It may block.
+    ///
+    /// # Errors
+    /// [`SignError::Unavailable`] if there can be no signature now, [`SignError::Signing`] if there can never be one.
+    fn signature(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError>;
+}
+
+/// Signs a payload into a compact token. `alg` and `kid` are added if the header lacks them.
+///
+/// # Errors
+/// The [`SignError`] of the signer.
+pub fn sign(signer: &dyn Signer, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
+    let mut header = header.clone();
+    header.entry("alg").or_insert_with(|| signer.algorithm().into());
+    if let Some(kid) = signer.kid() {
+        header.entry("kid").or_insert_with(|| kid.into());
+    }
+    compact(signer, Value::Object(header).to_string().as_bytes(), payload)
+}
+
+/// Signs any bytes as header and payload.
+pub(super) fn compact(signer: &dyn Signer, header: &[u8], payload: &[u8]) -> Result<String, SignError> {
+    let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
+    let signature = signer.signature(input.as_bytes())?;
+    Ok(format!("{input}.{}", base64url::encode(&signature)))
+}
+
+impl Signer for SigningKey {
+    fn algorithm(&self) -> &str {
+        self.algorithm
+    }
+
+    fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    fn signature(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.material.sign(self.algorithm, signing_input)
+    }
+}

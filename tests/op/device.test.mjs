@@ -1,0 +1,76 @@
+// RS256 by a device in the place of the built-in one (server/examples/claimgate_device): a real provider signs, the
+// device can only be awaited, and what arrives while it is down is answered 503 and nothing is lost.
+
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Agent } from './agent.mjs';
+import { OpenIdProvider } from './provider.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const builtin = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
+// `claimgate.mjs` runs the program that this variable names when it is imported.
+process.env.CLAIMGATE = resolve(process.env.CLAIMGATE_DEVICE ?? join(dirname(builtin), 'examples/claimgate_device'));
+const { nextSecond, replace } = await import('./claimgate.mjs');
+
+let op;
+let gate;
+let down;
+before(async () => {
+  op = await OpenIdProvider.start();
+  ({ gate } = await replace(undefined, op, { start: false }));
+  down = join(gate.folder, 'down');
+  await gate.start({ env: { CLAIMGATE_DEVICE_DOWN: down } });
+});
+after(async () => { await gate.close(); await op.stop(); });
+
+const takeDown = () => writeFileSync(down, '');
+const bringUp = () => rmSync(down, { force: true });
+
+test('people sign in and out by the device', async () => {
+  const browser = new Agent();
+  assert.equal((await browser.signIn(gate, 'crm', 'ada')).username, 'ada');
+  await nextSecond();
+  assert.equal((await gate.logOut(await op.logoutToken('crm', 'ada'))).status, 200);
+  assert.equal(await browser.me(gate), undefined);
+  assert.equal((await gate.logOut(`${(await op.logoutToken('crm', 'ada')).slice(0, -8)}AAAAAAAA`)).status, 400);
+});
+
+test('a logout that the device cannot judge is answered 503, ends nothing, and succeeds when it is sent again', async () => {
+  await nextSecond();
+  const browser = new Agent();
+  await browser.signIn(gate, 'crm', 'ada');
+  await nextSecond();
+  const token = await op.logoutToken('crm', 'ada');
+  takeDown();
+  const answer = await gate.logOut(token);
+  assert.equal(answer.status, 503);
+  assert.equal(answer.headers.get('retry-after'), '5');
+  assert.equal((await answer.json()).error, 'signature.unavailable');
+  assert.ok(gate.logged('signature.unavailable').some((line) => line.includes('the device does not answer')), gate.log);
+  assert.ok(await browser.me(gate));
+  bringUp();
+  assert.equal((await gate.logOut(token)).status, 200);
+  assert.equal(await browser.me(gate), undefined);
+});
+
+test('a presented token and a sign-in that the device cannot judge are answered 503', async () => {
+  let token;
+  op.tap = (path, _request, _sent, body) => { if (path.startsWith('/token')) token = JSON.parse(body).id_token ?? token; };
+  await nextSecond();
+  const browser = new Agent();
+  await browser.signIn(gate, 'crm', 'grace');
+  op.tap = undefined;
+  takeDown();
+  const answer = await gate.post('/api/v1/verify', { token });
+  assert.equal(answer.status, 503);
+  assert.equal(answer.headers.get('retry-after'), '5');
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'grace' });
+  assert.equal(landed.status, 503);
+  assert.match(landed.text, /Signatures cannot be verified now/);
+  bringUp();
+  const document = await gate.verify(token);
+  assert.deepEqual([document.active, document.username], [true, 'grace']);
+});
