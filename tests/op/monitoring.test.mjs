@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
-import { freePort, replace, until, VERIFY_SECRET } from './claimgate.mjs';
+import { Claimgate, freePort, replace, until, VERIFY_SECRET } from './claimgate.mjs';
+import { Postgres } from './postgres.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const packaging = resolve(import.meta.dirname, '../../packaging/monitoring');
@@ -17,18 +18,25 @@ const folder = mkdtempSync(join(tmpdir(), 'claimgate-prometheus-'));
 
 let op;
 let gate;
+/** A server over PostgreSQL, which has metrics of its own. */
+let node;
+let postgres;
 let prometheus;
 let url;
 
 before(async () => {
   op = await OpenIdProvider.start();
-  ({ gate } = await replace(undefined, op, {}));
+  let provider;
+  ({ gate, provider } = await replace(undefined, op, {}));
+  postgres = new Postgres();
+  node = (await Claimgate.prepare()).write({ providers: [provider], store: postgres.store });
+  await node.start();
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
   writeFileSync(join(folder, 'prometheus.yml'), `
 global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
 rule_files: [${RULES}]
-scrape_configs: [{ job_name: claimgate, static_configs: [{ targets: ['127.0.0.1:${gate.port}'] }] }]
+scrape_configs: [{ job_name: claimgate, static_configs: [{ targets: ['127.0.0.1:${gate.port}', '127.0.0.1:${node.port}'] }] }]
 `);
   const options = ['--config.file', join(folder, 'prometheus.yml'), '--storage.tsdb.path', join(folder, 'data'), '--web.listen-address', `127.0.0.1:${port}`];
   prometheus = spawn('prometheus', options, { stdio: 'ignore' });
@@ -39,6 +47,8 @@ after(async () => {
   await new Promise((done) => { prometheus.on('exit', done); });
   rmSync(folder, { recursive: true, force: true });
   await gate.close();
+  await node.close();
+  postgres.close();
   await op.stop();
 });
 
@@ -77,7 +87,7 @@ test('every query of the alerts and of the dashboard reads metrics and labels th
   const present = async ({ metric, labels }) => (await ask(`${metric}{${labels.map((label) => `${label}!=""`).join()}}`)).length > 0;
   await until('the events were scraped', () => present({ metric: 'claimgate_groups_left_out_total', labels: ['provider'] }));
   const rules = await alerts();
-  assert.equal(rules.length, 11);
+  assert.equal(rules.length, 12);
   const queries = [...rules.map(({ name, query }) => ({ title: name, expr: query })), ...panels];
   for (const { title, expr } of queries) {
     const expression = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5s');
@@ -88,7 +98,8 @@ test('every query of the alerts and of the dashboard reads metrics and labels th
 });
 
 test('every metric of the server is in the dashboard', async () => {
-  const text = await (await fetch(`${gate.url}/metrics`)).text();
+  const texts = await Promise.all([gate, node].map(async ({ url: own }) => (await fetch(`${own}/metrics`)).text()));
+  const text = texts.join('\n');
   const metrics = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name);
   assert.ok(metrics.length > 8, metrics.join());
   for (const metric of metrics) assert.ok(panels.some(({ expr }) => expr.includes(metric)), metric);
@@ -117,6 +128,7 @@ const FIRES = {
   ],
   ClaimgateGroupsLeftOut: [['claimgate_groups_left_out_total', '0+1x40', '0x40']],
   ClaimgateLogoutsDropped: [['claimgate_dropped_logouts', '5x40', '0x40']],
+  ClaimgateStoreUnreachable: [['claimgate_store_lease_age_seconds', '10x40', '0x40']],
 };
 
 test('every alert fires on what it is about, and on nothing else', async () => {

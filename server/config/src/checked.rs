@@ -17,7 +17,7 @@ use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 use ipnet::IpNet;
 
-use super::error::Note;
+use super::error::{Note, Place};
 use super::files::NamedFile;
 
 /// A configuration whose settings have been checked.
@@ -42,8 +42,8 @@ pub struct Config {
 /// What a command on the database needs of a file.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// The database file.
-    pub file: PathBuf,
+    /// Where the data is.
+    pub store: Store,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
 }
@@ -55,8 +55,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// The address that the server listens on.
     pub listen: SocketAddr,
-    /// The database file.
-    pub database: PathBuf,
+    /// Where the data is.
+    pub store: Store,
     /// Certificate chain and key (PEM) of a server that speaks TLS itself.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -71,6 +71,54 @@ pub struct Server {
     pub administration: Administration,
     /// The secret that callers of `/api/v1/verify` present; none: no caller is answered.
     pub verify_secret: Option<Secret>,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In a file of SQLite, for one server.
+    Sqlite(PathBuf),
+    /// In PostgreSQL, for several servers.
+    Postgres(Postgres),
+}
+
+/// How PostgreSQL is reached, and what is required of it.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// `postgres://user@host/database`. Without the password; what else is wrong with it is found where it is used.
+    pub url: String,
+    /// The place of the URL.
+    pub url_place: Place,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Certificates (PEM) to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether `sslmode=disable` is accepted for another machine.
+    pub danger_plaintext: bool,
+    /// The longest time for which a server serves a session after the logout that ends it was acknowledged.
+    pub revocation_bound: Duration,
+    /// Whether the database must have a synchronous standby.
+    pub require_synchronous: bool,
+}
+
+impl Store {
+    /// Reports whether two configurations say the same of the store.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Store::Sqlite(file), Store::Sqlite(other)) => file == other,
+            (Store::Postgres(one), Store::Postgres(other)) => {
+                let password =
+                    |store: &Postgres| store.password.as_ref().map(|secret| secret.expose().to_owned());
+                let settings = |store: &Postgres| {
+                    (store.danger_plaintext, store.revocation_bound, store.require_synchronous)
+                };
+                (&one.url, &one.ca_file, settings(one)) == (&other.url, &other.ca_file, settings(other))
+                    && password(one) == password(other)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Where the administration over HTTP answers.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::error::{ConfigError, Fault, Note, Position, Problem, Reason, Severity};
+use super::error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
 use super::files::{FileContent, NamedFile};
 
 /// A parsed file.
@@ -96,6 +96,12 @@ impl<'t> Document<'t> {
             severity,
             reason,
         }
+    }
+
+    /// Returns the place of a setting.
+    pub(super) fn place(&self, path: &SettingPath) -> Place {
+        let position = position(self.text, self.span(path).start);
+        Place { file: self.file.to_owned(), position, setting: self.name(path) }
     }
 
     /// Returns a file that a setting names, with the place of the setting.
@@ -187,7 +193,7 @@ fn without<'t>(value: Spanned<DeValue<'t>>, span: &Range<usize>) -> Spanned<DeVa
 }
 
 /// Words of the deserializer, and those of people.
-const TYPES: [(&str, &str); 14] = [
+const TYPES: [(&str, &str); 15] = [
     ("invalid type: ", "has the wrong type: "),
     ("invalid value: ", "has an unusable value: "),
     ("a sequence", "a list"),
@@ -195,6 +201,7 @@ const TYPES: [(&str, &str); 14] = [
     ("expected struct MappingSpec", "expected a table"),
     ("expected struct TeamSpec", "expected a table"),
     ("expected struct Server", "expected a table"),
+    ("expected struct Store", "expected a table"),
     ("expected struct SignIn", "expected a table"),
     ("expected struct Provider", "expected a table"),
     ("expected struct Verify", "expected a table"),
@@ -204,10 +211,15 @@ const TYPES: [(&str, &str); 14] = [
     ("expected usize", "expected a whole number"),
 ];
 
+/// Reports whether the value of a setting is a secret.
+pub(super) fn is_secret(setting: &str) -> bool {
+    setting.ends_with("_secret") || setting == "password"
+}
+
 /// Returns the message of a wrong type in the words of TOML; a secret does not appear in it.
 fn type_problem(path: &SettingPath, message: &str) -> String {
     if let Some(Step::Name(name)) = path.steps().last()
-        && name.ends_with("_secret")
+        && is_secret(name)
     {
         return "must be a text in quotes".to_owned();
     }

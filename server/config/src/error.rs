@@ -80,6 +80,30 @@ pub struct Fault {
     pub problem: Problem,
 }
 
+/// The place of a setting whose value is judged later, where it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// The position of the value.
+    pub position: Position,
+    /// The setting's full path.
+    pub setting: String,
+}
+
+impl Place {
+    /// Returns a fault of the setting's value.
+    #[must_use]
+    pub fn fault(&self, reason: impl Into<Reason>) -> Fault {
+        Fault {
+            file: self.file.clone(),
+            position: Some(self.position),
+            setting: Some(self.setting.clone()),
+            problem: Problem::Value(reason.into()),
+        }
+    }
+}
+
 /// A position in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {

@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -14,6 +14,7 @@ mod document;
 mod section;
 mod settings;
 mod administration;
+mod store;
 mod server;
 mod sign_in;
 mod provider;
@@ -23,12 +24,11 @@ mod secret_files;
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate::identity::{MappingSpec, SettingPath};
 
-pub use checked::{Administration, Config, Database, Provider, PublicUrl, Server, Trust};
+pub use checked::{Administration, Config, Database, Postgres, Provider, PublicUrl, Server, Store, Trust};
 use document::Document;
 pub use duration::seconds;
-pub use error::{ConfigError, Fault, Note, Position, Problem, Reason, Severity};
+pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
 pub use files::{FileContent, NamedFile};
 pub use settings::Table;
 
@@ -52,21 +52,14 @@ impl Config {
         resolve::resolve(&Document::parse(name, text)?, folder, registry)
     }
 
-    /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and
-    /// no key: an operator who manages users need not have the server's rights.
+    /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and no key but the
+    /// password of PostgreSQL: an operator who manages users need not have the server's rights.
     ///
     /// # Errors
-    /// A [`ConfigError`] of the names in the file and of the types in `[server]` and `[identity]`.
+    /// A [`ConfigError`] of the names in the file, of `[store]`, and of the types in `[server]` and `[identity]`.
     pub fn database(file: &Path) -> Result<Option<Database>, ConfigError> {
         let (name, text) = read(file)?;
-        let document = Document::parse(&name, &text)?;
-        settings::check(&document)?;
-        let server: Option<raw::Server> = document.read(&SettingPath::of("server"))?;
-        let identity: Option<MappingSpec> = document.read(&SettingPath::of("identity"))?;
-        Ok(server.map(|server| Database {
-            file: server::database(folder_of(file), server.database.as_deref()),
-            normalise: identity.unwrap_or_default().normalise,
-        }))
+        resolve::database(&Document::parse(&name, &text)?, folder_of(file))
     }
 }
 

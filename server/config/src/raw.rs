@@ -35,6 +35,22 @@ pub(super) struct Server {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) url: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) password_env: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) danger_plaintext: bool,
+    #[serde(default = "default_revocation_bound")]
+    pub(super) revocation_bound: Seconds,
+    #[serde(default)]
+    pub(super) require_synchronous: bool,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SignIn {
     pub(super) create_users: bool,
@@ -131,6 +147,10 @@ pub(super) struct Verify {
     pub(super) trusted_audiences: Option<Vec<String>>,
     pub(super) authorized_parties: Option<Vec<String>>,
     pub(super) max_token_age: Option<Seconds>,
+}
+
+fn default_revocation_bound() -> Seconds {
+    Seconds(1)
 }
 
 fn default_algorithms() -> Vec<String> {

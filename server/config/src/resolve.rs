@@ -9,12 +9,12 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{Config, Provider};
+use super::checked::{Config, Database, Postgres, Provider};
 use super::document::Document;
 use super::error::{ConfigError, Severity};
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{raw, server, settings, sign_in};
+use super::{raw, server, settings, sign_in, store};
 
 /// Resolves a file.
 ///
@@ -27,13 +27,7 @@ pub(super) fn resolve(
     registry: &Registry,
 ) -> Result<Config, ConfigError> {
     settings::check(document)?;
-    let source = Source {
-        document,
-        folder,
-        faults: RefCell::default(),
-        notes: RefCell::default(),
-        files: RefCell::default(),
-    };
+    let source = source(document, folder);
     let config = file(&source, registry);
     match (config, source.faults.into_inner()) {
         (Ok(mut config), faults) if faults.is_empty() => {
@@ -47,6 +41,40 @@ pub(super) fn resolve(
     }
 }
 
+/// Resolves what a command on the database needs of a file; none where it has no `[server]`.
+///
+/// # Errors
+/// A [`ConfigError`] with all faults found in these settings.
+pub(super) fn database(document: &Document<'_>, folder: &Path) -> Result<Option<Database>, ConfigError> {
+    settings::check(document)?;
+    let source = source(document, folder);
+    let database = || -> Result<Option<Database>, Faulty> {
+        let server: Option<raw::Server> = read(&source, &SettingPath::of("server"))?;
+        let identity: Option<MappingSpec> = read(&source, &SettingPath::of("identity"))?;
+        let Some(server) = server else { return Ok(None) };
+        let section = source.section(SettingPath::of("server"));
+        let store = server::store(&section, server.database.as_deref(), postgres(&source)?)?;
+        Ok(Some(Database { store, normalise: identity.unwrap_or_default().normalise }))
+    };
+    let database = database();
+    match (database, source.faults.into_inner()) {
+        (Ok(database), faults) if faults.is_empty() => Ok(database),
+        (_, faults) => Err(ConfigError::new(faults)),
+    }
+}
+
+fn source<'d>(document: &'d Document<'d>, folder: &'d Path) -> Source<'d> {
+    let (faults, notes, files) = (RefCell::default(), RefCell::default(), RefCell::default());
+    Source { document, folder, faults, notes, files }
+}
+
+/// Resolves the table `[store]`.
+fn postgres(source: &Source<'_>) -> Result<Option<Postgres>, Faulty> {
+    let path = SettingPath::of("store");
+    let raw: Option<raw::Store> = read(source, &path)?;
+    raw.map(|raw| store::resolve(&source.section(path), raw)).transpose()
+}
+
 fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let identity = SettingPath::of("identity");
     let spec = read(source, &identity).map(Option::<MappingSpec>::unwrap_or_default);
@@ -55,8 +83,15 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let raw_server: Result<Option<raw::Server>, Faulty> = read(source, &SettingPath::of("server"));
     let by_ring = matches!(&raw_server, Ok(Some(server)) if !server.rsa_kernel);
     let has_server = !matches!(raw_server, Ok(None));
+    let postgres = postgres(source);
+    if !has_server && matches!(postgres, Ok(Some(_))) {
+        let reason =
+            ("needs [server]: it says where a server keeps its data", "write [server], or remove [store]");
+        source.section(SettingPath::default()).fault("store", reason);
+    }
     let server = raw_server.and_then(|raw| {
-        raw.map(|raw| server::resolve(&source.section(SettingPath::of("server")), raw)).transpose()
+        let section = source.section(SettingPath::of("server"));
+        raw.map(|raw| server::resolve(&section, raw, postgres)).transpose()
     });
     let raw_sign_in: Result<Option<raw::SignIn>, Faulty> = read(source, &SettingPath::of("sign_in"));
     let sign_in = raw_sign_in.and_then(|raw| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use claimgate::identity::SettingPath;
 use toml::de::DeValue;
 
-use super::document::Document;
+use super::document::{Document, is_secret};
 use super::{Config, ConfigError, folder_of, read};
 
 impl Config {
@@ -33,7 +33,7 @@ fn collect(value: &DeValue<'_>, file: &Path, found: &mut Vec<PathBuf>) {
             for (key, value) in table {
                 let (key, value) = (key.get_ref().as_ref(), value.get_ref());
                 match value.as_str() {
-                    Some(_) if key.ends_with("_secret") => found.push(file.to_owned()),
+                    Some(_) if is_secret(key) => found.push(file.to_owned()),
                     Some(named) if is_secret_file(key) => found.push(folder_of(file).join(named)),
                     _ => collect(value, file, found),
                 }
@@ -46,5 +46,5 @@ fn collect(value: &DeValue<'_>, file: &Path, found: &mut Vec<PathBuf>) {
 
 /// Reports whether a setting names a file that holds a secret.
 fn is_secret_file(setting: &str) -> bool {
-    setting.ends_with("_secret_file") || ["private_key_file", "tls_key"].contains(&setting)
+    setting.strip_suffix("_file").is_some_and(is_secret) || ["private_key_file", "tls_key"].contains(&setting)
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::administration;
-use super::checked::{PublicUrl, Server};
+use super::checked::{Postgres, PublicUrl, Server, Store};
 use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
@@ -19,7 +19,7 @@ const MIN_VERIFY_SECRET: usize = 32;
 
 /// Returns the database file: the one that the configuration file names, else `claimgate.db` in the state folder of
 /// the service, else the same beside the configuration file.
-pub(super) fn database(folder: &Path, written: Option<&Path>) -> PathBuf {
+fn database(folder: &Path, written: Option<&Path>) -> PathBuf {
     match (written, state_folder()) {
         (Some(written), _) => folder.join(written),
         (None, Some(state)) => state.join("claimgate.db"),
@@ -33,10 +33,33 @@ fn state_folder() -> Option<PathBuf> {
     std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
 }
 
-/// Resolves the table; every fault in it is recorded.
-pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server, Faulty> {
+/// Returns where the data is: in the PostgreSQL of `[store]`, else in the database file.
+pub(super) fn store(
+    section: &Section<'_>,
+    database: Option<&Path>,
+    postgres: Option<Postgres>,
+) -> Result<Store, Faulty> {
+    match (postgres, database) {
+        (Some(_), Some(_)) => {
+            let message = "names an SQLite file, and [store] names PostgreSQL: the data is in one of them";
+            Err(section.fault("database", (message, "remove `database`, or the table [store]")))
+        }
+        (Some(postgres), None) => Ok(Store::Postgres(postgres)),
+        (None, database) => {
+            let file = self::database(section.source.folder, database);
+            Ok(Store::Sqlite(section.record_file("database", file, FileContent::Database)))
+        }
+    }
+}
+
+/// Resolves the table; every fault in it is recorded. `postgres` is the table `[store]`.
+pub(super) fn resolve(
+    section: &Section<'_>,
+    raw: raw::Server,
+    postgres: Result<Option<Postgres>, Faulty>,
+) -> Result<Server, Faulty> {
     let verify_secret = verify_secret(section, &raw);
-    let database = database(section.source.folder, raw.database.as_deref());
+    let store = postgres.and_then(|postgres| store(section, raw.database.as_deref(), postgres));
     let public_url = public_url(section, raw.public_url);
     let listen = listen(section, raw.listen.as_deref());
     let tls = tls(section, raw.tls_certificate.as_deref(), raw.tls_key.as_deref());
@@ -66,7 +89,7 @@ pub(super) fn resolve(section: &Section<'_>, raw: raw::Server) -> Result<Server,
     Ok(Server {
         public_url,
         listen: listen?,
-        database: section.record_file("database", database, FileContent::Database),
+        store: store?,
         tls: tls?,
         trusted_proxies: trusted_proxies?,
         metrics_from: metrics_from?,

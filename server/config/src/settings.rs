@@ -18,6 +18,8 @@ pub enum Table {
     File,
     /// `[server]`
     Server,
+    /// `[store]`
+    Store,
     /// `[sign_in]`
     SignIn,
     /// `[[provider]]`
@@ -34,9 +36,10 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 9] = [
         Table::File,
         Table::Server,
+        Table::Store,
         Table::SignIn,
         Table::Provider,
         Table::Verify,
@@ -51,6 +54,7 @@ impl Table {
         match self {
             Table::File => "the file itself",
             Table::Server => "[server]",
+            Table::Store => "[store]",
             Table::SignIn => "[sign_in]",
             Table::Provider => "[[provider]]",
             Table::Verify => "[provider.verify]",
@@ -64,8 +68,9 @@ impl Table {
     #[must_use]
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Table::File => &["server", "sign_in", "provider", "identity"],
+            Table::File => &["server", "store", "sign_in", "provider", "identity"],
             Table::Server => fields::<raw::Server>(),
+            Table::Store => fields::<raw::Store>(),
             Table::SignIn => fields::<raw::SignIn>(),
             Table::Provider => fields::<raw::Provider>(),
             Table::Verify => fields::<raw::Verify>(),
@@ -79,6 +84,7 @@ impl Table {
     fn child(self, setting: &str) -> Option<(Table, Occurs)> {
         match (self, setting) {
             (Table::File, "server") => Some((Table::Server, Occurs::Once)),
+            (Table::File, "store") => Some((Table::Store, Occurs::Once)),
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),

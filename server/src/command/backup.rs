@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::confirmation::confirm;
-use super::database::{DatabaseArguments, settings};
+use super::database::{DatabaseArguments, database_file};
 use super::logging;
 use crate::command::output::{self, Failure};
 use crate::plural::count;
@@ -47,9 +47,15 @@ pub(crate) struct RestoreArguments {
     database: DatabaseArguments,
 }
 
+/// What to do in place of `claimgate backup`.
+const PG_DUMP: &str = "back it up with PostgreSQL's own tools, such as `pg_dump --schema claimgate`";
+/// What to do in place of `claimgate restore`.
+const PG_RESTORE: &str = "restore it with PostgreSQL's own tools, such as `pg_restore`, while every server is stopped, \
+    and end all sessions then: some may have been ended since the backup";
+
 impl BackupArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let database = settings(&self.database.config)?.file;
+        let database = database_file(&self.database.config, PG_DUMP)?;
         refuse_same(&self.file, &database)?;
         check_target(&self.file)?;
         if self.file.exists() && !self.replace {
@@ -68,7 +74,7 @@ impl BackupArguments {
 impl RestoreArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         logging::start_warnings();
-        let database = settings(&self.database.config)?.file;
+        let database = database_file(&self.database.config, PG_RESTORE)?;
         refuse_same(&self.file, &database)?;
         check_source(&self.file)?;
         if database.exists() {

@@ -22,7 +22,7 @@ pub(crate) enum ConfigCommand {
     Check {
         /// The configuration file
         file: PathBuf,
-        /// Query the providers too, report what would fail, and print the URIs to register there
+        /// Query the providers and PostgreSQL too, report what would fail, and print the URIs to register there
         #[arg(long)]
         online: bool,
         /// Fail on warnings too

@@ -1,15 +1,18 @@
 //! The database that a configuration file names, for subcommands that work without the server.
 
 use std::convert::Infallible;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use super::logging;
-use crate::store::{AdminRecords, Store};
+use tokio::runtime::Runtime;
+
+use super::runtime::runtime;
+use super::{logging, postgres};
+use crate::store::postgres::Administration;
+use crate::store::{self, AdminRecords, SqliteStore};
 use claimgate::oidc::accounts;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::user::User;
-use claimgate_config::{Config, Database};
+use claimgate_config::{Config, Database, Store};
 
 use crate::command::output::Failure;
 
@@ -20,39 +23,81 @@ pub(crate) struct DatabaseArguments {
     pub(crate) config: PathBuf,
 }
 
-/// A database that is closed, with everything in its one file, when this is dropped.
-pub(crate) struct OpenDatabase(Store);
-
-impl Deref for OpenDatabase {
-    type Target = Store;
-
-    fn deref(&self) -> &Store {
-        &self.0
-    }
+/// A database that is open for a command.
+pub(crate) enum OpenDatabase {
+    /// Closed, with everything in its one file, when this is dropped.
+    Sqlite(SqliteStore),
+    /// With the runtime that its connections need.
+    Postgres(Runtime, Box<Administration>),
 }
 
 impl Drop for OpenDatabase {
+    fn drop(&mut self) {
+        if let OpenDatabase::Sqlite(store) = self {
+            store.close();
+        }
+    }
+}
+
+impl OpenDatabase {
+    fn administer<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
+    {
+        match self {
+            OpenDatabase::Sqlite(store) => store.administer_blocking(work),
+            OpenDatabase::Postgres(runtime, administration) => {
+                runtime.block_on(administration.administer(work))
+            }
+        }
+    }
+}
+
+/// Opens the database that a configuration file names, and logs warnings about it to standard error. No secret of
+/// the file is read but the password of PostgreSQL.
+pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
+    logging::start_warnings();
+    let file = match settings(config)?.store {
+        Store::Sqlite(file) => file,
+        Store::Postgres(settings) => {
+            let runtime = runtime()?;
+            let open = async { Administration::open(postgres::server(&settings)?).await };
+            let administration = runtime.block_on(open).map_err(|error| postgres::failure(&error))?;
+            return Ok(OpenDatabase::Postgres(runtime, Box::new(administration)));
+        }
+    };
+    let is_new = !file.exists();
+    let store = SqliteStore::open_for_command(&file).map_err(|error| Failure::Usage(error.to_string()))?;
+    if is_new {
+        eprintln!("note: {} did not exist; it is a new database", file.display());
+    }
+    Ok(OpenDatabase::Sqlite(store))
+}
+
+/// The store of a server; a database file is closed, with everything in it, when this is dropped.
+pub(crate) struct ServerStore(pub(crate) store::Store);
+
+impl Drop for ServerStore {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-/// Opens the database that a configuration file names, and logs warnings about it to standard error. No secret of
-/// the file is read.
-pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
-    logging::start_warnings();
-    let file = settings(config)?.file;
-    let is_new = !file.exists();
-    let store = Store::open_for_command(&file).map_err(|error| Failure::Usage(error.to_string()))?;
-    if is_new {
-        eprintln!("note: {} did not exist; it is a new database", file.display());
+/// Opens the store of a server. No other server may use a database file.
+pub(crate) async fn open_for_server(store: &Store) -> Result<ServerStore, Failure> {
+    match store {
+        Store::Sqlite(file) => SqliteStore::open_for_server(file)
+            .map(|store| ServerStore(store::Store::Sqlite(store)))
+            .map_err(|error| Failure::Usage(error.to_string())),
+        Store::Postgres(settings) => {
+            let open = async {
+                store::Store::open_postgres(postgres::server(settings)?, postgres::node(settings)).await
+            };
+            open.await.map(ServerStore).map_err(|error| postgres::failure(&error))
+        }
     }
-    Ok(OpenDatabase(store))
-}
-
-/// Opens the database of a server, which no other server may use.
-pub(crate) fn open_for_server(file: &Path) -> Result<OpenDatabase, Failure> {
-    Store::open_for_server(file).map(OpenDatabase).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// Returns what a configuration file says of the database and of usernames given by hand.
@@ -67,6 +112,17 @@ pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
     )
 }
 
+/// Returns the database file that a configuration file names, for what SQLite alone needs. `instead` says what to do
+/// with PostgreSQL.
+pub(crate) fn database_file(config: &Path, instead: &str) -> Result<PathBuf, Failure> {
+    match settings(config)?.store {
+        Store::Sqlite(file) => Ok(file),
+        Store::Postgres(settings) => {
+            Err(Failure::Usage(format!("the data is in PostgreSQL, at {}: {instead}", settings.url)))
+        }
+    }
+}
+
 /// Runs work in one transaction.
 pub(crate) fn transact<T, E>(
     store: &OpenDatabase,
@@ -76,7 +132,7 @@ where
     T: Send + 'static,
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
-    store.administer_blocking(work).map_err(Into::into)
+    store.administer(work).map_err(Into::into)
 }
 
 /// Makes a change in one transaction and leaves a notice of it for the log of the server: which command, about which
@@ -107,7 +163,7 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let rolled_back = store.administer_blocking(move |records| -> Result<Infallible, RolledBack<T, E>> {
+    let rolled_back = store.administer(move |records| -> Result<Infallible, RolledBack<T, E>> {
         Err(RolledBack(work(records)))
     });
     match rolled_back {

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use crate::demo::{DemoClient, DemoProvider};
-use crate::store::Store;
+use crate::store::{SqliteStore, Store};
 use crate::system;
 use crate::web::{Server, password, run};
 use claimgate::alg::Registry;
@@ -67,9 +67,9 @@ impl Arguments {
         )
         .map_err(usage)?;
         serve_provider(provider, &issuer, &site, secret)?;
-        let store = Store::in_memory().map_err(usage)?;
+        let store = SqliteStore::in_memory().map_err(usage)?;
         let admin_password = add_admin(&store).await?;
-        let server = Server::explaining(config, store).map_err(usage)?;
+        let server = Server::explaining(config, Store::Sqlite(store)).map_err(usage)?;
         output::write(
             format!(
                 "Claimgate demonstration, on this machine only. Ctrl-C stops it; nothing is stored.\n\n  \
@@ -106,7 +106,7 @@ fn serve_provider(
 }
 
 /// Adds the administrator and returns the generated password.
-async fn add_admin(store: &Store) -> Result<String, Failure> {
+async fn add_admin(store: &SqliteStore) -> Result<String, Failure> {
     let admin_password = random_token(&mut system::random);
     let hash = password::hash(&admin_password).map_err(usage)?;
     let added = store.transact(move |records| -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
 //! `claimgate doctor`: reports what is wrong with the database and with the rights of the files.
 
 use super::database::{DatabaseArguments, settings};
-use super::online::Report;
-use super::rights;
+use super::report::Report;
+use super::{postgres, rights};
 use crate::command::output::{self, Failure};
 use crate::plural::count;
 use crate::store;
+use claimgate_config::Store;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -22,16 +23,20 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = &self.database.config;
         let settings = settings(config)?;
-        let database = settings.file;
-        let found = store::inspect(&database, settings.normalise)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
         let mut report = Report::default();
-        report.line(&format!("database {}", database.display()));
-        for good in &found.good {
-            report.good(good);
-        }
-        for problem in &found.problems {
-            report.problem(problem);
+        match &settings.store {
+            Store::Sqlite(database) => {
+                let found = store::inspect(database, settings.normalise)
+                    .map_err(|error| Failure::Usage(error.to_string()))?;
+                report.line(&format!("database {}", database.display()));
+                for good in &found.good {
+                    report.good(good);
+                }
+                for problem in &found.problems {
+                    report.problem(problem);
+                }
+            }
+            Store::Postgres(settings) => postgres::report(settings, &mut report)?,
         }
         report.line("files with secrets");
         let exposed = rights::exposed_secrets(config);

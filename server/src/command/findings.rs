@@ -7,12 +7,13 @@ use std::path::Path;
 use claimgate::jws::JwsVerifier;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
-use claimgate_config::{Config, Fault, FileContent, NamedFile, Note, Provider, Reason};
+use claimgate_config::{Config, Fault, FileContent, NamedFile, Note, Postgres, Provider, Reason, Store};
 use rustix::fs::{Access, access};
 
-use super::rights;
 use super::runtime::runtime;
+use super::{postgres, rights};
 use crate::command::output::Failure;
+use crate::store::postgres::PostgresError;
 use crate::web::provider::http_client;
 use crate::web::run;
 
@@ -43,6 +44,9 @@ impl Findings {
                 _ => findings.faults.extend(unreadable(&named.path).map(|reason| named.fault(reason))),
             }
         }
+        if let Some(Store::Postgres(settings)) = config.server.as_ref().map(|server| &server.store) {
+            findings.postgres(settings, &config.files);
+        }
         if findings.faults.is_empty() {
             findings.contents(config)?;
         }
@@ -71,6 +75,18 @@ impl Findings {
             let message = format!("this user may not write {file} or make files beside it");
             self.notes.push(named.warning((message, "the user that runs the server needs these rights")));
         }
+    }
+
+    /// Judges how PostgreSQL is reached, without connecting.
+    fn postgres(&mut self, settings: &Postgres, files: &[NamedFile]) {
+        let Err(error) = postgres::server(settings) else { return };
+        let ca_file = files.iter().find(|named| settings.ca_file.as_ref() == Some(&named.path));
+        self.faults.push(match (&error, ca_file) {
+            // A file that cannot be read at all has its fault already.
+            (PostgresError::Certificates { .. }, Some(_)) if !self.faults.is_empty() => return,
+            (PostgresError::Certificates { .. }, Some(named)) => named.fault(error.to_string()),
+            _ => settings.url_place.fault(error.to_string()),
+        });
     }
 
     /// Reads the files, all of which can be read.

@@ -1,4 +1,4 @@
-//! `claimgate config check --online`: queries the providers and reports what would fail.
+//! `claimgate config check --online`: queries the providers and PostgreSQL, and reports what would fail.
 
 use crate::web::provider::http_client;
 use claimgate::jws::JwsVerifier;
@@ -9,19 +9,23 @@ use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::token::{self, TokenError};
 use claimgate::oidc::{MAX_RESPONSE, jwks};
-use claimgate_config::{Config, Provider};
+use claimgate_config::{Config, Provider, Store};
 use claimgate_remote::{Fetch, HttpClient};
-use serde_json::{Value, json};
 
+use super::postgres;
+use super::report::Report;
 use super::runtime::runtime;
-use crate::command::output::{self, Failure};
+use crate::command::output::Failure;
 use crate::plural::count;
 use crate::system;
 
-/// Queries each provider and returns the report.
+/// Queries PostgreSQL, if the data is there, and each provider. Returns the report.
 pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
     let runtime = runtime()?;
     let mut report = Report::default();
+    if let Some(Store::Postgres(settings)) = config.server.as_ref().map(|server| &server.store) {
+        postgres::report(settings, &mut report)?;
+    }
     for provider in &config.providers {
         report.line(&format!("provider {} ({})", provider.id, provider.issuer));
         runtime.block_on(check_provider(provider, &mut report));
@@ -55,42 +59,6 @@ pub(crate) fn failure(problems: usize) -> Failure {
     Failure::Refused {
         code: "config.online",
         message: format!("{found} would make sign-in or logout fail: see the lines marked PROBLEM"),
-    }
-}
-
-/// A report, line by line.
-#[derive(Default)]
-pub(super) struct Report {
-    /// For people.
-    pub(super) text: String,
-    /// For programs: each line with its severity.
-    pub(super) lines: Vec<Value>,
-    pub(super) problems: usize,
-}
-
-impl Report {
-    /// Adds a heading, or a fact that is not judged.
-    pub(super) fn line(&mut self, line: &str) {
-        self.add("info", "", line);
-    }
-
-    pub(super) fn good(&mut self, line: &str) {
-        self.add("ok", "  ok       ", line);
-    }
-
-    fn note(&mut self, line: &str) {
-        self.add("note", "  note     ", line);
-    }
-
-    pub(super) fn problem(&mut self, line: &str) {
-        self.problems += 1;
-        self.add("problem", "  PROBLEM  ", line);
-    }
-
-    fn add(&mut self, severity: &str, label: &str, line: &str) {
-        self.text.push_str(&output::escaped(&format!("{label}{line}")));
-        self.text.push('\n');
-        self.lines.push(json!({"severity": severity, "message": line.trim_start()}));
     }
 }
 

@@ -47,9 +47,8 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
         )));
     };
     log_warnings(&config);
-    // Closed, with everything in its one file, when this function ends.
-    let database = open_for_server(&settings.database)?;
-    let server = Server::new(config, database.clone()).map_err(|error| usage(&error))?;
+    let store = open_for_server(&settings.store).await?;
+    let server = Server::new(config, store.0.clone()).map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
     run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
 }

@@ -1,4 +1,4 @@
-//! `claimgate session`: works on the database; a running server follows within half a second.
+//! `claimgate session`: works on the database; running servers follow.
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator};
 use claimgate::oidc::session::SessionId;

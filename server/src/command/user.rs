@@ -1,4 +1,4 @@
-//! `claimgate user`: works on the database; a running server follows within half a second.
+//! `claimgate user`: works on the database; running servers follow.
 
 use std::io::{BufRead, IsTerminal};
 

@@ -1,4 +1,4 @@
-//! The operations of the server as whole decisions: each is one call of the store.
+//! The operations of the server as whole decisions, over SQLite: each is one call of the store.
 
 use claimgate::oidc::backchannel::{self, Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::password::{self, Authenticated, Candidate, PasswordSignInError};
@@ -6,10 +6,10 @@ use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 
-use super::{AdminRecords, Store};
+use super::{AdminRecords, SqliteStore};
 use crate::system;
 
-impl Store {
+impl SqliteStore {
     /// Completes a sign-in through a provider. `fields` are the mapping's profile fields.
     ///
     /// # Errors

@@ -1,4 +1,7 @@
-//! The store: one SQLite file behind one writing thread, and sessions in memory for reading.
+//! The store: an SQLite file for one server (this file), or PostgreSQL for several ([`postgres`]). A server uses either
+//! as one type, [`Store`].
+//!
+//! SQLite: one file behind one writing thread, and sessions in memory for reading.
 //!
 //! A caller that writes submits a piece of work. The writing thread runs all work that waits in one
 //! transaction (group commit), makes it durable with one `fsync`, updates the session index, and then answers
@@ -10,6 +13,7 @@ mod changes;
 mod decisions;
 mod effects;
 mod ended_sessions;
+mod engine;
 mod error;
 mod file;
 mod inspection;
@@ -44,6 +48,7 @@ use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
 pub use backup::{Progress, Restored, back_up, restore};
+pub use engine::{RevocationError, Store};
 pub(crate) use error::work_lost;
 pub use inspection::{Inspection, inspect};
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
@@ -88,9 +93,9 @@ impl Revocation {
 #[error("the logouts that may end this token were dropped, because more were recorded than memory holds")]
 pub struct LogoutsDropped;
 
-/// A store. A clone is the same store.
+/// A store over SQLite. A clone is the same store.
 #[derive(Clone)]
-pub struct Store {
+pub struct SqliteStore {
     /// The work of the writing thread; `None` closes the store.
     jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
@@ -99,7 +104,7 @@ pub struct Store {
     key: Arc<Key>,
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens the database file, beside a server that may run; creates or migrates it if needed. Other users lose
     /// their rights to the file. The key of the database is not read: sessions are for the server to open, and an
     /// ID token that a server has stored cannot be read.
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_panics_does_not_end_the_writer() {
-        let store = Store::in_memory().expect("a store");
+        let store = SqliteStore::in_memory().expect("a store");
         let answer = |_: Result<(), StoreError>| panic!("on purpose");
         store.transact_then(|_| Ok(()), answer).expect("room in the queue");
         let after: Result<u8, StoreError> = store.transact_blocking(|_| Ok(7));

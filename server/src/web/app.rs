@@ -33,7 +33,7 @@ use super::provider::Provider;
 use super::provider_error::ProviderSetupError;
 use super::single_use::SingleUse;
 use crate::store::Store;
-use crate::system;
+use crate::store::postgres::Unsure;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::return_to::{self, Site};
 use claimgate::oidc::session::SessionId;
@@ -230,12 +230,18 @@ impl App {
 
     /// Returns the identifier of the session that a request's cookie names; it may have ended.
     pub(crate) fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
-        self.cookies.session_secret(headers).map(|secret| SessionId::of_secret(&secret))
+        self.store.session_id(&self.cookies.session_secret(headers)?)
     }
 
     /// Returns the user of the request's session, if the session is live.
-    pub(crate) fn user(&self, headers: &HeaderMap) -> Option<User> {
-        self.store.session_user(self.session_id(headers)?, system::now())
+    ///
+    /// # Errors
+    /// [`Unsure`]: the store does not say in time whether it is.
+    pub(crate) async fn user(&self, headers: &HeaderMap) -> Result<Option<User>, Unsure> {
+        match self.session_id(headers) {
+            Some(session) => self.store.session_user(session).await,
+            None => Ok(None),
+        }
     }
 
     /// Reports whether an address is a trusted proxy's.

@@ -35,7 +35,7 @@ impl FromRequestParts<Server> for Current {
 
 /// The user of the request's live session.
 ///
-/// Rejection: [`Problem::SignedOut`].
+/// Rejection: [`Problem::SignedOut`] or [`Problem::Unsure`].
 pub(super) struct CurrentUser(pub(super) User);
 
 impl FromRequestParts<Server> for CurrentUser {
@@ -43,7 +43,7 @@ impl FromRequestParts<Server> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        app.user(&parts.headers).map(Self).ok_or(Problem::SignedOut)
+        app.user(&parts.headers).await?.map(Self).ok_or(Problem::SignedOut)
     }
 }
 

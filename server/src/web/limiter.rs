@@ -12,8 +12,10 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use parking_lot::Mutex;
 
 use super::client_address::subscriber;
+use crate::store::Store;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::oidc::records::StoreError;
 
 /// Attempts for one username without a wait, and the wait for each further one.
 const BY_NAME: (NonZeroU32, Duration) = (NonZeroU32::new(10).expect("not zero"), Duration::from_secs(30));
@@ -103,12 +105,20 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// Counts a password attempt. Returns `false` if it exceeds a limit.
-    pub(crate) fn allow(&self, name: &str, address: IpAddr) -> bool {
+    /// Counts a password attempt. Returns `false` if it exceeds a limit. Servers that share a store share the limit by
+    /// username; that by address is each server's own.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store cannot count the attempt.
+    pub(crate) async fn allow(&self, store: &Store, name: &str, address: IpAddr) -> Result<bool, StoreError> {
+        if !self.by_address.allow(&subscriber(address)) {
+            return Ok(false);
+        }
         // Every spelling that finds a user counts as an attempt for that user.
         let normal = normal_username(name, Normalisation::Default);
-        let name = Fingerprint::of(normal.as_deref().unwrap_or(name));
-        self.by_address.allow(&subscriber(address)) && self.by_name.allow(&name)
+        let name = normal.as_deref().unwrap_or(name);
+        let allowed = store.allow_attempt(name, BY_NAME).await?;
+        Ok(allowed.unwrap_or_else(|| self.by_name.allow(&Fingerprint::of(name))))
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it

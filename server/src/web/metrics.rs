@@ -1,6 +1,7 @@
 //! Metrics in the Prometheus text format.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use claimgate::identity::GroupsState;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -36,6 +37,9 @@ struct ProviderLabel {
     provider: String,
 }
 
+/// The labels of a metric that has none, and that is there in some servers only.
+type NoLabels = [(&'static str, &'static str); 0];
+
 type Durations = Family<Request, Histogram, fn() -> Histogram>;
 
 /// Upper bounds in seconds: from half a millisecond (a look-up of a session) to the provider's time limit.
@@ -52,6 +56,10 @@ pub(crate) struct Metrics {
     requests: Durations,
     sessions: Gauge,
     dropped_logouts: Gauge,
+    /// The following three are of a store over PostgreSQL alone.
+    lease_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    waiting_writes: Family<NoLabels, Gauge>,
+    synchronous_standby: Family<NoLabels, Gauge>,
     jwks_age: Family<ProviderLabel, Gauge>,
     provider_keys: Family<ProviderLabel, Gauge>,
 }
@@ -86,6 +94,15 @@ impl Default for Metrics {
         let dropped_logouts = Gauge::default();
         let help = "Logouts dropped from memory before their end, because it was full";
         registry.register("dropped_logouts", help, dropped_logouts.clone());
+        let lease_age = Family::default();
+        let help = "Time since the changes of other servers were last read; beyond revocation_bound no session is served";
+        registry.register_with_unit("store_lease_age", help, Unit::Seconds, lease_age.clone());
+        let waiting_writes = Family::default();
+        let help = "Changes that wait for the database, or are being written";
+        registry.register("store_waiting_writes", help, waiting_writes.clone());
+        let synchronous_standby = Family::default();
+        let help = "Whether the database has a synchronous standby";
+        registry.register("store_synchronous_standby", help, synchronous_standby.clone());
         let jwks_age = Family::default();
         registry.register_with_unit(
             "jwks_age",
@@ -105,6 +122,9 @@ impl Default for Metrics {
             requests,
             sessions,
             dropped_logouts,
+            lease_age,
+            waiting_writes,
+            synchronous_standby,
             jwks_age,
             provider_keys,
         }
@@ -152,8 +172,13 @@ impl Metrics {
 
     /// Returns the metrics as text, with the present state of the store and of the providers.
     pub(crate) fn text(&self, store: &Store, providers: &[Arc<Provider>]) -> String {
-        self.sessions.set(i64::try_from(store.live_sessions()).unwrap_or(i64::MAX));
+        self.sessions.set(i64::try_from(store.sessions_in_memory()).unwrap_or(i64::MAX));
         self.dropped_logouts.set(i64::try_from(store.dropped_logouts()).unwrap_or(i64::MAX));
+        if let Some(state) = store.node_state() {
+            self.lease_age.get_or_create(&[]).set(state.lease_age.as_secs_f64());
+            self.waiting_writes.get_or_create(&[]).set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
+            self.synchronous_standby.get_or_create(&[]).set(i64::from(state.has_synchronous_standby));
+        }
         for provider in providers {
             let name = ProviderLabel { provider: provider.config.id.clone() };
             if let Some(age) = provider.remote.health().keys_age {

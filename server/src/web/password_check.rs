@@ -21,7 +21,7 @@ pub(crate) async fn authenticate(
     password: Zeroizing<String>,
 ) -> Result<Authenticated, Problem> {
     note_tried_name(username);
-    if !app.process.limiter.allow(username, address) {
+    if !app.process.limiter.allow(&app.store, username, address).await? {
         return Err(Problem::TooManyPasswords);
     }
     let candidate = app.store.candidate(username.to_owned()).await?;

@@ -6,7 +6,8 @@ use axum::extract::rejection::BytesRejection;
 
 use super::password::PasswordError;
 use super::shares::Exhausted;
-use crate::store::LogoutsDropped;
+use crate::store::postgres::Unsure;
+use crate::store::{LogoutsDropped, RevocationError};
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
@@ -41,7 +42,9 @@ pub(crate) enum Problem {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    LogoutsDropped(#[from] LogoutsDropped),
+    LogoutsDropped(LogoutsDropped),
+    #[error(transparent)]
+    Unsure(#[from] Unsure),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error("the server is busy")]
@@ -149,6 +152,7 @@ impl Problem {
             Problem::Logout(error) => error.code(),
             Problem::Store(error) => error.code(),
             Problem::LogoutsDropped(_) => "verify.logouts_dropped",
+            Problem::Unsure(_) => "store.unsure",
             Problem::Password(error) => error.code(),
             Problem::Busy => "request.busy",
             Problem::TooManyRequests => "request.too_many",
@@ -184,6 +188,15 @@ impl From<Exhausted> for Problem {
         match exhausted {
             Exhausted::Share => Problem::TooManyRequests,
             Exhausted::All => Problem::Busy,
+        }
+    }
+}
+
+impl From<RevocationError> for Problem {
+    fn from(error: RevocationError) -> Self {
+        match error {
+            RevocationError::LogoutsDropped(error) => Problem::LogoutsDropped(error),
+            RevocationError::Unsure(error) => Problem::Unsure(error),
         }
     }
 }

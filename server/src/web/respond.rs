@@ -51,6 +51,7 @@ impl Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, "Provider unavailable")
             }
             Problem::Busy | Problem::LogoutsDropped(_) => (StatusCode::SERVICE_UNAVAILABLE, "Server busy"),
+            Problem::Unsure(_) => (StatusCode::SERVICE_UNAVAILABLE, "Try again"),
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
             | Problem::Logout(LogoutError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Not saved"),
@@ -95,6 +96,9 @@ impl Problem {
                 "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute."
             }
             Problem::Busy => "The server is busy. Try again in a minute.",
+            Problem::Unsure(_) => {
+                "The server cannot tell at the moment whether you are signed in. Try again in a minute."
+            }
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
             | Problem::Logout(LogoutError::Store(_)) => {
@@ -153,6 +157,8 @@ impl Problem {
             Problem::Provider(
                 RemoteError::NoKeys { .. } | RemoteError::Busy | RemoteError::JustFailed { .. },
             ) => line!(warn, "request refused"),
+            // The reason has an error line of its own, once.
+            Problem::Unsure(_) => line!(warn, "request failed"),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => line!(error, "request failed"),
             Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {
                 line!(info, "request refused");

@@ -18,7 +18,7 @@ use super::admission::MAX_HEAD;
 use super::app::Server;
 use super::connection::{Acceptor, MAX_FILES};
 use crate::system;
-use claimgate_config::Config;
+use claimgate_config::{Config, Store};
 
 /// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -170,9 +170,13 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
 
 /// Logs the changed settings that need a restart.
 fn warn_of_restart_settings(before: &claimgate_config::Server, after: &claimgate_config::Server) {
+    let store = match (&before.store, &after.store) {
+        (Store::Sqlite(_), Store::Sqlite(_)) => "database",
+        _ => "store",
+    };
     for (setting, changed) in [
         ("listen", before.listen != after.listen),
-        ("database", before.database != after.database),
+        (store, !before.store.is_like(&after.store)),
         ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
     ] {
         if changed {
@@ -197,8 +201,8 @@ async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAd
 async fn purge(server: Server) {
     loop {
         let app = server.app();
-        if let Err(error) = app.store.purge(system::now()).await {
-            warn!(%error, "expired records could not be deleted");
+        if let Err(error) = app.store.keep_up().await {
+            warn!(%error, "what is over could not be deleted");
         }
         app.process.limiter.drop_idle();
         drop(app);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use super::administration;
@@ -28,7 +29,7 @@ use claimgate::oidc::sign_in::{Person, SignInError, SignedIn};
 use claimgate::oidc::sync::Change;
 use claimgate::oidc::token::TokenResponse;
 use claimgate::oidc::userinfo::{self, SignInClaims};
-use claimgate::oidc::{MAX_RESPONSE, random_token, token};
+use claimgate::oidc::{MAX_RESPONSE, token};
 use claimgate_remote::Fetch;
 
 /// Begins a sign-in. Returns the address to send the browser to, and the cookies to set.
@@ -57,11 +58,23 @@ pub(crate) async fn begin(
         return_to: &link.return_to,
     };
     let redirect = authorization::begin(&request, system::now_ms(), &mut system::random);
-    let text = serde_json::to_string(&redirect.pending).expect("texts and numbers are JSON");
-    let sealed = app.store.key().seal("login", &text);
+    let pending = Pending { sign_in: redirect.pending, begun: app.store.position().0 };
+    let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
+    let sealed = app.store.key().seal(PURPOSE, &text);
     let mut cookies = app.cookies.end_old_sign_ins(headers, sealed.len());
-    cookies.push(app.cookies.begin_sign_in(redirect.pending.state(), &sealed));
+    cookies.push(app.cookies.begin_sign_in(pending.sign_in.state(), &sealed));
     Ok((redirect.url, cookies))
+}
+
+/// The purpose that the cookie of a pending sign-in is sealed for.
+const PURPOSE: &str = "login";
+
+/// A pending sign-in, as its cookie holds it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(crate) sign_in: PendingSignIn,
+    /// The position of the store when it began. Servers that share a store may have different clocks.
+    begun: i64,
 }
 
 /// Returns the pending sign-in of this browser that the `state` in the callback's query names.
@@ -69,10 +82,10 @@ pub(crate) fn pending(
     app: &App,
     parameters: &CallbackParameters,
     headers: &HeaderMap,
-) -> Result<PendingSignIn, Problem> {
+) -> Result<Pending, Problem> {
     let state = parameters.state().ok_or(CallbackError::State)?;
     let sealed = app.cookies.sign_in(headers, state).ok_or(CallbackError::State)?;
-    let opened = app.store.key().open("login", &sealed).ok_or(CallbackError::State)?;
+    let opened = app.store.key().open(PURPOSE, &sealed).ok_or(CallbackError::State)?;
     Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
 }
 
@@ -86,26 +99,30 @@ pub(crate) struct Completed {
 pub(crate) async fn complete(
     app: &Arc<App>,
     provider: &Arc<Provider>,
-    pending: PendingSignIn,
+    pending: Pending,
     parameters: &CallbackParameters,
     headers: &HeaderMap,
 ) -> Result<Completed, Problem> {
     let config = &provider.config;
-    let state = pending.state().to_owned();
+    let Pending { sign_in, begun } = pending;
+    let state = sign_in.state().to_owned();
     let metadata = provider.remote.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
     let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
-    let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
+    let authorization = sign_in.accept(&asked, parameters, now, |state| used.consume(state, now))?;
+    if !app.store.use_state(&state).await? {
+        return Err(CallbackError::Used.into());
+    }
     let redirect_uri = app.redirect_uri(provider, headers);
     let tokens = redeem(provider, &redirect_uri, &metadata, &authorization).await?;
     let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
-    let (person, explanation) = identify(app, provider, claims, authorization.begun());
+    let (person, explanation) = identify(app, provider, claims, Position(begun));
     let person = person?;
     request_log::note_user(person.username());
-    let secret = random_token(&mut system::random);
+    let secret = app.store.new_secret();
     let session = SessionId::of_secret(&secret);
     let new = NewSession { id: session, replaces: app.session_id(headers) };
     let signed_in = record(app, provider, person, new).await?;

@@ -41,7 +41,9 @@ fn the_configurations_in_the_documents_load() {
             std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)).unwrap();
         for found in block.captures_iter(&text) {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("client-secret"), "a secret for the test\n").unwrap();
+            for file in ["client-secret", "store-password"] {
+                std::fs::write(folder.path().join(file), "a secret for the test\n").unwrap();
+            }
             let config = Config::parse(&found[1], document, folder.path(), &Registry::builtin());
             if let Err(error) = config {
                 panic!("{error}\n{}", &found[1]);

@@ -12,5 +12,6 @@ mod jsonl;
 mod keys;
 mod operator;
 mod query;
+mod store_settings;
 mod support;
 mod verify;

@@ -12,7 +12,7 @@ use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, St
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, UserId, UserKind};
 use claimgate::time::UnixTime;
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 use claimgate_server::store::postgres::{
     Administration, Copied, CopyError, Logout, PgStore, Settings, copy_from_sqlite,
 };
@@ -101,7 +101,7 @@ fn fill(records: &mut dyn Records) -> Result<(), StoreError> {
 fn sqlite_store() -> (TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     store.transact_blocking(|records| fill(records)).unwrap();
     // The memory knows the sessions after their transaction, and the copy of a logout has its jti.
     store
@@ -213,7 +213,7 @@ fn a_source_that_is_missing_in_use_or_damaged_leaves_the_target_empty() {
         };
         assert!(source(&folder.path().join("missing.db")).await.contains("no such file"));
         assert!(!folder.path().join("missing.db").exists(), "nor is it made");
-        let running = Store::open_for_server(&file).unwrap();
+        let running = SqliteStore::open_for_server(&file).unwrap();
         assert!(source(&file).await.contains("a server runs"));
         running.close();
         drop(running);

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use claimgate_server::store::postgres::{Connection, PostgresError, Server, migrate};
@@ -165,6 +165,8 @@ impl Engine {
 
     /// Requires a password of a user from when the server reads its configuration again.
     pub(crate) fn require_password(&self, user: &str) {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock();
         let file = self.folder.path().join("data/pg_hba.conf");
         let rules = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("local all {user} scram-sha-256\n{rules}")).unwrap();
@@ -175,6 +177,12 @@ impl Engine {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.folder.path()).user(user).dbname(database).port(self.port.unwrap_or(5432));
         config
+    }
+
+    /// Returns the URL of a user and a database.
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
+        let host = self.folder.path().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://{user}@{host}/{database}")
     }
 
     /// Makes an empty database that belongs to an ordinary user of the same name. Returns the name.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod administration;
+mod command;
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
 mod copying;

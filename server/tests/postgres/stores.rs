@@ -8,7 +8,7 @@ use claimgate::oidc::records::{LogoutRecord, Position, Records, RenamedIssuer, S
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::sign_in::SignedIn;
 use claimgate::time::UnixTime;
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 use claimgate_server::store::postgres::{
     Administration, Connection, Logout, PgStore, Server, Settings, Unsure,
 };
@@ -50,12 +50,12 @@ fn now() -> UnixTime {
 
 /// The one node of a SQLite store. Its positions are a number that counts logouts.
 pub(crate) struct SqliteNode {
-    store: Store,
+    store: SqliteStore,
     position: Arc<AtomicI64>,
 }
 
 impl SqliteNode {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: SqliteStore) -> Self {
         Self { store, position: Arc::default() }
     }
 }

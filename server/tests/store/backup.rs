@@ -4,12 +4,12 @@ use std::path::Path;
 
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records};
 use claimgate::time::UnixTime;
-use claimgate_server::store::{AdminRecords, PresentedToken, Restored, Store, back_up, restore};
+use claimgate_server::store::{AdminRecords, PresentedToken, Restored, SqliteStore, back_up, restore};
 
 use super::{open, who};
 
 fn users(database: &Path) -> Vec<String> {
-    let store = Store::open(database).unwrap();
+    let store = SqliteStore::open(database).unwrap();
     let listed = store.transact_blocking(|records| records.list_users("", 100)).unwrap();
     store.close();
     listed.into_iter().map(|listed| listed.user.username).collect()
@@ -29,7 +29,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
     let folder = tempfile::tempdir().unwrap();
     let (database, copy) = (folder.path().join("claimgate.db"), folder.path().join("copy.db"));
-    let server = Store::open_for_server(&database).unwrap();
+    let server = SqliteStore::open_for_server(&database).unwrap();
     open(&server, "u1", 1, 60);
     let mut steps = Vec::new();
     back_up(&database, &copy, &mut |done, all| steps.push((done, all))).unwrap();
@@ -57,7 +57,7 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
     assert_eq!(restored, Ok(Restored { users: 1, sessions: 1, logouts: Some(1) }));
     assert_eq!(users(&database), ["u1"]);
     assert_eq!(names(folder.path()), ["claimgate.db", "claimgate.db.key", "claimgate.db.lock", "copy.db"]);
-    let server = Store::open_for_server(&database).unwrap();
+    let server = SqliteStore::open_for_server(&database).unwrap();
     assert_eq!((who(&server, 1), who(&server, 2)), (None, None), "a session may have ended since the backup");
     let token = PresentedToken { issuer: "i", subject: Some("s"), sid: None, issued_at: UnixTime(100) };
     assert!(server.revocation(&token, 0).unwrap().is_some(), "a logout since the backup is not forgotten");
@@ -70,7 +70,7 @@ fn a_backup_is_made_beside_a_server_and_put_back_without_one() {
 fn a_restoration_leaves_nothing_of_a_log_that_a_killed_server_left() {
     let folder = tempfile::tempdir().unwrap();
     let (database, copy) = (folder.path().join("claimgate.db"), folder.path().join("copy.db"));
-    let store = Store::open(&database).unwrap();
+    let store = SqliteStore::open(&database).unwrap();
     open(&store, "u1", 1, 60);
     back_up(&database, &copy, &mut |_, _| ()).unwrap();
     open(&store, "late", 2, 60);
@@ -94,7 +94,7 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let database = path("claimgate.db");
-    let store = Store::open(&database).unwrap();
+    let store = SqliteStore::open(&database).unwrap();
     for (name, id) in [("u1", 1), ("u2", 2)] {
         open(&store, name, id, 60);
     }

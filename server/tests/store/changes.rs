@@ -4,7 +4,7 @@ use claimgate::oidc::accounts::{self, Administrator};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{UserId, UserKind};
-use claimgate_server::store::{PresentedToken, Revocation, Store};
+use claimgate_server::store::{PresentedToken, Revocation, SqliteStore};
 use proptest::prelude::*;
 
 use super::{NOW, open, session, who};
@@ -106,7 +106,7 @@ fn apply(records: &mut dyn Records, step: Step) -> Result<(), StoreError> {
 }
 
 /// Returns all that the memory of a store says.
-fn seen(store: &Store) -> (Vec<Option<String>>, Vec<Option<Revocation>>, usize) {
+fn seen(store: &SqliteStore) -> (Vec<Option<String>>, Vec<Option<Revocation>>, usize) {
     let sessions = (0..9).map(|id| {
         let user = store.session_user(SessionId([id; 16]), NOW)?;
         Some(format!("{} {:?}", user.username, user.profile))
@@ -125,8 +125,8 @@ proptest! {
     fn changes_that_are_followed_make_what_a_start_reads(steps in steps(), commands in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("claimgate.db");
-        let server = Store::open_for_server(&file).unwrap();
-        let command = if commands { Store::open_for_command(&file) } else { Store::open(&file) }.unwrap();
+        let server = SqliteStore::open_for_server(&file).unwrap();
+        let command = if commands { SqliteStore::open_for_command(&file) } else { SqliteStore::open(&file) }.unwrap();
         for (number, step) in steps.into_iter().enumerate() {
             command.transact_blocking(move |records| apply(records, step)).unwrap();
             if number % 4 == 0 {
@@ -135,7 +135,7 @@ proptest! {
             }
         }
         server.transact_blocking(|_| Ok::<(), StoreError>(())).unwrap();
-        prop_assert_eq!(seen(&server), seen(&Store::open(&file).unwrap()));
+        prop_assert_eq!(seen(&server), seen(&SqliteStore::open(&file).unwrap()));
     }
 }
 
@@ -143,13 +143,13 @@ proptest! {
 fn a_server_deletes_the_changes_that_it_has_applied_and_a_start_those_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let command = Store::open_for_command(&file).unwrap();
+    let command = SqliteStore::open_for_command(&file).unwrap();
     open(&command, "ada", 1, 60);
     let connection = rusqlite::Connection::open(&file).unwrap();
     let count =
         || -> i64 { connection.query_row("SELECT count(*) FROM change", [], |row| row.get(0)).unwrap() };
     assert!(count() > 0, "without a server they wait");
-    let server = Store::open_for_server(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
     assert_eq!((count(), who(&server, 1).as_deref()), (0, Some("ada")));
     open(&server, "ada", 2, 60);
     assert_eq!(count(), 0, "a server has no other to tell");

@@ -5,7 +5,7 @@ use std::path::Path;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::time::UnixTime;
-use claimgate_server::store::{AdminRecords, Store};
+use claimgate_server::store::{AdminRecords, SqliteStore};
 use proptest::prelude::*;
 
 use super::{NOW, open, session, who};
@@ -19,7 +19,7 @@ struct Signed {
     iat: i64,
 }
 
-fn sign_in(store: &Store, id: u8, signed: Signed) {
+fn sign_in(store: &SqliteStore, id: u8, signed: Signed) {
     let user = open(store, "ada", 200, 60);
     let origin = Origin::Oidc(OidcOrigin {
         issuer: signed.issuer.to_string(),
@@ -44,7 +44,7 @@ fn target(sid: Option<u8>, subject: Option<u8>) -> LogoutTarget {
     }
 }
 
-fn log_out(store: &Store, issuer: u8, target: LogoutTarget, until: i64) -> Result<usize, StoreError> {
+fn log_out(store: &SqliteStore, issuer: u8, target: LogoutTarget, until: i64) -> Result<usize, StoreError> {
     store.transact_blocking(move |records| {
         records.end_logged_out(&issuer.to_string(), &target, UnixTime(until))
     })
@@ -80,7 +80,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("claimgate.db");
-        let mut store = Store::open_for_server(&file).unwrap();
+        let mut store = SqliteStore::open_for_server(&file).unwrap();
         let mut live: Vec<(u8, Signed)> = (0..).zip(sessions).collect();
         for (id, signed) in &live {
             sign_in(&store, *id, *signed);
@@ -105,7 +105,7 @@ proptest! {
             prop_assert_eq!(log_out(&store, logout.issuer, target, logout.iat), Ok(expected));
             if restarts {
                 store.close();
-                store = Store::open_for_server(&file).unwrap();
+                store = SqliteStore::open_for_server(&file).unwrap();
             }
             for id in 0..30 {
                 let is_live = live.iter().any(|(known, _)| *known == id);
@@ -122,7 +122,7 @@ const SIGNED: Signed = Signed { issuer: 0, subject: 1, sid: Some(2), iat: 5 };
 /// Makes a database whose sessions 1 and 2 were ended by a server that was killed before it deleted their rows. Session
 /// 3 is live.
 fn killed(file: &Path) {
-    let store = Store::open_for_server(file).unwrap();
+    let store = SqliteStore::open_for_server(file).unwrap();
     for id in 1..=3 {
         sign_in(&store, id, SIGNED);
     }
@@ -137,7 +137,7 @@ fn a_session_whose_row_is_still_there_has_ended_for_every_reader() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
     killed(&file);
-    let command = Store::open_for_command(&file).unwrap();
+    let command = SqliteStore::open_for_command(&file).unwrap();
     let seen = command.transact_blocking(|records| -> Result<_, StoreError> {
         let sessions = records.list_sessions(None, 10, NOW)?.len();
         let counted = records.list_users("", 10)?[0].sessions;
@@ -152,7 +152,7 @@ fn a_session_whose_row_is_still_there_has_ended_for_every_reader() {
     command.close();
     assert_eq!(rows(&file, "session"), 3);
 
-    let server = Store::open_for_server(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
     assert_eq!([1, 2, 3].map(|id| who(&server, id).is_some()), [false, false, true]);
     assert_eq!(log_out(&server, 0, target(Some(2), None), 5), Ok(1));
     assert!(until(|| rows(&file, "session") == 0 && rows(&file, "ended_session") == 0));
@@ -171,7 +171,7 @@ fn the_rows_of_ended_sessions_are_deleted_beside_steady_work_too() {
         INSERT INTO ended_session (sessions) SELECT randomblob(1024) FROM number";
     transaction.execute(sql, []).unwrap();
     transaction.commit().unwrap();
-    let server = Store::open_for_server(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
     for _ in 0..40 {
         server.transact_blocking(|_| Ok::<(), StoreError>(())).unwrap();
     }
@@ -184,7 +184,7 @@ fn a_user_is_removed_with_the_rows_of_sessions_that_have_ended() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
     killed(&file);
-    let command = Store::open_for_command(&file).unwrap();
+    let command = SqliteStore::open_for_command(&file).unwrap();
     let removed = command.transact_blocking(|records| -> Result<(), StoreError> {
         let ada = records.user_by_name("ada")?.unwrap();
         records.remove_user(ada.id)
@@ -196,7 +196,7 @@ fn a_user_is_removed_with_the_rows_of_sessions_that_have_ended() {
 fn a_renamed_issuer_s_sessions_end_that_its_other_name_logged_out() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let server = Store::open_for_server(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
     let old = Signed { issuer: 0, ..SIGNED };
     sign_in(&server, 1, old);
     sign_in(&server, 2, Signed { sid: Some(3), ..old });
@@ -212,7 +212,7 @@ fn a_renamed_issuer_s_sessions_end_that_its_other_name_logged_out() {
     record("a", 1, target(Some(2), None), 1);
     record("b", 1, target(None, Some(2)), 5);
     record("c", 0, target(None, Some(4)), 5);
-    let command = Store::open_for_command(&file).unwrap();
+    let command = SqliteStore::open_for_command(&file).unwrap();
     let renamed = command.transact_blocking(|records| records.rename_issuer("0", "1")).unwrap();
     assert_eq!((renamed.sessions, renamed.logouts), (4, 1));
     server.transact_blocking(|_| Ok::<(), StoreError>(())).unwrap();
@@ -226,7 +226,7 @@ fn a_renamed_issuer_s_sessions_end_that_its_other_name_logged_out() {
 fn a_logout_that_is_undone_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     sign_in(&store, 1, SIGNED);
     let failed = store.transact_blocking(|records| -> Result<(), StoreError> {
         assert_eq!(records.end_logged_out("0", &target(Some(2), None), UnixTime(5))?, 1);
@@ -239,13 +239,13 @@ fn a_logout_that_is_undone_ends_nothing() {
     assert_eq!((rows(&file, "session"), rows(&file, "ended_session")), (1, 0));
     assert_eq!(log_out(&store, 0, target(Some(2), None), 5), Ok(1));
     store.close();
-    assert_eq!(who(&Store::open(&file).unwrap(), 1), None);
+    assert_eq!(who(&SqliteStore::open(&file).unwrap(), 1), None);
 }
 
 #[test]
 fn a_command_does_not_take_unread_sessions_for_none() {
     let folder = tempfile::tempdir().unwrap();
-    let command = Store::open_for_command(&folder.path().join("claimgate.db")).unwrap();
+    let command = SqliteStore::open_for_command(&folder.path().join("claimgate.db")).unwrap();
     let refused = log_out(&command, 0, target(Some(2), None), 5);
     assert!(refused.unwrap_err().reason.contains("does not know the sessions"));
 }
@@ -254,7 +254,7 @@ fn a_command_does_not_take_unread_sessions_for_none() {
 fn a_database_of_the_fourth_version_keeps_its_sessions_and_logouts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     sign_in(&store, 1, SIGNED);
     store.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
@@ -277,7 +277,7 @@ fn a_database_of_the_fourth_version_keeps_its_sessions_and_logouts() {
     let hash = ring::digest::digest(&ring::digest::SHA256, b"1:ij");
     connection.execute("UPDATE logout SET jti = ?1 WHERE issuer = 'i'", [&hash.as_ref()[..16]]).unwrap();
     drop(connection);
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     let newest = |issuer: &'static str, sid: Option<&'static str>| {
         store.transact_blocking(move |records| records.newest_logout(issuer, sid, "ada")).unwrap()
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
-use claimgate_server::store::{AdminRecords, Store};
+use claimgate_server::store::{AdminRecords, SqliteStore};
 
 use super::{NOW, open, session, who};
 
@@ -21,13 +21,13 @@ fn other_users_lose_their_rights_to_a_database() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    Store::open(&file).unwrap().close();
+    SqliteStore::open(&file).unwrap().close();
     let wal = folder.path().join("claimgate.db-wal");
     std::fs::write(&wal, "").unwrap();
     for file in [&file, &wal] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
     }
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     open(&store, "ada", 1, 60);
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -40,7 +40,7 @@ fn other_users_lose_their_rights_to_a_database() {
 fn a_closed_database_is_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     open(&store, "ada", 1, 60);
     store.close();
     store.close();
@@ -49,7 +49,7 @@ fn a_closed_database_is_one_file() {
     assert_eq!(names, ["claimgate.db"]);
     let refused = store.transact_blocking(|records| records.user_by_name("ada"));
     assert_eq!(refused.unwrap_err().code(), "store.failed");
-    assert_eq!(who(&Store::open(&file).unwrap(), 1).as_deref(), Some("ada"));
+    assert_eq!(who(&SqliteStore::open(&file).unwrap(), 1).as_deref(), Some("ada"));
 }
 
 // finding: A1
@@ -57,14 +57,14 @@ fn a_closed_database_is_one_file() {
 fn a_database_is_closed_beside_others_that_are_open() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let server = Store::open_for_server(&file).unwrap();
-    let command = Store::open(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
+    let command = SqliteStore::open(&file).unwrap();
     open(&command, "ada", 1, 60);
     command.close();
     let copy = folder.path().join("copy.db");
     std::fs::copy(&file, &copy).unwrap();
     assert_eq!(
-        who(&Store::open(&copy).unwrap(), 1).as_deref(),
+        who(&SqliteStore::open(&copy).unwrap(), 1).as_deref(),
         Some("ada"),
         "a copy of the one file has all"
     );
@@ -76,12 +76,12 @@ fn a_database_is_closed_beside_others_that_are_open() {
 fn one_database_serves_one_server() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let server = Store::open_for_server(&file).unwrap();
-    let refused = Store::open_for_server(&file).err().unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
+    let refused = SqliteStore::open_for_server(&file).err().unwrap();
     assert!(refused.reason.contains("a server runs on this database"), "{refused}");
-    open(&Store::open(&file).unwrap(), "ada", 1, 60);
+    open(&SqliteStore::open(&file).unwrap(), "ada", 1, 60);
     server.close();
-    Store::open_for_server(&file).unwrap().close();
+    SqliteStore::open_for_server(&file).unwrap().close();
 }
 
 // finding: S13
@@ -89,7 +89,7 @@ fn one_database_serves_one_server() {
 fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     for (name, id) in [("ada", 1), ("bob", 2), ("eve", 3), ("zoe", 4)] {
         open(&store, name, id, 60);
     }
@@ -105,7 +105,7 @@ fn a_row_that_cannot_be_read_is_skipped_and_harms_no_other() {
                  ('i', 9000000000, cast(x'09' || zeroblob(72) AS BLOB));",
         )
         .unwrap();
-    let restarted = Store::open(&file).unwrap();
+    let restarted = SqliteStore::open(&file).unwrap();
     for store in [&store, &restarted] {
         let done = store.transact_blocking(|records| -> Result<(), StoreError> {
             let mut ada = records.user_by_name("ada")?.unwrap();
@@ -149,13 +149,13 @@ fn origin(id_token: &str) -> Origin {
 }
 
 /// Opens a session with an ID token.
-fn sign_in(store: &Store, id: u8, id_token: &str) {
+fn sign_in(store: &SqliteStore, id: u8, id_token: &str) {
     let user = open(store, "ada", 100 + id, 60);
     let session = Session { origin: origin(id_token), ..session(id, user, 60) };
     store.transact_blocking(move |records| records.open_session(&session)).unwrap();
 }
 
-fn sign_out(store: &Store, id: u8) -> Option<Origin> {
+fn sign_out(store: &SqliteStore, id: u8) -> Option<Origin> {
     store.transact_blocking(move |records| records.end_session(SessionId([id; 16]))).unwrap()
 }
 
@@ -175,7 +175,7 @@ const ID_TOKEN: &str = "eyJhbGciOiJub25lIn0.a-token-that-is-easy-to-find.c2ln";
 fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     for id in 1..=4 {
         sign_in(&store, id, ID_TOKEN);
     }
@@ -194,7 +194,7 @@ fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
     let swap = "UPDATE session SET id_token = (SELECT id_token FROM session WHERE id = ?1) WHERE id = ?2";
     connection.execute(swap, [[2_u8; 16], [3; 16]]).unwrap();
     drop(connection);
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     assert!(sign_out(&store, 2) == Some(origin(ID_TOKEN)), "over a restart");
     let without = |origin: Option<Origin>| matches!(origin, Some(Origin::Oidc(OidcOrigin { id_token: None, issuer, .. })) if issuer == "i");
     assert!(without(sign_out(&store, 3)));
@@ -202,13 +202,13 @@ fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
 
     // Without the key the session lives, and its sign-out has no hint.
     std::fs::remove_file(&key_file).unwrap();
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     assert_ne!(std::fs::read(&key_file).unwrap(), key);
     assert_eq!(who(&store, 4).as_deref(), Some("ada"));
     assert!(without(sign_out(&store, 4)));
     store.close();
     std::fs::write(&key_file, "short").unwrap();
-    let refused = Store::open_for_server(&file).err().unwrap();
+    let refused = SqliteStore::open_for_server(&file).err().unwrap();
     assert!(refused.reason.contains("claimgate.db.key: does not hold a key of 32 bytes"), "{refused}");
 }
 
@@ -217,7 +217,7 @@ fn id_tokens_are_sealed_and_their_key_is_in_another_file() {
 fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     sign_in(&store, 1, ID_TOKEN);
     store.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
@@ -237,7 +237,7 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
         .unwrap();
     drop(connection);
     assert!(holds(&bytes(folder.path()), b"easy-to-find"));
-    let store = Store::open_for_server(&file).unwrap();
+    let store = SqliteStore::open_for_server(&file).unwrap();
     assert_eq!(who(&store, 1).as_deref(), Some("ada"));
     store.close();
     let database = bytes(folder.path());
@@ -249,8 +249,8 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
 fn a_notice_of_a_command_is_read_by_the_server_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let server = Store::open_for_server(&file).unwrap();
-    let command = Store::open(&file).unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
+    let command = SqliteStore::open(&file).unwrap();
     command.transact_blocking(|records| records.leave_notice("user deactivate", "ada")).unwrap();
     command.close();
     let connection = rusqlite::Connection::open(&file).unwrap();

@@ -5,7 +5,7 @@ use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, St
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;
@@ -22,7 +22,7 @@ mod files;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-impl contract::Database for Store {
+impl contract::Database for SqliteStore {
     fn transact<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Records) -> Result<T, E> + Send + 'static,
@@ -33,7 +33,7 @@ impl contract::Database for Store {
 
 #[test]
 fn the_store_keeps_the_contract_of_the_rules() {
-    contract::check(|| Store::in_memory().unwrap());
+    contract::check(|| SqliteStore::in_memory().unwrap());
 }
 
 fn session(id: u8, user: UserId, lifetime: u64) -> Session {
@@ -46,7 +46,7 @@ fn session(id: u8, user: UserId, lifetime: u64) -> Session {
     }
 }
 
-fn open(store: &Store, name: &'static str, id: u8, lifetime: u64) -> UserId {
+fn open(store: &SqliteStore, name: &'static str, id: u8, lifetime: u64) -> UserId {
     let opened = store.transact_blocking(move |records| -> Result<UserId, StoreError> {
         let user = match records.user_by_name(name)? {
             Some(user) => user,
@@ -58,7 +58,7 @@ fn open(store: &Store, name: &'static str, id: u8, lifetime: u64) -> UserId {
     opened.unwrap()
 }
 
-fn who(store: &Store, id: u8) -> Option<String> {
+fn who(store: &SqliteStore, id: u8) -> Option<String> {
     store.session_user(SessionId([id; 16]), NOW).map(|user| user.username.clone())
 }
 
@@ -66,18 +66,18 @@ fn who(store: &Store, id: u8) -> Option<String> {
 fn sessions_survive_a_restart_and_expire() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     open(&store, "ada", 1, 60);
     open(&store, "ada", 2, 10);
     drop(store);
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     assert_eq!(who(&store, 1).as_deref(), Some("ada"));
     let later = NOW.saturating_add(10);
     assert!(store.session_user(SessionId([2; 16]), later).is_none(), "at its end, not after it");
     store.transact_blocking(|records| records.end_session(SessionId([1; 16]))).unwrap();
     assert_eq!(who(&store, 1), None);
     drop(store);
-    assert_eq!(who(&Store::open(&file).unwrap(), 1), None);
+    assert_eq!(who(&SqliteStore::open(&file).unwrap(), 1), None);
 }
 
 #[cfg(unix)]
@@ -86,7 +86,7 @@ fn the_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     open(&store, "ada", 1, 60);
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -96,7 +96,7 @@ fn the_file_is_for_its_owner_alone() {
 
 #[test]
 fn work_that_fails_or_panics_leaves_no_trace_and_harms_no_other() {
-    let store = Store::in_memory().unwrap();
+    let store = SqliteStore::in_memory().unwrap();
     let user = open(&store, "ada", 1, 60);
     let failed = store.transact_blocking(move |records| -> Result<(), StoreError> {
         records.create_user("ghost", UserKind::Regular, NOW)?;
@@ -119,7 +119,7 @@ fn work_that_fails_or_panics_leaves_no_trace_and_harms_no_other() {
 
 #[test]
 fn a_constraint_that_breaks_is_an_error_and_not_the_end() {
-    let store = Store::in_memory().unwrap();
+    let store = SqliteStore::in_memory().unwrap();
     open(&store, "ada", 1, 60);
     let twice =
         store.transact_blocking(|records| records.create_user("ada", UserKind::Regular, NOW).map(drop));
@@ -133,9 +133,9 @@ fn a_constraint_that_breaks_is_an_error_and_not_the_end() {
 fn what_another_process_writes_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let server = Store::open(&file).unwrap();
+    let server = SqliteStore::open(&file).unwrap();
     let ada = open(&server, "ada", 1, 60);
-    let command = Store::open(&file).unwrap();
+    let command = SqliteStore::open(&file).unwrap();
     command.transact_blocking(move |records| records.end_sessions_of(ada)).unwrap();
     open(&command, "grace", 2, 60);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
@@ -147,7 +147,7 @@ fn what_another_process_writes_is_followed() {
 
 #[test]
 fn a_deactivated_user_has_no_session_even_before_it_ends() {
-    let store = Store::in_memory().unwrap();
+    let store = SqliteStore::in_memory().unwrap();
     let ada = open(&store, "ada", 1, 60);
     let deactivated = store.transact_blocking(move |records| -> Result<(), StoreError> {
         let mut user = records.user(ada)?.unwrap();
@@ -160,7 +160,7 @@ fn a_deactivated_user_has_no_session_even_before_it_ends() {
 
 #[test]
 fn purging_forgets_what_is_over_and_keeps_the_rest() {
-    let store = Store::in_memory().unwrap();
+    let store = SqliteStore::in_memory().unwrap();
     open(&store, "ada", 1, 60);
     open(&store, "ada", 2, 600);
     let remember = |issuer: &str, jti: &'static str| {
@@ -190,17 +190,17 @@ fn logout(target: LogoutTarget, issued_at: i64) -> LogoutRecord {
     }
 }
 
-fn remember(store: &Store, jti: &'static str, record: LogoutRecord) -> bool {
+fn remember(store: &SqliteStore, jti: &'static str, record: LogoutRecord) -> bool {
     store.transact_blocking(move |records| records.record_logout(jti, &record)).unwrap()
 }
 
-fn newest(store: &Store, sid: Option<&'static str>) -> Option<(UnixTime, Position)> {
+fn newest(store: &SqliteStore, sid: Option<&'static str>) -> Option<(UnixTime, Position)> {
     store.transact_blocking(move |records| records.newest_logout("i", sid, "ada")).unwrap()
 }
 
 #[test]
 fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
-    let store = Store::in_memory().unwrap();
+    let store = SqliteStore::in_memory().unwrap();
     let of_ada = || LogoutTarget::Subject("ada".to_owned());
     assert!(remember(&store, "first", logout(of_ada(), 10)));
     let undone = store.transact_blocking(move |records| -> Result<(), StoreError> {
@@ -221,12 +221,12 @@ fn a_logout_that_is_undone_is_forgotten_and_what_was_there_before_is_not() {
 fn logouts_are_remembered_over_a_restart_and_from_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let (one, other) = (Store::open(&file).unwrap(), Store::open(&file).unwrap());
+    let (one, other) = (SqliteStore::open(&file).unwrap(), SqliteStore::open(&file).unwrap());
     let of_session = || LogoutTarget::Session { sid: "s".to_owned(), subject: Some("ada".to_owned()) };
     assert!(remember(&one, "first", logout(of_session(), 10)));
     assert!(!remember(&other, "first", logout(of_session(), 10)), "at once, not half a second later");
     assert!(remember(&other, "second", logout(of_session(), 20)));
-    for store in [one, other, Store::open(&file).unwrap()] {
+    for store in [one, other, SqliteStore::open(&file).unwrap()] {
         assert!(!remember(&store, "second", logout(of_session(), 20)));
         assert_eq!(newest(&store, Some("s")), Some((UnixTime(20), Position(20_000))));
         assert_eq!(
@@ -242,7 +242,7 @@ fn logouts_are_remembered_over_a_restart_and_from_another_process() {
 fn a_database_of_the_first_version_keeps_its_logouts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    drop(Store::open(&file).unwrap());
+    drop(SqliteStore::open(&file).unwrap());
     // As the first version left it.
     let connection = rusqlite::Connection::open(&file).unwrap();
     let hash = ring::digest::digest(&ring::digest::SHA256, b"1:iused");
@@ -265,7 +265,7 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
         .unwrap();
     connection.execute("INSERT INTO jti VALUES (?1, 9000000000)", [hash.as_ref()]).unwrap();
     drop(connection);
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     assert_eq!(newest(&store, Some("s")), Some((UnixTime(10), Position(10_000))));
     assert_eq!(newest(&store, None), Some((UnixTime(20), Position(20_000))));
     assert!(!remember(&store, "used", logout(LogoutTarget::Subject("ada".to_owned()), 30)));
@@ -277,21 +277,21 @@ fn a_file_that_is_no_database_or_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
     std::fs::write(&file, "not a database, but long enough to look like a header of one").unwrap();
-    let error = Store::open(&file).err().unwrap();
+    let error = SqliteStore::open(&file).err().unwrap();
     assert!(error.reason.contains("claimgate.db") && error.reason.contains("not a database"), "{error}");
-    assert!(Store::open(&folder.path().join("no/such/folder.db")).is_err());
+    assert!(SqliteStore::open(&folder.path().join("no/such/folder.db")).is_err());
     let newer = folder.path().join("newer.db");
-    drop(Store::open(&newer).unwrap());
+    drop(SqliteStore::open(&newer).unwrap());
     let connection = rusqlite::Connection::open(&newer).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(Store::open(&newer).err().unwrap().reason.contains("newer"));
+    assert!(SqliteStore::open(&newer).err().unwrap().reason.contains("newer"));
 }
 
 #[test]
 fn many_at_once_are_each_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("claimgate.db")).unwrap();
+    let store = SqliteStore::open(&folder.path().join("claimgate.db")).unwrap();
     let ada = open(&store, "ada", 0, 60);
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {

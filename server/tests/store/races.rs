@@ -11,7 +11,7 @@ use claimgate::oidc::sync::{AbsentGroups, SyncPolicy};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 use claimgate::{Verifier, claims::Policy};
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 use serde_json::{Map, Value, json};
 
 use super::provider::{CLIENT, ISSUER, NOW, NOW_MS, Op};
@@ -35,13 +35,13 @@ type Queued<T> = std::thread::JoinHandle<T>;
 
 /// Runs pieces of work in one transaction, in their order: the first holds the writing thread until all wait.
 struct Batch<'s> {
-    store: &'s Store,
+    store: &'s SqliteStore,
     release: std::sync::mpsc::Sender<()>,
     first: Queued<Result<(), StoreError>>,
 }
 
 impl<'s> Batch<'s> {
-    fn begin(store: &'s Store) -> Self {
+    fn begin(store: &'s SqliteStore) -> Self {
         let (release, released) = channel();
         let (started, has_started) = channel();
         let held = store.clone();
@@ -108,7 +108,7 @@ fn change(
     move |records| accounts::change(records, Administrator::OPERATOR, user, changes, UnixTime(NOW))
 }
 
-fn is_open(store: &Store, id: u8) -> bool {
+fn is_open(store: &SqliteStore, id: u8) -> bool {
     store.session_user(SessionId([id; 16]), UnixTime(NOW)).is_some()
 }
 
@@ -121,7 +121,7 @@ fn a_sign_in_in_the_queue_opens_no_session_of_a_user_who_is_switched_off_or_chan
         ("another kind", UserChanges { kind: Some(UserKind::Admin), ..UserChanges::default() }),
     ] {
         for first in ["sign-in", "change"] {
-            let store = Store::in_memory().unwrap();
+            let store = SqliteStore::in_memory().unwrap();
             let person = op.person(|_| {}, NOW_MS);
             let user = store.transact_blocking(|records| sign_in(person, 1)(records)).unwrap();
             assert!(is_open(&store, 1));
@@ -148,7 +148,7 @@ fn a_sign_in_in_the_queue_opens_no_session_of_a_user_who_is_switched_off_or_chan
 fn a_logout_by_sid_ends_the_session_of_a_sign_in_in_the_queue_whatever_the_clocks_say() {
     let op = Op::new();
     for ahead in [0, 1, 30] {
-        let store = Store::in_memory().unwrap();
+        let store = SqliteStore::in_memory().unwrap();
         let claims = |claims: &mut Value| {
             claims["sid"] = json!("A");
             claims["iat"] = json!(NOW + ahead);

@@ -4,7 +4,7 @@ use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
-use claimgate_server::store::{PresentedToken, Revocation, Store};
+use claimgate_server::store::{PresentedToken, Revocation, SqliteStore};
 
 use super::NOW;
 
@@ -14,7 +14,7 @@ fn token<'t>(subject: Option<&'t str>, sid: Option<&'t str>, age: i64) -> Presen
     PresentedToken { issuer: "i", subject, sid, issued_at: UnixTime(NOW.0 - age) }
 }
 
-fn log_out(store: &Store, jti: &'static str, target: LogoutTarget) {
+fn log_out(store: &SqliteStore, jti: &'static str, target: LogoutTarget) {
     let record = LogoutRecord {
         issuer: "i".to_owned(),
         target,
@@ -34,7 +34,7 @@ fn by_sid(subject: Option<&str>) -> LogoutTarget {
 #[test]
 fn a_logout_revokes_the_tokens_that_it_names() {
     let ends = |target: LogoutTarget, token: PresentedToken<'_>| {
-        let store = Store::in_memory().unwrap();
+        let store = SqliteStore::in_memory().unwrap();
         assert_eq!(store.revocation(&token, LEEWAY).unwrap(), None);
         log_out(&store, "j", target);
         store.revocation(&token, LEEWAY).unwrap() == Some(Revocation::LoggedOut)
@@ -66,8 +66,9 @@ fn a_logout_revokes_the_tokens_that_it_names() {
 fn a_revocation_follows_the_transaction_and_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
-    let revoked = |store: &Store| store.revocation(&token(None, Some("A"), 0), LEEWAY).unwrap().is_some();
+    let store = SqliteStore::open(&file).unwrap();
+    let revoked =
+        |store: &SqliteStore| store.revocation(&token(None, Some("A"), 0), LEEWAY).unwrap().is_some();
     let record = LogoutRecord {
         issuer: "i".to_owned(),
         target: by_sid(None),
@@ -83,7 +84,7 @@ fn a_revocation_follows_the_transaction_and_the_file() {
     assert!(failed.is_err() && !revoked(&store), "rolled back");
     log_out(&store, "j", by_sid(None));
     assert!(revoked(&store));
-    assert!(revoked(&Store::open(&file).unwrap()), "after a restart");
+    assert!(revoked(&SqliteStore::open(&file).unwrap()), "after a restart");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(store.purge(NOW.saturating_add(599))).unwrap();
     assert!(revoked(&store));
@@ -91,7 +92,7 @@ fn a_revocation_follows_the_transaction_and_the_file() {
     assert!(!revoked(&store), "at the end of the record");
 }
 
-fn switch(store: &Store, user: UserId, active: bool) {
+fn switch(store: &SqliteStore, user: UserId, active: bool) {
     let changes = UserChanges { active: Some(active), ..UserChanges::default() };
     let changed = store.transact_blocking(move |records| -> Result<_, AccountError> {
         accounts::change(records, Administrator::OPERATOR, user, changes, NOW)
@@ -104,7 +105,7 @@ fn switch(store: &Store, user: UserId, active: bool) {
 fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     let added = store.transact_blocking(|records| -> Result<UserId, StoreError> {
         let ada = records.create_user("ada", UserKind::Regular, NOW)?.id;
         records.link("i", "s", ada)?;
@@ -114,7 +115,7 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
         Ok(ada)
     });
     let ada = added.unwrap();
-    let revoked = |store: &Store| {
+    let revoked = |store: &SqliteStore| {
         ["s", "t", "u", "unknown"]
             .map(|subject| store.revocation(&token(Some(subject), None, 0), LEEWAY).unwrap())
     };
@@ -122,8 +123,8 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
     switch(&store, ada, false);
     let off = [Some(Revocation::Inactive), Some(Revocation::Inactive), None, None];
     assert_eq!(revoked(&store), off);
-    assert_eq!(revoked(&Store::open(&file).unwrap()), off, "after a restart");
-    let other = Store::open(&file).unwrap();
+    assert_eq!(revoked(&SqliteStore::open(&file).unwrap()), off, "after a restart");
+    let other = SqliteStore::open(&file).unwrap();
     switch(&other, ada, true);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
     let out = [Some(Revocation::LoggedOut), Some(Revocation::LoggedOut), None, None];
@@ -142,7 +143,7 @@ fn a_user_who_is_switched_off_revokes_the_tokens_of_every_linked_subject() {
 #[test]
 fn a_user_who_is_unlinked_or_removed_revokes_the_tokens_issued_until_then() {
     for remove in [false, true] {
-        let store = Store::in_memory().unwrap();
+        let store = SqliteStore::in_memory().unwrap();
         let ended = store.transact_blocking(move |records| -> Result<_, AccountError> {
             let ada = records.create_user("ada", UserKind::Regular, NOW)?.id;
             records.link("i", "s", ada)?;

@@ -5,7 +5,7 @@
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::TeamSource;
 use claimgate::time::UnixTime;
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 
 /// As many users, with one session each. The hash tables of the index are then half full, their worst case.
 const SESSIONS: u32 = 250_000;
@@ -40,10 +40,10 @@ fn fill(file: &std::path::Path) {
 fn a_session_takes_at_most_560_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claimgate.db");
-    drop(Store::open(&file).unwrap());
+    drop(SqliteStore::open(&file).unwrap());
     fill(&file);
     let before = resident_bytes();
-    let store = Store::open(&file).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
     let each = resident_bytes().saturating_sub(before) / usize::try_from(SESSIONS).unwrap();
     assert_eq!(u32::try_from(store.live_sessions()), Ok(SESSIONS));
     let session = SessionId(*b"000000000000007'");

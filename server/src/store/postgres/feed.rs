@@ -18,7 +18,7 @@
 //! be recorded of a read under way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -129,6 +129,7 @@ pub struct Feed {
     state: Mutex<State>,
     /// Nanoseconds of the clock; 0 before the first beat.
     lease_until: AtomicU64,
+    has_standby: AtomicBool,
     sessions: Cache<SessionId, CachedSession>,
     users: Cache<UserId, Arc<User>>,
 }
@@ -142,6 +143,7 @@ impl Feed {
             bound,
             state: Mutex::new(State { history: None, epoch: 0, applied: 0 }),
             lease_until: AtomicU64::new(0),
+            has_standby: AtomicBool::new(false),
             sessions: Cache::new(MAX_CACHED_SESSIONS),
             users: Cache::new(MAX_CACHED_USERS),
         }
@@ -188,6 +190,34 @@ impl Feed {
     #[must_use]
     pub fn lease_until(&self) -> Duration {
         Duration::from_nanos(self.lease_until.load(Ordering::Acquire))
+    }
+
+    /// Returns the time since the newest beat that was completed began; since the start of the machine before the first.
+    #[must_use]
+    pub fn lease_age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.lease_until().saturating_sub(self.bound))
+    }
+
+    /// Returns the number of sessions in the cache.
+    #[must_use]
+    pub fn cached_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Removes a session that this node has ended from the cache, before the feed does.
+    pub fn forget(&self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// Reports whether the newest beat found a synchronous standby.
+    #[must_use]
+    pub fn has_standby(&self) -> bool {
+        self.has_standby.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a beat found a synchronous standby.
+    pub fn note_standby(&self, is_there: bool) {
+        self.has_standby.store(is_there, Ordering::Relaxed);
     }
 
     /// Returns the position that a sign-in begins at: that of the next change, since a logout received from now on has

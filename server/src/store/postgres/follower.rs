@@ -20,7 +20,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const BEAT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The statement of a beat.
-const FOLLOW: &str = "SELECT name, head, seq, ended, users FROM follow($1, $2, $3)";
+const FOLLOW: &str =
+    "SELECT name, head, seq, ended, users, current_setting('synchronous_standby_names') <> '' FROM follow($1, $2, $3)";
 
 /// Bytes of the random name of a node.
 const NODE_NAME_LEN: usize = 16;
@@ -88,7 +89,8 @@ impl Follower {
             .connection
             .query(FOLLOW, &[&parameters.0, &parameters.1, &i64::from(MAX_STEPS_BEHIND)])
             .await?;
-        let reading = read(&rows)?;
+        let (reading, has_standby) = read(&rows)?;
+        self.feed.note_standby(has_standby);
         let is_first = self.feed.history().is_none();
         if !self.feed.complete_beat(beat, reading) && !is_first {
             tracing::info!("sessions are read anew: the changes do not follow those known");
@@ -97,8 +99,8 @@ impl Follower {
     }
 }
 
-/// Reads the rows of a beat.
-fn read(rows: &[Row]) -> Result<Reading, PostgresError> {
+/// Reads the rows of a beat, and whether the server has a synchronous standby.
+fn read(rows: &[Row]) -> Result<(Reading, bool), PostgresError> {
     let first = rows.first().ok_or_else(|| PostgresError::Refused("a beat read no row".to_owned()))?;
     let mut reading = Reading { history: first.try_get(0)?, head: first.try_get(1)?, steps: Vec::new() };
     for row in rows {
@@ -111,5 +113,5 @@ fn read(rows: &[Row]) -> Result<Reading, PostgresError> {
             users: users.into_iter().map(UserId).collect(),
         });
     }
-    Ok(reading)
+    Ok((reading, first.try_get(5)?))
 }

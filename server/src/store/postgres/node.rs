@@ -71,6 +71,20 @@ impl Default for Settings {
 #[error("the store does not say in time which sessions have ended")]
 pub struct Unsure;
 
+/// The state of a node, for its operator.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeState {
+    /// The time since the newest beat that counts was begun: what is older is known. Up to the revocation bound, questions
+    /// about sessions are answered.
+    pub lease_age: Duration,
+    /// Whether the database had a synchronous standby at the newest beat.
+    pub has_synchronous_standby: bool,
+    /// The pieces of work that wait for the writing connection, or are being written.
+    pub waiting: usize,
+    /// The sessions in the cache.
+    pub cached_sessions: usize,
+}
+
 /// A store over PostgreSQL. A clone is the same store.
 #[derive(Clone)]
 pub struct PgStore(Arc<Node>);
@@ -160,6 +174,18 @@ impl PgStore {
         self.lease_until().checked_sub(system::boot_time()).filter(|left| !left.is_zero())
     }
 
+    /// Returns the state of the node.
+    #[must_use]
+    pub fn state(&self) -> NodeState {
+        let Node { feed, waiting, .. } = &*self.0;
+        NodeState {
+            lease_age: feed.lease_age(system::boot_time()),
+            has_synchronous_standby: feed.has_standby(),
+            waiting: QUEUE - waiting.available_permits(),
+            cached_sessions: feed.cached_sessions(),
+        }
+    }
+
     /// Returns the end of the lease, by the clock that goes on while the machine is suspended.
     pub(super) fn lease_until(&self) -> Duration {
         self.0.feed.lease_until()
@@ -201,6 +227,11 @@ impl PgStore {
             });
         }
         answered.await.unwrap_or(Err(Unsure))
+    }
+
+    /// Removes a session that this node has ended from memory: the person who signed out sees it at once.
+    pub(super) fn forget(&self, session: SessionId) {
+        self.0.feed.forget(session);
     }
 
     /// Deletes what is over, in steps; the clock is the database's. Returns at once while another node does so.

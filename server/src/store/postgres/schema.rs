@@ -17,13 +17,18 @@ const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("migrations/1.s
 /// The lock under which one node at a time changes the schema.
 pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('claimgate schema', 0))";
 
+/// Returns the newest version that this program knows.
+pub(super) fn newest_version() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
 /// Brings the schema to the version of this program, in one transaction. A newer one stays as it is if this program
 /// works with it.
 ///
 /// # Errors
 /// [`PostgresError::NewerSchema`], or another [`PostgresError`]; nothing is changed then.
 pub async fn migrate(connection: &mut Connection) -> Result<(), PostgresError> {
-    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let known = newest_version();
     let transaction = connection.client().transaction().await?;
     // Another node may need long for a large change.
     transaction.batch_execute("SET LOCAL lock_timeout = 0").await?;

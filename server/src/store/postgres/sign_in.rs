@@ -268,7 +268,9 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn end_session(&self, id: SessionId) -> Result<Option<Origin>, StoreError> {
-        Ok(self.end_and_read(id).await?)
+        let ended = self.end_and_read(id).await?;
+        self.forget(id);
+        Ok(ended)
     }
 
     async fn end_and_read(&self, id: SessionId) -> Result<Option<Origin>, PostgresError> {

@@ -14,7 +14,7 @@ use crate::web::problem::{Problem, TeamRefusal};
 use crate::web::respond;
 use claimgate::oidc::identity_headers;
 
-/// `/auth`: 200 and the identity; 401 without a session; 403 for a user who is in none of the teams
+/// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 for a user who is in none of the teams
 /// named in the query.
 pub(super) async fn decide(
     Current(app): Current,
@@ -23,7 +23,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = wanted_teams(query.as_deref())?;
-    admit(&app, &wanted, &headers, || requested_address(&app, &uri, &headers))
+    admit(&app, &wanted, &headers, || requested_address(&app, &uri, &headers)).await
 }
 
 /// `/auth/redirect`: the same for proxies that return our response to the browser, which is redirected
@@ -36,7 +36,7 @@ pub(super) async fn redirect(
     headers: HeaderMap,
 ) -> Response {
     match wanted_teams(query.as_deref()) {
-        Ok(wanted) => admit_or_redirect(&app, &wanted, &method, &uri, &headers),
+        Ok(wanted) => admit_or_redirect(&app, &wanted, &method, &uri, &headers).await,
         Err(problem) => problem.json(),
     }
 }
@@ -49,7 +49,7 @@ pub(super) async fn redirect_appended(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    admit_or_redirect(&app, &[], &method, &uri, &headers)
+    admit_or_redirect(&app, &[], &method, &uri, &headers).await
 }
 
 /// Returns the teams that a query names. An unknown parameter is refused: `?teams=` or `?Team=` would
@@ -63,14 +63,14 @@ fn wanted_teams(query: Option<&str>) -> Result<Vec<String>, Problem> {
         .collect()
 }
 
-fn admit_or_redirect(
+async fn admit_or_redirect(
     app: &App,
     wanted: &[String],
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Response {
-    let problem = match admit(app, wanted, headers, || requested_address(app, uri, headers)) {
+    let problem = match admit(app, wanted, headers, || requested_address(app, uri, headers)).await {
         Ok(response) => return response,
         Err(problem) if accepts_page(headers) => problem,
         Err(problem) => return problem.json(),
@@ -92,13 +92,13 @@ fn admit_or_redirect(
 }
 
 /// Admits the user of the session. `?team=a&team=b`: one of them is enough.
-fn admit(
+async fn admit(
     app: &App,
     wanted: &[String],
     headers: &HeaderMap,
     address: impl FnOnce() -> String,
 ) -> Result<Response, Problem> {
-    let user = app.user(headers).ok_or(Problem::SignedOut)?;
+    let user = app.user(headers).await?.ok_or(Problem::SignedOut)?;
     if !wanted.is_empty() && !wanted.iter().any(|team| user.teams.contains_key(team)) {
         let application = address();
         // The query is the application's own, and may hold secrets.

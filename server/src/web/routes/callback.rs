@@ -21,10 +21,15 @@ pub(super) async fn get(
     let parameters = CallbackParameters::parse(query.as_deref().unwrap_or_default());
     let pending = sign_in::pending(&app, &parameters, &headers);
     // The back button, or a tab that finished later than another: the person is signed in.
-    if pending.is_err() && app.user(&headers).is_some() {
-        return respond::see_other(&app.path("/"));
+    if pending.is_err() {
+        match app.user(&headers).await {
+            Ok(Some(_)) => return respond::see_other(&app.path("/")),
+            Ok(None) => {}
+            Err(unsure) => return Problem::from(unsure).page(&app),
+        }
     }
-    let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
+    let return_to =
+        pending.as_ref().map_or_else(|_| String::new(), |pending| pending.sign_in.return_to().to_owned());
     let result = match (app.provider(&name), pending) {
         (Ok(_), Ok(_)) if !app.process.limiter.may_send_code(address) => Err(Problem::TooManyCodes),
         (Ok(provider), Ok(pending)) => {

@@ -21,8 +21,12 @@ use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::{Origin, SessionId};
 
 pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
-    if app.user(&headers).is_some() && !cross_site::is_own_navigation(&headers) {
-        return respond::html(page::confirm_sign_out(&app));
+    if !cross_site::is_own_navigation(&headers) {
+        match app.user(&headers).await {
+            Ok(Some(_)) => return respond::html(page::confirm_sign_out(&app)),
+            Ok(None) => {}
+            Err(unsure) => return Problem::from(unsure).page(&app),
+        }
     }
     sign_out(&app, &headers, respond::see_other).await
 }
@@ -43,8 +47,11 @@ pub(super) async fn post(
 /// Ends the session of a request. `to_provider` builds the response that leads to the provider.
 async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str) -> Response) -> Response {
     // A secret that opens no live session costs a look at memory, and writes nothing.
-    let live = app.session_id(headers).zip(app.user(headers));
-    let origin = match live {
+    let user = match app.user(headers).await {
+        Ok(user) => user,
+        Err(unsure) => return Problem::from(unsure).page(app),
+    };
+    let origin = match app.session_id(headers).zip(user) {
         None => None,
         Some((session, user)) => match end_session(app, session, &user.username).await {
             Ok(origin) => origin,

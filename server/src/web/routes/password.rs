@@ -9,13 +9,11 @@ use serde::Deserialize;
 use tracing::info;
 use zeroize::Zeroizing;
 
-use crate::system;
 use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
 use crate::web::{password_check, respond};
-use claimgate::oidc::random_token;
 use claimgate::oidc::session::{NewSession, SessionId};
 
 #[derive(Deserialize)]
@@ -62,11 +60,11 @@ async fn sign_in(
     address: IpAddr,
     headers: &HeaderMap,
     form: Parameters,
-) -> Result<String, Problem> {
+) -> Result<Zeroizing<String>, Problem> {
     let authenticated = password_check::authenticate(app, address, &form.username, form.password).await?;
     let username = authenticated.user().username.clone();
 
-    let secret = random_token(&mut system::random);
+    let secret = app.store.new_secret();
     let id = SessionId::of_secret(&secret);
     let session = NewSession { id, replaces: app.session_id(headers) };
     let lifetime = app.config.sign_in.session_lifetime;

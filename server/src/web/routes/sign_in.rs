@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use crate::web::app::App;
 use crate::web::extract::{Current, Path};
+use crate::web::problem::Problem;
 use crate::web::provider::Provider;
 use crate::web::sign_in_link::SignInLink;
 use crate::web::{page, request_log, respond, sign_in};
@@ -15,8 +16,12 @@ use crate::web::{page, request_log, respond, sign_in};
 /// Shows the ways to sign in; if a provider is the only one, redirects to it.
 pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let link = SignInLink::of_query(&app, query.as_deref());
-    if app.user(&headers).is_some() && !link.another_account && !link.administration {
-        return respond::see_other(&link.return_to);
+    if !link.another_account && !link.administration {
+        match app.user(&headers).await {
+            Ok(Some(_)) => return respond::see_other(&link.return_to),
+            Ok(None) => {}
+            Err(unsure) => return Problem::from(unsure).page(&app),
+        }
     }
     match app.providers.as_slice() {
         [only] if !app.config.password.fallback => to_provider(&app, only, &link, &headers).await,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tracing::{debug, info};
 
-use crate::store::{LogoutsDropped, PresentedToken, Revocation};
+use crate::store::{PresentedToken, Revocation, RevocationError};
 use crate::system;
 use crate::web::app::{App, Server};
 use crate::web::extract::{Body, Current, Form};
@@ -79,7 +79,7 @@ async fn verify(app: &App, token: &str) -> Result<Value, Problem> {
         .verify(token, || provider.presented.verify_async(token, system::now()), |error| Some(error))
         .await?;
     let revocation = match &result {
-        Ok(token) => revocation(app, provider, token.claims())?,
+        Ok(token) => revocation(app, provider, token.claims()).await?,
         Err(_) => None,
     };
     match (&result, revocation) {
@@ -123,8 +123,12 @@ fn note_inactive(app: &App, code: &'static str) {
 /// Returns why a verified token is not accepted any more. It is asked each time, also for cached tokens.
 ///
 /// # Errors
-/// [`LogoutsDropped`].
-fn revocation(app: &App, provider: &Provider, claims: &Claims) -> Result<Option<Revocation>, LogoutsDropped> {
+/// A [`RevocationError`].
+async fn revocation(
+    app: &App,
+    provider: &Provider,
+    claims: &Claims,
+) -> Result<Option<Revocation>, RevocationError> {
     let token = PresentedToken {
         issuer: &provider.config.issuer,
         subject: claims.subject(),
@@ -132,5 +136,5 @@ fn revocation(app: &App, provider: &Provider, claims: &Claims) -> Result<Option<
         // The policy requires it. Without one, the oldest time: every logout ends the token.
         issued_at: claims.issued_at().map_or(UnixTime(i64::MIN), NumericDate::seconds),
     };
-    app.store.revocation(&token, provider.config.leeway)
+    app.store.revocation(&token, provider.config.leeway).await
 }

@@ -1,0 +1,311 @@
+//! The store of a server, over one of the two engines. A server asks and changes it by whole decisions; each is one call.
+//!
+//! SQLite answers questions about sessions from memory, at once. PostgreSQL's answers can wait for the database, and can
+//! fail: without a lease a node does not know which sessions have ended ([`Unsure`]).
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use zeroize::Zeroizing;
+
+use super::key::Key;
+use super::postgres::{Administration, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
+use super::{AdminRecords, LogoutsDropped, PresentedToken, Revocation, SqliteStore};
+use crate::system;
+use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
+use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
+use claimgate::oidc::random_token;
+use claimgate::oidc::records::{Position, StoreError};
+use claimgate::oidc::session::{NewSession, Origin, SessionId};
+use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::user::User;
+
+/// The store of a server. A clone is the same store.
+#[derive(Clone)]
+pub enum Store {
+    /// A file, for one server.
+    Sqlite(SqliteStore),
+    /// A database, for several servers.
+    Postgres(PostgresStore),
+}
+
+/// A node of a database, and the administration of the database.
+#[derive(Clone)]
+pub struct PostgresStore {
+    node: PgStore,
+    administration: Arc<Administration>,
+    /// Runs the work that callers outside the runtime submit.
+    runtime: Handle,
+}
+
+/// Why a presented token cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevocationError {
+    /// Logouts that may end the token were dropped from memory.
+    #[error(transparent)]
+    LogoutsDropped(#[from] LogoutsDropped),
+    /// The database does not say in time which logouts there were.
+    #[error(transparent)]
+    Unsure(#[from] Unsure),
+}
+
+impl Store {
+    /// Opens a database of PostgreSQL; see [`PgStore::open`]. To be called within the runtime.
+    ///
+    /// # Errors
+    /// A [`PostgresError`].
+    pub async fn open_postgres(server: Server, settings: Settings) -> Result<Self, PostgresError> {
+        let server = server.require_standby(settings.require_synchronous);
+        let node = PgStore::open(server.clone(), settings).await?;
+        let administration = Arc::new(Administration::open(server).await?);
+        Ok(Store::Postgres(PostgresStore { node, administration, runtime: Handle::current() }))
+    }
+
+    /// Finishes the work that waits and closes a database file; see [`SqliteStore::close`].
+    pub fn close(&self) {
+        if let Store::Sqlite(store) = self {
+            store.close();
+        }
+    }
+
+    /// Returns the key that seals cookies.
+    pub(crate) fn key(&self) -> &Key {
+        match self {
+            Store::Sqlite(store) => store.key(),
+            Store::Postgres(store) => store.node.key(),
+        }
+    }
+
+    /// Returns the position of a sign-in that begins now: a logout that arrives later has this position or a later one.
+    pub(crate) fn position(&self) -> Position {
+        match self {
+            Store::Sqlite(_) => Position(system::now_ms()),
+            Store::Postgres(store) => store.node.position(),
+        }
+    }
+
+    /// Makes the secret of a new session.
+    pub(crate) fn new_secret(&self) -> Zeroizing<String> {
+        let random = Zeroizing::new(random_token(&mut system::random));
+        match self {
+            Store::Sqlite(_) => random,
+            Store::Postgres(store) => store.node.session_secret(&random),
+        }
+    }
+
+    /// Returns the identifier of the session that a secret opens; the session may have ended. `None` for a secret that
+    /// was invented, where that shows without a question to the database.
+    pub(crate) fn session_id(&self, secret: &str) -> Option<SessionId> {
+        let is_possible = match self {
+            Store::Sqlite(_) => true,
+            Store::Postgres(store) => store.node.made_secret(secret),
+        };
+        is_possible.then(|| SessionId::of_secret(secret))
+    }
+
+    /// Returns the user of a live session.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn session_user(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+        match self {
+            Store::Sqlite(store) => Ok(store.session_user(id, system::now())),
+            Store::Postgres(store) => store.node.ask(id).await,
+        }
+    }
+
+    /// Returns why a verified token is not accepted any more; see [`SqliteStore::revocation`].
+    ///
+    /// # Errors
+    /// A [`RevocationError`]: the token cannot be judged.
+    pub async fn revocation(
+        &self,
+        token: &PresentedToken<'_>,
+        leeway: u64,
+    ) -> Result<Option<Revocation>, RevocationError> {
+        match self {
+            Store::Sqlite(store) => Ok(store.revocation(token, leeway)?),
+            Store::Postgres(store) => store.node.revocation(token, leeway).await.map_err(|error| {
+                tracing::debug!(%error, "a presented token cannot be judged");
+                Unsure.into()
+            }),
+        }
+    }
+
+    /// Completes a sign-in through a provider. `fields` are the mapping's profile fields.
+    ///
+    /// # Errors
+    /// A [`SignInError`]; nothing has changed then.
+    pub async fn sign_in(
+        &self,
+        person: Person,
+        fields: Vec<String>,
+        policy: SignInPolicy,
+        session: NewSession,
+    ) -> Result<SignedIn, SignInError> {
+        match self {
+            Store::Sqlite(store) => store.sign_in(person, fields, policy, session).await,
+            Store::Postgres(store) => {
+                let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+                store.node.sign_in(&person, &fields, &policy, session).await
+            }
+        }
+    }
+
+    /// Marks the `state` of a sign-in as used at all servers of the database. Returns `false` if it was used at another.
+    /// A server alone remembers the states that were used itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn use_state(&self, state: &str) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(_) => Ok(true),
+            Store::Postgres(store) => store.node.use_state(state).await,
+        }
+    }
+
+    /// Counts an attempt on the password of a username, over all servers of the database: `burst` are allowed at once,
+    /// and one more after each `wait`. Returns whether it is allowed; `None` if the server is to count it itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn allow_attempt(
+        &self,
+        username: &str,
+        (burst, wait): (NonZeroU32, Duration),
+    ) -> Result<Option<bool>, StoreError> {
+        match self {
+            Store::Sqlite(_) => Ok(None),
+            Store::Postgres(store) => store.node.allow_attempt(username, (burst, wait)).await.map(Some),
+        }
+    }
+
+    /// Looks up the user who signs in with a password.
+    ///
+    /// # Errors
+    /// [`PasswordSignInError::Store`].
+    pub async fn candidate(&self, username: String) -> Result<Candidate, PasswordSignInError> {
+        match self {
+            Store::Sqlite(store) => store.candidate(username).await,
+            Store::Postgres(store) => store.node.candidate(&username).await,
+        }
+    }
+
+    /// Opens the session of a user who proved a password, for `lifetime` seconds.
+    ///
+    /// # Errors
+    /// A [`PasswordSignInError`]; nothing has changed then.
+    pub async fn open_session(
+        &self,
+        authenticated: Authenticated,
+        session: NewSession,
+        lifetime: u64,
+    ) -> Result<(), PasswordSignInError> {
+        match self {
+            Store::Sqlite(store) => store.open_session(authenticated, session, lifetime).await,
+            Store::Postgres(store) => store.node.open_session(&authenticated, session, lifetime).await,
+        }
+    }
+
+    /// Ends a session. Returns its origin, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_session(&self, session: SessionId) -> Result<Option<Origin>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.end_session(session).await,
+            Store::Postgres(store) => store.node.end_session(session).await,
+        }
+    }
+
+    /// Applies a batch of logouts. `answer` is called with their results, in their order, must be short, and is dropped
+    /// without a call if the work could not be done. The caller need not be within the runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`]: too much work waits.
+    pub(crate) fn log_out_then(
+        &self,
+        logouts: Vec<ValidatedLogout>,
+        answer: impl FnOnce(Result<Vec<Result<Ended, Replayed>>, StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(store) => store.log_out_then(logouts, answer),
+            Store::Postgres(store) => {
+                let node = store.node.clone();
+                drop(store.runtime.spawn(async move { answer(node.log_out(&logouts).await) }));
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs the work of an administrator in one transaction. Returns its result once the changes are durable. After an
+    /// error, of the work or of the store, nothing has changed.
+    ///
+    /// # Errors
+    /// The error of the work, or a [`StoreError`].
+    pub async fn administer<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
+    {
+        match self {
+            Store::Sqlite(store) => store.administer(work).await,
+            Store::Postgres(store) => store.administration.administer(work).await,
+        }
+    }
+
+    /// Deletes what is over, in short steps. Over PostgreSQL it also logs what commands have changed; SQLite's thread
+    /// does that itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_up(&self) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(store) => store.purge(system::now()).await,
+            Store::Postgres(store) => {
+                for notice in store.administration.take_notices().await? {
+                    tracing::info!(action = notice.action, about = notice.about, "changed by a command");
+                }
+                Ok(store.node.purge().await?)
+            }
+        }
+    }
+
+    /// Reports whether a server can answer: SQLite can be written, or the node of PostgreSQL has a lease.
+    pub async fn is_ready(&self) -> bool {
+        match self {
+            Store::Sqlite(store) => store.is_ready().await,
+            Store::Postgres(store) => store.node.lease().is_some(),
+        }
+    }
+
+    /// Returns the state of the node of PostgreSQL; `None` for SQLite.
+    #[must_use]
+    pub fn node_state(&self) -> Option<NodeState> {
+        match self {
+            Store::Sqlite(_) => None,
+            Store::Postgres(store) => Some(store.node.state()),
+        }
+    }
+
+    /// Returns the number of logouts that were dropped from memory before their end. PostgreSQL drops none.
+    #[must_use]
+    pub fn dropped_logouts(&self) -> u64 {
+        match self {
+            Store::Sqlite(store) => store.dropped_logouts(),
+            Store::Postgres(_) => 0,
+        }
+    }
+
+    /// Returns the number of sessions in memory.
+    #[must_use]
+    pub fn sessions_in_memory(&self) -> usize {
+        match self {
+            Store::Sqlite(store) => store.live_sessions(),
+            Store::Postgres(store) => store.node.state().cached_sessions,
+        }
+    }
+}
