@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::provider::Provider;
 use crate::store::Store;
+use crate::store::postgres::NodeState;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Verification {
@@ -45,6 +46,34 @@ type Durations = Family<Request, Histogram, fn() -> Histogram>;
 /// Upper bounds in seconds: from half a millisecond (a look-up of a session) to the provider's time limit.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
+/// The metrics of a node of PostgreSQL.
+struct NodeMetrics {
+    lease_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    waiting_writes: Family<NoLabels, Gauge>,
+    synchronous_standby: Family<NoLabels, Gauge>,
+}
+
+impl NodeMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let lease_age = Family::default();
+        let help = "Time since the changes of other servers were last read; beyond revocation_bound no session is served";
+        registry.register_with_unit("store_lease_age", help, Unit::Seconds, lease_age.clone());
+        let waiting_writes = Family::default();
+        let help = "Changes that wait for the database, or are being written";
+        registry.register("store_waiting_writes", help, waiting_writes.clone());
+        let synchronous_standby = Family::default();
+        let help = "Whether the database has a synchronous standby";
+        registry.register("store_synchronous_standby", help, synchronous_standby.clone());
+        Self { lease_age, waiting_writes, synchronous_standby }
+    }
+
+    fn set(&self, state: NodeState) {
+        self.lease_age.get_or_create(&[]).set(state.lease_age.as_secs_f64());
+        self.waiting_writes.get_or_create(&[]).set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
+        self.synchronous_standby.get_or_create(&[]).set(i64::from(state.has_synchronous_standby));
+    }
+}
+
 /// The metrics of a server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -56,10 +85,7 @@ pub(crate) struct Metrics {
     requests: Durations,
     sessions: Gauge,
     dropped_logouts: Gauge,
-    /// The following three are of a store over PostgreSQL alone.
-    lease_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
-    waiting_writes: Family<NoLabels, Gauge>,
-    synchronous_standby: Family<NoLabels, Gauge>,
+    node: NodeMetrics,
     jwks_age: Family<ProviderLabel, Gauge>,
     provider_keys: Family<ProviderLabel, Gauge>,
 }
@@ -94,15 +120,7 @@ impl Default for Metrics {
         let dropped_logouts = Gauge::default();
         let help = "Logouts dropped from memory before their end, because it was full";
         registry.register("dropped_logouts", help, dropped_logouts.clone());
-        let lease_age = Family::default();
-        let help = "Time since the changes of other servers were last read; beyond revocation_bound no session is served";
-        registry.register_with_unit("store_lease_age", help, Unit::Seconds, lease_age.clone());
-        let waiting_writes = Family::default();
-        let help = "Changes that wait for the database, or are being written";
-        registry.register("store_waiting_writes", help, waiting_writes.clone());
-        let synchronous_standby = Family::default();
-        let help = "Whether the database has a synchronous standby";
-        registry.register("store_synchronous_standby", help, synchronous_standby.clone());
+        let node = NodeMetrics::register(&mut registry);
         let jwks_age = Family::default();
         registry.register_with_unit(
             "jwks_age",
@@ -122,9 +140,7 @@ impl Default for Metrics {
             requests,
             sessions,
             dropped_logouts,
-            lease_age,
-            waiting_writes,
-            synchronous_standby,
+            node,
             jwks_age,
             provider_keys,
         }
@@ -175,9 +191,7 @@ impl Metrics {
         self.sessions.set(i64::try_from(store.sessions_in_memory()).unwrap_or(i64::MAX));
         self.dropped_logouts.set(i64::try_from(store.dropped_logouts()).unwrap_or(i64::MAX));
         if let Some(state) = store.node_state() {
-            self.lease_age.get_or_create(&[]).set(state.lease_age.as_secs_f64());
-            self.waiting_writes.get_or_create(&[]).set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
-            self.synchronous_standby.get_or_create(&[]).set(i64::from(state.has_synchronous_standby));
+            self.node.set(state);
         }
         for provider in providers {
             let name = ProviderLabel { provider: provider.config.id.clone() };
