@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claimgate::oidc::records::{LogoutTarget, Position};
 use claimgate::oidc::session::{NewSession, SessionId};
-use claimgate_server::store::Store;
+use claimgate_server::store::SqliteStore;
 use claimgate_server::store::postgres::{Logout, PgStore, Settings};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -321,7 +321,7 @@ fn random_histories_have_the_same_answers_on_each_store() {
     let Some(two) = with_database(async |server| server) else { return };
     let runtime = runtime();
     let (sqlite, one, two) = runtime.block_on(async {
-        let sqlite = [SqliteNode::new(Store::in_memory().unwrap())];
+        let sqlite = [SqliteNode::new(SqliteStore::in_memory().unwrap())];
         let one = [PostgresNode::open(&one).await];
         (sqlite, one, [PostgresNode::open(&two).await, PostgresNode::open(&two).await])
     });

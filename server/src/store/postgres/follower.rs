@@ -20,8 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const BEAT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The statement of a beat.
-const FOLLOW: &str =
-    "SELECT name, head, seq, ended, users, current_setting('synchronous_standby_names') <> '' FROM follow($1, $2, $3)";
+const FOLLOW: &str = "SELECT name, head, seq, ended, users, current_setting('synchronous_standby_names') <> '' FROM follow($1, $2, $3)";
 
 /// Bytes of the random name of a node.
 const NODE_NAME_LEN: usize = 16;
