@@ -235,6 +235,7 @@ test('several hosts: Claimgate on its own, a team by host', async () => {
     server { listen 443 ssl; server_name sso.example.com; ${own.replace('/sso/', '/')} }`;
   const running = await Nginx.start(several
     .replaceAll('listen 443 ssl;', `listen 127.0.0.1:${port};`)
+    .replace('listen 443 ssl default_server; ssl_reject_handshake on;', `listen 127.0.0.1:${port} default_server;`)
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
     .replaceAll('example.com', 'gate.localhost')
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${other.port}`)
@@ -247,6 +248,19 @@ test('several hosts: Claimgate on its own, a team by host', async () => {
     assert.equal(refused.status, 403);
     assert.match(refused.text, /members of the team Administrators/);
     assert.ok(refused.text.includes(`href="http://${host('sso')}/logout"`));
+    // The host of the request line chooses the teams; the application would get that of the header.
+    const raw = (line, name) => exchangeBytes({ port }, `GET ${line}\r\nHost: ${name}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`);
+    for (const [line, name] of [
+      [`http://${host('app')}/secret HTTP/1.1`, host('admin')],
+      [`http://${host('app')}/secret HTTP/1.0`, host('admin')],
+      ['/secret HTTP/1.1', host('other')],
+      ['/secret HTTP/1.1', `.${host('admin')}`],
+      ['http://x/secret HTTP/1.1', host('admin')],
+    ]) {
+      assert.match(await raw(line, name), /^HTTP\/1\.1 (421|400) /, `${line} ${name}`);
+    }
+    assert.match(await raw(`http://${host('app')}/ HTTP/1.1`, host('app')), /^HTTP\/1\.1 200 /);
+    assert.match(await raw('/ HTTP/1.1', host('APP')), /^HTTP\/1\.1 200 /);
   } finally {
     running.stop();
     await other.close();

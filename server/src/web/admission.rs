@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::HOST;
-use axum::http::{Method, Version, request, uri};
+use axum::http::{HeaderName, HeaderValue, Method, Version, request, uri};
 
 use super::problem::Problem;
 use super::shares::{Exhausted, Share, Shares};
@@ -47,6 +47,11 @@ pub(super) const MAX_BODY: usize = 256 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
+
+/// Most fields of a request's head. HTTP/2 compresses a field to one byte.
+const MAX_FIELDS: usize = 100;
+/// Bytes that a field takes beside its name and its value.
+const FIELD_BYTES: usize = 100;
 
 /// The paths of back-channel logout.
 pub(super) const LOGOUT_PATHS: [&str; 3] =
@@ -107,7 +112,7 @@ impl Admission {
     /// handler reads is not waited for. The permit is also an extension of the request.
     ///
     /// # Errors
-    /// [`Problem::BadRequest`] for a request without one valid `Host`; [`Problem::TooManyRequests`] and
+    /// [`Problem::TooManyFields`]; [`Problem::BadRequest`] for a request without one valid `Host`; [`Problem::TooManyRequests`] and
     /// [`Problem::Busy`], at once; [`Problem::TooLarge`]; [`Problem::SlowBody`].
     pub(super) async fn admit(
         &self,
@@ -116,6 +121,9 @@ impl Admission {
         address: IpAddr,
     ) -> Result<(Request, Permit), Problem> {
         let (mut head, body) = request.into_parts();
+        if head.headers.len() > MAX_FIELDS {
+            return Err(Problem::TooManyFields);
+        }
         check_host(&head)?;
         let takes_body = purpose != Purpose::ForwardAuth
             && matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
@@ -204,7 +212,8 @@ fn check_host(head: &request::Parts) -> Result<(), Problem> {
 
 /// Returns the bytes that a request's head takes, approximately.
 fn size(head: &request::Parts) -> usize {
-    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_BYTES;
+    let fields: usize = head.headers.iter().map(bytes).sum();
     head.uri.path_and_query().map_or(0, |path| path.as_str().len()) + fields
 }
 
@@ -378,6 +387,23 @@ mod tests {
         assert!(large().await.is_ok());
         let beyond = admission.admit(post(vec![b'x'; MAX_BODY + 1]), Purpose::Logout, address(1));
         assert!(matches!(beyond.await, Err(Problem::TooLarge)));
+    }
+
+    /// HTTP/1 limits the fields before, HTTP/2 does not.
+    #[tokio::test]
+    async fn a_request_has_at_most_a_hundred_fields_and_each_counts() {
+        let admission = Admission::default();
+        for (fields, is_admitted) in [(MAX_FIELDS, true), (MAX_FIELDS + 1, false)] {
+            let mut request = post("x=y");
+            for number in request.headers().len()..fields {
+                let name = HeaderName::try_from(format!("x-{number}")).expect("a name");
+                request.headers_mut().insert(name, HeaderValue::from_static(""));
+            }
+            let (head, _) = request.into_parts();
+            assert!(size(&head) >= fields * FIELD_BYTES);
+            let admitted = admission.admit(Request::from_parts(head, Body::from("x=y")), Purpose::Logout, address(1)).await;
+            assert_eq!(matches!(admitted, Err(Problem::TooManyFields)), !is_admitted);
+        }
     }
 
     // finding: S15

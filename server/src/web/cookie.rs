@@ -83,7 +83,7 @@ impl Cookies {
         self.finish(Cookie::build((self.sign_in_name(state), "")), Some(0), None)
     }
 
-    /// Deletes the oldest cookies of abandoned sign-ins, so that one of `new` bytes fits.
+    /// Deletes the oldest cookies of abandoned sign-ins, at most [`MOST_ENDED`], so that one of `new` bytes fits.
     pub(crate) fn end_old_sign_ins(&self, headers: &HeaderMap, new: usize) -> Vec<HeaderValue> {
         let pending: Vec<_> = named(headers, |name| name.starts_with(&self.sign_in)).collect();
         // Browsers send the oldest first (RFC 6265 §5.4): the tabs opened last keep theirs.
@@ -92,7 +92,16 @@ impl Cookies {
             kept += name.len() + value.len();
             kept > SIGN_IN_BYTES
         });
-        old.map(|(name, _)| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+        let mut ended = Vec::new();
+        for (name, _) in old {
+            if !ended.contains(&name) {
+                ended.push(name);
+            }
+            if ended.len() == MOST_ENDED {
+                break;
+            }
+        }
+        ended.into_iter().map(|name| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
     }
 
     /// Sets the cookie with the `state` of a logout at the provider.
@@ -218,5 +227,8 @@ mod tests {
         assert_eq!(ended("abcde"), [""; 0]);
         assert_eq!(ended("abcdef"), ["a"]);
         assert_eq!(ended("abcdefgh"), ["c", "b", "a"]);
+        // A stranger names as many as a head holds.
+        assert_eq!(ended(&"abcdefghijklmnopqrstuvwxyz".repeat(4)).len(), MOST_ENDED);
+        assert_eq!(ended(&format!("{}bcdefg", "a".repeat(40))), ["b", "a"]);
     }
 }

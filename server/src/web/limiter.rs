@@ -72,13 +72,39 @@ fn is_due(searched: &Mutex<Instant>) -> bool {
     due
 }
 
+/// The kinds of refusals whose lines are limited apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Of a password: no other refusals hide guesses from a reader of the log.
+    Password,
+    Other,
+}
+
 /// The rate limit on refused requests that are logged.
-pub(crate) struct RefusalLimit(KeyedLimit<IpAddr>);
+pub(crate) struct RefusalLimit {
+    passwords: KeyedLimit<IpAddr>,
+    others: KeyedLimit<IpAddr>,
+}
+
+impl Default for RefusalLimit {
+    fn default() -> Self {
+        Self { passwords: KeyedLimit::new(REFUSALS), others: KeyedLimit::new(REFUSALS) }
+    }
+}
 
 impl RefusalLimit {
     /// Counts a refused request. Returns `false` if it is not to be logged.
-    pub(super) fn may_log(&self, address: IpAddr) -> bool {
-        self.0.allow(&subscriber(address))
+    pub(super) fn may_log(&self, address: IpAddr, kind: Refusal) -> bool {
+        let limit = match kind {
+            Refusal::Password => &self.passwords,
+            Refusal::Other => &self.others,
+        };
+        limit.allow(&subscriber(address))
+    }
+
+    fn drop_idle(&self) {
+        self.passwords.drop_idle();
+        self.others.drop_idle();
     }
 }
 
@@ -95,7 +121,7 @@ pub(crate) struct Limiter {
 impl Default for Limiter {
     fn default() -> Self {
         Self {
-            refusals: Arc::new(RefusalLimit(KeyedLimit::new(REFUSALS))),
+            refusals: Arc::default(),
             by_name: KeyedLimit::new(BY_NAME),
             by_address: KeyedLimit::new(BY_ADDRESS),
             refused_codes: Mutex::default(),
@@ -149,7 +175,7 @@ impl Limiter {
         self.refused_codes.lock().retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
         self.by_name.drop_idle();
         self.by_address.drop_idle();
-        self.refusals.0.drop_idle();
+        self.refusals.drop_idle();
     }
 }
 
@@ -162,10 +188,12 @@ mod tests {
     fn the_refusals_of_one_address_that_are_logged_are_limited() {
         let refusals = Limiter::default().refusals;
         let tried = 2 * REFUSALS.0.get();
-        let logged = (0..tried).filter(|_| refusals.may_log([192, 0, 2, 1].into())).count();
+        let may_log = |last, kind| refusals.may_log([192, 0, 2, last].into(), kind);
+        let logged = (0..tried).filter(|_| may_log(1, Refusal::Other)).count();
         let logged = u32::try_from(logged).expect("few");
         assert!((REFUSALS.0.get()..tried).contains(&logged), "{logged}");
-        assert!(refusals.may_log([192, 0, 2, 2].into()));
+        assert!(may_log(2, Refusal::Other));
+        assert!(may_log(1, Refusal::Password), "other refusals hide no guess");
     }
 
     // finding: S19

@@ -88,6 +88,8 @@ pub(crate) enum Problem {
     Taken,
     #[error("the request body is too large")]
     TooLarge,
+    #[error("the request has too many header fields")]
+    TooManyFields,
     #[error("the request body did not arrive in time")]
     SlowBody,
 }
@@ -170,6 +172,7 @@ impl Problem {
             Problem::BadRequest(_) | Problem::Member { .. } | Problem::Username(_) => "request.malformed",
             Problem::Taken => "request.taken",
             Problem::TooLarge => "request.too_large",
+            Problem::TooManyFields => "request.too_many_fields",
             Problem::SlowBody => "request.slow_body",
         }
     }

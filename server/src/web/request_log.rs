@@ -7,7 +7,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::limiter::RefusalLimit;
+use super::limiter::{Refusal, RefusalLimit};
 use crate::system;
 use axum::http::HeaderValue;
 use claimgate::text::for_display;
@@ -95,9 +95,9 @@ fn note(change: impl FnOnce(&mut Noted)) {
 }
 
 /// Reports whether a refusal of the request at hand is to be logged: strangers cause as many as they like.
-pub(crate) fn may_report() -> bool {
+pub(crate) fn may_report(kind: Refusal) -> bool {
     let may_log = |request: &Request| {
-        let may_log = request.refusals.may_log(request.client);
+        let may_log = request.refusals.may_log(request.client, kind);
         request.excessive.set(!may_log);
         may_log
     };

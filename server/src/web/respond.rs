@@ -12,6 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
 use super::app::App;
+use super::limiter::Refusal;
 use super::page;
 use super::problem::{AdminError, Problem, TeamRefusal};
 use super::request_log::{self, Fields};
@@ -82,6 +83,7 @@ impl Problem {
             Problem::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Problem::Taken => (StatusCode::CONFLICT, "Username taken"),
             Problem::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
+            Problem::TooManyFields => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request too large"),
             Problem::SlowBody => (StatusCode::REQUEST_TIMEOUT, "Request too slow"),
         }
     }
@@ -150,9 +152,13 @@ impl Problem {
                 )
             };
         }
+        let kind = match self {
+            Problem::WrongPassword | Problem::TooManyPasswords => Refusal::Password,
+            _ => Refusal::Other,
+        };
         match self {
             Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
-            _ if !request_log::may_report() => {}
+            _ if !request_log::may_report(kind) => {}
             // Strangers can cause these.
             Problem::Provider(
                 RemoteError::NoKeys { .. } | RemoteError::Busy | RemoteError::JustFailed { .. },
