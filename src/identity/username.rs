@@ -69,10 +69,17 @@ impl UsernameRules {
             observer.username(path.as_str(), &|| Seen::Value(raw.clone()));
             let source = self.source(path, verified)?;
             let name = self.normalise(raw)?;
-            // `sub` is case-sensitive (Core §5.1): another subject may become the same name.
-            let is_exact = name.strip_prefix(&self.prefix) == Some(raw);
-            let source = if source == NameSource::Subject && !is_exact { NameSource::Claim } else { source };
-            return Ok((name, source));
+            // Another person's value may become the same name: `sub` is case-sensitive (Core §5.1), and in an address
+            // characters beyond ASCII become others (U+212A KELVIN SIGN becomes `k`).
+            let own = name.strip_prefix(&self.prefix).unwrap_or_default();
+            let is_exact = match source {
+                NameSource::Subject => own == raw,
+                NameSource::VerifiedEmail | NameSource::UnverifiedEmail => {
+                    own.eq_ignore_ascii_case(raw.trim())
+                }
+                NameSource::Claim => true,
+            };
+            return Ok((name, if is_exact { source } else { NameSource::Claim }));
         }
         Err(IdentityError::NoUsername)
     }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import * as http from 'node:http';
 import { after, before, test } from 'node:test';
-import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
+import { Agent, exchangeBytes, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { Application, DOCUMENTATION, documented } from './application.mjs';
 import { Claimgate, freePort, pair } from './claimgate.mjs';
 import { Nginx } from './nginx.mjs';

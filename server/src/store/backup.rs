@@ -52,7 +52,7 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
     refuse_unsound(&made)
         .map_err(|reason| StoreError { reason: format!("{}: {reason}", database.display()) })?;
     drop(made);
-    temporary.rename(copy)
+    temporary.rename(&file::real(copy))
 }
 
 /// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made. The

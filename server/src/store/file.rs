@@ -8,11 +8,30 @@ use tracing::warn;
 
 use claimgate::oidc::records::StoreError;
 
-/// Returns the name of a file beside the database, such as `claimgate.db.lock`.
+/// Most links that lead from one to the next.
+const MOST_LINKS: usize = 32;
+
+/// Returns the name of a file beside the database, such as `claimgate.db.lock`. Symbolic links are followed, as SQLite
+/// does: each name of a database has the same files beside it.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    let mut name = real(database).into_os_string();
     name.push(suffix);
     name.into()
+}
+
+/// Returns the file that symbolic links lead to, whether it exists or not.
+pub(super) fn real(file: &Path) -> PathBuf {
+    let mut file = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        match (std::fs::read_link(&file), file.file_name()) {
+            (Ok(target), _) => file = folder.join(target),
+            (Err(_), Some(name)) => return folder.join(name),
+            (Err(_), None) => return file,
+        }
+    }
+    file
 }
 
 /// Creates the database file if needed, for its owner alone from the start; SQLite gives the files beside it the
@@ -76,6 +95,19 @@ pub(super) fn open_to_others(file: &Path) -> Option<u32> {
     }
 }
 
+/// Returns the number of names that a file has; 0 if it does not exist.
+fn names(file: &Path) -> u64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(file).map_or(0, |metadata| metadata.nlink())
+    }
+    #[cfg(not(unix))]
+    {
+        u64::from(file.exists())
+    }
+}
+
 /// Sets the mode of a file that is created: for its owner alone.
 pub(super) fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
@@ -92,8 +124,13 @@ impl Lock {
     /// Takes the lock. Its file stays: to remove it would let two processes lock two files of one name.
     ///
     /// # Errors
-    /// [`StoreError`]: another process has the lock, or the file cannot be created.
+    /// [`StoreError`]: another process has the lock, the file cannot be created, or the database has a further name (a
+    /// hard link), which a lock beside the first name would not cover.
     pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
+        if names(database) > 1 {
+            let reason = "the file has more than one name (hard links): remove the others, or copy the file";
+            return Err(StoreError { reason: format!("{}: {reason}", database.display()) });
+        }
         let name = beside(database, ".lock");
         let failed = |error: io::Error| StoreError { reason: format!("{}: {error}", name.display()) };
         let mut options = OpenOptions::new();

@@ -48,6 +48,11 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
+/// Most refusals that wait before they are answered; further ones are answered at once. A proxy has a connection open for
+/// each of its clients'.
+const WAITING_REFUSALS: usize = 4_096;
+/// Most of these of one address: as many as it may have connections.
+const WAITING_REFUSALS_BY_ADDRESS: usize = 256;
 /// Most fields of a request's head. HTTP/2 compresses a field to one byte.
 const MAX_FIELDS: usize = 100;
 /// Bytes that a field takes beside its name and its value.
@@ -90,6 +95,7 @@ pub(crate) struct Admission {
     others: Shares,
     body_bytes: Shares,
     provider_bytes: Shares,
+    waiting_refusals: Shares,
 }
 
 impl Default for Admission {
@@ -103,6 +109,7 @@ impl Default for Admission {
             others: requests(OTHER_REQUESTS),
             body_bytes: Shares::new(BODY_BYTES, BODY_BYTES_BY_ADDRESS),
             provider_bytes: Shares::new(PROVIDER_BYTES, PROVIDER_BYTES / PROVIDER_SHARE),
+            waiting_refusals: Shares::new(WAITING_REFUSALS, WAITING_REFUSALS_BY_ADDRESS),
         }
     }
 }
@@ -140,6 +147,11 @@ impl Admission {
         let permit = Permit(Arc::new(Held { _place: place, _bytes: bytes }));
         head.extensions.insert(permit.clone());
         Ok((Request::from_parts(head, body), permit))
+    }
+
+    /// Returns the place of a refusal that waits before it is answered; `None` if it is to be answered at once.
+    pub(super) fn refusal_to_wait(&self, address: IpAddr) -> Option<Share> {
+        self.waiting_refusals.take(address, 1).ok()
     }
 
     fn places(&self, purpose: Purpose) -> Supply<'_> {
@@ -389,6 +401,15 @@ mod tests {
         assert!(matches!(beyond.await, Err(Problem::TooLarge)));
     }
 
+    // finding: S10
+    #[test]
+    fn the_refusals_of_one_address_that_wait_are_no_more_than_its_connections() {
+        let admission = Admission::default();
+        let held: Vec<_> = std::iter::from_fn(|| admission.refusal_to_wait(address(1))).collect();
+        assert_eq!(held.len(), WAITING_REFUSALS_BY_ADDRESS);
+        assert!(admission.refusal_to_wait(address(2)).is_some());
+    }
+
     /// HTTP/1 limits the fields before, HTTP/2 does not.
     #[tokio::test]
     async fn a_request_has_at_most_a_hundred_fields_and_each_counts() {
@@ -401,7 +422,9 @@ mod tests {
             }
             let (head, _) = request.into_parts();
             assert!(size(&head) >= fields * FIELD_BYTES);
-            let admitted = admission.admit(Request::from_parts(head, Body::from("x=y")), Purpose::Logout, address(1)).await;
+            let admitted = admission
+                .admit(Request::from_parts(head, Body::from("x=y")), Purpose::Logout, address(1))
+                .await;
             assert_eq!(matches!(admitted, Err(Problem::TooManyFields)), !is_admitted);
         }
     }

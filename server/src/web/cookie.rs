@@ -10,6 +10,8 @@ use claimgate_config::Server;
 /// Most bytes of cookies for pending sign-ins in one browser; beyond this the oldest are deleted. Proxies
 /// refuse requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
 const SIGN_IN_BYTES: usize = 6 * 1024;
+/// Most of these cookies that one answer deletes. A head holds thousands of names, and each takes a line of the answer.
+const MOST_ENDED: usize = 8;
 
 /// The cookies of one deployment.
 #[derive(Clone, Debug)]
@@ -101,7 +103,10 @@ impl Cookies {
                 break;
             }
         }
-        ended.into_iter().map(|name| self.finish(Cookie::build((name, String::new())), Some(0), None)).collect()
+        ended
+            .into_iter()
+            .map(|name| self.finish(Cookie::build((name, String::new())), Some(0), None))
+            .collect()
     }
 
     /// Sets the cookie with the `state` of a logout at the provider.

@@ -263,3 +263,31 @@ fn a_notice_of_a_command_is_read_by_the_server_and_deleted() {
     assert_eq!(count(), 0);
     server.close();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_database_has_one_lock_by_each_of_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (folder.path().join("claimgate.db"), folder.path().join("other"));
+    std::fs::create_dir(&other).unwrap();
+    let symbolic = other.join("link.db");
+    // It leads to a link, and the database does not exist yet.
+    std::os::unix::fs::symlink("claimgate.db", folder.path().join("middle.db")).unwrap();
+    std::os::unix::fs::symlink("../middle.db", &symbolic).unwrap();
+    let first = Store::open_for_server(&symbolic).unwrap();
+    let refused = Store::open_for_server(&file).err().unwrap();
+    assert!(refused.to_string().contains("a server runs on this database"), "{refused}");
+    assert!(folder.path().join("claimgate.db.key").exists(), "the key is beside the file");
+    first.close();
+    drop(first);
+    let server = Store::open_for_server(&file).unwrap();
+    let refused = Store::open_for_server(&symbolic).err().unwrap();
+    assert!(refused.to_string().contains("a server runs on this database"), "{refused}");
+    server.close();
+    drop(server);
+    std::fs::hard_link(&file, other.join("hard.db")).unwrap();
+    for name in [file, other.join("hard.db")] {
+        let refused = Store::open_for_server(&name).err().unwrap();
+        assert!(refused.to_string().contains("more than one name"), "{refused}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::web::extract::Current;
 use crate::web::problem::{Problem, TeamRefusal};
 use crate::web::respond;
 use claimgate::oidc::identity_headers;
+use claimgate::oidc::return_to::MAX_RETURN_TO;
 
 /// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 for a user who is in none of the teams
 /// named in the query.
@@ -144,7 +145,8 @@ fn front_page_of(address: &str) -> &str {
 }
 
 /// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to
-/// our path (Envoy). Untrusted: the sign-in checks it like any other `return_to`.
+/// our path (Envoy). Untrusted: the sign-in checks it like any other `return_to`. The front page stands for an address
+/// that is longer than a sign-in returns to: an answer repeats it up to three times.
 fn requested_address(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let path = match header("x-forwarded-uri") {
@@ -158,8 +160,15 @@ fn requested_address(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let host = header("x-forwarded-host").or_else(|| header("host"));
     let scheme =
         header("x-forwarded-proto").unwrap_or(if app.server.public_url.https { "https" } else { "http" });
-    match host {
+    let address = match host {
         Some(host) => format!("{scheme}://{host}{path}"),
         None => path.to_owned(),
+    };
+    match address.len() <= MAX_RETURN_TO {
+        true => address,
+        false => Some(front_page_of(&address))
+            .filter(|page| page.len() <= MAX_RETURN_TO)
+            .unwrap_or_default()
+            .to_owned(),
     }
 }

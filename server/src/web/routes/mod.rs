@@ -167,7 +167,9 @@ async fn admit_and_secure(
     if request_log::is_excessive() && !matches!(purpose, Purpose::ForwardAuth | Purpose::Probe) {
         // Others may have its place meanwhile.
         permit = None;
-        tokio::time::sleep(REFUSAL_PAUSE).await;
+        if let Some(_waiting) = app.process.admission.refusal_to_wait(address) {
+            tokio::time::sleep(REFUSAL_PAUSE).await;
+        }
     }
     match exchange {
         Some(exchange) => response.map(|body| exchange.answer(body, permit)),
