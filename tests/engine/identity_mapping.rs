@@ -158,6 +158,17 @@ fn an_address_is_a_username_unless_the_provider_calls_it_unverified() {
         }
         assert_eq!(source(&counts, absent), Ok(VerifiedEmail));
     }
+    // Another person's address becomes the same name.
+    for (address, expected) in [
+        (" Mike@Example.com ", VerifiedEmail),
+        ("mi\u{212A}e@example.com", Claim),
+        ("Stra\u{df}e@example.com", VerifiedEmail),
+        ("STRA\u{1e9e}E@example.com", Claim),
+    ] {
+        let claims = json!({"sub": "a", "email": address, "email_verified": true});
+        let identity = compile(&by_email).identify(&claims).unwrap();
+        assert_eq!(identity.name_source, expected, "{address} is {}", identity.username);
+    }
     let both = MappingSpec { danger_allow_unverified_email: true, ..required };
     assert_eq!(Mapping::compile(&both, &Limits::DEFAULT).unwrap_err().code(), "mapping.setting");
 }

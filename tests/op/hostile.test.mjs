@@ -128,6 +128,47 @@ test('HTTP/2 clients that grant no window are given up although they answer ping
 });
 
 // finding: S4
+test('HTTP/2: heads of thousands of fields, and answers to thousands of cookies, take no more than the documented 124 MiB', async (t) => {
+  const files = mkdtempSync(join(tmpdir(), 'claimgate-tls-'));
+  t.after(() => rmSync(files, { recursive: true }));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'certificate.pem', '-days', '2', '-subj', '/CN=localhost'], { cwd: files, stdio: 'ignore' });
+  await serve({ server: { tls_certificate: join(files, 'certificate.pem'), tls_key: join(files, 'key.pem') }, start: false });
+  const ready = gate.start({ logLevel: 'info' }).catch(() => {});
+  const connection = (settings) => http2.connect(`https://127.0.0.1:${gate.port}`, { rejectUnauthorized: false, settings }).on('error', () => {});
+  const answer = (headers, end) => new Promise((done) => {
+    const client = connection({});
+    client.on('error', () => done(undefined));
+    const request = client.request(headers, { endStream: end }).on('error', () => done(undefined));
+    request.on('response', (head) => { done(head); client.destroy(); });
+  });
+  await until('it answers', async () => (await answer({ ':path': '/healthz' }, true))?.[':status'] === 200);
+  const fields = Object.fromEntries(Array.from({ length: 1_000 }, (_, number) => [`x-${number}`, '']));
+  const refused = await answer({ ':method': 'POST', ':path': '/backchannel-logout', 'content-type': 'application/x-www-form-urlencoded', ...fields }, false);
+  assert.equal(refused[':status'], 431);
+  const cookie = Array.from({ length: 2_500 }, (_, number) => `claimgate-login-${number}=`).join('; ');
+  const redirect = await answer({ ':path': '/login/bad', cookie }, true);
+  assert.equal(redirect[':status'], 303);
+  assert.ok(redirect['set-cookie'].length <= 9, `${redirect['set-cookie'].length} cookies`);
+  const far = await answer({ ':path': `/auth/redirect/${'x'.repeat(50_000)}`, accept: 'text/html' }, true);
+  assert.equal(far[':status'], 303);
+  assert.ok(far.location.length < 1_000, far.location.slice(0, 200));
+  const memory = gate.memory('VmRSS');
+  const clients = [];
+  for (let index = 0; index < 40; index += 1) {
+    const client = connection({ initialWindowSize: 0 });
+    for (let count = 0; count < 16; count += 1) client.request({ ':path': '/login/bad', cookie }).on('error', () => {});
+    clients.push(client);
+  }
+  await until('most are answered', async () => (await answer({ ':path': '/healthz' }, true))?.[':status'] === 200);
+  const more = gate.memory('VmHWM') - memory;
+  t.diagnostic(`${more.toFixed(0)} MiB more`);
+  assert.ok(more < 60, `${more} MiB`);
+  for (const client of clients) client.destroy();
+  await gate.stop('SIGKILL');
+  await ready;
+});
+
+// finding: S4
 test('the plain listener speaks HTTP/1 only', async () => {
   await serve();
   const answer = await new Promise((done) => {

@@ -274,20 +274,20 @@ fn a_database_has_one_lock_by_each_of_its_names() {
     // It leads to a link, and the database does not exist yet.
     std::os::unix::fs::symlink("claimgate.db", folder.path().join("middle.db")).unwrap();
     std::os::unix::fs::symlink("../middle.db", &symbolic).unwrap();
-    let first = Store::open_for_server(&symbolic).unwrap();
-    let refused = Store::open_for_server(&file).err().unwrap();
+    let first = SqliteStore::open_for_server(&symbolic).unwrap();
+    let refused = SqliteStore::open_for_server(&file).err().unwrap();
     assert!(refused.to_string().contains("a server runs on this database"), "{refused}");
     assert!(folder.path().join("claimgate.db.key").exists(), "the key is beside the file");
     first.close();
     drop(first);
-    let server = Store::open_for_server(&file).unwrap();
-    let refused = Store::open_for_server(&symbolic).err().unwrap();
+    let server = SqliteStore::open_for_server(&file).unwrap();
+    let refused = SqliteStore::open_for_server(&symbolic).err().unwrap();
     assert!(refused.to_string().contains("a server runs on this database"), "{refused}");
     server.close();
     drop(server);
     std::fs::hard_link(&file, other.join("hard.db")).unwrap();
     for name in [file, other.join("hard.db")] {
-        let refused = Store::open_for_server(&name).err().unwrap();
+        let refused = SqliteStore::open_for_server(&name).err().unwrap();
         assert!(refused.to_string().contains("more than one name"), "{refused}");
     }
 }
