@@ -99,6 +99,20 @@ fn the_guide_to_algorithms_quotes_the_examples() {
     assert!(quoted.len() >= 5);
 }
 
+/// Each block of the guide to the library below the name of a file is text of that file.
+#[test]
+fn the_guide_to_the_library_quotes_the_services() {
+    let page = fs::read_to_string(root().join("docs/guide/embedding.md")).unwrap();
+    let block = regex::Regex::new(r"(?s)<!-- (\S+) -->\n```rust,ignore\n(.*?)```\n").unwrap();
+    let quoted: Vec<_> = block.captures_iter(&page).collect();
+    for found in &quoted {
+        let file = fs::read_to_string(root().join(&found[1])).unwrap();
+        assert!(file.contains(&found[2]), "the guide does not quote {}:\n{}", &found[1], &found[2]);
+    }
+    assert_eq!(quoted.len(), page.matches("<!-- examples/").count());
+    assert!(!quoted.is_empty());
+}
+
 /// Each test that `docs/assurance/behaviour.md` names exists: a Rust one by its name, an end-to-end one by
 /// the words its title begins with.
 #[test]

@@ -77,7 +77,14 @@ export class OpenIdProvider extends LoopbackServer {
         clientAuthSigningAlgValues: ['HS256', 'RS256', 'ES256', 'EdDSA'],
         userinfoSigningAlgValues: ['RS256', 'ES256'],
       },
+      extraTokenClaims: (_ctx, token) => this.tokenClaims?.(token),
       features: {
+        // A client that asks for a `resource` gets JWTs as access tokens (RFC 8707, RFC 9068).
+        resourceIndicators: {
+          enabled: true,
+          useGrantedResource: () => true,
+          getResourceServerInfo: (_ctx, audience) => ({ scope: 'orders:read', audience, accessTokenFormat: 'jwt', accessTokenTTL: 600, jwt: { sign: { alg: 'RS256' } } }),
+        },
         devInteractions: { enabled: false },
         backchannelLogout: { enabled: true },
         claimsParameter: { enabled: true },
@@ -134,9 +141,10 @@ export class OpenIdProvider extends LoopbackServer {
       const grant = details.grantId
         ? await this.provider.Grant.find(details.grantId)
         : new this.provider.Grant({ accountId: details.session.accountId, clientId: details.params.client_id });
-      const { missingOIDCScope, missingOIDCClaims } = details.prompt.details;
+      const { missingOIDCScope, missingOIDCClaims, missingResourceScopes } = details.prompt.details;
       if (missingOIDCScope) grant.addOIDCScope(missingOIDCScope.join(' '));
       if (missingOIDCClaims) grant.addOIDCClaims(missingOIDCClaims);
+      for (const [resource, scopes] of Object.entries(missingResourceScopes ?? {})) grant.addResourceScope(resource, scopes.join(' '));
       result = { consent: { grantId: await grant.save() } };
     }
     await this.provider.interactionFinished(request, response, result, { mergeWithLastSubmission: !form.has('deny') });

@@ -15,6 +15,7 @@ mod nodes;
 mod postgres;
 mod provider;
 mod report;
+mod service;
 mod steady;
 mod sustained;
 mod target;
@@ -32,6 +33,9 @@ pub struct Arguments {
     /// The program to measure
     #[arg(long, default_value = "target/release/claimgate")]
     claimgate: PathBuf,
+    /// The service that embeds the library, to measure beside it
+    #[arg(long, default_value = "target/release/claimgate-services")]
+    service: PathBuf,
     /// Unique logout tokens; each server is sent each at most once
     #[arg(long, default_value_t = 200_000)]
     tokens: usize,

@@ -10,6 +10,7 @@ use crate::apache::{self, Apache};
 use crate::claimgate::{Claimgate, forward_auth, logout};
 use crate::client::{Load, Measured, Requests, drive};
 use crate::provider::{self, Provider};
+use crate::service::{self, Service};
 use crate::steady;
 use crate::{Arguments, Failed};
 
@@ -45,6 +46,8 @@ pub struct Results {
     pub seconds: f64,
     pub claimgate: Vec<Logouts>,
     pub durable: Durable,
+    pub service: Vec<Logouts>,
+    pub service_durable: Durable,
     pub apache: Vec<Logouts>,
     pub apache_version: String,
     pub with_sessions: Option<(Logouts, Durable, f64)>,
@@ -68,6 +71,8 @@ pub fn all(arguments: &Arguments) -> Result<Results, Failed> {
         seconds: arguments.seconds,
         claimgate: Vec::new(),
         durable: Durable::default(),
+        service: Vec::new(),
+        service_durable: Durable::default(),
         apache: Vec::new(),
         apache_version: apache::version(),
         with_sessions: None,
@@ -84,6 +89,13 @@ pub fn all(arguments: &Arguments) -> Result<Results, Failed> {
         eprintln!("claimgate {:.0}/s", measured.per_second);
         results.claimgate.push(measured);
         drop(server);
+        std::fs::remove_dir_all(place)?;
+        let place = folder.join(format!("service-{round}"));
+        let (measured, durable) = storm_on_service(arguments, &place, &provider, &tokens)?;
+        results.service_durable.acknowledged += durable.acknowledged;
+        results.service_durable.remembered += durable.remembered;
+        eprintln!("service on axum {:.0}/s", measured.per_second);
+        results.service.push(measured);
         std::fs::remove_dir_all(place)?;
         if with_apache {
             let place = folder.join(format!("apache-{round}"));
@@ -178,6 +190,35 @@ fn storm_and_kill(
     if !steady::ask(server.address, &again)?.starts_with("HTTP/1.1 400") {
         return Err("the last acknowledged token is accepted again".into());
     }
+    Ok((of(&measured, used), Durable { acknowledged: acknowledged.len(), remembered }))
+}
+
+/// Logouts until the service is killed in the middle of them; then what its database has.
+fn storm_on_service(
+    arguments: &Arguments,
+    place: &Path,
+    provider: &Provider,
+    tokens: &[String],
+) -> Result<(Logouts, Durable), Failed> {
+    let mut server = Service::start(&arguments.service, place, provider)?;
+    let requests = Requests::new(tokens.iter().map(|token| logout(server.address, service::PATH, token)));
+    let load = Load { requests: &requests, connections: arguments.connections };
+    let (begun, cpu) = (Instant::now(), server.cpu());
+    let (mut used, mut answered) = (0.0, 0);
+    let nearly_all = tokens.len() - tokens.len().min(4 * arguments.connections);
+    let measured = one(drive(server.address, &[load], FOREVER, |_, _| {
+        answered += 1;
+        if answered == nearly_all || begun.elapsed().as_secs_f64() > arguments.seconds {
+            if used == 0.0 {
+                used = server.cpu() - cpu;
+            }
+            server.kill();
+        }
+        true
+    })?);
+    expect_ok("the service on axum", &measured)?;
+    let acknowledged: Vec<usize> = measured.answered.iter().map(|(index, _)| *index).collect();
+    let remembered = server.remembered(&acknowledged)?;
     Ok((of(&measured, used), Durable { acknowledged: acknowledged.len(), remembered }))
 }
 

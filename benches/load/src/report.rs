@@ -35,6 +35,9 @@ pub fn write(results: &Results) -> String {
     let claimgate = median(&results.claimgate);
     let durable = &results.durable;
     write(&mut out, row("Claimgate", &claimgate, kept(durable.acknowledged, durable.remembered)));
+    let durable = &results.service_durable;
+    let name = "a service on axum with `claimgate-tower`, its logouts in SQLite (`examples/services`)";
+    write(&mut out, row(name, &median(&results.service), kept(durable.acknowledged, durable.remembered)));
     if let Some((measured, durable, _)) = &results.with_sessions {
         let kept = kept(durable.acknowledged, durable.remembered);
         write(&mut out, row("Claimgate, each ending a live session", measured, kept));

@@ -1,0 +1,9 @@
+//! Services that accept the tokens of a provider: one on axum, one on tonic, one on actix-web.
+
+pub mod actix_service;
+pub mod axum_service;
+pub mod sqlite_logouts;
+pub mod tonic_service;
+
+/// Any error.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
