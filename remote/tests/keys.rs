@@ -6,12 +6,11 @@ mod provider;
 use std::sync::Arc;
 use std::time::Duration;
 
-use claimgate::alg::{Algorithm, Ecdsa, PreparedKey, Registry, SignatureError, Verifying};
+use claimgate::alg::Registry;
 use claimgate::claims::{AccessToken, Policy};
-use claimgate::key::{KeyError, VerificationKey};
 use claimgate::time::UnixTime;
 use claimgate_remote::{Issuer, RemoteError, RemoteIssuers, RemoteVerifier, SetupError, VerifyError};
-use provider::{ISSUER, NOW, Provider, key};
+use provider::{DeviceEs256, ISSUER, NOW, Provider, key};
 
 /// Builds the verifier of a service, with the runtime's clock.
 fn verifier(provider: &Provider) -> RemoteVerifier<AccessToken> {
@@ -324,40 +323,6 @@ async fn of_several_issuers_the_one_that_the_token_names_verifies_it() {
     let asked = (provider.asked("/jwks"), other.asked("/jwks"));
     assert_eq!(code(issuers.verify(&by("one", "https://stranger.example.com")).await), "claims.issuer");
     assert_eq!((provider.asked("/jwks"), other.asked("/jwks")), asked, "a stranger's token causes no fetch");
-}
-
-/// ES256 by a device that can only be awaited, and answers after a second.
-struct DeviceEs256(Arc<std::sync::atomic::AtomicBool>);
-
-impl Algorithm for DeviceEs256 {
-    fn name(&self) -> &str {
-        "ES256"
-    }
-
-    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
-        Ok(Arc::new(DeviceKey { key: Ecdsa::ES256.prepare(key)?, is_down: Arc::clone(&self.0) }))
-    }
-}
-
-struct DeviceKey {
-    key: Arc<dyn PreparedKey>,
-    is_down: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl PreparedKey for DeviceKey {
-    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), SignatureError> {
-        Err(SignatureError::unavailable("it can only be awaited"))
-    }
-
-    fn verify_async<'k>(&'k self, signing_input: &'k [u8], signature: &'k [u8]) -> Option<Verifying<'k>> {
-        Some(Box::pin(async {
-            pass(1).await;
-            match self.is_down.load(std::sync::atomic::Ordering::Relaxed) {
-                true => Err(SignatureError::unavailable("the device is down")),
-                false => self.key.verify(signing_input, signature),
-            }
-        }))
-    }
 }
 
 #[tokio::test(start_paused = true)]

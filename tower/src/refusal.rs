@@ -26,7 +26,7 @@ pub enum Refusal {
     Malformed,
     /// The token is refused, or its claims do not fit the type that a handler takes.
     #[error(transparent)]
-    Token(#[from] Error),
+    Token(Error),
     /// The token's session or subject was logged out by the back channel.
     #[error("the session or the subject of the token was logged out")]
     LoggedOut,
@@ -66,10 +66,19 @@ pub enum Refusal {
     },
 }
 
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error.unavailable() {
+            Some(reason) => Refusal::Unavailable(RemoteError::Signature(reason.clone())),
+            None => Refusal::Token(error),
+        }
+    }
+}
+
 impl From<VerifyError> for Refusal {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Refused(error) => Refusal::Token(error),
+            VerifyError::Refused(error) => error.into(),
             VerifyError::Unavailable(error) => Refusal::Unavailable(error),
             // A reason that is new to this table grants nothing.
             _ => Refusal::Malformed,
@@ -198,6 +207,12 @@ impl Refusal {
             }
             _ => tracing::info!(target: "claimgate_tower", code, %error, "request refused"),
         }
+    }
+}
+
+impl claimgate::Code for Refusal {
+    fn code(&self) -> &'static str {
+        Refusal::code(self)
     }
 }
 

@@ -72,12 +72,12 @@ impl<K: Kind + sealed::BearerKind> sealed::BearerVerifier for RemoteIssuers<K> {
 
 impl<K: Kind + sealed::BearerKind> sealed::BearerVerifier for Verifier<K> {
     fn verify_bearer<'v>(&'v self, token: &'v str) -> Verifying<'v> {
-        Box::pin(async move { Ok(K::principal(self.verify(token, SystemTime::now())?)) })
+        Box::pin(async move { Ok(K::principal(self.verify_async(token, SystemTime::now()).await?)) })
     }
 }
 
 impl<K: Kind + sealed::BearerKind> sealed::BearerVerifier for Issuers<K> {
     fn verify_bearer<'v>(&'v self, token: &'v str) -> Verifying<'v> {
-        Box::pin(async move { Ok(K::principal(self.verify(token, SystemTime::now())?)) })
+        Box::pin(async move { Ok(K::principal(self.verify_async(token, SystemTime::now()).await?)) })
     }
 }

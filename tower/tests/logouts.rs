@@ -6,12 +6,13 @@
 mod provider;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use claimgate::alg::Registry;
 use claimgate::claims::{AccessToken, Policy};
 use claimgate::time::UnixTime;
 use claimgate_tower::logouts::{Logout, StoreError, TokenSession};
@@ -19,7 +20,7 @@ use claimgate_tower::{BearerLayer, Issuer, LogoutStore, Logouts, MemoryLogouts, 
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
-use provider::{ISSUER, NOW, Provider, key};
+use provider::{DeviceEs256, ISSUER, NOW, Provider, key};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -38,7 +39,10 @@ fn tokens(provider: &Provider) -> RemoteVerifier<AccessToken> {
 
 /// Builds a service with a protected route and the endpoint.
 fn app<S: LogoutStore>(provider: &Provider, store: S) -> Router {
-    let tokens = tokens(provider);
+    app_of(tokens(provider), store)
+}
+
+fn app_of<S: LogoutStore>(tokens: RemoteVerifier<AccessToken>, store: S) -> Router {
     let logouts = Logouts::new(store, HOUR);
     let endpoint = logouts.endpoint(tokens.with_policy(Policy::logout_token(ISSUER, "crm")).unwrap());
     let layer = BearerLayer::new(tokens).logouts(&logouts);
@@ -312,4 +316,29 @@ async fn no_more_logouts_wait_than_may() {
         assert_eq!(other.await.unwrap(), StatusCode::OK);
     }
     release.abort();
+}
+
+/// A key that can only be awaited, such as one in a device, verifies one by one, and is 503 while it is down.
+#[tokio::test(start_paused = true)]
+async fn a_device_verifies_tokens_and_logouts_and_one_that_is_down_is_503() {
+    let is_down = Arc::new(AtomicBool::default());
+    let registry = Registry::builder().builtin().replace(Arc::new(DeviceEs256(Arc::clone(&is_down))));
+    let tokens = Issuer::discover(ISSUER)
+        .registry(registry.build().unwrap())
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(ISSUER, "crm"))
+        .fetch(Provider::new(&[key("one")]))
+        .clock(|| UnixTime(NOW))
+        .spawn()
+        .unwrap();
+    tokens.ready().await.unwrap();
+    let app = app_of(tokens, MemoryLogouts::new(100));
+    assert_eq!(status(&app, &access(json!({}))).await, 200);
+    is_down.store(true, Ordering::Relaxed);
+    assert_eq!(status(&app, &access(json!({}))).await, 503);
+    let token = logout_token(json!({"sub": "ada"}));
+    assert_eq!(log_out(&app, &token).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    is_down.store(false, Ordering::Relaxed);
+    assert_eq!(log_out(&app, &token).await.status(), StatusCode::OK);
+    assert_eq!(status(&app, &access(json!({}))).await, 401);
 }

@@ -1,8 +1,12 @@
 //! A provider in memory, which can rotate its keys, go down, lie and hold its answers back.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
+use claimgate::alg::{Algorithm, Ecdsa, PreparedKey, SignatureError, Verifying};
+use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::{Request, Response};
 use claimgate::sign::SigningKey;
 use claimgate_remote::fetch::Fetching;
@@ -140,5 +144,39 @@ impl Fetch for Provider {
     fn fetch(&self, request: Request, _: usize) -> Fetching<'_> {
         let path = request.uri().to_string().strip_prefix(ISSUER).unwrap().to_owned();
         Box::pin(self.serve(path))
+    }
+}
+
+/// ES256 by a device that can only be awaited, and answers after a second.
+pub(crate) struct DeviceEs256(pub(crate) Arc<AtomicBool>);
+
+impl Algorithm for DeviceEs256 {
+    fn name(&self) -> &str {
+        "ES256"
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        Ok(Arc::new(DeviceKey { key: Ecdsa::ES256.prepare(key)?, is_down: Arc::clone(&self.0) }))
+    }
+}
+
+struct DeviceKey {
+    key: Arc<dyn PreparedKey>,
+    is_down: Arc<AtomicBool>,
+}
+
+impl PreparedKey for DeviceKey {
+    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), SignatureError> {
+        Err(SignatureError::unavailable("it can only be awaited"))
+    }
+
+    fn verify_async<'k>(&'k self, signing_input: &'k [u8], signature: &'k [u8]) -> Option<Verifying<'k>> {
+        Some(Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match self.is_down.load(Ordering::Relaxed) {
+                true => Err(SignatureError::unavailable("the device is down")),
+                false => self.key.verify(signing_input, signature),
+            }
+        }))
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use claimgate::Error;
-use claimgate_remote::keys::may_lack_key;
+use claimgate::claims::LogoutToken;
+use claimgate::verifier::ValidatedToken;
 use claimgate_remote::{RemoteError, RemoteIssuers, RemoteVerifier};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Logout, LogoutStore, STORE_TIME};
-use claimgate::claims::LogoutToken;
 
 /// Most tokens that wait; more are refused at once.
 const WAITING: usize = 1024;
@@ -50,10 +50,16 @@ impl LogoutError {
     }
 }
 
+/// A logout token, verified already if its key can only be awaited.
+enum Token {
+    Text(String),
+    Verified(Box<ValidatedToken<LogoutToken>>),
+}
+
 /// A logout token in the queue.
 struct Pending {
     verifier: RemoteVerifier<LogoutToken>,
-    token: String,
+    token: Token,
     /// A send fails if the provider has hung up.
     answer: oneshot::Sender<Result<(), LogoutError>>,
 }
@@ -89,20 +95,27 @@ impl Queue {
         let verifier = self.issuers.select(&token)?;
         let mut renewal = verifier.keys().renewal();
         loop {
-            match self.enqueue(verifier.clone(), token.clone()).await {
-                Err(LogoutError::Token(error)) if may_lack_key(&error) => {
-                    if !renewal.renew(&token, &error).await? {
-                        return Err(error.into());
-                    }
-                }
+            let mut result = self.enqueue(verifier, Token::Text(token.clone())).await;
+            if let Err(LogoutError::Token(error)) = &result
+                && error.unavailable().is_some()
+            {
+                // Awaited here, so that a slow device holds up no batch.
+                result = match verifier.verifier().verify_async(&token, verifier.now()).await {
+                    Ok(verified) => self.enqueue(verifier, Token::Verified(Box::new(verified))).await,
+                    Err(error) => Err(error.into()),
+                };
+            }
+            match result {
+                Err(LogoutError::Token(error)) if renewal.renew(&token, &error).await? => {}
                 settled => return settled,
             }
         }
     }
 
-    async fn enqueue(&self, verifier: RemoteVerifier<LogoutToken>, token: String) -> Result<(), LogoutError> {
+    async fn enqueue(&self, verifier: &RemoteVerifier<LogoutToken>, token: Token) -> Result<(), LogoutError> {
         let lost = || LogoutError::Store { reason: "the work was lost".to_owned() };
         let (answer, answered) = oneshot::channel();
+        let verifier = verifier.clone();
         self.entrance.try_send(Pending { verifier, token, answer }).map_err(|error| match error {
             TrySendError::Full(_) => LogoutError::Busy,
             TrySendError::Closed(_) => lost(),
@@ -116,8 +129,20 @@ async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: u
     let (mut logouts, mut waiting) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
     for group in by_issuer(batch) {
         let verifier = group[0].verifier.clone();
-        let tokens: Vec<String> = group.iter().map(|pending| pending.token.clone()).collect();
-        let mut answers = group.into_iter().map(|pending| pending.answer);
+        let (mut tokens, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for Pending { token, answer, .. } in group {
+            match token {
+                Token::Text(token) => {
+                    tokens.push(token);
+                    answers.push(answer);
+                }
+                Token::Verified(token) => {
+                    logouts.push(Logout::of(*token, verifier.now(), kept_for));
+                    waiting.push(answer);
+                }
+            }
+        }
+        let mut answers = answers.into_iter();
         for tokens in tokens.chunks(AT_ONCE) {
             let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
             let now = verifier.now();
