@@ -31,6 +31,7 @@ mod runtime;
 mod serve;
 mod session;
 mod sign;
+mod store_copy;
 mod user;
 mod verify;
 
@@ -135,6 +136,7 @@ impl Command {
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
             Subcommand::Provider(command) => command.run(),
+            Subcommand::Store(command) => command.run(),
             Subcommand::Doctor(arguments) => arguments.run(),
             Subcommand::Backup(arguments) => arguments.run(),
             Subcommand::Restore(arguments) => arguments.run(),
@@ -187,6 +189,9 @@ enum Subcommand {
     Backup(backup::BackupArguments),
     /// Replace the database by a backup, while the server is stopped
     Restore(backup::RestoreArguments),
+    /// Move from one server's database file to the PostgreSQL of several servers
+    #[command(subcommand)]
+    Store(store_copy::StoreCommand),
     /// Report what is wrong with the database and with the rights of the files
     Doctor(doctor::Arguments),
     /// Verify a token, or a file of tokens, and print the claims

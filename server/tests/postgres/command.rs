@@ -232,3 +232,28 @@ fn old_server() -> u16 {
     });
     port
 }
+
+#[test]
+fn a_database_file_is_copied_into_an_empty_database_once() {
+    let Some(engine) = Engine::shared() else { return };
+    let database = runtime().block_on(engine.new_database());
+    let (before, site) = (Site::new(""), Site::of(engine, &database, &database));
+    before.says(&["user", "add", "ada", "--no-password"]);
+    before.says(&["user", "add", "grace", "--no-password"]);
+    let file = before.folder.path().join("claimgate.db");
+    let copy = ["store", "copy", file.to_str().unwrap()];
+    let (code, message) = before.refuses(&copy);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("names no PostgreSQL: write `[store]`"), "{message}");
+    let (code, message) = site.refuses(&["store", "copy", "missing.db"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("missing.db: no such file"), "{message}");
+    assert!(
+        site.says(&copy).starts_with("copied 2 users, 0 passwords, 0 links, 0 sessions and 0 logouts from ")
+    );
+    let users = site.says(&["user", "list"]);
+    assert!(users.contains("ada") && users.contains("grace"), "{users}");
+    let (code, message) = site.refuses(&copy);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("holds data of a store: name an empty one"), "{message}");
+}
