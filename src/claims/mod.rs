@@ -66,7 +66,11 @@ impl Claims {
     pub(crate) fn of_payload(payload: Vec<u8>, limits: &Limits) -> Result<Self, ClaimsError> {
         let text = match String::from_utf8(payload) {
             Ok(text) => text,
-            Err(_) => return Err(ClaimsError::Json(JsonError::Encoding)),
+            // The first fault of the text may be another.
+            Err(error) => {
+                let reason = json::parse_object(error.as_bytes(), limits).err();
+                return Err(ClaimsError::Json(reason.unwrap_or(JsonError::Encoding)));
+            }
         };
         match Registered::scan(&text, limits) {
             Some(registered) => {

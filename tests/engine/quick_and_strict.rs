@@ -1,7 +1,8 @@
 //! The quick way through an ordinary payload, beside the strict one, over every short text: a line
 //! feed at the end changes nothing in JSON, and takes the strict way.
 
-use claimgate::claims::{Claims, Policy, TokenKind};
+use claimgate::claims::{Claims, ClaimsError, Policy, TokenKind};
+use claimgate::json;
 use claimgate::jws::Header;
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -101,4 +102,15 @@ fn logout_claims() {
         "[]",
     ];
     every(&pieces, 6, (r#"{"iss":"i","aud":"a","exp":99,"iat":9,"jti":"j","sub":"""#, "}"), 9);
+}
+
+#[test]
+fn the_first_fault_of_a_payload_is_the_reason_also_where_it_is_no_text() {
+    let limits = Limits { json_depth: 2, ..Limits::DEFAULT };
+    for payload in
+        [&b"[[[\xff"[..], b"{\"a\":\xff", b"{\"a\":\"\xff\"}", b"\xff", b"{} \xff", b"\xef\xbb\xbf{}\xff"]
+    {
+        let reason = json::parse_object(payload, &limits).unwrap_err();
+        assert_eq!(Claims::parse(payload, &limits).unwrap_err(), ClaimsError::Json(reason), "{payload:?}");
+    }
 }

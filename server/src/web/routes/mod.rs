@@ -41,9 +41,8 @@ use super::request_log;
 /// Longest time for a request once its body has arrived: two calls to a provider, each at its time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// Time that a refusal waits for once its client has caused more refusals than are logged. Such a client sends no more
-/// requests in this time than it has connections and streams. Forward-auth and probes do not wait: many people may share
-/// an address.
+/// Time that a refusal waits for once its client has caused more refusals than are logged: most clients send the next
+/// request after the answer. Forward-auth and probes do not wait, because many people may share an address.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Server {
