@@ -46,7 +46,7 @@ impl Device {
             while let Some(Question { key, signing_input, signature, answer }) = received.recv().await {
                 tokio::time::sleep(delay).await;
                 if !broken.load(Ordering::Relaxed) {
-                    // Fails if nobody waits any more.
+                    // The request may have been given up meanwhile.
                     let _ = answer.send(key.verify(&signing_input, &signature));
                 }
             }

@@ -1,4 +1,4 @@
-//! Access tokens without the media type of RFC 9068, told from other tokens by their claims (RFC 8725 §3.12).
+//! Access tokens without the media type of RFC 9068, distinguished from other tokens by their claims (RFC 8725 §3.12).
 
 use serde_json::Value;
 
@@ -15,16 +15,16 @@ const OF_ACCESS_TOKENS: [&str; 6] = ["scope", "scp", "client_id", "cid", "azpacr
 /// Claims that belong to a sign-in (OpenID Connect Core §2, §3.3.2.11).
 const OF_ID_TOKENS: [&str; 3] = ["nonce", "at_hash", "c_hash"];
 
-/// Reports whether the claims are those of an access token: they say so, or they have a claim of access tokens and none
-/// of a sign-in. Logout tokens are told apart by their event elsewhere.
+/// Reports whether the claims are those of an access token: they state it, or they have a claim of access tokens and none
+/// of a sign-in. Logout tokens are recognised by their event elsewhere.
 pub(super) fn is_access_token(claims: &Claims) -> bool {
-    let stated: Vec<bool> = STATED
+    let stated = STATED
         .iter()
         .filter_map(|(claim, values)| Some((claims.get(claim)?, values)))
         .map(|(value, values)| value.as_str().is_some_and(|value| values.contains(&value)))
-        .collect();
-    if !stated.is_empty() {
-        return stated.iter().all(|is_access_token| *is_access_token);
+        .reduce(|one, other| one && other);
+    if let Some(is_access_token) = stated {
+        return is_access_token;
     }
     let has = |claim: &&str| claims.get(claim).is_some_and(|value| !is_blank(value));
     OF_ACCESS_TOKENS.iter().any(has) && !OF_ID_TOKENS.iter().any(|claim| claims.get(claim).is_some())

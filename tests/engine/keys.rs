@@ -345,7 +345,7 @@ fn a_verifier_may_require_the_kid_where_several_named_keys_fit() {
 
 // finding: F6, D6
 #[test]
-fn a_set_keeps_what_was_skipped_and_which_keys_were_private() {
+fn a_set_lists_the_skipped_keys_and_the_private_ones() {
     let mut all = KeySet::from_secret(SECRET);
     let mut exposed: Value =
         json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});

@@ -71,7 +71,7 @@ impl Record {
     /// lost is taken thereby.
     pub(crate) async fn check(&self, bound: Duration, node: &PgStore) -> Vec<Violation> {
         let jtis: Vec<&String> = self.acknowledged.keys().collect();
-        let again: Vec<_> = jtis.iter().map(|jti| logout(jti, of_sid("nobody"))).collect();
+        let again: Vec<_> = jtis.iter().map(|jti| logout(jti, of_sid("unknown"))).collect();
         let results = node.apply_logouts(&again).await.unwrap();
         let kept = jtis.into_iter().zip(results).filter(|(_, result)| result.is_err());
         self.violations(bound, &kept.map(|(jti, _)| jti.clone()).collect())
