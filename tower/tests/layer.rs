@@ -20,7 +20,7 @@ use claimgate_tower::{
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
-use provider::{ISSUER, NOW, Provider, key};
+use provider::{ISSUER, NOW, Provider, access_tokens, key};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -34,13 +34,7 @@ async fn me(Verified(user): Verified<User>) -> String {
 }
 
 fn tokens(provider: &Provider) -> RemoteVerifier<AccessToken> {
-    Issuer::discover(ISSUER)
-        .algorithms(["ES256"])
-        .policy(Policy::access_token(ISSUER, "crm"))
-        .fetch(provider.clone())
-        .clock(|| UnixTime(NOW))
-        .spawn()
-        .unwrap()
+    access_tokens(provider, || UnixTime(NOW))
 }
 
 fn layer() -> BearerLayer {

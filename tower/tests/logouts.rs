@@ -20,7 +20,7 @@ use claimgate_tower::{BearerLayer, Issuer, LogoutStore, Logouts, MemoryLogouts, 
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
-use provider::{DeviceEs256, ISSUER, NOW, Provider, key};
+use provider::{DeviceEs256, ISSUER, NOW, Provider, access_tokens, key};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -28,13 +28,7 @@ use tower::ServiceExt;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn tokens(provider: &Provider) -> RemoteVerifier<AccessToken> {
-    Issuer::discover(ISSUER)
-        .algorithms(["ES256"])
-        .policy(Policy::access_token(ISSUER, "crm"))
-        .fetch(provider.clone())
-        .clock(|| UnixTime(NOW))
-        .spawn()
-        .unwrap()
+    access_tokens(provider, || UnixTime(NOW))
 }
 
 /// Builds a service with a protected route and the endpoint.

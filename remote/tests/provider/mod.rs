@@ -6,11 +6,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use claimgate::alg::{Algorithm, Ecdsa, PreparedKey, SignatureError, Verifying};
+use claimgate::claims::{AccessToken, Policy};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::{Request, Response};
 use claimgate::sign::SigningKey;
+use claimgate::time::UnixTime;
 use claimgate_remote::fetch::Fetching;
-use claimgate_remote::{Fetch, FetchError};
+use claimgate_remote::{Fetch, FetchError, Issuer, RemoteVerifier};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -76,6 +78,20 @@ struct State {
     down: bool,
     held: Option<Arc<Notify>>,
     asked: HashMap<String, usize>,
+}
+
+/// Returns a verifier of the provider's access tokens, by this clock.
+pub(crate) fn access_tokens(
+    provider: &Provider,
+    clock: impl Fn() -> UnixTime + Send + Sync + 'static,
+) -> RemoteVerifier<AccessToken> {
+    Issuer::discover(ISSUER)
+        .algorithms(["ES256"])
+        .policy(Policy::access_token(ISSUER, "crm"))
+        .fetch(provider.clone())
+        .clock(clock)
+        .spawn()
+        .unwrap()
 }
 
 impl Provider {

@@ -11,6 +11,7 @@ mod help;
 mod jsonl;
 mod keys;
 mod operator;
+mod presented_tokens;
 mod query;
 mod store_settings;
 mod support;
