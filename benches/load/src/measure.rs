@@ -1,5 +1,6 @@
 //! What is measured, and in which order.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -159,29 +160,67 @@ fn people(
     Ok(())
 }
 
+/// A server that is killed in the middle of its work.
+trait Killed {
+    /// Seconds of processor time that it has used.
+    fn cpu(&self) -> f64;
+    /// `kill -9`.
+    fn kill(&mut self);
+}
+
+impl Killed for Claimgate {
+    fn cpu(&self) -> f64 {
+        Claimgate::cpu(self)
+    }
+
+    fn kill(&mut self) {
+        Claimgate::kill(self);
+    }
+}
+
+impl Killed for Service {
+    fn cpu(&self) -> f64 {
+        Service::cpu(self)
+    }
+
+    fn kill(&mut self) {
+        Service::kill(self);
+    }
+}
+
+/// Sends logouts until the server has answered for long enough, and kills it then. Returns what came of them, and the
+/// processor time of the server for them.
+fn storm_until_killed(
+    arguments: &Arguments,
+    name: &str,
+    (address, path): (SocketAddr, &str),
+    tokens: &[String],
+    server: &mut impl Killed,
+) -> Result<(Measured, f64), Failed> {
+    let requests = Requests::new(tokens.iter().map(|token| logout(address, path, token)));
+    let load = Load { requests: &requests, connections: arguments.connections };
+    let (begun, cpu) = (Instant::now(), server.cpu());
+    let (mut used, mut answered) = (None, 0);
+    let nearly_all = tokens.len() - tokens.len().min(4 * arguments.connections);
+    let measured = one(drive(address, &[load], FOREVER, |_, _| {
+        answered += 1;
+        if answered == nearly_all || begun.elapsed().as_secs_f64() > arguments.seconds {
+            used.get_or_insert_with(|| server.cpu() - cpu);
+            server.kill();
+        }
+        true
+    })?);
+    expect_ok(name, &measured)?;
+    Ok((measured, used.unwrap_or_default()))
+}
+
 /// Logouts until the server is killed in the middle of them; then what it remembers.
 fn storm_and_kill(
     arguments: &Arguments,
     server: &mut Claimgate,
     tokens: &[String],
 ) -> Result<(Logouts, Durable), Failed> {
-    let requests = Requests::new(tokens.iter().map(|token| logout(server.address, PATH, token)));
-    let load = Load { requests: &requests, connections: arguments.connections };
-    let (begun, cpu) = (Instant::now(), server.cpu());
-    let mut used = 0.0;
-    let mut answered = 0;
-    let nearly_all = tokens.len() - tokens.len().min(4 * arguments.connections);
-    let measured = one(drive(server.address, &[load], FOREVER, |_, _| {
-        answered += 1;
-        if answered == nearly_all || begun.elapsed().as_secs_f64() > arguments.seconds {
-            if used == 0.0 {
-                used = server.cpu() - cpu;
-            }
-            server.kill();
-        }
-        true
-    })?);
-    expect_ok("logouts", &measured)?;
+    let (measured, used) = storm_until_killed(arguments, "logouts", (server.address, PATH), tokens, server)?;
     let acknowledged: Vec<usize> = measured.answered.iter().map(|(index, _)| *index).collect();
     server.restart()?;
     let remembered = server.remembered(&acknowledged)?;
@@ -201,22 +240,8 @@ fn storm_on_service(
     tokens: &[String],
 ) -> Result<(Logouts, Durable), Failed> {
     let mut server = Service::start(&arguments.service, place, provider)?;
-    let requests = Requests::new(tokens.iter().map(|token| logout(server.address, service::PATH, token)));
-    let load = Load { requests: &requests, connections: arguments.connections };
-    let (begun, cpu) = (Instant::now(), server.cpu());
-    let (mut used, mut answered) = (0.0, 0);
-    let nearly_all = tokens.len() - tokens.len().min(4 * arguments.connections);
-    let measured = one(drive(server.address, &[load], FOREVER, |_, _| {
-        answered += 1;
-        if answered == nearly_all || begun.elapsed().as_secs_f64() > arguments.seconds {
-            if used == 0.0 {
-                used = server.cpu() - cpu;
-            }
-            server.kill();
-        }
-        true
-    })?);
-    expect_ok("the service on axum", &measured)?;
+    let place = (server.address, service::PATH);
+    let (measured, used) = storm_until_killed(arguments, "the service on axum", place, tokens, &mut server)?;
     let acknowledged: Vec<usize> = measured.answered.iter().map(|(index, _)| *index).collect();
     let remembered = server.remembered(&acknowledged)?;
     Ok((of(&measured, used), Durable { acknowledged: acknowledged.len(), remembered }))
