@@ -31,7 +31,8 @@ impl Service {
             .env("LOGOUTS", &database)
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log"))?)
-            .spawn()?;
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
         let out = process.stdout.take().ok_or("no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;

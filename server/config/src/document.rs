@@ -106,13 +106,7 @@ impl<'t> Document<'t> {
 
     /// Returns a file that a setting names, with the place of the setting.
     pub(super) fn named_file(&self, setting: &SettingPath, path: PathBuf, content: FileContent) -> NamedFile {
-        NamedFile {
-            file: self.file.to_owned(),
-            position: position(self.text, self.span(setting).start),
-            setting: self.name(setting),
-            path,
-            content,
-        }
+        NamedFile { place: self.place(setting), path, content }
     }
 
     /// Returns the span of a setting's value, or of the table where it is missing.

@@ -85,7 +85,7 @@ pub struct Fault {
 pub struct Place {
     /// The file's name.
     pub file: String,
-    /// The position of the value.
+    /// The position of the value, or of the table where it is not written.
     pub position: Position,
     /// The setting's full path.
     pub setting: String,
@@ -95,12 +95,13 @@ impl Place {
     /// Returns a fault of the setting's value.
     #[must_use]
     pub fn fault(&self, reason: impl Into<Reason>) -> Fault {
-        Fault {
-            file: self.file.clone(),
-            position: Some(self.position),
-            setting: Some(self.setting.clone()),
-            problem: Problem::Value(reason.into()),
-        }
+        self.with(Problem::Value(reason.into()))
+    }
+
+    /// Returns the fault of a problem at this place.
+    pub(super) fn with(&self, problem: Problem) -> Fault {
+        let Place { file, position, setting } = self.clone();
+        Fault { file, position: Some(position), setting: Some(setting), problem }
     }
 }
 

@@ -2,17 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::error::{Fault, Note, Position, Problem, Reason, Severity};
+use super::error::{Fault, Note, Place, Problem, Reason, Severity};
 
 /// A file that a setting names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
-    /// The configuration file's name.
-    pub file: String,
-    /// The position of the setting, or of the table where it is not written.
-    pub position: Position,
-    /// The setting's full path and its provider's id.
-    pub setting: String,
+    /// The place of the setting.
+    pub place: Place,
     /// The file that the setting names.
     pub path: PathBuf,
     /// What the file should hold.
@@ -39,23 +35,13 @@ impl NamedFile {
     /// Returns the fault of this file, at its setting.
     #[must_use]
     pub fn fault(&self, reason: impl Into<Reason>) -> Fault {
-        Fault {
-            file: self.file.clone(),
-            position: Some(self.position),
-            setting: Some(self.setting.clone()),
-            problem: Problem::File(reason.into()),
-        }
+        self.place.with(Problem::File(reason.into()))
     }
 
     /// Returns a warning of this file, at its setting.
     #[must_use]
     pub fn warning(&self, reason: impl Into<Reason>) -> Note {
-        Note {
-            file: self.file.clone(),
-            position: self.position,
-            setting: self.setting.clone(),
-            severity: Severity::Warning,
-            reason: reason.into(),
-        }
+        let Place { file, position, setting } = self.place.clone();
+        Note { file, position, setting, severity: Severity::Warning, reason: reason.into() }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn resolve(
             config.notes = source.notes.into_inner();
             config.notes.sort_by_key(|note| note.position);
             config.files = source.files.into_inner();
-            config.files.sort_by_key(|file| file.position);
+            config.files.sort_by_key(|file| file.place.position);
             Ok(config)
         }
         (_, faults) => Err(ConfigError::new(faults)),
