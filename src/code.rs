@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// An error with a stable code. Each has an inherent `code` too, so that the trait is needed by generic code alone. Parts
-/// of an error, such as [`JsonError`](crate::json::JsonError), have none.
+/// An error with a stable code. Each has an inherent `code` too, so that the trait is needed by generic code alone.
+/// Parts of an error, such as [`JsonError`](crate::json::JsonError), have none.
 ///
 /// The text of an error says everything, including what the errors within it say; `source` leads further only where
 /// the text does not. A report that prints the whole chain repeats nothing.

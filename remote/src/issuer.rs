@@ -135,8 +135,8 @@ impl<K: Kind> Issuer<Policy<K>> {
     /// it is, tokens are [`VerifyError::Unavailable`].
     ///
     /// # Errors
-    /// A [`SetupError`]; [`SetupError::OtherIssuer`] for a policy that does not demand this issuer, whose tokens alone
-    /// its keys may sign (RFC 8725 §3.8).
+    /// A [`SetupError`]; [`SetupError::OtherIssuer`] for a policy that does not demand this issuer, whose tokens
+    /// alone its keys may sign (RFC 8725 §3.8).
     ///
     /// # Panics
     /// Outside a tokio runtime.

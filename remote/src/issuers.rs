@@ -9,8 +9,8 @@ use claimgate::claims::{ClaimsError, Kind};
 use claimgate::jws::BuildError;
 use claimgate::verifier::{IssuerError, ValidatedToken, unverified_issuer};
 
-/// Verifiers of several issuers. A token is verified by the verifier of the issuer that it names, so that no issuer can
-/// sign for another (RFC 8725 §3.8). The counterpart of [`Issuers`](claimgate::verifier::Issuers).
+/// Verifiers of several issuers. A token is verified by the verifier of the issuer that it names, so that no issuer
+/// can sign for another (RFC 8725 §3.8). The counterpart of [`Issuers`](claimgate::verifier::Issuers).
 ///
 /// ```no_run
 /// use claimgate::claims::Policy;
@@ -46,8 +46,8 @@ impl<K: Kind> RemoteIssuers<K> {
     /// Returns the verifier of the issuer that an **unverified** token names.
     ///
     /// # Errors
-    /// [`ClaimsError::Issuer`] if no verifier accepts that issuer, [`ClaimsError::Missing`] if the token names none; an
-    /// [`Error::Jws`] if it is no compact JWS.
+    /// [`ClaimsError::Issuer`] if no verifier accepts that issuer, [`ClaimsError::Missing`] if the token names none;
+    /// an [`Error::Jws`] if it is no compact JWS.
     pub fn select(&self, token: &str) -> Result<&RemoteVerifier<K>, Error> {
         let issuer = unverified_issuer(token).map_err(|error| match error {
             IssuerError::Token(error) => error,

@@ -53,8 +53,8 @@ const NAMED_KEYS: usize = 8;
 /// | its signature | since the token arrived, or brought the same keys as the one before | refused |
 /// | its signature | before the token arrived, and brought other keys | cannot be judged: keys are being rotated |
 ///
-/// Fetched keys replace all earlier ones. A set without a usable key is a failed fetch: the last good keys stay, until
-/// they have been stale for the grace.
+/// Fetched keys replace all earlier ones. A set without a usable key is a failed fetch: the last good keys stay,
+/// until they have been stale for the grace.
 pub struct RemoteKeys {
     options: RemoteOptions,
     fetch: Arc<dyn Fetch>,

@@ -16,8 +16,8 @@ pub type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 /// A place to wait in, until it is dropped.
 pub type Place = Box<dyn Any + Send>;
 
-/// The places where tokens wait for a call to the provider: it returns one for the token at hand, or `None` if as many
-/// wait as may. A provider that hangs then occupies few requests, and none that needs nothing from it.
+/// The places where tokens wait for a call to the provider: it returns one for the token at hand, or `None` if as
+/// many wait as may. A provider that hangs then occupies few requests, and none that needs nothing from it.
 pub type Places = Arc<dyn Fn() -> Option<Place> + Send + Sync>;
 
 /// Returns a number of places, for all tokens together.

@@ -35,8 +35,8 @@ impl SignatureError {
     }
 }
 
-/// Something that an algorithm or a signer of the caller needs is not available now. The reason is for the log. Two are
-/// equal if their reasons have the same text.
+/// Something that an algorithm or a signer of the caller needs is not available now. The reason is for the log. Two
+/// are equal if their reasons have the same text.
 ///
 /// ```
 /// use claimgate::alg::Unavailable;

@@ -42,10 +42,10 @@ pub trait Algorithm: Any + Send + Sync {
         true
     }
 
-    /// Checks that the key is of this algorithm's family and strong enough, and does all work that is
-    /// needed once per key. Called only for a key that [`accepts`](Self::accepts) and
-    /// [`VerificationKey::permits`] (`use`, `key_ops`, `alg`) allow. It should not ask a device or a service that may be
-    /// down: the key would then be unusable until the next key set is loaded.
+    /// Checks that the key is of this algorithm's family and strong enough, and does all work that is needed once per
+    /// key. Called only for a key that [`accepts`](Self::accepts) and [`VerificationKey::permits`] (`use`, `key_ops`,
+    /// `alg`) allow. It should not ask a device or a service that may be down: the key would then be unusable until
+    /// the next key set is loaded.
     ///
     /// # Errors
     /// [`KeyError::WrongFamily`] for a key of another family, which is ignored without a report; any
@@ -74,9 +74,9 @@ pub trait PreparedKey: Any + Send + Sync {
     fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), SignatureError>;
 
     /// Returns a future of the same result, for a key that waits for something beyond this process, such as a device
-    /// or a key service. `None`, the default, means that [`verify`](Self::verify) does not wait. It is called in place
-    /// of `verify` by [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async), so that no thread is
-    /// blocked. The future must bound its own time. Dropping it ends the verification.
+    /// or a key service. `None`, the default, means that [`verify`](Self::verify) does not wait. It is called in
+    /// place of `verify` by [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async), so that no thread
+    /// is blocked. The future must bound its own time. Dropping it ends the verification.
     ///
     /// A key that can only be awaited returns [`SignatureError::Unavailable`] from `verify`.
     fn verify_async<'k>(&'k self, _signing_input: &'k [u8], _signature: &'k [u8]) -> Option<Verifying<'k>> {

@@ -20,8 +20,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Returns the built-in algorithms: RS, PS and HS with SHA-256/384/512; ES256/384/512 with the feature `ec`, EdDSA
-    /// and Ed25519 with the feature `eddsa`, both on by default.
+    /// Returns the built-in algorithms: RS, PS and HS with SHA-256/384/512; ES256/384/512 with the feature `ec`,
+    /// EdDSA and Ed25519 with the feature `eddsa`, both on by default.
     #[must_use]
     pub fn builtin() -> Self {
         Self { algorithms: builtin_algorithms().into() }

@@ -1,4 +1,5 @@
-//! Access tokens without the media type of RFC 9068, distinguished from other tokens by their claims (RFC 8725 §3.12).
+//! Access tokens without the media type of RFC 9068, distinguished from other tokens by their claims (RFC 8725
+//! §3.12).
 
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ const OF_ACCESS_TOKENS: [&str; 6] = ["scope", "scp", "client_id", "cid", "azpacr
 /// Claims that belong to a sign-in (OpenID Connect Core §2, §3.3.2.11).
 const OF_ID_TOKENS: [&str; 3] = ["nonce", "at_hash", "c_hash"];
 
-/// Reports whether the claims are those of an access token: they state it, or they have a claim of access tokens and none
-/// of a sign-in. Logout tokens are recognised by their event elsewhere.
+/// Reports whether the claims are those of an access token: they state it, or they have a claim of access tokens and
+/// none of a sign-in. Logout tokens are recognised by their event elsewhere.
 pub(super) fn is_access_token(claims: &Claims) -> bool {
     let stated = STATED
         .iter()

@@ -15,9 +15,9 @@ use crate::jws::Header;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// A plain JWT: only the claims that the policy names are checked, and a token that has an `aud` is refused unless the
-    /// policy names it or allows any. Any `typ` but `logout+jwt`, and no logout event: a token that ends sessions grants
-    /// nothing.
+    /// A plain JWT: only the claims that the policy names are checked, and a token that has an `aud` is refused
+    /// unless the policy names it or allows any. Any `typ` but `logout+jwt`, and no logout event: a token that ends
+    /// sessions grants nothing.
     Jwt,
     /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
     /// logout event; every audience must be accepted or trusted, and so must `azp`, if present.

@@ -60,8 +60,8 @@ impl Policy<IdToken> {
 }
 
 impl Policy<LogoutToken> {
-    /// Returns the rules for a logout token from this issuer for this client (Back-Channel Logout
-    /// §2.6). A token older than [`LOGOUT_TOKEN_AGE`] is refused whatever its `exp`: its `jti` is remembered no longer.
+    /// Returns the rules for a logout token from this issuer for this client (Back-Channel Logout §2.6). A token
+    /// older than [`LOGOUT_TOKEN_AGE`] is refused whatever its `exp`: its `jti` is remembered no longer.
     #[must_use]
     pub fn logout_token(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
         let policy = Self::new(TokenKind::LogoutToken).bound_to(issuer).audience(client_id);
@@ -87,8 +87,8 @@ impl Policy<AnyKind> {
 }
 
 impl<K: AccessKind> Policy<K> {
-    /// Accepts, beside `at+jwt`, access tokens whose `typ` is `JWT` or absent, as Keycloak, Entra ID and Okta send them.
-    /// So that no ID, logout or refresh token passes for one (RFC 8725 §3.12), such a token must have
+    /// Accepts, beside `at+jwt`, access tokens whose `typ` is `JWT` or absent, as Keycloak, Entra ID and Okta send
+    /// them. So that no ID, logout or refresh token passes for one (RFC 8725 §3.12), such a token must have
     ///
     /// - a claim that states its kind, if it has one: `typ` `Bearer` or `DPoP` (Keycloak), or `token_use` `access`
     ///   (Amazon Cognito);
@@ -109,8 +109,8 @@ impl<K: AccessKind> Policy<K> {
 }
 
 impl<K: UnboundKind> Policy<K> {
-    /// Sets the accepted issuer, in place of one that was set before. `iss` is compared exactly. The policies of other
-    /// kinds are made with their issuer.
+    /// Sets the accepted issuer, in place of one that was set before. `iss` is compared exactly. The policies of
+    /// other kinds are made with their issuer.
     #[must_use]
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.bound_to(issuer)

@@ -21,7 +21,8 @@ enum Condition {
 }
 
 impl ClaimRule {
-    /// Demands that each selected value is one of these. Strings are compared exactly, numbers by kind too: `1` is not
+    /// Demands that each selected value is one of these. Strings are compared exactly, numbers by kind too: `1` is
+    /// not
     /// `1.0`.
     pub fn one_of<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Self {
         Self(Condition::OneOf(values.into_iter().map(Into::into).collect()))
@@ -33,8 +34,8 @@ impl ClaimRule {
         Self(Condition::Contains(value.into()))
     }
 
-    /// Demands that each selected value is a string that the pattern matches as a whole: an I-Regexp (RFC 9485), which
-    /// has no anchors and writes `[0-9]` for a digit.
+    /// Demands that each selected value is a string that the pattern matches as a whole: an I-Regexp (RFC 9485),
+    /// which has no anchors and writes `[0-9]` for a digit.
     ///
     /// # Errors
     /// [`PathError::Pattern`].

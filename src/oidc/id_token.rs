@@ -99,7 +99,8 @@ impl IdTokenError {
 /// ```
 ///
 /// # Errors
-/// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) may be resolved by fetching the keys again.
+/// An [`IdTokenError`]. An unknown key ([`crate::key::KeyError::UnknownKid`]) may be resolved by fetching the keys
+/// again.
 pub fn validate(
     verifier: &Verifier<IdToken>,
     response: &TokenResponse,
@@ -113,8 +114,8 @@ pub fn validate(
     check(token, response, authorization, leeway, now)
 }
 
-/// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process; see
-/// [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async).
+/// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process;
+/// see [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async).
 ///
 /// # Errors
 /// As [`validate`].

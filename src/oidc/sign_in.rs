@@ -251,7 +251,8 @@ pub enum Account {
     Linked(User, Version),
     /// Not linked, and to be linked to the subject. The view holds while the version is the same.
     Unlinked(User, Version),
-    /// To be created as a regular user and linked. The view holds while neither the username nor the subject is taken.
+    /// To be created as a regular user and linked. The view holds while neither the username nor the subject is
+    /// taken.
     New {
         /// The username.
         username: String,

@@ -73,8 +73,8 @@ impl SigningKey {
         Self::from_material(material, wanted.as_deref(), kid)
     }
 
-    /// Parses a `PRIVATE KEY` block (PKCS#8: RFC 5208, RFC 8410) or an `RSA PRIVATE KEY` block (PKCS#1: RFC 8017 A.1.2),
-    /// not encrypted.
+    /// Parses a `PRIVATE KEY` block (PKCS#8: RFC 5208, RFC 8410) or an `RSA PRIVATE KEY` block (PKCS#1: RFC 8017
+    /// A.1.2), not encrypted.
     ///
     /// # Errors
     /// [`SignError::Pem`], or [`SignError::WrongFamily`] if the algorithm is of another family.

@@ -8,8 +8,8 @@ use super::{SignError, SigningKey};
 use crate::base64url;
 
 /// A holder of a signing key: a [`SigningKey`] in memory, or a device or key service of the caller. It signs client
-/// assertions as [`Client::key`](crate::oidc::client::Client::key), with the feature `client-assertion`, and tokens by
-/// [`sign`].
+/// assertions as [`Client::key`](crate::oidc::client::Client::key), with the feature `client-assertion`, and tokens
+/// by [`sign`].
 ///
 /// ```
 /// use claimgate::alg::Unavailable;
@@ -48,8 +48,8 @@ pub trait Signer: fmt::Debug + Send + Sync {
     /// Returns the key's `kid`, if it has one.
     fn kid(&self) -> Option<&str>;
 
-    /// Returns the signature over a signing input, in the form of JWS (RFC 7518 §3): r and s of an ECDSA signature have
-    /// their full length, not the form of DER that most key services return. It may block.
+    /// Returns the signature over a signing input, in the form of JWS (RFC 7518 §3): r and s of an ECDSA signature
+    /// have their full length, not the form of DER that most key services return. It may block.
     ///
     /// # Errors
     /// [`SignError::Unavailable`] if there can be no signature now, [`SignError::Signing`] if there can never be one.

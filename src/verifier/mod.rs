@@ -92,8 +92,9 @@ impl<K: Kind> Verifier<K> {
         self.verify_at(token, now.into())
     }
 
-    /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for something
-    /// beyond this process; see [`JwsVerifier::verify_async`]. `now` is the time at which the token arrived.
+    /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for
+    /// something beyond this process; see [`JwsVerifier::verify_async`]. `now` is the time at which the token
+    /// arrived.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).

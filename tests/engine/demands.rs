@@ -1,4 +1,5 @@
-//! What a policy demands beyond the kind's own rules: values of claims, and access tokens that do not say what they are.
+//! What a policy demands beyond the kind's own rules: values of claims, and access tokens that do not say what they
+//! are.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use claimgate::claims::{AccessToken, BACKCHANNEL_LOGOUT_EVENT, ClaimRule, Claims, Kind, Policy, TokenKind};

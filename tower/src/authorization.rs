@@ -2,9 +2,9 @@
 
 use crate::refusal::Refusal;
 
-/// Returns the token of `Authorization: Bearer` (RFC 6750 §2.1), or `None` if the request has no such header or one of
-/// another scheme. Takes the values of all `Authorization` headers. A token in the body or in the query is not read
-/// (§2.2, §2.3).
+/// Returns the token of `Authorization: Bearer` (RFC 6750 §2.1), or `None` if the request has no such header or one
+/// of another scheme. Takes the values of all `Authorization` headers. A token in the body or in the query is not
+/// read (§2.2, §2.3).
 ///
 /// # Errors
 /// [`Refusal::Malformed`] for several headers, or for a `Bearer` that one `b64token` does not follow.

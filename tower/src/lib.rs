@@ -1,5 +1,5 @@
-//! Verified tokens in a service on [tower](https://docs.rs/tower): a layer in front of axum, tonic or any other service,
-//! and an endpoint for back-channel logouts.
+//! Verified tokens in a service on [tower](https://docs.rs/tower): a layer in front of axum, tonic or any other
+//! service, and an endpoint for back-channel logouts.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};

@@ -121,8 +121,8 @@ impl FromPrincipal for MappedIdentity {
     }
 }
 
-/// What a handler takes of an accepted token. With the feature `axum` an extractor, also as `Option<Verified<T>>` behind
-/// an [optional](crate::BearerLayer::optional) layer; elsewhere see [`of`](Self::of).
+/// What a handler takes of an accepted token. With the feature `axum` an extractor, also as `Option<Verified<T>>`
+/// behind an [optional](crate::BearerLayer::optional) layer; elsewhere see [`of`](Self::of).
 ///
 /// What the claims do not deserialize to is no argument:
 ///
@@ -153,8 +153,8 @@ impl<T: FromPrincipal> Verified<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Refusal::Missing`] for a request without a token, as an [optional](crate::BearerLayer::optional) layer passes
-    /// it on; [`Refusal::Program`] without a layer; also those of [`FromPrincipal`].
+    /// [`Refusal::Missing`] for a request without a token, as an [optional](crate::BearerLayer::optional) layer
+    /// passes it on; [`Refusal::Program`] without a layer; also those of [`FromPrincipal`].
     pub fn of(extensions: &Extensions) -> Result<Self, Refusal> {
         Self::optional(extensions)?.ok_or(Refusal::Missing)
     }

@@ -57,8 +57,8 @@ pub enum Refusal {
         /// The store's reason.
         reason: String,
     },
-    /// The program is wrong: a guard or an extractor has no [`BearerLayer`](crate::BearerLayer) around it, or needs the
-    /// identity and the layer has no mapping.
+    /// The program is wrong: a guard or an extractor has no [`BearerLayer`](crate::BearerLayer) around it, or needs
+    /// the identity and the layer has no mapping.
     #[error("the program is wrong: {missing}")]
     Program {
         /// What is missing.
@@ -176,8 +176,8 @@ impl Refusal {
         if is_grpc { self.grpc_response() } else { self.http_response() }
     }
 
-    /// Returns the value of `WWW-Authenticate` (RFC 6750 §3), which has at least one parameter; `None` if the token is
-    /// not the reason.
+    /// Returns the value of `WWW-Authenticate` (RFC 6750 §3), which has at least one parameter; `None` if the token
+    /// is not the reason.
     #[must_use]
     pub fn challenge(&self) -> Option<String> {
         let error = self.public_message();

@@ -1,5 +1,5 @@
-//! nginx as a process of its own, in front of a server, as `docs/guide/forward-auth.md` configures it and the firewall
-//! before it.
+//! nginx as a process of its own, in front of a server, as `docs/guide/forward-auth.md` configures it and the
+//! firewall before it.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};

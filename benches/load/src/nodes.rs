@@ -1,5 +1,5 @@
-//! One, two and four nodes on one PostgreSQL: logouts at all of them at once, what each costs, and how long a session that
-//! a logout at one node ended is still served at the next.
+//! One, two and four nodes on one PostgreSQL: logouts at all of them at once, what each costs, and how long a session
+//! that a logout at one node ended is still served at the next.
 
 use std::fmt::Write as _;
 use std::path::Path;

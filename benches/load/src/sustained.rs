@@ -1,8 +1,8 @@
 //! Logouts for minutes: whether the rate, the time of an answer and the memory stay what they were in the first ten
 //! seconds, and how long the start takes afterwards.
 //!
-//! The machine itself is not equally fast for minutes. So the last seconds of each minute go to a second server, which
-//! has the same sessions and has worked for a twelfth of the time; the rates of the same minute are compared.
+//! The machine itself is not equally fast for minutes. So the last seconds of each minute go to a second server,
+//! which has the same sessions and has worked for a twelfth of the time; the rates of the same minute are compared.
 //!
 //! Tokens are by HS256, because no core signs as many by RS256 beside the measurement; the work of the store is the
 //! same. A part of them ends a live session each.

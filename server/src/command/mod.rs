@@ -82,8 +82,8 @@ impl Command {
         self
     }
 
-    /// Puts an algorithm in the place of the built-in one of the same name. A name that is not registered is reported by
-    /// [`run`](Self::run).
+    /// Puts an algorithm in the place of the built-in one of the same name. A name that is not registered is reported
+    /// by [`run`](Self::run).
     pub fn replace(mut self, algorithm: Arc<dyn Algorithm>) -> Self {
         self.registry = self.registry.replace(algorithm);
         self

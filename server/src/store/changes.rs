@@ -72,7 +72,8 @@ impl Changes {
         self.applied = written.unwrap_or(self.applied);
     }
 
-    /// Reads the changes that other processes have made since, as effects. What cannot be read is skipped and reported.
+    /// Reads the changes that other processes have made since, as effects. What cannot be read is skipped and
+    /// reported.
     pub(super) fn read_new(
         &mut self,
         connection: &Connection,

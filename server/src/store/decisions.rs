@@ -72,8 +72,8 @@ impl SqliteStore {
         self.transact(|_| Ok::<(), StoreError>(())).await.is_ok()
     }
 
-    /// Runs the work of an administrator in one transaction. Returns its result once the changes are durable. After an
-    /// error, of the work or of the store, nothing has changed.
+    /// Runs the work of an administrator in one transaction. Returns its result once the changes are durable. After
+    /// an error, of the work or of the store, nothing has changed.
     ///
     /// # Errors
     /// The error of the work, or a [`StoreError`].

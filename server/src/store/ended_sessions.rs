@@ -29,8 +29,8 @@ pub(super) const SESSIONS: usize = 64;
 /// Most sessions whose rows are deleted in one step while more than [`MOST_KEPT`] wait: one `fsync` for more of them.
 pub(super) const OVERDUE_SESSIONS: usize = 1_024;
 
-/// Most sessions whose rows wait to be deleted beside other work: limits their memory to 40 MiB. Beyond that the writing
-/// thread deletes after each transaction at least as many as it has added.
+/// Most sessions whose rows wait to be deleted beside other work: limits their memory to 40 MiB. Beyond that the
+/// writing thread deletes after each transaction at least as many as it has added.
 pub(super) const MOST_KEPT: usize = 1_000_000;
 
 /// The sessions that have ended and whose rows are there. A clone is the same sessions.

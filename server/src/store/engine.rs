@@ -1,7 +1,8 @@
-//! The store of a server, over one of the two engines. A server asks and changes it by whole decisions; each is one call.
+//! The store of a server, over one of the two engines. A server asks and changes it by whole decisions; each is one
+//! call.
 //!
-//! SQLite answers questions about sessions from memory, at once. PostgreSQL's answers can wait for the database, and can
-//! fail: without a lease a node does not know which sessions have ended ([`Unsure`]).
+//! SQLite answers questions about sessions from memory, at once. PostgreSQL's answers can wait for the database, and
+//! can fail: without a lease a node does not know which sessions have ended ([`Unsure`]).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -78,7 +79,8 @@ impl Store {
         }
     }
 
-    /// Returns the position of a sign-in that begins now: a logout that arrives later has this position or a later one.
+    /// Returns the position of a sign-in that begins now: a logout that arrives later has this position or a later
+    /// one.
     pub(crate) fn position(&self) -> Position {
         match self {
             Store::Sqlite(_) => Position(system::now_ms()),
@@ -95,8 +97,8 @@ impl Store {
         }
     }
 
-    /// Returns the identifier of the session that a secret opens; the session may have ended. `None` for a secret that
-    /// was invented, where that shows without a question to the database.
+    /// Returns the identifier of the session that a secret opens; the session may have ended. `None` for a secret
+    /// that was invented, where that shows without a question to the database.
     pub(crate) fn session_id(&self, secret: &str) -> Option<SessionId> {
         let is_possible = match self {
             Store::Sqlite(_) => true,
@@ -154,8 +156,8 @@ impl Store {
         }
     }
 
-    /// Marks the `state` of a sign-in as used at all servers of the database. Returns `false` if it was used at another.
-    /// A server alone remembers the states that were used itself.
+    /// Marks the `state` of a sign-in as used at all servers of the database. Returns `false` if it was used at
+    /// another. A server alone remembers the states that were used itself.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -166,8 +168,9 @@ impl Store {
         }
     }
 
-    /// Counts an attempt on the password of a username, over all servers of the database: `burst` are allowed at once,
-    /// and one more after each `wait`. Returns whether it is allowed; `None` if the server is to count it itself.
+    /// Counts an attempt on the password of a username, over all servers of the database: `burst` are allowed at
+    /// once, and one more after each `wait`. Returns whether it is allowed; `None` if the server is to count it
+    /// itself.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -220,8 +223,8 @@ impl Store {
         }
     }
 
-    /// Applies a batch of logouts. `answer` is called with their results, in their order, must be short, and is dropped
-    /// without a call if the work could not be done. The caller need not be within the runtime.
+    /// Applies a batch of logouts. `answer` is called with their results, in their order, must be short, and is
+    /// dropped without a call if the work could not be done. The caller need not be within the runtime.
     ///
     /// # Errors
     /// [`StoreError`]: too much work waits.
@@ -240,8 +243,8 @@ impl Store {
         }
     }
 
-    /// Runs the work of an administrator in one transaction. Returns its result once the changes are durable. After an
-    /// error, of the work or of the store, nothing has changed.
+    /// Runs the work of an administrator in one transaction. Returns its result once the changes are durable. After
+    /// an error, of the work or of the store, nothing has changed.
     ///
     /// # Errors
     /// The error of the work, or a [`StoreError`].

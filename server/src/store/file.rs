@@ -11,8 +11,8 @@ use claimgate::oidc::records::StoreError;
 /// Most links that lead from one to the next.
 const MOST_LINKS: usize = 32;
 
-/// Returns the name of a file beside the database, such as `claimgate.db.lock`. Symbolic links are followed, as SQLite
-/// does: each name of a database has the same files beside it.
+/// Returns the name of a file beside the database, such as `claimgate.db.lock`. Symbolic links are followed, as
+/// SQLite does: each name of a database has the same files beside it.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = real(database).into_os_string();
     name.push(suffix);
@@ -124,8 +124,8 @@ impl Lock {
     /// Takes the lock. Its file stays: to remove it would let two processes lock two files of one name.
     ///
     /// # Errors
-    /// [`StoreError`]: another process has the lock, the file cannot be created, or the database has a further name (a
-    /// hard link), which a lock beside the first name would not cover.
+    /// [`StoreError`]: another process has the lock, the file cannot be created, or the database has a further name
+    /// (a hard link), which a lock beside the first name would not cover.
     pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
         if names(database) > 1 {
             let reason = "the file has more than one name (hard links): remove the others, or copy the file";

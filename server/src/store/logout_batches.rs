@@ -1,5 +1,5 @@
-//! The table of logouts: a row for the logouts of one issuer in one transaction, appended to and never searched, so that
-//! a storm writes few pages. It is read at the start, and where another process has written.
+//! The table of logouts: a row for the logouts of one issuer in one transaction, appended to and never searched, so
+//! that a storm writes few pages. It is read at the start, and where another process has written.
 //!
 //! A logout takes [`ENTRY_LEN`] bytes, and its row about 50 more: 25,000 logouts a second take 1.7 GB in the quarter
 //! of an hour for which they are kept.

@@ -158,9 +158,8 @@ impl LogoutRecords {
         }
     }
 
-    /// Returns the newest `iat`, and the newest position, of the logouts that end a
-    /// session with this `sid`, or a session of the subject without one. Logouts that were dropped from memory count as
-    /// such.
+    /// Returns the newest `iat`, and the newest position, of the logouts that end a session with this `sid`, or a
+    /// session of the subject without one. Logouts that were dropped from memory count as such.
     pub(super) fn newest(
         &self,
         issuer: &str,

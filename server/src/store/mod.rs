@@ -1,5 +1,5 @@
-//! The store: an SQLite file for one server (this file), or PostgreSQL for several ([`postgres`]). A server uses either
-//! as one type, [`Store`].
+//! The store: an SQLite file for one server (this file), or PostgreSQL for several ([`postgres`]). A server uses
+//! either as one type, [`Store`].
 //!
 //! SQLite: one file behind one writing thread, and sessions in memory for reading.
 //!
@@ -116,8 +116,8 @@ impl SqliteStore {
         Self::start(schema::open(file)?, Role::Beside, Key::temporary())
     }
 
-    /// Opens the database file of a command, as [`open`](Self::open) does, without reading the sessions and logouts into
-    /// memory: [`session_user`](Self::session_user) finds none.
+    /// Opens the database file of a command, as [`open`](Self::open) does, without reading the sessions and logouts
+    /// into memory: [`session_user`](Self::session_user) finds none.
     ///
     /// # Errors
     /// [`StoreError`], as for [`open`](Self::open).

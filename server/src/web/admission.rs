@@ -48,8 +48,8 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a request's head: as much as common proxies allow.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// Most refusals that wait before they are answered; further ones are answered at once. A proxy has a connection open for
-/// each of its clients'.
+/// Most refusals that wait before they are answered; further ones are answered at once. A proxy has a connection open
+/// for each of its clients'.
 const WAITING_REFUSALS: usize = 4_096;
 /// Most of these of one address: as many as it may have connections.
 const WAITING_REFUSALS_BY_ADDRESS: usize = 256;
@@ -119,8 +119,8 @@ impl Admission {
     /// handler reads is not waited for. The permit is also an extension of the request.
     ///
     /// # Errors
-    /// [`Problem::TooManyFields`]; [`Problem::BadRequest`] for a request without one valid `Host`; [`Problem::TooManyRequests`] and
-    /// [`Problem::Busy`], at once; [`Problem::TooLarge`]; [`Problem::SlowBody`].
+    /// [`Problem::TooManyFields`]; [`Problem::BadRequest`] for a request without one valid `Host`;
+    /// [`Problem::TooManyRequests`] and [`Problem::Busy`], at once; [`Problem::TooLarge`]; [`Problem::SlowBody`].
     pub(super) async fn admit(
         &self,
         request: Request,

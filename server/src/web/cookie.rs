@@ -10,7 +10,8 @@ use claimgate_config::Server;
 /// Most bytes of cookies for pending sign-ins in one browser; beyond this the oldest are deleted. Proxies
 /// refuse requests with more than 8 KiB of cookies; a dozen tabs that a browser reopens fit.
 const SIGN_IN_BYTES: usize = 6 * 1024;
-/// Most of these cookies that one answer deletes. A head holds thousands of names, and each takes a line of the answer.
+/// Most of these cookies that one answer deletes. A head holds thousands of names, and each takes a line of the
+/// answer.
 const MOST_ENDED: usize = 8;
 
 /// The cookies of one deployment.

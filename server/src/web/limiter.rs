@@ -131,8 +131,8 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// Counts a password attempt. Returns `false` if it exceeds a limit. Servers that share a store share the limit by
-    /// username; that by address is each server's own.
+    /// Counts a password attempt. Returns `false` if it exceeds a limit. Servers that share a store share the limit
+    /// by username; that by address is each server's own.
     ///
     /// # Errors
     /// [`StoreError`]: the store cannot count the attempt.

@@ -14,10 +14,10 @@
 //! verified, every sign-in would wait for signatures; if each request verified its own token, there
 //! would be no batch. With two threads the next batch is verified while the one before is written.
 //!
-//! No batch waits to fill: it is what arrived while the one before was verified. When the store falls
-//! behind, `IN_STORE` stops this thread, the queue here fills, and further logouts find no place
-//! ([`admission`](super::admission)).
-//! A request is answered when its logout is durable; a refused token does not affect the others.
+//! No batch waits to fill: it is what arrived while the one before was verified. When the store falls behind,
+//! `IN_STORE` stops this thread, the queue here fills, and further logouts find no place
+//! ([`admission`](super::admission)). A request is answered when its logout is durable; a refused token does not
+//! affect the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -92,8 +92,8 @@ impl LogoutQueue {
         Ok(Self(entrance))
     }
 
-    /// Verifies a logout token, unless it is verified, and ends the sessions it names. Returns what ended, once that is durable. The permit
-    /// is held meanwhile: the queue has as many places as admission gives.
+    /// Verifies a logout token, unless it is verified, and ends the sessions it names. Returns what ended, once that
+    /// is durable. The permit is held meanwhile: the queue has as many places as admission gives.
     pub(super) async fn log_out(
         &self,
         provider: &Arc<Provider>,
@@ -194,8 +194,8 @@ impl Worker {
                     verified.push((logout, pending.waiting));
                 }
                 Err(error) => {
-                    // The route logs the refusal. Newer keys may verify the token, or the same one when it is awaited:
-                    // then the route decides.
+                    // The route logs the refusal. Newer keys may verify the token, or the same one when it is
+                    // awaited: then the route decides.
                     if !may_lack_key(&error) && error.unavailable().is_none() {
                         self.metrics.verified(Err(error.code()));
                     }

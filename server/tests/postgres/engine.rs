@@ -343,7 +343,8 @@ fn as_unprivileged(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Starts a server below a shell that waits for the end of its input, which comes with the end of the test program too.
+/// Starts a server below a shell that waits for the end of its input, which comes with the end of the test program
+/// too.
 fn supervise(binaries: &Path, folder: &Path, options: &str) -> Child {
     let script = r#"
         trap '' INT

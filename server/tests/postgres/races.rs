@@ -49,8 +49,8 @@ async fn until_waiting(observer: &mut Connection, wanted: i64) {
     }
 }
 
-/// Runs two statements that wait for the order row, the first before the second. Returns their results, and whether the
-/// session is open in the end.
+/// Runs two statements that wait for the order row, the first before the second. Returns their results, and whether
+/// the session is open in the end.
 async fn race(
     server: &Server,
     statements: [&'static str; 2],
@@ -91,8 +91,8 @@ fn a_sign_in_that_locks_within_its_only_statement_is_seen_to_outlive_the_logout(
     });
 }
 
-/// Writes two changes, the first of which commits after the second could have, while a follower reads what is newer than
-/// it has seen. Returns the changes that the follower has seen.
+/// Writes two changes, the first of which commits after the second could have, while a follower reads what is newer
+/// than it has seen. Returns the changes that the follower has seen.
 async fn follow(server: &Server, [first, second, read]: [&'static str; 3]) -> Vec<i64> {
     let mut follower = connect(server).await.unwrap();
     let mut observer = connect(server).await.unwrap();

@@ -119,8 +119,8 @@ proptest! {
 
 const SIGNED: Signed = Signed { issuer: 0, subject: 1, sid: Some(2), iat: 5 };
 
-/// Makes a database whose sessions 1 and 2 were ended by a server that was killed before it deleted their rows. Session
-/// 3 is live.
+/// Makes a database whose sessions 1 and 2 were ended by a server that was killed before it deleted their rows.
+/// Session 3 is live.
 fn killed(file: &Path) {
     let store = SqliteStore::open_for_server(file).unwrap();
     for id in 1..=3 {

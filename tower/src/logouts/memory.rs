@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::{LEEWAY, Logout, LogoutStore, StoreError, TokenSession};
 
-/// A store of logouts in memory, for a service of one process and for tests. A restart forgets them: tokens of sessions
-/// that were logged out are then accepted until they expire.
+/// A store of logouts in memory, for a service of one process and for tests. A restart forgets them: tokens of
+/// sessions that were logged out are then accepted until they expire.
 #[derive(Debug)]
 pub struct MemoryLogouts {
     most: usize,

@@ -1,5 +1,5 @@
-//! Back-channel logouts (OpenID Connect Back-Channel Logout 1.0): the port to a service's own storage, the endpoint that
-//! records them, and the check of tokens by the same records.
+//! Back-channel logouts (OpenID Connect Back-Channel Logout 1.0): the port to a service's own storage, the endpoint
+//! that records them, and the check of tokens by the same records.
 
 mod endpoint;
 mod memory;

@@ -1,5 +1,5 @@
-//! Administration of a store over PostgreSQL: rare changes and lists, each in one transaction of many statements. A node
-//! and a command do the same; the other nodes follow by the feed.
+//! Administration of a store over PostgreSQL: rare changes and lists, each in one transaction of many statements. A
+//! node and a command do the same; the other nodes follow by the feed.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ impl Administration {
         Ok(Self { server, keys: Arc::new(keys), turn: Mutex::new(()) })
     }
 
-    /// Takes the notices of the changes that commands have made, in their order: each is returned to one node, for its
-    /// log.
+    /// Takes the notices of the changes that commands have made, in their order: each is returned to one node, for
+    /// its log.
     ///
     /// # Errors
     /// A [`PostgresError`].

@@ -195,7 +195,8 @@ impl Connection {
         if row.try_get(0)? { Ok(()) } else { Err(PostgresError::NoStandby) }
     }
 
-    /// Returns the driver's client, for statements of a transaction. [`committed`](Self::committed) checks its commit.
+    /// Returns the driver's client, for statements of a transaction. [`committed`](Self::committed) checks its
+    /// commit.
     #[must_use]
     pub fn client(&mut self) -> &mut Client {
         &mut self.client

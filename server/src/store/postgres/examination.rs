@@ -11,7 +11,8 @@ pub struct Facts {
     pub version: String,
     /// Whether the connection is within TLS.
     pub is_encrypted: bool,
-    /// The version of the schema, and the oldest version that a program may know to work with it; `None` without a schema.
+    /// The version of the schema, and the oldest version that a program may know to work with it; `None` without a
+    /// schema.
     pub schema: Option<(i32, i32)>,
     /// The newest version of the schema that this program knows.
     pub known_schema: i32,

@@ -192,7 +192,8 @@ impl Feed {
         Duration::from_nanos(self.lease_until.load(Ordering::Acquire))
     }
 
-    /// Returns the time since the newest beat that was completed began; since the start of the machine before the first.
+    /// Returns the time since the newest beat that was completed began; since the start of the machine before the
+    /// first.
     #[must_use]
     pub fn lease_age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.lease_until().saturating_sub(self.bound))
@@ -220,8 +221,8 @@ impl Feed {
         self.has_standby.store(is_there, Ordering::Relaxed);
     }
 
-    /// Returns the position that a sign-in begins at: that of the next change, since a logout received from now on has
-    /// this position or a later one.
+    /// Returns the position that a sign-in begins at: that of the next change, since a logout received from now on
+    /// has this position or a later one.
     #[must_use]
     pub fn next_position(&self) -> i64 {
         self.state.lock().applied + 1

@@ -91,8 +91,8 @@ pub(super) fn jti_tag(issuer: &str, jti: &str) -> Vec<u8> {
 }
 
 impl PgStore {
-    /// Applies logouts in one transaction: each ends the sessions that it names, and is recorded. A replayed one has no
-    /// effect, and does not affect the others.
+    /// Applies logouts in one transaction: each ends the sessions that it names, and is recorded. A replayed one has
+    /// no effect, and does not affect the others.
     ///
     /// # Errors
     /// [`StoreError`]: one for all.

@@ -51,8 +51,8 @@ pub const REVOCATION_BOUND: Duration = Duration::from_secs(1);
 /// The settings of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// The longest time for which any node serves a session after the logout that ends it was acknowledged. A node that
-    /// cannot reach the database for so long answers no question about sessions.
+    /// The longest time for which any node serves a session after the logout that ends it was acknowledged. A node
+    /// that cannot reach the database for so long answers no question about sessions.
     pub revocation_bound: Duration,
     /// Whether the database must have a synchronous standby, so that a failover loses nothing that was acknowledged.
     /// Without one the node has no lease, and nothing is written.
@@ -74,8 +74,8 @@ pub struct Unsure;
 /// The state of a node, for its operator.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeState {
-    /// The time since the newest beat that counts was begun: what is older is known. Up to the revocation bound, questions
-    /// about sessions are answered.
+    /// The time since the newest beat that counts was begun: what is older is known. Up to the revocation bound,
+    /// questions about sessions are answered.
     pub lease_age: Duration,
     /// Whether the database had a synchronous standby at the newest beat.
     pub has_synchronous_standby: bool,
@@ -114,8 +114,8 @@ impl Drop for Node {
 }
 
 impl PgStore {
-    /// Opens the database of a server: makes or migrates the schema, makes the keys if there are none, and follows the
-    /// changes of other nodes until the last clone is dropped.
+    /// Opens the database of a server: makes or migrates the schema, makes the keys if there are none, and follows
+    /// the changes of other nodes until the last clone is dropped.
     ///
     /// # Errors
     /// [`PostgresError`].
@@ -147,8 +147,8 @@ impl PgStore {
         &self.0.keys.sealing
     }
 
-    /// Returns the secret of a session from a random text: with a code, so that an invented secret is refused without a
-    /// question to the database.
+    /// Returns the secret of a session from a random text: with a code, so that an invented secret is refused without
+    /// a question to the database.
     #[must_use]
     pub fn session_secret(&self, random: &str) -> Zeroizing<String> {
         self.0.keys.secrets.authenticate(random)
@@ -167,8 +167,8 @@ impl PgStore {
         Position(self.0.feed.next_position())
     }
 
-    /// Returns how long the lease lasts: the time for which questions about sessions are answered if the database is not
-    /// reached from now on. `None` without a lease.
+    /// Returns how long the lease lasts: the time for which questions about sessions are answered if the database is
+    /// not reached from now on. `None` without a lease.
     #[must_use]
     pub fn lease(&self) -> Option<Duration> {
         self.lease_until().checked_sub(system::boot_time()).filter(|left| !left.is_zero())

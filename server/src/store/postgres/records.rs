@@ -1,5 +1,5 @@
-//! The port [`Records`] on PostgreSQL, for administration: one transaction whose first statement locks the order row, so
-//! that nothing else is written until it ends. What it ended and changed is one step of the feed.
+//! The port [`Records`] on PostgreSQL, for administration: one transaction whose first statement locks the order row,
+//! so that nothing else is written until it ends. What it ended and changed is one step of the feed.
 //!
 //! A sign-in or a logout is one call of a function of the database instead: this holds the lock over many.
 

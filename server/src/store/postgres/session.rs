@@ -12,12 +12,12 @@ use super::error::PostgresError;
 /// Wait after the first failure before the next attempt to connect; doubled with each further one that follows soon.
 /// Meanwhile work fails at once.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait between attempts to connect. Limits how many connections are given up, and left to the server, while it
-/// does not answer.
+/// Longest wait between attempts to connect. Limits how many connections are given up, and left to the server, while
+/// it does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// A connection, with the name of the database and of its history that it reads and writes. A server keeps its history
-/// for as long as it runs, so the name holds for the connection's life.
+/// A connection, with the name of the database and of its history that it reads and writes. A server keeps its
+/// history for as long as it runs, so the name holds for the connection's life.
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) history: String,
@@ -82,8 +82,8 @@ pub(super) struct Held<'s> {
 }
 
 impl Held<'_> {
-    /// Returns the connection; connects if there is none, if it was lost, or if it leads to another history than the one
-    /// that is followed.
+    /// Returns the connection; connects if there is none, if it was lost, or if it leads to another history than the
+    /// one that is followed.
     ///
     /// # Errors
     /// [`PostgresError`] of the attempt to connect, or of the one before for a time that grows with each failure.

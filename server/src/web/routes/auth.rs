@@ -144,9 +144,9 @@ fn front_page_of(address: &str) -> &str {
     address[host..].find('/').map_or(address, |slash| &address[..=host + slash])
 }
 
-/// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to
-/// our path (Envoy). Untrusted: the sign-in checks it like any other `return_to`. The front page stands for an address
-/// that is longer than a sign-in returns to: an answer repeats it up to three times.
+/// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to our path
+/// (Envoy). Untrusted: the sign-in checks it like any other `return_to`. The front page stands for an address that is
+/// longer than a sign-in returns to: an answer repeats it up to three times.
 fn requested_address(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let path = match header("x-forwarded-uri") {

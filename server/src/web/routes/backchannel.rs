@@ -98,8 +98,8 @@ async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Proble
     }
 }
 
-/// Verifies a logout token and ends the sessions that it names. If its key can only be awaited, the queue cannot verify
-/// it: then it is verified here.
+/// Verifies a logout token and ends the sessions that it names. If its key can only be awaited, the queue cannot
+/// verify it: then it is verified here.
 async fn verify_and_log_out(
     app: &App,
     provider: &Arc<Provider>,

@@ -11,9 +11,9 @@ pub(super) async fn healthz() -> Response {
     respond::text("text/plain; charset=utf-8", "ok\n")
 }
 
-/// Reports whether the store works: the database file can be written, or the changes of the other servers have been read
-/// within `revocation_bound`. A provider that is down is reported too, but does not make the
-/// server unready: signed-in users do not need it.
+/// Reports whether the store works: the database file can be written, or the changes of the other servers have been
+/// read within `revocation_bound`. A provider that is down is reported too, but does not make the server unready:
+/// signed-in users do not need it.
 pub(super) async fn readyz(Current(app): Current) -> Response {
     let store = app.store.is_ready().await;
     let providers: serde_json::Map<_, _> = app
