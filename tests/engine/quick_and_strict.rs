@@ -110,7 +110,8 @@ fn the_first_fault_of_a_payload_is_the_reason_also_where_it_is_no_text() {
     for payload in
         [&b"[[[\xff"[..], b"{\"a\":\xff", b"{\"a\":\"\xff\"}", b"\xff", b"{} \xff", b"\xef\xbb\xbf{}\xff"]
     {
-        let reason = json::parse_object(payload, &limits).unwrap_err();
-        assert_eq!(Claims::parse(payload, &limits).unwrap_err(), ClaimsError::Json(reason), "{payload:?}");
+        let reason = json::parse_object(payload, &limits).expect_err("no JSON text");
+        let refused = Claims::parse(payload, &limits).expect_err("no JSON text");
+        assert_eq!(refused, ClaimsError::Json(reason), "{payload:?}");
     }
 }
