@@ -45,6 +45,7 @@
 //! fetches keys by reqwest; without it an [`Issuer`] needs a [`Fetch`](remote::Fetch) of its own.
 
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 
 // None imports one below it.
 pub mod refusal;
