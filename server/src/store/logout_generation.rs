@@ -92,7 +92,7 @@ impl Hashed {
         for shard in &self.targets {
             targets.extend(shard.read().iter().map(|(tag, newest)| (*tag, *newest)));
         }
-        let jtis = self.jtis.lock().iter().map(|tag| (*tag, ())).collect();
+        let jtis = self.jtis.lock().iter().copied().collect();
         let (count, span) = *self.state.lock();
         Collected { jtis, targets, count, span }
     }
@@ -100,7 +100,7 @@ impl Hashed {
 
 /// The entries of a generation that is not sorted yet.
 pub(super) struct Collected {
-    pub(super) jtis: Vec<(u64, ())>,
+    pub(super) jtis: Vec<u64>,
     pub(super) targets: Vec<(u64, Newest)>,
     pub(super) count: usize,
     pub(super) span: Span,
@@ -113,7 +113,7 @@ impl Collected {
     pub(super) fn add(&mut self, tagger: &Tagger, issuer: &str, entry: &LogoutEntry) {
         self.count += 1;
         self.span.include(entry);
-        self.jtis.push((tagger.jti(entry.jti), ()));
+        self.jtis.push(tagger.jti(entry.jti));
         let LogoutEntry { issued_at, received, .. } = *entry;
         self.targets.extend(
             entry
@@ -141,15 +141,13 @@ pub(super) struct Sorted {
 impl Sorted {
     pub(super) fn new(collected: Collected) -> Self {
         let Collected { jtis, targets, count, span } = collected;
-        let targets = targets.into_iter().map(|(tag, newest)| {
+        let targets = targets.iter().map(|(tag, newest)| {
             let issued_at = below(span.issued_at.0, newest.issued_at.0);
-            (tag, (issued_at, below(span.received.0, newest.received.0)))
+            (*tag, (issued_at, below(span.received.0, newest.received.0)))
         });
         Self {
-            jtis: Mutex::new(Some(SortedTags::new(jtis, |(), ()| ()))),
-            targets: SortedTags::new(targets.collect(), |one, other| {
-                (one.0.min(other.0), one.1.min(other.1))
-            }),
+            jtis: Mutex::new(Some(SortedTags::new(jtis.iter().map(|tag| (*tag, ())), |(), ()| ()))),
+            targets: SortedTags::new(targets, |one, other| (one.0.min(other.0), one.1.min(other.1))),
             count,
             span,
         }

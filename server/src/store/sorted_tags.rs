@@ -36,28 +36,52 @@ pub(super) struct SortedTags<V> {
     shift: u32,
 }
 
-impl<V: Copy> SortedTags<V> {
-    /// Sorts entries, and merges the values of equal tags.
-    pub(super) fn new(mut entries: Vec<(u64, V)>, merge: impl Fn(V, V) -> V) -> Self {
-        entries.sort_unstable_by_key(|(tag, _)| *tag);
-        entries.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1 = merge(earlier.1, later.1);
-            }
-            same
-        });
+impl<V: Copy + Default> SortedTags<V> {
+    /// Sorts entries, and merges the values of equal tags. Tags are hashes, so that each bucket gets about as many: they
+    /// are dealt out to the buckets, and each of these is sorted.
+    pub(super) fn new(
+        entries: impl ExactSizeIterator<Item = (u64, V)> + Clone,
+        merge: impl Fn(V, V) -> V,
+    ) -> Self {
         let buckets = (entries.len() / BUCKET).next_power_of_two().max(2);
         let shift = 64 - buckets.trailing_zeros();
-        let mut starts = Vec::with_capacity(buckets + 1);
-        for (index, (tag, _)) in (0_u32..).zip(&entries) {
-            let bucket = usize::try_from(*tag >> shift).expect("fewer buckets than entries");
-            while starts.len() <= bucket {
-                starts.push(index);
-            }
+        let bucket_of = |tag: u64| usize::try_from(tag >> shift).expect("fewer buckets than entries");
+        let mut next = vec![0_usize; buckets];
+        for (tag, _) in entries.clone() {
+            next[bucket_of(tag)] += 1;
         }
-        starts.resize(buckets + 1, u32::try_from(entries.len()).expect("fewer than 2^32 entries"));
-        Self { entries: entries.into(), starts: starts.into(), shift }
+        let mut begin = 0;
+        for place in &mut next {
+            begin += std::mem::replace(place, begin);
+        }
+        let mut sorted = vec![(0, V::default()); entries.len()];
+        for (tag, value) in entries {
+            let place = &mut next[bucket_of(tag)];
+            sorted[*place] = (tag, value);
+            *place += 1;
+        }
+        let place = |index: usize| u32::try_from(index).expect("fewer than 2^32 entries");
+        let mut starts = Vec::with_capacity(buckets + 1);
+        let (mut begin, mut kept) = (0, 0);
+        // Each place is now the end of its bucket.
+        for end in next {
+            starts.push(place(kept));
+            sorted[begin..end].sort_unstable_by_key(|(tag, _)| *tag);
+            for index in begin..end {
+                let (hash, value) = sorted[index];
+                match sorted[..kept].last_mut() {
+                    Some(last) if last.0 == hash => last.1 = merge(last.1, value),
+                    _ => {
+                        sorted[kept] = (hash, value);
+                        kept += 1;
+                    }
+                }
+            }
+            begin = end;
+        }
+        starts.push(place(kept));
+        sorted.truncate(kept);
+        Self { entries: sorted.into(), starts: starts.into(), shift }
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<V> {
@@ -69,5 +93,43 @@ impl<V: Copy> SortedTags<V> {
 
     pub(super) fn bytes(&self) -> usize {
         std::mem::size_of_val(&*self.entries) + std::mem::size_of_val(&*self.starts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_tag_is_found_once_with_its_merged_value(
+            few in proptest::collection::vec((0..50_u64, any::<u32>()), 0..200),
+            many in proptest::collection::vec((any::<u64>(), any::<u32>()), 0..2000),
+        ) {
+            // Few different tags in the first bucket, the others as hashes are; and the greatest of all.
+            let entries: Vec<(u64, u32)> = few.into_iter().chain(many).chain([(u64::MAX, 7), (u64::MAX, 3)]).collect();
+            let mut model = BTreeMap::new();
+            for (tag, value) in &entries {
+                model.entry(*tag).and_modify(|known: &mut u32| *known = *value.min(known)).or_insert(*value);
+            }
+            let tags = SortedTags::new(entries.iter().copied(), u32::min);
+            prop_assert_eq!(tags.entries.len(), model.len());
+            for (tag, value) in &model {
+                prop_assert_eq!(tags.get(*tag), Some(*value));
+            }
+            for tag in [51, u64::MAX - 1, 1 << 63] {
+                prop_assert_eq!(tags.get(tag), model.get(&tag).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn none_are_found_among_none() {
+        let tags = SortedTags::new(Vec::<(u64, u32)>::new().into_iter(), u32::min);
+        assert_eq!((tags.get(0), tags.get(u64::MAX)), (None, None));
     }
 }
