@@ -20,7 +20,7 @@ use crate::target::{Origin, Target};
 pub const VERIFY_SECRET: &str = "a secret of services that has 32 characters or more";
 
 /// Users that the sessions belong to.
-const USERS: usize = 1000;
+pub const USERS: usize = 1000;
 
 pub struct Claimgate {
     pub address: SocketAddr,
@@ -272,6 +272,40 @@ impl Claimgate {
         Ok(())
     }
 
+    /// Remembers logouts behind the server's back, of sessions that there never were: each with `sub` and `sid`, its
+    /// token still valid, for a quarter of an hour from now.
+    pub fn remember_logouts(&self, provider: &Provider, count: usize) -> Result<(), Failed> {
+        const OF_ROW: usize = 256;
+        let mut database = self.database()?;
+        let transaction = database.transaction()?;
+        let mut insert =
+            transaction.prepare("INSERT INTO logout_batch (issuer, until, entries) VALUES (?1, ?2, ?3)")?;
+        let at = i64::try_from(now())?;
+        let fingerprint = |number: usize| digest(&SHA256, &number.to_le_bytes()).as_ref()[..16].to_vec();
+        for first in (0..count).step_by(OF_ROW) {
+            let mut entries = Vec::with_capacity(OF_ROW * ENTRY_LEN);
+            for number in first..count.min(first + OF_ROW) {
+                entries.push(SESSION_OF_SUBJECT);
+                (0..3).for_each(|part| entries.extend(fingerprint(3 * number + part)));
+                entries.extend(at.to_le_bytes());
+                entries.extend((at * 1000).to_le_bytes());
+                (0..2).for_each(|_| entries.extend(LOGOUT_LIFETIME.to_le_bytes()));
+            }
+            insert.execute(params![provider.issuer, at + i64::from(LOGOUT_LIFETIME), entries])?;
+        }
+        drop(insert);
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Runs a subcommand on the server's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Result<(), Failed> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).arg("--config").arg(self.folder.join("claimgate.toml"));
+        let ran = command.stdout(Stdio::null()).status()?;
+        if ran.success() { Ok(()) } else { Err(format!("claimgate {} failed", arguments.join(" ")).into()) }
+    }
+
     /// How many of the acknowledged logouts the database knows, as another program reads it.
     pub fn remembered(&self, acknowledged: &[usize]) -> Result<usize, Failed> {
         let database = self.database()?;
@@ -285,6 +319,19 @@ impl Claimgate {
         let fingerprint =
             |sid: &str| ring::digest::digest(&ring::digest::SHA256, sid.as_bytes()).as_ref()[..16].to_vec();
         Ok(acknowledged.iter().filter(|index| known.contains(&fingerprint(&sid(**index)))).count())
+    }
+
+    /// Waits until the rows of sessions that have ended are deleted, so that the server rests.
+    pub fn settle(&self) -> Result<(), Failed> {
+        let (database, begun) = (self.database()?, Instant::now());
+        let sql = "SELECT count(*) FROM ended_session";
+        while database.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0 {
+            if begun.elapsed() > Duration::from_secs(120) {
+                return Err("rows of ended sessions are not deleted".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// How many sessions the database holds, without those that have ended and whose rows are to be deleted.
@@ -303,6 +350,10 @@ impl Drop for Claimgate {
 
 /// Bytes of a logout in the table of logouts.
 const ENTRY_LEN: usize = 73;
+/// The first byte of one with `sid` and `sub`, whose fingerprints follow that of the `jti`.
+const SESSION_OF_SUBJECT: u8 = 3;
+/// Seconds for which it is kept.
+const LOGOUT_LIFETIME: u32 = 900;
 /// The place of the fingerprint of its `sid`.
 const SID: std::ops::Range<usize> = 17..33;
 

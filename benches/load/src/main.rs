@@ -16,6 +16,7 @@ mod postgres;
 mod provider;
 mod report;
 mod service;
+mod start;
 mod steady;
 mod sustained;
 mod target;
@@ -69,6 +70,9 @@ pub struct Arguments {
     /// So many logouts at one, two and four nodes of a PostgreSQL, in place of the rest
     #[arg(long, value_name = "LOGOUTS", conflicts_with = "sustained")]
     nodes: Option<usize>,
+    /// How long a start with many sessions and logouts takes, in place of the rest
+    #[arg(long, conflicts_with_all = ["sustained", "nodes"])]
+    start: bool,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -88,6 +92,7 @@ fn run(arguments: &Arguments) -> Result<(), Failed> {
     let text = match *arguments {
         Arguments { sustained: Some(minutes), .. } => sustained::table(arguments, minutes)?,
         Arguments { nodes: Some(logouts), .. } => nodes::table(arguments, logouts)?,
+        Arguments { start: true, .. } => start::table(arguments)?,
         Arguments { hostile: true, only: Some(_), .. } => availability::table(arguments)?,
         Arguments { hostile: true, .. } => hostile::table(arguments)? + &availability::table(arguments)?,
         _ => report::write(&measure::all(arguments)?),

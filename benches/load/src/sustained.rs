@@ -2,7 +2,8 @@
 //! seconds, and how long the start takes afterwards.
 //!
 //! The machine itself is not equally fast for minutes. So the last seconds of each minute go to a second server,
-//! which has the same sessions and has worked for a twelfth of the time; the rates of the same minute are compared.
+//! which has the same sessions and has worked for a twelfth of the time; the rates of the same minute are compared. It
+//! begins when the first has deleted the rows of the sessions that it ended, which it does while it rests.
 //!
 //! Tokens are by HS256, because no core signs as many by RS256 beside the measurement; the work of the store is the
 //! same. A part of them ends a live session each.
@@ -15,6 +16,7 @@ use crate::claimgate::{Claimgate, logout};
 use crate::client::{Load, Measured, Requests, drive};
 use crate::measure::{PATH, expect_ok, storm_on_apache};
 use crate::provider::Provider;
+use crate::report::machine;
 use crate::{Arguments, Failed};
 
 /// Sessions that are live at the start.
@@ -39,6 +41,9 @@ struct Piece {
     slowest: f64,
     /// MiB.
     resident: f64,
+    /// The server's processor time for each logout, in microseconds: other programs on the machine change it less
+    /// than the rate.
+    cpu: f64,
 }
 
 /// Runs for so many minutes, and returns a table with a row for the first ten seconds and for each minute.
@@ -82,6 +87,12 @@ pub fn table(arguments: &Arguments, minutes: usize) -> Result<String, Failed> {
     };
     let (mut pieces, mut next) = (Vec::new(), requests(0));
     for piece in 0..minutes * MINUTE {
+        if piece % MINUTE == MINUTE - 1 {
+            server.settle()?;
+        } else if piece % MINUTE == 0 {
+            fresh.settle()?;
+        }
+        let cpu = target(piece).cpu();
         let (measured, following) = std::thread::scope(|scope| {
             let following = scope.spawn(|| requests(piece + 1));
             let load = Load { requests: &next, connections: arguments.connections };
@@ -98,6 +109,7 @@ pub fn table(arguments: &Arguments, minutes: usize) -> Result<String, Failed> {
             p99: quantile(0.99),
             slowest: quantile(1.0),
             resident: target(piece).resident(),
+            cpu: (target(piece).cpu() - cpu) * 1e6 / measured.answered.len().max(1) as f64,
         });
         eprintln!("{piece}: {:.0}/s", measured.per_second());
     }
@@ -131,11 +143,12 @@ fn report(
     sessions: usize,
 ) -> String {
     let mut out = format!(
-        "# Logouts for minutes\n\nWritten by `benches/load/run --sustained`; do not edit. HS256, {} connections; {SESSIONS} \
+        "# Logouts for minutes\n\nWritten by `benches/load/run --sustained`; do not edit. {}. HS256, {} connections; {SESSIONS} \
          live sessions at the start, one of which ends with each {ENDING}th logout. The last {} s of each minute go to a \
          *younger* server, which has worked for a twelfth of the time.\n\n\
-         | part | logouts/s | younger server | ratio | p99 ms, of the slowest {} s | slowest ms | memory MiB |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
+         | part | logouts/s | younger server | ratio | server CPU µs each | p99 ms, of the slowest {} s | slowest ms | memory MiB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        machine(),
         arguments.connections,
         PIECE.as_secs(),
         PIECE.as_secs(),
@@ -145,11 +158,12 @@ fn report(
         let (p99, slowest, resident) =
             (most(|piece| piece.p99), most(|piece| piece.slowest), most(|piece| piece.resident));
         let rate = rate(pieces);
+        let cpu = median(pieces.iter().map(|piece| piece.cpu).collect());
         let (beside, ratio) = younger
             .map_or((String::new(), String::new()), |y| (format!("{y:.0}"), format!("{:.2}", rate / y)));
         writeln!(
             out,
-            "| {name} | {rate:.0} | {beside} | {ratio} | {p99:.1} | {slowest:.1} | {resident:.0} |"
+            "| {name} | {rate:.0} | {beside} | {ratio} | {cpu:.1} | {p99:.1} | {slowest:.1} | {resident:.0} |"
         )
         .expect("writing to a string");
     };
