@@ -36,7 +36,7 @@ impl Arguments {
                     report.problem(problem);
                 }
             }
-            Store::Postgres(settings) => postgres::report(settings, &mut report)?,
+            Store::Postgres(store) => postgres::report_condition(&settings, store, &mut report)?,
         }
         report.line("files with secrets");
         let exposed = rights::exposed_secrets(config);

@@ -7,6 +7,7 @@ mod account;
 mod algorithms;
 mod backup;
 mod completions;
+mod condition;
 mod config_check;
 mod confirmation;
 mod configuration;

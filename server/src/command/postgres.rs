@@ -1,11 +1,12 @@
 //! The PostgreSQL of a configuration file: how it is reached, and what is said of it.
 
-use claimgate_config::Postgres;
+use claimgate_config::{Database, Postgres};
 
+use super::condition;
 use super::report::Report;
 use super::runtime::runtime;
 use crate::command::output::Failure;
-use crate::store::postgres::{Address, Facts, PostgresError, Server, Settings, examine};
+use crate::store::postgres::{Address, Facts, PostgresError, Server, Settings, examine, inspect};
 
 /// Returns the server that a table `[store]` names, with the standby that it requires. Does not connect.
 pub(crate) fn server(settings: &Postgres) -> Result<Server, PostgresError> {
@@ -35,6 +36,36 @@ pub(crate) fn report(settings: &Postgres, report: &mut Report) -> Result<(), Fai
     report.line(&format!("store {}", settings.url));
     match runtime()?.block_on(async { examine(&any_server(settings)?).await }) {
         Ok(facts) => describe(&facts, settings, report),
+        Err(error) => report.problem(&error.to_string()),
+    }
+    Ok(())
+}
+
+/// Connects to the database, and reports what it is and its condition. Changes nothing.
+pub(crate) fn report_condition(
+    database: &Database,
+    settings: &Postgres,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.line(&format!("store {}", settings.url));
+    let read = async {
+        let server = any_server(settings)?;
+        let facts = examine(&server).await?;
+        let condition = match facts.schema {
+            Some((_, works_for)) if works_for <= facts.known_schema => {
+                Some(inspect(&server, database.normalise).await?)
+            }
+            _ => None,
+        };
+        Ok::<_, PostgresError>((facts, condition))
+    };
+    match runtime()?.block_on(read) {
+        Ok((facts, condition)) => {
+            describe(&facts, settings, report);
+            if let Some(condition) = condition {
+                condition::describe(&condition, &facts.standbys, facts.known_schema, report);
+            }
+        }
         Err(error) => report.problem(&error.to_string()),
     }
     Ok(())

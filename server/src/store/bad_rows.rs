@@ -2,6 +2,8 @@
 
 use tracing::warn;
 
+use crate::plural::count;
+
 /// The rows that one read has skipped.
 #[derive(Default)]
 pub(super) struct BadRows {
@@ -17,6 +19,12 @@ impl BadRows {
             self.first.get_or_insert_with(|| error.to_string());
         })
         .ok()
+    }
+
+    /// Returns how many rows cannot be read, with the fault of the first; `None` if there are none.
+    pub(super) fn describe(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(format!("{} cannot be read ({first})", count(self.count, "row")))
     }
 
     /// Logs how many rows of a table were skipped, if any.

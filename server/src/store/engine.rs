@@ -16,6 +16,7 @@ use super::postgres::{Administration, NodeState, PgStore, PostgresError, Server,
 use super::{AdminRecords, LogoutsDropped, PresentedToken, Revocation, SqliteStore};
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
+use claimgate::oidc::client::Secret;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Position, StoreError};
@@ -68,6 +69,18 @@ impl Store {
     pub fn close(&self) {
         if let Store::Sqlite(store) = self {
             store.close();
+        }
+    }
+
+    /// Has further connections to PostgreSQL prove a password, those of a node that is open included. SQLite has none.
+    ///
+    /// # Errors
+    /// A [`PostgresError`]: the password is another than before, and a connection with it fails. It stays in use, and
+    /// so do the connections that are there.
+    pub async fn use_password(&self, password: Option<&Secret>) -> Result<(), PostgresError> {
+        match self {
+            Store::Sqlite(_) => Ok(()),
+            Store::Postgres(store) => store.administration.use_password(password).await,
         }
     }
 

@@ -9,7 +9,7 @@ use super::logout_batches::read_row;
 use super::records::{USER, read_user};
 use super::schema;
 use crate::plural::count;
-use claimgate::identity::{Normalisation, normal_username};
+use claimgate::identity::{IdentityError, Normalisation, normal_username};
 use claimgate::oidc::records::StoreError;
 
 /// What an inspection found.
@@ -66,6 +66,20 @@ fn read_ended(row: &Row<'_>) -> rusqlite::Result<()> {
             "part of an identifier is missing".into(),
         )),
     }
+}
+
+/// Returns what is wrong with a username that is kept: the form that sign-ins look up in its place, or why it has
+/// none.
+pub(super) fn username_fault(
+    name: &str,
+    normalisation: Normalisation,
+) -> Option<Result<String, IdentityError>> {
+    // `lossy_ascii` shortens names from claims; of a name that is there it would also change the prefix.
+    let normalisation = match normalisation {
+        Normalisation::None => Normalisation::None,
+        _ => Normalisation::Default,
+    };
+    Some(normal_username(name, normalisation)).filter(|normal| normal.as_deref() != Ok(name))
 }
 
 impl Inspection {
@@ -137,27 +151,22 @@ impl Inspection {
 
     /// Checks that each username is in its normal form: sign-ins look up that form alone.
     fn usernames(&mut self, connection: &Connection, normalisation: Normalisation) -> rusqlite::Result<()> {
-        // `lossy_ascii` shortens names from claims; of a name that is there it would also change the prefix.
-        let normalisation = match normalisation {
-            Normalisation::None => Normalisation::None,
-            _ => Normalisation::Default,
-        };
         let before = self.problems.len();
         let mut statement = connection.prepare("SELECT id, username FROM user ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             // A name that is no text is a row that cannot be read, which is reported above.
             let Ok(name) = row.get::<_, String>(1) else { continue };
-            let fault = match normal_username(&name, normalisation) {
-                Ok(normal) if normal == name => continue,
-                Ok(normal) => {
+            let fault = match username_fault(&name, normalisation) {
+                None => continue,
+                Some(Ok(normal)) => {
                     let sql = "SELECT 'which is user ' || id FROM user WHERE username = ?1";
                     let other: Option<String> =
                         connection.query_row(sql, [&normal], |row| row.get(0)).optional()?;
                     let is_free = || "which is free; see `claimgate user rename`".to_owned();
                     format!("sign-ins look up {normal:?}, {}", other.unwrap_or_else(is_free))
                 }
-                Err(error) => error.to_string(),
+                Some(Err(error)) => error.to_string(),
             };
             let id: i64 = row.get(0)?;
             self.problems.push(format!("user {id}, {name:?}, breaks the rules of usernames: {fault}"));

@@ -148,6 +148,7 @@ fn limited<A>(
 /// Puts each new configuration in use. The background tasks of the old one end with it.
 async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
+    let store = server.app().server.store.clone();
     while let Some(config) = reloads.recv().await {
         let before = server.app();
         match server.reload(config) {
@@ -155,6 +156,7 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 warn_of_restart_settings(&before.server, &server.app().server);
+                use_store_password(&server, &store).await;
             }
             Err(error) => error!(%error, "the new configuration is not used; the old one stays in use"),
         }
@@ -166,6 +168,18 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
     }
     // No further reload is possible; the background tasks continue.
     while background.join_next().await.is_some() {}
+}
+
+/// Has new connections to PostgreSQL prove the password of the new configuration, if that names the database of the
+/// start.
+async fn use_store_password(server: &Server, started_with: &Store) {
+    let app = server.app();
+    if let Store::Postgres(settings) = &app.server.store
+        && started_with.is_like(&app.server.store)
+        && let Err(error) = app.store.use_password(settings.password.as_ref()).await
+    {
+        error!(%error, "the password of [store] has changed, and a new connection fails; those that are open go on");
+    }
 }
 
 /// Logs the changed settings that need a restart.

@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use super::engine::{Engine, connect, runtime};
 
 /// A configuration file in a folder of its own.
-struct Site {
-    folder: TempDir,
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
 }
 
 impl Site {
     /// Writes a configuration with a table `[store]`.
-    fn new(store: &str) -> Self {
+    pub(crate) fn new(store: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             r#"
@@ -39,11 +39,11 @@ client_secret = "0123456789abcdef0123456789abcdef"
     }
 
     /// A configuration whose store is a database of an engine.
-    fn of(engine: &Engine, user: &str, database: &str) -> Self {
+    pub(crate) fn of(engine: &Engine, user: &str, database: &str) -> Self {
         Self::new(&format!("[store]\nurl = \"{}\"", engine.url(user, database)))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claimgate"));
         let is_check = arguments.first() == Some(&"config");
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
@@ -53,12 +53,12 @@ client_secret = "0123456789abcdef0123456789abcdef"
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs a command that succeeds. Returns its output.
-    fn says(&self, arguments: &[&str]) -> String {
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
@@ -88,12 +88,6 @@ fn commands_work_on_the_database_that_the_store_names() {
     assert_eq!(site.says(&["session", "list"]), "");
     let (code, message) = site.refuses(&["provider", "rename-issuer", "--yes", "https://old", "https://new"]);
     assert!(code == Some(1) && message.contains("nothing was changed"), "{message}");
-    let report = site.says(&["doctor"]);
-    for fact in
-        ["ok       PostgreSQL ", "without TLS", "the schema has version 1 of 1", "no synchronous standby"]
-    {
-        assert!(report.contains(fact), "{fact}: {report}");
-    }
     assert!(!site.folder.path().join("claimgate.db").exists(), "no file beside the configuration");
     for command in ["backup", "restore"] {
         let (code, message) = site.refuses(&[command, "copy.db"]);

@@ -90,6 +90,12 @@ impl Engine {
         Some(Self::start_in(folder, binaries, None, ""))
     }
 
+    /// Starts a server whose commits reach the disk, as they do after installation.
+    pub(crate) fn start_durable() -> Option<Self> {
+        let (folder, binaries) = Self::prepare()?;
+        Some(Self::start_in(folder, binaries, None, "-c fsync=on"))
+    }
+
     /// Starts a server that also listens, without TLS, at addresses that are separated by commas.
     pub(crate) fn start_at(addresses: &str) -> Option<Self> {
         let (folder, binaries) = Self::prepare()?;
@@ -348,7 +354,7 @@ fn as_unprivileged(command: &mut Command) -> &mut Command {
 fn supervise(binaries: &Path, folder: &Path, options: &str) -> Child {
     let script = r#"
         trap '' INT
-        "$1/postgres" -D "$2/data" -k "$2" $3 -c fsync=off -c max_connections=60 >"$2/log" 2>&1 </dev/null &
+        "$1/postgres" -D "$2/data" -k "$2" -c fsync=off -c max_connections=60 $3 >"$2/log" 2>&1 </dev/null &
         server=$!
         cat >/dev/null
         kill -QUIT $server

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use claimgate::oidc::records::Position;
 use claimgate::oidc::session::SessionId;
-use claimgate_server::store::postgres::{PgStore, Server, Settings};
+use claimgate_server::store::postgres::{MIGRATIONS, PgStore, Server, Settings};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
@@ -18,10 +18,13 @@ use tokio::time::sleep;
 use super::engine::runtime;
 use super::people::{Visit, logout, of_sid};
 use super::record::{Record, clock};
+use super::updates::NEXT;
 
 /// The variables that make this program a node: the address of the database, and the bound in milliseconds.
 const ADDRESS: &str = "CLAIMGATE_TEST_NODE_ADDRESS";
 const BOUND: &str = "CLAIMGATE_TEST_NODE_BOUND";
+/// The variable that makes the node one of the next version of the program.
+const NEWER: &str = "CLAIMGATE_TEST_NODE_NEWER";
 /// What each line of a node begins with: the test program prints its own beside them.
 const MARK: &str = "node: ";
 /// Longest wait for anything.
@@ -58,6 +61,15 @@ impl NodeProcess {
     /// Starts a node on a database, by a command in front (`ip netns exec …`, `faketime …`), and waits until it has
     /// opened the database.
     pub(crate) fn start(front: &[&str], address: &str, bound: Duration) -> Self {
+        Self::start_as(front, address, bound, false)
+    }
+
+    /// Starts a node of the next version of the program, which knows [`NEXT`] too.
+    pub(crate) fn start_newer(address: &str, bound: Duration) -> Self {
+        Self::start_as(&[], address, bound, true)
+    }
+
+    fn start_as(front: &[&str], address: &str, bound: Duration, newer: bool) -> Self {
         let program = std::env::current_exe().unwrap();
         let mut command = match front {
             [] => Command::new(&program),
@@ -71,6 +83,7 @@ impl NodeProcess {
             .args(["--ignored", "--exact", "--nocapture", "node_process::node_process"])
             .env(ADDRESS, address)
             .env(BOUND, bound.as_millis().to_string())
+            .envs(newer.then_some((NEWER, "")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -254,11 +267,12 @@ fn node_process() {
     let (Ok(address), Ok(bound)) = (std::env::var(ADDRESS), std::env::var(BOUND)) else { return };
     let revocation_bound = Duration::from_millis(bound.parse().unwrap());
     let settings = Settings { revocation_bound, ..Settings::default() };
+    let migrations = if std::env::var_os(NEWER).is_some() { NEXT } else { MIGRATIONS };
     let server = Server::new(address.parse().unwrap(), None);
     runtime().block_on(async {
         let deadline = Instant::now() + PATIENCE;
         let node = loop {
-            match PgStore::open(server.clone(), settings).await {
+            match PgStore::open_as(server.clone(), settings, migrations).await {
                 Ok(node) => break node,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }

@@ -52,6 +52,12 @@ impl Record {
         self
     }
 
+    /// Adds the logouts that another record says were acknowledged.
+    pub(crate) fn with_acknowledged_of(mut self, other: &Self) -> Self {
+        self.acknowledged.extend(other.acknowledged.iter().map(|(jti, seen)| (jti.clone(), *seen)));
+        self
+    }
+
     /// Returns how many logouts were acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.acknowledged.len()

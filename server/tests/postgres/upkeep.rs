@@ -44,7 +44,7 @@ const OVER_AND_LIVE: &str = r"
     INSERT INTO used_states VALUES ('\x01', now()), ('\x02', now() + interval '1 h');
     INSERT INTO attempts VALUES ('\x01', now()), ('\x02', now() + interval '1 h');
     INSERT INTO steps SELECT n, now() - (3 - n) * interval '1 h', '{}', '{}' FROM generate_series(1, 3) AS n;
-    INSERT INTO nodes VALUES ('\x01', 1, 0, now() - interval '1 h'), ('\x02', 1, 0, now())";
+    INSERT INTO nodes VALUES ('\x01', 1, 0, now() - interval '1 h', 1), ('\x02', 1, 0, now(), 1)";
 
 #[test]
 fn what_is_over_is_deleted_in_chunks_and_nothing_else() {

@@ -42,7 +42,7 @@ impl Address<'_> {
     /// [`PostgresError::Url`] or [`PostgresError::Certificates`].
     pub fn resolve(&self) -> Result<Server, PostgresError> {
         let refused = |reason: &str| PostgresError::Url(reason.to_owned());
-        let mut config = self.parse()?;
+        let config = self.parse()?;
         if config.get_password().is_some() {
             return Err(refused(
                 "it holds a password, which logs and messages would show: write it in a file of its own",
@@ -57,12 +57,11 @@ impl Address<'_> {
                 "`sslmode=disable` sends passwords and sessions to another machine as plain text: leave it out",
             ));
         }
-        if let Some(password) = self.password {
-            config.password(password.expose());
-        }
         let needs_tls = config.get_ssl_mode() == SslMode::Require || (!is_plain && !is_here(&config));
         let tls = if needs_tls { Some(Tls::new(Arc::new(self.tls()?))) } else { None };
-        Ok(Server::new(config, tls))
+        let server = Server::new(config, tls);
+        server.use_password(self.password);
+        Ok(server)
     }
 
     fn parse(&self) -> Result<Config, PostgresError> {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -14,6 +16,7 @@ use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use super::error::{OLDEST_VERSION, PostgresError, reason};
 use super::tls::Tls;
+use claimgate::oidc::client::Secret;
 
 /// Longest wait for a connection to one host: another host may be tried after it. A host that accepts the connection
 /// and then does not answer may take as long again, for each host.
@@ -43,6 +46,8 @@ const HAS_STANDBY: &str = "SELECT current_setting('synchronous_standby_names') <
 #[derive(Clone)]
 pub struct Server {
     config: tokio_postgres::Config,
+    /// The user's password; the same of all clones.
+    password: Arc<ArcSwapOption<Secret>>,
     tls: Option<Tls>,
     requires_standby: bool,
 }
@@ -59,7 +64,19 @@ impl Server {
         config.load_balance_hosts(LoadBalanceHosts::Random);
         config.tcp_user_timeout(TCP_TIMEOUT);
         config.application_name("claimgate");
-        Self { config, tls, requires_standby: false }
+        Self { config, password: Arc::default(), tls, requires_standby: false }
+    }
+
+    /// Has the connections that this value and its clones make from now on prove a password; those that are there
+    /// go on. Returns whether it is another than before.
+    pub fn use_password(&self, password: Option<&Secret>) -> bool {
+        let before = self.password.swap(password.cloned().map(Arc::new));
+        match (before, password) {
+            (Some(before), Some(after)) => {
+                !bool::from(before.expose().as_bytes().ct_eq(after.expose().as_bytes()))
+            }
+            (before, after) => before.is_some() || after.is_some(),
+        }
     }
 
     /// Has each connection refuse a server without a synchronous standby, and count no commit as done unless
@@ -113,13 +130,17 @@ impl Server {
                 _ => PostgresError::Connect { address: self.address(), reason },
             }
         };
+        let mut config = self.config.clone();
+        if let Some(password) = self.password.load_full() {
+            config.password(password.expose());
+        }
         let mut connection = match &self.tls {
             Some(tls) => {
-                let (client, driver) = self.config.connect(tls.clone()).await.map_err(failed)?;
+                let (client, driver) = config.connect(tls.clone()).await.map_err(failed)?;
                 Connection::start(client, driver)
             }
             None => {
-                let (client, driver) = self.config.connect(NoTls).await.map_err(failed)?;
+                let (client, driver) = config.connect(NoTls).await.map_err(failed)?;
                 Connection::start(client, driver)
             }
         };

@@ -71,6 +71,20 @@ pub enum PostgresError {
         /// The newest version that this program knows.
         known: i32,
     },
+    /// A node runs whose program does not work with the version of the schema that this one needs.
+    #[error(
+        "a server runs on the database whose program knows version {oldest} of the schema at most, and version \
+         {version}, which this program needs, works with {needed} or later: stop that server, or update it to a \
+         program in between first; it counts as stopped after 10 seconds"
+    )]
+    OlderNode {
+        /// The version that this program needs.
+        version: i32,
+        /// The oldest version that a program may know to work with it.
+        needed: i32,
+        /// The newest version that the oldest program knows.
+        oldest: i32,
+    },
     /// A statement failed, and changed nothing.
     #[error("PostgreSQL refused a statement: {0}")]
     Refused(String),

@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const BEAT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The statement of a beat.
-const FOLLOW: &str = "SELECT name, head, seq, ended, users, current_setting('synchronous_standby_names') <> '' FROM follow($1, $2, $3)";
+const FOLLOW: &str = "SELECT name, head, seq, ended, users, current_setting('synchronous_standby_names') <> '' FROM follow($1, $2, $3, $4)";
 
 /// Bytes of the random name of a node.
 const NODE_NAME_LEN: usize = 16;
@@ -28,6 +28,8 @@ const NODE_NAME_LEN: usize = 16;
 /// Follows the feed of a database.
 pub(super) struct Follower {
     name: [u8; NODE_NAME_LEN],
+    /// The newest version of the schema that the program knows.
+    schema: i32,
     slot: Slot,
     feed: Arc<Feed>,
     /// The error of the last beat, which is logged once.
@@ -36,10 +38,10 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Builds the follower of a node.
-    pub(super) fn new(server: Server, feed: Arc<Feed>) -> Self {
+    pub(super) fn new(server: Server, feed: Arc<Feed>, schema: i32) -> Self {
         let mut name = [0; NODE_NAME_LEN];
         system::random(&mut name);
-        Self { name, slot: Slot::new(server), feed, failure: None }
+        Self { name, schema, slot: Slot::new(server), feed, failure: None }
     }
 
     /// Beats until the task is aborted.
@@ -83,11 +85,8 @@ impl Follower {
 
     async fn follow(&self, session: &Session) -> Result<(), PostgresError> {
         let beat = self.feed.begin_beat(system::boot_time());
-        let parameters = (&self.name[..], beat.applied());
-        let rows = session
-            .connection
-            .query(FOLLOW, &[&parameters.0, &parameters.1, &i64::from(MAX_STEPS_BEHIND)])
-            .await?;
+        let (name, applied, most) = (&self.name[..], beat.applied(), i64::from(MAX_STEPS_BEHIND));
+        let rows = session.connection.query(FOLLOW, &[&name, &applied, &most, &self.schema]).await?;
         let (reading, has_standby) = read(&rows)?;
         self.feed.note_standby(has_standby);
         let is_first = self.feed.history().is_none();

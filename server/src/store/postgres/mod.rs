@@ -30,6 +30,7 @@
 
 mod address;
 mod administration;
+mod condition;
 mod connection;
 mod copy;
 mod error;
@@ -50,6 +51,7 @@ mod tls;
 
 pub use address::Address;
 pub use administration::{Administration, Notice};
+pub use condition::{Condition, Holder, Table, inspect};
 pub use connection::{Connection, Server};
 pub use copy::{Copied, copy_from_sqlite};
 pub use error::{CopyError, PostgresError};
@@ -57,5 +59,5 @@ pub use examination::{Facts, examine};
 pub use feed::{Answer, Beat, Feed, Found, MAX_STEPS_BEHIND, Reading, Settled, Step, Ticket};
 pub use logouts::Logout;
 pub use node::{NodeState, PgStore, REVOCATION_BOUND, Settings, Unsure};
-pub use schema::migrate;
+pub use schema::{MIGRATIONS, Migration, migrate, migrate_to};
 pub use tls::Tls;

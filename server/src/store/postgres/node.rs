@@ -19,7 +19,7 @@ use super::feed::{Answer, Feed, Found, Settled};
 use super::follower::Follower;
 use super::keys::Keys;
 use super::rows::read_user;
-use super::schema::migrate;
+use super::schema::{MIGRATIONS, Migration, migrate_to, newest_of};
 use super::session::{Slot, within};
 use crate::store::key::Key;
 use crate::system;
@@ -120,13 +120,25 @@ impl PgStore {
     /// # Errors
     /// [`PostgresError`].
     pub async fn open(server: Server, settings: Settings) -> Result<Self, PostgresError> {
+        Self::open_as(server, settings, MIGRATIONS).await
+    }
+
+    /// Opens the database as a program that knows these versions of the schema.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn open_as(
+        server: Server,
+        settings: Settings,
+        migrations: &[Migration],
+    ) -> Result<Self, PostgresError> {
         let server = server.require_standby(settings.require_synchronous);
         let mut connection = server.connect().await?;
-        migrate(&mut connection).await?;
+        migrate_to(&mut connection, migrations).await?;
         let keys = Keys::load(&connection).await?;
         let copied = copied_sessions(&connection).await?;
         let feed = Arc::new(Feed::new(settings.revocation_bound));
-        let follower = Follower::new(server.clone(), Arc::clone(&feed));
+        let follower = Follower::new(server.clone(), Arc::clone(&feed), newest_of(migrations));
         follower.beat().await?;
         Ok(Self(Arc::new(Node {
             feed,

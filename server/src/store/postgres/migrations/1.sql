@@ -20,12 +20,13 @@ CREATE TABLE steps (
     users bigint[] NOT NULL
 );
 
--- The nodes that follow the feed.
+-- The nodes that follow the feed. `schema` is the newest version of the schema that the node's program knows.
 CREATE TABLE nodes (
     id bytea PRIMARY KEY,
     beat bigint NOT NULL,
     applied bigint NOT NULL,
-    seen timestamptz NOT NULL
+    seen timestamptz NOT NULL,
+    schema integer NOT NULL
 ) WITH (fillfactor = 10);
 
 CREATE TABLE issuers (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE);
@@ -274,10 +275,10 @@ $$;
 
 -- The beat of a node: a durable write, then the steps after `p_applied`, at most `p_most`. The steps and the position `head`
 -- are of one snapshot; at least one row is returned, without a step if there is none.
-CREATE FUNCTION follow(p_node bytea, p_applied bigint, p_most bigint)
+CREATE FUNCTION follow(p_node bytea, p_applied bigint, p_most bigint, p_schema integer)
 RETURNS TABLE (name text, head bigint, seq bigint, ended bytea[], users bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO nodes AS n (id, beat, applied, seen) VALUES (p_node, 1, p_applied, now())
+    INSERT INTO nodes AS n (id, beat, applied, seen, schema) VALUES (p_node, 1, p_applied, now(), p_schema)
     ON CONFLICT (id) DO UPDATE SET beat = n.beat + 1, applied = p_applied, seen = now();
     RETURN QUERY
         SELECT history(), o.seq, s.seq, s.ended, s.users
