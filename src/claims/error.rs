@@ -114,10 +114,12 @@ pub enum ClaimsError {
     NoSubjectOrSession,
     /// A claim path selects another value than [`Policy::claim`](super::Policy::claim) demands.
     #[cfg(feature = "path")]
-    #[error("the claim `{claim}` does not have a value that is demanded")]
+    #[error("the claim `{claim}` {demanded}")]
     Value {
         /// The claim path.
         claim: String,
+        /// What is demanded, such as `must be one of "a", "b"`.
+        demanded: String,
     },
     /// A claim path of [`Policy::claim`](super::Policy::claim) would visit too many nodes.
     #[cfg(feature = "path")]

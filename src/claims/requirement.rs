@@ -1,5 +1,6 @@
 //! Conditions on the values of claims.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use super::{Claims, ClaimsError};
 use crate::limits::Limits;
 use crate::path::{ClaimPath, PathError, Pattern};
+use crate::text;
 
 /// A condition on the values that a claim path selects; see [`Policy::claim`](super::Policy::claim). It is not met if
 /// the path selects nothing.
@@ -22,8 +24,7 @@ enum Condition {
 
 impl ClaimRule {
     /// Demands that each selected value is one of these. Strings are compared exactly, numbers by kind too: `1` is
-    /// not
-    /// `1.0`.
+    /// not `1.0`.
     pub fn one_of<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Self {
         Self(Condition::OneOf(values.into_iter().map(Into::into).collect()))
     }
@@ -41,6 +42,36 @@ impl ClaimRule {
     /// [`PathError::Pattern`].
     pub fn matches(pattern: &str) -> Result<Self, PathError> {
         Ok(Self(Condition::Matches(Pattern::parse(pattern)?)))
+    }
+
+    /// Checks the values that a path selects in claims, such as those of a sign-in, which
+    /// [`Policy::claim`](super::Policy::claim) does not see: it knows one token alone.
+    ///
+    /// ```
+    /// use claimgate::claims::ClaimRule;
+    /// use claimgate::path::ClaimPath;
+    /// let claims = serde_json::json!({"hd": "example.org"});
+    /// let refusal = ClaimRule::one_of(["example.com"]).check(&ClaimPath::parse("hd")?, &claims).unwrap_err();
+    /// assert_eq!(refusal.to_string(), "the claim `hd` must be one of \"example.com\"");
+    /// # Ok::<(), claimgate::path::PathError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClaimsError::Missing`] if nothing is selected, [`ClaimsError::Value`] if the condition is not met,
+    /// [`ClaimsError::Path`] if the path would visit too many nodes.
+    pub fn check(&self, path: &ClaimPath, claims: &Value) -> Result<(), ClaimsError> {
+        let (mut selected, mut met) = (false, false);
+        path.visit(claims, &Limits::DEFAULT, |value| {
+            selected = true;
+            met = self.is_met_by(value);
+            if met == self.needs_one() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let claim = || path.as_str().to_owned();
+        match (selected, met) {
+            (false, _) => Err(ClaimsError::Missing { claim: claim() }),
+            (true, false) => Err(ClaimsError::Value { claim: claim(), demanded: self.to_string() }),
+            (true, true) => Ok(()),
+        }
     }
 
     fn is_met_by(&self, value: &Value) -> bool {
@@ -66,6 +97,27 @@ impl ClaimRule {
     }
 }
 
+/// The longest list of values, or pattern, that an error shows, in characters.
+const SHOWN: usize = 200;
+
+/// Writes the condition as it follows the name of a claim: `must be one of "a", "b"`.
+impl fmt::Display for ClaimRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Condition::OneOf(values) => {
+                let list = values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
+                write!(f, "must be one of {}", text::shortened(&list, SHOWN))
+            }
+            Condition::Contains(value) => {
+                write!(f, "must be or contain {}", text::shortened(&value.to_string(), SHOWN))
+            }
+            Condition::Matches(pattern) => {
+                write!(f, "must match the pattern {}", text::shortened(pattern.as_str(), SHOWN))
+            }
+        }
+    }
+}
+
 /// A claim path with the condition on its values.
 #[derive(Clone, Debug)]
 pub(super) struct Requirement {
@@ -75,20 +127,8 @@ pub(super) struct Requirement {
 
 impl Requirement {
     /// # Errors
-    /// [`ClaimsError::Missing`] if nothing is selected, [`ClaimsError::Value`] if the condition is not met,
-    /// [`ClaimsError::Path`] if the path would visit too many nodes.
+    /// As [`ClaimRule::check`].
     pub(super) fn check(&self, claims: &Claims) -> Result<(), ClaimsError> {
-        let (mut selected, mut met) = (false, false);
-        self.path.visit(claims.as_value(), &Limits::DEFAULT, |value| {
-            selected = true;
-            met = self.rule.is_met_by(value);
-            if met == self.rule.needs_one() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        let claim = || self.path.as_str().to_owned();
-        match (selected, met) {
-            (false, _) => Err(ClaimsError::Missing { claim: claim() }),
-            (true, false) => Err(ClaimsError::Value { claim: claim() }),
-            (true, true) => Ok(()),
-        }
+        self.rule.check(&self.path, claims.as_value())
     }
 }

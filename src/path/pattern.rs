@@ -14,7 +14,10 @@ use super::{PathError, iregexp};
 /// # Ok::<(), claimgate::path::PathError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+pub struct Pattern {
+    text: Box<str>,
+    regex: Regex,
+}
 
 impl Pattern {
     /// Compiles a pattern.
@@ -22,12 +25,21 @@ impl Pattern {
     /// # Errors
     /// [`PathError::Pattern`] if the text is no I-Regexp (it has no anchors, no `\d` and no `(?…)`), or is too large.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        iregexp::compile(text, true).map(Self).ok_or_else(|| PathError::Pattern { text: text.to_owned() })
+        match iregexp::compile(text, true) {
+            Some(regex) => Ok(Self { text: text.into(), regex }),
+            None => Err(PathError::Pattern { text: text.to_owned() }),
+        }
+    }
+
+    /// Returns the pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Reports whether the pattern matches the text as a whole.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.regex.is_match(text)
     }
 }

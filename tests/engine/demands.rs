@@ -143,6 +143,34 @@ fn a_value_of_a_claim_is_demanded() {
 }
 
 #[test]
+fn a_refusal_names_the_path_and_what_is_demanded_of_it() {
+    let claims = json!({"tid": "t2", "scope": "openid", "email": "ada@example.org"});
+    let check = |path: &str, rule: ClaimRule| {
+        rule.check(&ClaimPath::parse(path).unwrap(), &claims).map_err(|error| error.to_string())
+    };
+    assert_eq!(check("tid", ClaimRule::one_of(["t1", "t2"])), Ok(()));
+    let refusals = [
+        check("tid", ClaimRule::one_of(["t0", "t1"])),
+        check("$.scope", ClaimRule::contains("crm.read")),
+        check("email", ClaimRule::matches(r"[^@]+@example\.com").unwrap()),
+        check("hd", ClaimRule::contains(true)),
+    ];
+    let texts = refusals.map(Result::unwrap_err);
+    assert_eq!(
+        texts,
+        [
+            r#"the claim `tid` must be one of "t0", "t1""#,
+            r#"the claim `$.scope` must be or contain "crm.read""#,
+            r"the claim `email` must match the pattern [^@]+@example\.com",
+            "the claim `hd` is required and missing",
+        ]
+    );
+    let many: Vec<String> = (0..1000).map(|tenant| format!("tenant-{tenant}")).collect();
+    let long = check("tid", ClaimRule::one_of(many)).unwrap_err();
+    assert!(long.len() < 300 && long.ends_with('…'), "{long}");
+}
+
+#[test]
 fn all_demands_must_be_met_before_the_times_are_looked_at() {
     let path = || ClaimPath::parse("tid").unwrap();
     let policy =

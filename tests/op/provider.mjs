@@ -65,7 +65,7 @@ export class OpenIdProvider extends LoopbackServer {
       pairwiseIdentifier: (_ctx, accountId, client) => `pairwise-${client.clientId}-${accountId}`,
       claims: {
         openid: ['sub'],
-        profile: ['name', 'given_name', 'family_name', 'preferred_username', 'groups', 'hasgroups'],
+        profile: ['name', 'given_name', 'family_name', 'preferred_username', 'groups', 'hasgroups', 'hd'],
         email: ['email', 'email_verified'],
         phone: ['phone_number'],
       },

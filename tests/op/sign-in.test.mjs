@@ -115,6 +115,38 @@ test('groups that the provider left out take no team away: a warning and a metri
   assert.ok(gate.log.includes('the claims hold no groups'), gate.log);
 });
 
+test('a sign-in whose claims lack a demanded value is refused, and the log alone says which', async () => {
+  const demand = { path: 'hd', one_of: ['example.com'] };
+  await serve({ provider: { claim: [demand, { path: '$.groups', contains: 'crm-admin' }] } });
+  const walk = async (claims) => {
+    op.claims = { ada: claims };
+    const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
+    op.claims = undefined;
+    return landed;
+  };
+  const missing = await walk({});
+  assert.equal(missing.status, 403);
+  assert.match(missing.text, /<code id="code">sign_in\.claim</);
+  assert.doesNotMatch(missing.text, /\bhd\b|claims\.|example\.com|crm-admin/);
+  const [line] = gate.logged('claims.missing').map((text) => JSON.parse(text));
+  assert.match(line.error, /`hd` is required/);
+  assert.equal((await walk({ hd: 'example.org', groups: ['crm-admin'] })).status, 403);
+  const [other] = gate.logged('claims.value').map((text) => JSON.parse(text));
+  assert.match(other.error, /`hd` must be one of "example\.com"/);
+  assert.equal(other.found, 'hd: "example.org"');
+  assert.equal(other.user, 'ada');
+  assert.deepEqual(gate.users(), []);
+  assert.deepEqual(gate.sessions(), []);
+
+  // UserInfo's claims count, and the next sign-in of a person who had access is refused too.
+  op.claims = { ada: { hd: 'example.com', groups: ['crm-admin'] } };
+  const agent = new Agent();
+  assert.equal((await agent.signIn(gate, 'crm', 'ada')).username, 'ada');
+  op.claims = undefined;
+  assert.equal((await walk({ hd: 'example.com', groups: [] })).status, 403);
+  assert.equal((await agent.me(gate)).username, 'ada');
+});
+
 test('max_age is asked for and auth_time compared', async () => {
   await serve({ provider: { max_age: 3600 } });
   assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use claimgate::alg::{Algorithm, Registry};
-use claimgate::claims::{AnyKind, Kind, Policy, TokenKind};
+use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -16,7 +16,9 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 use ipnet::IpNet;
+use serde_json::Value;
 
+use super::claim::ClaimDemand;
 use super::error::{Note, Place};
 use super::files::NamedFile;
 
@@ -171,6 +173,8 @@ pub struct Provider {
     pub registry: Registry,
     /// The algorithms allowed; each is in the registry.
     pub algorithms: Vec<String>,
+    /// What the values of claims must be.
+    pub demands: Demands,
     /// A file with its JWK set.
     pub jwks_file: Option<PathBuf>,
     /// How far the clocks may differ, in seconds.
@@ -208,6 +212,15 @@ pub struct Provider {
     pub mapping: Mapping,
 }
 
+/// Demands on the values of claims.
+#[derive(Clone, Debug, Default)]
+pub struct Demands {
+    /// On those of a sign-in: of the ID token and UserInfo together.
+    pub sign_in: Vec<ClaimDemand>,
+    /// On those of tokens presented for verification.
+    pub presented: Vec<ClaimDemand>,
+}
+
 /// Names that a token may hold beside the accepted audience (Core §3.1.3.7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
@@ -234,7 +247,16 @@ impl Provider {
         let policy =
             Policy::of_kind(self.presented).issuer(&self.issuer).leeway(Duration::from_secs(self.leeway));
         let policy = if self.presented_untyped { policy.allow_untyped() } else { policy };
+        let policy = self.demands.presented.iter().fold(policy, ClaimDemand::apply);
         self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
+    }
+
+    /// Checks the claims of a sign-in by the demands of the file.
+    ///
+    /// # Errors
+    /// The [`ClaimsError`] of the first demand that is not met.
+    pub fn check_demands(&self, claims: &Value) -> Result<(), ClaimsError> {
+        self.demands.sign_in.iter().try_for_each(|demand| demand.check(claims))
     }
 
     /// Reports whether an algorithm verifies with the client secret, not with a published key.

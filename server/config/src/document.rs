@@ -187,7 +187,7 @@ fn without<'t>(value: Spanned<DeValue<'t>>, span: &Range<usize>) -> Spanned<DeVa
 }
 
 /// Words of the deserializer, and those of people.
-const TYPES: [(&str, &str); 15] = [
+const TYPES: [(&str, &str); 16] = [
     ("invalid type: ", "has the wrong type: "),
     ("invalid value: ", "has an unusable value: "),
     ("a sequence", "a list"),
@@ -199,6 +199,7 @@ const TYPES: [(&str, &str); 15] = [
     ("expected struct SignIn", "expected a table"),
     ("expected struct Provider", "expected a table"),
     ("expected struct Verify", "expected a table"),
+    ("expected struct ClaimSpec", "expected a table"),
     ("expected a boolean", "expected true or false"),
     ("expected a string", "expected a text in quotes"),
     ("expected path string", "expected a text in quotes"),

@@ -7,11 +7,12 @@
 
 mod error;
 mod files;
-mod checked;
 mod duration;
-mod raw;
 mod document;
 mod section;
+mod claim;
+mod checked;
+mod raw;
 mod settings;
 mod administration;
 mod store;
@@ -25,7 +26,10 @@ use std::path::Path;
 
 use claimgate::alg::Registry;
 
-pub use checked::{Administration, Config, Database, Postgres, Provider, PublicUrl, Server, Store, Trust};
+pub use checked::{
+    Administration, Config, Database, Demands, Postgres, Provider, PublicUrl, Server, Store, Trust,
+};
+pub use claim::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 use document::Document;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};

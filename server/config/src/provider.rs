@@ -16,7 +16,8 @@ use claimgate::sign::{Signer, SigningKey};
 use ipnet::IpNet;
 use url::Url;
 
-use super::checked::{Provider, Trust, uses_secret};
+use super::checked::{Demands, Provider, Trust, uses_secret};
+use super::claim;
 use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
@@ -70,12 +71,12 @@ pub(super) fn resolve(
     let client = client(section, &raw, shared);
     let leeway = leeway(section, raw.leeway.0);
     let presented = presented(section, &raw.verify);
+    let demands = demands(section, &raw);
     let (trust, presented_trust) = trust(section, &raw)?;
     let presented_age = presented_age(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
     let authorization = authorization(section, &raw);
-    let (id, client_id, mapping) = (id?, client_id?, mapping?);
-    let mut authorization = authorization?;
+    let (id, client_id, mapping, mut authorization) = (id?, client_id?, mapping?, authorization?);
     authorization.essential_claims = mapping.plain_group_claims().map(str::to_owned).collect();
     reachable.and(logout_url)?;
     Ok(Provider {
@@ -88,6 +89,7 @@ pub(super) fn resolve(
         client: client?(client_id),
         registry: shared.registry.clone(),
         algorithms: algorithms?,
+        demands: demands?,
         jwks_file: raw.jwks_file.map(|file| section.file("jwks_file", &file, FileContent::KeySet)),
         leeway: leeway?,
         presented: presented?,
@@ -364,6 +366,15 @@ fn trust(section: &Section<'_>, raw: &raw::Provider) -> Result<(Trust, Trust), F
         },
     };
     Ok((own, presented))
+}
+
+/// Resolves the demands on claims: of sign-ins, and of presented tokens, which have the same unless they have their own.
+fn demands(section: &Section<'_>, raw: &raw::Provider) -> Result<Demands, Faulty> {
+    let verify = section.source.section(section.path.name("verify"));
+    let own = claim::resolve(section, &raw.claim);
+    let presented = raw.verify.claim.as_ref().map(|specs| claim::resolve(&verify, specs)).transpose();
+    let (sign_in, presented) = (own?, presented?);
+    Ok(Demands { presented: presented.unwrap_or_else(|| sign_in.clone()), sign_in })
 }
 
 /// Resolves the kind of presented tokens. Logout tokens come by the back channel alone.

@@ -7,6 +7,7 @@ use claimgate::identity::{MappingSpec, OneOrMany};
 use claimgate::oidc::sync::AbsentGroups;
 use serde::Deserialize;
 
+use super::claim::ClaimSpec;
 use super::duration::Seconds;
 
 #[derive(Deserialize)]
@@ -133,6 +134,8 @@ pub(super) struct Provider {
     #[serde(default)]
     pub(super) danger_allow_short_secret: bool,
     #[serde(default)]
+    pub(super) claim: Vec<ClaimSpec>,
+    #[serde(default)]
     pub(super) verify: Verify,
     pub(super) identity: Option<MappingSpec>,
 }
@@ -147,6 +150,7 @@ pub(super) struct Verify {
     pub(super) trusted_audiences: Option<Vec<String>>,
     pub(super) authorized_parties: Option<Vec<String>>,
     pub(super) max_token_age: Option<Seconds>,
+    pub(super) claim: Option<Vec<ClaimSpec>>,
 }
 
 fn default_revocation_bound() -> Seconds {

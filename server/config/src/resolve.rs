@@ -11,7 +11,7 @@ use toml::de::DeValue;
 
 use super::checked::{Config, Database, Postgres, Provider};
 use super::document::Document;
-use super::error::{ConfigError, Severity};
+use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
 use super::{raw, server, settings, sign_in, store};
@@ -159,8 +159,7 @@ fn compile(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) -> Resul
         .map_err(|error| source.section(path.clone()).mapping_fault(error))
 }
 
-/// Warns of names that look like paths: Keycloak's `realm_access.roles` is a member of a member. Names that are
-/// addresses have dots of their own.
+/// Warns of names that look like paths.
 fn note_literal_names(source: &Source<'_>, path: &SettingPath, spec: &MappingSpec) {
     let section = source.section(path.clone());
     let username = spec.username.as_slice().iter().enumerate().map(|(index, text)| {
@@ -176,12 +175,7 @@ fn note_literal_names(source: &Source<'_>, path: &SettingPath, spec: &MappingSpe
         }
     });
     for (setting, text) in username.chain(profile).chain(groups) {
-        if !text.starts_with('$') && !text.contains("://") && text.contains(['.', '[']) {
-            let message =
-                format!("`{text}` has no `$` at its start, so it is the name of one claim, dots included");
-            let reason = (message, format!("a path is written `$.{text}`"));
-            section.remark(&setting, Severity::Warning, reason.into());
-        }
+        section.note_literal_name(&setting, text);
     }
 }
 

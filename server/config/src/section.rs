@@ -69,6 +69,17 @@ impl Section<'_> {
         self.source.notes.borrow_mut().push(self.source.document.note(path, severity, reason));
     }
 
+    /// Warns of a claim path that looks like one within an object: Keycloak's `realm_access.roles` is a member of a
+    /// member. Names that are addresses have dots of their own.
+    pub(super) fn note_literal_name(&self, setting: &SettingPath, text: &str) {
+        if !text.starts_with('$') && !text.contains("://") && text.contains(['.', '[']) {
+            let message =
+                format!("`{text}` has no `$` at its start, so it is the name of one claim, dots included");
+            let reason = (message, format!("a path is written `$.{text}`"));
+            self.remark(setting, Severity::Warning, reason.into());
+        }
+    }
+
     fn fault_at(&self, path: &SettingPath, reason: impl Into<Reason>) -> Faulty {
         self.source.record(self.source.document.fault(path, Problem::Value(reason.into())))
     }

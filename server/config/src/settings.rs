@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error as _, Visitor, value};
 use serde::forward_to_deserialize_any;
 use toml::de::{DeTable, DeValue};
 
+use super::claim::ClaimSpec;
 use super::document::Document;
 use super::error::{ConfigError, Fault, Problem, Reason};
 use super::raw;
@@ -26,6 +27,8 @@ pub enum Table {
     Provider,
     /// `[provider.verify]`
     Verify,
+    /// `[[provider.claim]]` and `[[provider.verify.claim]]`
+    Claim,
     /// `[identity]` and `[provider.identity]`
     Identity,
     /// A table in `groups` of `[identity]`
@@ -36,13 +39,14 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::File,
         Table::Server,
         Table::Store,
         Table::SignIn,
         Table::Provider,
         Table::Verify,
+        Table::Claim,
         Table::Identity,
         Table::Group,
         Table::Team,
@@ -58,6 +62,7 @@ impl Table {
             Table::SignIn => "[sign_in]",
             Table::Provider => "[[provider]]",
             Table::Verify => "[provider.verify]",
+            Table::Claim => "[[provider.claim]]",
             Table::Identity => "[identity]",
             Table::Group => "`groups` of [identity]",
             Table::Team => "[[identity.team]]",
@@ -74,6 +79,7 @@ impl Table {
             Table::SignIn => fields::<raw::SignIn>(),
             Table::Provider => fields::<raw::Provider>(),
             Table::Verify => fields::<raw::Verify>(),
+            Table::Claim => fields::<ClaimSpec>(),
             Table::Identity => fields::<MappingSpec>(),
             Table::Group => fields::<GroupDetail>(),
             Table::Team => fields::<TeamSpec>(),
@@ -88,6 +94,7 @@ impl Table {
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),
+            (Table::Provider | Table::Verify, "claim") => Some((Table::Claim, Occurs::Repeatedly)),
             (Table::File | Table::Provider, "identity") => Some((Table::Identity, Occurs::Once)),
             (Table::Identity, "groups") => Some((Table::Group, Occurs::Repeatedly)),
             (Table::Identity, "team") => Some((Table::Team, Occurs::Repeatedly)),
@@ -182,6 +189,10 @@ fn single(child: Table, path: &SettingPath) -> String {
         Table::Provider => {
             "write [[provider]] in double brackets: a file may have several providers".to_owned()
         }
+        Table::Claim if path.to_string().ends_with("verify.claim") => {
+            "write [[provider.verify.claim]] in double brackets, one for each demand".to_owned()
+        }
+        Table::Claim => "write [[provider.claim]] in double brackets, one for each demand".to_owned(),
         Table::Team if path.to_string().starts_with("provider") => {
             "write [[provider.identity.team]] in double brackets, one for each rule".to_owned()
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use claimgate::Error;
 use claimgate::alg::Registry;
-use claimgate::claims::Claims;
+use claimgate::claims::{Claims, ClaimsError};
 use claimgate::identity::Explanation;
 use claimgate::jws::CompactJws;
 use claimgate::key::KeyError;
@@ -46,6 +46,15 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
+/// What is printed.
+struct Outcome<'e> {
+    explanation: &'e Explanation,
+    /// The demand of `[[provider.claim]]` that the claims do not meet.
+    unmet: Option<ClaimsError>,
+    link: Option<String>,
+    changes: Option<Vec<String>>,
+}
+
 /// Claims, and whether they come from a verified token.
 struct Source {
     claims: Claims,
@@ -58,7 +67,9 @@ impl Arguments {
         let provider = self.provider(&config)?;
         let source = self.source(provider)?;
         let explanation = provider.mapping.explain(source.claims.as_value());
+        let unmet = provider.check_demands(source.claims.as_value()).err();
         let changes = match &explanation.identity {
+            Some(_) if self.changes && unmet.is_some() => Some(Vec::new()),
             Some(identity) if self.changes => {
                 Some(rehearse(&config, provider, &source.claims, identity, &self.config)?)
             }
@@ -70,7 +81,8 @@ impl Arguments {
                 Err(reason) => format!("a user added by hand under this name would not be linked: {reason}"),
             }
         });
-        self.print(source.verified, &explanation, link.as_deref(), changes.as_deref())?;
+        let outcome = Outcome { explanation: &explanation, unmet, link, changes };
+        self.print(source.verified, &outcome)?;
         match (explanation.code, explanation.message) {
             (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
             _ => Ok(()),
@@ -134,15 +146,12 @@ impl Arguments {
         }
     }
 
-    fn print(
-        &self,
-        verified: bool,
-        explanation: &Explanation,
-        link: Option<&str>,
-        changes: Option<&[String]>,
-    ) -> Result<(), Failure> {
+    fn print(&self, verified: bool, outcome: &Outcome<'_>) -> Result<(), Failure> {
+        let Outcome { explanation, unmet, link, changes } = outcome;
+        let refused = unmet.as_ref().map(|error| json!({"code": error.code(), "message": error.to_string()}));
         if self.format == Format::Json {
-            let mut answer = json!({"verified": verified, "explanation": explanation, "link": link});
+            let mut answer =
+                json!({"verified": verified, "explanation": explanation, "refused": refused, "link": link});
             if let Some(changes) = changes {
                 answer["changes"] = json!(changes);
             }
@@ -153,7 +162,13 @@ impl Arguments {
         if let Some(link) = link {
             text.push_str(&format!("  {link}\n"));
         }
-        if let Some(changes) = changes {
+        if let Some(error) = unmet {
+            text.push_str(&format!(
+                "  a sign-in with these claims would be refused: {error} [{}]\n",
+                error.code()
+            ));
+        }
+        if let Some(changes) = changes.as_ref().filter(|changes| !changes.is_empty()) {
             text.push_str("\nA sign-in would:\n");
             changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));
         }

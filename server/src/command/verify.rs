@@ -10,6 +10,7 @@ use claimgate::jws::BuildError;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
+use claimgate_config::{ClaimDemand, ClaimSpec};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
     subject: String,
     /// Verify JSON lines, each with its own token, keys and policy
-    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "any_audience", "trusted_audience", "authorized_party", "kind", "untyped_access_tokens", "leeway", "now", "nonce", "id_subject", "typ", "require", "max_token_age", "danger_allow_weak_keys", "format"])]
+    #[arg(long, conflicts_with_all = ["jwks", "key", "secret_file", "alg", "issuer", "audience", "any_audience", "trusted_audience", "authorized_party", "kind", "untyped_access_tokens", "leeway", "now", "nonce", "id_subject", "typ", "require", "claim", "max_token_age", "danger_allow_weak_keys", "format"])]
     jsonl: bool,
     /// JWK set file (RFC 7517)
     #[arg(long, value_name = "FILE", group = "keys")]
@@ -82,6 +83,10 @@ pub(crate) struct Arguments {
     /// Required claims [default: exp]
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     require: Vec<String>,
+    /// A demand on the values of a claim, with the members of [[provider.claim]] in JSON, such as
+    /// '{"path":"tid","one_of":["tenant-1"]}'; may be given several times
+    #[arg(long, value_name = "JSON", value_parser = claim_demand)]
+    claim: Vec<ClaimDemand>,
     /// Maximum time since `iat`, in seconds or as `12h`
     #[arg(long, value_name = "SECONDS", value_parser = claimgate_config::seconds)]
     max_token_age: Option<u64>,
@@ -234,11 +239,18 @@ impl Arguments {
         if let Some(seconds) = self.max_token_age {
             policy = policy.max_token_age(Duration::from_secs(seconds));
         }
+        policy = self.claim.iter().fold(policy, ClaimDemand::apply);
         if !self.require.is_empty() {
             policy = policy.require_only(&self.require);
         }
         policy
     }
+}
+
+/// Reads `--claim`.
+fn claim_demand(text: &str) -> Result<ClaimDemand, String> {
+    let spec: ClaimSpec = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    spec.compile().map_err(|fault| fault.to_string())
 }
 
 /// Returns why the options are refused, and what to do.

@@ -8,6 +8,7 @@ use super::password::PasswordError;
 use super::shares::Exhausted;
 use crate::store::postgres::Unsure;
 use crate::store::{LogoutsDropped, RevocationError};
+use claimgate::claims::ClaimsError;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
@@ -37,6 +38,9 @@ pub(crate) enum Problem {
     UserInfo(#[from] UserInfoError),
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// The claims of a sign-in do not meet a demand of the file.
+    #[error(transparent)]
+    Demand(ClaimsError),
     #[error(transparent)]
     Logout(#[from] LogoutError),
     #[error(transparent)]
@@ -151,6 +155,7 @@ impl Problem {
             Problem::IdToken(error) => error.code(),
             Problem::UserInfo(error) => error.code(),
             Problem::SignIn(error) => error.code(),
+            Problem::Demand(error) => error.code(),
             Problem::Logout(error) => error.code(),
             Problem::Store(error) => error.code(),
             Problem::LogoutsDropped(_) => "verify.logouts_dropped",
@@ -177,10 +182,12 @@ impl Problem {
         }
     }
 
-    /// Returns the code that the client sees. Which check an ID token failed is only logged.
+    /// Returns the code that the client sees. Which check an ID token failed, and which demand its claims do not
+    /// meet, is only logged.
     pub(crate) fn shown_code(&self) -> &'static str {
         match self {
             Problem::IdToken(_) => "sign_in.token",
+            Problem::Demand(_) => "sign_in.claim",
             _ => self.code(),
         }
     }

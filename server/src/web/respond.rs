@@ -59,6 +59,7 @@ impl Problem {
             Problem::Callback(CallbackError::Provider { .. })
             | Problem::IdToken(_)
             | Problem::SignIn(_)
+            | Problem::Demand(_)
             | Problem::WrongPassword => (StatusCode::FORBIDDEN, refused),
             Problem::Callback(_) => (StatusCode::BAD_REQUEST, failed),
             Problem::Token(_) | Problem::UserInfo(_) => (StatusCode::BAD_GATEWAY, failed),
@@ -115,6 +116,9 @@ impl Problem {
             }
             Problem::IdToken(_) => {
                 "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below."
+            }
+            Problem::Demand(_) => {
+                "Your account at the sign-in provider is not one of those that may sign in here. Ask your administrator, and give the reference below."
             }
             Problem::SignIn(refusal) => return sign_in_refusal(refusal).map(Into::into),
             Problem::Logout(_) => "The logout token is not accepted.",

@@ -119,9 +119,17 @@ pub(crate) async fn complete(
     let id_token = validate(app, provider, &tokens, &authorization).await?;
     let claims = claims(provider, &metadata, id_token).await?;
 
+    let unmet = config.check_demands(claims.as_value()).err();
+    let unmet = unmet.map(|error| (token_log::demanded(claims.as_value(), &error), error));
     let (person, explanation) = identify(app, provider, claims, Position(begun));
+    if let Ok(person) = &person {
+        request_log::note_user(person.username());
+    }
+    if let Some((found, error)) = unmet {
+        found.iter().for_each(|found| request_log::note_found(found));
+        return Err(Problem::Demand(error));
+    }
     let person = person?;
-    request_log::note_user(person.username());
     let secret = app.store.new_secret();
     let session = SessionId::of_secret(&secret);
     let new = NewSession { id: session, replaces: app.session_id(headers) };
@@ -211,7 +219,7 @@ fn identify(
     let mapping = &provider.config.mapping;
     // For the line of a refusal.
     let paths = mapping.name_sources().map(|(path, _)| path).collect::<Vec<_>>().join(", ");
-    let names = claims.as_value().as_object().map(token_log::names).unwrap_or_default();
+    let names = token_log::names(claims.as_value());
     let (person, explanation) = identify_and_explain(app, provider, claims, begun);
     if let Err(SignInError::Identity(IdentityError::NoUsername)) = &person {
         request_log::note_found(&format!("looked for {paths}; the claims are {names}"));

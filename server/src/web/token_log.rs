@@ -12,6 +12,7 @@ use claimgate::claims::{Claims, ClaimsError};
 use claimgate::json;
 use claimgate::jws::{CompactJws, Header};
 use claimgate::limits::Limits;
+use claimgate::path::ClaimPath;
 
 /// Logs an accepted token.
 pub(crate) fn accepted(what: &str, header: &Header, claims: &Claims) {
@@ -33,14 +34,15 @@ pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option
     let header = jws.header(&limits).ok();
     // As JSON: claims of a wrong type are among the reasons. Parsed where a line needs them only: strangers send
     // as many tokens with a wrong signature as they like.
-    let claims = LazyCell::new(|| json::parse_object(&jws.unverified_payload(), &limits).ok());
+    let claims =
+        LazyCell::new(|| json::parse_object(&jws.unverified_payload(), &limits).ok().map(Value::Object));
     if let Some(found) = found(header.as_ref(), || claims.as_ref(), code, error) {
         request_log::note_found(&found);
     }
     if tracing::enabled!(tracing::Level::DEBUG) {
         let reference = request_log::reference();
         let header = header.and_then(|header| serde_json::to_string(header.as_object()).ok());
-        let claims = claims.as_ref().map(|claims| Value::Object(claims.clone()).to_string());
+        let claims = claims.as_ref().map(Value::to_string);
         debug!(
             what,
             reason = code,
@@ -56,15 +58,14 @@ pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option
 /// are, and the setting that does without it. Unverified.
 fn found<'c>(
     header: Option<&Header>,
-    claims: impl FnOnce() -> Option<&'c Map<String, Value>>,
+    claims: impl FnOnce() -> Option<&'c Value>,
     code: &'static str,
     error: Option<&Error>,
 ) -> Option<String> {
     let of = |name: &str, value: Option<&Value>| {
         value.map_or_else(|| format!("no {name}"), |value| format!("{name}: {value}"))
     };
-    let in_claims =
-        |claims: Option<&Map<String, Value>>, name: &str| claims.map(|claims| of(name, claims.get(name)));
+    let in_claims = |claims: Option<&Value>, name: &str| claims.map(|claims| of(name, claims.get(name)));
     let in_header = |name| header.map(|header| of(name, header.as_object().get(name)));
     match (code, error) {
         ("algorithm.not_allowed", _) => in_header("alg"),
@@ -80,11 +81,28 @@ fn found<'c>(
         (_, Some(Error::Claims(ClaimsError::WrongType { claim, .. } | ClaimsError::Empty { claim }))) => {
             in_claims(claims(), claim)
         }
+        (_, Some(Error::Claims(error))) => demanded(claims()?, error),
+        _ => None,
+    }
+}
+
+/// Returns what the claims have where they do not meet a demand on values: those that its path selects, or the names
+/// that there are.
+pub(crate) fn demanded(claims: &Value, error: &ClaimsError) -> Option<String> {
+    match error {
+        ClaimsError::Missing { .. } => Some(format!("the claims {}", names(claims))),
+        ClaimsError::Value { claim, .. } => {
+            let path = ClaimPath::parse(claim).ok()?;
+            let values = path.select(claims, &Limits::DEFAULT).ok()?;
+            let values: Vec<_> = values.into_iter().map(Value::to_string).collect();
+            Some(format!("{claim}: {}", values.join(", ")))
+        }
         _ => None,
     }
 }
 
 /// Returns the names of the members of a claims set.
-pub(crate) fn names(claims: &Map<String, Value>) -> String {
-    claims.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+pub(crate) fn names(claims: &Value) -> String {
+    let members = claims.as_object().into_iter().flat_map(Map::keys);
+    members.map(String::as_str).collect::<Vec<_>>().join(", ")
 }

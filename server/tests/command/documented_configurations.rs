@@ -64,6 +64,7 @@ fn the_configuration_reference_is_complete() {
         let heading = match table {
             Table::File => continue,
             Table::Verify => "\n### `[provider.verify]`\n".to_owned(),
+            Table::Claim => "\n### Claims\n".to_owned(),
             Table::Group => "\n### Groups\n".to_owned(),
             Table::Team => "\n### Teams\n".to_owned(),
             table => format!("\n## `{}`\n", table.heading()),

@@ -1,9 +1,11 @@
 //! A line's `policy`.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use claimgate::claims::{AnyKind, Policy, TokenKind};
 use claimgate::time::UnixTime;
+use claimgate_config::{ClaimDemand, ClaimSpec};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -51,6 +53,7 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
                 let reason = "`policy.max_age` is spelled `policy.max_token_age`";
                 return Err(Malformed::new("input.member", reason));
             }
+            "claim" => demands(value)?.iter().fold(policy, ClaimDemand::apply),
             "require" => policy.require_only(list()?),
             "now" => {
                 now = Some(time(&value).ok_or_else(|| wrong_type(&name))?);
@@ -67,6 +70,19 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
     }
     policy.check().map_err(|error| Malformed::new("input.policy", error.to_string()))?;
     Ok((policy, now.unwrap_or_else(system::now)))
+}
+
+/// Reads demands on values of claims: one, or a list.
+fn demands(value: Value) -> Result<Vec<ClaimDemand>, Malformed> {
+    let is_list = value.is_array();
+    let values = if let Value::Array(values) = value { values } else { vec![value] };
+    let demand = |(index, value)| {
+        let place = if is_list { format!("policy.claim[{index}]") } else { "policy.claim".to_owned() };
+        let malformed = |reason: &dyn Display| Malformed::new("input.policy", format!("`{place}`: {reason}"));
+        let spec: ClaimSpec = serde_json::from_value(value).map_err(|error| malformed(&error))?;
+        spec.compile().map_err(|fault| malformed(&fault))
+    };
+    values.into_iter().enumerate().map(demand).collect()
 }
 
 /// Returns a time in seconds, with its fraction left out: the greatest whole number that is not greater.
