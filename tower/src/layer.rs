@@ -88,7 +88,7 @@ impl BearerLayer {
 
     /// Makes the decision of the layer on the values of all `Authorization` headers of a request, for frameworks that
     /// are not built on tower. Returns `None` for a request without a token that an [optional](Self::optional) layer
-    /// passes on. The caller logs the refusal and answers with its [status](Refusal::status) and
+    /// passes on. The caller [logs](Refusal::log) the refusal and answers with its [status](Refusal::status) and
     /// [challenge](Refusal::challenge).
     ///
     /// # Errors

@@ -1,12 +1,15 @@
 //! Why a request is refused, and the one table from that to an answer, of HTTP or of gRPC.
 
 use std::pin::Pin;
+use std::time::Instant;
 
 use claimgate::Error;
 use claimgate::identity::IdentityError;
 use claimgate_remote::{RemoteError, VerifyError};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::log_limit::LINES_OF_REFUSALS;
 
 /// The answer of a service, once it has arrived.
 pub type Answering<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
@@ -192,20 +195,22 @@ impl Refusal {
         }
     }
 
-    /// Writes the line of this refusal.
-    pub(crate) fn log(&self) {
+    /// Writes the line of this refusal (target `claimgate_tower`), unless its code has had 100 lines within a minute.
+    /// A layer and its guards do so themselves.
+    pub fn log(&self) {
         let (code, error) = (self.code(), self);
+        let Some(left_out) = LINES_OF_REFUSALS.admit(code, Instant::now()) else { return };
         match self {
             Refusal::Missing => {
-                tracing::debug!(target: "claimgate_tower", code, "request without a token refused")
+                tracing::debug!(target: "claimgate_tower", code, left_out, "request without a token refused")
             }
             Refusal::Program { .. } => {
-                tracing::error!(target: "claimgate_tower", code, %error, "request refused")
+                tracing::error!(target: "claimgate_tower", code, %error, left_out, "request refused")
             }
             Refusal::Unavailable(_) | Refusal::Store { .. } => {
-                tracing::warn!(target: "claimgate_tower", code, %error, "request refused");
+                tracing::warn!(target: "claimgate_tower", code, %error, left_out, "request refused");
             }
-            _ => tracing::info!(target: "claimgate_tower", code, %error, "request refused"),
+            _ => tracing::info!(target: "claimgate_tower", code, %error, left_out, "request refused"),
         }
     }
 }

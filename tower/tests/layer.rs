@@ -5,6 +5,9 @@
 #[path = "../../remote/tests/provider/mod.rs"]
 mod provider;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -97,6 +100,46 @@ async fn refusals_are_those_of_rfc_6750() {
     assert_eq!(answer(&app, Some(&id_token)).await, invalid, "an ID token");
     let forged = key("forger").named("one").sign(&claims(json!({})));
     assert_eq!(answer(&app, Some(&forged)).await, invalid);
+}
+
+/// Counts the events of the crate, whatever their level.
+#[derive(Default)]
+struct Lines(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "claimgate_tower"
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_log() {
+    let app = app(layer());
+    let lines = Lines::default();
+    let count = Arc::clone(&lines.0);
+    let _guard = tracing::subscriber::set_default(lines);
+    for _ in 0..500 {
+        assert_eq!(answer(&app, Some("no token")).await.0, 400);
+    }
+    // Other tests of this process refuse a few for the same reason.
+    let count = count.load(Ordering::Relaxed);
+    assert!((50..=100).contains(&count), "{count}");
 }
 
 // attack: embedding.two-headers

@@ -53,7 +53,7 @@ impl<T: FromPrincipal> FromRequest for Verified<T> {
                 bearer.authenticate(authorization).await.and_then(|found| found.ok_or(Refusal::Missing));
             let taken = principal.and_then(|principal| T::from_principal(&principal));
             taken.map(Self).map_err(|refusal| {
-                eprintln!("request refused: {refusal} [{}]", refusal.code());
+                refusal.log();
                 Refused(refusal)
             })
         })

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use claimgate::claims::LogoutToken;
@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::queue::{LogoutError, Queue};
 use super::{LogoutStore, StoreError};
+use crate::log_limit::LINES_OF_REFUSALS;
 use crate::refusal::Answering;
 
 /// Largest body, in bytes. A logout token takes one or two thousand.
@@ -102,13 +103,18 @@ where
 
 fn refuse(error: &LogoutError) -> Response<Full<Bytes>> {
     let code = error.code();
+    let left_out = LINES_OF_REFUSALS.admit(code, Instant::now());
     match error {
         LogoutError::Request { .. } | LogoutError::Token(_) => {
-            tracing::info!(target: "claimgate_tower", code, %error, "back-channel logout refused");
+            if let Some(left_out) = left_out {
+                tracing::info!(target: "claimgate_tower", code, %error, left_out, "back-channel logout refused");
+            }
             answer(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
         }
         LogoutError::Unavailable(_) | LogoutError::Busy | LogoutError::Store { .. } => {
-            tracing::warn!(target: "claimgate_tower", code, %error, "back-channel logout not recorded");
+            if let Some(left_out) = left_out {
+                tracing::warn!(target: "claimgate_tower", code, %error, left_out, "back-channel logout not recorded");
+            }
             answer(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"temporarily_unavailable"}"#)
         }
     }

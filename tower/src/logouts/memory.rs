@@ -1,6 +1,7 @@
 //! Logouts in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use claimgate::time::UnixTime;
 use parking_lot::Mutex;
@@ -9,20 +10,48 @@ use super::{LEEWAY, Logout, LogoutStore, StoreError, TokenSession};
 
 /// A store of logouts in memory, for a service of one process and for tests. A restart forgets them: tokens of
 /// sessions that were logged out are then accepted until they expire.
+///
+/// ```
+/// use std::time::Duration;
+/// use claimgate_tower::{Logouts, MemoryLogouts};
+/// // No access token lives longer than an hour.
+/// let logouts = Logouts::new(MemoryLogouts::new(1_000_000), Duration::from_secs(3600));
+/// ```
 #[derive(Debug)]
 pub struct MemoryLogouts {
     most: usize,
-    ends: Mutex<HashMap<String, Ends>>,
+    records: Mutex<Records>,
 }
 
-/// The logouts of one issuer, each kind by its name.
+/// The logouts of all issuers.
 #[derive(Debug, Default)]
-struct Ends {
-    sessions: HashMap<String, End>,
-    /// Subjects with all their sessions.
-    subjects: HashMap<String, End>,
-    /// Subjects whose tokens have no `sid`.
-    without_sid: HashMap<String, End>,
+struct Records {
+    issuers: HashMap<Arc<str>, Ends>,
+    /// Each name once, by a time before which it may not be deleted.
+    due: BTreeMap<UnixTime, Vec<Name>>,
+    /// The number of names.
+    names: usize,
+}
+
+/// The logouts of one issuer by their names, for each [`Kind`].
+type Ends = [HashMap<Arc<str>, End>; 3];
+
+/// What a name of a logout is of.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Session,
+    /// A subject with all its sessions.
+    Subject,
+    /// A subject whose tokens have no `sid`.
+    WithoutSid,
+}
+
+/// A session or a subject of an issuer.
+#[derive(Debug)]
+struct Name {
+    issuer: Arc<str>,
+    kind: Kind,
+    name: Arc<str>,
 }
 
 /// The newest logout of a name.
@@ -37,71 +66,88 @@ impl MemoryLogouts {
     /// logouts are answered 503 until records may be deleted.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { most, ends: Mutex::default() }
+        Self { most, records: Mutex::default() }
     }
 }
 
-impl Ends {
-    fn len(&self) -> usize {
-        self.sessions.len() + self.subjects.len() + self.without_sid.len()
-    }
-
+impl Records {
+    /// Deletes what may be deleted. Each name is looked at once for each of its logouts at most.
     fn purge(&mut self, now: UnixTime) {
-        for ends in [&mut self.sessions, &mut self.subjects, &mut self.without_sid] {
-            ends.retain(|_, end| end.keep_until > now);
+        while let Some(first) = self.due.first_entry()
+            && *first.key() <= now
+        {
+            for due in first.remove() {
+                let Some(ends) = self.issuers.get_mut(&due.issuer) else { continue };
+                let ends = &mut ends[due.kind as usize];
+                match ends.get(&due.name).map(|end| end.keep_until) {
+                    Some(until) if until > now => self.due.entry(until).or_default().push(due),
+                    _ => self.names -= usize::from(ends.remove(&due.name).is_some()),
+                }
+            }
         }
     }
 
     fn insert(&mut self, logout: &Logout) {
         let issued_until = logout.issued_at;
         if let Some(sid) = &logout.sid {
-            keep(&mut self.sessions, sid, issued_until.saturating_add(LEEWAY), logout.keep_until);
+            self.keep(logout, Kind::Session, sid, issued_until.saturating_add(LEEWAY));
         }
         if let Some(subject) = &logout.subject {
-            let subjects = if logout.sid.is_some() { &mut self.without_sid } else { &mut self.subjects };
-            keep(subjects, subject, issued_until, logout.keep_until);
+            let kind = if logout.sid.is_some() { Kind::WithoutSid } else { Kind::Subject };
+            self.keep(logout, kind, subject, issued_until);
         }
     }
 
+    /// Keeps the later of each time.
+    fn keep(&mut self, logout: &Logout, kind: Kind, name: &str, issued_until: UnixTime) {
+        let issuer = match self.issuers.get_key_value(&*logout.issuer) {
+            Some((issuer, _)) => Arc::clone(issuer),
+            None => Arc::from(&*logout.issuer),
+        };
+        let ends = &mut self.issuers.entry(Arc::clone(&issuer)).or_default()[kind as usize];
+        let keep_until = logout.keep_until;
+        if let Some(end) = ends.get_mut(name) {
+            end.issued_until = end.issued_until.max(issued_until);
+            end.keep_until = end.keep_until.max(keep_until);
+            return;
+        }
+        let name: Arc<str> = name.into();
+        ends.insert(Arc::clone(&name), End { issued_until, keep_until });
+        self.due.entry(keep_until).or_default().push(Name { issuer, kind, name });
+        self.names += 1;
+    }
+
     fn end(&self, token: &TokenSession<'_>) -> bool {
-        let by_sid = token.sid.and_then(|sid| self.sessions.get(sid));
-        let by_subject = token.subject.and_then(|subject| self.subjects.get(subject));
+        let Some(ends) = self.issuers.get(token.issuer) else { return false };
+        let find = |kind: Kind, name: Option<&str>| name.and_then(|name| ends[kind as usize].get(name));
         let tokens_without_sid = token.subject.filter(|_| token.sid.is_none());
-        let without_sid = tokens_without_sid.and_then(|subject| self.without_sid.get(subject));
-        let ends = [by_sid, by_subject, without_sid];
+        let ends = [
+            find(Kind::Session, token.sid),
+            find(Kind::Subject, token.subject),
+            find(Kind::WithoutSid, tokens_without_sid),
+        ];
         ends.into_iter().flatten().any(|end| token.issued_at <= end.issued_until)
     }
 }
 
-/// Keeps the later of each time.
-fn keep(ends: &mut HashMap<String, End>, name: &str, issued_until: UnixTime, keep_until: UnixTime) {
-    let new = End { issued_until, keep_until };
-    let end = ends.entry(name.to_owned()).or_insert(new);
-    end.issued_until = end.issued_until.max(issued_until);
-    end.keep_until = end.keep_until.max(keep_until);
-}
-
 impl LogoutStore for MemoryLogouts {
     async fn record(&self, logouts: &[Logout]) -> Result<(), StoreError> {
-        let mut issuers = self.ends.lock();
-        let names = |issuers: &HashMap<String, Ends>| issuers.values().map(Ends::len).sum::<usize>();
+        let mut records = self.records.lock();
+        if let Some(now) = logouts.iter().map(|logout| logout.received_at).max() {
+            records.purge(now);
+        }
         // A logout has two names at most.
-        let more = 2 * logouts.len();
-        if names(&issuers) + more > self.most {
-            let now = logouts.iter().map(|logout| logout.received_at).max();
-            issuers.values_mut().for_each(|ends| ends.purge(now.unwrap_or(UnixTime(0))));
-            if names(&issuers) + more > self.most {
-                return Err("the memory for logouts is full".into());
-            }
+        if records.names + 2 * logouts.len() > self.most {
+            return Err("the memory for logouts is full".into());
         }
         for logout in logouts {
-            issuers.entry(logout.issuer.clone()).or_default().insert(logout);
+            records.insert(logout);
         }
         Ok(())
     }
 
     async fn is_logged_out(&self, token: &TokenSession<'_>) -> Result<bool, StoreError> {
-        Ok(self.ends.lock().get(token.issuer).is_some_and(|ends| ends.end(token)))
+        Ok(self.records.lock().end(token))
     }
 }
 
@@ -142,5 +188,39 @@ mod tests {
         store.record(&[later.clone(), later]).await.expect("the first may be deleted");
         assert!(!store.is_logged_out(&session(Some("s"), "ada", 100)).await.expect("memory"));
         assert!(store.is_logged_out(&session(Some("t"), "grace", 100)).await.expect("memory"));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_deleted_when_its_last_logout_may_be() {
+        let store = MemoryLogouts::new(10);
+        let first = logout(None, Some("ada"), 100);
+        let second = Logout { keep_until: first.keep_until.saturating_add(50), ..first.clone() };
+        store.record(&[first.clone(), second.clone()]).await.expect("there is room");
+        let at = |received_at: UnixTime| Logout { received_at, ..logout(None, Some("grace"), 100) };
+        let is_kept = async || store.is_logged_out(&session(None, "ada", 100)).await.expect("memory");
+        store.record(&[at(first.keep_until)]).await.expect("there is room");
+        assert!(is_kept().await);
+        store.record(&[at(second.keep_until)]).await.expect("there is room");
+        assert!(!is_kept().await);
+        let records = store.records.lock();
+        let due: usize = records.due.values().map(Vec::len).sum();
+        assert_eq!((records.names, due), (1, 1));
+    }
+
+    /// A full store does not look at each record for each batch.
+    #[tokio::test]
+    async fn a_full_store_refuses_at_once() {
+        const NAMES: usize = 100_000;
+        let store = MemoryLogouts::new(NAMES + 1);
+        for name in 0..NAMES {
+            let logout = logout(None, Some(&name.to_string()), 100);
+            store.record(&[logout]).await.expect("there is room");
+        }
+        let one_more = [logout(None, Some("ada"), 100)];
+        let begun = std::time::Instant::now();
+        for _ in 0..NAMES {
+            assert!(store.record(&one_more).await.is_err());
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 }
