@@ -69,6 +69,26 @@ pub enum NameSource {
 }
 
 /// A compiled mapping.
+///
+/// ```
+/// use claimgate::identity::{GroupSpec, Mapping, MappingSpec, TeamSpec};
+/// use claimgate::limits::Limits;
+/// let spec = MappingSpec {
+///     groups: vec![GroupSpec::Path("groups".to_owned())],
+///     team: vec![TeamSpec {
+///         prefix: Some("crm-".to_owned()),
+///         team: Some("CRM {rest}".to_owned()),
+///         ..TeamSpec::default()
+///     }],
+///     ..MappingSpec::default()
+/// };
+/// let mapping = Mapping::compile(&spec, &Limits::DEFAULT)?; // once
+/// let claims = serde_json::json!({"sub": "Ada", "groups": ["crm-admins", "staff"]});
+/// let identity = mapping.identify(&claims)?;
+/// assert_eq!((identity.username.as_str(), identity.teams.as_slice()), ("ada", &["CRM admins".to_owned()][..]));
+/// assert!(mapping.explain(&claims).to_string().contains("fired on \"crm-admins\""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mapping {
     username: UsernameRules,

@@ -7,6 +7,15 @@ use crate::jws::{Header, HeaderError};
 use crate::limits::Limits;
 
 /// A well-formed token, unverified.
+///
+/// ```
+/// use claimgate::jws::CompactJws;
+/// use claimgate::limits::Limits;
+/// let token = std::fs::read_to_string("vectors/demo/token.txt")?;
+/// let jws = CompactJws::parse(token.trim(), &Limits::DEFAULT)?;
+/// assert_eq!(jws.header(&Limits::DEFAULT)?.algorithm(), "RS256");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CompactJws<'t> {
     signing_input: &'t [u8],

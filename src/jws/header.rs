@@ -96,7 +96,7 @@ impl Header {
 
     /// Returns `kid`, a hint at the key (RFC 7515 §4.1.4). It is only compared with the known keys.
     #[must_use]
-    pub fn key_id(&self) -> Option<&str> {
+    pub fn kid(&self) -> Option<&str> {
         self.text("kid")
     }
 

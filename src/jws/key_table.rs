@@ -109,7 +109,7 @@ impl KeyTable {
             .position(|algorithm| algorithm.name() == header.algorithm())
             .ok_or(AlgorithmError)?;
         let available = &self.by_algorithm[algorithm];
-        let kid = header.key_id();
+        let kid = header.kid();
         let (named, others) = match kid {
             // A key without a kid may be the one meant; a key with another kid is not.
             Some(kid) => {

@@ -98,6 +98,17 @@ impl fmt::Debug for KeyMaterial {
 }
 
 /// One key with the metadata that selects it (RFC 7517 §4).
+///
+/// ```
+/// use claimgate::key::{KeySet, VerificationKey};
+/// // Two secrets, each tied to its name and to one algorithm.
+/// let key = |secret: &[u8], kid: &str| VerificationKey::from_secret(secret).with_kid(kid).with_alg("HS256");
+/// let old = key(b"the old secret, of at least 32 bytes", "2025");
+/// let new = key(b"the new secret, of at least 32 bytes", "2026");
+/// assert_eq!(new.permits("HS512").unwrap_err().code(), "key.wrong_algorithm");
+/// let keys = KeySet::new([old, new]);
+/// assert_eq!(keys.keys()[1].kid(), Some("2026"));
+/// ```
 #[derive(Clone)]
 pub struct VerificationKey {
     material: KeyMaterial,

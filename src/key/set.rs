@@ -30,6 +30,18 @@ impl fmt::Display for SkippedKey {
 }
 
 /// The keys that a verifier may use, in order, and the skipped ones.
+///
+/// ```
+/// use claimgate::key::KeySet;
+/// use claimgate::limits::Limits;
+/// let mut keys = KeySet::from_jwks(&std::fs::read("vectors/demo/jwks.json")?, &Limits::DEFAULT)?;
+/// assert_eq!(keys.keys()[0].material().kty(), "RSA");
+/// keys.append(&KeySet::from_secret(b"a secret of at least 32 bytes, for HS256"));
+///
+/// let unusable = KeySet::from_jwks(br#"{"keys": [{"kty": "RSA", "kid": "a"}]}"#, &Limits::DEFAULT)?;
+/// assert_eq!(unusable.skipped()[0].kid.as_deref(), Some("a"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,

@@ -16,6 +16,7 @@ mod signer;
 use std::fmt;
 use std::sync::LazyLock;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::alg::{Registry, Unavailable};
@@ -24,7 +25,7 @@ use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 use private_key::Material;
 
-pub use signer::{Signer, sign};
+pub use signer::{Signer, Signing, sign, sign_async};
 
 /// Returns the JWS names of the algorithms that can sign: those of [`Registry::builtin`].
 pub fn algorithms() -> impl Iterator<Item = &'static str> {
@@ -73,8 +74,8 @@ impl SigningKey {
         Self::from_material(material, wanted.as_deref(), kid)
     }
 
-    /// Parses a `PRIVATE KEY` block (PKCS#8: RFC 5208, RFC 8410) or an `RSA PRIVATE KEY` block (PKCS#1: RFC 8017
-    /// A.1.2), not encrypted.
+    /// Parses a block `PRIVATE KEY` (PKCS#8: RFC 5208, RFC 8410), `RSA PRIVATE KEY` (PKCS#1: RFC 8017 A.1.2) or
+    /// `EC PRIVATE KEY` (SEC 1: RFC 5915), not encrypted. `EC PARAMETERS` before the last are passed over.
     ///
     /// # Errors
     /// [`SignError::Pem`], or [`SignError::WrongFamily`] if the algorithm is of another family.
@@ -127,6 +128,36 @@ impl SigningKey {
     /// [`SignError::Signing`].
     pub fn sign(&self, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
         sign(self, header, payload)
+    }
+
+    /// Signs claims into a token with `typ` `JWT`: a struct of the caller's, which must be an object in JSON.
+    ///
+    /// ```
+    /// use claimgate::sign::SigningKey;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Claims {
+    ///     sub: String,
+    ///     exp: u64,
+    /// }
+    ///
+    /// let key = SigningKey::from_secret(b"a secret of at least 32 bytes, for HS256", "HS256")?;
+    /// let token = key.sign_claims(&Claims { sub: "alice".to_owned(), exp: 1_800_000_000 })?;
+    /// assert_eq!(token.split('.').count(), 3);
+    /// assert_eq!(key.sign_claims("alice").unwrap_err().code(), "sign.claims");
+    /// # Ok::<(), claimgate::sign::SignError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SignError::Claims`] and [`SignError::Signing`].
+    pub fn sign_claims<T: Serialize + ?Sized>(&self, claims: &T) -> Result<String, SignError> {
+        let refused = |reason: String| SignError::Claims { reason };
+        let claims = serde_json::to_value(claims).map_err(|error| refused(error.to_string()))?;
+        if !claims.is_object() {
+            return Err(refused(format!("they are {}", json::kind_of(&claims))));
+        }
+        let header = Map::from_iter([("typ".to_owned(), "JWT".into())]);
+        self.sign(&header, claims.to_string().as_bytes())
     }
 
     /// Signs any bytes as header and payload, well-formed or not: for malformed test tokens.
@@ -214,7 +245,8 @@ pub enum SignError {
     /// The members are not a key: wrong lengths, or the public half of another key.
     #[error("the key's members do not fit together")]
     Invalid,
-    /// No `PRIVATE KEY` block (PKCS#8) of a known family, and no `RSA PRIVATE KEY` block (PKCS#1).
+    /// No block `PRIVATE KEY` (PKCS#8) of a known family, `RSA PRIVATE KEY` (PKCS#1) or `EC PRIVATE KEY` (SEC 1) of a
+    /// known curve, or an encrypted one.
     #[error(
         "not a PEM private key of RSA, P-256, P-384, P-521 or Ed25519 \
         (`openssl pkcs8 -topk8 -nocrypt -in KEY` makes one)"
@@ -229,6 +261,12 @@ pub enum SignError {
     /// The operating system has no randomness.
     #[error("the operating system gave no randomness")]
     Random,
+    /// The claims to sign are not an object in JSON.
+    #[error("the claims cannot be signed: {reason}")]
+    Claims {
+        /// What they are, or the message of the serializer.
+        reason: String,
+    },
     /// Signing failed, for example because an RSA key is too small for its hash.
     #[error("the key cannot make this signature")]
     Signing,
@@ -265,6 +303,7 @@ impl SignError {
             SignError::RsaBits => "sign.rsa_bits",
             SignError::NoPublicHalf => "sign.no_public_half",
             SignError::Random => "sign.random",
+            SignError::Claims { .. } => "sign.claims",
             SignError::Signing => "sign.signing",
             SignError::Unavailable(_) => "sign.unavailable",
         }

@@ -11,6 +11,11 @@ use zeroize::Zeroizing;
 
 use super::SignError;
 
+/// `parameters` of RFC 5915 §3 with the name of P-256, P-384 and P-521 (RFC 5480 §2.1.1.1), in DER.
+const P256: [u8; 12] = [0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384: [u8; 9] = [0xa0, 0x07, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+const P521: [u8; 9] = [0xa0, 0x07, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+
 /// A private key or shared secret of one family.
 pub(super) enum Material {
     Rsa(Box<rsa::PrivateKey>),
@@ -58,8 +63,8 @@ impl Material {
     }
 
     pub(super) fn from_pem(text: &str) -> Result<Self, SignError> {
-        let (label, der) =
-            x509_cert::der::pem::decode_vec(text.trim().as_bytes()).map_err(|_| SignError::Pem)?;
+        let text = without_parameters(text.trim());
+        let (label, der) = x509_cert::der::pem::decode_vec(text.as_bytes()).map_err(|_| SignError::Pem)?;
         let der = Zeroizing::new(der);
         match label {
             "PRIVATE KEY" => {}
@@ -67,6 +72,7 @@ impl Material {
                 let key = rsa::PrivateKey::from_pkcs1_der(&der).map_err(|_| SignError::Pem)?;
                 return Ok(Self::Rsa(Box::new(key)));
             }
+            "EC PRIVATE KEY" => return Self::from_sec1(&der),
             _ => return Err(SignError::Pem),
         }
         if let Ok(key) = rsa::PrivateKey::from_pkcs8_der(&der) {
@@ -85,6 +91,22 @@ impl Material {
             Ok(key) => Ok(Self::Ed25519(Box::new(key))),
             Err(_) => Err(SignError::Pem),
         }
+    }
+
+    /// Parses `ECPrivateKey` (RFC 5915 §3), which must name its curve: the form allows to leave it out, and a number
+    /// of 32 bytes would be a key of several curves.
+    fn from_sec1(der: &[u8]) -> Result<Self, SignError> {
+        let names = |curve: &[u8]| der.windows(curve.len()).any(|part| part == curve);
+        let key = if names(&P256) {
+            p256::SecretKey::from_sec1_der(der).map(|key| Self::P256(Box::new(key.into())))
+        } else if names(&P384) {
+            p384::SecretKey::from_sec1_der(der).map(|key| Self::P384(Box::new(key.into())))
+        } else if names(&P521) {
+            p521::SecretKey::from_sec1_der(der).map(|key| Self::P521(Box::new(key.into())))
+        } else {
+            return Err(SignError::Pem);
+        };
+        key.map_err(|_| SignError::Pem)
     }
 
     /// Returns the default algorithm.
@@ -141,6 +163,14 @@ impl Material {
             },
         }
     }
+}
+
+/// Returns a PEM text without the block `EC PARAMETERS` that `openssl ecparam -genkey` writes before a key: the key
+/// names the curve too.
+fn without_parameters(text: &str) -> &str {
+    let rest = text.strip_prefix("-----BEGIN EC PARAMETERS-----");
+    let key = rest.and_then(|rest| rest.split_once("-----END EC PARAMETERS-----"));
+    key.map_or(text, |(_, key)| key.trim_start())
 }
 
 fn mac<M: Mac + KeyInit>(secret: &[u8], message: &[u8]) -> Result<Vec<u8>, SignError> {

@@ -1,6 +1,7 @@
 //! Signing by whatever holds the key.
 
 use std::fmt;
+use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
@@ -54,24 +55,93 @@ pub trait Signer: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`SignError::Unavailable`] if there can be no signature now, [`SignError::Signing`] if there can never be one.
     fn signature(&self, signing_input: &[u8]) -> Result<Vec<u8>, SignError>;
+
+    /// Returns a future of the same result, for a signer that waits for something beyond this process, such as a key
+    /// service. `None`, the default, means that [`signature`](Self::signature) does not wait. It is called in place of
+    /// `signature` by [`sign_async`], so that no thread is blocked. The future must bound its own time.
+    ///
+    /// A signer that can only be awaited returns [`SignError::Unavailable`] from `signature`.
+    fn signature_async<'s>(&'s self, _signing_input: &'s [u8]) -> Option<Signing<'s>> {
+        None
+    }
 }
+
+/// The future of a signature by a [`Signer`].
+pub type Signing<'s> = Pin<Box<dyn Future<Output = Result<Vec<u8>, SignError>> + Send + 's>>;
 
 /// Signs a payload into a compact token. `alg` and `kid` are added if the header lacks them.
 ///
 /// # Errors
 /// The [`SignError`] of the signer.
 pub fn sign(signer: &dyn Signer, header: &Map<String, Value>, payload: &[u8]) -> Result<String, SignError> {
+    compact(signer, completed(signer, header).as_bytes(), payload)
+}
+
+/// Does the same as [`sign`] without blocking the thread where the signer waits for something beyond this process: it
+/// awaits [`Signer::signature_async`].
+///
+/// ```
+/// use claimgate::sign::{SignError, Signer, SigningKey, Signing, sign_async};
+///
+/// /// A key service over the network, simulated by a key in memory.
+/// #[derive(Debug)]
+/// struct Service(SigningKey);
+///
+/// impl Signer for Service {
+///     fn algorithm(&self) -> &str {
+///         self.0.algorithm()
+///     }
+///
+///     fn kid(&self) -> Option<&str> {
+///         Some("arn:example:key/1")
+///     }
+///
+///     fn signature(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+///         Err(claimgate::alg::Unavailable::new("it can only be awaited").into())
+///     }
+///
+///     fn signature_async<'s>(&'s self, signing_input: &'s [u8]) -> Option<Signing<'s>> {
+///         Some(Box::pin(async move { self.0.signature(signing_input) }))
+///     }
+/// }
+///
+/// async fn token(service: &Service) -> Result<String, SignError> {
+///     sign_async(service, &serde_json::Map::new(), br#"{"sub":"alice"}"#).await
+/// }
+/// ```
+///
+/// # Errors
+/// The [`SignError`] of the signer.
+pub async fn sign_async(
+    signer: &dyn Signer,
+    header: &Map<String, Value>,
+    payload: &[u8],
+) -> Result<String, SignError> {
+    let input = signing_input(completed(signer, header).as_bytes(), payload);
+    let signature = match signer.signature_async(input.as_bytes()) {
+        Some(signing) => signing.await?,
+        None => signer.signature(input.as_bytes())?,
+    };
+    Ok(format!("{input}.{}", base64url::encode(&signature)))
+}
+
+/// Returns the JSON of a header with `alg` and `kid`.
+fn completed(signer: &dyn Signer, header: &Map<String, Value>) -> String {
     let mut header = header.clone();
     header.entry("alg").or_insert_with(|| signer.algorithm().into());
     if let Some(kid) = signer.kid() {
         header.entry("kid").or_insert_with(|| kid.into());
     }
-    compact(signer, Value::Object(header).to_string().as_bytes(), payload)
+    Value::Object(header).to_string()
+}
+
+fn signing_input(header: &[u8], payload: &[u8]) -> String {
+    format!("{}.{}", base64url::encode(header), base64url::encode(payload))
 }
 
 /// Signs any bytes as header and payload.
 pub(super) fn compact(signer: &dyn Signer, header: &[u8], payload: &[u8]) -> Result<String, SignError> {
-    let input = format!("{}.{}", base64url::encode(header), base64url::encode(payload));
+    let input = signing_input(header, payload);
     let signature = signer.signature(input.as_bytes())?;
     Ok(format!("{input}.{}", base64url::encode(&signature)))
 }

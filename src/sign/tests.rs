@@ -77,7 +77,92 @@ fn rsa_keys_are_read_from_pkcs1_and_from_pkcs8() {
         pem("PRIVATE KEY", pkcs1.as_bytes()),
         pem("RSA PRIVATE KEY", pkcs8.as_bytes()),
         pem("EC PRIVATE KEY", pkcs1.as_bytes()),
+        pem("EC PRIVATE KEY", pkcs8.as_bytes()),
     ] {
         assert_eq!(SigningKey::from_pem(&text, None).expect_err("another form"), SignError::Pem);
     }
+}
+
+/// Made by `openssl ecparam -name CURVE -genkey`; the last is of secp256k1.
+const SEC1: [(&str, &str); 4] = [
+    (
+        "ES256",
+        "\
+-----BEGIN EC PARAMETERS-----
+BggqhkjOPQMBBw==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIHyHxNFYGKEn8n3qsw/yOfLck6lU19gbK2A7/qz21INYoAoGCCqGSM49
+AwEHoUQDQgAEc91dxTimhH1SG0lhlnHrg9jGUhj90vDufRFJcD9J4pmnDHWrqlf7
+2vKtrB5gLax9lewMEkmiDU9r7QeNVGUwHw==
+-----END EC PRIVATE KEY-----
+",
+    ),
+    (
+        "ES384",
+        "\
+-----BEGIN EC PARAMETERS-----
+BgUrgQQAIg==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MIGkAgEBBDBb9a75k8xQcygMkdd/0Z91JOGf2EmBzBbqRY9N6D813RxaJhO8C36V
+06eU2m5Ds9CgBwYFK4EEACKhZANiAAS901lq9ylHNs8jD9uDnRP17J7WdTxLGg/Y
+SO+BhyXof53tcO7dbAVbD/htBj0q6EkCU81oiROTjrpX//CK24VpVy0ktae+kuiX
+s2sVSBAFJVdtIe/dGaSGb7cUeG2oDDk=
+-----END EC PRIVATE KEY-----
+",
+    ),
+    (
+        "ES512",
+        "\
+-----BEGIN EC PARAMETERS-----
+BgUrgQQAIw==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MIHcAgEBBEIALZN60JzHLqfgBf7bCU9op4EHDPB7hrMaobT2Rv/1NQRiOkyDC0/K
+1ZVYHX3Tw0mxKnKRmTiLMRHWMaYXYKy3/HOgBwYFK4EEACOhgYkDgYYABAD+/FpP
+M4blF20vZs0FFOC6qR6Fp/HSbD1qoWm1nUPnsMvG0/C24A6dSXTtIZ5tjvB/jZml
+fFoHQB0my9JlpRbx6ADmN78YTIQ+ZMDRNVuHLO7xk6MSg/HiH/HGJFjhGLATmyg7
++TwFTnFPspP6OOWgEIBS0Ltaa42kWk/JHubGOhsjoA==
+-----END EC PRIVATE KEY-----
+",
+    ),
+    (
+        "",
+        "\
+-----BEGIN EC PARAMETERS-----
+BgUrgQQACg==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MHQCAQEEIEaXd20w/vcWq1jU0emjUi0BedzVUgSFn1IAEo3bWe8roAcGBSuBBAAK
+oUQDQgAE2R77dS6BrPDThS4V7yaKODG9ByIQQoxWAiD8PvdtqfmShS2VKX7hVH2P
+lPoABiKJGjLcK/0u04TvvkDiVriW4w==
+-----END EC PRIVATE KEY-----
+",
+    ),
+];
+
+#[test]
+fn ec_keys_are_read_from_sec1_and_only_with_their_curve() {
+    for (algorithm, text) in SEC1 {
+        let key = SigningKey::from_pem(text, None);
+        let Ok(key) = key else {
+            assert!(algorithm.is_empty() && key.expect_err("secp256k1") == SignError::Pem, "{algorithm}");
+            continue;
+        };
+        assert_eq!(key.algorithm(), algorithm);
+        assert!(accepted(&key, &key.sign(&Map::new(), b"{}").expect("a signature")), "{algorithm}");
+        // Without `EC PARAMETERS`, as `openssl ec` writes it.
+        let bare = text.split_once("-----END EC PARAMETERS-----").expect("parameters").1;
+        assert_eq!(SigningKey::from_pem(bare, None).expect("a key").private_jwk(), key.private_jwk());
+        assert_eq!(
+            SigningKey::from_pem(bare, Some("RS256")).expect_err("family").code(),
+            "sign.wrong_family"
+        );
+    }
+    // A number without the name of its curve could be a key of P-256 and of secp256k1.
+    let number = [&[0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20][..], &[7; 32]].concat();
+    let text =
+        x509_cert::der::pem::encode_string("EC PRIVATE KEY", x509_cert::der::pem::LineEnding::LF, &number);
+    assert_eq!(SigningKey::from_pem(&text.expect("PEM"), None).expect_err("no curve"), SignError::Pem);
 }

@@ -163,15 +163,63 @@ impl<K: Kind> Verifier<K> {
     }
 
     /// Verifies many tokens at the time `now`. Returns the results in the order of the tokens, each
-    /// independent of the others. The cache is not consulted.
+    /// independent of the others. The signatures of tokens that the cache does not have are verified together;
+    /// [`JwsVerifier::verify_batch`] says which batches cost less than single tokens.
+    ///
+    /// ```
+    /// use claimgate::{Verifier, claims::Policy, key::KeySet, limits::Limits, time::UnixTime};
+    /// let jwks = std::fs::read("vectors/demo/jwks.json")?;
+    /// let verifier = Verifier::builder()
+    ///     .algorithms(["RS256"])
+    ///     .keys(KeySet::from_jwks(&jwks, &Limits::DEFAULT)?)
+    ///     .policy(Policy::id_token("https://idp.example.com/realms/acme", "crm"))
+    ///     .build()?;
+    /// let token = std::fs::read_to_string("vectors/demo/token.txt")?;
+    /// let results = verifier.verify_batch(&[token.trim(), "not.a.token"], UnixTime(1_795_500_000));
+    /// assert!(results[0].is_ok());
+    /// assert_eq!(results[1].as_ref().unwrap_err().code(), "jws.base64url");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_batch(
         &self,
         tokens: &[&str],
         now: impl Into<UnixTime>,
     ) -> Vec<Result<ValidatedToken<K>, Error>> {
         let now = now.into();
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &self.cache {
+            return self.verify_batch_with(cache, tokens, now);
+        }
         let verified = self.jws.verify_batch(tokens);
         verified.into_iter().map(|jws| self.validate(jws?, now)).collect()
+    }
+
+    /// Verifies those tokens of a batch that the cache does not have, by the same keys as the others, and adds them to
+    /// it.
+    #[cfg(feature = "cache")]
+    fn verify_batch_with(
+        &self,
+        cache: &TokenCache<K>,
+        tokens: &[&str],
+        now: UnixTime,
+    ) -> Vec<Result<ValidatedToken<K>, Error>> {
+        let keys = self.jws.key_table();
+        let find = |token: &&str| {
+            let id = TokenCache::<K>::id(token);
+            (id, self.cached(cache, &id, &keys, now))
+        };
+        let found: Vec<_> = tokens.iter().map(find).collect();
+        let new = tokens.iter().zip(&found).filter(|(_, (_, known))| known.is_none());
+        let new: Vec<&str> = new.map(|(token, _)| *token).collect();
+        let mut verified = self.jws.verify_batch_by(&keys, &new).into_iter();
+        let settle = |(id, known): (TokenId, Option<_>)| match known {
+            Some(known) => known,
+            None => {
+                let jws = verified.next().expect("each token that the cache does not have is verified");
+                self.validate_and_cache(cache, id, &keys, jws?, now)
+            }
+        };
+        found.into_iter().map(settle).collect()
     }
 
     /// Replaces the keys; see [`JwsVerifier::replace_keys`]. Cached tokens are forgotten with the keys

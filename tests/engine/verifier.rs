@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use claimgate::alg::{Algorithm, BatchItem, Hmac, PreparedKey, Registry, SignatureError};
 use claimgate::claims::{Jwt, Kind, Policy};
-use claimgate::key::{KeySet, VerificationKey};
+use claimgate::key::{KeyError, KeySet, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
 use claimgate::{Verifier, base64url};
@@ -16,6 +18,7 @@ const NOW: UnixTime = UnixTime(1_795_478_400);
 const OLD: &[u8] = b"the old secret, of at least 32 bytes";
 const MEBIBYTE: u64 = 1024 * 1024;
 const NEW: &[u8] = b"the new secret, of at least 32 bytes";
+const OTHER: &[u8] = b"a third secret, of at least 32 bytes";
 
 fn sign(secret: &[u8], header: &str, payload: &str) -> String {
     let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(payload.as_bytes()));
@@ -68,6 +71,72 @@ fn a_batch_keeps_its_order_and_one_token_harms_no_other() {
         }
         assert_eq!(verdict.is_ok(), wanted.is_empty());
     }
+}
+
+/// HS256 that notes how many signatures each batch has.
+struct Counted(Arc<Mutex<Vec<usize>>>);
+
+impl Algorithm for Counted {
+    fn name(&self) -> &str {
+        "HS256"
+    }
+
+    fn prepare(&self, key: &VerificationKey) -> Result<Arc<dyn PreparedKey>, KeyError> {
+        Hmac::HS256.prepare(key)
+    }
+
+    fn verify_batch(&self, items: &[BatchItem<'_>], results: &mut [Result<(), SignatureError>]) {
+        self.0.lock().unwrap().push(items.len());
+        for (item, result) in items.iter().zip(results) {
+            *result = item.verify();
+        }
+    }
+}
+
+#[test]
+fn tokens_with_several_candidate_keys_take_part_in_a_batch() {
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let counted = Arc::new(Counted(Arc::clone(&batches)));
+    let registry = Registry::builder().register(counted).build().unwrap();
+    let keys = [OLD, NEW, OTHER].map(VerificationKey::from_secret);
+    let verifier = Verifier::builder()
+        .registry(registry)
+        .algorithms(["HS256"])
+        .keys(KeySet::new(keys))
+        .policy(Policy::jwt())
+        .build()
+        .unwrap();
+    let by = |secret: &[u8]| token(secret, &expiring(0));
+    let tokens = [by(OLD), by(NEW), by(b"a key of no set, also of 32 bytes at least"), by(OTHER), by(OLD)];
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let verdicts = verifier.verify_batch(&tokens, NOW);
+    let codes: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| verdict.as_ref().map_or_else(claimgate::Error::code, |_| "valid"))
+        .collect();
+    assert_eq!(codes, ["valid", "valid", "signature.invalid", "valid", "valid"]);
+    assert_eq!(*batches.lock().unwrap(), [5, 3, 2]);
+}
+
+#[test]
+fn a_batch_takes_cached_tokens_from_the_cache_and_adds_the_others() {
+    let verifier = verifier(MEBIBYTE);
+    let [known, new, bad] = [token(OLD, &expiring(1)), token(OLD, &expiring(2)), token(NEW, &expiring(3))];
+    let first = verifier.verify(&known, NOW).unwrap();
+    let batch = |now: UnixTime| verifier.verify_batch(&[&bad, &known, &new], now);
+    let verdicts = batch(NOW);
+    assert_eq!(verdicts[0].as_ref().unwrap_err().code(), "signature.invalid");
+    let [known, new] = [&verdicts[1], &verdicts[2]].map(|verdict| verdict.as_ref().unwrap());
+    assert!(std::ptr::eq(first.claims(), known.claims()), "from the cache");
+    assert_eq!(new.claims().get("n"), Some(&json!(2)));
+    let again = batch(NOW);
+    assert!(std::ptr::eq(new.claims(), again[2].as_ref().unwrap().claims()), "added by the batch");
+    let late = batch(UnixTime(NOW.0 + 100));
+    assert_eq!(late[1].as_ref().unwrap_err().code(), "claims.expired");
+    verifier.replace_keys(&KeySet::from_secret(NEW)).unwrap();
+    let replaced = batch(NOW);
+    assert!(replaced[0].is_ok());
+    assert_eq!(replaced[1].as_ref().unwrap_err().code(), "signature.invalid");
 }
 
 #[test]

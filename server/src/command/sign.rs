@@ -13,7 +13,7 @@ use crate::command::output::{self, Failure};
     claimgate sign --key private.jwk --claims '{\"sub\":\"ada\",\"exp\":2000000000}'\n  \
     claimgate sign --key private.pem --alg RS256 --typ logout+jwt --claims claims.json")]
 pub(crate) struct Arguments {
-    /// A private JWK, or a PKCS#8 PEM file
+    /// A private JWK, or a PEM file
     #[arg(long, value_name = "FILE")]
     key: String,
     /// The claims: JSON, a file, or `-` for standard input
