@@ -24,6 +24,7 @@
 //!   → path      claim paths: a literal name, or RFC 9535 JSONPath compiled once
 //!   → identity  username, profile, groups → teams, with reasons
 //!   → oidc      sign-in, synchronisation, sessions, logout: typed steps, no sockets
+//!   → access    rules for applications behind a proxy: host, path and method → who is admitted
 //! ```
 //!
 //! The order of checks is fixed: size → shape → header → crit → allow-list → key → signature →
@@ -42,7 +43,7 @@
 //! | `identity` | the mapping to users and teams; implies `path` (default) |
 //! | `cache` | [`Verifier::with_cache`] (default) |
 //! | `sign` | key generation and signing, for test material and client assertions |
-//! | `oidc` | the relying party's rules; implies `identity` |
+//! | `oidc` | the relying party's rules, and those of access to applications; implies `identity` |
 //! | `client-assertion` | `private_key_jwt` and `client_secret_jwt`; implies `oidc` and `sign` |
 //! | `aws-lc` | RSA by aws-lc-rs, to be registered by the program |
 //! | `wasm-js` | `wasm32-unknown-unknown`: ring takes randomness from JavaScript |
@@ -75,6 +76,8 @@ pub mod verifier;
 pub mod sign;
 #[cfg(feature = "oidc")]
 pub mod oidc;
+#[cfg(feature = "oidc")]
+pub mod access;
 
 pub use code::Code;
 pub use error::Error;

@@ -15,6 +15,12 @@ pub fn of(user: &User) -> [(&'static str, String); 4] {
     ]
 }
 
+/// Returns the identity headers of a request without a user: all four, empty.
+#[must_use]
+pub fn without_user() -> [(&'static str, String); 4] {
+    ["x-auth-user", "x-auth-email", "x-auth-teams", "x-auth-name"].map(|name| (name, String::new()))
+}
+
 /// Percent-encodes all but visible ASCII and inner spaces, which a header can carry; also `%` itself
 /// and, in a list, the comma.
 #[must_use]

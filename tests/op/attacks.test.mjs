@@ -78,9 +78,7 @@ test('the headers of a proxy lead to no other site either', async () => {
     const sent = await new Agent().request(`${gate.url}/auth/redirect`, { headers: { accept: 'text/html', ...headers } });
     assert.equal(new URL(sent.location).origin, gate.url);
     const agent = new Agent();
-    const page = await agent.request(sent.location);
-    const link = /href="([^"]*\/login\/bad[^"]*)"/.exec(page.text)[1].replaceAll('&amp;', '&');
-    const callback = await agent.walk(new URL(link, gate.url).href, { stopAt: `${gate.url}/callback` });
+    const callback = await agent.walk(sent.location, { stopAt: `${gate.url}/callback` });
     const done = await agent.request(callback.location);
     assert.equal(new URL(done.headers.get('location'), done.url).origin, gate.url);
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { PASSWORD } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
-import { replace } from './claimgate.mjs';
+import { nextSecond, replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -28,8 +28,9 @@ async function open(run) {
 }
 
 async function signIn(page, who) {
+  // Straight to the only provider.
   await page.goto(`${gate.url}/`);
-  await page.getByRole('link', { name: 'Sign in with Example <Company>' }).click();
+  assert.ok(page.url().startsWith(op.issuer), page.url());
   await page.getByRole('button', { name: who }).click();
   await page.getByRole('button', { name: 'Allow' }).click();
   await page.waitForURL(`${gate.url}/`);
@@ -49,7 +50,7 @@ test('sign-in and sign-out', () => open(async (page, context) => {
   await page.waitForURL(/logged-out/);
   assert.equal(await page.locator('#signed-out').textContent(), 'You are signed out.');
   await page.goto(`${gate.url}/`);
-  assert.equal(await page.title(), 'Sign in');
+  assert.ok(page.url().startsWith(op.issuer), page.url());
 }));
 
 test('the page that was asked for is where sign-in leads', () => open(async (page) => {
@@ -65,14 +66,15 @@ test('denial', () => open(async (page) => {
   await page.waitForURL(/callback/);
   assert.equal(await page.locator('#code').textContent(), 'callback.provider_error');
   assert.match(await page.getByRole('alert').textContent(), /The person <b>said<\/b> no/);
-  await page.goto(`${gate.url}/`);
+  await page.getByRole('link', { name: 'Sign in with a password' }).click();
   assert.equal(await page.title(), 'Sign in');
+  await page.getByRole('link', { name: 'Sign in with Example <Company>' }).click();
+  assert.ok(page.url().startsWith(op.issuer), page.url());
 }));
 
 test('fallback password, and a wrong one', () => open(async (page) => {
   const enter = async (password) => {
-    await page.goto(`${gate.url}/login`);
-    await page.getByText('Sign in with a password').click();
+    await page.goto(`${gate.url}/login/password`);
     await page.getByLabel('Username').fill('root');
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
@@ -86,7 +88,7 @@ test('fallback password, and a wrong one', () => open(async (page) => {
 
 // finding: A7
 test('the keyboard focus is visible on buttons, in light and dark', () => open(async (page) => {
-  await page.goto(`${gate.url}/login`);
+  await page.goto(`${gate.url}/login/password`);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
     await page.mouse.click(1, 1);
@@ -96,10 +98,15 @@ test('the keyboard focus is visible on buttons, in light and dark', () => open(a
   }
 }));
 
-test('a back-channel logout is seen as a signed-out page', () => open(async (page) => {
+test('a back-channel logout ends the session in the browser', () => open(async (page) => {
   await signIn(page, 'linus');
   const session = gate.sessions().find(({ subject }) => subject === 'linus');
   await op.logOut('crm', 'linus', session.sid);
+  assert.equal((await page.request.get(`${gate.url}/api/v1/me`)).status(), 401);
+  // The provider has still a session here, and opens another one at once; within the second of the logout it is refused.
+  await nextSecond();
   await page.reload();
-  assert.equal(await page.title(), 'Sign in');
+  await page.waitForURL(`${gate.url}/`);
+  const [again] = gate.sessions().filter(({ subject }) => subject === 'linus');
+  assert.notEqual(again.id, session.id);
 }));

@@ -77,9 +77,7 @@ test('forward-auth: the refusal page says who is signed in and what is wanted, w
   // "Use another account" asks the provider who the person is, and comes back.
   const another = links.find((link) => link.includes('another_account'));
   assert.equal(new URL(another).searchParams.get('return_to'), 'http://wiki.example.com/page?token=of-the-application');
-  const page = await agent.request(another);
-  const [, toProvider] = /href="([^"]*\/login\/crm[^"]*)"/.exec(page.text);
-  assert.equal(new URL((await agent.request(new URL(toProvider.replaceAll('&amp;', '&'), gate.url).href)).location).searchParams.get('prompt'), 'login');
+  assert.equal(new URL((await agent.request(another)).location).searchParams.get('prompt'), 'login');
   // The parts of the page, and the proxy's first question, repeat the refusal below WARN.
   await agent.request(`${gate.url}/auth?team=Administrators`, { headers: asked });
   await agent.request(`${gate.url}/auth/redirect?team=Administrators`, { headers: { ...asked, accept: 'image/*', 'sec-fetch-mode': 'no-cors' } });

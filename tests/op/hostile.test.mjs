@@ -80,7 +80,7 @@ test('clients that pipeline requests and do not read are given up, and others ar
   const health = () => send('127.0.0.1', 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
   assert.equal(await health(), 200);
   const [files, memory] = [openFiles(), gate.memory('VmRSS')];
-  const pages = `GET /login?return_to=/${'!'.repeat(1_900)} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n\r\n`.repeat(400);
+  const pages = `GET /login/password?return_to=/${'!'.repeat(1_900)} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n\r\n`.repeat(400);
   const clients = Array.from({ length: 100 }, (_, index) => {
     const socket = connect({ port: gate.port, host: '127.0.0.1', localAddress: stranger(index % 4) }, () => socket.write(pages));
     return socket.pause().on('error', () => {});
@@ -116,7 +116,7 @@ test('HTTP/2 clients that grant no window are given up although they answer ping
   for (let index = 0; index < 40; index += 1) {
     const client = connection({ initialWindowSize: 0 }).on('error', () => {}).on('close', () => { closed += 1; });
     client.on('remoteSettings', ({ maxConcurrentStreams }) => streams.push(maxConcurrentStreams));
-    for (let count = 0; count < 16; count += 1) client.request({ ':path': '/login', accept: 'text/html' }).on('error', () => {});
+    for (let count = 0; count < 16; count += 1) client.request({ ':path': '/login/password', accept: 'text/html' }).on('error', () => {});
   }
   await until('all of them are closed', async () => {
     assert.equal(await status(), 200);

@@ -58,7 +58,7 @@ test('SIGHUP: a new configuration without a dropped request, a bad one is not ta
   const provider = await serve();
   const agent = new Agent();
   await agent.signIn(gate, 'crm', 'ada');
-  const title = async () => /Sign in with ([^<]+)</.exec((await fetch(`${gate.url}/login`).then((page) => page.text())))[1];
+  const title = async () => /Sign in with ([^<]+)</.exec((await fetch(`${gate.url}/login/password`).then((page) => page.text())))[1];
   let going = true;
   let answered = 0;
   const traffic = (async () => { while (going) { assert.equal((await fetch(`${gate.url}/healthz`)).status, 200); answered += 1; } })();
@@ -79,11 +79,11 @@ test('SIGHUP: a setting that cannot change is refused, one that needs a restart 
   const provider = await serve();
   gate.write({ providers: [provider], server: { public_url: `${gate.url}/elsewhere` } });
   await gate.reload('the path of public_url cannot change');
-  assert.equal((await fetch(`${gate.url}/login`)).status, 200);
+  assert.equal((await fetch(`${gate.url}/login/password`)).status, 200);
   gate.write({ providers: [provider], server: { database: 'another.db' } });
   gate.process.kill('SIGHUP');
   await until('the warning', () => /"setting":"database"/.test(gate.log));
-  assert.equal((await fetch(`${gate.url}/login`)).status, 200);
+  assert.equal((await fetch(`${gate.url}/login/password`)).status, 200);
 });
 
 test('SIGTERM finishes and stops with success', async () => {

@@ -131,6 +131,18 @@ test('password sign-in is switched off by a reload; its sessions go on', async (
     assert.deepEqual([(await root.me(gate)).username, (await joe.me(gate)).username], ['root', 'joe']);
     assert.deepEqual([await status(new Agent(), 'root'), await status(new Agent(), 'joe')], admitted);
   }
-  // Without passwords and with one provider, sign-in leads straight to the provider.
+  // The only way for regular users is led to; the form for passwords is switched off.
   assert.ok((await new Agent().request(`${gate.url}/login`)).location.startsWith(op.issuer));
+  assert.equal((await new Agent().request(`${gate.url}/login/password`)).status, 404);
+});
+
+// finding: A6
+test('sign-in leads to the only provider, unless regular users have passwords', async () => {
+  const provider = await serve();
+  for (const [regular, status] of [[false, 303], [true, 200]]) {
+    gate.write({ providers: [provider], signIn: { password_fallback_regular: regular } });
+    await gate.reload();
+    assert.equal((await new Agent().request(`${gate.url}/login`)).status, status);
+    assert.match((await new Agent().request(`${gate.url}/login/password`)).text, /<details open>/);
+  }
 });

@@ -106,7 +106,7 @@ test('a reload while the provider is down loses no keys', async () => {
   op.down = true;
   gate.write({ providers: [{ ...provider, display_name: 'Still There' }] });
   gate.process.kill('SIGHUP');
-  await until('the new title', async () => (await fetch(`${gate.url}/login`).then((page) => page.text())).includes('Still There'));
+  await until('the new title', async () => (await fetch(`${gate.url}/login/password`).then((page) => page.text())).includes('Still There'));
   const answer = await gate.logOut(token);
   op.down = false;
   assert.equal(answer.status, 200);

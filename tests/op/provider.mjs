@@ -87,6 +87,7 @@ export class OpenIdProvider extends LoopbackServer {
         },
         devInteractions: { enabled: false },
         backchannelLogout: { enabled: true },
+        clientCredentials: { enabled: true },
         claimsParameter: { enabled: true },
         jwtUserinfo: { enabled: true },
         rpInitiatedLogout: {

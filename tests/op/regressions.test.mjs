@@ -97,7 +97,7 @@ test('every malformed request is answered in one form ', async () => {
     assert.equal(answer.headers.get('cache-control'), 'no-store', path);
     assert.ok(answer.headers.get('content-security-policy'), path);
   }
-  const twice = await new Agent().request(`${gate.url}/login?return_to=/a&return_to=/b`, { headers: { accept: 'text/html' } });
+  const twice = await new Agent().request(`${gate.url}/login/password?return_to=/a&return_to=/b`, { headers: { accept: 'text/html' } });
   assert.equal(twice.status, 200);
   assert.match(twice.text, /return_to=%2Fa"/);
   const lost = await new Agent().request(`${gate.url}/no/such/page`, { headers: { accept: 'text/html' } });

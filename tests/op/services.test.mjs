@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { Agent } from './agent.mjs';
 import { BINARY, nextSecond } from './claimgate.mjs';
+import { personsToken } from './access-tokens.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const PROGRAM = join(dirname(BINARY), 'claimgate-services');
@@ -36,22 +36,7 @@ async function start(framework, more = {}) {
   return service;
 }
 
-/** Signs a person in at the provider and returns the access token. */
-async function accessToken(as, scope = 'openid orders:read') {
-  const [redirect_uri] = CLIENT.redirect_uris;
-  const parameters = new URLSearchParams({ client_id: CLIENT.client_id, response_type: 'code', scope, resource: API, redirect_uri, code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256' });
-  const landed = await new Agent().walk(`${op.issuer}/auth?${parameters}`, { as, stopAt: redirect_uri });
-  const code = new URL(landed.location).searchParams.get('code');
-  assert.ok(code, landed.location);
-  const response = await fetch(`${op.issuer}/token`, {
-    method: 'POST',
-    headers: { authorization: `Basic ${btoa(`${CLIENT.client_id}:${encodeURIComponent(CLIENT.client_secret)}`)}` },
-    body: new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri, code_verifier: 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk', resource: API }),
-  });
-  const { access_token: token, ...rest } = await response.json();
-  assert.equal(token?.split('.').length, 3, JSON.stringify(rest));
-  return token;
-}
+const accessToken = (as, scope = 'openid orders:read') => personsToken(op, CLIENT, as, API, scope);
 
 const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 

@@ -11,6 +11,7 @@ mod contract;
 mod memory;
 mod provider;
 
+mod access;
 mod accounts;
 mod authorization;
 mod client_assertion;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use claimgate::access::Applications;
 use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
@@ -33,6 +34,8 @@ pub struct Config {
     pub password: PasswordPolicy,
     /// The providers; at least one.
     pub providers: Vec<Provider>,
+    /// The rules of access to applications behind a proxy.
+    pub applications: Applications,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
     /// Remarks on the file, in its order.
@@ -244,11 +247,22 @@ impl Provider {
     /// `presented_age`, and to `explain`, which explains old tokens too.
     #[must_use]
     pub fn presented_policy(&self) -> Policy<AnyKind> {
+        self.policy_of(&self.audiences)
+    }
+
+    /// Returns the policy of the bearer tokens of applications with these audiences. They are tokens of the kind that is
+    /// presented for verification, and no older.
+    #[must_use]
+    pub fn bearer_policy(&self, audiences: &[String]) -> Policy<AnyKind> {
+        self.policy_of(audiences).max_token_age(Duration::from_secs(self.presented_age))
+    }
+
+    fn policy_of(&self, audiences: &[String]) -> Policy<AnyKind> {
         let policy =
             Policy::of_kind(self.presented).issuer(&self.issuer).leeway(Duration::from_secs(self.leeway));
         let policy = if self.presented_untyped { policy.allow_untyped() } else { policy };
         let policy = self.demands.presented.iter().fold(policy, ClaimDemand::apply);
-        self.presented_trust.apply(self.audiences.iter().fold(policy, Policy::audience))
+        self.presented_trust.apply(audiences.iter().fold(policy, Policy::audience))
     }
 
     /// Checks the claims of a sign-in by the demands of the file.

@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `store`, `sign_in` and `provider` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -19,6 +19,7 @@ mod store;
 mod server;
 mod sign_in;
 mod provider;
+mod applications;
 mod resolve;
 mod secret_files;
 

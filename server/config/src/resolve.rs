@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use claimgate::access::ApplicationSpec;
 use claimgate::alg::Registry;
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
@@ -14,7 +15,7 @@ use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{raw, server, settings, sign_in, store};
+use super::{applications, raw, server, settings, sign_in, store};
 
 /// Resolves a file.
 ///
@@ -100,12 +101,18 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let shared =
         Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
+    let path = SettingPath::of("application");
+    let applications = read(source, &path).and_then(|specs: Option<Vec<ApplicationSpec>>| {
+        applications::resolve(source, &path, &specs.unwrap_or_default(), normalise)
+    });
     let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
+    let applications = applications?;
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
-    Ok(Config { server, sign_in, password, providers, normalise, notes: Vec::new(), files: Vec::new() })
+    let (notes, files) = (Vec::new(), Vec::new());
+    Ok(Config { server, sign_in, password, providers, applications, normalise, notes, files })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

@@ -1,6 +1,7 @@
 //! The settings that exist, by table, from the types they are read into; and the faults of a file
 //! that names others.
 
+use claimgate::access::{ApplicationSpec, ConditionSpec, RuleSpec};
 use claimgate::identity::{GroupDetail, MappingSpec, SettingPath, TeamSpec};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor, value};
@@ -35,11 +36,17 @@ pub enum Table {
     Group,
     /// `[[identity.team]]`
     Team,
+    /// `[[application]]`
+    Application,
+    /// `[[application.rule]]`
+    Rule,
+    /// A table in `any_of` of `[[application.rule]]`
+    Condition,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 13] = [
         Table::File,
         Table::Server,
         Table::Store,
@@ -50,6 +57,9 @@ impl Table {
         Table::Identity,
         Table::Group,
         Table::Team,
+        Table::Application,
+        Table::Rule,
+        Table::Condition,
     ];
 
     /// Returns the heading of the table in a file, for people.
@@ -66,6 +76,9 @@ impl Table {
             Table::Identity => "[identity]",
             Table::Group => "`groups` of [identity]",
             Table::Team => "[[identity.team]]",
+            Table::Application => "[[application]]",
+            Table::Rule => "[[application.rule]]",
+            Table::Condition => "`any_of` of [[application.rule]]",
         }
     }
 
@@ -73,7 +86,7 @@ impl Table {
     #[must_use]
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Table::File => &["server", "store", "sign_in", "provider", "identity"],
+            Table::File => &["server", "store", "sign_in", "provider", "identity", "application"],
             Table::Server => fields::<raw::Server>(),
             Table::Store => fields::<raw::Store>(),
             Table::SignIn => fields::<raw::SignIn>(),
@@ -83,6 +96,9 @@ impl Table {
             Table::Identity => fields::<MappingSpec>(),
             Table::Group => fields::<GroupDetail>(),
             Table::Team => fields::<TeamSpec>(),
+            Table::Application => fields::<ApplicationSpec>(),
+            Table::Rule => fields::<RuleSpec>(),
+            Table::Condition => fields::<ConditionSpec>(),
         }
     }
 
@@ -98,6 +114,9 @@ impl Table {
             (Table::File | Table::Provider, "identity") => Some((Table::Identity, Occurs::Once)),
             (Table::Identity, "groups") => Some((Table::Group, Occurs::Repeatedly)),
             (Table::Identity, "team") => Some((Table::Team, Occurs::Repeatedly)),
+            (Table::File, "application") => Some((Table::Application, Occurs::Repeatedly)),
+            (Table::Application, "rule") => Some((Table::Rule, Occurs::Repeatedly)),
+            (Table::Rule, "any_of") => Some((Table::Condition, Occurs::Repeatedly)),
             _ => None,
         }
     }
@@ -196,6 +215,8 @@ fn single(child: Table, path: &SettingPath) -> String {
         Table::Team if path.to_string().starts_with("provider") => {
             "write [[provider.identity.team]] in double brackets, one for each rule".to_owned()
         }
+        Table::Application => "write [[application]] in double brackets, one for each application".to_owned(),
+        Table::Rule => "write [[application.rule]] in double brackets, one for each rule".to_owned(),
         Table::Team => "write [[identity.team]] in double brackets, one for each rule".to_owned(),
         _ => format!("`{path}` is a list: write it in brackets, `[ … ]`"),
     }

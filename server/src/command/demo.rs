@@ -75,7 +75,7 @@ impl Arguments {
                 "Claimgate demonstration, on this machine only. Ctrl-C stops it; nothing is stored.\n\n  \
                 sign in          {site}/\n  \
                 the provider     {issuer}/   (sends back-channel logouts)\n  \
-                by password      {ADMIN} / {admin_password}\n\n"
+                by password      {ADMIN} / {admin_password}   ({site}/login/password)\n\n"
             )
             .as_bytes(),
         )?;

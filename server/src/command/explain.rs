@@ -9,10 +9,13 @@ use claimgate::identity::Explanation;
 use claimgate::jws::CompactJws;
 use claimgate::key::KeyError;
 use claimgate::limits::Limits;
+use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
 use claimgate::time::UnixTime;
 use serde_json::json;
 
 use super::configuration::{load, verifier};
+use super::database::{find, open, transact};
+use super::explain_access::{self, Sender};
 use super::rehearsal::rehearse;
 use crate::command::input;
 use crate::command::output::{self, Failure, Format};
@@ -22,16 +25,33 @@ use claimgate_config::{Config, Provider};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate explain --config claimgate.toml - < token.txt\n  \
-    claimgate explain --config claimgate.toml --format json claims.json\n\n\
+    claimgate explain --config claimgate.toml --format json claims.json\n  \
+    claimgate explain --config claimgate.toml --url https://wiki.example.com/admin/ --user ada\n  \
+    claimgate explain --config claimgate.toml --url https://wiki.example.com/save --method POST token.txt\n  \
+    claimgate explain --config claimgate.toml --url https://wiki.example.com/api/ --bearer token.txt\n\n\
     A token is verified first if the configuration names a jwks_file.\n\
-    Exit codes: 0 an identity was decided, 1 refused, 2 wrong usage or unreadable input.")]
+    With --url: which [[application.rule]] decides on the request, and whether it admits the user of --user, a\n\
+    person with the claims, or, with neither, a client that is not signed in.\n\
+    Exit codes: 0 an identity was decided, or the request is admitted; 1 refused; 2 wrong usage or unreadable input.")]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A token, a file with claims or a token, or `-` for standard input
-    #[arg(default_value = "-", value_name = "TOKEN|FILE|-")]
-    subject: String,
+    /// A token, a file with claims or a token, or `-` for standard input, which is the default without --url
+    #[arg(value_name = "TOKEN|FILE|-")]
+    subject: Option<String>,
+    /// Explain what forward-auth decides on a request for this address
+    #[arg(long, value_name = "URL", conflicts_with_all = ["changes"])]
+    url: Option<String>,
+    /// The method of the request
+    #[arg(long, value_name = "METHOD", requires = "url", default_value = "GET")]
+    method: String,
+    /// The token or the claims are those of a bearer token, and its user is the one that its subject is linked to
+    #[arg(long, requires = "url", requires = "subject")]
+    bearer: bool,
+    /// The user who sends the request, from the database
+    #[arg(long, value_name = "NAME", requires = "url", conflicts_with_all = ["subject"])]
+    user: Option<String>,
     /// The provider whose mapping applies; required if the configuration has several
     #[arg(long, value_name = "ID")]
     provider: Option<String>,
@@ -64,6 +84,9 @@ struct Source {
 impl Arguments {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
         let config = load(&self.config, registry)?;
+        if let Some(url) = &self.url {
+            return self.explain_request(&config, url);
+        }
         let provider = self.provider(&config)?;
         let source = self.source(provider)?;
         let explanation = provider.mapping.explain(source.claims.as_value());
@@ -87,6 +110,49 @@ impl Arguments {
             (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
             _ => Ok(()),
         }
+    }
+
+    /// Explains what forward-auth decides on a request.
+    fn explain_request(&self, config: &Config, url: &str) -> Result<(), Failure> {
+        let sender = match (&self.user, &self.subject) {
+            (Some(name), _) => Sender { user: Some(find(&open(&self.config)?, name)?), token: None },
+            (None, Some(_)) if self.bearer => self.bearer(config)?,
+            (None, Some(_)) => Sender { user: Some(self.person(config)?), token: None },
+            (None, None) => Sender::default(),
+        };
+        explain_access::run(config, (url, &self.method), &sender, self.format)
+    }
+
+    /// Returns what a request with the claims as a bearer token is sent by.
+    fn bearer(&self, config: &Config) -> Result<Sender, Failure> {
+        let provider = self.provider(config)?;
+        let claims = self.source(provider)?.claims;
+        let user = match claims.subject().filter(|_| config.server.is_some()) {
+            Some(subject) => {
+                let link = (provider.issuer.clone(), subject.to_owned());
+                transact(&open(&self.config)?, move |records| records.user_by_link(&link.0, &link.1))?
+            }
+            None => None,
+        };
+        Ok(Sender { user, token: Some(claims) })
+    }
+
+    /// Returns the user that a new person with the claims would be.
+    fn person(&self, config: &Config) -> Result<User, Failure> {
+        let provider = self.provider(config)?;
+        let source = self.source(provider)?;
+        let identity = provider
+            .mapping
+            .identify(source.claims.as_value())
+            .map_err(|error| Failure::Refused { code: error.code(), message: error.to_string() })?;
+        Ok(User {
+            id: UserId(0),
+            username: identity.username,
+            kind: UserKind::Regular,
+            active: true,
+            profile: identity.profile,
+            teams: identity.teams.into_iter().map(|team| (team, TeamSource::Mapping)).collect(),
+        })
     }
 
     fn provider<'c>(&self, config: &'c Config) -> Result<&'c Provider, Failure> {
@@ -137,12 +203,13 @@ impl Arguments {
     }
 
     fn text(&self) -> Result<String, Failure> {
-        if self.subject == "-" || Path::new(&self.subject).is_file() {
-            Ok(String::from_utf8_lossy(&input::read(&self.subject)?).trim().to_owned())
-        } else if self.subject.contains('.') || self.subject.starts_with('{') {
-            Ok(self.subject.clone())
+        let subject = self.subject.as_deref().unwrap_or("-");
+        if subject == "-" || Path::new(subject).is_file() {
+            Ok(String::from_utf8_lossy(&input::read(subject)?).trim().to_owned())
+        } else if subject.contains('.') || subject.starts_with('{') {
+            Ok(subject.to_owned())
         } else {
-            Err(Failure::Usage(format!("{} is neither a token nor a file", self.subject)))
+            Err(Failure::Usage(format!("{subject} is neither a token nor a file")))
         }
     }
 

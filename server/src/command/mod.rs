@@ -16,11 +16,13 @@ mod decode;
 mod demo;
 mod doctor;
 mod explain;
+mod explain_access;
 mod findings;
 mod input;
 mod jsonl;
 mod keygen;
 mod logging;
+mod mapping_test;
 mod online;
 mod output;
 mod postgres;
@@ -145,6 +147,7 @@ impl Command {
             Subcommand::Query(arguments) => arguments.run(),
             Subcommand::Explain(arguments) => arguments.run(&registry),
             Subcommand::Config(command) => command.run(&registry),
+            Subcommand::Mapping(command) => command.run(&registry),
             Subcommand::Decode(arguments) => arguments.run(),
             Subcommand::Keygen(arguments) => arguments.run(),
             Subcommand::Sign(arguments) => arguments.run(),
@@ -204,6 +207,9 @@ enum Subcommand {
     /// Check the configuration file
     #[command(subcommand, after_help = "Example:\n  claimgate config check claimgate.toml")]
     Config(config_check::ConfigCommand),
+    /// Check the mapping from claims to users and teams
+    #[command(subcommand)]
+    Mapping(mapping_test::MappingCommand),
     /// Show a token's header and claims WITHOUT verifying it
     Decode(decode::Arguments),
     /// Generate a key, for test material

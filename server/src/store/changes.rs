@@ -24,6 +24,7 @@ const USER_CHANGED: &str = "user";
 const ACTIVE: &str = "subject active";
 const INACTIVE: &str = "subject inactive";
 const RENAMED: &str = "issuer";
+const LINKED: &str = "links";
 
 /// The changes of the table that memory includes.
 #[derive(Default)]
@@ -53,6 +54,7 @@ impl Changes {
             match effect {
                 Effect::Opened { id, .. } | Effect::Ended(id) => write(SESSION, id.0.to_vec().into())?,
                 Effect::RenamedIssuer { old, new } => write(RENAMED, format!("{old}\n{new}").into())?,
+                Effect::Linked => write(LINKED, Value::Integer(0))?,
                 Effect::Changed(user) => write(USER_CHANGED, user.id.0.into())?,
                 Effect::Activity { links, active } => {
                     for link in links {
@@ -130,6 +132,7 @@ fn read_change(
                 .split_once('\n')
                 .map(|(old, new)| Effect::RenamedIssuer { old: old.to_owned(), new: new.to_owned() })
         }
+        LINKED => Some(Effect::Linked),
         ACTIVE => Some(Effect::Activity { links: links()?, active: true }),
         INACTIVE => Some(Effect::Activity { links: links()?, active: false }),
         _ => None,

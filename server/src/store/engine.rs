@@ -149,6 +149,23 @@ impl Store {
         }
     }
 
+    /// Returns the user that a subject is linked to.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn user_of_subject(&self, issuer: &str, subject: &str) -> Result<Option<User>, Unsure> {
+        let user = match self {
+            Store::Sqlite(store) => store.user_of_subject(issuer, subject).await,
+            Store::Postgres(store) => {
+                store.node.user_of_subject(issuer, subject).await.map_err(StoreError::from)
+            }
+        };
+        user.map_err(|error| {
+            tracing::warn!(%error, "a user cannot be read");
+            Unsure
+        })
+    }
+
     /// Completes a sign-in through a provider. `fields` are the mapping's profile fields.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ mod schema;
 mod session_index;
 mod session_origins;
 mod sorted_tags;
+mod subjects;
 mod writer;
 
 use std::path::Path;
@@ -42,7 +43,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use claimgate::oidc::records::StoreError;
+use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
@@ -59,6 +60,7 @@ use file::Lock;
 use key::Key;
 use logout_records::{KnownLogouts, LogoutRecords, TokenEnd};
 use session_index::SessionIndex;
+use subjects::KnownSubjects;
 use writer::{Job, Outcome, Role, Writer};
 
 /// Most pieces of work that wait; more are refused at once.
@@ -100,6 +102,7 @@ pub struct SqliteStore {
     jobs: SyncSender<Option<Job>>,
     index: Arc<SessionIndex>,
     logouts: KnownLogouts,
+    subjects: Arc<KnownSubjects>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     key: Arc<Key>,
 }
@@ -155,7 +158,8 @@ impl SqliteStore {
             .name("store".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
-        Ok(Self { jobs, index, logouts, thread: Arc::new(Mutex::new(Some(thread))), key })
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        Ok(Self { jobs, index, logouts, subjects: Arc::default(), thread, key })
     }
 
     /// Finishes the work that waits and closes the database: everything is in the one file then. Later work is
@@ -246,6 +250,24 @@ impl SqliteStore {
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
         self.index.user(id, now)
+    }
+
+    /// Returns the user that a subject is linked to: from memory if it was asked before, and no user or link has
+    /// changed since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn user_of_subject(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        let version = self.index.users_version();
+        if let Some(user) = self.subjects.get(issuer, subject, version) {
+            return Ok(user);
+        }
+        let person = (issuer.to_owned(), subject.to_owned());
+        let user: Result<_, StoreError> =
+            self.transact(move |records| records.user_by_link(&person.0, &person.1)).await;
+        let user = user?;
+        self.subjects.keep(issuer, subject, version, user.clone());
+        Ok(user)
     }
 
     /// Returns why a verified token is not accepted any more, from memory: its session or subject was logged out

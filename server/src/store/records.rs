@@ -161,6 +161,7 @@ impl Records for SqliteRecords<'_> {
     fn link(&mut self, issuer: &str, subject: &str, user: UserId) -> Result<(), StoreError> {
         let sql = "INSERT INTO link (issuer, subject, user) VALUES (?1, ?2, ?3)";
         self.execute(sql, params![issuer, subject, user.0])?;
+        self.effects.push(Effect::Linked);
         self.follow_inactive_links("link.issuer = ?1 AND link.subject = ?2", params![issuer, subject], false)
     }
 
@@ -176,12 +177,14 @@ impl Records for SqliteRecords<'_> {
     fn unlink(&mut self, user: UserId, issuer: Option<&str>) -> Result<usize, StoreError> {
         let which = "link.user = ?1 AND (?2 IS NULL OR link.issuer = ?2)";
         self.follow_inactive_links(which, params![user.0, issuer], true)?;
+        self.effects.push(Effect::Linked);
         let sql = "DELETE FROM link WHERE user = ?1 AND (?2 IS NULL OR issuer = ?2)";
         self.execute(sql, params![user.0, issuer])
     }
 
     fn unlink_issuer(&mut self, issuer: &str) -> Result<(usize, usize), StoreError> {
         self.follow_inactive_links("link.issuer = ?1", [issuer], true)?;
+        self.effects.push(Effect::Linked);
         let links = self.execute("DELETE FROM link WHERE issuer = ?1", [issuer])?;
         let sessions = self.delete_sessions(
             "DELETE FROM session WHERE issuer = ?1 AND NOT is_ended(id) RETURNING id",

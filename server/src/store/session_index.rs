@@ -1,7 +1,7 @@
 //! The session index: live sessions and their users in memory, for look-ups without the disk.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -32,6 +32,8 @@ pub(super) enum Effect {
         links: Vec<Fingerprint>,
         active: bool,
     },
+    /// Subjects were linked to users, or are linked no more.
+    Linked,
     /// The sessions of one issuer are another's.
     RenamedIssuer {
         old: String,
@@ -42,6 +44,18 @@ pub(super) enum Effect {
 }
 
 impl Effect {
+    /// Reports whether it changes a user, or which user a subject is linked to.
+    fn changes_users(&self) -> bool {
+        match self {
+            Effect::Changed(_)
+            | Effect::Unreadable(_)
+            | Effect::Activity { .. }
+            | Effect::Linked
+            | Effect::RenamedIssuer { .. } => true,
+            Effect::Opened { .. } | Effect::Ended(_) | Effect::PurgedLogouts(_) => false,
+        }
+    }
+
     /// Returns the time of a purge of logouts.
     pub(super) fn purged_logouts(&self) -> Option<UnixTime> {
         match self {
@@ -138,6 +152,8 @@ pub(super) struct SessionIndex {
     origins: Origins,
     /// Whether the sessions of the file were read.
     is_loaded: AtomicBool,
+    /// The number of changes of users, and of what subjects they are linked to.
+    users_version: AtomicU64,
 }
 
 impl Default for SessionIndex {
@@ -148,6 +164,7 @@ impl Default for SessionIndex {
             inactive: RwLock::default(),
             origins: Origins::default(),
             is_loaded: AtomicBool::new(false),
+            users_version: AtomicU64::new(0),
         }
     }
 }
@@ -171,6 +188,11 @@ impl SessionIndex {
         self.inactive.read().contains(&link_tag(issuer, subject))
     }
 
+    /// Returns the version of the users and their links: another one after each change that is applied.
+    pub(super) fn users_version(&self) -> u64 {
+        self.users_version.load(Ordering::Acquire)
+    }
+
     /// Returns the number of sessions.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
@@ -179,6 +201,9 @@ impl SessionIndex {
     /// Applies the effects of a durable transaction.
     pub(super) fn apply(&self, effects: impl IntoIterator<Item = Effect>) {
         for effect in effects {
+            if effect.changes_users() {
+                self.users_version.fetch_add(1, Ordering::AcqRel);
+            }
             match effect {
                 Effect::Opened { id, user, session } => {
                     let before = self.shard(id).write().insert(id, session);
@@ -213,7 +238,7 @@ impl SessionIndex {
                 Effect::Unreadable(id) => drop(self.users.write().remove(&id)),
                 Effect::RenamedIssuer { old, new } => self.origins.rename_issuer(&old, &new),
                 // Memory of logouts is the writer's.
-                Effect::PurgedLogouts(_) => {}
+                Effect::PurgedLogouts(_) | Effect::Linked => {}
             }
         }
     }
@@ -272,6 +297,7 @@ impl SessionIndex {
 
     /// Reads the whole content.
     pub(super) fn replace(&self, snapshot: Snapshot) {
+        self.users_version.fetch_add(1, Ordering::AcqRel);
         self.is_loaded.store(true, Ordering::Relaxed);
         self.origins.load(snapshot.shards.iter().flatten().map(|(id, session)| (*id, session.origin)));
         *self.users.write() = snapshot.users;

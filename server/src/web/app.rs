@@ -172,8 +172,15 @@ impl App {
     ) -> Result<Self, SetupError> {
         let server = config.server.clone().ok_or(SetupError::NoServer)?;
         let mut providers = Vec::new();
+        let mut audiences: Vec<String> = config
+            .applications
+            .iter()
+            .flat_map(|application| application.bearer_audience().to_vec())
+            .collect();
+        audiences.sort_unstable();
+        audiences.dedup();
         for settings in &config.providers {
-            let provider = Provider::new(settings.clone(), server.verify_secret.is_some())
+            let provider = Provider::new(settings.clone(), server.verify_secret.is_some(), &audiences)
                 .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
             if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {
                 provider.remote.inherit(&old.remote);

@@ -5,7 +5,7 @@
 //! an answer waits for [`ANSWER_TIME`] (an HTTP/2 client may grant no window and go on answering pings), when
 //! nothing was requested for [`IDLE_TIME`], and after [`MAX_AGE`].
 
-use std::future::{Future, Ready, ready};
+use std::future::{Future, ready};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -26,21 +26,9 @@ use tower_http::add_extension::AddExtension;
 use super::admission::Permit;
 use super::app::Server;
 use super::buffers::{Buffer, Buffers};
-use super::shares::{Class, Share, Shares};
+use super::connection_places::{Places, Refused};
+use super::shares::{Class, Share};
 
-/// Most connections; fewer if the system allows fewer open files.
-const CONNECTIONS: usize = 16_384;
-/// Most connections of one client address; a sixteenth of all, if that is less. Loopback and trusted proxies
-/// are not limited: forwarded requests count by client.
-const CONNECTIONS_BY_ADDRESS: usize = 256;
-/// Most connections of one address in a provider's `logout_from`; a quarter of all, if that is less.
-const CONNECTIONS_BY_PROVIDER: usize = 1_024;
-/// One connection in so many is kept for loopback, trusted proxies and the addresses in `logout_from`.
-const RESERVED: usize = 8;
-/// Files kept open for other uses: the database, calls to providers.
-const OTHER_FILES: usize = 256;
-/// Files that a server with so many connections may have open.
-pub(super) const MAX_FILES: usize = CONNECTIONS + OTHER_FILES;
 /// Longest time that a client may take no byte of what is written to it.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Longest time that an answer may wait to be read.
@@ -52,7 +40,7 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// Interval between the checks of these times.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// Accepts connections up to the limits; closes others at once.
+/// Accepts connections up to the limits. Closes others unread, those beyond the share of an address after a pause.
 #[derive(Clone)]
 pub(super) struct Acceptor {
     server: Server,
@@ -67,7 +55,7 @@ impl Acceptor {
         Self { server, handle, places: Places::new(open_files), buffers: Buffers::default() }
     }
 
-    fn admit(&self, peer: IpAddr) -> io::Result<Occupied> {
+    fn admit(&self, peer: IpAddr) -> Result<Occupied, Refused> {
         let app = self.server.app();
         let class = match () {
             () if peer.is_loopback() || app.trusts_proxy(peer) => Class::Trusted,
@@ -80,51 +68,31 @@ impl Acceptor {
     }
 }
 
-/// The places for connections.
-#[derive(Clone)]
-struct Places {
-    limit: usize,
-    by_address: Shares,
-    by_provider: Shares,
-}
-
-impl Places {
-    fn new(open_files: usize) -> Self {
-        let limit = open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS);
-        Self {
-            limit,
-            by_address: Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16)),
-            by_provider: Shares::new(limit, CONNECTIONS_BY_PROVIDER.min(limit / 4)),
-        }
-    }
-
-    /// Takes a place for the last of `count` connections. A trusted peer has no share.
-    fn take(&self, peer: IpAddr, class: Class, count: usize) -> io::Result<Option<Share>> {
-        let refused = || io::Error::other("too many connections");
-        let limit = if class == Class::Stranger { self.limit - self.limit / RESERVED } else { self.limit };
-        if count > limit {
-            return Err(refused());
-        }
-        let shares = match class {
-            Class::Trusted => return Ok(None),
-            Class::Provider => &self.by_provider,
-            Class::Stranger => &self.by_address,
-        };
-        shares.take(peer, 1).map(Some).map_err(|_| refused())
-    }
-}
-
-impl<S> Accept<TcpStream, S> for Acceptor {
+impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
     type Stream = Watched<TcpStream>;
     type Service = AddExtension<S, Arc<Connection>>;
-    type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let occupied = stream.peer_addr().and_then(|peer| self.admit(peer.ip().to_canonical()));
-        ready(occupied.map(|occupied| {
-            let connection = Arc::new(Connection::new());
-            (Watched::new(stream, Arc::clone(&connection), occupied), AddExtension::new(service, connection))
-        }))
+        let peer = match stream.peer_addr() {
+            Ok(peer) => peer.ip().to_canonical(),
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
+        match self.admit(peer) {
+            Ok(occupied) => {
+                let connection = Arc::new(Connection::new());
+                let service = AddExtension::new(service, Arc::clone(&connection));
+                Box::pin(ready(Ok((Watched::new(stream, connection, occupied), service))))
+            }
+            Err(refused) => {
+                let places = self.places.clone();
+                Box::pin(async move {
+                    let error = places.refuse(refused).await;
+                    drop(stream);
+                    Err(error)
+                })
+            }
+        }
     }
 }
 
@@ -355,33 +323,6 @@ mod tests {
         let buffer = buffers.of_connection([192, 0, 2, 1].into(), Class::Stranger);
         let occupied = Occupied { _share: None, buffer };
         (Watched::new(server, Arc::clone(&connection), occupied), client, connection)
-    }
-
-    // finding: S4
-    #[test]
-    fn one_address_has_its_share_of_connections_and_proxies_have_some_left() {
-        let (stranger, proxy) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let places = Places::new(MAX_FILES);
-        let held: Vec<_> =
-            (1..=CONNECTIONS_BY_ADDRESS).map(|count| places.take(stranger, Class::Stranger, count)).collect();
-        assert!(held.iter().all(|place| matches!(place, Ok(Some(_)))));
-        assert!(places.take(stranger, Class::Stranger, held.len() + 1).is_err());
-        assert!(places.take(IpAddr::from([192, 0, 2, 3]), Class::Stranger, held.len() + 1).is_ok());
-        drop(held);
-        assert!(places.take(stranger, Class::Stranger, 1).is_ok());
-        let full = CONNECTIONS - CONNECTIONS / RESERVED + 1;
-        assert!(places.take(stranger, Class::Stranger, full).is_err());
-        assert!(places.take(proxy, Class::Trusted, full).is_ok());
-        assert!(places.take(proxy, Class::Trusted, CONNECTIONS + 1).is_err());
-        let provider: Vec<_> =
-            (1..=CONNECTIONS_BY_PROVIDER).map(|_| places.take(proxy, Class::Provider, full)).collect();
-        assert!(provider.iter().all(|place| matches!(place, Ok(Some(_)))));
-        assert!(places.take(proxy, Class::Provider, full).is_err());
-        // With few open files a share is a sixteenth.
-        let few = Places::new(1_024);
-        let held: Vec<_> = (1..=48).map(|count| few.take(stranger, Class::Stranger, count)).collect();
-        assert!(held.iter().all(Result::is_ok));
-        assert!(few.take(stranger, Class::Stranger, 49).is_err());
     }
 
     // finding: S4

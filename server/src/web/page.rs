@@ -57,8 +57,8 @@ fn sign_in_url(url: String, link: &SignInLink) -> String {
     if query.is_empty() { url } else { format!("{url}?{query}") }
 }
 
-/// The sign-in page: a button per provider and, if configured, the password form.
-pub(crate) fn sign_in(app: &App, link: &SignInLink, notice: Option<&Notice<'_>>) -> Markup {
+/// The sign-in page: a button per provider and, if configured, the password form, which may be `open`.
+pub(crate) fn sign_in(app: &App, link: &SignInLink, open: bool, notice: Option<&Notice<'_>>) -> Markup {
     let password = app.config.password.fallback;
     frame(
         app,
@@ -72,7 +72,7 @@ pub(crate) fn sign_in(app: &App, link: &SignInLink, notice: Option<&Notice<'_>>)
                 }
             }
             @if password {
-                details open[notice.is_some()] {
+                details open[open] {
                     summary { "Sign in with a password" }
                     form method="post" action=(app.path("/login/password")) {
                         label for="username" { "Username" }
@@ -178,7 +178,11 @@ pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &s
         &html! {
             (notice.markup())
             @if can_retry {
-                p { a.button href=(sign_in_url(app.path("/login"), &SignInLink::returning_to(return_to))) { "Sign in again" } }
+                @let again = SignInLink::returning_to(return_to);
+                p { a.button href=(sign_in_url(app.path("/login"), &again)) { "Sign in again" } }
+                @if app.config.password.fallback {
+                    p { a href=(sign_in_url(app.path("/login/password"), &again)) { "Sign in with a password" } }
+                }
             } @else {
                 p { a.button href=(app.path("/")) { "Go to the front page" } }
             }
@@ -188,19 +192,25 @@ pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &s
 
 /// The page of an application whose proxy refuses the user. It is shown at the application's address, so
 /// that every address in it is absolute.
-pub(crate) fn no_access(app: &App, title: &str, notice: &Notice<'_>, user: &str, address: &str) -> Markup {
+pub(crate) fn no_access(
+    app: &App,
+    title: &str,
+    notice: &Notice<'_>,
+    user: Option<&str>,
+    address: &str,
+) -> Markup {
     let another = SignInLink { another_account: true, ..SignInLink::returning_to(address) };
     frame(
         app,
         title,
         &html! {
-            p { "You are signed in as " b #user { (user) } "." }
+            @if let Some(user) = user { p { "You are signed in as " b #user { (user) } "." } }
             (notice.markup())
-            p {
+            @if user.is_some() { p {
                 a.button #another href=(sign_in_url(app.server.public_url.join("/login"), &another)) { "Use another account" }
                 " "
                 a.button #sign-out href=(app.server.public_url.join("/logout")) { "Sign out" }
-            }
+            } }
         },
     )
 }

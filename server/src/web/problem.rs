@@ -8,6 +8,7 @@ use super::password::PasswordError;
 use super::shares::Exhausted;
 use crate::store::postgres::Unsure;
 use crate::store::{LogoutsDropped, RevocationError};
+use claimgate::access::{Ambiguity, Missing};
 use claimgate::claims::ClaimsError;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
@@ -65,13 +66,19 @@ pub(crate) enum Problem {
     CrossSite,
     #[error("you are not signed in")]
     SignedOut,
+    /// Neither a session nor a bearer token, for an application that accepts both.
+    #[error("you are not signed in, and sent no bearer token")]
+    NoToken,
+    /// A bearer token is not accepted: the code of the reason.
+    #[error("the bearer token is not accepted [{0}]")]
+    BearerToken(&'static str),
     #[error("you are not allowed to do this")]
     Forbidden,
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The rule of a proxy does not admit the user.
-    #[error("the user is in none of the teams that are admitted")]
-    Team(Box<TeamRefusal>),
+    /// Forward-auth does not admit the request, for a reason other than a missing session.
+    #[error("{}", .0.reason)]
+    Access(Box<AccessRefusal>),
     /// A proxy asks with a parameter that forward-auth does not have.
     #[error("forward-auth knows the parameter `team` only, not `{0}`: correct the proxy's configuration")]
     Parameter(String),
@@ -130,18 +137,63 @@ impl AdminError {
     }
 }
 
-/// A user whom the rule of a proxy does not admit, and the rule.
+/// A request that forward-auth does not admit.
 #[derive(Debug)]
-pub(crate) struct TeamRefusal {
-    /// The user's name.
-    pub(crate) user: String,
-    /// The teams, of which one is enough.
-    pub(crate) teams: Vec<String>,
+pub(crate) struct AccessRefusal {
+    pub(crate) reason: AccessReason,
+    /// The name of the user.
+    pub(crate) user: Option<String>,
+    /// The client that the bearer token was issued to.
+    pub(crate) token_client: Option<String>,
+    /// Whether the request has a bearer token in place of a session.
+    pub(crate) is_bearer: bool,
+    /// The application and the number of the rule that decided.
+    pub(crate) rule: Option<String>,
     /// Host and path of the application, as the proxy reports them.
     pub(crate) application: String,
     /// Whether the answer is the page that a person sees. Other answers repeat the same refusal: those to
     /// the parts of a page, and to a proxy that asks again for the page.
     pub(crate) is_page: bool,
+}
+
+/// Why forward-auth does not admit a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessReason {
+    /// The user is in none of the teams that the proxy's query names.
+    #[error("the user is in none of the teams that are admitted")]
+    Team(Vec<String>),
+    /// The rule does not admit the user.
+    #[error("the rule admits {missing}")]
+    Rule {
+        missing: Missing,
+        /// The teams that the user could ask for.
+        teams: Vec<String>,
+    },
+    #[error("no [[application]] has this host")]
+    NoApplication,
+    #[error("no rule of the application fits the request")]
+    NoRule,
+    #[error("the request is ambiguous: {0}")]
+    Ambiguous(Ambiguity),
+}
+
+impl AccessReason {
+    /// Returns the teams of which the user needs one, as far as the rule names them.
+    pub(crate) fn teams(&self) -> &[String] {
+        match self {
+            AccessReason::Team(teams) | AccessReason::Rule { teams, .. } => teams,
+            _ => &[],
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            AccessReason::Team(_) | AccessReason::Rule { .. } => "request.forbidden",
+            AccessReason::NoApplication => "access.no_application",
+            AccessReason::NoRule => "access.no_rule",
+            AccessReason::Ambiguous(_) => "access.ambiguous",
+        }
+    }
 }
 
 impl Problem {
@@ -167,8 +219,10 @@ impl Problem {
             Problem::TooManyPasswords => "password.too_many",
             Problem::TooManyCodes => "callback.too_many",
             Problem::CrossSite => "request.cross_site",
-            Problem::SignedOut => "request.signed_out",
-            Problem::Forbidden | Problem::Team(_) => "request.forbidden",
+            Problem::SignedOut | Problem::NoToken => "request.signed_out",
+            Problem::BearerToken(_) => "access.token",
+            Problem::Forbidden => "request.forbidden",
+            Problem::Access(refusal) => refusal.reason.code(),
             Problem::Admin(error) => error.code(),
             Problem::Parameter(_) => "request.parameter",
             Problem::VerifySecret => "request.verify_secret",

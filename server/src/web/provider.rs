@@ -35,17 +35,24 @@ pub struct Provider {
     pub(crate) id_tokens: Verifier<IdToken>,
     pub(crate) logout_tokens: Verifier<LogoutToken>,
     pub(crate) presented: Verifier<AnyKind>,
+    /// The bearer tokens of applications; none if no application accepts them.
+    pub(crate) bearer: Option<Verifier<AnyKind>>,
     /// How long a logout is remembered at least, in seconds.
     pub(crate) remembers_logouts_for: u64,
 }
 
 impl Provider {
-    /// Prepares a provider. Nothing is fetched yet. If services verify tokens, logouts are remembered for as long
-    /// as a token of theirs can be accepted: its maximum age, with the leeway of three comparisons.
+    /// Prepares a provider. Nothing is fetched yet. If services verify tokens, or applications accept bearer tokens of
+    /// these audiences, logouts are remembered for as long as a token of theirs can be accepted: its maximum age, with
+    /// the leeway of three comparisons.
     ///
     /// # Errors
     /// A [`ProviderSetupError`].
-    pub fn new(config: config::Provider, verifies_tokens: bool) -> Result<Self, ProviderSetupError> {
+    pub fn new(
+        config: config::Provider,
+        verifies_tokens: bool,
+        bearer_audiences: &[String],
+    ) -> Result<Self, ProviderSetupError> {
         let client = http_client(&config)?;
         let remote = RemoteKeys::new(remote_options(&config)?, Arc::new(client.clone()))?;
         let jws = remote.jws();
@@ -59,7 +66,17 @@ impl Provider {
         if config.danger_logout_without_exp {
             logout = logout.danger_without_expiry().max_token_age(LOGOUT_WITHOUT_EXP);
         }
+        let bearer = match bearer_audiences {
+            [] => None,
+            // Strangers may send these, as they may send logout tokens.
+            audiences => Some(
+                Verifier::new(jws.clone().require_kid(), config.bearer_policy(audiences))?
+                    .with_cache(PRESENTED_CACHE_BYTES),
+            ),
+        };
+        let verifies_tokens = verifies_tokens || bearer.is_some();
         Ok(Self {
+            bearer,
             id_tokens: Verifier::new(jws.clone(), id)?,
             // Strangers may send logout tokens: none must cost a check with each key.
             logout_tokens: Verifier::new(jws.clone().require_kid(), logout)?,

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::app::App;
 use super::limiter::Refusal;
 use super::page;
-use super::problem::{AdminError, Problem, TeamRefusal};
+use super::problem::{AccessReason, AdminError, Problem};
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use claimgate::identity::IdentityError;
@@ -23,6 +23,7 @@ use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
+use claimgate::text::for_display;
 use claimgate_remote::RemoteError;
 
 /// The response to a problem.
@@ -31,6 +32,16 @@ struct Answer {
     title: &'static str,
     /// The text for people; `None`: the text of the error.
     message: Option<Cow<'static, str>>,
+}
+
+/// The parts of a line about a refusal by forward-auth.
+#[derive(Default)]
+struct AccessFields {
+    user: Option<String>,
+    teams: Option<String>,
+    application: Option<String>,
+    rule: Option<String>,
+    token_client: Option<String>,
 }
 
 impl Problem {
@@ -73,13 +84,15 @@ impl Problem {
             Problem::TooManyPasswords | Problem::TooManyCodes => {
                 (StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
             }
-            Problem::SignedOut | Problem::VerifySecret | Problem::Admin(AdminError::Session) => {
-                (StatusCode::UNAUTHORIZED, "Not signed in")
-            }
+            Problem::SignedOut
+            | Problem::NoToken
+            | Problem::BearerToken(_)
+            | Problem::VerifySecret
+            | Problem::Admin(AdminError::Session) => (StatusCode::UNAUTHORIZED, "Not signed in"),
             Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) => {
                 (StatusCode::FORBIDDEN, "Not allowed")
             }
-            Problem::Team(_) => (StatusCode::FORBIDDEN, "No access to this application"),
+            Problem::Access(_) => (StatusCode::FORBIDDEN, "No access to this application"),
             Problem::NotFound => (StatusCode::NOT_FOUND, "Not found"),
             Problem::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Problem::Taken => (StatusCode::CONFLICT, "Username taken"),
@@ -122,7 +135,8 @@ impl Problem {
             }
             Problem::SignIn(refusal) => return sign_in_refusal(refusal).map(Into::into),
             Problem::Logout(_) => "The logout token is not accepted.",
-            Problem::Team(refusal) => return Some(team_refusal(refusal).into()),
+            Problem::BearerToken(_) => "The bearer token is not accepted.",
+            Problem::Access(refusal) => return Some(access_refusal(&refusal.reason).into()),
             _ => return None,
         };
         Some(text.into())
@@ -133,10 +147,7 @@ impl Problem {
         let Fields { client, host, user, provider, unverified_error, found, reference } =
             request_log::fields();
         let (code, error) = (self.code(), self.to_string());
-        let refusal = if let Problem::Team(refusal) = self { Some(refusal) } else { None };
-        let user = refusal.map(|refusal| refusal.user.clone()).or(user);
-        let teams = refusal.map(|refusal| claimgate::text::for_display(&refusal.teams.join(", ")));
-        let application = refusal.map(|refusal| claimgate::text::for_display(&refusal.application));
+        let AccessFields { user, teams, application, rule, token_client } = self.access_fields(user);
         // The client's address comes first: no text of a client stands before it.
         macro_rules! line {
             ($level:ident, $message:literal) => {
@@ -149,6 +160,8 @@ impl Problem {
                     host,
                     teams,
                     application,
+                    rule,
+                    token_client,
                     unverified_error,
                     error,
                     found,
@@ -161,7 +174,11 @@ impl Problem {
             _ => Refusal::Other,
         };
         match self {
-            Problem::SignedOut | Problem::NotFound | Problem::Method => line!(debug, "request refused"),
+            Problem::SignedOut
+            | Problem::NoToken
+            | Problem::BearerToken(_)
+            | Problem::NotFound
+            | Problem::Method => line!(debug, "request refused"),
             _ if !request_log::may_report(kind) => {}
             // Strangers can cause these.
             Problem::Provider(
@@ -173,10 +190,23 @@ impl Problem {
             Problem::Callback(CallbackError::Provider { .. }) | Problem::WrongPassword => {
                 line!(info, "request refused");
             }
-            Problem::Team(refusal) if !refusal.is_page => line!(info, "request refused"),
+            Problem::Access(refusal) if !refusal.is_page => line!(info, "request refused"),
             _ => line!(warn, "request refused"),
         }
         reference
+    }
+
+    /// Returns the parts of the line that a refusal by forward-auth has. `user`: that of another problem.
+    fn access_fields(&self, user: Option<String>) -> AccessFields {
+        let Problem::Access(refusal) = self else { return AccessFields { user, ..AccessFields::default() } };
+        let teams = refusal.reason.teams();
+        AccessFields {
+            user: refusal.user.clone().or(user),
+            teams: (!teams.is_empty()).then(|| for_display(&teams.join(", "))),
+            application: Some(for_display(&refusal.application)),
+            rule: refusal.rule.clone(),
+            token_client: refusal.token_client.as_deref().map(for_display),
+        }
     }
 
     /// Returns the page for people.
@@ -193,9 +223,9 @@ impl Problem {
     /// application's.
     pub(crate) fn application_page(&self, app: &App, address: &str) -> Response {
         match self {
-            Problem::Team(refusal) => {
-                self.render(|title, notice| page::no_access(app, title, notice, &refusal.user, address))
-            }
+            Problem::Access(refusal) => self.render(|title, notice| {
+                page::no_access(app, title, notice, refusal.user.as_deref(), address)
+            }),
             Problem::SignedOut => self.render(|_, notice| page::session_ended(app, notice, address)),
             _ => self.page(app),
         }
@@ -204,7 +234,7 @@ impl Problem {
     /// Returns the sign-in page with this problem on it. The form comes back empty: people sometimes
     /// type a password into the field of the username.
     pub(crate) fn sign_in_page(&self, app: &App, return_to: &str) -> Response {
-        self.render(|_, notice| page::sign_in(app, &SignInLink::returning_to(return_to), Some(notice)))
+        self.render(|_, notice| page::sign_in(app, &SignInLink::returning_to(return_to), true, Some(notice)))
     }
 
     fn render(&self, page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup) -> Response {
@@ -237,17 +267,20 @@ impl Problem {
         self.challenge(finish((answer.status, Json(body)).into_response()))
     }
 
-    /// Adds the challenge that a 401 must have (RFC 9110 §15.5.2). Browsers know no scheme `Cookie`, and
-    /// show no dialog of their own for it.
+    /// Adds the challenge that a 401 must have (RFC 9110 §15.5.2), and the one of a refused bearer token (RFC 6750 §3).
+    /// Browsers know no scheme `Cookie`, and show no dialog of their own for it.
     fn challenge(&self, mut response: Response) -> Response {
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let scheme = match self {
-                Problem::VerifySecret => "Bearer realm=\"claimgate\"",
-                Problem::Admin(_) => "Cookie realm=\"claimgate administration\"",
-                _ => "Cookie realm=\"claimgate\"",
-            };
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-        }
+        let challenge = match self {
+            Problem::Access(refusal) if refusal.is_bearer => {
+                "Bearer realm=\"claimgate\", error=\"insufficient_scope\""
+            }
+            _ if response.status() != StatusCode::UNAUTHORIZED => return response,
+            Problem::BearerToken(_) => "Bearer realm=\"claimgate\", error=\"invalid_token\"",
+            Problem::VerifySecret | Problem::NoToken => "Bearer realm=\"claimgate\"",
+            Problem::Admin(_) => "Cookie realm=\"claimgate administration\"",
+            _ => "Cookie realm=\"claimgate\"",
+        };
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         response
     }
 }
@@ -289,11 +322,27 @@ fn provider_refusal(error: &str, description: Option<&str>) -> String {
     text
 }
 
-/// Returns what a person reads who is in none of the teams that an application is for.
-fn team_refusal(refusal: &TeamRefusal) -> String {
-    match refusal.teams.as_slice() {
-        [team] => format!("This application is for members of the team {team}."),
-        teams => format!("This application is for members of one of the teams {}.", teams.join(", ")),
+/// Returns what a person reads whose request is not admitted to an application.
+fn access_refusal(reason: &AccessReason) -> String {
+    match (reason, reason.teams()) {
+        (AccessReason::Team(_) | AccessReason::Rule { .. }, [team]) => {
+            format!("This application is for members of the team {team}.")
+        }
+        (AccessReason::Team(_), teams) => {
+            format!("This application is for members of one of the teams {}.", teams.join(", "))
+        }
+        (AccessReason::Rule { .. }, _) => {
+            "This part of the application is not open to your account. If you need it, ask your administrator, and give the reference below."
+                .to_owned()
+        }
+        (AccessReason::NoApplication | AccessReason::NoRule, _) => {
+            "This address is not open to anyone. If it should be, tell your administrator the reference below."
+                .to_owned()
+        }
+        (AccessReason::Ambiguous(_), _) => {
+            "This address can be read in more than one way. Open the application at its start, and follow its links from there."
+                .to_owned()
+        }
     }
 }
 

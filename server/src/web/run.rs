@@ -16,7 +16,8 @@ use tracing::{debug, error, info, warn};
 
 use super::admission::MAX_HEAD;
 use super::app::Server;
-use super::connection::{Acceptor, MAX_FILES};
+use super::connection::Acceptor;
+use super::connection_places::MAX_FILES;
 use crate::system;
 use claimgate_config::{Config, Store};
 

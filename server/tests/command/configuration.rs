@@ -68,7 +68,7 @@ fn a_registered_algorithm_works_in_a_provider() {
     let provider = config.providers[0].clone();
     assert!(provider.registry.get("X1").is_some());
     claimgate_server::web::run::install_tls();
-    Provider::new(provider, true).unwrap();
+    Provider::new(provider, true, &[]).unwrap();
     let error = parse(&text).unwrap_err();
     assert!(error.to_string().contains("`X1` is not registered"), "{error}");
 }

@@ -67,6 +67,8 @@ fn the_configuration_reference_is_complete() {
             Table::Claim => "\n### Claims\n".to_owned(),
             Table::Group => "\n### Groups\n".to_owned(),
             Table::Team => "\n### Teams\n".to_owned(),
+            Table::Rule => "\n### Rules\n".to_owned(),
+            Table::Condition => "\n### Conditions\n".to_owned(),
             table => format!("\n## `{}`\n", table.heading()),
         };
         let section = reference.split(&heading).nth(1).unwrap_or_else(|| panic!("{heading}"));

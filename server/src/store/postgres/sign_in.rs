@@ -10,6 +10,7 @@ use super::logouts::tag;
 use super::node::PgStore;
 use super::rows::{read_user, to_json};
 use crate::store::records::id_token_purpose;
+use crate::system;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
 use claimgate::oidc::password::{Authenticated, Candidate, Credentials, PasswordSignInError};
@@ -18,7 +19,7 @@ use claimgate::oidc::records::{
 };
 use claimgate::oidc::session::{NewSession, OidcOrigin, Origin, SessionId};
 use claimgate::oidc::sign_in::{self, Account, Person, Plan, SignInError, SignInPolicy, SignedIn};
-use claimgate::oidc::user::{UserId, UserKind};
+use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
 /// Most attempts to write a sign-in: each further one means that the user or the person's logouts changed meanwhile.
@@ -96,6 +97,23 @@ impl PgStore {
         let newest: (Option<i64>, Option<i64>) = (row.try_get(15)?, row.try_get(16)?);
         let newest_logout = newest.0.zip(newest.1).map(|(iat, seq)| (UnixTime(iat), Position(seq)));
         Ok(View { by_link, by_name, newest_logout })
+    }
+
+    /// Returns the user that a subject is linked to.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; [`PostgresError::NoLease`] if the answer may be old.
+    pub async fn user_of_subject(&self, issuer: &str, subject: &str) -> Result<Option<User>, PostgresError> {
+        let sql = "SELECT u.id, u.username, u.kind, u.active, u.profile, u.teams
+            FROM issuers i JOIN links k ON k.issuer = i.id AND k.subject_tag = $2 JOIN users u ON u.id = k.user_id
+            WHERE i.name = $1";
+        let lease_until = self.lease_until();
+        let rows = self.read(sql, &[&issuer, &tag(subject)]).await?;
+        // A primary that was replaced goes on answering reads.
+        if system::boot_time() >= lease_until {
+            return Err(PostgresError::NoLease);
+        }
+        rows.first().map_or(Ok(None), |row| read_user(row, 0))
     }
 
     /// Writes a plan if its view still holds.

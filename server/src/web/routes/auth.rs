@@ -3,28 +3,30 @@
 
 use axum::extract::RawQuery;
 use axum::http::header::COOKIE;
-use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 
 use crate::web::app::App;
 use crate::web::cookie;
 use crate::web::extract::Current;
-use crate::web::problem::{Problem, TeamRefusal};
+use crate::web::problem::{AccessReason, AccessRefusal, Problem};
+use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
 use crate::web::respond;
+use crate::web::sender::{self, Sender};
+use claimgate::access::Who;
 use claimgate::oidc::identity_headers;
-use claimgate::oidc::return_to::MAX_RETURN_TO;
 
-/// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 for a user who is in none of the teams
-/// named in the query.
+/// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 if a
+/// rule does not admit the request, or if the user is in none of the teams named in the query.
 pub(super) async fn decide(
     Current(app): Current,
     RawQuery(query): RawQuery,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = wanted_teams(query.as_deref())?;
-    admit(&app, &wanted, &headers, || requested_address(&app, &uri, &headers)).await
+    admit(&app, &wanted, &Requested { method: &method, uri: &uri, headers: &headers }).await
 }
 
 /// `/auth/redirect`: the same for proxies that return our response to the browser, which is redirected
@@ -36,8 +38,9 @@ pub(super) async fn redirect(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let requested = Requested { method: &method, uri: &uri, headers: &headers };
     match wanted_teams(query.as_deref()) {
-        Ok(wanted) => admit_or_redirect(&app, &wanted, &method, &uri, &headers).await,
+        Ok(wanted) => admit_or_redirect(&app, &wanted, &requested).await,
         Err(problem) => problem.json(),
     }
 }
@@ -50,7 +53,7 @@ pub(super) async fn redirect_appended(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    admit_or_redirect(&app, &[], &method, &uri, &headers).await
+    admit_or_redirect(&app, &[], &Requested { method: &method, uri: &uri, headers: &headers }).await
 }
 
 /// Returns the teams that a query names. An unknown parameter is refused: `?teams=` or `?Team=` would
@@ -64,57 +67,92 @@ fn wanted_teams(query: Option<&str>) -> Result<Vec<String>, Problem> {
         .collect()
 }
 
-async fn admit_or_redirect(
-    app: &App,
-    wanted: &[String],
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Response {
-    let problem = match admit(app, wanted, headers, || requested_address(app, uri, headers)).await {
+async fn admit_or_redirect(app: &App, wanted: &[String], requested: &Requested<'_>) -> Response {
+    let problem = match admit(app, wanted, requested).await {
         Ok(response) => return response,
-        Err(problem) if accepts_page(headers) => problem,
+        Err(problem) if accepts_page(requested.headers) => problem,
         Err(problem) => return problem.json(),
     };
-    let address = requested_address(app, uri, headers);
+    let address = requested.address(app);
     match problem {
-        Problem::SignedOut if is_safe(method, headers) => {
+        Problem::SignedOut | Problem::NoToken if requested.is_safe() => {
             let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
             respond::see_other(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
         }
         // The body of the request would be lost on the way through the sign-in.
-        Problem::SignedOut => Problem::SignedOut.application_page(app, front_page_of(&address)),
-        Problem::Team(mut refusal) => {
+        Problem::SignedOut | Problem::NoToken => {
+            Problem::SignedOut.application_page(app, front_page_of(&address))
+        }
+        Problem::Access(mut refusal) => {
             refusal.is_page = true;
-            Problem::Team(refusal).application_page(app, &address)
+            Problem::Access(refusal).application_page(app, &address)
         }
         problem => problem.application_page(app, &address),
     }
 }
 
-/// Admits the user of the session. `?team=a&team=b`: one of them is enough.
-async fn admit(
-    app: &App,
-    wanted: &[String],
-    headers: &HeaderMap,
-    address: impl FnOnce() -> String,
-) -> Result<Response, Problem> {
-    let user = app.user(headers).await?.ok_or(Problem::SignedOut)?;
-    if !wanted.is_empty() && !wanted.iter().any(|team| user.teams.contains_key(team)) {
-        let application = address();
-        // The query is the application's own, and may hold secrets.
-        let application = application.split(['?', '#']).next().unwrap_or_default().to_owned();
-        let refusal =
-            TeamRefusal { user: user.username, teams: wanted.to_vec(), application, is_page: false };
-        return Err(Problem::Team(Box::new(refusal)));
+/// Admits a request: its rule decides, if there are applications, and the teams that the proxy wants. `?team=a&team=b`:
+/// one of them is enough.
+async fn admit(app: &App, wanted: &[String], requested: &Requested<'_>) -> Result<Response, Problem> {
+    let headers = requested.headers;
+    let unknown = Sender::default();
+    let decided = requested.decided(app).map_err(|reason| refusal(app, requested, reason, None, &unknown))?;
+    let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
+    let sender = match decided.filter(|_| !is_open) {
+        Some(decided) => sender::of(app, headers, decided.application).await?,
+        None => match app.user(headers).await {
+            // Nothing depends on the user.
+            Err(_) if is_open => Sender::default(),
+            user => Sender { user: user?, ..Sender::default() },
+        },
+    };
+    if !is_open {
+        let Some(caller) = sender.caller() else {
+            let accepts_tokens = decided.is_some_and(|decided| decided.accepts_tokens());
+            return Err(if accepts_tokens { Problem::NoToken } else { Problem::SignedOut });
+        };
+        if let Some((decided, missing)) =
+            decided.and_then(|decided| Some((decided, decided.rule.who().check(caller).err()?)))
+        {
+            let reason = AccessReason::Rule { missing, teams: decided.rule.who().teams().to_vec() };
+            return Err(refusal(app, requested, reason, Some(decided), &sender));
+        }
+        let is_in = |team: &String| caller.user.is_some_and(|user| user.teams.contains_key(team));
+        if !wanted.is_empty() && !wanted.iter().any(is_in) {
+            return Err(refusal(app, requested, AccessReason::Team(wanted.to_vec()), decided, &sender));
+        }
     }
-    let mut response = respond::identity(identity_headers::of(&user));
+    let identity = sender.user.as_ref().map_or_else(identity_headers::without_user, identity_headers::of);
+    let mut response = respond::identity(identity);
     // Proxies write `X-Forwarded-Uri` for a subrequest, and remove it from what a client sends: no script of a page
     // reads the cookies that are kept from scripts.
-    if app.server.application_cookies && headers.contains_key("x-forwarded-uri") {
+    if app.server.application_cookies && headers.contains_key(FORWARDED_URI) {
         response.headers_mut().extend(cookie::of_application(headers).map(|cookies| (COOKIE, cookies)));
     }
     Ok(response)
+}
+
+fn refusal(
+    app: &App,
+    requested: &Requested<'_>,
+    reason: AccessReason,
+    decided: Option<Decided<'_>>,
+    sender: &Sender,
+) -> Problem {
+    let address = requested.address(app);
+    // The query is the application's own, and may hold secrets.
+    let application = address.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let rule = decided
+        .map(|Decided { application, rule }| format!("{}, rule {}", application.name(), rule.number()));
+    Problem::Access(Box::new(AccessRefusal {
+        reason,
+        user: sender.user.as_ref().map(|user| user.username.clone()),
+        token_client: sender.client.clone(),
+        is_bearer: sender.is_bearer,
+        rule,
+        application,
+        is_page: false,
+    }))
 }
 
 /// Reports whether the client can be shown a page: a browser that navigates. Programs, and the images and
@@ -128,47 +166,5 @@ fn accepts_page(headers: &HeaderMap) -> bool {
         _ if is_program => false,
         Some(mode) => mode == "navigate",
         None => header("accept").is_some_and(|accept| accept.contains("text/html")),
-    }
-}
-
-/// Reports whether the browser's request has no body to lose: by `X-Forwarded-Method` (Traefik, Caddy), or
-/// by the method that the proxy kept (nginx, Envoy).
-fn is_safe(method: &Method, headers: &HeaderMap) -> bool {
-    let forwarded = headers.get("x-forwarded-method").map(|value| value.as_bytes());
-    matches!(forwarded.unwrap_or(method.as_str().as_bytes()), b"GET" | b"HEAD")
-}
-
-/// Returns the address of the front page of an address's host.
-fn front_page_of(address: &str) -> &str {
-    let host = address.find("://").map_or(0, |at| at + "://".len());
-    address[host..].find('/').map_or(address, |slash| &address[..=host + slash])
-}
-
-/// Returns the address that the browser requested: from `X-Forwarded-…` (Traefik, Caddy), or appended to our path
-/// (Envoy). Untrusted: the sign-in checks it like any other `return_to`. The front page stands for an address that is
-/// longer than a sign-in returns to: an answer repeats it up to three times.
-fn requested_address(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let path = match header("x-forwarded-uri") {
-        Some(path) => path,
-        None => {
-            let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let rest = whole.split_once("/auth/redirect").map_or("", |(_, rest)| rest);
-            if rest.starts_with('/') { rest } else { "/" }
-        }
-    };
-    let host = header("x-forwarded-host").or_else(|| header("host"));
-    let scheme =
-        header("x-forwarded-proto").unwrap_or(if app.server.public_url.https { "https" } else { "http" });
-    let address = match host {
-        Some(host) => format!("{scheme}://{host}{path}"),
-        None => path.to_owned(),
-    };
-    match address.len() <= MAX_RETURN_TO {
-        true => address,
-        false => Some(front_page_of(&address))
-            .filter(|page| page.len() <= MAX_RETURN_TO)
-            .unwrap_or_default()
-            .to_owned(),
     }
 }

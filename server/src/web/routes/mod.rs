@@ -81,7 +81,7 @@ fn routes() -> Router<Server> {
     logouts
         .route("/", get(home::get))
         .route("/login", get(sign_in::choose))
-        .route("/login/password", post(password::post))
+        .route("/login/password", get(sign_in::password_form).post(password::post))
         .route("/login/{provider}", get(sign_in::begin))
         .route("/callback/{provider}", get(callback::get))
         .route("/logout", get(logout::get).post(logout::post))

@@ -1,4 +1,4 @@
-//! `GET /login` and `GET /login/{provider}`: the sign-in page, and the redirect to a provider.
+//! `GET /login`, `GET /login/password` and `GET /login/{provider}`: the sign-in page, and the redirect to a provider.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::web::provider::Provider;
 use crate::web::sign_in_link::SignInLink;
 use crate::web::{page, request_log, respond, sign_in};
 
-/// Shows the ways to sign in; if a provider is the only one, redirects to it.
+/// Shows the ways to sign in. A provider that is the only way for regular users is redirected to: administrators find
+/// the form for their passwords at `/login/password`.
 pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let link = SignInLink::of_query(&app, query.as_deref());
     if !link.another_account && !link.administration {
@@ -24,8 +25,18 @@ pub(super) async fn choose(Current(app): Current, RawQuery(query): RawQuery, hea
         }
     }
     match app.providers.as_slice() {
-        [only] if !app.config.password.fallback => to_provider(&app, only, &link, &headers).await,
-        _ => respond::html(page::sign_in(&app, &link, None)),
+        [only] if !(app.config.password.fallback && app.config.password.regular_users) => {
+            to_provider(&app, only, &link, &headers).await
+        }
+        _ => respond::html(page::sign_in(&app, &link, false, None)),
+    }
+}
+
+/// Shows the sign-in page with the form for passwords.
+pub(super) async fn password_form(Current(app): Current, RawQuery(query): RawQuery) -> Response {
+    match app.config.password.fallback {
+        true => respond::html(page::sign_in(&app, &SignInLink::of_query(&app, query.as_deref()), true, None)),
+        false => Problem::NotFound.page(&app),
     }
 }
 

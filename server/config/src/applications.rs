@@ -1,0 +1,53 @@
+//! `[[application]]`: from rules as they are written to rules that decide.
+
+use claimgate::access::{AccessError, ApplicationSpec, Applications};
+use claimgate::identity::{Normalisation, SettingPath, normal_username};
+
+use super::error::Problem;
+use super::section::{Faulty, Source};
+
+/// Compiles the applications. A username in a rule must have the form that usernames here have: it is compared exactly.
+pub(super) fn resolve(
+    source: &Source<'_>,
+    path: &SettingPath,
+    specs: &[ApplicationSpec],
+    normalise: Normalisation,
+) -> Result<Applications, Faulty> {
+    let record = |error: AccessError| {
+        let problem = error.problem;
+        let reason = match problem.remedy {
+            Some(remedy) => (problem.reason, remedy).into(),
+            None => problem.reason.into(),
+        };
+        source.record(source.document.fault(&path.join(&error.setting), Problem::Value(reason)))
+    };
+    let applications = Applications::compile(specs).map_err(record)?;
+    for (setting, name) in usernames(path, specs) {
+        let reason = match normal_username(name, normalise) {
+            Ok(normal) if normal == *name => continue,
+            Ok(normal) => format!("`{name}` is no username here: it would be `{normal}`"),
+            Err(error) => format!("`{name}` is no username here: {error}"),
+        };
+        return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
+    }
+    Ok(applications)
+}
+
+/// Returns the usernames in rules, each with its setting.
+fn usernames<'s>(
+    path: &'s SettingPath,
+    specs: &'s [ApplicationSpec],
+) -> impl Iterator<Item = (SettingPath, &'s String)> {
+    specs.iter().enumerate().flat_map(move |(application, spec)| {
+        spec.rule.iter().enumerate().flat_map(move |(rule, spec)| {
+            let setting = path.index(application).name("rule").index(rule);
+            let alternatives = spec.any_of.iter().enumerate().map({
+                let setting = setting.clone();
+                move |(index, condition)| (setting.name("any_of").index(index), &condition.users)
+            });
+            std::iter::once((setting, &spec.users)).chain(alternatives).flat_map(|(setting, users)| {
+                users.iter().enumerate().map(move |(index, user)| (setting.name("users").index(index), user))
+            })
+        })
+    })
+}

@@ -1,0 +1,108 @@
+//! Tokens that are presented: to `/api/v1/verify` by a service, to forward-auth by a program.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, info};
+
+use super::app::App;
+use super::problem::Problem;
+use super::provider::Provider;
+use super::token_log;
+use crate::store::{PresentedToken, Revocation, RevocationError};
+use crate::system;
+use claimgate::claims::{AnyKind, Claims, NumericDate};
+use claimgate::time::UnixTime;
+use claimgate::verifier::{IssuerError, ValidatedToken, unverified_issuer};
+
+/// What a token is presented for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'p> {
+    /// A service asks about it.
+    Service,
+    /// A program requests an application with one of these audiences.
+    Application(&'p [String]),
+}
+
+/// A token that is accepted, with its provider; or the code of the reason why it is not.
+pub(crate) type Judgement = Result<(Arc<Provider>, ValidatedToken<AnyKind>), &'static str>;
+
+/// Judges a token: signature, policy, and whether it was revoked. The reason of a refusal is counted in the log and the
+/// metrics, and logged for each token at debug.
+///
+/// # Errors
+/// [`Problem`]: the token cannot be judged now.
+pub(crate) async fn judge(app: &App, token: &str, purpose: Purpose<'_>) -> Result<Judgement, Problem> {
+    let provider = unverified_issuer(token)
+        .and_then(|issuer| app.provider_of_issuer(&issuer).ok_or(IssuerError::Unknown));
+    let provider = match provider {
+        Ok(provider) => provider,
+        Err(error) => {
+            note_inactive(app, error.code());
+            token_log::refused("presented token", token, error.code(), None);
+            return Ok(Err(error.code()));
+        }
+    };
+    let verifier = match purpose {
+        Purpose::Service => &provider.presented,
+        Purpose::Application(_) => provider.bearer.as_ref().unwrap_or(&provider.presented),
+    };
+    let result = provider
+        .remote
+        .verify(token, || verifier.verify_async(token, system::now()), |error| Some(error))
+        .await?;
+    let accepted = match result {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            note_inactive(app, error.code());
+            token_log::refused("presented token", token, error.code(), Some(&error));
+            return Ok(Err(error.code()));
+        }
+    };
+    // The verifier accepts the audiences of all applications.
+    if let Purpose::Application(audiences) = purpose
+        && !accepted.claims().audience().any(|audience| audiences.iter().any(|own| own == audience))
+    {
+        note_inactive(app, OTHER_APPLICATION);
+        debug!(code = OTHER_APPLICATION, "a presented token is for another application");
+        return Ok(Err(OTHER_APPLICATION));
+    }
+    if let Some(reason) = revocation(app, provider, accepted.claims()).await? {
+        note_inactive(app, reason.code());
+        debug!(code = reason.code(), "a presented token is revoked");
+        return Ok(Err(reason.code()));
+    }
+    app.metrics().verified(Ok(accepted.header().algorithm()));
+    token_log::accepted("presented token", accepted.header(), accepted.claims());
+    Ok(Ok((Arc::clone(provider), accepted)))
+}
+
+/// The code of a token for another audience.
+const OTHER_APPLICATION: &str = "claims.audience";
+
+/// Counts a token that is not accepted in the metrics and in the log.
+fn note_inactive(app: &App, code: &'static str) {
+    app.metrics().verified(Err(code));
+    if let Some(tokens) = app.process.inactive_tokens.count(code, Instant::now()) {
+        info!(code, tokens, "presented tokens were inactive");
+    }
+}
+
+/// Returns why a verified token is not accepted any more. It is asked each time, also for cached tokens.
+///
+/// # Errors
+/// A [`RevocationError`].
+async fn revocation(
+    app: &App,
+    provider: &Provider,
+    claims: &Claims,
+) -> Result<Option<Revocation>, RevocationError> {
+    let token = PresentedToken {
+        issuer: &provider.config.issuer,
+        subject: claims.subject(),
+        sid: claims.session_id().filter(|sid| !sid.is_empty()),
+        // The policy requires it. Without one, the oldest time: every logout ends the token.
+        issued_at: claims.issued_at().map_or(UnixTime(i64::MIN), NumericDate::seconds),
+    };
+    app.store.revocation(&token, provider.config.leeway).await
+}

@@ -1,0 +1,139 @@
+//! What a browser or a program requests of an application, as the proxy before it says.
+
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Method, Uri};
+
+use super::app::App;
+use super::problem::AccessReason;
+use claimgate::access::{Application, Request, Rule, Selection};
+use claimgate::oidc::return_to::MAX_RETURN_TO;
+
+/// The rule that decides on a request, and its application.
+#[derive(Clone, Copy)]
+pub(crate) struct Decided<'a> {
+    pub(crate) application: &'a Application,
+    pub(crate) rule: &'a Rule,
+}
+
+impl Decided<'_> {
+    pub(crate) fn accepts_tokens(&self) -> bool {
+        !self.application.bearer_audience().is_empty()
+    }
+}
+
+/// Returns the address of the front page of an address's host.
+pub(crate) fn front_page_of(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |at| at + "://".len());
+    address[host..].find('/').map_or(address, |slash| &address[..=host + slash])
+}
+
+pub(crate) const FORWARDED_URI: &str = "x-forwarded-uri";
+
+/// The headers that name another method than that of the request, for applications that take them.
+const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// The headers that name another path.
+const PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
+
+/// What the browser requested of the application: from `X-Forwarded-…` (nginx, Caddy, Traefik, HAProxy), or from the
+/// subrequest itself, which has the path appended to ours (Envoy).
+pub(crate) struct Requested<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) uri: &'r Uri,
+    pub(crate) headers: &'r HeaderMap,
+}
+
+impl<'r> Requested<'r> {
+    fn header(&self, name: &str) -> Option<&'r str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns the rule that decides; `None` if there are no applications.
+    ///
+    /// # Errors
+    /// Why no rule decides, for which the request is refused.
+    pub(crate) fn decided<'a>(&self, app: &'a App) -> Result<Option<Decided<'a>>, AccessReason> {
+        let applications = &app.config.applications;
+        if applications.is_empty() {
+            return Ok(None);
+        }
+        // Of a header that occurs twice it is not certain which one the application sees.
+        let once = |name: &str| self.headers.get_all(name).iter().nth(1).is_none();
+        let host = self.host().filter(|_| once("x-forwarded-host") && once("host")).unwrap_or_default();
+        let path = Some(self.path()).filter(|_| once(FORWARDED_URI)).unwrap_or_default();
+        let values = |names: [&str; 3]| -> Vec<&str> {
+            let values = names.into_iter().flat_map(|name| self.headers.get_all(name));
+            values.map(|value| value.to_str().unwrap_or_default()).collect()
+        };
+        let (methods, paths) = (values(METHODS), values(PATHS));
+        let paths: Vec<&str> = paths.into_iter().map(path_of).collect();
+        let request = Request::new(host, path, self.forwarded_method().unwrap_or_default());
+        let request = if self.forwarded_method().is_none() { request.without_method() } else { request };
+        match applications.select(&request.overridden(&methods, &paths)) {
+            Selection::Rule { application, rule } => Ok(Some(Decided { application, rule })),
+            Selection::NoApplication => Err(AccessReason::NoApplication),
+            Selection::NoRule(_) => Err(AccessReason::NoRule),
+            Selection::Ambiguous { reason, .. } => Err(AccessReason::Ambiguous(reason)),
+        }
+    }
+
+    fn host(&self) -> Option<&'r str> {
+        self.header("x-forwarded-host").or_else(|| self.header("host"))
+    }
+
+    /// Returns the path and the query.
+    fn path(&self) -> &'r str {
+        match self.headers.get(FORWARDED_URI) {
+            Some(path) => path.to_str().unwrap_or_default(),
+            None => {
+                let whole = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+                let rest = whole.split_once("/auth/redirect").map_or("", |(_, rest)| rest);
+                if rest.starts_with('/') { rest } else { "/" }
+            }
+        }
+    }
+
+    /// Returns the method: of `X-Forwarded-Method`, or of a subrequest that has the path appended, which keeps it.
+    /// Other subrequests are `GET` whatever the client's request is.
+    fn forwarded_method(&self) -> Option<&'r str> {
+        match self.header("x-forwarded-method") {
+            Some(method) => Some(method),
+            None if self.headers.contains_key(FORWARDED_URI) => None,
+            None => Some(self.method.as_str()),
+        }
+    }
+
+    /// Reports whether the browser's request has no body to lose: by `X-Forwarded-Method`, or by the method that the
+    /// proxy kept (nginx, Envoy).
+    pub(crate) fn is_safe(&self) -> bool {
+        let method = self.header("x-forwarded-method").unwrap_or(self.method.as_str());
+        matches!(method, "GET" | "HEAD")
+    }
+
+    /// Returns the address that the browser requested. Untrusted: the sign-in checks it like any other `return_to`. The
+    /// front page stands for an address that is longer than a sign-in returns to: an answer repeats it up to three
+    /// times.
+    pub(crate) fn address(&self, app: &App) -> String {
+        let scheme = if app.server.public_url.https { "https" } else { "http" };
+        let scheme = self.header("x-forwarded-proto").unwrap_or(scheme);
+        let path = self.path();
+        let address = match self.host() {
+            Some(host) => format!("{scheme}://{host}{path}"),
+            None => path.to_owned(),
+        };
+        match address.len() <= MAX_RETURN_TO {
+            true => address,
+            false => Some(front_page_of(&address))
+                .filter(|page| page.len() <= MAX_RETURN_TO)
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+}
+
+/// Returns the path and the query of what a header names: a path, or an address with scheme and host.
+fn path_of(address: &str) -> &str {
+    match address.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => address,
+    }
+}

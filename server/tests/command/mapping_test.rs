@@ -1,0 +1,120 @@
+//! `claimgate mapping test`.
+
+use super::support::*;
+
+const CONFIG: &str = r#"
+[[provider]]
+issuer = "https://idp.example.com"
+client_id = "crm"
+
+[identity]
+username = "preferred_username"
+groups = ["groups"]
+default_teams = ["Everybody"]
+
+[[identity.team]]
+group = "admins"
+team = "Administrators"
+"#;
+
+const CASES: &str = r#"
+[[case]]
+name = "an administrator"
+claims = { sub = "1", preferred_username = "Ada", email = "ada@example.com", groups = ["admins", "x"] }
+username = "ada"
+teams = ["Everybody", "Administrators"]
+profile = { email = "ada@example.com" }
+
+[[case]]
+name = "without a name"
+claims_file = "nameless.json"
+refused = "identity.no_username"
+"#;
+
+#[test]
+fn cases_that_hold_pass_and_others_are_named_with_what_was_found() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    folder.write("nameless.json", r#"{"sub": "2"}"#);
+    let test = |cases: &str, format: &str| {
+        let file = folder.write("cases.toml", cases);
+        run(&["mapping", "test", &file, "--config", &config, "--format", format])
+    };
+    let passed = test(CASES, "text");
+    assert_eq!(
+        (passed.code, passed.out.as_str()),
+        (0, "ok      an administrator\nok      without a name\n"),
+        "{}",
+        passed.err
+    );
+
+    let wrong = CASES
+        .replace("\"Administrators\"]", "\"Editors\"]")
+        .replace("username = \"ada\"", "username = \"Ada\"");
+    let failed = test(&wrong, "text");
+    assert_eq!(failed.code, 1);
+    assert!(failed.err.contains("error[mapping.unexpected]: 1 of 2 cases not as expected"), "{}", failed.err);
+    assert_eq!(
+        failed.out,
+        "FAILED  an administrator\n        username: expected \"Ada\", found \"ada\"\n        \
+         teams: expected [\"Editors\", \"Everybody\"], found [\"Administrators\", \"Everybody\"]\n\
+         ok      without a name\n"
+    );
+    let json = test(&wrong, "json").json();
+    assert_eq!((json["cases"][0]["ok"].clone(), json["cases"][1]["ok"].clone()), (false.into(), true.into()));
+    let junit = test(&wrong.replace("an administrator", "a <b> & c"), "junit");
+    assert!(
+        junit
+            .out
+            .starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><testsuites tests=\"2\" failures=\"1\">")
+    );
+    assert!(
+        junit
+            .out
+            .contains("name=\"a &lt;b&gt; &amp; c\"><failure message=\"username: expected &quot;Ada&quot;")
+    );
+
+    let refused = test(&CASES.replace("identity.no_username", "identity.no_team"), "text");
+    assert!(
+        refused.out.contains("expected the refusal identity.no_team, found identity.no_username"),
+        "{}",
+        refused.out
+    );
+    let admitted = test(
+        &CASES.replace("claims_file = \"nameless.json\"", "claims = { preferred_username = \"x\" }"),
+        "text",
+    );
+    assert!(admitted.out.contains("expected the refusal identity.no_username, found the username \"x\""));
+}
+
+#[test]
+fn a_mistake_in_a_case_is_wrong_usage() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    for (cases, message) in [
+        ("", "has no [[case]]"),
+        ("[[case]]\nname = \"x\"\nclaims = {}\n", "[[case]] `x`: write what is expected"),
+        ("[[case]]\nname = \"x\"\nusername = \"y\"\n", "[[case]] `x`: write one of claims and claims_file"),
+        (
+            "[[case]]\nname = \"x\"\nclaims_file = \"none.json\"\nusername = \"y\"\n",
+            "none.json: No such file",
+        ),
+        (
+            "[[case]]\nname = \"x\"\nclaims = {}\nprovider = \"z\"\nusername = \"y\"\n",
+            "there is no provider `z`",
+        ),
+        ("[[case]]\nname = \"x\"\nclaim = {}\n", "unknown field `claim`"),
+        (
+            "[[case]]\nname = \"x\"\nclaims = {}\nusername = \"y\"\nrefused = \"z\"\n",
+            "write what is expected",
+        ),
+    ] {
+        let file = folder.write("cases.toml", cases);
+        let done = run(&["mapping", "test", &file, "--config", &config]);
+        assert!(
+            done.code == 2 && done.err.contains(message) && done.err.contains("cases.toml"),
+            "{cases}: {}",
+            done.err
+        );
+    }
+}

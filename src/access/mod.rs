@@ -1,0 +1,44 @@
+//! Access to applications behind a proxy: which rule decides on a request, and whether the rule admits a user.
+//!
+//! An [`ApplicationSpec`] is an application with its rules as written; [`Applications::compile`] validates all of them
+//! and prepares an index by host once. A request selects a rule by its host, its path and its method alone; the user
+//! is looked at afterwards. The first rule that fits decides: a user whom it refuses is not offered the next one, so
+//! that a rule for everybody behind a rule for a few opens nothing to the others.
+//!
+//! An application may read a path in another way than the proxy and this module do: `/%61dmin`, `//admin`,
+//! `/admin;x` and `/ADMIN` can all be `/admin`. A path is therefore read in every way that applications are known
+//! to read it, and a request whose readings select rules that decide differently is refused, as is a path that no
+//! browser sends, such as one with `..`.
+//!
+//! ```
+//! use claimgate::access::{ApplicationSpec, Applications, Request, Selection};
+//!
+//! let wiki: ApplicationSpec = serde_json::from_str(r#"{
+//!     "hosts": ["wiki.example.com"],
+//!     "rule": [
+//!         {"paths": ["/health"], "methods": ["GET"], "allow": "anyone"},
+//!         {"paths": ["/admin/*"], "teams": ["Administrators"]},
+//!         {"allow": "signed_in"}
+//!     ]
+//! }"#)?;
+//! let applications = Applications::compile(&[wiki])?;
+//! let select = |path| applications.select(&Request::new("wiki.example.com", path, "GET"));
+//! assert!(matches!(select("/health?full"), Selection::Rule { rule, .. } if rule.number() == 1));
+//! assert!(matches!(select("/%61dmin/users"), Selection::Rule { rule, .. } if rule.number() == 2));
+//! assert!(matches!(select("/pages/%2e%2e/admin"), Selection::Ambiguous { .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod host;
+mod path;
+mod pattern;
+mod rules;
+mod spec;
+mod who;
+
+pub use error::{AccessError, AccessProblem};
+pub use path::PathProblem;
+pub use rules::{Ambiguity, Application, Applications, Request, Rule, Selection};
+pub use spec::{Allow, ApplicationSpec, ConditionSpec, RuleSpec};
+pub use who::{Caller, Missing, Who};

@@ -1,0 +1,368 @@
+//! Applications and their rules, compiled; and the selection of the rule for a request.
+
+use super::AccessError;
+use super::host::{self, HostIndex};
+use super::path::{self, PathProblem, Reading};
+use super::pattern::PathPattern;
+use super::spec::{ApplicationSpec, RuleSpec};
+use super::who::Who;
+use crate::identity::SettingPath;
+
+/// The applications, by host.
+#[derive(Clone, Debug, Default)]
+pub struct Applications {
+    hosts: HostIndex,
+    applications: Vec<Application>,
+}
+
+/// An application.
+#[derive(Clone, Debug)]
+pub struct Application {
+    name: String,
+    rules: Vec<Rule>,
+    bearer_audience: Vec<String>,
+    /// Whether a rule looks at the path.
+    reads_paths: bool,
+    /// Whether a rule looks at the method.
+    reads_methods: bool,
+}
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    number: usize,
+    /// Empty: every path.
+    paths: Vec<PathPattern>,
+    /// Empty: every method.
+    methods: Vec<String>,
+    who: Who,
+}
+
+/// What of a request selects a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    host: &'r str,
+    path: &'r str,
+    method: Option<&'r str>,
+    methods: &'r [&'r str],
+    paths: &'r [&'r str],
+}
+
+impl<'r> Request<'r> {
+    /// Returns the request of a client: its host, with or without a port, its path, with or without a query, and its
+    /// method.
+    #[must_use]
+    pub fn new(host: &'r str, path: &'r str, method: &'r str) -> Self {
+        Self { host, path, method: Some(method), methods: &[], paths: &[] }
+    }
+
+    /// Returns the request without its method: the proxy does not say which it is.
+    #[must_use]
+    pub fn without_method(self) -> Self {
+        Self { method: None, ..self }
+    }
+
+    /// Returns the request with the methods that headers name beside its own (`X-HTTP-Method-Override`), and the paths
+    /// (`X-Original-URL`): applications take the one or the other.
+    #[must_use]
+    pub fn overridden(self, methods: &'r [&'r str], paths: &'r [&'r str]) -> Self {
+        Self { methods, paths, ..self }
+    }
+}
+
+/// The rule that a request selects, or why it selects none. All but `Rule` are refused.
+#[derive(Clone, Debug)]
+pub enum Selection<'a> {
+    /// The host belongs to no application.
+    NoApplication,
+    /// The first rule that fits.
+    Rule {
+        /// The application.
+        application: &'a Application,
+        /// The rule.
+        rule: &'a Rule,
+    },
+    /// No rule of the application fits.
+    NoRule(&'a Application),
+    /// The request can be read in several ways, to which different rules apply, or in none.
+    Ambiguous {
+        /// The application.
+        application: &'a Application,
+        /// What is ambiguous.
+        reason: Ambiguity,
+    },
+}
+
+/// Why a request is ambiguous.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ambiguity {
+    /// The path is one that no browser sends.
+    #[error("the path {0}")]
+    Path(#[from] PathProblem),
+    /// Applications read the path in several ways, and different rules apply to them.
+    #[error("the path can be read in two ways: to one applies {one}, to the other {other}")]
+    Readings {
+        /// The rule of one reading.
+        one: String,
+        /// The rule of another.
+        other: String,
+    },
+    /// Rules look at the method, and the proxy does not say which it is.
+    #[error("rules look at the method, and the proxy sends no X-Forwarded-Method")]
+    Method,
+    /// A header names another method or path, to which a different rule applies.
+    #[error("a header overrides the method or the path: to the one applies {one}, to the other {other}")]
+    Override {
+        /// The rule of the request.
+        one: String,
+        /// The rule of what the header names.
+        other: String,
+    },
+}
+
+impl Applications {
+    /// Compiles applications.
+    ///
+    /// # Errors
+    /// An [`AccessError`] of the first setting that is not usable: a host that is none or belongs to another
+    /// application, a pattern that is no path, a rule that says nothing of who is admitted, and a rule, path or method
+    /// that can never decide because those before it fit all its requests.
+    pub fn compile(specs: &[ApplicationSpec]) -> Result<Self, AccessError> {
+        let mut hosts = HostIndex::default();
+        let mut applications = Vec::with_capacity(specs.len());
+        for (index, spec) in specs.iter().enumerate() {
+            let setting = SettingPath::default().index(index);
+            for (host, written) in spec.hosts.iter().enumerate() {
+                hosts.add(written, index, setting.name("hosts").index(host))?;
+            }
+            applications.push(Application::compile(spec, &setting)?);
+        }
+        Ok(Self { hosts, applications })
+    }
+
+    /// Reports whether there are no applications: then no request selects a rule, and none is refused for it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.applications.is_empty()
+    }
+
+    /// Returns the applications, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Application> {
+        self.applications.iter()
+    }
+
+    /// Selects the rule for a request.
+    #[must_use]
+    pub fn select(&self, request: &Request<'_>) -> Selection<'_> {
+        let application = host::of_request(request.host)
+            .and_then(|host| self.hosts.get(&host))
+            .and_then(|index| self.applications.get(index));
+        match application {
+            Some(application) => application.select(request),
+            None => Selection::NoApplication,
+        }
+    }
+}
+
+impl Application {
+    fn compile(spec: &ApplicationSpec, setting: &SettingPath) -> Result<Self, AccessError> {
+        let Some(first) = spec.hosts.first() else {
+            let remedy = "write `hosts = [\"wiki.example.com\"]`";
+            return Err(AccessError::with_remedy(setting.name("hosts"), "is missing", remedy));
+        };
+        let name = spec.name.clone().unwrap_or_else(|| first.clone());
+        if name.is_empty() || name.chars().any(crate::text::is_unsafe) {
+            return Err(AccessError::new(setting.name("name"), "is empty, or holds an invisible character"));
+        }
+        if spec.rule.is_empty() {
+            let remedy = "write [[application.rule]], such as one with `allow = \"signed_in\"`";
+            let reason = "is missing, so every request would be refused";
+            return Err(AccessError::with_remedy(setting.name("rule"), reason, remedy));
+        }
+        let mut rules: Vec<Rule> = Vec::with_capacity(spec.rule.len());
+        for (index, rule) in spec.rule.iter().enumerate() {
+            let setting = setting.name("rule").index(index);
+            let rule = Rule::compile(rule, index + 1, &setting)?;
+            rule.check_reachable(&rules, &setting)?;
+            rules.push(rule);
+        }
+        let reads_paths = rules.iter().any(|rule| !rule.paths.is_empty());
+        let reads_methods = rules.iter().any(|rule| !rule.methods.is_empty());
+        let bearer_audience = spec.bearer_audience.clone();
+        if let Some(index) = bearer_audience.iter().position(String::is_empty) {
+            return Err(AccessError::new(setting.name("bearer_audience").index(index), "is empty"));
+        }
+        for (index, rule) in rules.iter().enumerate() {
+            if bearer_audience.is_empty() && rule.who.names_clients() {
+                let remedy = "write `bearer_audience`, the `aud` of the tokens for this application";
+                let reason = "names clients, and the application accepts no bearer tokens";
+                return Err(AccessError::with_remedy(setting.name("rule").index(index), reason, remedy));
+            }
+        }
+        Ok(Self { name, rules, bearer_audience, reads_paths, reads_methods })
+    }
+
+    /// Returns its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its rules, in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Returns the `aud` of bearer tokens that it accepts, of which a token must have one; none: it accepts no bearer
+    /// tokens.
+    #[must_use]
+    pub fn bearer_audience(&self) -> &[String] {
+        &self.bearer_audience
+    }
+
+    fn select(&self, request: &Request<'_>) -> Selection<'_> {
+        match self.first(request) {
+            Ok(Some(rule)) => Selection::Rule { application: self, rule },
+            Ok(None) => Selection::NoRule(self),
+            Err(reason) => Selection::Ambiguous { application: self, reason },
+        }
+    }
+
+    /// Returns the first rule that fits all readings of a request.
+    fn first(&self, request: &Request<'_>) -> Result<Option<&Rule>, Ambiguity> {
+        let method = match request.method {
+            Some(method) => method,
+            None if self.reads_methods => return Err(Ambiguity::Method),
+            None => "",
+        };
+        let found = self.first_of(request.path, method)?;
+        if request.methods.is_empty() && request.paths.is_empty() {
+            return Ok(found);
+        }
+        let methods = std::iter::once(&method).chain(request.methods.iter().filter(|_| self.reads_methods));
+        for method in methods {
+            let paths =
+                std::iter::once(&request.path).chain(request.paths.iter().filter(|_| self.reads_paths));
+            for path in paths {
+                let other = self.first_of(path, method)?;
+                if !decide_alike(found, other) {
+                    return Err(Ambiguity::Override { one: describe(found), other: describe(other) });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn first_of(&self, path: &str, method: &str) -> Result<Option<&Rule>, Ambiguity> {
+        let readings = if self.reads_paths { path::readings(path)? } else { Vec::new() };
+        let first = |reading| self.rules.iter().find(|rule| rule.fits(reading, method));
+        let Some((plain, others)) = readings.split_first() else { return Ok(first(None)) };
+        let found = first(Some(plain));
+        for reading in others {
+            let other = first(Some(reading));
+            if !decide_alike(found, other) {
+                return Err(Ambiguity::Readings { one: describe(found), other: describe(other) });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn decide_alike(one: Option<&Rule>, other: Option<&Rule>) -> bool {
+    one.map(|rule| &rule.who) == other.map(|rule| &rule.who)
+}
+
+fn describe(rule: Option<&Rule>) -> String {
+    rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {}", rule.number))
+}
+
+impl Rule {
+    fn compile(spec: &RuleSpec, number: usize, setting: &SettingPath) -> Result<Self, AccessError> {
+        let paths = spec
+            .paths
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, text)| PathPattern::compile(text, &setting.name("paths").index(index)));
+        let methods = spec.methods.iter().flatten().enumerate().map(|(index, name)| {
+            let setting = setting.name("methods").index(index);
+            match !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+                true => Ok(name.clone()),
+                false => Err(AccessError::new(setting, format!("`{name}` is no method, such as `GET`"))),
+            }
+        });
+        let rule = Self {
+            number,
+            paths: paths.collect::<Result<_, _>>()?,
+            methods: methods.collect::<Result<_, _>>()?,
+            who: Who::compile(spec, setting)?,
+        };
+        for (name, list) in [("paths", spec.paths.as_ref()), ("methods", spec.methods.as_ref())] {
+            if list.is_some_and(Vec::is_empty) {
+                let reason = "is empty, so the rule would fit no request";
+                return Err(AccessError::with_remedy(setting.name(name), reason, "remove it to fit all"));
+            }
+        }
+        Ok(rule)
+    }
+
+    /// Checks that the rule decides for a request at all.
+    fn check_reachable(&self, before: &[Rule], setting: &SettingPath) -> Result<(), AccessError> {
+        let unreachable = |setting: SettingPath, rule: &Rule| {
+            let reason = format!("can never decide: rule {} fits all its requests", rule.number);
+            AccessError::with_remedy(setting, reason, "place it before that rule, or remove it")
+        };
+        let by_method: Vec<&Rule> = before
+            .iter()
+            .filter(|rule| {
+                rule.methods.is_empty()
+                    || !self.methods.is_empty() && self.methods.iter().all(|method| rule.takes(method))
+            })
+            .collect();
+        if let Some(rule) = by_method.iter().find(|rule| rule.paths.is_empty()) {
+            return Err(unreachable(setting.clone(), rule));
+        }
+        for (index, path) in self.paths.iter().enumerate() {
+            if let Some(rule) = by_method.iter().find(|rule| rule.paths.iter().any(|own| own.covers(path))) {
+                return Err(unreachable(setting.name("paths").index(index), rule));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns its number among the application's rules, from 1.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Returns whom it admits.
+    #[must_use]
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Returns the patterns of its paths; none: every path.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(|path| path.text.as_str())
+    }
+
+    /// Returns its methods; none: every method.
+    #[must_use]
+    pub fn methods(&self) -> &[String] {
+        &self.methods
+    }
+
+    fn fits(&self, reading: Option<&Reading>, method: &str) -> bool {
+        let fits_path = self.paths.is_empty()
+            || reading.is_some_and(|reading| self.paths.iter().any(|path| path.matches(reading)));
+        fits_path && (self.methods.is_empty() || self.takes(method))
+    }
+
+    fn takes(&self, method: &str) -> bool {
+        let own = |name: &str| self.methods.iter().any(|own| own.eq_ignore_ascii_case(name));
+        own(method) || method.eq_ignore_ascii_case("HEAD") && own("GET")
+    }
+}

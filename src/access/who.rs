@@ -1,0 +1,231 @@
+//! Whom a rule admits.
+
+use std::fmt;
+
+use super::AccessError;
+use super::spec::{Allow, ConditionSpec, RuleSpec};
+use crate::identity::SettingPath;
+use crate::oidc::user::{User, UserKind};
+
+/// What a request is sent by: a signed-in user, or a program with a bearer token, which may act for a user.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'c> {
+    /// The user.
+    pub user: Option<&'c User>,
+    /// The client that the bearer token was issued to.
+    pub client: Option<&'c str>,
+}
+
+impl<'c> From<&'c User> for Caller<'c> {
+    fn from(user: &'c User) -> Self {
+        Self { user: Some(user), client: None }
+    }
+}
+
+/// Whom a rule admits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody, signed in or not.
+    Anyone,
+    /// Signed-in users who meet one of the conditions; without a condition, every signed-in user.
+    SignedIn(Vec<Condition>),
+    /// No one.
+    NoOne,
+}
+
+/// A condition on a user. Empty lists require nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    teams: Vec<String>,
+    all_teams: Vec<String>,
+    users: Vec<String>,
+    kinds: Vec<UserKind>,
+    clients: Vec<String>,
+}
+
+/// What a user lacks who is refused by a rule, for the log and the refused user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing(String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Who {
+    /// Compiles whom a rule admits. `setting` is the rule's path.
+    ///
+    /// # Errors
+    /// An [`AccessError`] if nothing, or both `allow` and a condition, is written; of an empty condition and of an
+    /// unknown kind.
+    pub(super) fn compile(rule: &RuleSpec, setting: &SettingPath) -> Result<Self, AccessError> {
+        let flat = ConditionSpec {
+            teams: rule.teams.clone(),
+            all_teams: rule.all_teams.clone(),
+            users: rule.users.clone(),
+            kinds: rule.kinds.clone(),
+            clients: rule.clients.clone(),
+        };
+        let has_condition = flat != ConditionSpec::default();
+        match (rule.allow, has_condition, rule.any_of.as_slice()) {
+            (Some(Allow::Anyone), false, []) => Ok(Who::Anyone),
+            (Some(Allow::SignedIn), false, []) => Ok(Who::SignedIn(Vec::new())),
+            (Some(Allow::NoOne), false, []) => Ok(Who::NoOne),
+            (Some(_), ..) => Err(AccessError::with_remedy(
+                setting.name("allow"),
+                "stands beside a condition, and admits users whatever the condition says",
+                "remove `allow`, or the condition",
+            )),
+            (None, false, []) => Err(AccessError::with_remedy(
+                setting.clone(),
+                "says nothing of who is admitted",
+                "write `allow = \"signed_in\"`, or a condition such as `teams = [\"Administrators\"]`",
+            )),
+            (None, true, []) => Ok(Who::SignedIn(vec![Condition::compile(&flat, setting)?])),
+            (None, true, _) => Err(AccessError::with_remedy(
+                setting.name("any_of"),
+                "stands beside a condition of the rule itself",
+                "write each condition as an element of `any_of`",
+            )),
+            (None, false, alternatives) => {
+                let condition =
+                    |(index, spec)| Condition::compile(spec, &setting.name("any_of").index(index));
+                alternatives.iter().enumerate().map(condition).collect::<Result<_, _>>().map(Who::SignedIn)
+            }
+        }
+    }
+
+    /// Decides on a caller that is known.
+    ///
+    /// # Errors
+    /// What the caller is [`Missing`].
+    pub fn check(&self, caller: Caller<'_>) -> Result<(), Missing> {
+        match self {
+            Who::Anyone => Ok(()),
+            Who::NoOne => Err(Missing("the rule admits no one".to_owned())),
+            Who::SignedIn(conditions) if conditions.is_empty() => match caller.user {
+                Some(_) => Ok(()),
+                None => Err(Missing("a user who has signed in here".to_owned())),
+            },
+            Who::SignedIn(conditions) => {
+                if conditions.iter().any(|condition| condition.admits(caller)) {
+                    return Ok(());
+                }
+                let wanted: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+                Err(Missing(wanted.join(", or ")))
+            }
+        }
+    }
+
+    /// Reports whether a condition is on clients.
+    pub(super) fn names_clients(&self) -> bool {
+        matches!(self, Who::SignedIn(conditions)
+            if conditions.iter().any(|condition| !condition.clients.is_empty()))
+    }
+
+    /// Returns the teams that a refused user can ask for: those of the first condition, if it is one on teams.
+    #[must_use]
+    pub fn teams(&self) -> &[String] {
+        match self {
+            Who::SignedIn(conditions) => match conditions.first() {
+                Some(condition) if !condition.teams.is_empty() => &condition.teams,
+                Some(condition) => &condition.all_teams,
+                None => &[],
+            },
+            Who::Anyone | Who::NoOne => &[],
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Anyone => f.write_str("everybody, without a sign-in too"),
+            Who::NoOne => f.write_str("no one"),
+            Who::SignedIn(conditions) if conditions.is_empty() => f.write_str("every signed-in user"),
+            Who::SignedIn(conditions) => {
+                for (index, condition) in conditions.iter().enumerate() {
+                    write!(f, "{}{condition}", if index == 0 { "" } else { ", or " })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Condition {
+    fn compile(spec: &ConditionSpec, setting: &SettingPath) -> Result<Self, AccessError> {
+        if *spec == ConditionSpec::default() {
+            let reason = "is an empty condition, which every user meets";
+            return Err(AccessError::with_remedy(setting.clone(), reason, "remove it, or write `allow`"));
+        }
+        let lists = [
+            ("teams", &spec.teams),
+            ("all_teams", &spec.all_teams),
+            ("users", &spec.users),
+            ("clients", &spec.clients),
+        ];
+        for (name, list) in lists {
+            if let Some(index) = list.iter().position(|text| text.trim().is_empty() || text.trim() != text) {
+                let setting = setting.name(name).index(index);
+                let reason = "is empty, or begins or ends with white space, and is compared exactly";
+                return Err(AccessError::new(setting, reason));
+            }
+        }
+        let kind = |(index, name): (usize, &String)| {
+            UserKind::from_name(name).ok_or_else(|| {
+                let known: Vec<_> = UserKind::ALL.iter().map(|(name, _)| *name).collect();
+                let reason = format!("`{name}` is no kind of user: {}", known.join(", "));
+                AccessError::new(setting.name("kinds").index(index), reason)
+            })
+        };
+        Ok(Self {
+            teams: spec.teams.clone(),
+            all_teams: spec.all_teams.clone(),
+            users: spec.users.clone(),
+            kinds: spec.kinds.iter().enumerate().map(kind).collect::<Result<_, _>>()?,
+            clients: spec.clients.clone(),
+        })
+    }
+
+    fn admits(&self, caller: Caller<'_>) -> bool {
+        let is_client = self.clients.is_empty()
+            || caller.client.is_some_and(|client| self.clients.iter().any(|own| own == client));
+        let is_user = match caller.user {
+            Some(user) => {
+                let is_in = |team: &String| user.teams.contains_key(team);
+                (self.teams.is_empty() || self.teams.iter().any(is_in))
+                    && self.all_teams.iter().all(is_in)
+                    && (self.users.is_empty() || self.users.contains(&user.username))
+                    && (self.kinds.is_empty() || self.kinds.contains(&user.kind))
+            }
+            // A condition on the client alone.
+            None => {
+                [&self.teams, &self.all_teams, &self.users].into_iter().all(Vec::is_empty)
+                    && self.kinds.is_empty()
+            }
+        };
+        is_client && is_user
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one_of = |list: &[String]| list.join(" or ");
+        let kinds: Vec<String> = self.kinds.iter().map(|kind| kind.name().to_owned()).collect();
+        let parts = [
+            ("the team ", one_of(&self.teams)),
+            ("all of the teams ", self.all_teams.join(" and ")),
+            ("the username ", one_of(&self.users)),
+            ("the kind ", one_of(&kinds)),
+            ("a token of the client ", one_of(&self.clients)),
+        ];
+        let written: Vec<String> = parts
+            .iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(what, list)| format!("{what}{list}"))
+            .collect();
+        f.write_str(&written.join(" and "))
+    }
+}

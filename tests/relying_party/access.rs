@@ -1,0 +1,368 @@
+//! Access to applications: which rule decides on a request, and whom it admits.
+
+use claimgate::access::{Ambiguity, ApplicationSpec, Applications, Request, Selection, Who};
+use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn compile(applications: &Value) -> Result<Applications, String> {
+    let specs: Vec<ApplicationSpec> = serde_json::from_value(applications.clone()).unwrap();
+    Applications::compile(&specs).map_err(|error| error.to_string())
+}
+
+/// An application with a public part, one for administrators, one that is read only, and the rest.
+fn wiki() -> Applications {
+    compile(&json!([{
+        "name": "wiki",
+        "hosts": ["wiki.example.com", "*.wiki.example.com"],
+        "rule": [
+            {"paths": ["/health", "/hooks/*"], "allow": "anyone"},
+            {"paths": ["/admin/*", "/api/*/secret"], "teams": ["Administrators"]},
+            {"paths": ["/archive/*"], "methods": ["GET"], "allow": "signed_in"},
+            {"paths": ["/archive/*"], "allow": "no_one"},
+            {"allow": "signed_in"}
+        ]
+    }]))
+    .unwrap()
+}
+
+/// The number of the rule that decides; 0 if none does.
+fn rule(applications: &Applications, path: &str, method: &str) -> usize {
+    match applications.select(&Request::new("wiki.example.com", path, method)) {
+        Selection::Rule { rule, .. } => rule.number(),
+        _ => 0,
+    }
+}
+
+fn user(teams: &[&str], kind: UserKind) -> User {
+    User {
+        id: UserId(1),
+        username: "ada".to_owned(),
+        kind,
+        active: true,
+        profile: Default::default(),
+        teams: teams.iter().map(|team| ((*team).to_owned(), TeamSource::Hand)).collect(),
+    }
+}
+
+#[test]
+fn the_first_rule_that_fits_decides() {
+    let wiki = wiki();
+    for (path, method, number) in [
+        ("/", "GET", 5),
+        ("", "GET", 0),
+        ("/health", "GET", 1),
+        ("/health/", "GET", 1),
+        ("/health?x=/admin/", "GET", 1),
+        ("/healthy", "GET", 5),
+        ("/health/x", "GET", 5),
+        ("/hooks", "POST", 1),
+        ("/hooks/a/b", "POST", 1),
+        ("/admin", "GET", 2),
+        ("/admin/users", "DELETE", 2),
+        ("/administration", "GET", 5),
+        ("/api/v1/secret", "GET", 2),
+        ("/api/v1/x/secret", "GET", 5),
+        ("/archive/2026", "GET", 3),
+        ("/archive/2026", "HEAD", 3),
+        ("/archive/2026", "get", 3),
+        ("/archive/2026", "POST", 4),
+        ("/pages/Z%C3%BCrich%20(Stadt)", "GET", 5),
+        ("/pages/group%2Fproject;v=1//x", "GET", 5),
+    ] {
+        assert_eq!(rule(&wiki, path, method), number, "{method} {path}");
+    }
+}
+
+// attack: access.path
+#[test]
+fn no_spelling_of_a_path_escapes_its_rule() {
+    let wiki = wiki();
+    // Read in one way only: the rule of the path.
+    for path in ["/%61dmin/users", "/admin/%75sers", "/admin/users/"] {
+        assert_eq!(rule(&wiki, path, "GET"), 2, "{path}");
+    }
+    // Read in several ways, of which one is of another rule, or as no browser sends it.
+    for path in [
+        "/ADMIN/users",
+        "/Admin",
+        "/admin./users",
+        "/admin%20/users",
+        "//admin/users",
+        "/x/../admin",
+        "/x/%2e%2e/admin",
+        "/x/.%2E/admin",
+        "/./admin",
+        "/health/../admin",
+        "/hooks/..;/admin",
+        "/hooks/..%3b/admin",
+        "/hooks/..%2fadmin",
+        "/hooks%2f..%2fadmin",
+        "/;x/admin",
+        "/admin;x=1/users",
+        "/admin%3Bx/users",
+        "/admin%2Fusers",
+        "/%2Fadmin/users",
+        "/admin%23/x",
+        "/admin%3F/x",
+        "/admin\\users",
+        "/admin%5Cusers",
+        "/x\\..\\admin",
+        "/%2561dmin/users",
+        "/admin%252Fusers",
+        "/admin%00/users",
+        "/admin%0a/users",
+        "/admin\t/users",
+        "/admin /users",
+        "/admin#/users",
+        "/admin%",
+        "/admin%4",
+        "/admin%zz",
+        "/%c0%aeadmin",
+        "/\u{e4}dmin",
+        "admin/users",
+        "http://wiki.example.com/admin",
+        "*",
+        "",
+    ] {
+        let selection = wiki.select(&Request::new("wiki.example.com", path, "GET"));
+        assert!(matches!(selection, Selection::Ambiguous { .. }), "{path}: {selection:?}");
+    }
+}
+
+// attack: access.host
+#[test]
+fn a_host_that_no_application_names_selects_no_rule() {
+    let wiki = wiki();
+    for host in ["WIKI.example.com", "wiki.example.com:8443", "wiki.example.com.", "a.b.wiki.example.com"] {
+        assert!(matches!(wiki.select(&Request::new(host, "/", "GET")), Selection::Rule { .. }), "{host}");
+    }
+    for host in
+        ["", "example.com", "evilwiki.example.com", "wiki.example.com.evil.org", "wiki.example.com@evil.org"]
+    {
+        assert!(matches!(wiki.select(&Request::new(host, "/", "GET")), Selection::NoApplication), "{host}");
+    }
+}
+
+// attack: access.method
+#[test]
+fn a_method_that_is_not_certain_is_refused() {
+    let wiki = wiki();
+    let request = Request::new("wiki.example.com", "/archive/2026", "GET");
+    let ambiguous = |request: Request<'_>| match wiki.select(&request) {
+        Selection::Ambiguous { reason, .. } => Some(reason),
+        _ => None,
+    };
+    assert_eq!(ambiguous(request), None);
+    assert_eq!(ambiguous(request.overridden(&["HEAD"], &[])), None);
+    assert!(matches!(
+        ambiguous(request.overridden(&["HEAD", "delete"], &[])),
+        Some(Ambiguity::Override { .. })
+    ));
+    assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::Method));
+    let by_path =
+        compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"allow": "signed_in"}]}])).unwrap();
+    let selection = by_path.select(&request.without_method().overridden(&["DELETE"], &["/x"]));
+    assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at the method");
+}
+
+// attack: access.path
+#[test]
+fn a_path_that_a_header_names_must_lead_to_the_same_rule() {
+    let wiki = wiki();
+    let request = Request::new("wiki.example.com", "/hooks/x", "GET");
+    let select =
+        |paths: &[&str]| matches!(wiki.select(&request.overridden(&[], paths)), Selection::Rule { .. });
+    assert!(select(&["/hooks/y", "/hooks/x?z"]));
+    for path in ["/admin", "/hooks/../admin", "", "\u{e4}"] {
+        assert!(!select(&["/hooks/y", path]), "{path}");
+    }
+}
+
+#[test]
+fn a_request_that_no_rule_fits_is_refused() {
+    let hooks =
+        json!([{"hosts": ["hooks.example.com"], "rule": [{"paths": ["/hooks/*"], "allow": "anyone"}]}]);
+    let hooks = compile(&hooks).unwrap();
+    let selection = hooks.select(&Request::new("hooks.example.com", "/x", "GET"));
+    assert!(matches!(selection, Selection::NoRule(application) if application.name() == "hooks.example.com"));
+}
+
+#[test]
+fn conditions_hold_together_and_alternatives_apart() {
+    let who = |rule: Value| -> Who {
+        let applications = compile(&json!([{"hosts": ["a.example.com"], "rule": [rule]}])).unwrap();
+        match applications.select(&Request::new("a.example.com", "/", "GET")) {
+            Selection::Rule { rule, .. } => rule.who().clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (regular, admin) = (UserKind::Regular, UserKind::Admin);
+    for (rule, teams, kind, admitted) in [
+        (json!({"teams": ["A", "B"]}), &["B"][..], regular, true),
+        (json!({"teams": ["A", "B"]}), &["b", "C"], regular, false),
+        (json!({"all_teams": ["A", "B"]}), &["A", "B", "C"], regular, true),
+        (json!({"all_teams": ["A", "B"]}), &["A"], regular, false),
+        (json!({"users": ["ada"]}), &[], regular, true),
+        (json!({"users": ["Ada"]}), &[], regular, false),
+        (json!({"kinds": ["admin", "super-admin"]}), &[], admin, true),
+        (json!({"kinds": ["admin"]}), &[], regular, false),
+        (json!({"teams": ["A"], "users": ["grace"]}), &["A"], regular, false),
+        (json!({"teams": ["A"], "kinds": ["admin"]}), &["A"], admin, true),
+        (json!({"any_of": [{"teams": ["A"]}, {"users": ["ada"]}]}), &[], regular, true),
+        (
+            json!({"any_of": [{"teams": ["A"]}, {"users": ["grace"], "kinds": ["regular"]}]}),
+            &[],
+            regular,
+            false,
+        ),
+        (json!({"allow": "signed_in"}), &[], regular, true),
+        (json!({"allow": "no_one"}), &["A"], admin, false),
+    ] {
+        assert_eq!(
+            who(rule.clone()).check((&user(teams, kind)).into()).is_ok(),
+            admitted,
+            "{rule} {teams:?}"
+        );
+    }
+    let missing = who(json!({"any_of": [{"all_teams": ["A", "B"]}, {"users": ["grace"]}]}))
+        .check((&user(&[], regular)).into())
+        .unwrap_err();
+    assert_eq!(missing.to_string(), "all of the teams A and B, or the username grace");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let rules = |rules: Value| compile(&json!([{"hosts": ["a.example.com"], "rule": rules}])).unwrap_err();
+    for (written, error) in [
+        (json!([{}]), "[0].rule[0]: says nothing of who is admitted"),
+        (json!([{"allow": "anyone", "teams": ["A"]}]), "[0].rule[0].allow: stands beside a condition"),
+        (json!([{"teams": ["A"], "any_of": [{"users": ["b"]}]}]), "[0].rule[0].any_of: stands beside"),
+        (json!([{"any_of": [{}]}]), "[0].rule[0].any_of[0]: is an empty condition"),
+        (json!([{"kinds": ["root"]}]), "[0].rule[0].kinds[0]: `root` is no kind"),
+        (json!([{"teams": ["A "]}]), "[0].rule[0].teams[0]: is empty, or begins or ends with white space"),
+        (json!([{"paths": [], "allow": "anyone"}]), "[0].rule[0].paths: is empty"),
+        (json!([{"methods": [], "allow": "anyone"}]), "[0].rule[0].methods: is empty"),
+        (json!([{"methods": ["get"], "allow": "anyone"}]), "[0].rule[0].methods[0]: `get` is no method"),
+        (
+            json!([{"paths": ["admin/*"], "allow": "anyone"}]),
+            "[0].rule[0].paths[0]: `admin/*` does not begin",
+        ),
+        (json!([{"paths": ["/a*"], "allow": "anyone"}]), "[0].rule[0].paths[0]: `/a*` has `*` within a name"),
+        (json!([{"paths": ["/a?b"], "allow": "anyone"}]), "[0].rule[0].paths[0]: `/a?b` has a query"),
+        (
+            json!([{"paths": ["/a/../b"], "allow": "anyone"}]),
+            "[0].rule[0].paths[0]: `/a/../b` has a segment of dots",
+        ),
+        (
+            json!([{"paths": ["/a%2fb"], "allow": "anyone"}]),
+            "[0].rule[0].paths[0]: `/a%2fb` has an encoded slash",
+        ),
+        (json!([{"allow": "signed_in"}, {"teams": ["A"]}]), "[0].rule[1]: can never decide: rule 1"),
+        (
+            json!([{"paths": ["/a/*"], "allow": "anyone"}, {"paths": ["/b", "/a/b/*"], "teams": ["A"]}]),
+            "[0].rule[1].paths[1]: can never decide: rule 1",
+        ),
+        (
+            json!([{"methods": ["GET"], "allow": "anyone"}, {"methods": ["HEAD"], "paths": ["/x"], "teams": ["A"]}]),
+            "[0].rule[1]: can never decide: rule 1",
+        ),
+    ] {
+        let message = rules(written.clone());
+        assert!(message.starts_with(error), "{written}: {message}");
+    }
+    let reachable = json!([
+        {"paths": ["/a/*"], "methods": ["GET"], "allow": "anyone"},
+        {"paths": ["/a/*"], "teams": ["A"]},
+        {"paths": ["/a"], "methods": ["POST"], "teams": ["B"]},
+    ]);
+    assert!(rules(reachable).starts_with("[0].rule[2].paths[0]: can never decide: rule 2"));
+    for (applications, error) in [
+        (json!([{"rule": [{"allow": "anyone"}]}]), "[0].hosts: is missing"),
+        (json!([{"hosts": ["a.example.com"]}]), "[0].rule: is missing"),
+        (
+            json!([{"hosts": ["https://a.example.com"], "rule": [{"allow": "anyone"}]}]),
+            "[0].hosts[0]: `https:",
+        ),
+        (
+            json!([
+                {"hosts": ["a.example.com"], "rule": [{"allow": "anyone"}]},
+                {"hosts": ["b.example.com", "A.example.com"], "rule": [{"allow": "anyone"}]},
+            ]),
+            "[1].hosts[1]: `A.example.com` is written twice",
+        ),
+    ] {
+        let message = compile(&applications).unwrap_err();
+        assert!(message.starts_with(error), "{message}");
+    }
+}
+
+/// Reads a path as an application does that makes some of the usual choices.
+fn as_an_application_reads(path: &str, choices: u8) -> String {
+    let decode = |text: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let [byte, behind @ ..] = rest {
+            rest = behind;
+            let digits = behind.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+            match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()).filter(|_| *byte == b'%') {
+                Some(decoded) => {
+                    bytes.push(decoded);
+                    rest = &behind[2..];
+                }
+                None => bytes.push(*byte),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let without_parameters = |text: &str| {
+        text.split('/').map(|name| name.split(';').next().unwrap()).collect::<Vec<_>>().join("/")
+    };
+    let mut text = path.to_owned();
+    if choices & 1 != 0 {
+        text = decode(&text);
+        text = text.split(['?', '#']).next().unwrap().to_owned();
+    }
+    if choices & 2 != 0 {
+        text = without_parameters(&text);
+    }
+    if choices & 1 == 0 {
+        // Decoded after it was split: an encoded slash stays within its name.
+        text = text.split('/').map(|name| decode(name).replace('/', "\u{1}")).collect::<Vec<_>>().join("/");
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for name in text.split('/').skip(1) {
+        match name {
+            "." => {}
+            ".." => drop(names.pop()),
+            "" if choices & 4 != 0 => {}
+            name => names.push(name),
+        }
+    }
+    let text = names.join("/");
+    if choices & 8 != 0 { text.to_lowercase() } else { text }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// Whatever an application takes for `/admin` never gets through by another rule.
+    #[test]
+    fn no_reading_reaches_the_administration_by_another_rule(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "/", "admin", "ADMIN", "%61dmin", "health", "hooks", "x", ".", "..", ";", ";y", "%2e", "%2f", "%2F",
+                "%3b", "%3f", "%23", "%25", "//", "%20", "%252f", "?", "\\",
+            ]),
+            1..7,
+        ),
+        choices in 0_u8..16,
+    ) {
+        let path = format!("/{}", parts.concat());
+        let read = as_an_application_reads(path.split('?').next().unwrap(), choices);
+        let is_admin = read == "admin" || read.starts_with("admin/");
+        if is_admin {
+            prop_assert!(matches!(rule(&wiki(), &path, "GET"), 0 | 2), "{} is read as {}", path, read);
+        }
+    }
+}
