@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
-import { replace } from './claimgate.mjs';
+import { pair, replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -181,6 +181,15 @@ test('where applications share Claimgate’s host or cookie, the administration 
     await gate.reload();
     assert.equal(await list(root, site.url), '403 admin.host');
     const own = { host: `localhost:${gate.port}` };
+    // Scripts of applications on the host can imitate the form: an administrator's password is refused there.
+    gate.forgetLog();
+    const here = await new Agent().signInByPassword(site, 'root');
+    assert.equal(here.status, path ? 403 : 303);
+    if (path) {
+      const [line] = gate.logged('password.wrong').map((text) => JSON.parse(text));
+      assert.deepEqual([line.user, line.found], ['root', 'an administrator\'s password at a host of applications: use `admin_url`']);
+      assert.ok(!here.text.includes('admin_url'), here.text);
+    }
     const there = new Agent();
     assert.equal((await there.signInByPassword(site, 'root', PASSWORD, { headers: { ...own, origin: `http://localhost:${gate.port}` } })).status, 303);
     assert.equal((await there.openAdministration(site, PASSWORD, own)).status, 200);
@@ -189,6 +198,31 @@ test('where applications share Claimgate’s host or cookie, the administration 
       assert.equal(await list(there, site.url, { ...own, ...headers }), '403 request.cross_site');
     }
   }
+});
+
+// attack: administration.fresh-sign-in-elsewhere
+test('a fresh sign-in at a host of applications opens no session of the administration', async () => {
+  await serve({ start: false, signIn: { allow_admins: true, link_by_username: true } });
+  const site = `${gate.url}/sso`;
+  const { client, provider } = pair(op, gate, 'crm');
+  client.redirect_uris = [`${site}/callback/crm`, `http://localhost:${gate.port}/sso/callback/crm`];
+  op.configure([client]);
+  const server = { public_url: site, admin_url: `http://localhost:${gate.port}` };
+  await gate.write({ providers: [provider], server, signIn: { allow_admins: true, link_by_username: true } }).start();
+  gate.addUser('ada', 'admin');
+  const ada = new Agent();
+  const refused = await ada.request(`${site}/login/crm?administration=1`, { headers: { accept: 'text/html' } });
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /admin\.host/);
+  // One that was begun at the administration's host, and is completed elsewhere: the provider redirects to where it began.
+  const own = { host: `localhost:${gate.port}` };
+  const begun = await ada.request(`${site}/login/crm?administration=1`, { headers: own });
+  assert.equal(new URL(begun.location).searchParams.get('redirect_uri'), `http://localhost:${gate.port}/sso/callback/crm`);
+  const back = await ada.walk(begun.location, { as: 'ada', stopAt: `http://localhost:${gate.port}` });
+  const { pathname, search } = new URL(back.location);
+  const elsewhere = await ada.request(`${gate.url}${pathname}${search}`);
+  assert.ok(!elsewhere.headers.getSetCookie().some((cookie) => cookie.startsWith('claimgate-admin=')), elsewhere.text);
+  assert.equal(await list(ada, site, own), '401 request.signed_out');
 });
 
 // finding: S17

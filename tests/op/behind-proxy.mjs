@@ -99,6 +99,16 @@ export function testProxy({ configure, server = {}, skip = false }) {
     }
   });
 
+  // attack: headers.named-in-connection
+  test('a client that names identity headers in Connection takes none away', on, async () => {
+    for (const connection of ['close, X-Auth-User, x-auth-teams', 'X-AUTH-USER,X-Auth-Teams, close', ['X-Auth-User', 'x-auth-teams']]) {
+      const answer = await ask('app', '/', { cookie, connection });
+      assert.equal(answer.status, 200);
+      const { headers } = JSON.parse(answer.text);
+      assert.deepEqual([headers['x-auth-user'], headers['x-auth-teams']], ['joe', 'Lab'], `${connection}`);
+    }
+  });
+
   // finding: S17
   // attack: headers.session-for-the-application
   test('the application receives the client’s cookies, and none of Claimgate’s', on, async () => {

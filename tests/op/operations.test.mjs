@@ -1,11 +1,13 @@
 // Operations: reload, stop, metrics, the debug log, and commands beside the running server.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from './agent.mjs';
-import { nextSecond, replace, until } from './claimgate.mjs';
+import { BINARY, nextSecond, replace, until } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -92,6 +94,21 @@ test('SIGTERM finishes and stops with success', async () => {
 });
 
 // finding: A1
+test('a log that cannot be written ends no work: sign-ins go on, and SIGTERM stops', async () => {
+  await serve({ start: false });
+  const server = spawn(BINARY, ['serve', '--config', gate.config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = new Promise((done) => server.on('exit', (code, signal) => done({ code, signal })));
+  server.stderr.destroy();
+  try {
+    await until('it answers', () => fetch(`${gate.url}/healthz`).then(({ ok }) => ok, () => false));
+    assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
+    server.kill('SIGTERM');
+    assert.deepEqual(await Promise.race([exited, sleep(10_000)]), { code: 0, signal: null });
+  } finally {
+    server.kill('SIGKILL');
+  }
+});
+
 test('SIGTERM leaves the database in one file', async () => {
   await serve();
   await new Agent().signIn(gate, 'crm', 'ada');

@@ -40,6 +40,24 @@ test('RP-initiated: ends here, at the provider, and comes back', async () => {
   assert.match(again.location, /interaction/);
 });
 
+// attack: console.token-for-a-script
+test('a script that signs a user out is not given the ID token', async () => {
+  await serve();
+  for (const mode of ['cors', 'same-origin', 'no-cors']) {
+    const agent = new Agent();
+    await agent.signIn(gate, 'crm', 'ada');
+    const headers = { ...SAME_ORIGIN, 'sec-fetch-mode': mode, 'sec-fetch-dest': 'empty' };
+    const sent = await agent.request(`${gate.url}/logout`, { method: 'POST', headers });
+    assert.deepEqual([sent.status, sent.location], [303, `${gate.url}/logged-out`]);
+    assert.ok(!sent.text.includes('eyJ'), sent.text);
+    assert.equal(await agent.me(gate), undefined);
+  }
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const page = await agent.request(`${gate.url}/logout`, { method: 'POST', headers: { ...SAME_ORIGIN, 'sec-fetch-mode': 'navigate' } });
+  assert.match(page.text, /id_token_hint=eyJ/);
+});
+
 test('logout_url takes the place of the provider’s own', async () => {
   await serve({ provider: { logout_url: 'https://idp.example.com/bye?client={client_id}&to={site_url}' } });
   const agent = new Agent();

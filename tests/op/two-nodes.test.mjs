@@ -131,6 +131,16 @@ test('attempts on one password are counted over both servers', options, async ()
   assert.deepEqual(attempts, [...Array(10).fill(403), 429, 429]);
 });
 
+test('a name that PostgreSQL cannot hold is refused as that of no user', options, async () => {
+  a.forgetLog();
+  for (const name of ['vic\0tim', '\0']) {
+    const refused = await new Agent().signInByPassword(a, name);
+    assert.equal(refused.status, 403, name);
+  }
+  assert.equal(a.logged('password.wrong').length, 2);
+  assert.ok(!a.log.includes('"level":"ERROR"'), a.log);
+});
+
 test('a command ends sessions at both servers', options, async () => {
   const agent = await signedIn('grace');
   assert.equal(await status(agent, b), 200);

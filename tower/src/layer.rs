@@ -170,7 +170,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.rules);
         let authorization = request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let (token, is_grpc) = (token_of(authorization), is_grpc(request.headers()));
+        let (token, is_grpc) = (token_of(authorization), is_grpc(&request));
         Box::pin(async move {
             match rules.decide(token).await {
                 Ok(principal) => {

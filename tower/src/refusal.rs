@@ -7,7 +7,7 @@ use claimgate::Error;
 use claimgate::identity::IdentityError;
 use claimgate_remote::{RemoteError, VerifyError};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use crate::log_limit::LINES_OF_REFUSALS;
 
@@ -221,9 +221,14 @@ impl claimgate::Code for Refusal {
     }
 }
 
-/// Reports whether a request is one of gRPC. One of gRPC-Web is answered over HTTP, which its clients read as well.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+/// Reports whether a request is one of gRPC: a POST over HTTP/2 or later. Any other is answered over HTTP, also one of
+/// gRPC-Web, whose clients read that as well: the refusals of gRPC have the status 200, by which a proxy that asks with
+/// a client's headers would admit the client.
+pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
+    if request.method() != Method::POST || request.version() < Version::HTTP_2 {
+        return false;
+    }
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let rest = content_type.strip_prefix(b"application/grpc".as_slice());
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }

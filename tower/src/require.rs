@@ -137,7 +137,7 @@ where
         match self.rule.decide(&request) {
             Ok(()) => Box::pin(self.inner.call(request)),
             Err(refusal) => {
-                let answer = refusal.answer(is_grpc(request.headers()));
+                let answer = refusal.answer(is_grpc(&request));
                 Box::pin(std::future::ready(Ok(answer)))
             }
         }

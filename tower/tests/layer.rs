@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{any, get};
 use claimgate::Verifier;
 use claimgate::claims::{AccessToken, Policy};
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, OneOrMany, TeamSpec};
@@ -22,7 +22,7 @@ use claimgate_tower::{
     BearerLayer, Issuer, MappedIdentity, Principal, RemoteIssuers, RemoteVerifier, Require, Verified,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use provider::{ISSUER, NOW, Provider, access_tokens, key};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -45,7 +45,7 @@ fn layer() -> BearerLayer {
 }
 
 fn app(layer: BearerLayer) -> Router {
-    Router::new().route("/me", get(me)).layer(layer)
+    Router::new().route("/me", any(me)).layer(layer)
 }
 
 fn request(token: Option<&str>) -> Request<Body> {
@@ -355,11 +355,11 @@ async fn fixed_keys_need_no_provider() {
 
 #[tokio::test]
 async fn grpc_is_answered_in_its_own_terms() {
-    let guarded = Router::new().route("/me", get(me).route_layer(Require::scope("a"))).layer(layer());
+    let guarded = Router::new().route("/me", any(me).layer(Require::scope("a"))).layer(layer());
     let down = Provider::new(&[key("one")]);
     down.set_down(true);
     let down = app(BearerLayer::new(tokens(&down)));
-    let bare = Router::new().route("/me", get(me).route_layer(Require::scope("a")));
+    let bare = Router::new().route("/me", any(me).layer(Require::scope("a")));
     let good = key("one").token();
     for (app, token, status, message) in [
         (&guarded, None, "16", "unauthenticated"),
@@ -370,16 +370,39 @@ async fn grpc_is_answered_in_its_own_terms() {
         (&bare, Some(good.as_str()), "13", "server_error"),
     ] {
         for content_type in ["application/grpc", "application/grpc+proto"] {
-            let mut request = request(token);
-            request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
-            let response = send(app, request).await;
+            let response = send(app, call(token, content_type)).await;
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()["grpc-status"], status);
             assert_eq!(response.headers()["grpc-message"], message);
             assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");
         }
     }
-    let mut web = request(None);
-    web.headers_mut().insert(CONTENT_TYPE, "application/grpc-web+proto".parse().unwrap());
+    let web = call(None, "application/grpc-web+proto");
     assert_eq!(send(&guarded, web).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+/// Returns a call of gRPC.
+fn call(token: Option<&str>, content_type: &str) -> Request<Body> {
+    let mut request = request(token);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
+    request
+}
+
+/// A proxy that asks whether a request is allowed passes the client's headers on, and admits by the status 200.
+#[tokio::test]
+async fn a_client_that_names_grpc_is_not_answered_200_unless_it_speaks_it() {
+    let guarded = Router::new().route("/me", any(me).layer(Require::scope("a"))).layer(layer());
+    let good = key("one").token();
+    for (method, version) in
+        [(Method::GET, Version::HTTP_11), (Method::POST, Version::HTTP_11), (Method::GET, Version::HTTP_2)]
+    {
+        for (token, status) in [(None, 401), (Some("not.a.token"), 401), (Some(good.as_str()), 403)] {
+            let mut request = call(token, "application/grpc");
+            *request.method_mut() = method.clone();
+            *request.version_mut() = version;
+            assert_eq!(send(&guarded, request).await.status().as_u16(), status, "{method} {version:?}");
+        }
+    }
 }

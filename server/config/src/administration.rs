@@ -23,9 +23,26 @@ pub(super) fn resolve(
     danger_beside_applications: bool,
 ) -> Result<Administration, Faulty> {
     let origin = own.map(|own| origin(section, url, own)).transpose()?;
+    if !url.path.is_empty() {
+        note_passwords(section, origin.is_some());
+    }
     let beside_applications = !url.path.is_empty() || cookie_domain.is_some();
     let answers = origin.is_some() || !beside_applications || danger_beside_applications;
     Ok(Administration { from, origin, answers })
+}
+
+/// Says what becomes of passwords where applications share the host.
+fn note_passwords(section: &Section<'_>, has_own_host: bool) {
+    let shared = "has a path: scripts of applications on the host can imitate the sign-in page, and learn what is typed there";
+    section.note(
+        "public_url",
+        match has_own_host {
+            true => format!("{shared}; administrators' passwords are accepted at `admin_url` alone"),
+            false => format!(
+                "{shared}, administrators' passwords too; `admin_url` on a host of its own is where they are accepted then"
+            ),
+        },
+    );
 }
 
 /// Returns the origin that `admin_url` names: a host that no application shares.

@@ -236,7 +236,7 @@ pub struct Note {
     pub file: String,
     /// The position of the setting, or of the table where it is not written.
     pub position: Position,
-    /// The setting's full path and its provider's id.
+    /// The setting's full path and its provider's id; empty for the file itself.
     pub setting: String,
     /// How much it matters.
     pub severity: Severity,
@@ -277,7 +277,10 @@ impl Severity {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = self.severity.name();
-        write!(f, "{}{}: {}: {severity}: {}", self.file, self.position, self.setting, self.reason)
+        write!(f, "{}{}", self.file, self.position)?;
+        if !self.setting.is_empty() {
+            write!(f, ": {}", self.setting)?;
+        }
+        write!(f, ": {}: {}", self.severity.name(), self.reason)
     }
 }

@@ -39,7 +39,7 @@ impl ConfigCommand {
         let ConfigCommand::Check { file, online, strict, format } = self;
         let (config, findings) = match Config::load(&file, registry) {
             Ok(config) => {
-                let findings = Findings::of(&config)?;
+                let findings = Findings::of(&config, &file)?;
                 (Some(config), findings)
             }
             Err(error) => (None, Findings { faults: error.into_iter().collect(), notes: Vec::new() }),

@@ -2,6 +2,7 @@
 
 use super::database::{DatabaseArguments, settings};
 use super::report::Report;
+use super::rights::Owners;
 use super::{postgres, rights};
 use crate::command::output::{self, Failure};
 use crate::plural::count;
@@ -48,6 +49,18 @@ impl Arguments {
         }
         if exposed.is_empty() {
             report.good("no other user of this machine may read them");
+        }
+        report.line("files that the server trusts");
+        let database = match &settings.store {
+            Store::Sqlite(database) => Some(database.as_path()),
+            Store::Postgres(_) => None,
+        };
+        let changeable = rights::changeable(config, database, &Owners::of_a_server(database));
+        for fault in &changeable {
+            report.problem(fault);
+        }
+        if changeable.is_empty() {
+            report.good("no other user of this machine may change them");
         }
         output::write(report.text.as_bytes())?;
         match report.problems {

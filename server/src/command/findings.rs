@@ -10,6 +10,7 @@ use claimgate::limits::Limits;
 use claimgate_config::{Config, Fault, FileContent, NamedFile, Note, Postgres, Provider, Reason, Store};
 use rustix::fs::{Access, access};
 
+use super::rights::Owners;
 use super::runtime::runtime;
 use super::{postgres, rights};
 use crate::command::output::Failure;
@@ -30,14 +31,16 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Judges the files that a configuration names as the server would use them at its start, and adds the
-    /// configuration's own remarks.
+    /// Judges a configuration file and the files that it names as the server would use them at its start, and adds
+    /// the configuration's own remarks.
     ///
     /// # Errors
     /// [`Failure::Usage`]: the runtime cannot be built.
-    pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
+    pub(crate) fn of(config: &Config, file: &Path) -> Result<Self, Failure> {
         let mut findings = Self { faults: Vec::new(), notes: config.notes.clone() };
-        findings.notes.extend(rights::exposed(config));
+        let database = config.files.iter().find(|named| named.content == FileContent::Database);
+        let owners = Owners::of_a_server(database.map(|named| named.path.as_path()));
+        findings.notes.extend(rights::warnings(config, file, &owners));
         for named in &config.files {
             match named.content {
                 FileContent::Database => findings.database(named),

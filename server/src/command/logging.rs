@@ -38,6 +38,8 @@ impl LogArguments {
         let terminal = std::io::stderr().is_terminal();
         let json = self.log_format.map_or(!terminal, |format| format == LogFormat::Json);
         let lines = tracing_subscriber::fmt()
+            // A line that cannot be written is lost: to say so on standard error would panic, and end what logs it.
+            .log_internal_errors(false)
             .with_env_filter(EnvFilter::new(filter))
             .with_writer(|| Plain(std::io::stderr()))
             .with_ansi(terminal);
@@ -53,6 +55,7 @@ impl LogArguments {
 /// Starts logging warnings to standard error, for a subcommand whose output is not a log.
 pub(crate) fn start_warnings() {
     let lines = tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_env_filter(EnvFilter::new("warn"))
         .with_writer(|| Plain(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal());

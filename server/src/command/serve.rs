@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::configuration::load;
 use super::database::open_for_server;
 use super::logging::LogArguments;
-use super::rights;
+use super::rights::{self, Owners};
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
 use crate::web::{Server, run};
@@ -46,7 +46,7 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
             file.display()
         )));
     };
-    log_warnings(&config);
+    log_warnings(&config, file);
     let store = open_for_server(&settings.store).await?;
     let server = Server::new(config, store.0.clone()).map_err(|error| usage(&error))?;
     let configs = reload_on_hangup(file, registry)?;
@@ -54,9 +54,9 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
 }
 
 /// Logs what `config check` warns of, without a query of files that are used later.
-fn log_warnings(config: &Config) {
+fn log_warnings(config: &Config, file: &Path) {
     let warnings = config.notes.iter().filter(|note| note.severity == Severity::Warning).cloned();
-    for note in warnings.chain(rights::exposed(config)) {
+    for note in warnings.chain(rights::warnings(config, file, &Owners::of_this_process())) {
         let (place, setting) = (format!("{}{}", note.file, note.position), &note.setting);
         tracing::warn!(code = note.code(), place, setting, "{}", note.reason);
     }
@@ -78,7 +78,7 @@ fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<C
         while pending.recv().await.is_some() {
             match Config::load(&file, &registry) {
                 Ok(config) => {
-                    log_warnings(&config);
+                    log_warnings(&config, &file);
                     if sender.send(config).await.is_err() {
                         return;
                     }

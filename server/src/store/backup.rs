@@ -36,12 +36,19 @@ pub struct Restored {
 }
 
 /// Copies a database as it is at this moment to a file for its owner alone, beside a server that may run. A file of
-/// that name is replaced.
+/// that name is replaced; a symbolic link is not followed.
 ///
 /// # Errors
-/// [`StoreError`]: the database cannot be read, is damaged or belongs to a newer program; the copy cannot be written.
+/// [`StoreError`]: the database cannot be read, is damaged or belongs to a newer program; the copy cannot be written, or
+/// its name is that of a symbolic link.
 pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(), StoreError> {
-    let temporary = Temporary::beside(copy)?;
+    let target = file::in_its_folder(copy);
+    // In a folder of all users another user can have made it, and would choose the file to replace.
+    if fs::symlink_metadata(&target).is_ok_and(|found| found.is_symlink()) {
+        let reason = "this is a symbolic link: name the file that it leads to";
+        return Err(StoreError { reason: format!("{}: {reason}", copy.display()) });
+    }
+    let temporary = Temporary::beside(&target)?;
     copy_into(&open_existing(database)?, &temporary.0, progress).map_err(of(copy))?;
     let made = open_existing(&temporary.0)?;
     let check = || -> rusqlite::Result<()> {
@@ -52,7 +59,7 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
     refuse_unsound(&made)
         .map_err(|reason| StoreError { reason: format!("{}: {reason}", database.display()) })?;
     drop(made);
-    temporary.rename(&file::real(copy))
+    temporary.rename(&target)
 }
 
 /// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made. The
@@ -63,7 +70,7 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
 /// belongs to a newer program; the database cannot be written.
 pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<Restored, StoreError> {
     let _lock = Lock::take(database)?;
-    let temporary = Temporary::beside(database)?;
+    let temporary = Temporary::beside(&file::real(database))?;
     copy_into(&open_existing(copy)?, &temporary.0, &mut |_, _| ()).map_err(of(copy))?;
     let mut source = open_existing(&temporary.0)?;
     refuse_unsound(&source)
@@ -159,7 +166,9 @@ impl Temporary {
     fn beside(target: &Path) -> Result<Self, StoreError> {
         let mut random = [0; 8];
         system::random(&mut random);
-        let name = file::beside(target, &format!(".{:016x}.tmp", u64::from_be_bytes(random)));
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{:016x}.tmp", u64::from_be_bytes(random)));
+        let name = PathBuf::from(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let created = file::owner_only(&mut options).open(&name);

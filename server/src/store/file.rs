@@ -19,19 +19,32 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Returns the database and the files beside it that hold a part of it or its key, whether they exist or not.
+pub(crate) fn files_of(database: &Path) -> [PathBuf; 4] {
+    ["", "-wal", "-shm", ".key"].map(|suffix| beside(database, suffix))
+}
+
 /// Returns the file that symbolic links lead to, whether it exists or not.
-pub(super) fn real(file: &Path) -> PathBuf {
+pub(crate) fn real(file: &Path) -> PathBuf {
     let mut file = file.to_owned();
     for _ in 0..MOST_LINKS {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        match (std::fs::read_link(&file), file.file_name()) {
-            (Ok(target), _) => file = folder.join(target),
-            (Err(_), Some(name)) => return folder.join(name),
-            (Err(_), None) => return file,
+        match std::fs::read_link(&file) {
+            Ok(target) => file = folder_of(&file).join(target),
+            Err(_) => return in_its_folder(&file),
         }
     }
     file
+}
+
+/// Returns a file under its name in the real folder; a symbolic link of that name is not followed.
+pub(crate) fn in_its_folder(file: &Path) -> PathBuf {
+    file.file_name().map_or_else(|| file.to_owned(), |name| folder_of(file).join(name))
+}
+
+/// Returns the real folder of a file.
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Creates the database file if needed, for its owner alone from the start; SQLite gives the files beside it the

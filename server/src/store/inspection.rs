@@ -85,7 +85,7 @@ pub(super) fn username_fault(
 impl Inspection {
     fn rights(&mut self, database: &Path) {
         let before = self.problems.len();
-        for file in ["", "-wal", "-shm", ".key"].map(|suffix| file::beside(database, suffix)) {
+        for file in file::files_of(database) {
             if let Some(mode) = file::open_to_others(&file) {
                 let file = file.display();
                 self.problems.push(format!("other users have rights to {file} (mode {mode:o}): chmod 600"));

@@ -51,6 +51,7 @@ use claimgate::time::UnixTime;
 pub use backup::{Progress, Restored, back_up, restore};
 pub use engine::{RevocationError, Store};
 pub(crate) use error::work_lost;
+pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use inspection::{Inspection, inspect};
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
 pub use logout_records::PresentedToken;

@@ -39,18 +39,35 @@ struct Grant {
 /// # Errors
 /// [`AdminError::Off`], [`AdminError::Network`], [`AdminError::Host`] or [`Problem::CrossSite`].
 pub(crate) fn check_place(app: &App, is_in_network: bool, headers: &HeaderMap) -> Result<(), Problem> {
-    let settings = &app.server.administration;
-    if !settings.answers {
-        return Err(AdminError::Off.into());
-    }
+    check_host(app, headers)?;
     if !is_in_network {
         return Err(AdminError::Network.into());
     }
-    let asked = app.origin(headers);
-    if settings.origin.as_deref().is_some_and(|own| own != asked) {
-        return Err(AdminError::Host.into());
+    cross_site::check(headers, app.origin(headers))
+}
+
+/// Checks that the administration answers at the host that a request asks. A session of it is opened there alone:
+/// at a host of applications their scripts may take part in the sign-in that opens it.
+///
+/// # Errors
+/// [`AdminError::Off`] or [`AdminError::Host`].
+pub(crate) fn check_host(app: &App, headers: &HeaderMap) -> Result<(), AdminError> {
+    let settings = &app.server.administration;
+    if !settings.answers {
+        return Err(AdminError::Off);
     }
-    cross_site::check(headers, asked)
+    match settings.origin.as_deref() {
+        Some(own) if own != app.origin(headers) => Err(AdminError::Host),
+        _ => Ok(()),
+    }
+}
+
+/// Reports whether an administrator may sign in with a password at the host that a request asks: where applications
+/// share the host of `public_url`, whose scripts can imitate the form, at that of `admin_url` alone.
+pub(crate) fn takes_passwords(app: &App, headers: &HeaderMap) -> bool {
+    let is_shared = !app.server.public_url.path.is_empty();
+    let own = app.server.administration.origin.as_deref().filter(|_| is_shared);
+    own.is_none_or(|own| own == app.origin(headers))
 }
 
 /// Opens the administration's session beside a sign-in session. Returns its cookie, and when it ends.

@@ -24,6 +24,12 @@ pub(crate) fn check(headers: &HeaderMap, own: &str) -> Result<(), Problem> {
     }
 }
 
+/// Reports whether the answer to a request becomes a page: a script that sends a request may read what it is
+/// answered, and names another mode.
+pub(crate) fn is_for_page(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+}
+
 /// Reports whether a navigation began on this site, or with the user (a bookmark, the address bar). On
 /// a sibling host a link counts, an image or a frame does not. A prefetch never counts.
 pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {

@@ -39,6 +39,9 @@ pub(crate) async fn begin(
     link: &SignInLink,
     headers: &HeaderMap,
 ) -> Result<(String, Vec<HeaderValue>), Problem> {
+    if link.administration {
+        administration::check_host(app, headers)?;
+    }
     let metadata = provider.remote.metadata().await?;
     let config = &provider.config;
     let redirect_uri = app.redirect_uri(provider, headers);
@@ -143,7 +146,8 @@ pub(crate) async fn complete(
         app.cookies.open_session(&secret, app.config.sign_in.session_lifetime),
         app.cookies.end_sign_in(&state),
     ];
-    if authorization.is_fresh() && signed_in.user.kind.is_admin() {
+    let is_admin = authorization.is_fresh() && signed_in.user.kind.is_admin();
+    if is_admin && administration::check_host(app, headers).is_ok() {
         cookies.push(administration::open(app, session, &signed_in.user).0);
     }
     Ok(Completed { return_to: authorization.return_to, cookies })

@@ -37,6 +37,24 @@ fn the_meaning_of_links_by_username_is_said() {
 }
 
 #[test]
+fn the_meaning_of_a_host_that_applications_share_is_said() {
+    let said = |server: &str| {
+        let notes = notes(&format!("[server]\n{server}\n{PROVIDER}"));
+        let note = notes.iter().find(|note| note.setting == "server.public_url");
+        note.map(ToString::to_string).unwrap_or_default()
+    };
+    assert_eq!(said("public_url = \"https://sso.example.com\""), "");
+    let shared = "public_url = \"https://app.example.com/sso\"";
+    assert!(
+        said(shared).contains("learn what is typed there, administrators' passwords too"),
+        "{}",
+        said(shared)
+    );
+    let apart = said(&format!("{shared}\nadmin_url = \"https://admin.example.com\""));
+    assert!(apart.contains("note: ") && apart.contains("accepted at `admin_url` alone"), "{apart}");
+}
+
+#[test]
 fn a_provider_names_the_networks_of_its_logouts() {
     let parse = |value: &str| {
         let text = format!("{PROVIDER}logout_from = [{value}]\n");

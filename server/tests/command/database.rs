@@ -172,6 +172,54 @@ fn rights_of_other_users_are_reported() {
     assert!(!warned("secret"));
 }
 
+/// What the server trusts: the configuration, a key set that it names, the database with its key, and their folder.
+#[cfg(unix)]
+#[test]
+fn files_that_other_users_may_change_are_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    folder.write("keys.json", r#"{"keys":[]}"#);
+    let config = folder.write("claimgate.toml", format!("{CONFIG}jwks_file = \"keys.json\"\n"));
+    add(&config, "ada");
+    folder.write("claimgate.db.key", [7; 32]);
+    let set = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path(name), mode).unwrap();
+    };
+    let names = ["claimgate.toml", "keys.json", "claimgate.db", "claimgate.db.key"];
+    names.into_iter().for_each(|name| set(name, 0o600));
+    let reported = |fault: &str| {
+        let checked = run(&["config", "check", &config]);
+        assert_eq!(checked.code, 0, "{}", checked.err);
+        let warned = checked.out.lines().any(|line| line.contains("warning: ") && line.contains(fault));
+        let doctor = run(&["doctor", "--config", &config]);
+        assert_eq!(doctor.code, i32::from(doctor.out.contains("PROBLEM")), "{}{}", doctor.out, doctor.err);
+        let found = doctor.out.lines().any(|line| line.contains("PROBLEM") && line.contains(fault));
+        (warned, found, checked.out)
+    };
+    let (warned, found, out) = reported("");
+    assert!(!found, "{out}");
+    assert!(!warned || !out.contains("may change"), "{out}");
+    for (name, place) in [
+        ("claimgate.toml", "claimgate.toml:1:1: warning: "),
+        ("keys.json", "claimgate.toml:9:13: provider[0].jwks_file: warning: "),
+        ("claimgate.db", "claimgate.toml:2:1: server.database: warning: "),
+        ("claimgate.db.key", "claimgate.toml:2:1: server.database: warning: "),
+    ] {
+        set(name, 0o602);
+        let (warned, found, out) =
+            reported(&format!("every user of this machine may change {} (mode 602)", folder.path(name)));
+        assert!(warned && found && out.contains(place), "{name}: {out}");
+        set(name, 0o600);
+    }
+    set("", 0o777);
+    let (warned, found, out) = reported("every user of this machine may replace");
+    assert!(warned && found, "{out}");
+    set("", 0o1777);
+    let (warned, found, out) = reported("every user of this machine may replace");
+    assert!(!warned && !found, "{out}");
+}
+
 // finding: A1
 #[test]
 fn a_backup_is_restored_by_the_command() {

@@ -24,6 +24,35 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// In a folder of all users another user can have made the link, dangling or not.
+#[cfg(unix)]
+#[test]
+fn a_backup_follows_no_symbolic_link() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("claimgate.db");
+    SqliteStore::open(&database).unwrap().close();
+    let (public, private) = (folder.path().join("public"), folder.path().join("private"));
+    std::fs::create_dir(&public).unwrap();
+    std::fs::create_dir(&private).unwrap();
+    std::fs::write(private.join("precious"), "kept").unwrap();
+    for target in ["precious", "none"] {
+        let copy = public.join(format!("{target}.db"));
+        symlink(private.join(target), &copy).unwrap();
+        let refused = back_up(&database, &copy, &mut |_, _| ()).unwrap_err();
+        assert!(refused.reason.contains("this is a symbolic link"), "{refused}");
+    }
+    assert_eq!(std::fs::read_to_string(private.join("precious")).unwrap(), "kept");
+    assert_eq!(
+        (names(&private), names(&public)),
+        (vec!["precious".to_owned()], vec!["none.db".to_owned(), "precious.db".to_owned()])
+    );
+    // A folder may be one.
+    symlink(&private, folder.path().join("linked")).unwrap();
+    back_up(&database, &folder.path().join("linked/copy.db"), &mut |_, _| ()).unwrap();
+    assert_eq!(names(&private), ["copy.db", "precious"]);
+}
+
 // finding: A1
 #[test]
 fn a_backup_is_made_beside_a_server_and_put_back_without_one() {

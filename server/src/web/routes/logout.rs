@@ -38,7 +38,12 @@ pub(super) async fn post(
 ) -> Response {
     match same_origin {
         Ok(SameOrigin) => {
-            sign_out(&app, &headers, |address| respond::html(page::to_provider_logout(&app, address))).await
+            let to_provider = |address: &str| match cross_site::is_for_page(&headers) {
+                true => respond::html(page::to_provider_logout(&app, address)),
+                // The address holds the ID token, and a script of an application on this host would read it.
+                false => respond::see_other(&app.path("/logged-out")),
+            };
+            sign_out(&app, &headers, to_provider).await
         }
         Err(problem) => problem.page(&app),
     }

@@ -13,7 +13,7 @@ use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::{password_check, respond};
+use crate::web::{administration, password_check, respond};
 use claimgate::oidc::session::{NewSession, SessionId};
 
 #[derive(Deserialize)]
@@ -62,6 +62,10 @@ async fn sign_in(
     form: Parameters,
 ) -> Result<Zeroizing<String>, Problem> {
     let authenticated = password_check::authenticate(app, address, &form.username, form.password).await?;
+    if authenticated.user().kind.is_admin() && !administration::takes_passwords(app, headers) {
+        request_log::note_found("an administrator's password at a host of applications: use `admin_url`");
+        return Err(Problem::WrongPassword);
+    }
     let username = authenticated.user().username.clone();
 
     let secret = app.store.new_secret();
