@@ -71,7 +71,7 @@ pub struct FiredRule {
     pub rule: usize,
     /// The rule, as text.
     pub text: String,
-    /// The group it matched.
+    /// The group it matched; empty for a rule with `all` or `any` alone.
     pub group: String,
     /// The teams it gave; none if a capture was empty or the result is not a team name.
     pub teams: Vec<String>,
@@ -257,11 +257,8 @@ impl fmt::Display for Explanation {
             writeln!(f, "  default teams: {:?}", self.default_teams)?;
         }
         for fired in &self.fired {
-            writeln!(
-                f,
-                "  rule {} ({}) fired on {:?}: {:?}",
-                fired.rule, fired.text, fired.group, fired.teams
-            )?;
+            let on = if fired.group.is_empty() { String::new() } else { format!(" on {:?}", fired.group) };
+            writeln!(f, "  rule {} ({}) fired{on}: {:?}", fired.rule, fired.text, fired.teams)?;
         }
         for rule in &self.unfired {
             writeln!(f, "  {rule} matched no group")?;

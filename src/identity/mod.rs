@@ -4,6 +4,7 @@
 //! patterns and tables once. No user is looked up or changed: the identity at a provider is (issuer,
 //! subject), the username is only a name for it.
 
+mod conditions;
 mod email;
 mod error;
 mod explain;

@@ -165,7 +165,8 @@ pub struct GroupDetail {
     pub object_keys: bool,
 }
 
-/// One rule: exactly one of `group`, `prefix` and `regex`, and the teams it gives.
+/// One rule: exactly one of `group`, `prefix` and `regex`, conditions on the other groups, and the teams it gives. A rule
+/// with `all` or `any` needs none of the three.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeamSpec {
@@ -175,6 +176,12 @@ pub struct TeamSpec {
     pub prefix: Option<String>,
     /// Matches whole groups; `{name}` and `{1}` in a team are its captures.
     pub regex: Option<String>,
+    /// Gives the teams only to persons in all of these groups.
+    pub all: Vec<String>,
+    /// Gives the teams only to persons in at least one of these groups.
+    pub any: Vec<String>,
+    /// Gives the teams only to persons in none of these groups.
+    pub unless: Vec<String>,
     /// A team to give.
     pub team: Option<String>,
     /// Teams to give.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
+use super::conditions::Conditions;
 use super::explain::{FiredRule, Observer};
 use super::spec::{MappingSpec, TeamSpec};
 use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
@@ -25,11 +26,16 @@ pub(super) struct TeamRules {
     patterns: RegexSet,
     /// Rule and expression, in the order of `patterns`.
     expressions: Vec<(usize, Regex)>,
+    /// The rules that match no group of their own, and look at the groups together.
+    together: Vec<usize>,
+    /// Whether a rule has conditions.
+    has_conditions: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Rule {
     text: String,
+    conditions: Conditions,
     teams: Vec<Template>,
 }
 
@@ -53,6 +59,8 @@ impl TeamRules {
             prefixes: BTreeMap::new(),
             patterns: RegexSet::empty(),
             expressions: Vec::new(),
+            together: Vec::new(),
+            has_conditions: false,
         };
         if let Some(team) = spec.default_teams.iter().find(|team| !is_team_name(team)) {
             let reason = format!("`{}` is not a team name", team.escape_debug());
@@ -81,6 +89,7 @@ impl TeamRules {
         if teams.is_empty() {
             return Err(MappingError::setting(setting, "give `team` or `teams`"));
         }
+        let conditions = Conditions::compile(spec, &setting)?;
         let (text, gaps) = match (&spec.group, &spec.prefix, &spec.regex) {
             (Some(group), None, None) => {
                 self.exact.entry(group.clone()).or_default().push(index);
@@ -93,32 +102,50 @@ impl TeamRules {
             }
             (None, None, Some(pattern)) => {
                 let whole = format!(r"\A(?:{pattern})\z");
-                let regex =
-                    RegexBuilder::new(&whole).size_limit(COMPILED_BYTES).build().map_err(|error| {
-                        MappingError {
-                            setting: setting.name("regex"),
-                            problem: MappingProblem::Pattern {
-                                pattern: pattern.as_str().into(),
-                                reason: reason(&error),
-                            },
-                        }
-                    })?;
+                let regex = compile_regex(&whole, pattern, &setting)?;
                 let names = regex.capture_names().flatten().map(str::to_owned);
                 let gaps = names.chain((1..regex.captures_len()).map(|number| number.to_string())).collect();
                 patterns.push(whole);
                 self.expressions.push((index, regex));
                 (format!("regex {pattern:?}"), gaps)
             }
+            (None, None, None) if conditions.require_groups() => {
+                self.together.push(index);
+                (String::new(), Vec::new())
+            }
             _ => {
-                let reason = "give exactly one of `group`, `prefix` and `regex`";
+                let reason = "give exactly one of `group`, `prefix` and `regex`, or `all` or `any` alone";
                 return Err(MappingError::setting(setting, reason));
             }
         };
+        let written = [text, conditions.to_string()];
+        self.has_conditions |= !written[1].is_empty();
+        let text = written.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
         let parse = |team: &&String| {
             Template::parse(team, &gaps).map_err(|reason| MappingError::setting(setting.clone(), reason))
         };
-        self.rules.push(Rule { text, teams: teams.iter().map(parse).collect::<Result<_, _>>()? });
+        self.rules.push(Rule { text, conditions, teams: teams.iter().map(parse).collect::<Result<_, _>>()? });
         Ok(())
+    }
+
+    /// Adds the teams of a rule, for a group that it matches.
+    fn fire(
+        &self,
+        rule: usize,
+        group: &str,
+        gap: &dyn Fn(&str) -> Option<String>,
+        fired: &mut Vec<(usize, String)>,
+        observer: &mut dyn Observer,
+    ) {
+        let before = fired.len();
+        let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
+        fired.extend(teams.map(|team| (rule, team)));
+        observer.team_rule(&|| FiredRule {
+            rule,
+            text: self.rules[rule].text.clone(),
+            group: group.to_owned(),
+            teams: fired[before..].iter().map(|(_, team)| team.clone()).collect(),
+        });
     }
 
     pub(super) fn assign(
@@ -127,6 +154,11 @@ impl TeamRules {
         observer: &mut dyn Observer,
     ) -> Result<Vec<String>, IdentityError> {
         let mut fired: Vec<(usize, String)> = Vec::new();
+        let together: HashSet<&str> = match self.has_conditions {
+            true => groups.iter().map(String::as_str).filter(|group| is_safe_name(group)).collect(),
+            false => HashSet::new(),
+        };
+        let held = |rule: usize| !self.has_conditions || self.rules[rule].conditions.hold(&together);
         for group in groups {
             // A group with a control or invisible character matches no rule.
             if !is_safe_name(group) {
@@ -134,15 +166,9 @@ impl TeamRules {
                 continue;
             }
             let mut fire = |rule: usize, gap: &dyn Fn(&str) -> Option<String>| {
-                let before = fired.len();
-                let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
-                fired.extend(teams.map(|team| (rule, team)));
-                observer.team_rule(&|| FiredRule {
-                    rule,
-                    text: self.rules[rule].text.clone(),
-                    group: group.clone(),
-                    teams: fired[before..].iter().map(|(_, team)| team.clone()).collect(),
-                });
+                if held(rule) {
+                    self.fire(rule, group, gap, &mut fired, observer);
+                }
             };
             for rule in self.exact.get(group).into_iter().flatten() {
                 fire(*rule, &|_| None);
@@ -163,6 +189,9 @@ impl TeamRules {
                 });
             }
         }
+        for rule in self.together.iter().filter(|rule| held(**rule)) {
+            self.fire(*rule, "", &|_| None, &mut fired, observer);
+        }
         observer.team_rules(&mut self.rules.iter().map(|rule| rule.text.as_str()), &self.default_teams);
         if self.deny_unmatched && fired.is_empty() {
             return Err(IdentityError::NoTeam);
@@ -171,6 +200,13 @@ impl TeamRules {
         let teams = self.default_teams.iter().cloned().chain(fired.into_iter().map(|(_, team)| team));
         Ok(deduplicate(teams.collect()))
     }
+}
+
+fn compile_regex(whole: &str, pattern: &str, setting: &SettingPath) -> Result<Regex, MappingError> {
+    RegexBuilder::new(whole).size_limit(COMPILED_BYTES).build().map_err(|error| MappingError {
+        setting: setting.name("regex"),
+        problem: MappingProblem::Pattern { pattern: pattern.into(), reason: reason(&error) },
+    })
 }
 
 /// Returns why an expression does not compile, on one line: the engine shows the pattern with a mark below it.

@@ -317,6 +317,66 @@ fn rules_match_exactly_by_prefix_or_by_whole_pattern() {
 }
 
 #[test]
+fn conditions_look_at_the_other_groups() {
+    let list = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+    let spec = with_teams(vec![
+        TeamSpec { unless: list(&["contractors"]), ..rule("group", "staff", "Staff") },
+        TeamSpec { all: list(&["staff", "emea"]), team: Some("EMEA staff".into()), ..TeamSpec::default() },
+        TeamSpec { any: list(&["lead", "head"]), ..rule("prefix", "unit-", "Leads of {rest}") },
+        TeamSpec {
+            any: list(&["a", "b"]),
+            unless: list(&["c"]),
+            team: Some("A or B".into()),
+            ..TeamSpec::default()
+        },
+    ]);
+    for (groups, expected) in [
+        (json!(["staff"]), &["Staff"][..]),
+        (json!(["staff", "contractors"]), &[]),
+        (json!(["emea", "staff"]), &["Staff", "EMEA staff"]),
+        (json!(["emea"]), &[]),
+        (json!(["unit-x", "unit-y"]), &[]),
+        (json!(["unit-x", "unit-y", "head"]), &["Leads of x", "Leads of y"]),
+        (json!(["b"]), &["A or B"]),
+        (json!(["a", "b", "c"]), &[]),
+        (json!([]), &[]),
+    ] {
+        assert_eq!(teams(&spec, groups.clone()), expected, "{groups}");
+    }
+    let explanation = compile(&spec).explain(&json!({"sub": "x", "groups": ["staff", "emea", "c"]}));
+    let text = explanation.to_string();
+    assert!(
+        text.contains("rule 0 (group \"staff\", unless [\"contractors\"]) fired on \"staff\": [\"Staff\"]"),
+        "{text}"
+    );
+    assert!(text.contains("rule 1 (all [\"staff\", \"emea\"]) fired: [\"EMEA staff\"]"), "{text}");
+    assert!(text.contains("any [\"a\", \"b\"], unless [\"c\"]) matched no group"), "{text}");
+}
+
+#[test]
+fn conditions_that_no_person_meets_are_refused() {
+    let unless = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+    for (rule, setting) in [
+        (TeamSpec { unless: unless(&["a"]), ..rule("group", "a", "A") }, "team[0].unless[0]"),
+        (
+            TeamSpec {
+                all: unless(&["a"]),
+                unless: unless(&["b", "a"]),
+                team: Some("A".into()),
+                ..TeamSpec::default()
+            },
+            "team[0].unless[1]",
+        ),
+        (TeamSpec { any: unless(&[""]), ..rule("group", "a", "A") }, "team[0].any[0]"),
+        (TeamSpec { all: unless(&["a\u{200b}"]), ..rule("group", "a", "A") }, "team[0].all[0]"),
+        (TeamSpec { unless: unless(&["b"]), team: Some("A".into()), ..TeamSpec::default() }, "team[0]"),
+    ] {
+        let error = Mapping::compile(&with_teams(vec![rule]), &Limits::DEFAULT).unwrap_err();
+        assert_eq!((error.code(), error.setting.to_string().as_str()), ("mapping.setting", setting));
+    }
+}
+
+#[test]
 fn teams_are_in_the_order_of_the_rules_each_once() {
     let mut spec = with_teams(vec![
         TeamSpec { group: Some("a".into()), teams: vec!["One".into(), "Two".into()], ..TeamSpec::default() },
