@@ -21,6 +21,14 @@ fn applications(count: usize) -> Applications {
 }
 
 fn select(c: &mut Criterion) {
+    // The dearest path: all readings of as many segments as are read.
+    let small = applications(1);
+    let path = "/A;b//c.d%2Fe;f.".repeat(63);
+    let request = Request::new("app0.example.com", &path, "GET");
+    assert!(matches!(small.select(&request), Selection::Rule { .. }));
+    c.bench_function("access/longest", |b| {
+        b.iter(|| matches!(small.select(black_box(&request)), Selection::Rule { .. }))
+    });
     for count in [1, 1_000] {
         let applications = applications(count);
         for (what, path) in [("plain", "/pages/start"), ("several-readings", "/Pages/A;b//c%2Fd")] {

@@ -4,6 +4,11 @@
 //! the parameters of a segment (`;…`), merge slashes, or ignore case and the dots at the end of a name. Each of these is
 //! one choice, and a reading makes each of them or not. Most paths have one or two readings.
 
+/// The longest path that is read, in bytes. Each reading costs as much as the path is long.
+const MAX_PATH: usize = 4_096;
+/// Most segments of a path that is read.
+const MAX_SEGMENTS: usize = 256;
+
 /// Why a path cannot be judged: no browser sends it, and applications read it in ways that are not foreseeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -11,6 +16,9 @@ pub enum PathProblem {
     /// It does not begin with a slash.
     #[error("does not begin with a slash")]
     Form,
+    /// It is longer than 4,096 bytes, or has more than 256 segments.
+    #[error("is longer than 4,096 bytes, or has more than 256 segments")]
+    Long,
     /// It holds a space, a control character or a byte beyond ASCII, or one of these encoded, or a fragment.
     #[error("holds a character that a path cannot have")]
     Character,
@@ -71,7 +79,14 @@ pub(super) fn readings(path_and_query: &str) -> Result<Vec<Reading>, PathProblem
     if !path.starts_with('/') {
         return Err(PathProblem::Form);
     }
+    if path.len() > MAX_PATH {
+        return Err(PathProblem::Long);
+    }
     let path = decode(path)?;
+    // Each of these begins a segment in some reading.
+    if path.matches(['/', '\u{1}']).count() > MAX_SEGMENTS {
+        return Err(PathProblem::Long);
+    }
     let changes = changes(&path);
     let choices = (0..Choices::COUNT).filter(|choices| choices & !changes == 0);
     choices.map(|choices| read(&path, Choices(choices))).collect()

@@ -130,6 +130,22 @@ fn no_spelling_of_a_path_escapes_its_rule() {
     }
 }
 
+// attack: access.path
+#[test]
+fn a_path_is_read_up_to_a_length() {
+    let wiki = wiki();
+    for (path, number) in [
+        (format!("/{}", "a".repeat(4_095)), 5),
+        (format!("/{}", "a".repeat(4_096)), 0),
+        ("/a".repeat(256), 5),
+        ("/a".repeat(257), 0),
+        ("/a%2fa".repeat(129), 0),
+        (format!("/a?{}", "/a".repeat(5_000)), 5),
+    ] {
+        assert_eq!(rule(&wiki, &path, "GET"), number, "{} bytes", path.len());
+    }
+}
+
 // attack: access.host
 #[test]
 fn a_host_that_no_application_names_selects_no_rule() {
