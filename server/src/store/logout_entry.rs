@@ -4,7 +4,7 @@
 //! A `jti` does not follow a renaming, because a token of the former name is refused for its `iss`; its fingerprint
 //! holds the issuer.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position};
@@ -166,12 +166,32 @@ pub(super) struct Tagger(RandomState);
 impl Tagger {
     /// Returns the tag of a `jti`.
     pub(super) fn jti(&self, jti: Fingerprint) -> u64 {
-        self.0.hash_one(jti.0)
+        self.0.hash_one(u128::from_le_bytes(jti.0))
     }
 
     /// Returns the tag of a target.
     pub(super) fn target(&self, issuer: &str, kind: TargetKind, value: Fingerprint) -> u64 {
-        self.0.hash_one((kind, value.0, issuer))
+        self.of_issuer(issuer).target(kind, value)
+    }
+
+    /// Returns what makes the tags of the targets of one issuer.
+    pub(super) fn of_issuer(&self, issuer: &str) -> TargetTagger {
+        let mut hasher = self.0.build_hasher();
+        issuer.hash(&mut hasher);
+        TargetTagger(hasher)
+    }
+}
+
+/// Makes the tags of the targets of one issuer, whose name is hashed once.
+#[derive(Clone)]
+pub(super) struct TargetTagger(DefaultHasher);
+
+impl TargetTagger {
+    /// Returns the tag of a target.
+    pub(super) fn target(&self, kind: TargetKind, value: Fingerprint) -> u64 {
+        let mut hasher = self.0.clone();
+        (kind as u8, u128::from_le_bytes(value.0)).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::logout_entry::{LogoutEntry, Tagger};
+use super::logout_entry::{LogoutEntry, Tagger, TargetTagger};
 use super::sorted_tags::{ByTag, SortedTags};
 use claimgate::oidc::records::Position;
 use claimgate::time::UnixTime;
@@ -110,16 +110,14 @@ impl Collected {
     pub(super) const EMPTY: Self =
         Self { jtis: Vec::new(), targets: Vec::new(), count: 0, span: Span::EMPTY };
 
-    pub(super) fn add(&mut self, tagger: &Tagger, issuer: &str, entry: &LogoutEntry) {
+    /// Adds an entry. `of_issuer` tags the targets of its issuer.
+    pub(super) fn add(&mut self, tagger: &Tagger, of_issuer: &TargetTagger, entry: &LogoutEntry) {
         self.count += 1;
         self.span.include(entry);
         self.jtis.push(tagger.jti(entry.jti));
         let LogoutEntry { issued_at, received, .. } = *entry;
-        self.targets.extend(
-            entry
-                .targets()
-                .map(|(kind, value)| (tagger.target(issuer, kind, value), Newest { issued_at, received })),
-        );
+        let newest = Newest { issued_at, received };
+        self.targets.extend(entry.targets().map(|(kind, value)| (of_issuer.target(kind, value), newest)));
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use parking_lot::RwLock;
 
-use super::logout_entry::{LogoutEntry, Tagger};
+use super::logout_entry::{LogoutEntry, Tagger, TargetTagger};
 use super::logout_generation::{Collected, Ended, Hashed, Newest, Sorted, Span};
 use claimgate::time::UnixTime;
 
@@ -276,6 +276,8 @@ const SORTED_AT_A_TIME: usize = 4;
 pub(super) struct Loading<'g> {
     generations: &'g Generations,
     collected: [Collected; LIFETIMES.len()],
+    /// The issuer of the last entry, and what tags its targets.
+    issuer: Option<(String, TargetTagger)>,
     report: Sender<(usize, LineageId, Sorted)>,
     sorted: Receiver<(usize, LineageId, Sorted)>,
     /// Sorted ones that follow one which is not sorted yet.
@@ -288,13 +290,27 @@ impl<'g> Loading<'g> {
     pub(super) fn new(generations: &'g Generations) -> Self {
         let (report, sorted) = channel();
         let collected = [Collected::EMPTY; LIFETIMES.len()];
-        Self { generations, collected, report, sorted, early: BTreeMap::new(), begun: 0, added: 0 }
+        Self {
+            generations,
+            collected,
+            issuer: None,
+            report,
+            sorted,
+            early: BTreeMap::new(),
+            begun: 0,
+            added: 0,
+        }
     }
 
     /// Adds an entry.
     pub(super) fn add(&mut self, tagger: &Tagger, issuer: &str, entry: &LogoutEntry) {
         let lineage = lineage_of(entry);
-        self.collected[lineage].add(tagger, issuer, entry);
+        let of_issuer = match self.issuer.take() {
+            Some((name, of_issuer)) if name == issuer => (name, of_issuer),
+            _ => (issuer.to_owned(), tagger.of_issuer(issuer)),
+        };
+        let (_, of_issuer) = self.issuer.insert(of_issuer);
+        self.collected[lineage].add(tagger, of_issuer, entry);
         if self.collected[lineage].count >= self.generations.generation {
             self.end(lineage);
         }

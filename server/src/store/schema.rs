@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::changes;
 use super::ended_sessions;
@@ -126,6 +126,14 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
 /// Opens a database in memory.
 pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     prepare(Connection::open_in_memory().map_err(|error| store_error(&error))?)
+}
+
+/// Opens the file of a connection once more, for reading; `None` for a database in memory.
+pub(super) fn open_beside(connection: &Connection) -> rusqlite::Result<Option<Connection>> {
+    let Some(file) = connection.path().filter(|file| !file.is_empty()) else { return Ok(None) };
+    let beside = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    beside.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(Some(beside))
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {

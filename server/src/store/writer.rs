@@ -16,6 +16,7 @@ use super::key::Key;
 use super::logout_records::LogoutRecords;
 use super::notices::Notices;
 use super::records::{SqliteRecords, read_sessions};
+use super::schema;
 use super::session_index::{Effect, SessionIndex};
 use claimgate::oidc::records::StoreError;
 
@@ -208,9 +209,21 @@ impl Writer {
     fn load(&mut self) -> rusqlite::Result<()> {
         // First, so that changes which are made meanwhile are applied afterwards.
         self.changes.skip(&self.connection)?;
-        self.logouts.load(&self.connection)?;
         self.ended.read_new_rows(&self.connection)?;
-        self.index.replace(read_sessions(&self.connection, &self.index)?);
+        let Self { connection, logouts, index, .. } = self;
+        match schema::open_beside(connection)? {
+            // At the same time, each on a core.
+            Some(beside) => std::thread::scope(|scope| {
+                let logouts = scope.spawn(move || logouts.load(&beside));
+                let sessions = read_sessions(connection, index).map(|sessions| index.replace(sessions));
+                let logouts = logouts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                sessions.and(logouts)
+            })?,
+            None => {
+                logouts.load(connection)?;
+                index.replace(read_sessions(connection, index)?);
+            }
+        }
         self.follow_file()
     }
 
