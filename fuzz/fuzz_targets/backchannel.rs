@@ -11,9 +11,7 @@ use claimgate::Verifier;
 use claimgate::claims::{LOGOUT_TOKEN_AGE, LogoutToken, Policy};
 use claimgate::key::KeySet;
 use claimgate::oidc::backchannel::{self, Replayed};
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
-use claimgate::oidc::session::{Origin, Session, SessionId};
-use claimgate::oidc::user::{User, UserId, UserKind};
+use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, StoreError};
 use claimgate::sign::SigningKey;
 use claimgate::time::UnixTime;
 use claimgate::verifier::unverified_issuer;
@@ -22,7 +20,7 @@ use serde_json::Map;
 
 const ISSUER: &str = "https://idp.example.com";
 const SECRET: &[u8] = b"a secret of at least 32 bytes, for fuzzing";
-const NOW_MS: i64 = 1_800_000_000_000;
+const NOW: UnixTime = UnixTime(1_800_000_000);
 const LEEWAY: u64 = 60;
 
 static VERIFIER: LazyLock<Verifier<LogoutToken>> = LazyLock::new(|| {
@@ -52,7 +50,7 @@ struct Memory {
     marks: Vec<LogoutRecord>,
 }
 
-impl Records for Memory {
+impl LogoutRecords for Memory {
     fn end_logged_out(
         &mut self,
         issuer: &str,
@@ -66,82 +64,12 @@ impl Records for Memory {
 
     fn record_logout(&mut self, jti: &str, mark: &LogoutRecord) -> Result<bool, StoreError> {
         let longest = LOGOUT_TOKEN_AGE.as_secs() + 2 * LEEWAY + 1;
-        assert!(mark.until <= UnixTime(NOW_MS / 1000).saturating_add(longest), "remembered for over a day");
+        assert!(mark.until <= NOW.saturating_add(longest), "remembered for over a day");
         let is_new = self.seen.insert((mark.issuer.clone(), jti.to_owned()));
         if is_new {
             self.marks.push(mark.clone());
         }
         Ok(is_new)
-    }
-
-    fn user(&mut self, _: UserId) -> Result<Option<User>, StoreError> {
-        unreachable!("a logout reads no user")
-    }
-    fn user_by_name(&mut self, _: &str) -> Result<Option<User>, StoreError> {
-        unreachable!()
-    }
-    fn user_by_link(&mut self, _: &str, _: &str) -> Result<Option<User>, StoreError> {
-        unreachable!()
-    }
-    fn is_linked(&mut self, _: UserId) -> Result<bool, StoreError> {
-        unreachable!()
-    }
-    fn link(&mut self, _: &str, _: &str, _: UserId) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    fn subjects_of(&mut self, _: UserId, _: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
-        unreachable!("a logout token asks for no link")
-    }
-
-    fn unlink(&mut self, _: UserId, _: Option<&str>) -> Result<usize, StoreError> {
-        unreachable!()
-    }
-    fn unlink_issuer(&mut self, _: &str) -> Result<(usize, usize), StoreError> {
-        unreachable!()
-    }
-    fn users_linked_apart(&mut self, _: &str, _: &str) -> Result<Vec<UserId>, StoreError> {
-        unreachable!()
-    }
-    fn rename_issuer(&mut self, _: &str, _: &str) -> Result<RenamedIssuer, StoreError> {
-        unreachable!()
-    }
-    fn remove_user(&mut self, _: UserId) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    fn end_oldest_sessions(&mut self, _: UserId, _: u32) -> Result<usize, StoreError> {
-        unreachable!()
-    }
-    fn create_user(&mut self, _: &str, _: UserKind, _: UnixTime) -> Result<User, StoreError> {
-        unreachable!()
-    }
-    fn update_user(&mut self, _: &User, _: UnixTime) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    fn password(&mut self, _: UserId) -> Result<Option<String>, StoreError> {
-        unreachable!()
-    }
-    fn set_password(&mut self, _: UserId, _: &str, _: UnixTime) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    fn open_session(&mut self, _: &Session) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    fn session_owner(&mut self, _: SessionId) -> Result<Option<User>, StoreError> {
-        unreachable!()
-    }
-    fn end_session(&mut self, _: SessionId) -> Result<Option<Origin>, StoreError> {
-        unreachable!()
-    }
-    fn end_sessions_of(&mut self, _: UserId) -> Result<usize, StoreError> {
-        unreachable!()
-    }
-    fn newest_logout(
-        &mut self,
-        _: &str,
-        _: Option<&str>,
-        _: &str,
-    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
-        unreachable!()
     }
 }
 
@@ -170,7 +98,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let Ok(token) = backchannel::token_of_form(&body) else { return };
     let issuer = unverified_issuer(&token);
-    let Ok(logout) = backchannel::validate(&VERIFIER, &token, LEEWAY, NOW_MS) else { return };
+    let Ok(logout) = backchannel::validate(&VERIFIER, &token, NOW) else { return };
     // Nobody else has the secret, and chance does not sign.
     assert!(signed, "a token that was not signed here was validated: {token}");
     assert_eq!(issuer.as_deref(), Ok(ISSUER));
@@ -191,9 +119,9 @@ fuzz_target!(|data: &[u8]| {
         |session: &&Opened| is_meant(session, ISSUER, logout.target(), issued_at.saturating_add(LEEWAY));
     assert_eq!(ended, SESSIONS.iter().filter(meant).count());
     assert_eq!(records.marks.len(), 1);
-    let until = records.marks[0].until.0;
-    assert!(until * 1000 > NOW_MS, "the mark is over before it begins");
-    let afterwards = backchannel::validate(&VERIFIER, &token, LEEWAY, until * 1000);
+    let until = records.marks[0].until;
+    assert!(until > NOW, "the mark is over before it begins");
+    let afterwards = backchannel::validate(&VERIFIER, &token, until);
     assert!(afterwards.is_err(), "its jti is forgotten, and it would end sessions again");
     assert_eq!(records.sessions.len(), SESSIONS.len() - ended);
 });

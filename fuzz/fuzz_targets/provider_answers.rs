@@ -34,13 +34,13 @@ static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
         return_to: "/",
     };
     let mut random = |bytes: &mut [u8]| bytes.fill(7);
-    let pending = authorization::begin(&request, 0, &mut random).pending;
+    let pending = authorization::begin(&request, UnixTime(0), &mut random).pending;
     let query = format!("code=a-code&state={}", pending.state());
     let provider = CallbackProvider { id: "acme", issuer: "https://idp.example.com", metadata: &metadata };
     let parameters = CallbackParameters::parse(&query);
     let authorization = pending.accept(&provider, &parameters, UnixTime(0), |_| true);
     let authorization = authorization.ok().expect("the query was made from the pending sign-in");
-    let client = Client { id: "crm".to_owned(), secret: None, key: None, method: None };
+    let client = Client::new("crm");
     let request = token::request(&authorization, &client, &metadata, "https://x", UnixTime(0), &mut random);
     request.ok().expect("a public client signs nothing").secrets
 });

@@ -4,8 +4,8 @@
 
 use std::sync::LazyLock;
 
-use claimgate::oidc::authorization::PendingSignIn;
-use claimgate::oidc::seal::{KEY_LEN, NONCE_LEN, Nonce, Sealer};
+use claimgate::oidc::pending::PendingSignIn;
+use claimgate::oidc::seal::{KEY_LEN, Sealer};
 use libfuzzer_sys::fuzz_target;
 
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&[7; KEY_LEN]).expect("a key"));
@@ -13,11 +13,12 @@ static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&[7; KEY_LEN]).ex
 static UNUSED: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&[9; KEY_LEN]).expect("a key"));
 static OTHER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&[8; KEY_LEN]).expect("a key"));
 
-fuzz_target!(|input: ([u8; NONCE_LEN], u16, char, &str)| {
+fuzz_target!(|input: ([u8; 12], u16, char, &str)| {
     let (nonce, position, character, text) = input;
     // What a browser sends without having been given it.
     assert!(UNUSED.open("login", text).is_none(), "{:?} opens", text);
-    let sealed = SEALER.seal(Nonce(nonce), "login", text);
+    let random = &mut |bytes: &mut [u8]| bytes.copy_from_slice(&nonce);
+    let sealed = SEALER.seal("login", text, random);
     assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
     assert_eq!(SEALER.open("login", &sealed).as_deref().map(String::as_str), Some(text));
     assert!(SEALER.open("logout", &sealed).is_none());
@@ -27,9 +28,11 @@ fuzz_target!(|input: ([u8; NONCE_LEN], u16, char, &str)| {
     changed.replace_range(at..=at, character.encode_utf8(&mut [0; 4]));
     assert_eq!(SEALER.open("login", &changed).is_some(), changed == sealed, "{changed}");
     assert!(SEALER.open("login", &sealed[..at]).is_none());
-    if let Ok(pending) = serde_json::from_str::<PendingSignIn>(text) {
-        let again = serde_json::to_string(&pending).expect("a sign-in is JSON");
-        let again: PendingSignIn = serde_json::from_str(&again).expect("what was written is read");
+    assert!(PendingSignIn::open(&SEALER, &sealed).is_none(), "sealed for another purpose");
+    let claimed = SEALER.seal("sign-in", text, random);
+    if let Some(pending) = PendingSignIn::open(&SEALER, &claimed) {
+        let again = pending.seal(&SEALER, random);
+        let again = PendingSignIn::open(&SEALER, &again).expect("what was sealed opens");
         assert_eq!((again.provider(), again.state()), (pending.provider(), pending.state()));
         assert_eq!(again.return_to(), pending.return_to());
     }

@@ -80,7 +80,7 @@ fuzz_target!(|data: &str| {
         next += 1;
         bytes.fill(next);
     };
-    let redirect = authorization::begin(&request, NOW.0 * 1000, &mut random);
+    let redirect = authorization::begin(&request, NOW, &mut random);
     let pending = redirect.pending;
     let address = url::Url::parse(&redirect.url).expect("an address");
     let nonce = address.query_pairs().find(|(name, _)| name == "nonce").expect("a nonce").1.into_owned();
@@ -103,11 +103,11 @@ fuzz_target!(|data: &str| {
     let claims = claims.replace("{nonce}", &nonce);
     let signed = provider.key.sign(&Map::new(), claims.as_bytes()).expect("HMAC signs anything");
     let answer = http::Response::new(answer.replace("{token}", &signed).into_bytes());
-    let client = Client { id: "crm".to_owned(), secret: None, key: None, method: None };
+    let client = Client::new("crm");
     let request = token::request(&authorization, &client, &provider.metadata, "https://x", NOW, &mut random);
     let secrets = request.expect("a public client signs nothing").secrets;
     let Ok(response) = token::read(&answer, &secrets) else { return };
-    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &authorization, 60, NOW) else {
+    let Ok(id_token) = id_token::validate(&provider.verifier, &response, &authorization, NOW) else {
         return;
     };
     let own = id_token.claims().as_object().clone();

@@ -296,13 +296,13 @@ impl RemoteKeys {
         tokio::spawn(call).await.unwrap_or_else(|_| Err(lost()))
     }
 
-    async fn try_fetch_keys(&self) -> Result<Option<u64>, RemoteError> {
+    async fn try_fetch_keys(&self) -> Result<Option<Duration>, RemoteError> {
         let uri = match (&self.options.documents, self.known_metadata()) {
             (Documents::JwkSet(uri), _) => Some(uri.clone()),
             (_, Some(metadata)) => metadata.jwks_uri.clone(),
             (_, None) => self.discover().await?.jwks_uri.clone(),
         };
-        let Some(uri) = uri else { return Ok(Some(u64::MAX)) };
+        let Some(uri) = uri else { return Ok(Some(Duration::MAX)) };
         let response = self.get(jwks::request(&uri), Limits::DEFAULT.jwks_bytes).await?;
         let (keys, max_age) = jwks::read(&response)?;
         let report = self.jws.report_on(&keys);

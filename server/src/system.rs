@@ -1,21 +1,21 @@
 //! The system clock and the random source. The rules receive both as values.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use claimgate::oidc::records::Position;
 use claimgate::time::UnixTime;
 
 /// How much lower the priority of threads is that compute for long.
 const LOWER: i32 = 5;
 
-/// Returns the milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+/// Returns the time as a position: in milliseconds since 1970.
+pub(crate) fn position() -> Position {
+    SystemTime::now().into()
 }
 
-/// Returns the seconds since 1970.
+/// Returns the time, in seconds since 1970.
 pub(crate) fn now() -> UnixTime {
-    UnixTime(now_ms().div_euclid(1000))
+    SystemTime::now().into()
 }
 
 /// Returns the time since the machine started, including the time for which it was suspended: a lease must not outlast

@@ -240,6 +240,12 @@ impl<K: Kind> Policy<K> {
         self
     }
 
+    /// Returns the leeway, in seconds.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn leeway_seconds(&self) -> u64 {
+        self.rules.leeway
+    }
+
     /// Limits the time since `iat` (leeway is added; a fraction of a second is left out), and requires `iat`. Not to
     /// be confused with OpenID Connect's `max_age`, which limits the time since `auth_time`.
     #[must_use]

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
+use super::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError, UserRecords};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
 use crate::identity::{IdentityError, Normalisation, normal_username};
@@ -165,7 +165,7 @@ pub fn add(
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn user_named(records: &mut dyn Records, written: &str) -> Result<Option<User>, StoreError> {
+pub fn user_named(records: &mut dyn UserRecords, written: &str) -> Result<Option<User>, StoreError> {
     let exact = records.user_by_name(written)?;
     match normal_username(written, Normalisation::Default) {
         Ok(normal) if exact.is_none() && normal != written => records.user_by_name(&normal),
@@ -384,7 +384,7 @@ fn revoke_tokens(
             issuer,
             target: LogoutTarget::Subject(subject),
             issued_at: now,
-            received: Position(now.0.saturating_mul(1000)),
+            received: now.into(),
             token_until: now,
             until: now.saturating_add(LONGEST_TOKEN_AGE),
         };

@@ -1,21 +1,24 @@
 //! The authorization request (Core §3.1.2.1) and its response at the callback (§3.1.2.5).
 
 use std::collections::HashMap;
+use std::mem;
+use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::discovery::ProviderMetadata;
+use super::pending::{Pending, PendingSignIn};
 use super::records::Position;
 use super::{Random, random_token};
 use crate::base64url;
 use crate::text;
 use crate::time::UnixTime;
 
-/// Seconds between the authorization request and its callback: long enough for a second factor.
-pub const SIGN_IN_LIFETIME: u64 = 15 * 60;
+/// Longest time between the authorization request and its callback: long enough for a second factor.
+pub const SIGN_IN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Optional parameters of an authorization request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,8 +27,8 @@ pub struct AuthorizationOptions {
     pub scopes: Vec<String>,
     /// `prompt`; omitted if `None`.
     pub prompt: Option<String>,
-    /// `max_age`, in seconds; `auth_time` is then checked.
-    pub max_age: Option<u64>,
+    /// `max_age`, in whole seconds; `auth_time` is then checked.
+    pub max_age: Option<Duration>,
     /// Claims to request as essential in the ID token (Core §5.5).
     pub essential_claims: Vec<String>,
     /// Whether the person must authenticate anew for this sign-in: `prompt=login` and `max_age=0` are sent in
@@ -61,34 +64,18 @@ pub struct AuthorizationRedirect {
 
 crate::text::redacted_debug!(AuthorizationRedirect, pending);
 
-/// A sign-in in progress. It belongs, sealed, in the browser that began it: its holder can finish
-/// the sign-in.
-#[derive(Serialize, Deserialize)]
-pub struct PendingSignIn {
-    provider: String,
-    state: String,
-    nonce: String,
-    code_verifier: String,
-    return_to: String,
-    started_ms: i64,
-    max_age: Option<u64>,
-    #[serde(default)]
-    fresh: bool,
-}
-
-crate::text::redacted_debug!(PendingSignIn, provider, return_to);
-
 /// An authorization response that belongs to a sign-in which this browser began.
 pub struct AuthorizationResponse {
-    pub(super) code: String,
-    pub(super) nonce: String,
-    pub(super) code_verifier: String,
-    pub(super) max_age: Option<u64>,
+    pub(super) code: Zeroizing<String>,
+    pub(super) nonce: Zeroizing<String>,
+    pub(super) code_verifier: Zeroizing<String>,
+    pub(super) max_age: Option<Duration>,
     pub(super) fresh: bool,
     /// The URL to open after the sign-in.
     pub return_to: String,
-    /// When the sign-in began, in milliseconds since 1970, by the relying party's clock.
-    pub(super) started_ms: i64,
+    /// When the sign-in began, by the relying party's clock.
+    pub(super) started: UnixTime,
+    begun: Position,
 }
 
 crate::text::redacted_debug!(AuthorizationResponse, return_to);
@@ -100,10 +87,10 @@ impl AuthorizationResponse {
         self.fresh
     }
 
-    /// Returns the position at which the sign-in began.
+    /// Returns the position at which the sign-in began; see [`PendingSignIn::begun_at`].
     #[must_use]
     pub fn begun(&self) -> Position {
-        Position(self.started_ms)
+        self.begun
     }
 }
 
@@ -162,18 +149,26 @@ impl CallbackError {
     }
 }
 
-/// Begins a sign-in at `now_ms`, in milliseconds since 1970.
+/// Begins a sign-in at a time of the relying party's clock: a `SystemTime`, or a [`UnixTime`].
+///
+/// [`PendingSignIn`] has an example of the way to the callback.
 #[must_use]
-pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>) -> AuthorizationRedirect {
+pub fn begin(
+    request: &AuthorizationRequest<'_>,
+    now: impl Into<Position>,
+    random: Random<'_>,
+) -> AuthorizationRedirect {
     let AuthorizationRequest { provider, metadata, client_id, redirect_uri, options, return_to } = *request;
-    let pending = PendingSignIn {
+    let now: Position = now.into();
+    let pending = Pending {
         provider: provider.to_owned(),
         state: random_token(random),
         nonce: random_token(random),
         code_verifier: random_token(random),
         return_to: return_to.to_owned(),
-        started_ms: now_ms,
-        max_age: options.max_age,
+        started: now.unix_time().0,
+        begun: now.0,
+        max_age: options.max_age.map(|age| age.as_secs()),
         fresh: options.fresh,
     };
     let scope = std::iter::once("openid").chain(options.scopes.iter().map(String::as_str));
@@ -181,10 +176,10 @@ pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>
     // RFC 7636 §4.2, S256.
     let challenge = base64url::encode(digest(&SHA256, pending.code_verifier.as_bytes()).as_ref());
     let (prompt, max_age) = match options.fresh {
-        true => (Some("login"), Some(0)),
+        true => (Some("login"), Some(Duration::ZERO)),
         false => (options.prompt.as_deref(), options.max_age),
     };
-    let max_age = max_age.map(|seconds| seconds.to_string());
+    let max_age = max_age.map(|age| age.as_secs().to_string());
     let claims = claims_parameter(&options.essential_claims).filter(|_| metadata.claims_parameter);
     let mut parameters = vec![
         ("response_type", "code"),
@@ -205,7 +200,8 @@ pub fn begin(request: &AuthorizationRequest<'_>, now_ms: i64, random: Random<'_>
     if let Some(claims) = &claims {
         parameters.push(("claims", claims));
     }
-    AuthorizationRedirect { url: metadata.authorization_endpoint.with_query(parameters), pending }
+    let url = metadata.authorization_endpoint.with_query(parameters);
+    AuthorizationRedirect { url, pending: PendingSignIn(pending) }
 }
 
 /// Returns the `claims` parameter that requests these claims as essential (Core §5.5).
@@ -230,44 +226,27 @@ pub struct CallbackProvider<'p> {
 }
 
 impl PendingSignIn {
-    /// Returns the identifier of the provider that was asked.
-    #[must_use]
-    pub fn provider(&self) -> &str {
-        &self.provider
-    }
-
-    /// Returns the `state` that the callback must bring.
-    #[must_use]
-    pub fn state(&self) -> &str {
-        &self.state
-    }
-
-    /// Returns the URL to open after the sign-in.
-    #[must_use]
-    pub fn return_to(&self) -> &str {
-        &self.return_to
-    }
-
     /// Accepts the callback's parameters. `use_state` is called with the `state` once it is known to be
     /// this sign-in's, and reports whether this is its first use.
     ///
     /// # Errors
     /// A [`CallbackError`].
     pub fn accept(
-        self,
+        mut self,
         provider: &CallbackProvider<'_>,
         parameters: &CallbackParameters,
-        now: UnixTime,
+        now: impl Into<UnixTime>,
         use_state: impl FnOnce(&str) -> bool,
     ) -> Result<AuthorizationResponse, CallbackError> {
         if let Some(parameter) = parameters.repeated {
             return Err(CallbackError::Parameter { parameter });
         }
         let state = parameters.state().ok_or(CallbackError::State)?;
-        if self.provider != provider.id || !bool::from(state.as_bytes().ct_eq(self.state.as_bytes())) {
+        if self.provider() != provider.id || !bool::from(state.as_bytes().ct_eq(self.state().as_bytes())) {
             return Err(CallbackError::State);
         }
-        if now.0.saturating_sub(self.started_ms.div_euclid(1000)) > SIGN_IN_LIFETIME.cast_signed() {
+        let now: UnixTime = now.into();
+        if now > self.started().saturating_add(SIGN_IN_LIFETIME.as_secs()) {
             return Err(CallbackError::TooLate);
         }
         // RFC 9207 §2.4: compared where it is sent, required where the provider announced it.
@@ -276,7 +255,7 @@ impl PendingSignIn {
             None if provider.metadata.iss_in_callback => return Err(CallbackError::NoIssuer),
             _ => {}
         }
-        if !use_state(&self.state) {
+        if !use_state(self.state()) {
             return Err(CallbackError::Used);
         }
         if let Some(error) = parameters.value("error") {
@@ -286,25 +265,30 @@ impl PendingSignIn {
             });
         }
         let code = parameters.value("code").filter(|code| !code.is_empty());
+        let code = code.ok_or(CallbackError::Parameter { parameter: "code" })?;
+        let (max_age, started) = (self.max_age(), self.started());
+        let pending = &mut self.0;
         Ok(AuthorizationResponse {
-            code: code.ok_or(CallbackError::Parameter { parameter: "code" })?.to_owned(),
-            nonce: self.nonce,
-            code_verifier: self.code_verifier,
-            max_age: self.max_age,
-            fresh: self.fresh,
-            return_to: self.return_to,
-            started_ms: self.started_ms,
+            code: Zeroizing::new(code.to_owned()),
+            nonce: Zeroizing::new(mem::take(&mut pending.nonce)),
+            code_verifier: Zeroizing::new(mem::take(&mut pending.code_verifier)),
+            max_age,
+            fresh: pending.fresh,
+            return_to: mem::take(&mut pending.return_to),
+            started,
+            begun: Position(pending.begun),
         })
     }
 }
 
 /// The parameters of a callback's query.
-#[derive(Debug)]
 pub struct CallbackParameters {
     values: HashMap<&'static str, String>,
     /// A parameter that occurs more than once.
     repeated: Option<&'static str>,
 }
+
+crate::text::redacted_debug!(CallbackParameters, repeated);
 
 impl CallbackParameters {
     const NAMES: [&'static str; 5] = ["state", "code", "iss", "error", "error_description"];

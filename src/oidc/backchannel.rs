@@ -1,7 +1,9 @@
 //! Back-Channel Logout 1.0: a validated logout token ends sessions, and the logout is recorded.
 
+use std::time::Duration;
+
 use super::authorization::SIGN_IN_LIFETIME;
-use super::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
+use super::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, StoreError};
 use crate::claims::{LOGOUT_TOKEN_AGE, LogoutToken};
 use crate::time::UnixTime;
 use crate::verifier::{IssuerError, ValidatedToken};
@@ -99,18 +101,19 @@ impl ValidatedLogout {
         &self.record.target
     }
 
-    /// Keeps the record for at least this long after the arrival, in seconds: until every token of the sessions
+    /// Keeps the record for at least this long after the arrival, in whole seconds: until every token of the sessions
     /// that it names has expired.
     #[must_use]
-    pub fn kept_for(mut self, seconds: u64) -> Self {
-        self.record.until = self.record.until.max(self.arrived.saturating_add(seconds));
+    pub fn kept_for(mut self, time: Duration) -> Self {
+        self.record.until = self.record.until.max(self.arrived.saturating_add(time.as_secs()));
         self
     }
 
-    /// Returns how long the record is kept after the arrival, in seconds.
+    /// Returns how long the record is kept after the arrival.
     #[must_use]
-    pub fn retention(&self) -> i64 {
-        self.record.until.0.saturating_sub(self.arrived.0)
+    pub fn retention(&self) -> Duration {
+        let seconds = self.record.until.0.saturating_sub(self.arrived.0);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
     }
 
     /// Returns the record of the logout.
@@ -151,42 +154,51 @@ impl From<Replayed> for LogoutError {
     }
 }
 
-/// Validates a logout token, by the numbers of §2.6. `verifier` holds the logout token policy of
-/// the provider: `Policy::logout_token(issuer, client_id)`.
+/// Validates a logout token that arrived at this time, by the numbers of §2.6. `verifier` holds the logout token
+/// policy of the provider, `Policy::logout_token(issuer, client_id)`, whose leeway counts for the sessions that end,
+/// too.
 ///
 /// # Errors
 /// [`LogoutError::Token`]. For an unknown key the caller may fetch the keys and try again.
 pub fn validate(
     verifier: &Verifier<LogoutToken>,
     token: &str,
-    leeway: u64,
-    now_ms: i64,
+    arrived: impl Into<Position>,
 ) -> Result<ValidatedLogout, LogoutError> {
     // 1 is about encryption. 2 signature, 3 alg, 4 iss, aud, iat and exp, 5 sub or sid,
     // 6 events, 7 no nonce: the engine and its policy.
-    let now = UnixTime(now_ms.div_euclid(1000));
-    let token = verifier.verify(token, now)?;
-    Ok(read(token, leeway, now_ms))
+    let arrived: Position = arrived.into();
+    let token = verifier.verify(token, arrived.unix_time())?;
+    Ok(read(token, Duration::from_secs(verifier.policy().leeway_seconds()), arrived))
 }
 
-/// Reads the logout that a validated token asks for; for callers that verify many at once. A token
-/// of another kind is not taken:
+/// Reads the logout that a validated token asks for; for callers that verify many at once. `leeway`, in whole
+/// seconds, is that of the verifier. A token of another kind is not taken:
 ///
 /// ```
+/// # use std::time::Duration;
+/// # use claimgate::time::UnixTime;
 /// # use claimgate::{claims::LogoutToken, oidc::backchannel, verifier::ValidatedToken};
 /// fn read(token: ValidatedToken<LogoutToken>) -> backchannel::ValidatedLogout {
-///     backchannel::read(token, 60, 1_800_000_000_000)
+///     backchannel::read(token, Duration::from_secs(60), UnixTime(1_800_000_000))
 /// }
 /// ```
 /// ```compile_fail,E0308
+/// # use std::time::Duration;
+/// # use claimgate::time::UnixTime;
 /// # use claimgate::{claims::IdToken, oidc::backchannel, verifier::ValidatedToken};
 /// fn read(token: ValidatedToken<IdToken>) -> backchannel::ValidatedLogout {
-///     backchannel::read(token, 60, 1_800_000_000_000)
+///     backchannel::read(token, Duration::from_secs(60), UnixTime(1_800_000_000))
 /// }
 /// ```
 #[must_use]
-pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> ValidatedLogout {
-    let now = UnixTime(now_ms.div_euclid(1000));
+pub fn read(
+    token: ValidatedToken<LogoutToken>,
+    leeway: Duration,
+    arrived: impl Into<Position>,
+) -> ValidatedLogout {
+    let received: Position = arrived.into();
+    let (now, leeway) = (received.unix_time(), leeway.as_secs());
     let claims = token.claims();
     let subject = claims.subject().filter(|subject| !subject.is_empty()).map(str::to_owned);
     let sid = claims.session_id().filter(|sid| !sid.is_empty());
@@ -201,10 +213,10 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
         issuer: token.issuer().to_owned(),
         target,
         issued_at: token.issued_at().seconds(),
-        received: Position(now_ms),
+        received,
         token_until: valid_until.min(longest),
         // By then the token has expired, and so has every sign-in that is in progress now.
-        until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME + leeway)),
+        until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME.as_secs() + leeway)),
     };
     let jti = token.token_id().to_owned();
     let issued_until = record.issued_at.saturating_add(leeway);
@@ -217,7 +229,7 @@ pub fn read(token: ValidatedToken<LogoutToken>, leeway: u64, now_ms: i64) -> Val
 /// # Errors
 /// [`StoreError`]: one for all; nothing of the transaction may then be kept.
 pub fn apply_all(
-    records: &mut dyn Records,
+    records: &mut dyn LogoutRecords,
     logouts: &[ValidatedLogout],
 ) -> Result<Vec<Result<Ended, Replayed>>, StoreError> {
     logouts.iter().map(|logout| apply(records, logout)).collect()
@@ -225,7 +237,10 @@ pub fn apply_all(
 
 /// Ends the sessions that the token names, and records the logout. The session of a `sid` ends whatever the
 /// time of its ID token; of a subject's sessions those stay whose ID token is newer by more than the leeway.
-fn apply(records: &mut dyn Records, logout: &ValidatedLogout) -> Result<Result<Ended, Replayed>, StoreError> {
+fn apply(
+    records: &mut dyn LogoutRecords,
+    logout: &ValidatedLogout,
+) -> Result<Result<Ended, Replayed>, StoreError> {
     let record = &logout.record;
     // 8. jti
     if !records.record_logout(&logout.jti, record)? {

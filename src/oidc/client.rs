@@ -44,7 +44,17 @@ impl AuthMethod {
 }
 
 /// A client, as registered at the provider.
+///
+/// ```
+/// use claimgate::oidc::client::{AuthMethod, Client, Secret};
+///
+/// let client = Client::new("crm").with_secret(Secret::new("a long secret".to_owned()));
+/// let supported = ["client_secret_post".to_owned()];
+/// assert_eq!(client.method(&supported), AuthMethod::SecretPost);
+/// assert!(!format!("{client:?}").contains("long"));
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Client {
     /// `client_id`.
     pub id: String,
@@ -97,6 +107,25 @@ impl Authentication {
 }
 
 impl Client {
+    /// Makes a public client, which has neither secret nor key.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            secret: None,
+            #[cfg(feature = "client-assertion")]
+            key: None,
+            method: None,
+        }
+    }
+
+    /// Sets the client's secret.
+    #[must_use]
+    pub fn with_secret(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
     /// Returns the authentication method: the configured one, else the first that the client has a
     /// credential for and the provider lists; `client_secret_basic` if it lists none (Discovery §3).
     #[must_use]

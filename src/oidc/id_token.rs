@@ -5,7 +5,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::authorization::AuthorizationResponse;
-use super::token::TokenResponse;
+use super::client::Secret;
+use super::token::{TokenResponse, Tokens};
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError, IdToken};
 use crate::time::UnixTime;
@@ -16,22 +17,34 @@ use crate::{Error, Verifier};
 pub struct ValidatedIdToken {
     pub(super) token: ValidatedToken<IdToken>,
     pub(super) raw: Zeroizing<String>,
-    pub(super) access_token: Option<Zeroizing<String>>,
+    pub(super) tokens: Tokens,
 }
 
 crate::text::redacted_debug!(ValidatedIdToken, token);
 
 impl ValidatedIdToken {
-    /// Its header and claims.
+    /// Returns its header and claims.
     #[must_use]
     pub fn token(&self) -> &ValidatedToken<IdToken> {
         &self.token
     }
 
-    /// Its claims.
+    /// Returns its claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         self.token.claims()
+    }
+
+    /// Returns the token as it was received: the hint of a [`LogoutRequest`](super::logout::LogoutRequest).
+    #[must_use]
+    pub fn encoded(&self) -> &str {
+        &self.raw
+    }
+
+    /// Returns the access token and what came with it.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 }
 
@@ -81,20 +94,23 @@ impl IdTokenError {
 }
 
 /// Validates the ID token of a sign-in, by the numbers of Core §3.1.3.7. `verifier` has the policy
-/// `Policy::id_token(issuer, client_id)` of the provider; one of another kind is not taken:
+/// `Policy::id_token(issuer, client_id)` of the provider, whose leeway counts for `auth_time` too; one of another
+/// kind is not taken:
 ///
 /// ```
 /// # use claimgate::oidc::{authorization::AuthorizationResponse, id_token, token::TokenResponse};
-/// # use claimgate::{Verifier, claims::IdToken, time::UnixTime};
+/// # use claimgate::time::UnixTime;
+/// # use claimgate::{Verifier, claims::IdToken};
 /// fn f(verifier: &Verifier<IdToken>, response: &TokenResponse, authorization: &AuthorizationResponse) {
-///     let _ = id_token::validate(verifier, response, authorization, 60, UnixTime(1_800_000_000));
+///     let _ = id_token::validate(verifier, response, authorization, UnixTime(1_800_000_000));
 /// }
 /// ```
 /// ```compile_fail,E0308
 /// # use claimgate::oidc::{authorization::AuthorizationResponse, id_token, token::TokenResponse};
-/// # use claimgate::{Verifier, claims::Jwt, time::UnixTime};
+/// # use claimgate::time::UnixTime;
+/// # use claimgate::{Verifier, claims::Jwt};
 /// fn f(verifier: &Verifier<Jwt>, response: &TokenResponse, authorization: &AuthorizationResponse) {
-///     let _ = id_token::validate(verifier, response, authorization, 60, UnixTime(1_800_000_000));
+///     let _ = id_token::validate(verifier, response, authorization, UnixTime(1_800_000_000));
 /// }
 /// ```
 ///
@@ -105,13 +121,13 @@ pub fn validate(
     verifier: &Verifier<IdToken>,
     response: &TokenResponse,
     authorization: &AuthorizationResponse,
-    leeway: u64,
-    now: UnixTime,
+    now: impl Into<UnixTime>,
 ) -> Result<ValidatedIdToken, IdTokenError> {
+    let now: UnixTime = now.into();
     // 1 is about encryption. 2 iss, 3 aud, 4 and 5 azp, 6 to 8 signature and alg, 9 exp, 10 iat,
     // 11 nonce: the engine and its policy.
     let token = verifier.verify_with_nonce(&response.id_token, &authorization.nonce, now);
-    check(token, response, authorization, leeway, now)
+    check(token, response, authorization, verifier.policy().leeway_seconds(), now)
 }
 
 /// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process;
@@ -123,11 +139,11 @@ pub async fn validate_async(
     verifier: &Verifier<IdToken>,
     response: &TokenResponse,
     authorization: &AuthorizationResponse,
-    leeway: u64,
-    now: UnixTime,
+    now: impl Into<UnixTime>,
 ) -> Result<ValidatedIdToken, IdTokenError> {
+    let now: UnixTime = now.into();
     let token = verifier.verify_with_nonce_async(&response.id_token, &authorization.nonce, now).await;
-    check(token, response, authorization, leeway, now)
+    check(token, response, authorization, verifier.policy().leeway_seconds(), now)
 }
 
 fn check(
@@ -141,17 +157,18 @@ fn check(
     let claims = token.claims();
     // 12 is about acr, which is not asked for. 13. auth_time
     if authorization.fresh {
-        let begun = UnixTime(authorization.started_ms.div_euclid(1000));
+        let begun = authorization.started;
         check_authentication_time(claims, begun.saturating_sub(leeway.min(FRESH_LEEWAY)), leeway, now)?;
     } else if let Some(max_age) = authorization.max_age {
-        check_authentication_time(claims, now.saturating_sub(max_age).saturating_sub(leeway), leeway, now)?;
+        check_authentication_time(
+            claims,
+            now.saturating_sub(max_age.as_secs()).saturating_sub(leeway),
+            leeway,
+            now,
+        )?;
     }
-    check_access_token_hash(&token, response.access_token.as_deref().map(String::as_str))?;
-    Ok(ValidatedIdToken {
-        token,
-        raw: response.id_token.clone(),
-        access_token: response.access_token.clone(),
-    })
+    check_access_token_hash(&token, response.tokens.access_token().map(Secret::expose))?;
+    Ok(ValidatedIdToken { token, raw: response.id_token.clone(), tokens: response.tokens.clone() })
 }
 
 /// The greatest difference accepted between the clocks of provider and relying party where the person must have

@@ -1,5 +1,7 @@
 //! A provider's JWK set: the request and its response.
 
+use std::time::Duration;
+
 use http::header::CACHE_CONTROL;
 
 use super::endpoint::Endpoint;
@@ -47,11 +49,11 @@ pub fn request(jwks_uri: &Endpoint) -> Request {
     request.body(Vec::new()).expect("a parsed URL is a URI")
 }
 
-/// Parses the response. Returns the keys and their lifetime by `Cache-Control`, in seconds.
+/// Parses the response. Returns the keys and their lifetime by `Cache-Control`.
 ///
 /// # Errors
 /// A [`JwksError`].
-pub fn read(response: &Response) -> Result<(KeySet, Option<u64>), JwksError> {
+pub fn read(response: &Response) -> Result<(KeySet, Option<Duration>), JwksError> {
     if response.status() != http::StatusCode::OK {
         return Err(JwksError::Status(UnexpectedStatus::of(response, str::to_owned)));
     }
@@ -61,14 +63,14 @@ pub fn read(response: &Response) -> Result<(KeySet, Option<u64>), JwksError> {
 }
 
 /// Returns `max-age` (RFC 9111 §5.2.2), or 0 if the response must not be stored.
-fn max_age(control: &str) -> Option<u64> {
+fn max_age(control: &str) -> Option<Duration> {
     let mut age = None;
     for directive in control.split(',').map(|text| text.trim().to_ascii_lowercase()) {
         if directive == "no-store" || directive == "no-cache" {
-            return Some(0);
+            return Some(Duration::ZERO);
         }
         if let Some(seconds) = directive.strip_prefix("max-age=") {
-            age = seconds.trim_matches('"').parse().ok();
+            age = seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
         }
     }
     age
@@ -80,9 +82,9 @@ mod tests {
 
     #[test]
     fn cache_control_is_read() {
-        assert_eq!(max_age("public, max-age=300"), Some(300));
-        assert_eq!(max_age("Max-Age=\"7\""), Some(7));
-        assert_eq!(max_age("max-age=300, no-store"), Some(0));
+        assert_eq!(max_age("public, max-age=300"), Some(Duration::from_secs(300)));
+        assert_eq!(max_age("Max-Age=\"7\""), Some(Duration::from_secs(7)));
+        assert_eq!(max_age("max-age=300, no-store"), Some(Duration::from_secs(0)));
         assert_eq!(max_age("max-age=-1"), None);
         assert_eq!(max_age(""), None);
     }

@@ -7,6 +7,33 @@ use super::discovery::ProviderMetadata;
 pub(super) const LONGEST_HINT: usize = 6 * 1024;
 
 /// A logout request at a provider.
+///
+/// ```
+/// use claimgate::oidc::discovery::{self, EndpointOverrides};
+/// use claimgate::oidc::logout::LogoutRequest;
+/// # use claimgate::oidc::Response;
+///
+/// # let document = r#"{"issuer": "https://idp.example.com", "jwks_uri": "https://idp.example.com/jwks",
+/// #     "authorization_endpoint": "https://idp.example.com/auth",
+/// #     "token_endpoint": "https://idp.example.com/token", "end_session_endpoint": "https://idp.example.com/end"}"#;
+/// # let response = Response::new(document.into());
+/// let metadata = discovery::read(&response, "https://idp.example.com", &EndpointOverrides::default(), false)?;
+/// let request = LogoutRequest {
+///     metadata: Some(&metadata),
+///     template: None,
+///     id_token: Some("an.id.token"),
+///     client_id: "crm",
+///     site_url: "https://crm.example.com",
+///     post_logout_redirect_uri: "https://crm.example.com/bye",
+///     state: "random",
+/// };
+/// assert_eq!(
+///     request.url().as_deref(),
+///     Some("https://idp.example.com/end?id_token_hint=an.id.token&client_id=crm&\
+///         post_logout_redirect_uri=https%3A%2F%2Fcrm.example.com%2Fbye&state=random"),
+/// );
+/// # Ok::<(), claimgate::oidc::discovery::DiscoveryError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LogoutRequest<'r> {
     /// The provider's metadata, if known.

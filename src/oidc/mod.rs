@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! discovery::ProviderMetadata    the provider's metadata, validated
-//!   → authorization::begin       AuthorizationRedirect: a URL, and a PendingSignIn for the cookie
+//!   → authorization::begin       AuthorizationRedirect: a URL, and a PendingSignIn
+//!   → PendingSignIn::seal / open the cookie of the browser that began it
 //!   → PendingSignIn::accept      the callback's parameters → AuthorizationResponse
 //!   → token::request / read      an HTTP request to send → TokenResponse
-//!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken
+//!   → id_token::validate         Core §3.1.3.7 → ValidatedIdToken, with the access and refresh token
+//!   → refresh::request / read    new tokens for the refresh token, later
 //!   → userinfo::request / merge  SignInClaims
 //!   → sign_in::decide            user found, linked, created or refused; profile and teams; session
 //!
@@ -20,8 +22,12 @@
 //! ```
 //!
 //! Each step is a type that only the previous step makes. HTTP requests are values that the caller
-//! sends; storage is the port [`records::Records`], one transaction at a time; time and random bytes
+//! sends; storage is the port [`records`], a trait for each step, one transaction at a time; time and random bytes
 //! are arguments.
+//!
+//! A program with its own users and sessions needs no storage of this port: it stops at
+//! [`ValidatedIdToken`](id_token::ValidatedIdToken) or [`SignInClaims`](userinfo::SignInClaims), as the example
+//! [`sign_in_axum`](https://github.com/claimgate/claimgate/blob/main/examples/services/src/sign_in_axum.rs) does.
 
 pub mod fingerprint;
 pub mod status;
@@ -30,10 +36,12 @@ pub mod discovery;
 pub mod client;
 pub mod schedule;
 pub mod jwks;
+pub mod pending;
 pub mod authorization;
 #[cfg(feature = "client-assertion")]
 mod assertion;
 pub mod token;
+pub mod refresh;
 pub mod id_token;
 pub mod userinfo;
 pub mod user;

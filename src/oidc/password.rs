@@ -6,8 +6,10 @@
 //!   → Authenticated::open   the session
 //! ```
 
+use std::time::Duration;
+
 use super::accounts::user_named;
-use super::records::{PlannedSession, Records, StoreError, Version};
+use super::records::{PasswordRecords, PlannedSession, StoreError, Version};
 use super::session::{NewSession, Origin};
 use super::user::{User, UserKind};
 use crate::time::UnixTime;
@@ -80,13 +82,13 @@ pub struct Candidate(Option<Credentials>);
 ///
 /// # Errors
 /// [`PasswordSignInError::Store`].
-pub fn look_up(records: &mut dyn Records, username: &str) -> Result<Candidate, PasswordSignInError> {
+pub fn look_up(records: &mut dyn PasswordRecords, username: &str) -> Result<Candidate, PasswordSignInError> {
     let Some(user) = user_named(records, username)? else { return Ok(Candidate(None)) };
     Ok(Candidate(Some(credentials(records, user)?)))
 }
 
 /// Reads the credentials of a user within a transaction that keeps them from changing.
-fn credentials(records: &mut dyn Records, user: User) -> Result<Credentials, StoreError> {
+fn credentials(records: &mut dyn PasswordRecords, user: User) -> Result<Credentials, StoreError> {
     let hash = records.password(user.id)?;
     Ok(Credentials { user, version: Version::LOCKED, hash })
 }
@@ -162,15 +164,15 @@ impl Authenticated {
         }
     }
 
-    /// Opens the session, for `lifetime` seconds, if [`confirm`](Self::confirm) agrees.
+    /// Opens the session, for `lifetime` in whole seconds, if [`confirm`](Self::confirm) agrees.
     ///
     /// # Errors
     /// [`PasswordSignInError`]. Nothing of the transaction may then be kept.
     pub fn open(
         &self,
-        records: &mut dyn Records,
+        records: &mut dyn PasswordRecords,
         session: NewSession,
-        lifetime: u64,
+        lifetime: Duration,
         now: UnixTime,
     ) -> Result<(), PasswordSignInError> {
         let user = records.user(self.user.id)?.ok_or(PasswordSignInError::Refused)?;

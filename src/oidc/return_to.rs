@@ -16,6 +16,14 @@ pub struct Site<'s> {
 
 /// Returns the address to redirect to for a `return_to`: a path of this site, or a URL within
 /// `cookie_domain`, if there is one. Returns `None` for anything else.
+///
+/// ```
+/// use claimgate::oidc::return_to::{Site, check};
+///
+/// let site = Site { origin: "https://crm.example.com", cookie_domain: None };
+/// assert_eq!(check(&site, "/reports?year=2026").as_deref(), Some("/reports?year=2026"));
+/// assert_eq!(check(&site, "//evil.example.com"), None);
+/// ```
 #[must_use]
 pub fn check(site: &Site<'_>, text: &str) -> Option<String> {
     // Browsers drop tabs and newlines and take a backslash for a slash.

@@ -1,35 +1,59 @@
 //! The refresh schedule of a cached document: a provider's metadata or its JWK set. Performs no I/O.
 
+use std::time::Duration;
+
 use crate::time::UnixTime;
 
-/// The lifetimes of a cached document, in seconds.
+/// The lifetimes of a cached document, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheOptions {
     /// The lifetime of a document without a `Cache-Control`.
-    pub lifetime: u64,
+    pub lifetime: Duration,
     /// The shortest lifetime taken from `Cache-Control`.
-    pub shortest: u64,
+    pub shortest: Duration,
     /// The longest lifetime taken from `Cache-Control`.
-    pub longest: u64,
+    pub longest: Duration,
     /// The minimum time from the end of one fetch that a request caused to the next one.
-    pub cool_down: u64,
+    pub cool_down: Duration,
     /// How long a stale document may still be used while it cannot be fetched.
-    pub grace: u64,
+    pub grace: Duration,
 }
 
 impl CacheOptions {
     /// For JWK sets: fresh for ten minutes, or as `Cache-Control` says from one minute to one hour, so that a
     /// withdrawn key is gone after an hour; fetched for a token that no key verifies every 30 seconds at
     /// most; used for a day while the provider is down.
-    pub const JWKS: Self = Self { lifetime: 600, shortest: 60, longest: 3_600, cool_down: 30, grace: 86_400 };
+    pub const JWKS: Self = Self {
+        lifetime: Duration::from_secs(600),
+        shortest: Duration::from_secs(60),
+        longest: Duration::from_secs(3_600),
+        cool_down: Duration::from_secs(30),
+        grace: Duration::from_secs(86_400),
+    };
 
     /// For provider metadata: fetched again after six hours, for a request every two seconds at most; used
     /// for as long as the provider is down.
-    pub const METADATA: Self =
-        Self { lifetime: 27_000, shortest: 27_000, longest: 27_000, cool_down: 2, grace: u64::MAX };
+    pub const METADATA: Self = Self {
+        lifetime: Duration::from_secs(27_000),
+        shortest: Duration::from_secs(27_000),
+        longest: Duration::from_secs(27_000),
+        cool_down: Duration::from_secs(2),
+        grace: Duration::MAX,
+    };
 }
 
 /// Decides when to fetch a document. The caller reports each attempt.
+///
+/// ```
+/// use std::time::Duration;
+/// use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
+/// use claimgate::time::UnixTime;
+///
+/// let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, UnixTime(1_000));
+/// assert_eq!(schedule.refresh_at(), UnixTime(1_000)); // at once
+/// schedule.record_success(Some(Duration::from_secs(300)), UnixTime(1_000));
+/// assert_eq!(schedule.refresh_at(), UnixTime(1_240)); // before it becomes stale
+/// ```
 #[derive(Clone, Debug)]
 pub struct RefreshSchedule {
     options: CacheOptions,
@@ -59,7 +83,7 @@ impl RefreshSchedule {
     pub fn may_request(&self, now: UnixTime) -> bool {
         self.last_requested.is_none_or(|at| {
             // A clock that was set back must not block fetches for good.
-            now < at || now >= at.saturating_add(self.options.cool_down)
+            now < at || now >= at.saturating_add(self.options.cool_down.as_secs())
         })
     }
 
@@ -75,9 +99,9 @@ impl RefreshSchedule {
     }
 
     /// Records a successful fetch. `max_age` is taken from the response's `Cache-Control`.
-    pub fn record_success(&mut self, max_age: Option<u64>, now: UnixTime) {
+    pub fn record_success(&mut self, max_age: Option<Duration>, now: UnixTime) {
         let CacheOptions { lifetime, shortest, longest, .. } = self.options;
-        let lifetime = max_age.map_or(lifetime, |seconds| seconds.clamp(shortest, longest));
+        let lifetime = max_age.map_or(lifetime, |age| age.clamp(shortest, longest)).as_secs();
         self.failures = 0;
         self.stale_at = Some(now.saturating_add(lifetime));
         // Before it becomes stale, so that no request waits for the fetch.
@@ -94,7 +118,7 @@ impl RefreshSchedule {
     /// Reports whether the document is too old to use: stale, and the grace has passed.
     #[must_use]
     pub fn is_expired(&self, now: UnixTime) -> bool {
-        self.stale_at.is_some_and(|at| now > at.saturating_add(self.options.grace))
+        self.stale_at.is_some_and(|at| now > at.saturating_add(self.options.grace.as_secs()))
     }
 }
 
@@ -134,7 +158,7 @@ mod tests {
     #[test]
     fn a_fetch_can_be_made_due_at_once() {
         let mut schedule = RefreshSchedule::new(CacheOptions::JWKS, T);
-        schedule.record_success(Some(3_600), T);
+        schedule.record_success(Some(Duration::from_secs(3_600)), T);
         schedule.refresh_now(T.saturating_add(1));
         assert_eq!(schedule.refresh_at(), T.saturating_add(1));
         assert!(!schedule.is_expired(T.saturating_add(3_600)), "the document stays in use");
@@ -147,7 +171,7 @@ mod tests {
         for (said, fresh) in
             [(None, 600), (Some(0), 60), (Some(3_600), 3_600), (Some(86_400), 3_600), (Some(u64::MAX), 3_600)]
         {
-            schedule.record_success(said, T);
+            schedule.record_success(said.map(Duration::from_secs), T);
             assert_eq!(schedule.refresh_at(), T.saturating_add(fresh - fresh / 5), "{said:?}");
             assert!(!schedule.is_expired(T.saturating_add(fresh + 86_400)));
             assert!(schedule.is_expired(T.saturating_add(fresh + 86_401)));

@@ -6,8 +6,10 @@
 //!   → Plan::write → SignedIn         written by the store
 //! ```
 
+use std::time::Duration;
+
 use super::logout::LONGEST_HINT;
-use super::records::{self, Lookup, PlannedSession, Position, Records, StoreError, Version, View};
+use super::records::{self, Lookup, PlannedSession, Position, SignInRecords, StoreError, Version, View};
 use super::session::{NewSession, OidcOrigin, Origin};
 use super::sync::{self, Change, SyncPolicy};
 use super::user::{Profile, Teams, User, UserId, UserKind};
@@ -26,8 +28,8 @@ pub struct SignInPolicy {
     pub link_by_username: LinkByUsername,
     /// What each sign-in updates.
     pub sync: SyncPolicy,
-    /// The lifetime of a session, in seconds.
-    pub session_lifetime: u64,
+    /// The lifetime of a session, in whole seconds.
+    pub session_lifetime: Duration,
 }
 
 /// When a person is linked, once, to a user that was added by hand under the person's username.
@@ -227,8 +229,8 @@ pub struct Plan {
     pub origin: OidcOrigin,
     /// The session to open, and the one that ends for it.
     pub session: NewSession,
-    /// The lifetime of the session, in seconds.
-    pub lifetime: u64,
+    /// The lifetime of the session, in whole seconds.
+    pub lifetime: Duration,
     /// The newest logout of the view. A newer one means that the view does not hold any more.
     pub newest_logout: Option<(UnixTime, Position)>,
 }
@@ -320,7 +322,7 @@ pub fn decide_account(
 /// # Errors
 /// A [`SignInError`]; nothing of the transaction may then be kept.
 pub fn complete(
-    records: &mut dyn Records,
+    records: &mut dyn SignInRecords,
     person: &Person,
     fields: &[&str],
     policy: &SignInPolicy,
@@ -337,7 +339,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`StoreError`]; nothing of the transaction may then be kept.
-    pub fn write(self, records: &mut dyn Records, now: UnixTime) -> Result<SignedIn, StoreError> {
+    pub fn write(self, records: &mut dyn SignInRecords, now: UnixTime) -> Result<SignedIn, StoreError> {
         let OidcOrigin { issuer, subject, .. } = &self.origin;
         let id = match &self.account.account {
             Account::Linked(user, _) => user.id,

@@ -1,5 +1,7 @@
 //! The token request, which exchanges an authorization code, and its response (Core §3.1.3).
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -17,13 +19,70 @@ use crate::sign::SignError;
 use crate::text;
 use crate::time::UnixTime;
 
-/// The tokens of a token response. Not printable.
+/// The tokens of a token response. Not printable. All but the ID token are out of reach until it is validated: then
+/// [`ValidatedIdToken::tokens`](super::id_token::ValidatedIdToken::tokens) returns them.
 pub struct TokenResponse {
     pub(super) id_token: Zeroizing<String>,
-    pub(super) access_token: Option<Zeroizing<String>>,
+    pub(super) tokens: Tokens,
 }
 
 crate::text::redacted_debug!(TokenResponse);
+
+/// The tokens of a sign-in for calls to other services, beside the ID token (RFC 6749 §5.1). Wiped from memory when
+/// dropped; `Debug` prints no token.
+///
+/// ```
+/// use claimgate::oidc::id_token::ValidatedIdToken;
+///
+/// fn authorization(id_token: &ValidatedIdToken) -> Option<String> {
+///     let access_token = id_token.tokens().access_token()?;
+///     Some(format!("Bearer {}", access_token.expose()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub(super) access_token: Option<Secret>,
+    pub(super) refresh_token: Option<Secret>,
+    pub(super) expires_in: Option<Duration>,
+    pub(super) scope: Option<String>,
+}
+
+impl Tokens {
+    /// Takes the tokens of a response. What is not of its type counts as absent.
+    pub(super) fn of(object: &mut Map<String, Value>) -> Self {
+        let expires_in = object.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
+        let mut token = |name: &str| take(object, name).ok().map(Secret::new);
+        let (access_token, refresh_token) = (token("access_token"), token("refresh_token"));
+        Self { access_token, refresh_token, expires_in, scope: take(object, "scope").ok() }
+    }
+
+    /// Returns the access token, if there is one. What it says is meant for the service that accepts it.
+    #[must_use]
+    pub fn access_token(&self) -> Option<&Secret> {
+        self.access_token.as_ref()
+    }
+
+    /// Returns the refresh token, if the provider issued one: mostly for the scope `offline_access` alone.
+    /// [`refresh::request`](super::refresh::request) presents it.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// Returns how long the access token is valid, counted from the response; `None` if the provider does not say so
+    /// in whole seconds.
+    #[must_use]
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Returns the scope of the access token, names separated by spaces; `None` if the provider does not say it, and
+    /// it is then the scope that was asked for.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+}
 
 impl TokenResponse {
     /// Returns the ID token as received, **unverified**: for a log that says so.
@@ -64,6 +123,12 @@ pub enum TokenError {
         /// What `id_token` is instead of a token; `None` if it is absent.
         found: Option<&'static str>,
     },
+    /// The response to a refresh token holds no access token.
+    #[error("the token response holds no `access_token`{}", found.map(|found| format!(": it is {found}")).unwrap_or_default())]
+    NoAccessToken {
+        /// What `access_token` is instead of a token; `None` if it is absent.
+        found: Option<&'static str>,
+    },
 }
 
 crate::code::coded!(TokenError);
@@ -79,6 +144,7 @@ impl TokenError {
             TokenError::Json(_) => "token.json",
             TokenError::Type { .. } => "token.type",
             TokenError::NoIdToken { .. } => "token.no_id_token",
+            TokenError::NoAccessToken { .. } => "token.no_access_token",
         }
     }
 }
@@ -98,15 +164,34 @@ crate::text::redacted_debug!(TokenRequest);
 ///
 /// # Errors
 /// `TokenError::Assertion`, with the feature `client-assertion`.
-#[cfg_attr(
-    not(feature = "client-assertion"),
-    expect(unused_variables, reason = "only an assertion has a time and can fail")
-)]
 pub fn request(
     authorization: &AuthorizationResponse,
     client: &Client,
     metadata: &ProviderMetadata,
     redirect_uri: &str,
+    now: impl Into<UnixTime>,
+    random: Random<'_>,
+) -> Result<TokenRequest, TokenError> {
+    let (code, code_verifier) = (authorization.code.as_str(), authorization.code_verifier.as_str());
+    let grant = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", code_verifier),
+    ];
+    post(&grant, &[code, code_verifier], client, metadata, now.into(), random)
+}
+
+/// Builds the request that presents a grant, of which `secrets` are a part, with the client's proof.
+#[cfg_attr(
+    not(feature = "client-assertion"),
+    expect(unused_variables, reason = "only an assertion has a time and can fail")
+)]
+pub(super) fn post(
+    grant: &[(&str, &str)],
+    secrets: &[&str],
+    client: &Client,
+    metadata: &ProviderMetadata,
     now: UnixTime,
     random: Random<'_>,
 ) -> Result<TokenRequest, TokenError> {
@@ -117,13 +202,8 @@ pub fn request(
         .map_err(TokenError::Assertion)?;
     #[cfg(not(feature = "client-assertion"))]
     let proof = client.plain_authentication(method);
-    let mut parameters = vec![
-        ("grant_type", "authorization_code"),
-        ("code", authorization.code.as_str()),
-        ("redirect_uri", redirect_uri),
-        ("code_verifier", authorization.code_verifier.as_str()),
-    ];
-    parameters.extend(proof.parameters.iter().map(|(name, value)| (*name, value.as_str())));
+    let own = proof.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let body = form(grant.iter().copied().chain(own));
     let mut request = http::Request::builder()
         .method(http::Method::POST)
         .uri(endpoint.as_str())
@@ -135,9 +215,10 @@ pub fn request(
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let http = request.body(form(parameters).into_bytes()).expect("a parsed URL is a URI");
-    let secrets = [authorization.code.as_str(), authorization.code_verifier.as_str()]
-        .into_iter()
+    let http = request.body(body.into_bytes()).expect("a parsed URL is a URI");
+    let secrets = secrets
+        .iter()
+        .copied()
         .chain(client.secret.as_ref().map(Secret::expose))
         .chain(proof.basic.as_ref().map(|credentials| credentials.as_str()))
         .chain(proof.assertion());
@@ -145,7 +226,7 @@ pub fn request(
 }
 
 /// The secrets of a token request. A provider may repeat them in its error response, whose text is
-/// shown and logged. Only [`request`] makes one.
+/// shown and logged. Only a [`TokenRequest`] has one.
 pub struct Secrets(Vec<Zeroizing<String>>);
 
 crate::text::redacted_debug!(Secrets);
@@ -165,38 +246,48 @@ impl Secrets {
     }
 }
 
-/// Parses the token response (Core §3.1.3.3 and §3.1.3.4). A `token_type` of null counts as absent, and an
-/// `error` without an ID token as a refusal, whatever the status.
+/// Parses the token response (Core §3.1.3.3 and §3.1.3.4). A `token_type` of null counts as absent, and an `error`
+/// without an ID token as a refusal, whatever the status. The next step is
+/// [`id_token::validate`](super::id_token::validate).
 ///
 /// # Errors
 /// A [`TokenError`], with the secrets redacted from its text.
 pub fn read(response: &Response, secrets: &Secrets) -> Result<TokenResponse, TokenError> {
+    let mut object = parse(response, secrets, "id_token")?;
+    let id_token = take(&mut object, "id_token").map_err(|found| TokenError::NoIdToken { found })?;
+    Ok(TokenResponse { id_token: Zeroizing::new(id_token), tokens: Tokens::of(&mut object) })
+}
+
+/// Parses a response that should hold the token `wanted`.
+pub(super) fn parse(
+    response: &Response,
+    secrets: &Secrets,
+    wanted: &str,
+) -> Result<Map<String, Value>, TokenError> {
     let parsed = json::parse_document(response.body(), &Limits::DEFAULT);
     if !response.status().is_success() {
         return Err(refusal(parsed.as_ref().ok(), response, secrets));
     }
-    let mut object = parsed.map_err(TokenError::Json)?;
-    if object.get("error").is_some_and(Value::is_string) && !object.contains_key("id_token") {
+    let object = parsed.map_err(TokenError::Json)?;
+    if object.get("error").is_some_and(Value::is_string) && !object.contains_key(wanted) {
         return Err(refusal(Some(&object), response, secrets));
     }
     match object.get("token_type") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
+        None | Some(Value::Null) => Ok(object),
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => Ok(object),
         Some(Value::String(kind)) => {
-            return Err(TokenError::Type {
-                found: format!("`{}`", text::for_display(&secrets.redact(kind))),
-            });
+            Err(TokenError::Type { found: format!("`{}`", text::for_display(&secrets.redact(kind))) })
         }
-        Some(other) => return Err(TokenError::Type { found: json::kind_of(other).to_owned() }),
+        Some(other) => Err(TokenError::Type { found: json::kind_of(other).to_owned() }),
     }
-    let mut token = |name: &str| match object.remove(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(Zeroizing::new(text)),
+}
+
+/// Takes a text that is not empty, or says what is there in its place.
+pub(super) fn take(object: &mut Map<String, Value>, name: &str) -> Result<String, Option<&'static str>> {
+    match object.remove(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
         other => Err(other.as_ref().map(json::kind_of)),
-    };
-    Ok(TokenResponse {
-        id_token: token("id_token").map_err(|found| TokenError::NoIdToken { found })?,
-        access_token: token("access_token").ok(),
-    })
+    }
 }
 
 /// Returns the refusal that a response holds: its `error`, or else its status.

@@ -2,7 +2,9 @@
 
 use http::header::{ACCEPT, AUTHORIZATION};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
+use super::client::Secret;
 use super::discovery::ProviderMetadata;
 use super::id_token::ValidatedIdToken;
 use super::status::UnexpectedStatus;
@@ -29,6 +31,12 @@ impl SignInClaims {
     pub fn of_id_token(id_token: ValidatedIdToken) -> Self {
         let claims = id_token.claims().as_value().clone();
         Self { id_token, claims }
+    }
+
+    /// Returns the ID token, and with it the tokens of the sign-in.
+    #[must_use]
+    pub fn id_token(&self) -> &ValidatedIdToken {
+        &self.id_token
     }
 
     /// Returns all claims, as one object.
@@ -90,8 +98,9 @@ impl UserInfoError {
 #[must_use]
 pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Option<Request> {
     let endpoint = metadata.userinfo_endpoint.as_ref()?;
-    let access_token = id_token.access_token.as_ref()?;
-    let mut value = http::HeaderValue::from_str(&format!("Bearer {}", access_token.as_str())).ok()?;
+    let access_token = id_token.tokens.access_token()?;
+    let header = Zeroizing::new(format!("Bearer {}", access_token.expose()));
+    let mut value = http::HeaderValue::from_str(&header).ok()?;
     value.set_sensitive(true);
     let request = http::Request::builder().uri(endpoint.as_str()).header(AUTHORIZATION, value);
     request.header(ACCEPT, "application/json, application/jwt").body(Vec::new()).ok()
@@ -108,10 +117,10 @@ pub fn merge(
     response: &Response,
     keys: &JwsVerifier,
     client_id: &str,
-    now: UnixTime,
+    now: impl Into<UnixTime>,
 ) -> Result<SignInClaims, UserInfoError> {
     if response.status() != http::StatusCode::OK {
-        let access_token = id_token.access_token.as_ref().map_or("", |token| token.as_str());
+        let access_token = id_token.tokens.access_token().map_or("", Secret::expose);
         let redact = |text: &str| match access_token {
             "" => text.to_owned(),
             secret => text.replace(secret, "…"),
@@ -120,7 +129,7 @@ pub fn merge(
     }
     let found = media_type(response);
     let more = if found == "application/jwt" {
-        signed(&id_token, response, keys, client_id, now)?
+        signed(&id_token, response, keys, client_id, now.into())?
     } else {
         json::parse_document(response.body(), &Limits::DEFAULT).map_err(|error| {
             if is_compact_jws(response.body()) {

@@ -60,6 +60,8 @@ fn value(text: &str) -> String {
     let text = number.replace_all(&text, "$1");
     let hours = Regex::new(r"Duration::from_secs\((\d+) \* 60 \* 60\)").unwrap();
     let text = hours.replace_all(&text, "$1 h");
+    let minutes = Regex::new(r"Duration::from_secs\((\d+) \* 60\)").unwrap();
+    let text = minutes.replace_all(&text, "$1 min");
     let text = Regex::new(r"(\d)_(\d)").unwrap().replace_all(&text, "$1$2").into_owned();
     match text.split_once(" * ") {
         Some((left, "1024")) => format!("{left} KiB"),

@@ -110,6 +110,28 @@ fn secrets_are_compared_in_constant_time() {
     }
 }
 
+/// Texts in a row are easily swapped, and a number says neither seconds nor milliseconds.
+#[test]
+fn the_relying_partys_functions_take_types() {
+    let signature = Regex::new(r"(?s)\bfn \w+[^(;{]*\(.*?\)(?: ->|\s*\{|;)").unwrap();
+    let texts =
+        Regex::new(r"(?:\w+: (?:&(?:'\w+ )?str|String|Option<&(?:'\w+ )?str>)(?:,\s*|\))){4}").unwrap();
+    let number = r"\w+: (?:Option<)?[ui]64\b";
+    let (parameter, field) = (Regex::new(number).unwrap(), Regex::new(&format!("pub {number}")).unwrap());
+    let mut signatures = 0;
+    for source in shipped().iter().filter(|source| source.name.starts_with("src/oidc/")) {
+        let code = source.code();
+        assert!(!field.is_match(code), "{}: {:?}", source.name, field.find(code));
+        for found in signature.find_iter(code) {
+            assert!(!texts.is_match(found.as_str()), "{}: {}", source.name, found.as_str());
+            let is_public = code[..found.start()].ends_with("pub ");
+            assert!(!is_public || !parameter.is_match(found.as_str()), "{}: {}", source.name, found.as_str());
+            signatures += 1;
+        }
+    }
+    assert!(signatures > 100, "the search finds too few: {signatures}");
+}
+
 #[test]
 fn files_are_small_and_have_a_noun() {
     for Source { name, text, .. } in shipped() {

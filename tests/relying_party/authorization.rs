@@ -1,10 +1,15 @@
 //! The authorization request and the callback.
 
+use std::time::Duration;
+
 use claimgate::oidc::authorization::{AuthorizationOptions, CallbackError, CallbackParameters};
+use claimgate::oidc::pending::PendingSignIn;
+use claimgate::oidc::records::Position;
+use claimgate::oidc::seal::{KEY_LEN, Sealer};
 use claimgate::time::UnixTime;
 use serde_json::{Map, Value, json};
 
-use super::provider::{CALLBACK, NOW, Op};
+use super::provider::{CALLBACK, NOW, Op, random};
 
 #[test]
 fn the_authorization_request_asks_for_what_it_should() {
@@ -12,7 +17,7 @@ fn the_authorization_request_asks_for_what_it_should() {
     let options = AuthorizationOptions {
         scopes: vec!["profile".to_owned(), "email".to_owned()],
         prompt: Some("login".to_owned()),
-        max_age: Some(600),
+        max_age: Some(Duration::from_secs(600)),
         essential_claims: vec!["groups".to_owned()],
         fresh: false,
     };
@@ -30,10 +35,54 @@ fn the_authorization_request_asks_for_what_it_should() {
     assert_eq!(query["claims"], r#"{"id_token":{"groups":{"essential":true}}}"#);
     // state, nonce and verifier differ, and the verifier does not travel.
     assert_ne!(query["state"], query["nonce"]);
-    let kept: Value = serde_json::from_str(&serde_json::to_string(&pending).unwrap()).unwrap();
+    let sealer = sealer(1);
+    let kept = sealer.open("sign-in", &pending.seal(&sealer, &mut random())).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
     assert!(!address.as_str().contains(kept["code_verifier"].as_str().unwrap()));
     let (plain, _) = op.begin(&AuthorizationOptions::default());
     assert!(!plain.as_str().contains("prompt") && !plain.as_str().contains("claims"));
+}
+
+fn sealer(byte: u8) -> Sealer {
+    Sealer::new(&[byte; KEY_LEN]).unwrap()
+}
+
+// attack: state.made-up
+#[test]
+fn a_sealed_sign_in_opens_by_its_key_as_it_was_and_shows_nothing() {
+    let op = Op::new();
+    let options =
+        AuthorizationOptions { max_age: Some(Duration::from_secs(100)), ..AuthorizationOptions::default() };
+    let (address, pending) = op.begin(&options);
+    let pending = pending.begun_at(Position(7));
+    let sealed = pending.seal(&sealer(1), &mut random());
+    assert_ne!(sealed, pending.seal(&sealer(1), &mut |nonce| nonce.fill(9)));
+    assert!(PendingSignIn::open(&sealer(2), &sealed).is_none());
+    assert!(PendingSignIn::open(&sealer(1), "").is_none());
+    // What was sealed for another purpose, or is no sign-in.
+    let other = sealer(1).open("sign-in", &sealed).unwrap();
+    let other = sealer(1).seal("administration", &other, &mut random());
+    assert!(PendingSignIn::open(&sealer(1), &other).is_none());
+    assert!(PendingSignIn::open(&sealer(1), &sealer(1).seal("sign-in", "{}", &mut random())).is_none());
+    let mut bytes = claimgate::base64url::decode(sealed.as_bytes()).unwrap();
+    for index in [0, 12, bytes.len() / 2, bytes.len() - 1] {
+        bytes[index] ^= 1;
+        let changed = claimgate::base64url::encode(&bytes);
+        assert!(PendingSignIn::open(&sealer(1), &changed).is_none(), "byte {index}");
+        bytes[index] ^= 1;
+    }
+
+    let opened = PendingSignIn::open(&sealer(1), &sealed).unwrap();
+    assert_eq!((opened.provider(), opened.state()), ("acme", pending.state()));
+    let shown = format!("{opened:?} {:?}", CallbackParameters::parse("code=secret-code&state=secret-state"));
+    let nonce = address.query_pairs().find(|(name, _)| name == "nonce").unwrap().1;
+    for secret in [opened.state(), &nonce, "secret-"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let accepted = op.accept(opened, "c");
+    assert_eq!((accepted.return_to.as_str(), accepted.begun()), ("/reports", Position(7)));
+    // By default it began at the time of the clock.
+    assert_eq!(op.accept(op.begin(&options).1, "c").begun(), Position(NOW * 1000));
 }
 
 // attack: state.absent, state.made-up, state.used-twice, state.old, state.mix-up

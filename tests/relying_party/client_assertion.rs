@@ -45,7 +45,9 @@ fn client(is_down: bool) -> (Client, Value) {
     let key = SigningKey::generate("ES256", 0).unwrap();
     let public = key.public_jwk().unwrap();
     let service = Arc::new(KeyService { key, is_down });
-    (Client { id: CLIENT.to_owned(), secret: None, key: Some(service), method: None }, public)
+    let mut client = Client::new(CLIENT);
+    client.key = Some(service);
+    (client, public)
 }
 
 #[test]

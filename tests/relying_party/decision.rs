@@ -1,6 +1,7 @@
 //! The decision of a sign-in by what a store holds, without a store: a model of the rules beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use claimgate::identity::{GroupsState, Identity, NameSource};
 use claimgate::oidc::records::{NamedUser, Position, Version, View};
@@ -86,7 +87,7 @@ prop_compose! {
         absent_groups in select(&[AbsentGroups::Clear, AbsentGroups::Keep][..]),
     ) -> SignInPolicy {
         let sync = SyncPolicy { profile, teams, keep_hand_given_teams, absent_empties, absent_groups };
-        SignInPolicy { create_users, allow_admins, link_by_username, sync, session_lifetime: 60 }
+        SignInPolicy { create_users, allow_admins, link_by_username, sync, session_lifetime: Duration::from_secs(60) }
     }
 }
 

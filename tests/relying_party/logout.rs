@@ -1,9 +1,13 @@
 //! Back-channel logout and RP-initiated logout.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use claimgate::Verifier;
 use claimgate::claims::Policy;
-use claimgate::oidc::backchannel::{self, LogoutError};
+use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed};
 use claimgate::oidc::logout::LogoutRequest;
+use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, StoreError};
 use claimgate::oidc::session::OidcOrigin;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::time::UnixTime;
@@ -28,7 +32,7 @@ fn logout(
     change(&mut claims);
     let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
     let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT)).unwrap();
-    let logout = backchannel::validate(&verifier, &token, 60, now_ms)?;
+    let logout = backchannel::validate(&verifier, &token, Position(now_ms))?;
     let ended = store.transact(move |records| backchannel::apply_all(records, &[logout]))?;
     let [ended] = <[_; 1]>::try_from(ended).unwrap();
     Ok(ended?.sessions)
@@ -264,4 +268,43 @@ fn a_token_is_accepted_for_no_longer_than_its_jti_is_remembered() {
     assert_eq!(log_out("first", 0), Ok(0));
     assert!(matches!(log_out("first", DAY + 60), Err(LogoutError::Replayed)));
     assert!(matches!(log_out("first", DAY + 61), Err(LogoutError::Token(_))));
+}
+
+/// A storage that ends sessions and knows of nothing else.
+#[derive(Default)]
+struct Sessions {
+    seen: HashSet<String>,
+    open: HashSet<String>,
+}
+
+impl LogoutRecords for Sessions {
+    fn record_logout(&mut self, jti: &str, _: &LogoutRecord) -> Result<bool, StoreError> {
+        Ok(self.seen.insert(jti.to_owned()))
+    }
+
+    fn end_logged_out(&mut self, _: &str, target: &LogoutTarget, _: UnixTime) -> Result<usize, StoreError> {
+        let LogoutTarget::Session { sid, .. } = target else { return Ok(0) };
+        Ok(usize::from(self.open.remove(sid)))
+    }
+}
+
+#[test]
+fn a_storage_of_two_methods_takes_logouts() {
+    let op = Op::new();
+    let claims = json!({
+        "iss": ISSUER, "aud": CLIENT, "iat": NOW, "exp": NOW + 120, "jti": "j", "sid": "A",
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    let token = op.key.sign(&Map::new(), claims.to_string().as_bytes()).unwrap();
+    let policy = Policy::logout_token(ISSUER, CLIENT).leeway(Duration::from_secs(5));
+    let verifier = Verifier::new(op.jws.clone(), policy).unwrap();
+    let logout = backchannel::validate(&verifier, &token, UnixTime(NOW)).unwrap();
+    // The leeway is the policy's.
+    assert_eq!(logout.issued_until(), UnixTime(NOW + 5));
+    let logout = logout.kept_for(Duration::from_secs(7200));
+    assert_eq!(logout.retention(), Duration::from_secs(7200));
+    let mut sessions = Sessions { open: HashSet::from(["A".to_owned()]), ..Sessions::default() };
+    let results = backchannel::apply_all(&mut sessions, &[logout.clone(), logout]).unwrap();
+    assert!(matches!(&results[..], [Ok(Ended { sessions: 1, .. }), Err(Replayed)]), "{results:?}");
+    assert!(sessions.open.is_empty());
 }

@@ -5,7 +5,10 @@
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{
+    LogoutRecord, LogoutRecords, LogoutTarget, PasswordRecords, Position, Records, RenamedIssuer,
+    SessionRecords, SignInRecords, StoreError, UserRecords,
+};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -58,7 +61,7 @@ fn names(target: &LogoutTarget, origin: &OidcOrigin) -> bool {
     }
 }
 
-impl Records for MemoryRecords {
+impl UserRecords for MemoryRecords {
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
         Ok(self.users.get(&id).cloned())
     }
@@ -66,7 +69,35 @@ impl Records for MemoryRecords {
     fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError> {
         Ok(self.users.values().find(|user| user.username == username).cloned())
     }
+}
 
+impl SessionRecords for MemoryRecords {
+    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        if !self.users.contains_key(&session.user) || self.sessions.iter().any(|other| other.id == session.id)
+        {
+            return fails("the session exists, or its user does not");
+        }
+        self.sessions.push(session.clone());
+        Ok(())
+    }
+
+    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
+        let place = self.sessions.iter().position(|session| session.id == id);
+        Ok(place.map(|place| self.sessions.remove(place).origin))
+    }
+
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
+        let mut own: Vec<_> = self.sessions.iter().filter(|session| session.user == user).collect();
+        // The sort is stable: of two sessions of one second the one opened later is the newer.
+        own.sort_by_key(|session| session.created);
+        let excess = own.len().saturating_sub(usize::try_from(most).unwrap());
+        let ended: Vec<SessionId> = own[..excess].iter().map(|session| session.id).collect();
+        self.sessions.retain(|session| !ended.contains(&session.id));
+        Ok(excess)
+    }
+}
+
+impl SignInRecords for MemoryRecords {
     fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
         let id = self.links.get(&(issuer.to_owned(), subject.to_owned()));
         Ok(id.and_then(|id| self.users.get(id)).cloned())
@@ -82,6 +113,99 @@ impl Records for MemoryRecords {
             return fails("the link exists, or its user does not");
         }
         self.links.insert(link, user);
+        Ok(())
+    }
+
+    fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
+        if self.user_by_name(username)?.is_some() {
+            return fails("the username is taken");
+        }
+        let id = UserId(self.users.keys().last().map_or(1, |last| last.0 + 1));
+        let (profile, teams) = (BTreeMap::new(), BTreeMap::new());
+        let user = User { id, username: username.to_owned(), kind, active: true, profile, teams };
+        self.users.insert(id, user.clone());
+        Ok(user)
+    }
+
+    fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
+        if self.user_by_name(&user.username)?.is_some_and(|other| other.id != user.id) {
+            return fails("the username is taken");
+        }
+        if let Some(known) = self.users.get_mut(&user.id) {
+            *known = user.clone();
+        }
+        Ok(())
+    }
+
+    fn newest_logout(
+        &mut self,
+        issuer: &str,
+        sid: Option<&str>,
+        subject: &str,
+    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
+        let origin = OidcOrigin {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            sid: sid.map(str::to_owned),
+            issued_at: UnixTime(0),
+            id_token: None,
+        };
+        let about = self.logouts.iter().map(|(_, logout)| logout);
+        let about = about.filter(|logout| logout.issuer == issuer && names(&logout.target, &origin));
+        Ok(about
+            .map(|logout| (logout.issued_at, logout.received))
+            .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1))))
+    }
+}
+
+impl PasswordRecords for MemoryRecords {
+    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
+        Ok(self.passwords.get(&user).cloned())
+    }
+}
+
+impl LogoutRecords for MemoryRecords {
+    fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError> {
+        let known = self.logouts.iter().any(|(known, other)| known == jti && other.issuer == logout.issuer);
+        if !known {
+            self.logouts.push((jti.to_owned(), logout.clone()));
+        }
+        Ok(!known)
+    }
+
+    fn end_logged_out(
+        &mut self,
+        issuer: &str,
+        target: &LogoutTarget,
+        issued_until: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| match &session.origin {
+            Origin::Oidc(origin) => {
+                let by_sid = matches!((target, &origin.sid), (LogoutTarget::Session { .. }, Some(_)));
+                let is_newer = !by_sid && origin.issued_at > issued_until;
+                origin.issuer != issuer || is_newer || !names(target, origin)
+            }
+            Origin::Password => true,
+        });
+        Ok(before - self.sessions.len())
+    }
+}
+
+impl Records for MemoryRecords {
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let session = self.sessions.iter().find(|session| session.id == id);
+        Ok(session.and_then(|session| self.users.get(&session.user)).cloned())
+    }
+
+    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
+        let before = self.sessions.len();
+        self.sessions.retain(|session| session.user != user);
+        Ok(before - self.sessions.len())
+    }
+
+    fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
+        self.passwords.insert(user, hash.to_owned());
         Ok(())
     }
 
@@ -151,116 +275,5 @@ impl Records for MemoryRecords {
         self.passwords.remove(&id);
         self.users.remove(&id);
         Ok(())
-    }
-
-    fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
-        if self.user_by_name(username)?.is_some() {
-            return fails("the username is taken");
-        }
-        let id = UserId(self.users.keys().last().map_or(1, |last| last.0 + 1));
-        let (profile, teams) = (BTreeMap::new(), BTreeMap::new());
-        let user = User { id, username: username.to_owned(), kind, active: true, profile, teams };
-        self.users.insert(id, user.clone());
-        Ok(user)
-    }
-
-    fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
-        if self.user_by_name(&user.username)?.is_some_and(|other| other.id != user.id) {
-            return fails("the username is taken");
-        }
-        if let Some(known) = self.users.get_mut(&user.id) {
-            *known = user.clone();
-        }
-        Ok(())
-    }
-
-    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
-        Ok(self.passwords.get(&user).cloned())
-    }
-
-    fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
-        self.passwords.insert(user, hash.to_owned());
-        Ok(())
-    }
-
-    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        if !self.users.contains_key(&session.user) || self.sessions.iter().any(|other| other.id == session.id)
-        {
-            return fails("the session exists, or its user does not");
-        }
-        self.sessions.push(session.clone());
-        Ok(())
-    }
-
-    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let session = self.sessions.iter().find(|session| session.id == id);
-        Ok(session.and_then(|session| self.users.get(&session.user)).cloned())
-    }
-
-    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
-        let place = self.sessions.iter().position(|session| session.id == id);
-        Ok(place.map(|place| self.sessions.remove(place).origin))
-    }
-
-    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
-        let mut own: Vec<_> = self.sessions.iter().filter(|session| session.user == user).collect();
-        // The sort is stable: of two sessions of one second the one opened later is the newer.
-        own.sort_by_key(|session| session.created);
-        let excess = own.len().saturating_sub(usize::try_from(most).unwrap());
-        let ended: Vec<SessionId> = own[..excess].iter().map(|session| session.id).collect();
-        self.sessions.retain(|session| !ended.contains(&session.id));
-        Ok(excess)
-    }
-
-    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
-        let before = self.sessions.len();
-        self.sessions.retain(|session| session.user != user);
-        Ok(before - self.sessions.len())
-    }
-
-    fn end_logged_out(
-        &mut self,
-        issuer: &str,
-        target: &LogoutTarget,
-        issued_until: UnixTime,
-    ) -> Result<usize, StoreError> {
-        let before = self.sessions.len();
-        self.sessions.retain(|session| match &session.origin {
-            Origin::Oidc(origin) => {
-                let by_sid = matches!((target, &origin.sid), (LogoutTarget::Session { .. }, Some(_)));
-                let is_newer = !by_sid && origin.issued_at > issued_until;
-                origin.issuer != issuer || is_newer || !names(target, origin)
-            }
-            Origin::Password => true,
-        });
-        Ok(before - self.sessions.len())
-    }
-
-    fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError> {
-        let known = self.logouts.iter().any(|(known, other)| known == jti && other.issuer == logout.issuer);
-        if !known {
-            self.logouts.push((jti.to_owned(), logout.clone()));
-        }
-        Ok(!known)
-    }
-
-    fn newest_logout(
-        &mut self,
-        issuer: &str,
-        sid: Option<&str>,
-        subject: &str,
-    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
-        let origin = OidcOrigin {
-            issuer: issuer.to_owned(),
-            subject: subject.to_owned(),
-            sid: sid.map(str::to_owned),
-            issued_at: UnixTime(0),
-            id_token: None,
-        };
-        let about = self.logouts.iter().map(|(_, logout)| logout);
-        let about = about.filter(|logout| logout.issuer == issuer && names(&logout.target, &origin));
-        Ok(about
-            .map(|logout| (logout.issued_at, logout.received))
-            .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1))))
     }
 }

@@ -1,5 +1,7 @@
 //! Sign-in with a password.
 
+use std::time::Duration;
+
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser};
 use claimgate::oidc::password::{self, PasswordPolicy, PasswordSignInError};
@@ -37,7 +39,7 @@ fn sign_in(
     let authenticated = candidate.decide(matches, policy)?;
     let id = |session: u8| SessionId([session; 16]);
     let session = NewSession { id: id(session), replaces: replaces.map(id) };
-    store.transact(|records| authenticated.open(records, session, 60, T))
+    store.transact(|records| authenticated.open(records, session, Duration::from_secs(60), T))
 }
 
 #[test]
@@ -57,7 +59,7 @@ fn a_password_that_was_replaced_while_it_was_compared_opens_no_session() {
     let id = authenticated.user().id;
     store.transact(|records| accounts::set_password(records, Administrator::OPERATOR, id, "new", T)).unwrap();
     let session = NewSession { id: SessionId([1; 16]), replaces: None };
-    let opened = store.transact(|records| authenticated.open(records, session, 60, T));
+    let opened = store.transact(|records| authenticated.open(records, session, Duration::from_secs(60), T));
     assert_eq!(opened, Err(PasswordSignInError::Refused));
     assert!(!is_open(&store, 1));
 }
@@ -113,7 +115,8 @@ fn a_user_who_is_changed_while_the_password_is_compared_gets_no_session() {
             })
             .unwrap();
         let session = NewSession { id: SessionId([1; 16]), replaces: None };
-        let opened = store.transact(|records| authenticated.open(records, session, 60, T));
+        let opened =
+            store.transact(|records| authenticated.open(records, session, Duration::from_secs(60), T));
         assert_eq!(opened, Err(PasswordSignInError::Refused), "{what}");
         assert!(store.records().sessions.is_empty(), "{what}");
     }

@@ -10,12 +10,13 @@ use claimgate::limits::Limits;
 use claimgate::oidc::Response;
 use claimgate::oidc::authorization::{
     self, AuthorizationOptions, AuthorizationRequest, AuthorizationResponse, CallbackParameters,
-    CallbackProvider, PendingSignIn,
+    CallbackProvider,
 };
 use claimgate::oidc::client::Client;
 use claimgate::oidc::discovery::{EndpointOverrides, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
+use claimgate::oidc::pending::PendingSignIn;
 use claimgate::oidc::records::Position;
 use claimgate::oidc::sign_in::Person;
 use claimgate::oidc::token::{self, TokenError, TokenRequest, TokenResponse};
@@ -76,7 +77,7 @@ impl Op {
             options,
             return_to: "/reports",
         };
-        let redirect = authorization::begin(&request, NOW_MS, &mut random());
+        let redirect = authorization::begin(&request, UnixTime(NOW), &mut random());
         (redirect.url.parse().unwrap(), redirect.pending)
     }
 
@@ -99,7 +100,7 @@ impl Op {
 
     /// Reads a token response, for a public client.
     pub(crate) fn read(&self, response: &Response) -> Result<TokenResponse, TokenError> {
-        let client = Client { id: CLIENT.to_owned(), secret: None, key: None, method: None };
+        let client = Client::new(CLIENT);
         token::read(response, &self.token_request(&client).secrets)
     }
 
@@ -109,6 +110,24 @@ impl Op {
         options: &AuthorizationOptions,
         header: Value,
         change: impl FnOnce(&mut Value),
+    ) -> Result<ValidatedIdToken, IdTokenError> {
+        let more = json!({
+            "access_token": "at", "refresh_token": "rt", "expires_in": 300, "scope": "openid email",
+        });
+        self.validate_with(options, header, change, &more)
+    }
+
+    /// The same with these members of the token response beside the ID token.
+    pub(crate) fn validate_answer(&self, more: &Value) -> Result<ValidatedIdToken, IdTokenError> {
+        self.validate_with(&AuthorizationOptions::default(), json!({}), |_| {}, more)
+    }
+
+    fn validate_with(
+        &self,
+        options: &AuthorizationOptions,
+        header: Value,
+        change: impl FnOnce(&mut Value),
+        more: &Value,
     ) -> Result<ValidatedIdToken, IdTokenError> {
         let (address, pending) = self.begin(options);
         let nonce = address.query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned();
@@ -120,10 +139,11 @@ impl Op {
         change(&mut claims);
         let Value::Object(header) = header else { panic!() };
         let id_token = self.key.sign(&header, claims.to_string().as_bytes()).unwrap();
-        let body = json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"});
+        let mut body = json!({"id_token": id_token, "token_type": "Bearer"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let response = self.read(&Response::new(body.to_string().into_bytes())).ok().unwrap();
         let verifier = Verifier::new(self.jws.clone(), Policy::id_token(ISSUER, CLIENT)).unwrap();
-        id_token::validate(&verifier, &response, &authorization, 60, UnixTime(NOW))
+        id_token::validate(&verifier, &response, &authorization, UnixTime(NOW))
     }
 
     pub(crate) fn refused(&self, change: impl FnOnce(&mut Value)) -> &'static str {

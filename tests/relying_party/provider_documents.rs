@@ -1,5 +1,7 @@
 //! What a provider publishes, and what of it is refused: discovery, key sets, addresses.
 
+use std::time::Duration;
+
 use claimgate::key::KeyError;
 use claimgate::oidc::discovery::{self, DiscoveryError, EndpointOverrides};
 use claimgate::oidc::endpoint::{Endpoint, EndpointError};
@@ -171,7 +173,7 @@ fn a_key_set_is_bounded_and_its_lifetime_read() {
     let response =
         http::Response::builder().header("cache-control", "public, max-age=120").body(set.to_vec());
     let (keys, max_age) = jwks::read(&response.unwrap()).unwrap();
-    assert_eq!((keys.keys().len(), keys.skipped().len(), max_age), (1, 2, Some(120)));
+    assert_eq!((keys.keys().len(), keys.skipped().len(), max_age), (1, 2, Some(Duration::from_secs(120))));
     // What everybody can read is no secret, whatever algorithms are allowed.
     assert_eq!(keys.skipped()[0].reason, KeyError::Private);
     let code = |body: &[u8]| jwks::read(&answer(body)).unwrap_err().code();

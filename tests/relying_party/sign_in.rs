@@ -1,5 +1,7 @@
 //! Sign-in: the user found, linked, created or refused; profile and teams.
 
+use std::time::Duration;
+
 use claimgate::identity::{Mapping, MappingSpec, OneOrMany};
 use claimgate::limits::Limits;
 use claimgate::oidc::records::StoreError;
@@ -20,7 +22,7 @@ pub(crate) const OPEN: SignInPolicy = SignInPolicy {
     allow_admins: false,
     link_by_username: LinkByUsername::Always,
     sync: SyncPolicy::CREATION,
-    session_lifetime: 3600,
+    session_lifetime: Duration::from_secs(3600),
 };
 
 pub(crate) fn sign_in(

@@ -1,21 +1,23 @@
 //! The token request, the ID token and UserInfo.
 
+use std::time::Duration;
+
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
 use claimgate::oidc::id_token::IdTokenError;
-use claimgate::oidc::token;
-use claimgate::oidc::userinfo::{self, UserInfoError};
+use claimgate::oidc::refresh;
+use claimgate::oidc::token::{self, Tokens};
+use claimgate::oidc::userinfo::{self, SignInClaims, UserInfoError};
 use claimgate::time::UnixTime;
 use serde_json::{Value, json};
 
-use super::provider::{CLIENT, ISSUER, NOW, Op, remove, set};
+use super::provider::{CLIENT, ISSUER, NOW, Op, random, remove, set};
 
 #[test]
 fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     let op = Op::new();
     let request = |client: &Client| op.token_request(client).http;
-    let secret = Some(Secret::new("s:e%cret".to_owned()));
-    let mut client = Client { id: "c:1".to_owned(), secret, key: None, method: None };
+    let mut client = Client::new("c:1").with_secret(Secret::new("s:e%cret".to_owned()));
     let sent = request(&client);
     // RFC 6749 §2.3.1: encoded before they are joined.
     assert_eq!(sent.headers()["authorization"], "Basic YyUzQTE6cyUzQWUlMjVjcmV0");
@@ -60,9 +62,9 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
 #[test]
 fn a_refusal_that_repeats_the_requests_secrets_is_shown_without_them() {
     let op = Op::new();
-    let secret = Some(Secret::new("s:e%cret".to_owned()));
     for method in [AuthMethod::SecretBasic, AuthMethod::SecretPost] {
-        let client = Client { id: "c".to_owned(), secret: secret.clone(), key: None, method: Some(method) };
+        let mut client = Client::new("c").with_secret(Secret::new("s:e%cret".to_owned()));
+        client.method = Some(method);
         let request = op.token_request(&client);
         let body = String::from_utf8(request.http.body().clone()).unwrap();
         let header = request.http.headers().get("authorization").map(|value| value.to_str().unwrap());
@@ -76,6 +78,87 @@ fn a_refusal_that_repeats_the_requests_secrets_is_shown_without_them() {
             assert!(said.contains(secret), "{secret} {said}");
             assert!(!shown.contains(secret), "{secret} {shown}");
         }
+    }
+}
+
+#[test]
+fn the_tokens_of_a_sign_in_are_readable_and_not_printed() {
+    let op = Op::new();
+    let id_token = op.validate(&AuthorizationOptions::default(), json!({}), |_| {}).unwrap();
+    assert_eq!(id_token.encoded().split('.').count(), 3);
+    let shown = format!("{id_token:?}");
+    let claims = SignInClaims::of_id_token(id_token);
+    let tokens = claims.id_token().tokens();
+    assert_eq!(tokens.access_token().map(Secret::expose), Some("at"));
+    assert_eq!(tokens.refresh_token().map(Secret::expose), Some("rt"));
+    assert_eq!(tokens.expires_in(), Some(Duration::from_secs(300)));
+    assert_eq!(tokens.scope(), Some("openid email"));
+    let shown = format!("{shown} {tokens:?} {claims:?}");
+    for secret in ["\"at\"", "\"rt\"", claims.id_token().encoded()] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn a_refresh_token_is_exchanged_for_new_tokens() {
+    let op = Op::new();
+    let id_token = op.validate(&AuthorizationOptions::default(), json!({}), |_| {}).unwrap();
+    let before = id_token.tokens();
+    let client = Client::new(CLIENT).with_secret(Secret::new("s:e%cret".to_owned()));
+    let refresh_token = Secret::new("r%t secret".to_owned());
+    let now = UnixTime(NOW);
+    let sent = refresh::request(&refresh_token, &client, &op.metadata, now, &mut random()).unwrap();
+    let body = String::from_utf8(sent.http.body().clone()).unwrap();
+    assert_eq!(body, "grant_type=refresh_token&refresh_token=r%25t+secret");
+    assert!(sent.http.headers().contains_key("authorization"));
+    let read = |status: u16, body: &Value| {
+        let response = http::Response::builder().status(status).body(body.to_string().into_bytes()).unwrap();
+        refresh::read(&response, &sent.secrets, before)
+    };
+    let shown = |tokens: &Tokens| {
+        let [access, refresh] = [tokens.access_token(), tokens.refresh_token()];
+        let text = |secret: Option<&Secret>| secret.map(|secret| secret.expose().to_owned());
+        (
+            text(access).unwrap(),
+            text(refresh).unwrap(),
+            tokens.expires_in(),
+            tokens.scope().unwrap().to_owned(),
+        )
+    };
+    let kept = read(200, &json!({"access_token": "at2", "id_token": "not read"})).unwrap();
+    assert_eq!(shown(&kept), ("at2".to_owned(), "rt".to_owned(), None, "openid email".to_owned()));
+    let all = json!({"access_token": "at3", "refresh_token": "rt3", "expires_in": 9, "scope": "openid"});
+    let nine = Some(Duration::from_secs(9));
+    assert_eq!(
+        shown(&read(200, &all).unwrap()),
+        ("at3".to_owned(), "rt3".to_owned(), nine, "openid".to_owned())
+    );
+
+    let code = |status, body| read(status, &body).unwrap_err().code();
+    assert_eq!(code(200, json!({"refresh_token": "rt3"})), "token.no_access_token");
+    assert_eq!(code(200, json!({"access_token": 1})), "token.no_access_token");
+    assert_eq!(code(200, json!({"access_token": "at", "token_type": "DPoP"})), "token.type");
+    assert_eq!(code(200, json!([])), "token.json");
+    let refusal =
+        json!({"error": "invalid_grant", "error_description": "r%t secret, r%25t+secret, s:e%cret"});
+    let refused = read(400, &refusal).unwrap_err();
+    assert_eq!(refused.to_string(), "the provider's token endpoint refused: invalid_grant: …, …, …");
+}
+
+/// What is not of its type counts as absent: a sign-in does not need it.
+#[test]
+fn a_token_response_may_leave_all_but_the_id_token_out() {
+    let op = Op::new();
+    for more in [
+        json!({}),
+        json!({"access_token": "", "refresh_token": "", "expires_in": "300", "scope": ""}),
+        json!({"access_token": 1, "refresh_token": null, "expires_in": -1, "scope": ["openid"]}),
+        json!({"access_token": null, "refresh_token": {}, "expires_in": 1.5, "scope": null}),
+    ] {
+        let id_token = op.validate_answer(&more).unwrap();
+        let tokens = id_token.tokens();
+        assert!(tokens.access_token().is_none() && tokens.refresh_token().is_none(), "{more}");
+        assert_eq!((tokens.expires_in(), tokens.scope()), (None, None), "{more}");
     }
 }
 
@@ -142,7 +225,8 @@ fn the_id_token_is_held_to_every_rule() {
 #[test]
 fn auth_time_is_compared_where_max_age_was_asked_for() {
     let op = Op::new();
-    let options = AuthorizationOptions { max_age: Some(100), ..AuthorizationOptions::default() };
+    let options =
+        AuthorizationOptions { max_age: Some(Duration::from_secs(100)), ..AuthorizationOptions::default() };
     let of = |change: Box<dyn FnOnce(&mut Value)>| {
         op.validate(&options, json!({}), change).map(drop).map_err(|error| match error {
             IdTokenError::AuthTime { reason } => reason.split([':', ';']).next().unwrap_or_default(),
@@ -165,8 +249,11 @@ fn auth_time_is_compared_where_max_age_was_asked_for() {
 #[test]
 fn a_fresh_authentication_is_one_of_this_sign_in() {
     let op = Op::new();
-    let options =
-        AuthorizationOptions { fresh: true, max_age: Some(86_400), ..AuthorizationOptions::default() };
+    let options = AuthorizationOptions {
+        fresh: true,
+        max_age: Some(Duration::from_secs(86_400)),
+        ..AuthorizationOptions::default()
+    };
     let at = |time: i64| {
         op.validate(&options, json!({}), set("auth_time", json!(time)))
             .map(drop)

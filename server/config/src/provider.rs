@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claimgate::alg::Registry;
 use claimgate::claims::TokenKind;
@@ -226,7 +227,11 @@ fn client(
     }
     let method =
         auth_method(section, raw.token_endpoint_auth_method.as_deref(), secret.is_some(), key.is_some())?;
-    Ok(move |id| Client { id, secret, key, method })
+    Ok(move |id: String| {
+        let mut client = Client::new(id);
+        (client.secret, client.key, client.method) = (secret, key, method);
+        client
+    })
 }
 
 /// Checks that the secret is long enough for the algorithms that verify with it: a shorter one verifies nothing.
@@ -432,7 +437,7 @@ fn authorization(section: &Section<'_>, raw: &raw::Provider) -> Result<Authoriza
     Ok(AuthorizationOptions {
         scopes: raw.scopes.iter().filter(|scope| *scope != "openid").cloned().collect(),
         prompt: prompt?,
-        max_age: raw.max_age.map(|age| age.0),
+        max_age: raw.max_age.map(|age| Duration::from_secs(age.0)),
         essential_claims: Vec::new(),
         fresh: false,
     })

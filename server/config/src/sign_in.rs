@@ -1,6 +1,8 @@
 //! `[sign_in]`: from its settings to the rules of sign-in.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::{LinkByUsername, SignInPolicy};
@@ -13,8 +15,8 @@ use super::section::{Faulty, Section};
 /// Begins the remark on links.
 const LINKED: &str = "a user added by hand is linked to the first person with the same name in";
 
-/// The shortest and the longest session, in seconds.
-const LIFETIMES: std::ops::RangeInclusive<u64> = 60..=90 * 24 * 60 * 60;
+/// The shortest and the longest session.
+const LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Resolves the table; every fault in it is recorded.
 pub(super) fn resolve(
@@ -22,7 +24,7 @@ pub(super) fn resolve(
     raw: &raw::SignIn,
 ) -> Result<(SignInPolicy, PasswordPolicy), Faulty> {
     let password = password(section, raw);
-    let session_lifetime = raw.session_lifetime.0;
+    let session_lifetime = Duration::from_secs(raw.session_lifetime.0);
     if !LIFETIMES.contains(&session_lifetime) {
         return Err(section.fault("session_lifetime", "must be from 60 seconds to 90 days, such as \"12h\""));
     }

@@ -9,7 +9,7 @@ use crate::system;
 use crate::web::{Server, password, run};
 use claimgate::alg::Registry;
 use claimgate::oidc::random_token;
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{Records, SignInRecords, StoreError};
 use claimgate::oidc::user::UserKind;
 use claimgate_config::Config;
 

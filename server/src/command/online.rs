@@ -142,7 +142,7 @@ async fn check_client(
         return_to: "/",
     };
     let now = system::now();
-    let pending = authorization::begin(&authorization, system::now_ms(), &mut system::random).pending;
+    let pending = authorization::begin(&authorization, now, &mut system::random).pending;
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("state", pending.state())
         .append_pair("iss", &provider.issuer)

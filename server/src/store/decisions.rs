@@ -1,8 +1,10 @@
 //! The operations of the server as whole decisions, over SQLite: each is one call of the store.
 
+use std::time::Duration;
+
 use claimgate::oidc::backchannel::{self, Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::password::{self, Authenticated, Candidate, PasswordSignInError};
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{SessionRecords, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 
@@ -44,7 +46,7 @@ impl SqliteStore {
         &self,
         authenticated: Authenticated,
         session: NewSession,
-        lifetime: u64,
+        lifetime: Duration,
     ) -> Result<(), PasswordSignInError> {
         self.transact(move |records| authenticated.open(records, session, lifetime, system::now())).await
     }

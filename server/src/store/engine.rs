@@ -96,7 +96,7 @@ impl Store {
     /// one.
     pub(crate) fn position(&self) -> Position {
         match self {
-            Store::Sqlite(_) => Position(system::now_ms()),
+            Store::Sqlite(_) => system::position(),
             Store::Postgres(store) => store.node.position(),
         }
     }
@@ -226,7 +226,7 @@ impl Store {
         }
     }
 
-    /// Opens the session of a user who proved a password, for `lifetime` seconds.
+    /// Opens the session of a user who proved a password, for `lifetime`.
     ///
     /// # Errors
     /// A [`PasswordSignInError`]; nothing has changed then.
@@ -234,7 +234,7 @@ impl Store {
         &self,
         authenticated: Authenticated,
         session: NewSession,
-        lifetime: u64,
+        lifetime: Duration,
     ) -> Result<(), PasswordSignInError> {
         match self {
             Store::Sqlite(store) => store.open_session(authenticated, session, lifetime).await,

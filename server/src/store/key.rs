@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::file;
 use crate::system;
 use claimgate::oidc::records::StoreError;
-use claimgate::oidc::seal::{KEY_LEN, NONCE_LEN, Nonce, Sealer};
+use claimgate::oidc::seal::{KEY_LEN, Sealer};
 
 /// The key of a database.
 pub(crate) struct Key(Sealer);
@@ -69,11 +69,14 @@ impl Key {
         Self(Sealer::new(&random()).expect("its length is that of a key"))
     }
 
-    /// Seals a text for a purpose, under a nonce of its own.
+    /// Returns the sealer of cookies.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0
+    }
+
+    /// Seals a text for a purpose.
     pub(crate) fn seal(&self, purpose: &str, text: &str) -> String {
-        let mut nonce = [0; NONCE_LEN];
-        system::random(&mut nonce);
-        self.0.seal(Nonce(nonce), purpose, text)
+        self.0.seal(purpose, text, &mut system::random)
     }
 
     /// Opens a value that was sealed for the same purpose; `None` for any other value.

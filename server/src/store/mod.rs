@@ -43,7 +43,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{SignInRecords, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;

@@ -14,7 +14,10 @@ use super::logout_records::LogoutRecords;
 use super::notices::names_user;
 use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{
+    self, LogoutRecord, LogoutTarget, PasswordRecords, Position, Records, RenamedIssuer, SessionRecords,
+    SignInRecords, StoreError, UserRecords,
+};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -137,7 +140,7 @@ impl<'t> SqliteRecords<'t> {
     }
 }
 
-impl Records for SqliteRecords<'_> {
+impl UserRecords for SqliteRecords<'_> {
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
         self.query_first(&format!("SELECT {USER} FROM user WHERE id = ?1"), [id.0], read_user)
     }
@@ -145,7 +148,74 @@ impl Records for SqliteRecords<'_> {
     fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError> {
         self.query_first(&format!("SELECT {USER} FROM user WHERE username = ?1"), [username], read_user)
     }
+}
 
+impl SessionRecords for SqliteRecords<'_> {
+    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        let user = self.user(session.user)?;
+        let user =
+            user.ok_or_else(|| StoreError { reason: "the user of the session does not exist".to_owned() })?;
+        let oidc = match &session.origin {
+            Origin::Oidc(origin) => Some(origin),
+            Origin::Password => None,
+        };
+        let purpose = id_token_purpose(session.id);
+        let id_token = oidc.and_then(|origin| origin.id_token.as_ref());
+        let sealed = id_token.map(|token| self.key.seal(&purpose, token));
+        let sql =
+            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        self.execute(
+            sql,
+            params![
+                session.id.0,
+                session.user.0,
+                oidc.map(|origin| &origin.issuer),
+                oidc.map(|origin| &origin.subject),
+                oidc.and_then(|origin| origin.sid.as_ref()),
+                oidc.map(|origin| origin.issued_at.0),
+                sealed,
+                session.created.0,
+                session.expires.0,
+            ],
+        )?;
+        let origin = self.index.origin(
+            oidc.map(|origin| (&*origin.issuer, &*origin.subject, origin.sid.as_deref(), origin.issued_at)),
+        );
+        let indexed = IndexedSession { user: user.id, expires: session.expires, origin };
+        self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
+        Ok(())
+    }
+
+    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
+        let sql = "DELETE FROM session WHERE id = ?1 AND NOT is_ended(id)
+            RETURNING issuer, subject, sid, issued_at, id_token";
+        let key = self.key;
+        let ended = self.query_first(sql, [id.0], |row| {
+            let sealed: Option<String> = row.get(4)?;
+            let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(id), &sealed));
+            let Some(issuer) = row.get(0)? else { return Ok(Origin::Password) };
+            Ok(Origin::Oidc(OidcOrigin {
+                issuer,
+                subject: row.get(1)?,
+                sid: row.get(2)?,
+                issued_at: UnixTime(row.get(3)?),
+                id_token: opened.map(|token| token.to_string()),
+            }))
+        })?;
+        self.effects.push(Effect::Ended(id));
+        Ok(ended)
+    }
+
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
+        let sql = "DELETE FROM session WHERE rowid IN (
+                SELECT rowid FROM session WHERE user = ?1 AND NOT is_ended(id) ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?2
+            ) RETURNING id";
+        self.delete_sessions(sql, params![user.0, most])
+    }
+}
+
+impl SignInRecords for SqliteRecords<'_> {
     fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
         let sql = format!(
             "SELECT {USER} FROM link JOIN user ON user.id = link.user WHERE issuer = ?1 AND subject = ?2"
@@ -163,6 +233,96 @@ impl Records for SqliteRecords<'_> {
         self.execute(sql, params![issuer, subject, user.0])?;
         self.effects.push(Effect::Linked);
         self.follow_inactive_links("link.issuer = ?1 AND link.subject = ?2", params![issuer, subject], false)
+    }
+
+    fn create_user(&mut self, username: &str, kind: UserKind, now: UnixTime) -> Result<User, StoreError> {
+        let sql = "INSERT INTO user (username, kind, active, profile, teams, created, updated)
+            VALUES (?1, ?2, 1, '{}', '{}', ?3, ?3)";
+        self.execute(sql, params![username, kind.name(), now.0])?;
+        let id = UserId(self.connection.last_insert_rowid());
+        let user = self.user(id)?;
+        user.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })
+    }
+
+    fn update_user(&mut self, user: &User, now: UnixTime) -> Result<(), StoreError> {
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|error| StoreError { reason: error.to_string() })
+        };
+        let profile = json(serde_json::to_string(&user.profile))?;
+        let teams = json(serde_json::to_string(&user.teams))?;
+        let sql =
+            "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
+            WHERE id = ?1";
+        let (id, kind) = (user.id.0, user.kind.name());
+        self.follow_activity(user)?;
+        self.execute(sql, params![id, user.username, kind, user.active, profile, teams, now.0])?;
+        self.effects.push(Effect::Changed(user.clone()));
+        Ok(())
+    }
+
+    fn newest_logout(
+        &mut self,
+        issuer: &str,
+        sid: Option<&str>,
+        subject: &str,
+    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
+        Ok(self.logouts.newest(issuer, sid, subject))
+    }
+}
+
+impl PasswordRecords for SqliteRecords<'_> {
+    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
+        let hash = self.query_first("SELECT password FROM user WHERE id = ?1", [user.0], |row| row.get(0))?;
+        Ok(hash.flatten())
+    }
+}
+
+impl records::LogoutRecords for SqliteRecords<'_> {
+    fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
+        Ok(self.logouts.record(jti, record))
+    }
+
+    fn end_logged_out(
+        &mut self,
+        issuer: &str,
+        target: &LogoutTarget,
+        issued_until: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let named = self.index.named(issuer, target, issued_until).ok_or_else(|| StoreError {
+            reason: "a command does not know the sessions that a logout ends".to_owned(),
+        })?;
+        let mut found = self.index.find(&named);
+        let opened = self.effects.opened().filter(|(_, session)| named.includes(&session.origin));
+        found.extend(opened.map(|(id, _)| id));
+        let before = self.effects.len();
+        for session in found {
+            if !self.effects.has_ended(session) && self.ended.end(session) {
+                self.effects.push(Effect::Ended(session));
+            }
+        }
+        Ok(self.effects.len() - before)
+    }
+}
+
+impl Records for SqliteRecords<'_> {
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let sql = format!(
+            "SELECT {USER} FROM session JOIN user ON user.id = session.user
+            WHERE session.id = ?1 AND NOT is_ended(session.id)"
+        );
+        self.query_first(&sql, [id.0], read_user)
+    }
+
+    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
+        self.delete_sessions(
+            "DELETE FROM session WHERE user = ?1 AND NOT is_ended(id) RETURNING id",
+            [user.0],
+        )
+    }
+
+    fn set_password(&mut self, user: UserId, hash: &str, now: UnixTime) -> Result<(), StoreError> {
+        let sql = "UPDATE user SET password = ?2, updated = ?3 WHERE id = ?1";
+        self.execute(sql, params![user.0, hash, now.0]).map(drop)
     }
 
     fn subjects_of(
@@ -214,153 +374,6 @@ impl Records for SqliteRecords<'_> {
             self.forget_notices_of(&user.username)?;
         }
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
-    }
-
-    fn create_user(&mut self, username: &str, kind: UserKind, now: UnixTime) -> Result<User, StoreError> {
-        let sql = "INSERT INTO user (username, kind, active, profile, teams, created, updated)
-            VALUES (?1, ?2, 1, '{}', '{}', ?3, ?3)";
-        self.execute(sql, params![username, kind.name(), now.0])?;
-        let id = UserId(self.connection.last_insert_rowid());
-        let user = self.user(id)?;
-        user.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })
-    }
-
-    fn update_user(&mut self, user: &User, now: UnixTime) -> Result<(), StoreError> {
-        let json = |value: serde_json::Result<String>| {
-            value.map_err(|error| StoreError { reason: error.to_string() })
-        };
-        let profile = json(serde_json::to_string(&user.profile))?;
-        let teams = json(serde_json::to_string(&user.teams))?;
-        let sql =
-            "UPDATE user SET username = ?2, kind = ?3, active = ?4, profile = ?5, teams = ?6, updated = ?7
-            WHERE id = ?1";
-        let (id, kind) = (user.id.0, user.kind.name());
-        self.follow_activity(user)?;
-        self.execute(sql, params![id, user.username, kind, user.active, profile, teams, now.0])?;
-        self.effects.push(Effect::Changed(user.clone()));
-        Ok(())
-    }
-
-    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
-        let hash = self.query_first("SELECT password FROM user WHERE id = ?1", [user.0], |row| row.get(0))?;
-        Ok(hash.flatten())
-    }
-
-    fn set_password(&mut self, user: UserId, hash: &str, now: UnixTime) -> Result<(), StoreError> {
-        let sql = "UPDATE user SET password = ?2, updated = ?3 WHERE id = ?1";
-        self.execute(sql, params![user.0, hash, now.0]).map(drop)
-    }
-
-    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        let user = self.user(session.user)?;
-        let user =
-            user.ok_or_else(|| StoreError { reason: "the user of the session does not exist".to_owned() })?;
-        let oidc = match &session.origin {
-            Origin::Oidc(origin) => Some(origin),
-            Origin::Password => None,
-        };
-        let purpose = id_token_purpose(session.id);
-        let id_token = oidc.and_then(|origin| origin.id_token.as_ref());
-        let sealed = id_token.map(|token| self.key.seal(&purpose, token));
-        let sql =
-            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        self.execute(
-            sql,
-            params![
-                session.id.0,
-                session.user.0,
-                oidc.map(|origin| &origin.issuer),
-                oidc.map(|origin| &origin.subject),
-                oidc.and_then(|origin| origin.sid.as_ref()),
-                oidc.map(|origin| origin.issued_at.0),
-                sealed,
-                session.created.0,
-                session.expires.0,
-            ],
-        )?;
-        let origin = self.index.origin(
-            oidc.map(|origin| (&*origin.issuer, &*origin.subject, origin.sid.as_deref(), origin.issued_at)),
-        );
-        let indexed = IndexedSession { user: user.id, expires: session.expires, origin };
-        self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
-        Ok(())
-    }
-
-    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let sql = format!(
-            "SELECT {USER} FROM session JOIN user ON user.id = session.user
-            WHERE session.id = ?1 AND NOT is_ended(session.id)"
-        );
-        self.query_first(&sql, [id.0], read_user)
-    }
-
-    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
-        let sql = "DELETE FROM session WHERE id = ?1 AND NOT is_ended(id)
-            RETURNING issuer, subject, sid, issued_at, id_token";
-        let key = self.key;
-        let ended = self.query_first(sql, [id.0], |row| {
-            let sealed: Option<String> = row.get(4)?;
-            let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(id), &sealed));
-            let Some(issuer) = row.get(0)? else { return Ok(Origin::Password) };
-            Ok(Origin::Oidc(OidcOrigin {
-                issuer,
-                subject: row.get(1)?,
-                sid: row.get(2)?,
-                issued_at: UnixTime(row.get(3)?),
-                id_token: opened.map(|token| token.to_string()),
-            }))
-        })?;
-        self.effects.push(Effect::Ended(id));
-        Ok(ended)
-    }
-
-    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
-        let sql = "DELETE FROM session WHERE rowid IN (
-                SELECT rowid FROM session WHERE user = ?1 AND NOT is_ended(id) ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?2
-            ) RETURNING id";
-        self.delete_sessions(sql, params![user.0, most])
-    }
-
-    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
-        self.delete_sessions(
-            "DELETE FROM session WHERE user = ?1 AND NOT is_ended(id) RETURNING id",
-            [user.0],
-        )
-    }
-
-    fn end_logged_out(
-        &mut self,
-        issuer: &str,
-        target: &LogoutTarget,
-        issued_until: UnixTime,
-    ) -> Result<usize, StoreError> {
-        let named = self.index.named(issuer, target, issued_until).ok_or_else(|| StoreError {
-            reason: "a command does not know the sessions that a logout ends".to_owned(),
-        })?;
-        let mut found = self.index.find(&named);
-        let opened = self.effects.opened().filter(|(_, session)| named.includes(&session.origin));
-        found.extend(opened.map(|(id, _)| id));
-        let before = self.effects.len();
-        for session in found {
-            if !self.effects.has_ended(session) && self.ended.end(session) {
-                self.effects.push(Effect::Ended(session));
-            }
-        }
-        Ok(self.effects.len() - before)
-    }
-
-    fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
-        Ok(self.logouts.record(jti, record))
-    }
-
-    fn newest_logout(
-        &mut self,
-        issuer: &str,
-        sid: Option<&str>,
-        subject: &str,
-    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
-        Ok(self.logouts.newest(issuer, sid, subject))
     }
 }
 

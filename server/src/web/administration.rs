@@ -5,6 +5,8 @@
 //! second cookie, which browsers send to the administration alone. Its value is sealed and names the sign-in
 //! session and the state of the account: it ends with either.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +19,8 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
-/// Seconds that a session of the administration lasts.
-pub(crate) const LIFETIME: u64 = 15 * 60;
+/// How long a session of the administration lasts.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// The purpose that the cookie's value is sealed for.
 const PURPOSE: &str = "administration";
 
@@ -72,7 +74,7 @@ pub(crate) fn takes_passwords(app: &App, headers: &HeaderMap) -> bool {
 
 /// Opens the administration's session beside a sign-in session. Returns its cookie, and when it ends.
 pub(crate) fn open(app: &App, session: SessionId, user: &User) -> (HeaderValue, UnixTime) {
-    let ends = system::now().saturating_add(LIFETIME);
+    let ends = system::now().saturating_add(LIFETIME.as_secs());
     let grant = Grant { session: session.0, account: account(user), ends: ends.0 };
     let text = serde_json::to_string(&grant).expect("texts and numbers are JSON");
     (app.cookies.open_administration(&app.store.key().seal(PURPOSE, &text), LIFETIME), ends)

@@ -1,5 +1,7 @@
 //! The cookies: their names, attributes and values.
 
+use std::time::Duration;
+
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
@@ -59,15 +61,15 @@ impl Cookies {
         found.all(|other| other == first).then_some(first)
     }
 
-    /// Sets the session's cookie for `lifetime` seconds.
-    pub(crate) fn open_session(&self, secret: &str, lifetime: u64) -> HeaderValue {
+    /// Sets the session's cookie for `lifetime`.
+    pub(crate) fn open_session(&self, secret: &str, lifetime: Duration) -> HeaderValue {
         let cookie = Cookie::build((self.session.as_str(), secret));
         self.finish(cookie, Some(lifetime), self.domain.as_deref())
     }
 
     /// Deletes the session's cookie.
     pub(crate) fn close_session(&self) -> HeaderValue {
-        self.finish(Cookie::build((self.session.as_str(), "")), Some(0), self.domain.as_deref())
+        self.finish(Cookie::build((self.session.as_str(), "")), Some(Duration::ZERO), self.domain.as_deref())
     }
 
     /// Sets the cookie of a pending sign-in: each tab of a browser may have its own.
@@ -83,7 +85,7 @@ impl Cookies {
 
     /// Deletes the cookie of a sign-in.
     pub(crate) fn end_sign_in(&self, state: &str) -> HeaderValue {
-        self.finish(Cookie::build((self.sign_in_name(state), "")), Some(0), None)
+        self.finish(Cookie::build((self.sign_in_name(state), "")), Some(Duration::ZERO), None)
     }
 
     /// Deletes the oldest cookies of abandoned sign-ins, at most [`MOST_ENDED`], so that one of `new` bytes fits.
@@ -106,7 +108,7 @@ impl Cookies {
         }
         ended
             .into_iter()
-            .map(|name| self.finish(Cookie::build((name, String::new())), Some(0), None))
+            .map(|name| self.finish(Cookie::build((name, String::new())), Some(Duration::ZERO), None))
             .collect()
     }
 
@@ -122,11 +124,11 @@ impl Cookies {
 
     /// Deletes the cookie of a logout.
     pub(crate) fn end_logout(&self) -> HeaderValue {
-        self.finish(Cookie::build((self.logout.as_str(), "")), Some(0), None)
+        self.finish(Cookie::build((self.logout.as_str(), "")), Some(Duration::ZERO), None)
     }
 
-    /// Sets the cookie of the administration's session, for `lifetime` seconds.
-    pub(crate) fn open_administration(&self, sealed: &str, lifetime: u64) -> HeaderValue {
+    /// Sets the cookie of the administration's session, for `lifetime`.
+    pub(crate) fn open_administration(&self, sealed: &str, lifetime: Duration) -> HeaderValue {
         let cookie = Cookie::build((self.administration.as_str(), sealed));
         let cookie = cookie.path(&self.administration_path).same_site(SameSite::Strict);
         self.finish(cookie, Some(lifetime), None)
@@ -146,7 +148,7 @@ impl Cookies {
     fn finish(
         &self,
         cookie: cookie::CookieBuilder<'_>,
-        max_age: Option<u64>,
+        max_age: Option<Duration>,
         domain: Option<&str>,
     ) -> HeaderValue {
         let mut cookie = cookie.http_only(true).secure(self.secure).build();
@@ -156,8 +158,8 @@ impl Cookies {
         if cookie.same_site().is_none() {
             cookie.set_same_site(SameSite::Lax);
         }
-        if let Some(seconds) = max_age {
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        if let Some(age) = max_age {
+            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
             cookie.set_max_age(time::Duration::seconds(seconds));
         }
         if let Some(domain) = domain {

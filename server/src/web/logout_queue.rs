@@ -22,6 +22,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use tokio::sync::oneshot;
@@ -36,7 +37,7 @@ use crate::store::{Store, work_lost};
 use crate::system;
 use claimgate::claims::LogoutToken;
 use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed, ValidatedLogout};
-use claimgate::oidc::records::StoreError;
+use claimgate::oidc::records::{Position, StoreError};
 use claimgate::verifier::ValidatedToken;
 use claimgate_remote::keys::may_lack_key;
 
@@ -60,7 +61,7 @@ pub(super) enum QueuedToken {
 struct PendingLogout {
     provider: Arc<Provider>,
     token: QueuedToken,
-    received_ms: i64,
+    received: Position,
     waiting: Waiting,
 }
 
@@ -103,7 +104,7 @@ impl LogoutQueue {
         let (answer, answered) = oneshot::channel();
         let provider = Arc::clone(provider);
         let waiting = Waiting { answer, _permit: permit };
-        let pending = PendingLogout { provider, token, received_ms: system::now_ms(), waiting };
+        let pending = PendingLogout { provider, token, received: system::position(), waiting };
         self.0.send(pending).map_err(|_| work_lost())?;
         Ok(answered.await.unwrap_or_else(|_| Err(work_lost().into()))?)
     }
@@ -179,6 +180,7 @@ impl Worker {
                 .flat_map_iter(|tokens| provider.logout_tokens.verify_batch(tokens, now))
                 .collect(),
         };
+        let leeway = Duration::from_secs(provider.config.leeway);
         let mut results = results.into_iter();
         for pending in group {
             let result = match pending.token {
@@ -189,7 +191,7 @@ impl Worker {
                 Ok(token) => {
                     self.metrics.verified(Ok(token.header().algorithm()));
                     token_log::accepted("logout token", token.header(), token.claims());
-                    let logout = backchannel::read(token, provider.config.leeway, pending.received_ms);
+                    let logout = backchannel::read(token, leeway, pending.received);
                     let logout = logout.kept_for(provider.remembers_logouts_for);
                     verified.push((logout, pending.waiting));
                 }

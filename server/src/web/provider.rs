@@ -37,8 +37,8 @@ pub struct Provider {
     pub(crate) presented: Verifier<AnyKind>,
     /// The bearer tokens of applications; none if no application accepts them.
     pub(crate) bearer: Option<Verifier<AnyKind>>,
-    /// How long a logout is remembered at least, in seconds.
-    pub(crate) remembers_logouts_for: u64,
+    /// How long a logout is remembered at least.
+    pub(crate) remembers_logouts_for: Duration,
 }
 
 impl Provider {
@@ -86,8 +86,8 @@ impl Provider {
             )?
             .with_cache(PRESENTED_CACHE_BYTES),
             remembers_logouts_for: match verifies_tokens {
-                true => config.presented_age.saturating_add(3 * config.leeway),
-                false => 0,
+                true => Duration::from_secs(config.presented_age.saturating_add(3 * config.leeway)),
+                false => Duration::ZERO,
             },
             client,
             remote,

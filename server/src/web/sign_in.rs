@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
-use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use super::administration;
@@ -19,10 +18,10 @@ use claimgate::identity::GroupsState;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::{
     self, AuthorizationRequest, AuthorizationResponse, CallbackError, CallbackParameters, CallbackProvider,
-    PendingSignIn,
 };
 use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
+use claimgate::oidc::pending::PendingSignIn;
 use claimgate::oidc::records::Position;
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignedIn};
@@ -60,24 +59,12 @@ pub(crate) async fn begin(
         options: &options,
         return_to: &link.return_to,
     };
-    let redirect = authorization::begin(&request, system::now_ms(), &mut system::random);
-    let pending = Pending { sign_in: redirect.pending, begun: app.store.position().0 };
-    let text = serde_json::to_string(&pending).expect("texts and numbers are JSON");
-    let sealed = app.store.key().seal(PURPOSE, &text);
+    let redirect = authorization::begin(&request, system::position(), &mut system::random);
+    let pending = redirect.pending.begun_at(app.store.position());
+    let sealed = pending.seal(app.store.key().sealer(), &mut system::random);
     let mut cookies = app.cookies.end_old_sign_ins(headers, sealed.len());
-    cookies.push(app.cookies.begin_sign_in(pending.sign_in.state(), &sealed));
+    cookies.push(app.cookies.begin_sign_in(pending.state(), &sealed));
     Ok((redirect.url, cookies))
-}
-
-/// The purpose that the cookie of a pending sign-in is sealed for.
-const PURPOSE: &str = "login";
-
-/// A pending sign-in, as its cookie holds it.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Pending {
-    pub(crate) sign_in: PendingSignIn,
-    /// The position of the store when it began. Servers that share a store may have different clocks.
-    begun: i64,
 }
 
 /// Returns the pending sign-in of this browser that the `state` in the callback's query names.
@@ -85,11 +72,10 @@ pub(crate) fn pending(
     app: &App,
     parameters: &CallbackParameters,
     headers: &HeaderMap,
-) -> Result<Pending, Problem> {
+) -> Result<PendingSignIn, CallbackError> {
     let state = parameters.state().ok_or(CallbackError::State)?;
     let sealed = app.cookies.sign_in(headers, state).ok_or(CallbackError::State)?;
-    let opened = app.store.key().open(PURPOSE, &sealed).ok_or(CallbackError::State)?;
-    Ok(serde_json::from_str(&opened).map_err(|_| CallbackError::State)?)
+    PendingSignIn::open(app.store.key().sealer(), &sealed).ok_or(CallbackError::State)
 }
 
 /// A completed sign-in: where the browser goes, and the cookies to set.
@@ -102,18 +88,17 @@ pub(crate) struct Completed {
 pub(crate) async fn complete(
     app: &Arc<App>,
     provider: &Arc<Provider>,
-    pending: Pending,
+    pending: PendingSignIn,
     parameters: &CallbackParameters,
     headers: &HeaderMap,
 ) -> Result<Completed, Problem> {
     let config = &provider.config;
-    let Pending { sign_in, begun } = pending;
-    let state = sign_in.state().to_owned();
+    let state = pending.state().to_owned();
     let metadata = provider.remote.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
     let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
-    let authorization = sign_in.accept(&asked, parameters, now, |state| used.consume(state, now))?;
+    let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
     if !app.store.use_state(&state).await? {
         return Err(CallbackError::Used.into());
     }
@@ -124,7 +109,7 @@ pub(crate) async fn complete(
 
     let unmet = config.check_demands(claims.as_value()).err();
     let unmet = unmet.map(|error| (token_log::demanded(claims.as_value(), &error), error));
-    let (person, explanation) = identify(app, provider, claims, Position(begun));
+    let (person, explanation) = identify(app, provider, claims, authorization.begun());
     if let Ok(person) = &person {
         request_log::note_user(person.username());
     }
@@ -174,12 +159,11 @@ async fn validate(
     tokens: &TokenResponse,
     authorization: &AuthorizationResponse,
 ) -> Result<ValidatedIdToken, Problem> {
-    let leeway = provider.config.leeway;
     let validated = provider
         .remote
         .verify(
             tokens.unverified_id_token(),
-            || id_token::validate_async(&provider.id_tokens, tokens, authorization, leeway, system::now()),
+            || id_token::validate_async(&provider.id_tokens, tokens, authorization, system::now()),
             |error| match error {
                 IdTokenError::Token(error) => Some(error),
                 _ => None,

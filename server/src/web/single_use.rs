@@ -29,7 +29,7 @@ impl SingleUse {
         let tag = Fingerprint::of(value);
         let mut inner = self.0.lock();
         while let Some((at, oldest)) = inner.order.front().copied() {
-            if inner.order.len() < REMEMBERED && at.saturating_add(SIGN_IN_LIFETIME + 1) >= now {
+            if inner.order.len() < REMEMBERED && at.saturating_add(SIGN_IN_LIFETIME.as_secs() + 1) >= now {
                 break;
             }
             inner.order.pop_front();

@@ -267,7 +267,7 @@ fn a_duration_is_whole_seconds_or_has_a_unit() {
         ("\"090s\"", 90),
     ] {
         let config = parse(&format!("{PROVIDER}[sign_in]\nsession_lifetime = {written}\n")).unwrap();
-        assert_eq!(config.sign_in.session_lifetime, seconds, "{written}");
+        assert_eq!(config.sign_in.session_lifetime.as_secs(), seconds, "{written}");
     }
     for written in [
         "-1",

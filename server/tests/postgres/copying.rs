@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser, UserChanges};
 use claimgate::oidc::backchannel::Replayed;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
+use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, UserId, UserKind};
 use claimgate::time::UnixTime;

@@ -1,6 +1,7 @@
 //! Sign-ins and logouts for the tests, by the rules of the relying party.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use claimgate::identity::{GroupsState, Identity, NameSource};
 use claimgate::oidc::records::{LogoutTarget, Lookup, Position, View};
@@ -10,12 +11,14 @@ use claimgate::oidc::sync::SyncPolicy;
 use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{Logout, PgStore, PostgresError};
 
+const LIFETIME: Duration = Duration::from_secs(3600);
+
 pub(crate) const POLICY: SignInPolicy = SignInPolicy {
     create_users: true,
     allow_admins: false,
     link_by_username: LinkByUsername::Vouched,
     sync: SyncPolicy::CREATION,
-    session_lifetime: 3600,
+    session_lifetime: LIFETIME,
 };
 
 /// A sign-in of a person, whose username is the subject.
@@ -74,7 +77,7 @@ impl Visit {
             issued_at: UnixTime(self.issued_at),
             id_token: Some("a token".to_owned()),
         };
-        Some(Plan { account, origin, session: self.session, lifetime: 3600, newest_logout })
+        Some(Plan { account, origin, session: self.session, lifetime: LIFETIME, newest_logout })
     }
 
     /// Signs in; `None` if a logout overtook the sign-in.

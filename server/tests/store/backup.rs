@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records};
+use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position};
 use claimgate::time::UnixTime;
 use claimgate_server::store::{AdminRecords, PresentedToken, Restored, SqliteStore, back_up, restore};
 

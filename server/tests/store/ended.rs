@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
+use claimgate::oidc::records::{
+    LogoutRecord, LogoutRecords, LogoutTarget, Position, Records, SessionRecords, SignInRecords, StoreError,
+    UserRecords,
+};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::time::UnixTime;
 use claimgate_server::store::{AdminRecords, SqliteStore};

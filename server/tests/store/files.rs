@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{Records, SessionRecords, SignInRecords, StoreError, UserRecords};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate_server::store::{AdminRecords, SqliteStore};
 

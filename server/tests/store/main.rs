@@ -1,7 +1,10 @@
 //! The store: acknowledged work is durable, failed work leaves no trace, memory follows the file.
 #![allow(clippy::unwrap_used)]
 
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
+use claimgate::oidc::records::{
+    LogoutRecord, LogoutRecords, LogoutTarget, Position, Records, SessionRecords, SignInRecords, StoreError,
+    UserRecords,
+};
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;

@@ -1,10 +1,11 @@
 //! Sign-ins that wait in the queue of the store while their user is changed.
 
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, UserChanges};
 use claimgate::oidc::backchannel::{self, Ended};
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{Position, Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{self, LinkByUsername, Person, SignInError, SignInPolicy};
 use claimgate::oidc::sync::{AbsentGroups, SyncPolicy};
@@ -27,7 +28,7 @@ const POLICY: SignInPolicy = SignInPolicy {
         absent_empties: false,
         absent_groups: AbsentGroups::Clear,
     },
-    session_lifetime: 3600,
+    session_lifetime: Duration::from_secs(3600),
 };
 
 /// Work in the queue, and where its result arrives.
@@ -161,7 +162,7 @@ fn a_logout_by_sid_ends_the_session_of_a_sign_in_in_the_queue_whatever_the_clock
         });
         let token = op.key.sign(&Map::new(), logout.to_string().as_bytes()).unwrap();
         let verifier = Verifier::new(op.jws.clone(), Policy::logout_token(ISSUER, CLIENT)).unwrap();
-        let logout = backchannel::validate(&verifier, &token, 60, NOW_MS + 1).unwrap();
+        let logout = backchannel::validate(&verifier, &token, Position(NOW_MS + 1)).unwrap();
         let ended = batch.submit(move |records| backchannel::apply_all(records, &[logout]));
         batch.run();
         assert!(waits.join().unwrap().is_ok());

@@ -1,7 +1,9 @@
 //! Which verified tokens the store's records revoke.
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, StoreError};
+use claimgate::oidc::records::{
+    LogoutRecord, LogoutRecords, LogoutTarget, Position, SignInRecords, StoreError,
+};
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 use claimgate_server::store::{PresentedToken, Revocation, SqliteStore};

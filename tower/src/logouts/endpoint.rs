@@ -46,7 +46,7 @@ impl LogoutEndpoint {
     pub(super) fn new<S: LogoutStore>(
         issuers: Arc<RemoteIssuers<LogoutToken>>,
         store: Arc<S>,
-        kept_for: u64,
+        kept_for: Duration,
     ) -> Self {
         Self(Queue::start(issuers, store, kept_for))
     }

@@ -27,8 +27,8 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Seconds by which the clocks of the parts of a provider may differ, and those of a provider and a service.
 const LEEWAY: u64 = 60;
-/// Seconds for which a record is kept beyond the lifetime of the tokens: many times the leeway of any policy.
-const KEPT_LONGER: u64 = 60 * 60;
+/// How long a record is kept beyond the lifetime of the tokens: many times the leeway of any policy.
+const KEPT_LONGER: Duration = Duration::from_secs(60 * 60);
 /// Longest time that a store is waited for.
 const STORE_TIME: Duration = Duration::from_secs(5);
 
@@ -53,8 +53,8 @@ impl Logout {
     /// Seconds by which a token of the session may be newer than the logout.
     pub const LEEWAY: u64 = LEEWAY;
 
-    fn of(token: ValidatedToken<LogoutToken>, received_at: UnixTime, kept_for: u64) -> Self {
-        let logout = backchannel::read(token, LEEWAY, received_at.0.saturating_mul(1000)).kept_for(kept_for);
+    fn of(token: ValidatedToken<LogoutToken>, received_at: UnixTime, kept_for: Duration) -> Self {
+        let logout = backchannel::read(token, Duration::from_secs(LEEWAY), received_at).kept_for(kept_for);
         let record = logout.record();
         let (sid, subject) = match record.target.clone() {
             LogoutTarget::Session { sid, subject } => (Some(sid), subject),
@@ -187,7 +187,7 @@ impl<S: LogoutStore> Logouts<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn endpoint(&self, tokens: impl Into<RemoteIssuers<LogoutToken>>) -> LogoutEndpoint {
-        let kept_for = self.longest_token.as_secs().saturating_add(KEPT_LONGER);
+        let kept_for = self.longest_token.saturating_add(KEPT_LONGER);
         LogoutEndpoint::new(Arc::new(tokens.into()), Arc::clone(&self.store), kept_for)
     }
 

@@ -1,6 +1,7 @@
 //! The queue of logout tokens: what arrives while one batch is recorded is verified and recorded as the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use claimgate::Error;
 use claimgate::claims::LogoutToken;
@@ -76,7 +77,7 @@ impl Queue {
     pub(super) fn start<S: LogoutStore>(
         issuers: Arc<RemoteIssuers<LogoutToken>>,
         store: Arc<S>,
-        kept_for: u64,
+        kept_for: Duration,
     ) -> Self {
         let (entrance, mut queue) = mpsc::channel(WAITING);
         tokio::spawn(async move {
@@ -125,7 +126,7 @@ impl Queue {
 }
 
 /// Verifies a batch, records what was accepted, and answers.
-async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: u64) {
+async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: Duration) {
     let (mut logouts, mut waiting) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
     for group in by_issuer(batch) {
         let verifier = group[0].verifier.clone();

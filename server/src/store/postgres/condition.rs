@@ -123,10 +123,10 @@ impl Condition {
                 - coalesce(current_setting('reserved_connections', true), '0')::bigint";
         let row = client.query_one(sql, &[]).await?;
         self.connections = (row.try_get(0)?, row.try_get(1)?);
-        let before = system::now_ms();
+        let before = system::position().0;
         let row =
             client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint", &[]).await?;
-        let (server, after): (i64, i64) = (row.try_get(0)?, system::now_ms());
+        let (server, after): (i64, i64) = (row.try_get(0)?, system::position().0);
         #[expect(clippy::cast_precision_loss, reason = "a difference of milliseconds")]
         let ahead = (before.midpoint(after) - server) as f64;
         self.clock_ahead = ahead / 1000.0;

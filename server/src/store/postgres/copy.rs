@@ -117,7 +117,7 @@ impl Target<'_> {
         if self.number(rows, &[])? != 0 {
             return Err(CopyError::NotEmpty);
         }
-        (self.now, self.position) = (system::now(), system::now_ms());
+        (self.now, self.position) = (system::now(), system::position().0);
         self.execute("UPDATE ord SET seq = $1 WHERE one", &[&self.position])?;
         Ok(())
     }

@@ -39,7 +39,7 @@ impl From<&ValidatedLogout> for Logout {
             target: logout.target().clone(),
             issued_at: logout.record().issued_at.0,
             issued_until: logout.issued_until().0,
-            retention: logout.retention(),
+            retention: i64::try_from(logout.retention().as_secs()).unwrap_or(i64::MAX),
         }
     }
 }

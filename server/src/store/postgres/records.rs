@@ -20,7 +20,10 @@ use crate::store::key::Key;
 use crate::store::notices::names_user;
 use crate::store::records::id_token_purpose;
 use crate::system;
-use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
+use claimgate::oidc::records::{
+    LogoutRecord, LogoutRecords, LogoutTarget, PasswordRecords, Position, Records, RenamedIssuer,
+    SessionRecords, SignInRecords, StoreError, UserRecords,
+};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -161,7 +164,7 @@ impl<'t> PostgresRecords<'t> {
     }
 }
 
-impl Records for PostgresRecords<'_> {
+impl UserRecords for PostgresRecords<'_> {
     fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
         self.user_where("WHERE id = $1", &[&id.0])
     }
@@ -169,7 +172,52 @@ impl Records for PostgresRecords<'_> {
     fn user_by_name(&mut self, username: &str) -> Result<Option<User>, StoreError> {
         self.user_where("WHERE username = $1", &[&username])
     }
+}
 
+impl SessionRecords for PostgresRecords<'_> {
+    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        let oidc = match &session.origin {
+            Origin::Oidc(origin) => Some(origin),
+            Origin::Password => None,
+        };
+        let issuer = oidc.map(|origin| self.issuer_number(&origin.issuer)).transpose()?;
+        let subject = oidc.map(|origin| &origin.subject);
+        let sid = oidc.and_then(|origin| origin.sid.as_ref());
+        let issued_at = oidc.map(|origin| origin.issued_at.0);
+        let (subject_tag, sid_tag) = (subject.map(|subject| tag(subject)), sid.map(|sid| tag(sid)));
+        let lifetime = session.expires.0.saturating_sub(session.created.0);
+        let id = session.id.0.as_slice();
+        let sql = "INSERT INTO sessions
+            (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, expires)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::bigint * interval '1 second')";
+        self.execute(
+            sql,
+            &[&id, &session.user.0, &issuer, &subject_tag, &sid_tag, &subject, &sid, &issued_at, &lifetime],
+        )?;
+        if let Some(token) = oidc.and_then(|origin| origin.id_token.as_ref()) {
+            let sealed = self.key.seal(&id_token_purpose(session.id), token);
+            self.execute("INSERT INTO id_tokens (session, sealed) VALUES ($1, $2)", &[&id, &sealed])?;
+        }
+        Ok(())
+    }
+
+    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
+        let sql = "WITH gone AS (DELETE FROM sessions WHERE id = $1 RETURNING *)
+            SELECT issuers.name, gone.subject, gone.sid, gone.issued_at, id_tokens.sealed FROM gone
+            LEFT JOIN issuers ON issuers.id = gone.issuer LEFT JOIN id_tokens ON id_tokens.session = gone.id";
+        let row = self.query_first(sql, &[&id.0.as_slice()])?;
+        self.ended.push(id.0.to_vec());
+        Ok(row.map(|row| read_origin(&row, id, self.key)).transpose()?)
+    }
+
+    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
+        let oldest =
+            "id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created DESC, id DESC OFFSET $2)";
+        self.end_where(oldest, &[&user.0, &i64::from(most)])
+    }
+}
+
+impl SignInRecords for PostgresRecords<'_> {
     fn user_by_link(&mut self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
         let condition = "JOIN links ON links.user_id = users.id JOIN issuers ON issuers.id = links.issuer
             WHERE issuers.name = $1 AND links.subject_tag = $2";
@@ -184,6 +232,110 @@ impl Records for PostgresRecords<'_> {
         let issuer = self.issuer_number(issuer)?;
         let sql = "INSERT INTO links (issuer, subject_tag, subject, user_id) VALUES ($1, $2, $3, $4)";
         self.execute(sql, &[&issuer, &tag(subject), &subject, &user.0])?;
+        self.change_users("id = $1", &user.0)
+    }
+
+    fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
+        let sql = format!(
+            "INSERT INTO users (username, kind, active, profile, teams, version)
+            VALUES ($1, $2, true, '{{}}', '{{}}', $3) RETURNING {USER}"
+        );
+        let row = self.query_first(&sql, &[&username, &kind.name(), &self.position])?;
+        let row = row.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })?;
+        Ok(read_user(&row)?)
+    }
+
+    fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
+        let (profile, teams) = (to_json(&user.profile)?, to_json(&user.teams)?);
+        let sql = "UPDATE users SET username = $2, kind = $3, active = $4, profile = $5, teams = $6, updated = now()
+            WHERE id = $1";
+        let kind = user.kind.name();
+        self.execute(sql, &[&user.id.0, &user.username, &kind, &user.active, &profile, &teams])?;
+        self.change_users("id = $1", &user.id.0)
+    }
+
+    fn newest_logout(
+        &mut self,
+        issuer: &str,
+        sid: Option<&str>,
+        subject: &str,
+    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
+        let sql = "SELECT max(issued_at), max(seq) FROM logouts JOIN issuers ON issuers.id = logouts.issuer
+            WHERE issuers.name = $1
+            AND (sid_tag = $2 OR (subject_tag = $3 AND (sid_tag IS NULL OR $2::bytea IS NULL)))";
+        let row = self.query_first(sql, &[&issuer, &sid.map(tag), &tag(subject)])?;
+        let newest = |row: Row| Some((UnixTime(row.get::<_, Option<i64>>(0)?), Position(row.get(1))));
+        Ok(row.and_then(newest))
+    }
+}
+
+impl PasswordRecords for PostgresRecords<'_> {
+    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
+        let row = self.query_first("SELECT password FROM users WHERE id = $1", &[&user.0])?;
+        Ok(row.and_then(|row| row.get(0)))
+    }
+}
+
+impl LogoutRecords for PostgresRecords<'_> {
+    fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
+        let (sid, subject) = match &record.target {
+            LogoutTarget::Subject(subject) => (None, Some(subject)),
+            LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
+        };
+        let (sid, subject) = (sid.map(|sid| tag(sid)), subject.map(|subject| tag(subject)));
+        let issuer = self.issuer_number(&record.issuer)?;
+        // The database's clock decides when it is over.
+        let kept = record.until.0.saturating_sub(system::now().0);
+        let sql = "INSERT INTO logouts (jti, sid_tag, subject_tag, issued_at, seq, until, issuer, n)
+            VALUES ($1, $2, $3, $4, $5, now() + $6::bigint * interval '1 second', $7, 0)
+            ON CONFLICT (jti) DO NOTHING";
+        let parameters: [Parameter<'_>; 7] = [
+            &jti_tag(&record.issuer, jti),
+            &sid,
+            &subject,
+            &record.issued_at.0,
+            &self.position,
+            &kept,
+            &issuer,
+        ];
+        Ok(self.execute(sql, &parameters)? == 1)
+    }
+
+    fn end_logged_out(
+        &mut self,
+        issuer: &str,
+        target: &LogoutTarget,
+        issued_until: UnixTime,
+    ) -> Result<usize, StoreError> {
+        let (issuer, until) = (self.issuer_number(issuer)?, issued_until.0);
+        let by_subject = "issuer = $1 AND subject_tag = $2 AND issued_at <= $3";
+        match target {
+            LogoutTarget::Subject(subject) => self.end_where(by_subject, &[&issuer, &tag(subject), &until]),
+            LogoutTarget::Session { sid, subject } => {
+                let mut ended = self.end_where("issuer = $1 AND sid_tag = $2", &[&issuer, &tag(sid)])?;
+                if let Some(subject) = subject {
+                    let without_sid = format!("{by_subject} AND sid_tag IS NULL");
+                    ended += self.end_where(&without_sid, &[&issuer, &tag(subject), &until])?;
+                }
+                Ok(ended)
+            }
+        }
+    }
+}
+
+impl Records for PostgresRecords<'_> {
+    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
+        let condition = "JOIN sessions ON sessions.user_id = users.id
+            WHERE sessions.id = $1 AND sessions.expires > now()";
+        self.user_where(condition, &[&id.0.as_slice()])
+    }
+
+    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
+        self.end_where("user_id = $1", &[&user.0])
+    }
+
+    fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
+        self.execute("UPDATE users SET password = $2, updated = now() WHERE id = $1", &[&user.0, &hash])?;
         self.change_users("id = $1", &user.0)
     }
 
@@ -245,145 +397,6 @@ impl Records for PostgresRecords<'_> {
             self.forget_notices_of(&user.username)?;
         }
         self.execute("DELETE FROM users WHERE id = $1", &[&id.0]).map(drop)
-    }
-
-    fn create_user(&mut self, username: &str, kind: UserKind, _: UnixTime) -> Result<User, StoreError> {
-        let sql = format!(
-            "INSERT INTO users (username, kind, active, profile, teams, version)
-            VALUES ($1, $2, true, '{{}}', '{{}}', $3) RETURNING {USER}"
-        );
-        let row = self.query_first(&sql, &[&username, &kind.name(), &self.position])?;
-        let row = row.ok_or_else(|| StoreError { reason: "a user just created is missing".to_owned() })?;
-        Ok(read_user(&row)?)
-    }
-
-    fn update_user(&mut self, user: &User, _: UnixTime) -> Result<(), StoreError> {
-        let (profile, teams) = (to_json(&user.profile)?, to_json(&user.teams)?);
-        let sql = "UPDATE users SET username = $2, kind = $3, active = $4, profile = $5, teams = $6, updated = now()
-            WHERE id = $1";
-        let kind = user.kind.name();
-        self.execute(sql, &[&user.id.0, &user.username, &kind, &user.active, &profile, &teams])?;
-        self.change_users("id = $1", &user.id.0)
-    }
-
-    fn password(&mut self, user: UserId) -> Result<Option<String>, StoreError> {
-        let row = self.query_first("SELECT password FROM users WHERE id = $1", &[&user.0])?;
-        Ok(row.and_then(|row| row.get(0)))
-    }
-
-    fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
-        self.execute("UPDATE users SET password = $2, updated = now() WHERE id = $1", &[&user.0, &hash])?;
-        self.change_users("id = $1", &user.0)
-    }
-
-    fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        let oidc = match &session.origin {
-            Origin::Oidc(origin) => Some(origin),
-            Origin::Password => None,
-        };
-        let issuer = oidc.map(|origin| self.issuer_number(&origin.issuer)).transpose()?;
-        let subject = oidc.map(|origin| &origin.subject);
-        let sid = oidc.and_then(|origin| origin.sid.as_ref());
-        let issued_at = oidc.map(|origin| origin.issued_at.0);
-        let (subject_tag, sid_tag) = (subject.map(|subject| tag(subject)), sid.map(|sid| tag(sid)));
-        let lifetime = session.expires.0.saturating_sub(session.created.0);
-        let id = session.id.0.as_slice();
-        let sql = "INSERT INTO sessions
-            (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, expires)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::bigint * interval '1 second')";
-        self.execute(
-            sql,
-            &[&id, &session.user.0, &issuer, &subject_tag, &sid_tag, &subject, &sid, &issued_at, &lifetime],
-        )?;
-        if let Some(token) = oidc.and_then(|origin| origin.id_token.as_ref()) {
-            let sealed = self.key.seal(&id_token_purpose(session.id), token);
-            self.execute("INSERT INTO id_tokens (session, sealed) VALUES ($1, $2)", &[&id, &sealed])?;
-        }
-        Ok(())
-    }
-
-    fn session_owner(&mut self, id: SessionId) -> Result<Option<User>, StoreError> {
-        let condition = "JOIN sessions ON sessions.user_id = users.id
-            WHERE sessions.id = $1 AND sessions.expires > now()";
-        self.user_where(condition, &[&id.0.as_slice()])
-    }
-
-    fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
-        let sql = "WITH gone AS (DELETE FROM sessions WHERE id = $1 RETURNING *)
-            SELECT issuers.name, gone.subject, gone.sid, gone.issued_at, id_tokens.sealed FROM gone
-            LEFT JOIN issuers ON issuers.id = gone.issuer LEFT JOIN id_tokens ON id_tokens.session = gone.id";
-        let row = self.query_first(sql, &[&id.0.as_slice()])?;
-        self.ended.push(id.0.to_vec());
-        Ok(row.map(|row| read_origin(&row, id, self.key)).transpose()?)
-    }
-
-    fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
-        let oldest =
-            "id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created DESC, id DESC OFFSET $2)";
-        self.end_where(oldest, &[&user.0, &i64::from(most)])
-    }
-
-    fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError> {
-        self.end_where("user_id = $1", &[&user.0])
-    }
-
-    fn end_logged_out(
-        &mut self,
-        issuer: &str,
-        target: &LogoutTarget,
-        issued_until: UnixTime,
-    ) -> Result<usize, StoreError> {
-        let (issuer, until) = (self.issuer_number(issuer)?, issued_until.0);
-        let by_subject = "issuer = $1 AND subject_tag = $2 AND issued_at <= $3";
-        match target {
-            LogoutTarget::Subject(subject) => self.end_where(by_subject, &[&issuer, &tag(subject), &until]),
-            LogoutTarget::Session { sid, subject } => {
-                let mut ended = self.end_where("issuer = $1 AND sid_tag = $2", &[&issuer, &tag(sid)])?;
-                if let Some(subject) = subject {
-                    let without_sid = format!("{by_subject} AND sid_tag IS NULL");
-                    ended += self.end_where(&without_sid, &[&issuer, &tag(subject), &until])?;
-                }
-                Ok(ended)
-            }
-        }
-    }
-
-    fn record_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
-        let (sid, subject) = match &record.target {
-            LogoutTarget::Subject(subject) => (None, Some(subject)),
-            LogoutTarget::Session { sid, subject } => (Some(sid), subject.as_ref()),
-        };
-        let (sid, subject) = (sid.map(|sid| tag(sid)), subject.map(|subject| tag(subject)));
-        let issuer = self.issuer_number(&record.issuer)?;
-        // The database's clock decides when it is over.
-        let kept = record.until.0.saturating_sub(system::now().0);
-        let sql = "INSERT INTO logouts (jti, sid_tag, subject_tag, issued_at, seq, until, issuer, n)
-            VALUES ($1, $2, $3, $4, $5, now() + $6::bigint * interval '1 second', $7, 0)
-            ON CONFLICT (jti) DO NOTHING";
-        let parameters: [Parameter<'_>; 7] = [
-            &jti_tag(&record.issuer, jti),
-            &sid,
-            &subject,
-            &record.issued_at.0,
-            &self.position,
-            &kept,
-            &issuer,
-        ];
-        Ok(self.execute(sql, &parameters)? == 1)
-    }
-
-    fn newest_logout(
-        &mut self,
-        issuer: &str,
-        sid: Option<&str>,
-        subject: &str,
-    ) -> Result<Option<(UnixTime, Position)>, StoreError> {
-        let sql = "SELECT max(issued_at), max(seq) FROM logouts JOIN issuers ON issuers.id = logouts.issuer
-            WHERE issuers.name = $1
-            AND (sid_tag = $2 OR (subject_tag = $3 AND (sid_tag IS NULL OR $2::bytea IS NULL)))";
-        let row = self.query_first(sql, &[&issuer, &sid.map(tag), &tag(subject)])?;
-        let newest = |row: Row| Some((UnixTime(row.get::<_, Option<i64>>(0)?), Position(row.get(1))));
-        Ok(row.and_then(newest))
     }
 }
 

@@ -35,7 +35,7 @@ struct Write<'p> {
     profile: Option<String>,
     teams: Option<String>,
     session: NewSession,
-    lifetime: u64,
+    lifetime: Duration,
 }
 
 impl PgStore {
@@ -161,7 +161,7 @@ impl PgStore {
         let id_token = origin.and_then(|origin| origin.id_token.as_ref());
         let sealed = id_token.map(|token| self.key().seal(&id_token_purpose(id), token));
         let replaces = replaces.map(|id| id.0.to_vec());
-        let lifetime = i64::try_from(write.lifetime).unwrap_or(i64::MAX);
+        let lifetime = i64::try_from(write.lifetime.as_secs()).unwrap_or(i64::MAX);
         let most = i32::try_from(MAX_SESSIONS_OF_USER).unwrap_or(i32::MAX);
         let kind = UserKind::Regular.name();
         let session = &id.0[..];
@@ -225,7 +225,7 @@ impl PgStore {
         &self,
         authenticated: &Authenticated,
         session: NewSession,
-        lifetime: u64,
+        lifetime: Duration,
     ) -> Result<(), PasswordSignInError> {
         let mut version = authenticated.version();
         for _ in 0..ATTEMPTS {
@@ -280,7 +280,7 @@ impl PgStore {
                 INSERT INTO used_states (tag, until) VALUES ($1, now() + $2::bigint * interval '1 second')
                 ON CONFLICT (tag) DO NOTHING RETURNING tag
             ) SELECT EXISTS (SELECT FROM used)";
-        let kept = i64::try_from(SIGN_IN_LIFETIME).unwrap_or(i64::MAX) + 1;
+        let kept = i64::try_from(SIGN_IN_LIFETIME.as_secs()).unwrap_or(i64::MAX) + 1;
         let rows = self.write(sql, &[&tag(state), &kept]).await?;
         Ok(is_true(&rows)?)
     }

@@ -28,9 +28,8 @@ pub(super) async fn get(
             Err(unsure) => return Problem::from(unsure).page(&app),
         }
     }
-    let return_to =
-        pending.as_ref().map_or_else(|_| String::new(), |pending| pending.sign_in.return_to().to_owned());
-    let result = match (app.provider(&name), pending) {
+    let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
+    let result = match (app.provider(&name), pending.map_err(Problem::from)) {
         (Ok(_), Ok(_)) if !app.process.limiter.may_send_code(address) => Err(Problem::TooManyCodes),
         (Ok(provider), Ok(pending)) => {
             let result = sign_in::complete(&app, provider, pending, &parameters, &headers).await;
