@@ -133,6 +133,18 @@ test('a header that overrides the method changes no rule', async () => {
   assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: { ...asked, 'x-forwarded-method': 'GET' } })).status, 200);
 });
 
+// attack: access.override-spelt-otherwise
+test('a header that an application takes for one that overrides is one, however it is spelt', async () => {
+  const asked = { ...cookieOf('ada'), 'x-forwarded-host': host, 'x-forwarded-method': 'GET' };
+  const ask = async (path, headers) => (await new Agent().request(`${gate.url}/sso/auth`, { headers: { ...asked, 'x-forwarded-uri': path, ...headers } })).status;
+  for (const one of ['_', '.', '~', '+']) {
+    const spelt = (name) => name.replaceAll('-', one);
+    assert.equal(await ask('/archive/1', { [spelt('X-HTTP-Method-Override')]: 'DELETE' }), 403, one);
+    assert.equal(await ask('/hooks/x', { [spelt('X-Original-URL')]: '/admin/x' }), 403, one);
+    assert.equal(await ask('/hooks/x', { [spelt('X-Original-URL')]: '/hooks/y' }), 200, one);
+  }
+});
+
 // attack: access.host
 test('a host that is spelt otherwise is the same, and another one is refused', async () => {
   const ask = (headers) => new Agent().request(`${gate.url}/sso/auth`, { headers: { ...cookieOf('ada'), 'x-forwarded-uri': '/x', 'x-forwarded-method': 'GET', ...headers } });

@@ -61,8 +61,8 @@ impl<'r> Requested<'r> {
         let host = self.host().filter(|_| once("x-forwarded-host") && once("host")).unwrap_or_default();
         let path = Some(self.path()).filter(|_| once(FORWARDED_URI)).unwrap_or_default();
         let values = |names: [&str; 3]| -> Vec<&str> {
-            let values = names.into_iter().flat_map(|name| self.headers.get_all(name));
-            values.map(|value| value.to_str().unwrap_or_default()).collect()
+            let named = self.headers.iter().filter(|(name, _)| names.contains(&&*plain(name.as_str())));
+            named.map(|(_, value)| value.to_str().unwrap_or_default()).collect()
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
         let paths: Vec<&str> = paths.into_iter().map(path_of).collect();
@@ -128,6 +128,11 @@ impl<'r> Requested<'r> {
                 .to_owned(),
         }
     }
+}
+
+/// Returns the name of a header as CGI, WSGI and PHP read it: all characters but letters and digits are one.
+fn plain(name: &str) -> String {
+    name.replace(|character: char| !character.is_ascii_alphanumeric(), "-")
 }
 
 /// Returns the path and the query of what a header names: a path, or an address with scheme and host.
