@@ -42,7 +42,7 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
     host: &'r str,
-    path: &'r str,
+    path: Option<&'r str>,
     method: Option<&'r str>,
     methods: &'r [&'r str],
     paths: &'r [&'r str],
@@ -53,7 +53,13 @@ impl<'r> Request<'r> {
     /// method.
     #[must_use]
     pub fn new(host: &'r str, path: &'r str, method: &'r str) -> Self {
-        Self { host, path, method: Some(method), methods: &[], paths: &[] }
+        Self { host, path: Some(path), method: Some(method), methods: &[], paths: &[] }
+    }
+
+    /// Returns the request without its path: the proxy does not say which it is.
+    #[must_use]
+    pub fn without_path(self) -> Self {
+        Self { path: None, ..self }
     }
 
     /// Returns the request without its method: the proxy does not say which it is.
@@ -108,9 +114,12 @@ pub enum Ambiguity {
         /// The rule of another.
         other: String,
     },
+    /// Rules look at the path, and the proxy does not say which it is.
+    #[error("rules look at the path, and the proxy sends no X-Forwarded-Uri")]
+    NoPath,
     /// Rules look at the method, and the proxy does not say which it is.
     #[error("rules look at the method, and the proxy sends no X-Forwarded-Method")]
-    Method,
+    NoMethod,
     /// A header names another method or path, to which a different rule applies.
     #[error("a header overrides the method or the path: to the one applies {one}, to the other {other}")]
     Override {
@@ -234,17 +243,21 @@ impl Application {
     fn first(&self, request: &Request<'_>) -> Result<Option<&Rule>, Ambiguity> {
         let method = match request.method {
             Some(method) => method,
-            None if self.reads_methods => return Err(Ambiguity::Method),
+            None if self.reads_methods => return Err(Ambiguity::NoMethod),
             None => "",
         };
-        let found = self.first_of(request.path, method)?;
+        let path = match request.path {
+            Some(path) => path,
+            None if self.reads_paths => return Err(Ambiguity::NoPath),
+            None => "",
+        };
+        let found = self.first_of(path, method)?;
         if request.methods.is_empty() && request.paths.is_empty() {
             return Ok(found);
         }
         let methods = std::iter::once(&method).chain(request.methods.iter().filter(|_| self.reads_methods));
         for method in methods {
-            let paths =
-                std::iter::once(&request.path).chain(request.paths.iter().filter(|_| self.reads_paths));
+            let paths = std::iter::once(&path).chain(request.paths.iter().filter(|_| self.reads_paths));
             for path in paths {
                 let other = self.first_of(path, method)?;
                 if !decide_alike(found, other) {

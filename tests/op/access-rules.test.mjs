@@ -131,6 +131,14 @@ test('a header that overrides the method changes no rule', async () => {
   assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: asked })).status, 403);
   assert.match(gate.logged('access.ambiguous')[0], /X-Forwarded-Method/);
   assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: { ...asked, 'x-forwarded-method': 'GET' } })).status, 200);
+  // Nor is one admitted that does not say the path: it would be that of the front page.
+  const { 'x-forwarded-uri': _, ...pathless } = asked;
+  for (const address of ['/sso/auth', '/sso/auth/redirect']) {
+    gate.forgetLog();
+    assert.equal((await new Agent().request(`${gate.url}${address}`, { headers: { ...pathless, 'x-forwarded-method': 'GET' } })).status, 403, address);
+    assert.match(gate.logged('access.ambiguous')[0], /X-Forwarded-Uri/);
+  }
+  assert.equal((await new Agent().request(`${gate.url}/sso/auth/redirect/pages/1`, { headers: pathless })).status, 200);
 });
 
 // attack: access.override-spelt-otherwise

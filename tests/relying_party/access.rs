@@ -175,11 +175,11 @@ fn a_method_that_is_not_certain_is_refused() {
         ambiguous(request.overridden(&["HEAD", "delete"], &[])),
         Some(Ambiguity::Override { .. })
     ));
-    assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::Method));
+    assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::NoMethod));
     let by_path =
         compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"allow": "signed_in"}]}])).unwrap();
-    let selection = by_path.select(&request.without_method().overridden(&["DELETE"], &["/x"]));
-    assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at the method");
+    let selection = by_path.select(&request.without_method().without_path().overridden(&["DELETE"], &["/x"]));
+    assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at either");
 }
 
 // attack: access.path

@@ -59,15 +59,17 @@ impl<'r> Requested<'r> {
         // Of a header that occurs twice it is not certain which one the application sees.
         let once = |name: &str| self.headers.get_all(name).iter().nth(1).is_none();
         let host = self.host().filter(|_| once("x-forwarded-host") && once("host")).unwrap_or_default();
-        let path = Some(self.path()).filter(|_| once(FORWARDED_URI)).unwrap_or_default();
+        let path = self.path().filter(|_| once(FORWARDED_URI));
         let values = |names: [&str; 3]| -> Vec<&str> {
             let named = self.headers.iter().filter(|(name, _)| names.contains(&&*plain(name.as_str())));
             named.map(|(_, value)| value.to_str().unwrap_or_default()).collect()
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
         let paths: Vec<&str> = paths.into_iter().map(path_of).collect();
-        let request = Request::new(host, path, self.forwarded_method().unwrap_or_default());
-        let request = if self.forwarded_method().is_none() { request.without_method() } else { request };
+        let method = self.forwarded_method();
+        let request = Request::new(host, path.unwrap_or_default(), method.unwrap_or_default());
+        let request = if path.is_none() { request.without_path() } else { request };
+        let request = if method.is_none() { request.without_method() } else { request };
         match applications.select(&request.overridden(&methods, &paths)) {
             Selection::Rule { application, rule } => Ok(Some(Decided { application, rule })),
             Selection::NoApplication => Err(AccessReason::NoApplication),
@@ -80,14 +82,14 @@ impl<'r> Requested<'r> {
         self.header("x-forwarded-host").or_else(|| self.header("host"))
     }
 
-    /// Returns the path and the query.
-    fn path(&self) -> &'r str {
+    /// Returns the path and the query: of `X-Forwarded-Uri`, or those that are appended to ours.
+    fn path(&self) -> Option<&'r str> {
         match self.headers.get(FORWARDED_URI) {
-            Some(path) => path.to_str().unwrap_or_default(),
+            Some(path) => Some(path.to_str().unwrap_or_default()),
             None => {
                 let whole = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-                let rest = whole.split_once("/auth/redirect").map_or("", |(_, rest)| rest);
-                if rest.starts_with('/') { rest } else { "/" }
+                let (_, appended) = whole.split_once("/auth/redirect")?;
+                appended.starts_with('/').then_some(appended)
             }
         }
     }
@@ -98,7 +100,7 @@ impl<'r> Requested<'r> {
         match self.header("x-forwarded-method") {
             Some(method) => Some(method),
             None if self.headers.contains_key(FORWARDED_URI) => None,
-            None => Some(self.method.as_str()),
+            None => self.path().map(|_| self.method.as_str()),
         }
     }
 
@@ -115,7 +117,7 @@ impl<'r> Requested<'r> {
     pub(crate) fn address(&self, app: &App) -> String {
         let scheme = if app.server.public_url.https { "https" } else { "http" };
         let scheme = self.header("x-forwarded-proto").unwrap_or(scheme);
-        let path = self.path();
+        let path = self.path().unwrap_or("/");
         let address = match self.host() {
             Some(host) => format!("{scheme}://{host}{path}"),
             None => path.to_owned(),
