@@ -5,10 +5,10 @@
 //! is looked at afterwards. The first rule that fits decides: a user whom it refuses is not offered the next one, so
 //! that a rule for everybody behind a rule for a few opens nothing to the others.
 //!
-//! An application may read a path in another way than the proxy and this module do: `/%61dmin`, `//admin`,
-//! `/admin;x` and `/ADMIN` can all be `/admin`. A path is therefore read in every way that applications are known
-//! to read it, and a request whose readings select rules that decide differently is refused, as is a path that no
-//! browser sends, such as one with `..`.
+//! An application may read a path in another way than the proxy and this module do: `/%61dmin`, `/admin//`,
+//! `/admin;x`, `/admin.json` and `/ADMIN` can all be `/admin`, and `//x/admin` too. A path is therefore read in every
+//! way that applications are known to read it, and a request whose readings select rules that decide differently is
+//! refused, as is a path that no browser sends, such as one with `..`.
 //!
 //! ```
 //! use claimgate::access::{ApplicationSpec, Applications, Request, Selection};
@@ -24,7 +24,7 @@
 //! let applications = Applications::compile(&[wiki])?;
 //! let select = |path| applications.select(&Request::new("wiki.example.com", path, "GET"));
 //! assert!(matches!(select("/health?full"), Selection::Rule { rule, .. } if rule.number() == 1));
-//! assert!(matches!(select("/%61dmin/users"), Selection::Rule { rule, .. } if rule.number() == 2));
+//! assert!(matches!(select("/admin/users"), Selection::Rule { rule, .. } if rule.number() == 2));
 //! assert!(matches!(select("/pages/%2e%2e/admin"), Selection::Ambiguous { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -1,13 +1,18 @@
 //! The path of a request, in every way that applications read it.
 //!
-//! RFC 3986 §6.2 says which paths are equivalent, and applications go further: some decode an encoded slash, drop
-//! the parameters of a segment (`;…`), merge slashes, or ignore case and the dots at the end of a name. Each of these is
-//! one choice, and a reading makes each of them or not. Most paths have one or two readings.
+//! RFC 3986 §6.2 says which paths are equivalent, and applications go further or less far: some decode an encoded
+//! slash, drop the parameters of a segment (`;…`), merge slashes, or ignore case, accents and the dots at the end of a
+//! name; others compare what is encoded as it is written. Each of these is one choice, and a reading makes each of them
+//! or not. Most paths have one or two readings.
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
 
 /// The longest path that is read, in bytes. Each reading costs as much as the path is long.
 const MAX_PATH: usize = 4_096;
 /// Most segments of a path that is read.
 const MAX_SEGMENTS: usize = 256;
+/// Most choices that may change one path: 64 readings, and eight more of what is encoded without need.
+const MAX_CHOICES: u32 = 6;
 
 /// Why a path cannot be judged: no browser sends it, and applications read it in ways that are not foreseeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +21,10 @@ pub enum PathProblem {
     /// It does not begin with a slash.
     #[error("does not begin with a slash")]
     Form,
+    /// It begins with two slashes, or does when parameters are removed: applications that parse it as an address take
+    /// its first segment for a host (RFC 3986 §4.2).
+    #[error("begins with two slashes, behind which an application may read a host")]
+    Host,
     /// It is longer than 4,096 bytes, or has more than 256 segments.
     #[error("is longer than 4,096 bytes, or has more than 256 segments")]
     Long,
@@ -25,6 +34,9 @@ pub enum PathProblem {
     /// It holds a backslash, or an encoded one.
     #[error("holds a backslash")]
     Backslash,
+    /// It can be read in more than 72 ways.
+    #[error("can be read in too many ways")]
+    Readings,
     /// A `%` is not followed by two hexadecimal digits, or what is encoded is no UTF-8.
     #[error("is not percent-encoded as UTF-8")]
     Encoding,
@@ -36,21 +48,29 @@ pub enum PathProblem {
     Dots,
 }
 
-/// What a reading does with the path. Every combination that may change the path is a reading.
+/// What a reading does with the path, in this order. Every combination that may change the path is a reading.
 #[derive(Clone, Copy, Debug)]
 struct Choices(u8);
 
 impl Choices {
-    /// Decodes `%2F`, `%3B` and `%25`; `%3F` and `%23` end the path.
-    const DECODE: u8 = 1;
+    /// Ends the path at `%3F` and `%23`.
+    const END: u8 = 1;
+    /// Removes `;` and what follows it from each segment, before `%2F` is decoded.
+    const EARLY: u8 = 2;
+    /// Decodes `%2F`, `%3B`, `%25`, `%3F` and `%23`.
+    const DECODE: u8 = 4;
     /// Removes `;` and what follows it from each segment.
-    const PARAMETERS: u8 = 2;
+    const PARAMETERS: u8 = 8;
+    /// Ignores what [`fold`] removes, and dots and spaces at the end of a segment.
+    const FOLD: u8 = 16;
     /// Removes empty segments.
-    const MERGE: u8 = 4;
-    /// Ignores case, and dots and spaces at the end of a segment.
-    const FOLD: u8 = 8;
+    const MERGE: u8 = 32;
+    /// Removes the last dot of the last segment and what follows it: a format, as in `/users.json`.
+    const FORMAT: u8 = 64;
     /// The number of combinations.
-    const COUNT: u8 = 16;
+    const COUNT: u8 = 128;
+    /// Those of an application that compares names as they are written.
+    const LITERAL: u8 = Self::PARAMETERS | Self::FOLD | Self::MERGE;
 
     fn has(self, choice: u8) -> bool {
         self.0 & choice != 0
@@ -62,15 +82,28 @@ impl Choices {
 const ENCODED: [(u8, char); 5] =
     [(b'/', '\u{1}'), (b';', '\u{2}'), (b'%', '\u{3}'), (b'?', '\u{4}'), (b'#', '\u{5}')];
 
-/// One reading of a path: its segments. `/admin` and `/admin/` are one path.
+/// Stands before the two digits of a letter, a digit, or one of `-._~` that is encoded, though nothing requires it, in
+/// the readings of applications that compare names as they are written.
+const WRITTEN: char = '\u{6}';
+
+/// One reading of a path. `/admin` and `/admin/` are one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
-    pub(super) segments: Vec<String>,
-    /// Whether case is ignored: the segments are in lower case.
+    /// The segments, each behind a slash.
+    text: String,
+    /// Whether the segments are folded.
     pub(super) is_folded: bool,
+    /// Whether a format was removed from the last segment.
+    pub(super) is_without_format: bool,
 }
 
-/// Returns the readings of a request's path, with or without a query: at most 16, the plain one first.
+impl Reading {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/').skip(1)
+    }
+}
+
+/// Returns the readings of a request's path, with or without a query: at most 72, the plain one first.
 ///
 /// # Errors
 /// A [`PathProblem`] of a path that no browser sends.
@@ -82,82 +115,128 @@ pub(super) fn readings(path_and_query: &str) -> Result<Vec<Reading>, PathProblem
     if path.len() > MAX_PATH {
         return Err(PathProblem::Long);
     }
-    let path = decode(path)?;
+    let decoded = decode(path, false)?;
+    let written = decode(path, true)?;
     // Each of these begins a segment in some reading.
-    if path.matches(['/', '\u{1}']).count() > MAX_SEGMENTS {
+    if decoded.matches(['/', '\u{1}']).count() > MAX_SEGMENTS {
         return Err(PathProblem::Long);
     }
-    let changes = changes(&path);
-    let choices = (0..Choices::COUNT).filter(|choices| choices & !changes == 0);
-    choices.map(|choices| read(&path, Choices(choices))).collect()
+    let changes = changes(&decoded);
+    if changes.count_ones() > MAX_CHOICES {
+        return Err(PathProblem::Readings);
+    }
+    let of = |changes: u8| (0..Choices::COUNT).filter(move |choices| choices & !changes == 0);
+    let mut readings =
+        of(changes).map(|choices| read(&decoded, Choices(choices))).collect::<Result<Vec<_>, _>>()?;
+    if written != decoded {
+        for choices in of(changes & Choices::LITERAL) {
+            readings.push(read(&written, Choices(choices))?);
+        }
+    }
+    Ok(readings)
 }
 
-/// Parses the path of a pattern: it has one reading, apart from case.
+/// Parses the path of a pattern. Returns its plain reading and the folded one.
 ///
 /// # Errors
 /// A [`PathProblem`]; `None` for a path that has several readings.
-pub(super) fn of_pattern(path: &str) -> Result<Option<Reading>, PathProblem> {
-    let path = decode(path)?;
-    let plain = read(&path, Choices(0))?;
-    Ok((changes(&path) & !Choices::FOLD == 0).then_some(plain))
+pub(super) fn of_pattern(path: &str) -> Result<Option<(Reading, Reading)>, PathProblem> {
+    let path = decode(path, false)?;
+    let readings = (read(&path, Choices(0))?, read(&path, Choices(Choices::FOLD))?);
+    Ok((changes(&path) & !(Choices::FOLD | Choices::FORMAT) == 0).then_some(readings))
 }
 
 /// Returns the choices that may change a decoded path.
 fn changes(path: &str) -> u8 {
-    let encodes = |character: char| ENCODED.iter().any(|(_, mark)| *mark == character);
-    let mut changes = 0;
-    if path.contains(encodes) {
-        changes |= Choices::DECODE;
-    }
-    if path.contains([';', '\u{2}']) {
-        changes |= Choices::PARAMETERS;
-    }
-    if path.contains("//") || path.contains([';', '\u{1}', '\u{2}']) {
-        changes |= Choices::MERGE;
-    }
-    let folds = |character: char| {
-        matches!(character, '.' | ' ') || character.is_alphabetic() && !character.is_lowercase()
-    };
-    if path.contains(folds) {
-        changes |= Choices::FOLD;
-    }
-    changes
+    let is_mark = |character: char| ENCODED.iter().any(|(_, mark)| *mark == character);
+    let ends_name = |character: char| matches!(character, '/' | ';') || is_mark(character);
+    let folds = |character: char| character.is_ascii_uppercase() || character == '+' || !character.is_ascii();
+    [
+        (Choices::END, path.contains(['\u{4}', '\u{5}'])),
+        (Choices::EARLY, path.contains(';') && path.contains('\u{1}')),
+        (Choices::DECODE, path.contains(is_mark)),
+        (Choices::PARAMETERS, path.contains([';', '\u{2}'])),
+        (Choices::FOLD, path.contains(folds) || path.split(ends_name).any(|name| name.ends_with(['.', ' ']))),
+        (Choices::MERGE, path.contains("//") || path.contains([';', '\u{1}', '\u{2}'])),
+        (Choices::FORMAT, path.contains('.')),
+    ]
+    .into_iter()
+    .filter(|(_, is_changed)| *is_changed)
+    .fold(0, |changes, (choice, _)| changes | choice)
 }
 
 fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
-    let mut text = path.to_owned();
+    let end = path.find(['\u{4}', '\u{5}']).filter(|_| choices.has(Choices::END)).unwrap_or(path.len());
+    let mut path = path[..end].to_owned();
+    if choices.has(Choices::EARLY) {
+        path = without_parameters(&path);
+    }
     if choices.has(Choices::DECODE) {
-        text = text.split(['\u{4}', '\u{5}']).next().unwrap_or_default().to_owned();
         for (character, mark) in ENCODED {
-            text = text.replace(mark, char::from(character).encode_utf8(&mut [0; 4]));
+            path = path.replace(mark, char::from(character).encode_utf8(&mut [0; 4]));
         }
     }
-    let mut segments = Vec::new();
-    for segment in text.split('/').skip(1) {
-        let segment = match choices.has(Choices::PARAMETERS) {
-            true => segment.split(';').next().unwrap_or_default(),
-            false => segment,
-        };
+    if choices.has(Choices::PARAMETERS) {
+        path = without_parameters(&path);
+    }
+    if path.starts_with("//") {
+        return Err(PathProblem::Host);
+    }
+    let is_folded = choices.has(Choices::FOLD);
+    if is_folded {
+        path = fold(&path);
+    }
+    let mut text = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
         let is_dots =
             segment.contains('.') && segment.chars().all(|character| matches!(character, '.' | ' '));
         if is_dots {
             return Err(PathProblem::Dots);
         }
-        segments.push(match choices.has(Choices::FOLD) {
-            true => segment.trim_end_matches(['.', ' ']).to_lowercase(),
-            false => segment.to_owned(),
-        });
+        let segment = if is_folded { segment.trim_end_matches(['.', ' ']) } else { segment };
+        if !(segment.is_empty() && choices.has(Choices::MERGE)) {
+            text.push('/');
+            text.push_str(segment);
+        }
     }
-    if choices.has(Choices::MERGE) {
-        segments.retain(|segment| !segment.is_empty());
-    } else if segments.last().is_some_and(String::is_empty) {
-        segments.pop();
+    if text.ends_with('/') {
+        text.pop();
     }
-    Ok(Reading { segments, is_folded: choices.has(Choices::FOLD) })
+    let is_without_format = choices.has(Choices::FORMAT);
+    if is_without_format {
+        let name = text.rfind('/').map_or(0, |slash| slash + 1);
+        if let Some(dot) = text[name..].rfind('.').filter(|dot| *dot > 0) {
+            text.truncate(name + dot);
+        }
+    }
+    Ok(Reading { text, is_folded, is_without_format })
 }
 
-/// Percent-decodes a path. The characters of [`ENCODED`] become their marks where they are encoded.
-fn decode(path: &str) -> Result<String, PathProblem> {
+fn without_parameters(path: &str) -> String {
+    let names: Vec<_> = path.split('/').map(|name| name.split(';').next().unwrap_or_default()).collect();
+    names.join("/")
+}
+
+/// Folds a path as file systems, databases and applications do that ignore case, accents and invisible characters, take
+/// compatible characters for one (NFKD), or decode `+` to a space.
+fn fold(path: &str) -> String {
+    let path = path.replace('+', " ");
+    if path.is_ascii() {
+        return path.to_ascii_lowercase();
+    }
+    let folded: String = path.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize(&folded)
+        .chars()
+        .filter(|character| character.is_ascii() || character.is_alphanumeric())
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Percent-decodes a path. The characters of [`ENCODED`] become their marks where they are encoded; with `as_written`,
+/// letters, digits and `-._~` become [`WRITTEN`] with their digits.
+fn decode(path: &str, as_written: bool) -> Result<String, PathProblem> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [byte, behind @ ..] = rest {
@@ -178,6 +257,9 @@ fn decode(path: &str) -> Result<String, PathProblem> {
                     _ => match ENCODED.iter().find(|(character, _)| *character == byte) {
                         // A mark is one byte of UTF-8.
                         Some((_, mark)) => decoded.push(*mark as u8),
+                        None if as_written && is_unreserved(byte) => {
+                            decoded.extend([WRITTEN as u8, *high, *low]);
+                        }
                         None => decoded.push(byte),
                     },
                 }
@@ -187,6 +269,11 @@ fn decode(path: &str) -> Result<String, PathProblem> {
         }
     }
     String::from_utf8(decoded).map_err(|_| PathProblem::Encoding)
+}
+
+/// Reports whether a byte is of the characters that need no encoding (RFC 3986 §2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 fn hexadecimal(high: u8, low: u8) -> Option<u8> {

@@ -10,13 +10,15 @@ pub(super) struct PathPattern {
     /// The text as written.
     pub(super) text: String,
     segments: Vec<PatternSegment>,
+    /// The segments for folded readings.
+    folded: Vec<PatternSegment>,
     is_prefix: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum PatternSegment {
     Any,
-    Text { plain: String, folded: String },
+    Text(String),
 }
 
 impl PathPattern {
@@ -40,7 +42,7 @@ impl PathPattern {
             None => (text, false),
         };
         let path = if path.is_empty() { "/" } else { path };
-        let Reading { segments, .. } = path::of_pattern(path)
+        let (plain, folded) = path::of_pattern(path)
             .map_err(|problem| refuse(&problem.to_string(), as_sent))?
             .ok_or_else(|| {
                 refuse(
@@ -48,29 +50,31 @@ impl PathPattern {
                     "write the path above it with `/*`",
                 )
             })?;
-        let segment = |segment: String| match segment.as_str() {
-            "*" => Ok(PatternSegment::Any),
-            text if text.contains('*') => {
-                Err(refuse("has `*` within a name, where it is no pattern", "`*` stands for a whole name"))
-            }
-            _ => Ok(PatternSegment::Text { folded: segment.to_lowercase(), plain: segment }),
+        let segments = |reading: &Reading| -> Result<Vec<_>, AccessError> {
+            let segment = |segment: &str| match segment {
+                "*" => Ok(PatternSegment::Any),
+                text if text.contains('*') => Err(refuse(
+                    "has `*` within a name, where it is no pattern",
+                    "`*` stands for a whole name",
+                )),
+                text => Ok(PatternSegment::Text(text.to_owned())),
+            };
+            reading.segments().map(segment).collect()
         };
-        let segments = segments.into_iter().map(segment).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), segments, is_prefix })
+        let (segments, folded) = (segments(&plain)?, segments(&folded)?);
+        Ok(Self { text: text.to_owned(), segments, folded, is_prefix })
     }
 
     /// Reports whether a reading of a path matches.
     pub(super) fn matches(&self, reading: &Reading) -> bool {
-        let enough = match self.is_prefix {
-            true => reading.segments.len() >= self.segments.len(),
-            false => reading.segments.len() == self.segments.len(),
-        };
-        enough
-            && self.segments.iter().zip(&reading.segments).all(|(pattern, segment)| match pattern {
-                PatternSegment::Any => true,
-                PatternSegment::Text { folded, .. } if reading.is_folded => folded == segment,
-                PatternSegment::Text { plain, .. } => plain == segment,
-            })
+        let own = if reading.is_folded { &self.folded } else { &self.segments };
+        let mut segments = reading.segments();
+        let begins = own.iter().all(|pattern| match (pattern, segments.next()) {
+            (_, None) => false,
+            (PatternSegment::Any, Some(_)) => true,
+            (PatternSegment::Text(text), Some(segment)) => text == segment,
+        });
+        begins && (self.is_prefix || segments.next().is_none())
     }
 
     /// Reports whether every path that another pattern matches matches this one.

@@ -120,15 +120,26 @@ pub enum Ambiguity {
     /// Rules look at the method, and the proxy does not say which it is.
     #[error("rules look at the method, and the proxy sends no X-Forwarded-Method")]
     NoMethod,
-    /// A header names another method or path, to which a different rule applies.
-    #[error("a header overrides the method or the path: to the one applies {one}, to the other {other}")]
+    /// A header names another method or path, the query another method (`_method`), or the method is in lower case, and a
+    /// different rule applies to what an application may take the request for.
+    #[error(
+        "the method or the path is overridden, or the method in lower case: to the one applies {one}, to the other {other}"
+    )]
     Override {
         /// The rule of the request.
         one: String,
         /// The rule of what the header names.
         other: String,
     },
+    /// More than seven methods and paths together, with the method of the request.
+    #[error("more headers or parameters override the method or the path than an application reads")]
+    Overrides,
 }
+
+/// Most methods of one request and paths of headers together: one header of each name.
+const MOST_OVERRIDES: usize = 7;
+/// The parameter by which a query names another method.
+const METHOD_PARAMETER: &str = "_method";
 
 impl Applications {
     /// Compiles applications.
@@ -251,30 +262,63 @@ impl Application {
             None if self.reads_paths => return Err(Ambiguity::NoPath),
             None => "",
         };
-        let found = self.first_of(path, method)?;
-        if request.methods.is_empty() && request.paths.is_empty() {
-            return Ok(found);
+        let methods = self.methods_of(request, path, method);
+        let paths: &[&str] = if self.reads_paths { request.paths } else { &[] };
+        // Strangers send as many as fit into a head, and each costs a look at all rules.
+        if methods.len() + paths.len() > MOST_OVERRIDES {
+            return Err(Ambiguity::Overrides);
         }
-        let methods = std::iter::once(&method).chain(request.methods.iter().filter(|_| self.reads_methods));
-        for method in methods {
-            let paths = std::iter::once(&path).chain(request.paths.iter().filter(|_| self.reads_paths));
-            for path in paths {
-                let other = self.first_of(path, method)?;
-                if !decide_alike(found, other) {
-                    return Err(Ambiguity::Override { one: describe(found), other: describe(other) });
-                }
-            }
+        let readings = self.readings(path)?;
+        let found = self.first_of(&readings, method)?;
+        let alike = |readings: &[Reading], method: &String| match self.first_of(readings, method)? {
+            other if decide_alike(found, other) => Ok(()),
+            other => Err(Ambiguity::Override { one: describe(found), other: describe(other) }),
+        };
+        methods.iter().skip(1).try_for_each(|method| alike(&readings, method))?;
+        for path in paths {
+            let readings = self.readings(path)?;
+            methods.iter().try_for_each(|method| alike(&readings, method))?;
         }
         Ok(found)
     }
 
-    fn first_of(&self, path: &str, method: &str) -> Result<Option<&Rule>, Ambiguity> {
-        let readings = if self.reads_paths { path::readings(path)? } else { Vec::new() };
+    /// Returns the methods that an application may take a request for, each once: its own, in capitals as some take
+    /// it, those that headers name, and that of the query.
+    fn methods_of(&self, request: &Request<'_>, path: &str, own: &str) -> Vec<String> {
+        let mut methods = vec![own.to_owned()];
+        if self.reads_methods {
+            let query = path.split_once('?').map_or("", |(_, query)| query);
+            let in_query = url::form_urlencoded::parse(query.as_bytes())
+                .filter(|(name, _)| name == METHOD_PARAMETER)
+                .map(|(_, method)| method.trim().to_ascii_uppercase());
+            // Applications take the first or the last of several.
+            let in_headers = request.methods.iter().flat_map(|methods| methods.split(','));
+            let in_headers = in_headers.map(|method| method.trim().to_ascii_uppercase());
+            for method in std::iter::once(own.to_ascii_uppercase()).chain(in_headers).chain(in_query) {
+                if methods.len() <= MOST_OVERRIDES && !methods.contains(&method) {
+                    methods.push(method);
+                }
+            }
+        }
+        methods
+    }
+
+    /// Returns the readings of a path; none if no rule looks at it.
+    fn readings(&self, path: &str) -> Result<Vec<Reading>, PathProblem> {
+        if self.reads_paths { path::readings(path) } else { Ok(Vec::new()) }
+    }
+
+    fn first_of(&self, readings: &[Reading], method: &str) -> Result<Option<&Rule>, Ambiguity> {
         let first = |reading| self.rules.iter().find(|rule| rule.fits(reading, method));
         let Some((plain, others)) = readings.split_first() else { return Ok(first(None)) };
         let found = first(Some(plain));
         for reading in others {
             let other = first(Some(reading));
+            // A rule on `/icon.png` stands before the one on everything, which `/icon` is left to.
+            let is_behind = |other: &Rule| found.is_some_and(|found| found.number < other.number);
+            if reading.is_without_format && other.is_none_or(is_behind) {
+                continue;
+            }
             if !decide_alike(found, other) {
                 return Err(Ambiguity::Readings { one: describe(found), other: describe(other) });
             }
@@ -375,7 +419,7 @@ impl Rule {
     }
 
     fn takes(&self, method: &str) -> bool {
-        let own = |name: &str| self.methods.iter().any(|own| own.eq_ignore_ascii_case(name));
-        own(method) || method.eq_ignore_ascii_case("HEAD") && own("GET")
+        let own = |name: &str| self.methods.iter().any(|own| own == name);
+        own(method) || method == "HEAD" && own("GET")
     }
 }

@@ -65,7 +65,13 @@ fn the_first_rule_that_fits_decides() {
         ("/api/v1/x/secret", "GET", 5),
         ("/archive/2026", "GET", 3),
         ("/archive/2026", "HEAD", 3),
-        ("/archive/2026", "get", 3),
+        // An application takes `get` for `GET` or for another method.
+        ("/archive/2026", "get", 0),
+        ("/archive/2026?_method=GET", "POST", 0),
+        ("/archive/2026?_method=put", "POST", 4),
+        ("/hooks/x.json", "GET", 1),
+        ("/health.png", "GET", 0),
+        ("/pages/TCP%2FIP%3F", "GET", 5),
         ("/archive/2026", "POST", 4),
         ("/pages/Z%C3%BCrich%20(Stadt)", "GET", 5),
         ("/pages/group%2Fproject;v=1//x", "GET", 5),
@@ -79,16 +85,42 @@ fn the_first_rule_that_fits_decides() {
 fn no_spelling_of_a_path_escapes_its_rule() {
     let wiki = wiki();
     // Read in one way only: the rule of the path.
-    for path in ["/%61dmin/users", "/admin/%75sers", "/admin/users/"] {
+    for path in ["/admin/%75sers", "/admin/users/", "/admin/x.json", "/admin/%C3%A1"] {
         assert_eq!(rule(&wiki, path, "GET"), 2, "{path}");
     }
     // Read in several ways, of which one is of another rule, or as no browser sends it.
     for path in [
         "/ADMIN/users",
         "/Admin",
+        // Compared as it is written, it is not `/admin`, and not the public `/hooks`.
+        "/%61dmin/users",
+        "/%68ooks/x",
+        // A host and a path for who parses an address.
+        "//x/admin/users",
+        "//hooks/admin",
+        "/;/x/admin",
+        // What is encoded neither ends the path nor stays a part of the name.
+        "/hooks/%3F%2F..%2F..%2Fadmin",
+        "/hooks/%23%2F..%2F..%2Fadmin",
+        "/api%2Fx%3F/secret",
+        "/api%2Fx;%2Fy/secret",
+        // Odd in more ways than one client writes.
+        "/pages/A.;b//c%2Fd%3F",
+        // A format of the same page.
+        "/admin.json",
+        "/ADMIN.json/",
+        "/api/x/secret.xml",
+        // Accents, compatible and invisible characters, another letter for `i`, spaces in another spelling.
+        "/%C3%A1dmin",
+        "/%EF%BD%81dmin",
+        "/ad%C2%ADmin",
+        "/adm%C4%B1n/users",
+        "/admin+/users",
+        "/hooks/%EF%BC%8E%EF%BC%8E/admin",
         "/admin./users",
         "/admin%20/users",
         "//admin/users",
+        "/admin//../users",
         "/x/../admin",
         "/x/%2e%2e/admin",
         "/x/.%2E/admin",
@@ -175,11 +207,31 @@ fn a_method_that_is_not_certain_is_refused() {
         ambiguous(request.overridden(&["HEAD", "delete"], &[])),
         Some(Ambiguity::Override { .. })
     ));
+    // One header of two values, of which applications take the first.
+    assert!(matches!(ambiguous(request.overridden(&["DELETE, GET"], &[])), Some(Ambiguity::Override { .. })));
     assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::NoMethod));
     let by_path =
         compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"allow": "signed_in"}]}])).unwrap();
     let selection = by_path.select(&request.without_method().without_path().overridden(&["DELETE"], &["/x"]));
     assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at either");
+}
+
+// attack: access.method
+#[test]
+fn a_request_with_many_methods_and_paths_costs_no_more() {
+    let wiki = wiki();
+    let request = Request::new("wiki.example.com", "/hooks/x", "GET");
+    let paths = ["/hooks/y"; 100];
+    let selection = wiki.select(&request.overridden(&["GET"; 100], &paths[..6]));
+    assert!(matches!(selection, Selection::Rule { .. }), "the same method once: {selection:?}");
+    for selection in [wiki.select(&request.overridden(&[], &paths)), {
+        let query =
+            ["A", "B", "C", "D", "E", "F", "G", "H"].map(|method| format!("_method={method}")).join("&");
+        wiki.select(&Request::new("wiki.example.com", &format!("/hooks/x?{query}"), "GET"))
+    }] {
+        let Selection::Ambiguous { reason, .. } = selection else { panic!("{selection:?}") };
+        assert_eq!(reason, Ambiguity::Overrides);
+    }
 }
 
 // attack: access.path
@@ -335,11 +387,21 @@ fn as_an_application_reads(path: &str, choices: u8) -> String {
         text.split('/').map(|name| name.split(';').next().unwrap()).collect::<Vec<_>>().join("/")
     };
     let mut text = path.to_owned();
+    if choices & 16 != 0
+        && let Some(address) = text.strip_prefix("//")
+    {
+        text = address.find('/').map_or(String::from("/"), |slash| address[slash..].to_owned());
+    }
+    if choices & 2 != 0 && choices & 32 != 0 {
+        text = without_parameters(&text);
+    }
     if choices & 1 != 0 {
         text = decode(&text);
-        text = text.split(['?', '#']).next().unwrap().to_owned();
+        if choices & 64 != 0 {
+            text = text.split(['?', '#']).next().unwrap().to_owned();
+        }
     }
-    if choices & 2 != 0 {
+    if choices & 2 != 0 && choices & 32 == 0 {
         text = without_parameters(&text);
     }
     if choices & 1 == 0 {
@@ -368,16 +430,18 @@ proptest! {
         parts in prop::collection::vec(
             prop::sample::select(vec![
                 "/", "admin", "ADMIN", "%61dmin", "health", "hooks", "x", ".", "..", ";", ";y", "%2e", "%2f", "%2F",
-                "%3b", "%3f", "%23", "%25", "//", "%20", "%252f", "?", "\\",
+                "%3b", "%3f", "%23", "%25", "//", "%20", "%252f", "?", "\\", "api", "secret", ".json",
             ]),
-            1..7,
+            1..9,
         ),
-        choices in 0_u8..16,
+        choices in 0_u8..128,
     ) {
         let path = format!("/{}", parts.concat());
         let read = as_an_application_reads(path.split('?').next().unwrap(), choices);
-        let is_admin = read == "admin" || read.starts_with("admin/");
-        if is_admin {
+        let is_admin = read == "admin" || read.starts_with("admin/") || read == "admin.json";
+        let is_secret = read.strip_prefix("api/").and_then(|rest| rest.strip_suffix("/secret"))
+            .is_some_and(|name| !name.is_empty() && !name.contains('/'));
+        if is_admin || is_secret {
             prop_assert!(matches!(rule(&wiki(), &path, "GET"), 0 | 2), "{} is read as {}", path, read);
         }
     }

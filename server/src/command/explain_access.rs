@@ -44,6 +44,9 @@ pub(crate) fn run(
     let usage = |reason: &str| Failure::Usage(format!("{url}: {reason}; write it as https://host/path"));
     let parsed = Url::parse(url).map_err(|error| usage(&error.to_string()))?;
     let host = parsed.host_str().ok_or_else(|| usage("has no host"))?;
+    if !url.contains("://") {
+        return Err(usage("has no `://`"));
+    }
     let applications = &config.applications;
     if applications.is_empty() {
         let reason = "the configuration has no [[application]]: forward-auth admits every signed-in user, and those in \
