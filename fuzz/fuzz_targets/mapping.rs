@@ -14,7 +14,7 @@ static MAPPING: LazyLock<Mapping> = LazyLock::new(|| {
         prefix: prefix.map(str::to_owned),
         regex: regex.map(str::to_owned),
         team: Some(team.to_owned()),
-        teams: Vec::new(),
+        ..TeamSpec::default()
     };
     let spec = MappingSpec {
         groups: vec![claimgate::identity::GroupSpec::Path("g".to_owned())],
