@@ -7,8 +7,9 @@
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-/// The longest path that is read, in bytes. Each reading costs as much as the path is long.
-const MAX_PATH: usize = 4_096;
+/// The longest path that is read, in bytes; of a request and of the headers that override its path together. Each reading
+/// costs as much as the path is long.
+pub(super) const MAX_PATH: usize = 4_096;
 /// Most segments of a path that is read.
 const MAX_SEGMENTS: usize = 256;
 /// Most choices that may change one path: 64 readings, and eight more of what is encoded without need.

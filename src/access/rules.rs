@@ -6,6 +6,7 @@ use super::path::{self, PathProblem, Reading};
 use super::pattern::PathPattern;
 use super::spec::{ApplicationSpec, RuleSpec};
 use super::who::Who;
+use crate::claims::Claims;
 use crate::identity::SettingPath;
 
 /// The applications, by host.
@@ -131,13 +132,18 @@ pub enum Ambiguity {
         /// The rule of what the header names.
         other: String,
     },
-    /// More than seven methods and paths together, with the method of the request.
-    #[error("more headers or parameters override the method or the path than an application reads")]
+    /// More than seven methods and paths together, with the method of the request; or paths of more than 4,096 bytes,
+    /// with that of the request.
+    #[error(
+        "more headers or parameters override the method or the path, or longer ones, than an application reads"
+    )]
     Overrides,
 }
 
 /// Most methods of one request and paths of headers together: one header of each name.
 const MOST_OVERRIDES: usize = 7;
+/// Most paths in the rules of one application: each reading of a request is compared with all of them.
+const MOST_PATHS: usize = 1_024;
 /// The parameter by which a query names another method.
 const METHOD_PARAMETER: &str = "_method";
 
@@ -207,6 +213,11 @@ impl Application {
             rule.check_reachable(&rules, &setting)?;
             rules.push(rule);
         }
+        if rules.iter().map(|rule| rule.paths.len()).sum::<usize>() > MOST_PATHS {
+            let reason = format!("has more than {MOST_PATHS} paths in all");
+            let remedy = "write the paths above them with `/*`";
+            return Err(AccessError::with_remedy(setting.name("rule"), reason, remedy));
+        }
         let reads_paths = rules.iter().any(|rule| !rule.paths.is_empty());
         let reads_methods = rules.iter().any(|rule| !rule.methods.is_empty());
         let bearer_audience = spec.bearer_audience.clone();
@@ -242,6 +253,12 @@ impl Application {
         &self.bearer_audience
     }
 
+    /// Reports whether it accepts bearer tokens with this audience.
+    #[must_use]
+    pub fn accepts_audience(&self, claims: &Claims) -> bool {
+        claims.audience().any(|audience| self.bearer_audience.iter().any(|own| own == audience))
+    }
+
     fn select(&self, request: &Request<'_>) -> Selection<'_> {
         match self.first(request) {
             Ok(Some(rule)) => Selection::Rule { application: self, rule },
@@ -265,7 +282,9 @@ impl Application {
         let methods = self.methods_of(request, path, method);
         let paths: &[&str] = if self.reads_paths { request.paths } else { &[] };
         // Strangers send as many as fit into a head, and each costs a look at all rules.
-        if methods.len() + paths.len() > MOST_OVERRIDES {
+        let bytes = std::iter::once(&path).chain(paths).filter_map(|path| path.split('?').next());
+        let is_long = !paths.is_empty() && bytes.map(str::len).sum::<usize>() > path::MAX_PATH;
+        if is_long || methods.len() + paths.len() > MOST_OVERRIDES {
             return Err(Ambiguity::Overrides);
         }
         let readings = self.readings(path)?;

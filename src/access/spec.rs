@@ -50,7 +50,8 @@ pub struct RuleSpec {
     pub any_of: Vec<ConditionSpec>,
 }
 
-/// A condition on a user. Everything written in it must hold.
+/// A condition on a user. Everything written in it must hold. A [`RuleSpec`] has the same members of its own: a
+/// structure that is flattened into another one has no names to compare unknown ones with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionSpec {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::AccessError;
 use super::spec::{Allow, ConditionSpec, RuleSpec};
+use crate::claims::Claims;
 use crate::identity::SettingPath;
 use crate::oidc::user::{User, UserKind};
 
@@ -14,6 +15,15 @@ pub struct Caller<'c> {
     pub user: Option<&'c User>,
     /// The client that the bearer token was issued to.
     pub client: Option<&'c str>,
+}
+
+impl<'c> Caller<'c> {
+    /// Returns the sender of a verified bearer token: the user that its subject is linked to, if any, and the client
+    /// that it was issued to (`client_id` of RFC 9068 §2.2, or else `azp`).
+    #[must_use]
+    pub fn of_token(user: Option<&'c User>, claims: &'c Claims) -> Self {
+        Self { user, client: ["client_id", "azp"].iter().find_map(|name| claims.get(name)?.as_str()) }
+    }
 }
 
 impl<'c> From<&'c User> for Caller<'c> {
@@ -103,7 +113,7 @@ impl Who {
     pub fn check(&self, caller: Caller<'_>) -> Result<(), Missing> {
         match self {
             Who::Anyone => Ok(()),
-            Who::NoOne => Err(Missing("the rule admits no one".to_owned())),
+            Who::NoOne => Err(Missing("no one".to_owned())),
             Who::SignedIn(conditions) if conditions.is_empty() => match caller.user {
                 Some(_) => Ok(()),
                 None => Err(Missing("a user who has signed in here".to_owned())),

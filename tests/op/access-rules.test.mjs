@@ -90,6 +90,7 @@ test('each request is decided by the first rule that fits, also for strangers an
     ['ada', 'GET', '/archive/1', 200],
     ['ada', 'HEAD', '/archive/1', 200],
     ['ada', 'DELETE', '/archive/1', 403],
+    [undefined, 'DELETE', '/archive/1', 403],
     ['ada', 'GET', '/nothing', 403],
   ]) {
     assert.equal((await send(method, path, cookieOf(who))).status, status, `${who} ${method} ${path}`);

@@ -300,6 +300,24 @@ fn conditions_hold_together_and_alternatives_apart() {
 }
 
 #[test]
+fn what_one_request_may_cost_is_bounded() {
+    let rules = |paths: usize| {
+        let paths: Vec<String> = (0..paths).map(|path| format!("/p{path}")).collect();
+        compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"paths": paths, "allow": "anyone"}]}]))
+    };
+    assert!(rules(1_024).is_ok());
+    assert!(rules(1_025).unwrap_err().starts_with("[0].rule: has more than 1024 paths in all"));
+    // The paths of headers count as that of the request does.
+    let wiki = wiki();
+    let [half, rest] = [2_048, 2_049].map(|length| format!("/hooks/{}", "a".repeat(length - 7)));
+    let request = Request::new("wiki.example.com", &half, "GET");
+    let paths =
+        |paths: &[&str]| matches!(wiki.select(&request.overridden(&[], paths)), Selection::Rule { .. });
+    assert!(paths(&[&half]));
+    assert!(!paths(&[&rest]) && !paths(&[&half, "/hooks"]));
+}
+
+#[test]
 fn mistakes_are_named() {
     let rules = |rules: Value| compile(&json!([{"hosts": ["a.example.com"], "rule": rules}])).unwrap_err();
     for (written, error) in [

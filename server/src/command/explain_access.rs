@@ -18,9 +18,15 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    fn caller(&self) -> Option<Caller<'_>> {
+        match (&self.token, &self.user) {
+            (Some(claims), user) => Some(Caller::of_token(user.as_ref(), claims)),
+            (None, user) => user.as_ref().map(Caller::from),
+        }
+    }
+
     fn client(&self) -> Option<&str> {
-        let claims = self.token.as_ref()?;
-        ["client_id", "azp"].iter().find_map(|name| claims.get(name)?.as_str())
+        self.caller()?.client
     }
 }
 
@@ -86,25 +92,25 @@ fn decide(selection: &Selection<'_>, sender: &Sender) -> Decision {
         Selection::NoRule(_) => return refused("access.no_rule", "no rule of the application fits"),
         Selection::Ambiguous { reason, .. } => return refused("access.ambiguous", &reason.to_string()),
     };
-    if *rule.who() == Who::Anyone {
-        return Decision::Admitted;
+    match rule.who() {
+        Who::Anyone => return Decision::Admitted,
+        Who::NoOne => return refused("request.forbidden", "the rule admits no one"),
+        Who::SignedIn(_) => {}
     }
     if let Some(claims) = &sender.token {
-        let audiences = application.bearer_audience();
-        if audiences.is_empty() {
+        if application.bearer_audience().is_empty() {
             return refused("request.signed_out", "the application accepts no bearer tokens");
         }
-        if !claims.audience().any(|audience| audiences.iter().any(|own| own == audience)) {
+        if !application.accepts_audience(claims) {
             return refused("access.token", "the bearer token is for another audience [claims.audience]");
         }
     }
     if sender.user.as_ref().is_some_and(|user| !user.active) {
         return refused("request.signed_out", "the user is switched off");
     }
-    if sender.user.is_none() && sender.token.is_none() {
+    let Some(caller) = sender.caller() else {
         return refused("request.signed_out", "the client is not signed in");
-    }
-    let caller = Caller { user: sender.user.as_ref(), client: sender.client() };
+    };
     match rule.who().check(caller) {
         Ok(()) => Decision::Admitted,
         Err(missing) => Decision::Refused("request.forbidden", format!("the rule admits {missing}")),

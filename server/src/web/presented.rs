@@ -11,17 +11,18 @@ use super::provider::Provider;
 use super::token_log;
 use crate::store::{PresentedToken, Revocation, RevocationError};
 use crate::system;
+use claimgate::access::Application;
 use claimgate::claims::{AnyKind, Claims, NumericDate};
 use claimgate::time::UnixTime;
 use claimgate::verifier::{IssuerError, ValidatedToken, unverified_issuer};
 
 /// What a token is presented for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Purpose<'p> {
+pub(crate) enum Purpose<'a> {
     /// A service asks about it.
     Service,
-    /// A program requests an application with one of these audiences.
-    Application(&'p [String]),
+    /// A program requests an application.
+    Application(&'a Application),
 }
 
 /// A token that is accepted, with its provider; or the code of the reason why it is not.
@@ -60,8 +61,8 @@ pub(crate) async fn judge(app: &App, token: &str, purpose: Purpose<'_>) -> Resul
         }
     };
     // The verifier accepts the audiences of all applications.
-    if let Purpose::Application(audiences) = purpose
-        && !accepted.claims().audience().any(|audience| audiences.iter().any(|own| own == audience))
+    if let Purpose::Application(application) = purpose
+        && !application.accepts_audience(accepted.claims())
     {
         note_inactive(app, OTHER_APPLICATION);
         debug!(code = OTHER_APPLICATION, "a presented token is for another application");

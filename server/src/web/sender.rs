@@ -8,20 +8,26 @@ use super::presented::{self, Purpose};
 use super::problem::Problem;
 use crate::store::Revocation;
 use claimgate::access::{Application, Caller};
+use claimgate::claims::AnyKind;
 use claimgate::oidc::user::User;
+use claimgate::verifier::ValidatedToken;
 
 /// What a request is sent by: a browser with a session, or a program with a bearer token; neither is known by default.
 #[derive(Default)]
 pub(crate) struct Sender {
+    /// The user of the session, or the one that the token's subject is linked to.
     pub(crate) user: Option<User>,
-    pub(crate) client: Option<String>,
-    pub(crate) is_bearer: bool,
+    /// The bearer token in place of a session.
+    pub(crate) token: Option<ValidatedToken<AnyKind>>,
 }
 
 impl Sender {
+    /// Returns the caller that a rule judges; `None` for a stranger.
     pub(crate) fn caller(&self) -> Option<Caller<'_>> {
-        let caller = Caller { user: self.user.as_ref(), client: self.client.as_deref() };
-        (self.is_bearer || caller.user.is_some()).then_some(caller)
+        match (&self.token, &self.user) {
+            (Some(token), user) => Some(Caller::of_token(user.as_ref(), token.claims())),
+            (None, user) => user.as_ref().map(Caller::from),
+        }
     }
 }
 
@@ -31,15 +37,12 @@ impl Sender {
 /// # Errors
 /// [`Problem::BearerToken`]; a [`Problem`] if the token or the session cannot be judged now.
 pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application) -> Result<Sender, Problem> {
-    let audiences = application.bearer_audience();
-    let Some(token) = bearer_token(headers).filter(|_| !audiences.is_empty()) else {
-        return Ok(Sender { user: app.user(headers).await?, ..Sender::default() });
+    let Some(token) = bearer_token(headers).filter(|_| !application.bearer_audience().is_empty()) else {
+        return Ok(Sender { user: app.user(headers).await?, token: None });
     };
-    let judgement = presented::judge(app, token?, Purpose::Application(audiences)).await?;
+    let judgement = presented::judge(app, token?, Purpose::Application(application)).await?;
     let (provider, token) = judgement.map_err(Problem::BearerToken)?;
-    let claims = token.claims();
-    let client = ["client_id", "azp"].iter().find_map(|name| claims.get(name)?.as_str()).map(str::to_owned);
-    let user = match claims.subject() {
+    let user = match token.claims().subject() {
         Some(subject) => app.store.user_of_subject(&provider.config.issuer, subject).await?,
         None => None,
     };
@@ -47,7 +50,7 @@ pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application
     if user.as_ref().is_some_and(|user| !user.active) {
         return Err(Problem::BearerToken(Revocation::Inactive.code()));
     }
-    Ok(Sender { user, client, is_bearer: true })
+    Ok(Sender { user, token: Some(token) })
 }
 
 /// Returns the bearer token of a request (RFC 6750 §2.1); `None` without `Authorization`, and with one of another

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
-use super::engine::runtime;
+use super::engine::{Engine, runtime};
 use super::people::{Visit, logout, of_sid};
 use super::record::{Record, clock};
 use super::updates::NEXT;
@@ -80,7 +80,7 @@ impl NodeProcess {
             }
         };
         command
-            .args(["--ignored", "--exact", "--nocapture", "node_process::node_process"])
+            .args(["--exact", "--nocapture", "node_process::a_node_runs_in_a_process_of_its_own"])
             .env(ADDRESS, address)
             .env(BOUND, bound.as_millis().to_string())
             .envs(newer.then_some((NEWER, "")))
@@ -261,10 +261,23 @@ async fn obey(node: &PgStore, words: &[&str]) -> Option<String> {
     })
 }
 
+/// Is the node where [`NodeProcess::start`] has started this program.
 #[test]
-#[ignore = "the process of a node, which other tests start"]
-fn node_process() {
-    let (Ok(address), Ok(bound)) = (std::env::var(ADDRESS), std::env::var(BOUND)) else { return };
+fn a_node_runs_in_a_process_of_its_own() {
+    if let (Ok(address), Ok(bound)) = (std::env::var(ADDRESS), std::env::var(BOUND)) {
+        return run(&address, &bound);
+    }
+    let Some(engine) = Engine::shared() else { return };
+    runtime().block_on(async {
+        let database = engine.new_database().await;
+        let mut node = NodeProcess::start(&[], &engine.address(&database), Duration::from_secs(1));
+        assert!(SessionId::from_hex(&node.ask("sign-in ada s")).is_some());
+        assert_eq!(node.ask("log-out 1 s"), "1");
+        assert_eq!(node.ask("log-out 1 s"), "Replayed");
+    });
+}
+
+fn run(address: &str, bound: &str) {
     let revocation_bound = Duration::from_millis(bound.parse().unwrap());
     let settings = Settings { revocation_bound, ..Settings::default() };
     let migrations = if std::env::var_os(NEWER).is_some() { NEXT } else { MIGRATIONS };

@@ -13,7 +13,7 @@ use crate::web::problem::{AccessReason, AccessRefusal, Problem};
 use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
 use crate::web::respond;
 use crate::web::sender::{self, Sender};
-use claimgate::access::Who;
+use claimgate::access::{Caller, Who};
 use claimgate::oidc::identity_headers;
 
 /// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 if a
@@ -97,6 +97,13 @@ async fn admit(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
     let headers = requested.headers;
     let unknown = Sender::default();
     let decided = requested.decided(app).map_err(|reason| refusal(app, requested, reason, None, &unknown))?;
+    // A sign-in would change nothing.
+    if let Some(decided) = decided.filter(|decided| *decided.rule.who() == Who::NoOne)
+        && let Err(missing) = decided.rule.who().check(Caller { user: None, client: None })
+    {
+        let reason = AccessReason::Rule { missing, teams: Vec::new() };
+        return Err(refusal(app, requested, reason, Some(decided), &unknown));
+    }
     let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
     let sender = match decided.filter(|_| !is_open) {
         Some(decided) => sender::of(app, headers, decided.application).await?,
@@ -147,8 +154,8 @@ fn refusal(
     Problem::Access(Box::new(AccessRefusal {
         reason,
         user: sender.user.as_ref().map(|user| user.username.clone()),
-        token_client: sender.client.clone(),
-        is_bearer: sender.is_bearer,
+        token_client: sender.caller().and_then(|caller| caller.client).map(str::to_owned),
+        is_bearer: sender.token.is_some(),
         rule,
         application,
         is_page: false,
