@@ -18,6 +18,12 @@ pub(crate) fn now() -> UnixTime {
     SystemTime::now().into()
 }
 
+/// Returns the time, in microseconds since 1970.
+pub(crate) fn micros() -> i64 {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Returns the time since the machine started, including the time for which it was suspended: a lease must not outlast
 /// a pause.
 pub(crate) fn boot_time() -> std::time::Duration {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent, exchangeBytes } from './agent.mjs';
 import { Application, documented } from './application.mjs';
-import { BINARY, Claimgate, freePort, pair } from './claimgate.mjs';
+import { BINARY, Claimgate, freePort, pair, until } from './claimgate.mjs';
 import { Nginx } from './nginx.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -194,6 +194,10 @@ test('the log and the page say which rule refused whom', async () => {
   const nothing = await new Agent().request(`${site}/nothing`, { headers: PAGE });
   assert.equal(nothing.status, 403);
   assert.match(nothing.text, /not open to anyone/);
+  await until('both refusals are recorded', () => ['request.forbidden', 'access.no_rule'].every((code) => gate.events('--kind', 'access_refusal', '--since', '10s').some((event) => event.code === code)));
+  const refused = gate.events('--kind', 'access_refusal', '--user', 'grace').at(-1);
+  assert.deepEqual([refused.rule, refused.application, refused.client], ['wiki, rule 3', site, '127.0.0.1']);
+  assert.ok(!JSON.stringify(gate.events()).includes('secret'));
 });
 
 test('explain --url says the same as the server', () => {

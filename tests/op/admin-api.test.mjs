@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
-import { pair, replace } from './claimgate.mjs';
+import { nextSecond, pair, replace, until } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -62,6 +62,49 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   assert.equal((await boss.signInByPassword(gate, 'boss', `${PASSWORD}!`)).status, 303);
   assert.equal((await call(root, 'PATCH', `/users/${id('boss')}`, { active: false })).body.active, false);
   assert.equal(await boss.me(gate), undefined);
+
+  // What has happened is known to administrators, and to the command.
+  assert.equal((await new Agent().signInByPassword(gate, 'root', 'incorrect horse battery staple')).status, 403);
+  const denied = new Agent();
+  await denied.request(`${gate.url}/callback/crm?state=invented&code=invented`);
+  const again = new Agent();
+  await nextSecond();
+  await again.signIn(gate, 'crm', 'ada');
+  await op.logOut('crm', 'ada', gate.sessions().find((session) => session.username === 'ada').sid);
+  await root.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
+  await until('the logouts and refusals are recorded', () => ['refusal', 'logout'].every((kind) => gate.events('--kind', kind).length >= 2));
+  const client = '127.0.0.1';
+  const told = (events) => events.map(({ id: number, time, count, kind, ...rest }) => { assert.ok(number > 1.6e15 && count === 1 && time.endsWith('Z') && kind); return rest; });
+  assert.deepEqual(told(gate.events('--kind', 'administration', '--user', 'boss')), [
+    { code: 'user add', user: 'boss', by: '(command)' },
+    { code: 'user add', user: 'zoe', client, by: 'boss', detail: 'kind regular' },
+    { code: 'user change', user: 'ada', client, by: 'boss', detail: 'teams: Administrators, Chess, sales' },
+    { code: 'session end', user: 'ada', client, by: 'boss', detail: sessions[1].id },
+    { code: 'session end', user: 'ada', client, by: 'boss', detail: '1 session' },
+    { code: 'user passwd', user: 'boss', client, by: 'root' },
+    { code: 'user change', user: 'boss', client, by: 'root', detail: 'deactivated' },
+  ]);
+  const subject = gate.events('--kind', 'sign_in', '--user', 'ada').at(-1).subject;
+  assert.deepEqual(told(gate.events('--kind', 'sign_in', '--user', 'ada', '--provider', 'crm')).map(({ detail }) => detail), ['the user was created', undefined, undefined]);
+  // Those of one second have no order.
+  assert.deepEqual(told(gate.events('--kind', 'refusal')).sort((one, other) => one.code.localeCompare(other.code)), [
+    { code: 'callback.state', provider: 'crm', client },
+    { code: 'password.wrong', user: 'root', client },
+  ]);
+  const logouts = told(gate.events('--kind', 'logout'));
+  assert.deepEqual(logouts.find(({ code }) => code === 'back_channel'), { code: 'back_channel', user: 'ada', provider: 'crm', subject, client });
+  assert.deepEqual(logouts.find(({ code }) => code === 'sign_out'), { code: 'sign_out', user: 'root', client });
+  assert.equal((await new Agent().request(`${gate.url}/api/v1/events`)).status, 401);
+  await root.administer(gate, 'root');
+  const page = (await call(root, 'GET', '/events?kind=administration,logout&limit=3')).body;
+  assert.equal(page.events.length, 3);
+  const rest = (await call(root, 'GET', `/events?kind=administration,logout&limit=1000&before=${page.next}`)).body;
+  assert.equal(rest.next, null);
+  assert.deepEqual([...page.events, ...rest.events].map((event) => event.id).reverse(), gate.events('--kind', 'administration,logout').map((event) => event.id));
+  assert.equal((await call(root, 'GET', '/events?kind=nothing')).status, 400);
+  const { counts } = (await call(root, 'GET', '/events/counts?minutes=10')).body;
+  assert.equal(counts.filter(({ kind }) => kind === 'logout').reduce((sum, { count }) => sum + count, 0), logouts.length);
+  assert.match((await fetch(`${gate.url}/metrics`).then((answer) => answer.text())), /claimgate_dropped_events_total 0/);
 });
 
 /** The status of a list of users, and its error. */

@@ -159,6 +159,11 @@ export class Claimgate {
 
   sessions() { return JSON.parse(this.command(['session', 'list', '--format', 'json']).out); }
 
+  /** The recorded events, the oldest first. */
+  events(...args) {
+    return this.command(['log', '--format', 'json', '--limit', '5000', ...args]).out.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  }
+
   users() { return JSON.parse(this.command(['user', 'list', '--format', 'json']).out); }
 
   /** Adds a user whose password is `PASSWORD`. */

@@ -159,7 +159,7 @@ test('a run through every interface', async () => {
   rememberCookies(ada);
   const leaving = await ada.request(`${gate.url}/logout`, { method: 'POST', headers: SAME_ORIGIN });
   rememberToken('ID token', new URLSearchParams(/\?([^"]*)"/.exec(leaving.text)[1].replaceAll('&amp;', '&')).get('id_token_hint'));
-  for (const args of [['session', 'list'], ['user', 'list'], ['session', 'list', '--format', 'json'], ['user', 'list', '--format', 'json']]) { const run = gate.command(args); answers.push({ what: args.join(' '), text: run.out + run.err, location: '' }); }
+  for (const args of [['session', 'list'], ['user', 'list'], ['session', 'list', '--format', 'json'], ['user', 'list', '--format', 'json'], ['log', '--limit', '5000']]) { const run = gate.command(args); answers.push({ what: args.join(' '), text: run.out + run.err, location: '' }); }
   process.kill(gate.process.pid, 'SIGHUP');
   await call(root, '/metrics');
   await gate.stop();

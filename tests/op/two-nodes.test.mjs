@@ -93,6 +93,8 @@ test('a back-channel logout at one server ends the session at the other within t
   const replay = await a.logOut(token);
   assert.deepEqual([replay.status, (await replay.json()).error], [400, 'invalid_request']);
   assert.equal(a.logged('backchannel.replayed').length, 1, 'the other server took the token');
+  await until('either server records what it has done', () => a.events('--user', 'ada', '--kind', 'logout').length > 0);
+  assert.deepEqual(b.events('--user', 'ada').slice(-2).map(({ kind, provider }) => [kind, provider]), [['sign_in', 'crm'], ['logout', 'crm']]);
 });
 
 test('a sign-out at one server ends the session there at once, and at the other', options, async () => {

@@ -141,6 +141,37 @@ impl Claimgate {
         Ok(server)
     }
 
+    /// Starts with sessions, with users that are linked to the subjects of access tokens, and with further tables of the
+    /// configuration.
+    pub fn start_with(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        sessions: usize,
+        tables: &str,
+    ) -> Result<Self, Failed> {
+        let mut server = Self::start(binary, folder, provider)?;
+        server.kill();
+        server.open_sessions(provider, sessions)?;
+        server.link_users(provider)?;
+        server.configure(provider, "", tables)?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Links each user to a subject of an access token, behind the server's back.
+    fn link_users(&self, provider: &Provider) -> Result<(), Failed> {
+        let mut database = self.database()?;
+        let transaction = database.transaction()?;
+        for user in 0..USERS {
+            transaction.execute(
+                "INSERT INTO link (issuer, subject, user) VALUES (?1, ?2, ?3)",
+                params![provider.issuer, subject(user), i64::try_from(user + 1)?],
+            )?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// Starts with sessions and a provider that signs by HS256, where no service verifies tokens: a logout is
     /// remembered for a quarter of an hour. Returns how long the start took, too, in seconds.
     pub fn start_sustained(
@@ -357,7 +388,7 @@ const LOGOUT_LIFETIME: u32 = 900;
 /// The place of the fingerprint of its `sid`.
 const SID: std::ops::Range<usize> = 17..33;
 
-fn secret(index: usize) -> String {
+pub fn secret(index: usize) -> String {
     format!("{index:064x}")
 }
 

@@ -7,6 +7,7 @@ mod attacks;
 mod availability;
 mod claimgate;
 mod client;
+mod comparisons;
 mod cpu;
 mod hostile;
 mod measure;
@@ -73,6 +74,9 @@ pub struct Arguments {
     /// How long a start with many sessions and logouts takes, in place of the rest
     #[arg(long, conflicts_with_all = ["sustained", "nodes"])]
     start: bool,
+    /// Logouts with and without events, and forward-auth with rules and bearer tokens, in place of the rest
+    #[arg(long, conflicts_with_all = ["sustained", "nodes", "start"])]
+    comparisons: bool,
     /// Without Apache
     #[arg(long)]
     no_apache: bool,
@@ -92,6 +96,7 @@ fn run(arguments: &Arguments) -> Result<(), Failed> {
     let text = match *arguments {
         Arguments { sustained: Some(minutes), .. } => sustained::table(arguments, minutes)?,
         Arguments { nodes: Some(logouts), .. } => nodes::table(arguments, logouts)?,
+        Arguments { comparisons: true, .. } => comparisons::table(arguments)?,
         Arguments { start: true, .. } => start::table(arguments)?,
         Arguments { hostile: true, only: Some(_), .. } => availability::table(arguments)?,
         Arguments { hostile: true, .. } => hostile::table(arguments)? + &availability::table(arguments)?,

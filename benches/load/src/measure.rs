@@ -311,11 +311,11 @@ fn beside(server: &Claimgate, sessions: Range<usize>, meanwhile: impl FnOnce()) 
     })
 }
 
-fn one(mut measured: Vec<Measured>) -> Measured {
+pub fn one(mut measured: Vec<Measured>) -> Measured {
     measured.pop().unwrap_or_default()
 }
 
-fn of(measured: &Measured, cpu: f64) -> Logouts {
+pub fn of(measured: &Measured, cpu: f64) -> Logouts {
     Logouts {
         per_second: measured.per_second(),
         p50: measured.quantile(0.5) / 1000.0,

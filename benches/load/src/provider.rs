@@ -14,6 +14,8 @@ use ring::signature::RSA_PKCS1_SHA256;
 use serde_json::{Value, json};
 
 use crate::Failed;
+use crate::claimgate::USERS;
+use crate::comparisons::AUDIENCE;
 
 pub const CLIENT: &str = "load";
 pub const KEY_ID: &str = "load-1";
@@ -102,9 +104,27 @@ impl Provider {
     /// Logout tokens that differ in `jti`, `sid` and `sub`, signed on every core.
     pub fn logout_tokens(&self, count: usize) -> Vec<String> {
         let at = now();
+        self.signed(count, |index| self.logout_token(index, at))
+    }
+
+    /// Access tokens that differ in `jti`, of the users that [`Claimgate::start_with`](crate::claimgate::Claimgate) links.
+    pub fn access_tokens(&self, count: usize) -> Vec<String> {
+        let at = now();
+        self.signed(count, |index| {
+            let claims = json!({
+                "iss": self.issuer, "aud": AUDIENCE, "client_id": "program", "sub": subject(index % USERS),
+                "jti": format!("{:032x}", spread(index, 4)), "iat": at, "exp": at + 3600,
+            });
+            self.sign("at+jwt", &claims)
+        })
+    }
+
+    /// Makes tokens on every core.
+    fn signed(&self, count: usize, token: impl Fn(usize) -> String + Sync) -> Vec<String> {
+        let token = &token;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let part = |number: usize| -> Vec<String> {
-            (number..count).step_by(threads).map(|index| self.logout_token(index, at)).collect()
+            (number..count).step_by(threads).map(token).collect()
         };
         let parts: Vec<Vec<String>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|number| scope.spawn(move || part(number))).collect();

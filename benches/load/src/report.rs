@@ -102,7 +102,7 @@ pub fn write(results: &Results) -> String {
     out
 }
 
-fn median(runs: &[Logouts]) -> Logouts {
+pub fn median(runs: &[Logouts]) -> Logouts {
     let of = |value: fn(&Logouts) -> f64| quantile(&runs.iter().map(value).collect::<Vec<_>>(), 0.5);
     Logouts {
         per_second: of(|run| run.per_second),
@@ -120,7 +120,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Of the last minute: what beyond 2 is more than the measurement itself is the work of others.
-fn load_average() -> String {
+pub fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -28,6 +28,8 @@ use super::files::NamedFile;
 pub struct Config {
     /// How the server runs; none in a file that only verifies tokens and explains mappings.
     pub server: Option<Server>,
+    /// What is recorded of events, and for how long.
+    pub events: Events,
     /// The persons who may sign in through a provider, and what a sign-in changes.
     pub sign_in: SignInPolicy,
     /// The users who may sign in by password.
@@ -51,6 +53,19 @@ pub struct Database {
     pub store: Store,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
+    /// What is recorded of events.
+    pub events: Events,
+}
+
+/// What is recorded of sign-ins, refusals, logouts and changes, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Whether events are recorded.
+    pub enabled: bool,
+    /// How long an event is kept.
+    pub retention: Duration,
+    /// Most events of a kind that are kept.
+    pub max: u32,
 }
 
 /// How the server runs.

@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `store`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `events`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -16,6 +16,7 @@ mod raw;
 mod settings;
 mod administration;
 mod store;
+mod events;
 mod server;
 mod sign_in;
 mod provider;
@@ -28,7 +29,7 @@ use std::path::Path;
 use claimgate::alg::Registry;
 
 pub use checked::{
-    Administration, Config, Database, Demands, Postgres, Provider, PublicUrl, Server, Store, Trust,
+    Administration, Config, Database, Demands, Events, Postgres, Provider, PublicUrl, Server, Store, Trust,
 };
 pub use claim::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 use document::Document;

@@ -53,6 +53,20 @@ pub(super) struct Store {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Events {
+    pub(super) enabled: bool,
+    pub(super) retention: Seconds,
+    pub(super) max: u32,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { enabled: true, retention: Seconds(30 * 24 * 60 * 60), max: 200_000 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct SignIn {
     pub(super) create_users: bool,
     pub(super) link_by_username: Option<bool>,

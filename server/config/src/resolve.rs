@@ -10,12 +10,12 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{Config, Database, Postgres, Provider};
+use super::checked::{Config, Database, Events, Postgres, Provider};
 use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{applications, raw, server, settings, sign_in, store};
+use super::{applications, events, raw, server, settings, sign_in, store};
 
 /// Resolves a file.
 ///
@@ -55,7 +55,8 @@ pub(super) fn database(document: &Document<'_>, folder: &Path) -> Result<Option<
         let Some(server) = server else { return Ok(None) };
         let section = source.section(SettingPath::of("server"));
         let store = server::store(&section, server.database.as_deref(), postgres(&source)?)?;
-        Ok(Some(Database { store, normalise: identity.unwrap_or_default().normalise }))
+        let events = events(&source)?;
+        Ok(Some(Database { store, normalise: identity.unwrap_or_default().normalise, events }))
     };
     let database = database();
     match (database, source.faults.into_inner()) {
@@ -76,6 +77,13 @@ fn postgres(source: &Source<'_>) -> Result<Option<Postgres>, Faulty> {
     raw.map(|raw| store::resolve(&source.section(path), raw)).transpose()
 }
 
+/// Resolves the table `[events]`.
+fn events(source: &Source<'_>) -> Result<Events, Faulty> {
+    let path = SettingPath::of("events");
+    let raw: Option<raw::Events> = read(source, &path)?;
+    events::resolve(&source.section(path), &raw.unwrap_or_default())
+}
+
 fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let identity = SettingPath::of("identity");
     let spec = read(source, &identity).map(Option::<MappingSpec>::unwrap_or_default);
@@ -94,6 +102,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         let section = source.section(SettingPath::of("server"));
         raw.map(|raw| server::resolve(&section, raw, postgres)).transpose()
     });
+    let events = events(source);
     let raw_sign_in: Result<Option<raw::SignIn>, Faulty> = read(source, &SettingPath::of("sign_in"));
     let sign_in = raw_sign_in.and_then(|raw| {
         sign_in::resolve(&source.section(SettingPath::of("sign_in")), &raw.unwrap_or_default())
@@ -106,13 +115,13 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         applications::resolve(source, &path, &specs.unwrap_or_default(), normalise)
     });
     let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
-    let applications = applications?;
+    let (applications, events) = (applications?, events?);
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
     let (notes, files) = (Vec::new(), Vec::new());
-    Ok(Config { server, sign_in, password, providers, applications, normalise, notes, files })
+    Ok(Config { server, events, sign_in, password, providers, applications, normalise, notes, files })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

@@ -22,6 +22,8 @@ pub enum Table {
     Server,
     /// `[store]`
     Store,
+    /// `[events]`
+    Events,
     /// `[sign_in]`
     SignIn,
     /// `[[provider]]`
@@ -46,10 +48,11 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::File,
         Table::Server,
         Table::Store,
+        Table::Events,
         Table::SignIn,
         Table::Provider,
         Table::Verify,
@@ -69,6 +72,7 @@ impl Table {
             Table::File => "the file itself",
             Table::Server => "[server]",
             Table::Store => "[store]",
+            Table::Events => "[events]",
             Table::SignIn => "[sign_in]",
             Table::Provider => "[[provider]]",
             Table::Verify => "[provider.verify]",
@@ -86,9 +90,10 @@ impl Table {
     #[must_use]
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Table::File => &["server", "store", "sign_in", "provider", "identity", "application"],
+            Table::File => &["server", "store", "events", "sign_in", "provider", "identity", "application"],
             Table::Server => fields::<raw::Server>(),
             Table::Store => fields::<raw::Store>(),
+            Table::Events => fields::<raw::Events>(),
             Table::SignIn => fields::<raw::SignIn>(),
             Table::Provider => fields::<raw::Provider>(),
             Table::Verify => fields::<raw::Verify>(),
@@ -107,6 +112,7 @@ impl Table {
         match (self, setting) {
             (Table::File, "server") => Some((Table::Server, Occurs::Once)),
             (Table::File, "store") => Some((Table::Store, Occurs::Once)),
+            (Table::File, "events") => Some((Table::Events, Occurs::Once)),
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),

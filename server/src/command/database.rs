@@ -8,9 +8,10 @@ use tokio::runtime::Runtime;
 use super::runtime::runtime;
 use super::{logging, postgres};
 use crate::store::postgres::Administration;
-use crate::store::{self, AdminRecords, SqliteStore};
+use crate::store::{self, AdminRecords, BY_COMMAND, Event, EventKind, EventQuery, ListedEvent, SqliteStore};
 use claimgate::oidc::accounts;
 use claimgate::oidc::records::StoreError;
+use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate_config::{Config, Database, Store};
 
@@ -24,16 +25,22 @@ pub(crate) struct DatabaseArguments {
 }
 
 /// A database that is open for a command.
-pub(crate) enum OpenDatabase {
+pub(crate) struct OpenDatabase {
+    engine: Engine,
+    /// Whether the configuration has events recorded.
+    records_events: bool,
+}
+
+enum Engine {
     /// Closed, with everything in its one file, when this is dropped.
     Sqlite(SqliteStore),
     /// With the runtime that its connections need.
     Postgres(Runtime, Box<Administration>),
 }
 
-impl Drop for OpenDatabase {
+impl Drop for Engine {
     fn drop(&mut self) {
-        if let OpenDatabase::Sqlite(store) = self {
+        if let Engine::Sqlite(store) = self {
             store.close();
         }
     }
@@ -46,10 +53,21 @@ impl OpenDatabase {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
     {
-        match self {
-            OpenDatabase::Sqlite(store) => store.administer_blocking(work),
-            OpenDatabase::Postgres(runtime, administration) => {
-                runtime.block_on(administration.administer(work))
+        match &self.engine {
+            Engine::Sqlite(store) => store.administer_blocking(work),
+            Engine::Postgres(runtime, administration) => runtime.block_on(administration.administer(work)),
+        }
+    }
+
+    /// Lists events.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn list_events(&self, query: EventQuery) -> Result<Vec<ListedEvent>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(store) => store.list_events(query),
+            Engine::Postgres(runtime, administration) => {
+                Ok(runtime.block_on(administration.list_events(&query))?)
             }
         }
     }
@@ -59,13 +77,16 @@ impl OpenDatabase {
 /// the file is read but the password of PostgreSQL.
 pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     logging::start_warnings();
-    let file = match settings(config)?.store {
+    let Database { store, events, .. } = settings(config)?;
+    let records_events = events.enabled;
+    let file = match store {
         Store::Sqlite(file) => file,
         Store::Postgres(settings) => {
             let runtime = runtime()?;
             let open = async { Administration::open(postgres::server(&settings)?).await };
             let administration = runtime.block_on(open).map_err(|error| postgres::failure(&error))?;
-            return Ok(OpenDatabase::Postgres(runtime, Box::new(administration)));
+            let engine = Engine::Postgres(runtime, Box::new(administration));
+            return Ok(OpenDatabase { engine, records_events });
         }
     };
     let is_new = !file.exists();
@@ -73,7 +94,7 @@ pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     if is_new {
         eprintln!("note: {} did not exist; it is a new database", file.display());
     }
-    Ok(OpenDatabase::Sqlite(store))
+    Ok(OpenDatabase { engine: Engine::Sqlite(store), records_events })
 }
 
 /// The store of a server; a database file is closed, with everything in it, when this is dropped.
@@ -135,8 +156,8 @@ where
     store.administer(work).map_err(Into::into)
 }
 
-/// Makes a change in one transaction and leaves a notice of it for the log of the server: which command, about which
-/// user, session or issuer.
+/// Makes a change in one transaction, records it as an event and leaves a notice of it for the log of the server: which
+/// command, about which user, session or issuer.
 pub(crate) fn change<T, E>(
     store: &OpenDatabase,
     (action, about): (&'static str, &str),
@@ -146,11 +167,39 @@ where
     T: Send + 'static,
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
-    let about = about.to_owned();
+    let (about, records_events) = (about.to_owned(), store.records_events);
     transact(store, move |records| {
+        // A session that ends has an owner until then.
+        let session = SessionId::from_hex(&about);
+        let owner = session.map(|session| records.session_owner(session)).transpose()?.flatten();
         let result = work(records)?;
         records.leave_notice(action, &about)?;
+        if records_events {
+            let event = event_of(records, action, &about, owner)?;
+            records.record_event(&event)?;
+        }
         Ok::<T, E>(result)
+    })
+}
+
+/// Returns the event of a change that a command has made.
+fn event_of(
+    records: &mut dyn AdminRecords,
+    action: &'static str,
+    about: &str,
+    owner: Option<User>,
+) -> Result<Event, StoreError> {
+    let event = Event::new(EventKind::Administration, action).by(BY_COMMAND);
+    if let Some(owner) = owner {
+        return Ok(event.user(&owner.username).detail(about));
+    }
+    let (before, name) = about.rsplit_once(" to ").unwrap_or(("", about));
+    // The user as it is now; none after a removal, and for what is about an issuer.
+    let user = accounts::user_named(records, name)?;
+    Ok(match user {
+        Some(user) if !before.is_empty() => event.user(&user.username).detail(&format!("was {before}")),
+        Some(user) => event.user(&user.username),
+        None => event.detail(about),
     })
 }
 

@@ -21,6 +21,7 @@ mod findings;
 mod input;
 mod jsonl;
 mod keygen;
+mod log;
 mod logging;
 mod mapping_test;
 mod online;
@@ -138,6 +139,7 @@ impl Command {
             Subcommand::Demo(arguments) => arguments.run(&registry),
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
+            Subcommand::Log(arguments) => arguments.run(),
             Subcommand::Provider(command) => command.run(),
             Subcommand::Store(command) => command.run(),
             Subcommand::Doctor(arguments) => arguments.run(),
@@ -186,6 +188,8 @@ enum Subcommand {
     /// List and end sessions
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Show what has happened: sign-ins, refusals, logouts and changes by administrators
+    Log(log::Arguments),
     /// Follow a provider that has changed its name
     #[command(subcommand)]
     Provider(account::ProviderCommand),

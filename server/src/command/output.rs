@@ -114,9 +114,14 @@ pub(crate) fn escaped(json: &str) -> String {
 
 /// Escapes the unsafe characters of a message, except line ends.
 fn plain(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    for character in message.chars() {
-        if character != '\n' && is_unsafe(character) {
+    message.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
+}
+
+/// Escapes the unsafe characters of a text, line ends among them.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unsafe(character) {
             out.extend(character.escape_unicode());
         } else {
             out.push(character);

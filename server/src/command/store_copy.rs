@@ -20,8 +20,8 @@ pub(crate) enum StoreCommand {
 #[command(after_help = "Examples:\n  \
     systemctl stop claimgate\n  \
     claimgate store copy /var/lib/claimgate/claimgate.db --config /etc/claimgate/claimgate.toml\n\n\
-    The configuration names PostgreSQL in [store]. FILE stays as it is. Users, passwords, links, live sessions\n\
-    and kept logouts are copied in one transaction, and their numbers compared: all of it or nothing. People\n\
+    The configuration names PostgreSQL in [store]. FILE stays as it is. Users, passwords, links, live sessions,\n\
+    kept logouts and events are copied in one transaction, and their numbers compared: all of it or nothing. People\n\
     stay signed in.\n\
     Exit codes: 0 copied, 2 nothing was copied.")]
 pub(crate) struct CopyArguments {
@@ -56,6 +56,7 @@ impl CopyArguments {
             count(copied.passwords, "password"),
             count(copied.links, "link"),
             count(copied.sessions, "session"),
+            count(copied.logouts, "logout"),
         ];
         if !copied.key {
             eprintln!(
@@ -67,7 +68,7 @@ impl CopyArguments {
         let text = format!(
             "copied {} and {} from {} to {}\n",
             numbers.join(", "),
-            count(copied.logouts, "logout"),
+            count(copied.events, "event"),
             self.file.display(),
             target.url
         );

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::events::sqlite as events;
 use super::file::{self, Lock};
 use super::logout_batches;
 use super::schema;
@@ -63,7 +64,7 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
 }
 
 /// Replaces a database by a copy, and ends the sessions of the copy: some may have been ended since it was made. The
-/// logouts that the replaced database has recorded are kept.
+/// logouts that the replaced database has recorded are kept, and so are the events that are newer than the copy.
 ///
 /// # Errors
 /// [`StoreError`]: a server runs on the database; the copy cannot be read, is damaged, is no database of Claimgate or
@@ -77,7 +78,7 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
         .map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
     let mut prepare = || -> rusqlite::Result<Restored> {
         schema::migrate(&mut source)?;
-        let logouts = keep_logouts(&source, database).ok();
+        let logouts = keep_logouts_and_events(&source, database).ok();
         source.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
         source.execute("DELETE FROM ended_session", [])?;
         let users = source.query_row("SELECT count(*) FROM user", [], |row| row.get(0))?;
@@ -95,15 +96,17 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
     Ok(restored)
 }
 
-/// Adds the logouts that a database has recorded to those of a copy. Returns their number.
-fn keep_logouts(copy: &Connection, database: &Path) -> rusqlite::Result<usize> {
+/// Adds the logouts that a database has recorded to those of a copy, and the events that are newer. Returns the number
+/// of the logouts.
+fn keep_logouts_and_events(copy: &Connection, database: &Path) -> rusqlite::Result<usize> {
     // It may be of an earlier version.
     schema::migrate(&mut Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
     let file = database.to_str().ok_or(rusqlite::Error::InvalidPath(database.to_owned()))?;
     copy.execute("ATTACH DATABASE ?1 AS present", [file])?;
     let kept = logout_batches::add_those_of_present(copy);
+    let events = events::add_those_of_present(copy);
     copy.execute("DETACH DATABASE present", [])?;
-    kept
+    events.and(kept)
 }
 
 fn of(file: &Path) -> impl Fn(rusqlite::Error) -> StoreError {

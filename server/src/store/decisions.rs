@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use claimgate::oidc::backchannel::{self, Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::password::{self, Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::records::{SessionRecords, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
 
-use super::{AdminRecords, SqliteStore};
+use super::error::store_error;
+use super::events::sqlite as events;
+use super::schema;
+use super::{AdminRecords, Event, EventCount, EventQuery, ListedEvent, MAX_MINUTES, SqliteStore};
 use crate::system;
 
 impl SqliteStore {
-    /// Completes a sign-in through a provider. `fields` are the mapping's profile fields.
+    /// Completes a sign-in through a provider, and records it as an event. `fields` are the mapping's profile fields.
     ///
     /// # Errors
     /// A [`SignInError`]; nothing has changed then.
@@ -22,10 +27,15 @@ impl SqliteStore {
         fields: Vec<String>,
         policy: SignInPolicy,
         session: NewSession,
+        event: Option<Event>,
     ) -> Result<SignedIn, SignInError> {
         self.transact(move |records| {
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-            sign_in::complete(records, &person, &fields, &policy, session, system::now())
+            let signed_in = sign_in::complete(records, &person, &fields, &policy, session, system::now())?;
+            if let Some(event) = event {
+                records.add_events(&[event.of_sign_in(&person, &signed_in)])?;
+            }
+            Ok(signed_in)
         })
         .await
     }
@@ -38,7 +48,7 @@ impl SqliteStore {
         self.transact(move |records| password::look_up(records, &username)).await
     }
 
-    /// Opens the session of a user who proved a password, for `lifetime` seconds.
+    /// Opens the session of a user who proved a password, for `lifetime` seconds, and records it as an event.
     ///
     /// # Errors
     /// A [`PasswordSignInError`]; nothing has changed then.
@@ -47,8 +57,17 @@ impl SqliteStore {
         authenticated: Authenticated,
         session: NewSession,
         lifetime: Duration,
+        event: Option<Event>,
     ) -> Result<(), PasswordSignInError> {
-        self.transact(move |records| authenticated.open(records, session, lifetime, system::now())).await
+        self.transact(move |records| {
+            let username = authenticated.user().username.clone();
+            authenticated.open(records, session, lifetime, system::now())?;
+            if let Some(event) = event {
+                records.add_events(&[event.user(&username)])?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends a session. Returns its origin, or `None` if it does not exist.
@@ -67,6 +86,47 @@ impl SqliteStore {
         answer: impl FnOnce(Result<Vec<Result<Ended, Replayed>>, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
         self.transact_then(move |records| backchannel::apply_all(records, &logouts), answer)
+    }
+
+    /// Records events in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        self.transact(move |records| records.add_events(&events)).await
+    }
+
+    /// Lists events. Reads the file beside the writing thread. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn list_events(&self, query: EventQuery) -> Result<Vec<ListedEvent>, StoreError> {
+        self.read_beside(move |connection| events::list(connection, &query))
+    }
+
+    /// Counts the events of each kind by minutes, those of the last `minutes`, up to [`MAX_MINUTES`]. Reads the file
+    /// beside the writing thread. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn count_events(&self, minutes: u32) -> Result<Vec<EventCount>, StoreError> {
+        let minute = 60_000_000;
+        let from = (system::micros() / minute - i64::from(minutes.clamp(1, MAX_MINUTES)) + 1) * minute;
+        self.read_beside(move |connection| events::counts(connection, from))
+    }
+
+    /// Reads the file on a connection of its own; a database in memory on the writing thread's.
+    fn read_beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match schema::open_to_read(self.file.as_deref()) {
+            Ok(Some(beside)) => read(&beside).map_err(|error| store_error(&error)),
+            Ok(None) => self.transact_blocking(move |records| {
+                read(records.connection).map_err(|error| store_error(&error))
+            }),
+            Err(error) => Err(store_error(&error)),
+        }
     }
 
     /// Reports whether the store can be written.

@@ -13,7 +13,10 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use super::postgres::{Administration, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
-use super::{AdminRecords, LogoutsDropped, PresentedToken, Revocation, SqliteStore};
+use super::{
+    AdminRecords, Event, EventCount, EventLimits, EventQuery, ListedEvent, LogoutsDropped, PresentedToken,
+    Revocation, SqliteStore,
+};
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::client::Secret;
@@ -166,7 +169,8 @@ impl Store {
         })
     }
 
-    /// Completes a sign-in through a provider. `fields` are the mapping's profile fields.
+    /// Completes a sign-in through a provider, and records it as an event if one is given: without user and subject.
+    /// `fields` are the mapping's profile fields.
     ///
     /// # Errors
     /// A [`SignInError`]; nothing has changed then.
@@ -176,12 +180,13 @@ impl Store {
         fields: Vec<String>,
         policy: SignInPolicy,
         session: NewSession,
+        event: Option<Event>,
     ) -> Result<SignedIn, SignInError> {
         match self {
-            Store::Sqlite(store) => store.sign_in(person, fields, policy, session).await,
+            Store::Sqlite(store) => store.sign_in(person, fields, policy, session, event).await,
             Store::Postgres(store) => {
                 let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-                store.node.sign_in(&person, &fields, &policy, session).await
+                store.node.sign_in(&person, &fields, &policy, session, event).await
             }
         }
     }
@@ -226,7 +231,8 @@ impl Store {
         }
     }
 
-    /// Opens the session of a user who proved a password, for `lifetime`.
+    /// Opens the session of a user who proved a password, for `lifetime`, and records it as an event if one is given:
+    /// without the user.
     ///
     /// # Errors
     /// A [`PasswordSignInError`]; nothing has changed then.
@@ -235,10 +241,11 @@ impl Store {
         authenticated: Authenticated,
         session: NewSession,
         lifetime: Duration,
+        event: Option<Event>,
     ) -> Result<(), PasswordSignInError> {
         match self {
-            Store::Sqlite(store) => store.open_session(authenticated, session, lifetime).await,
-            Store::Postgres(store) => store.node.open_session(&authenticated, session, lifetime).await,
+            Store::Sqlite(store) => store.open_session(authenticated, session, lifetime, event).await,
+            Store::Postgres(store) => store.node.open_session(&authenticated, session, lifetime, event).await,
         }
     }
 
@@ -290,19 +297,57 @@ impl Store {
         }
     }
 
-    /// Deletes what is over, in short steps. Over PostgreSQL it also logs what commands have changed; SQLite's thread
+    /// Records events in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(store) => store.record_events(events).await,
+            Store::Postgres(store) => Ok(store.node.record_events(&events).await?),
+        }
+    }
+
+    /// Lists events, beside what is written meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_events(&self, query: EventQuery) -> Result<Vec<ListedEvent>, StoreError> {
+        match self {
+            Store::Sqlite(store) => on_a_thread(store, move |store| store.list_events(query)).await,
+            Store::Postgres(store) => Ok(store.administration.list_events(&query).await?),
+        }
+    }
+
+    /// Counts the events of each kind by minutes, those of the last `minutes`, up to
+    /// [`MAX_MINUTES`](super::MAX_MINUTES).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_events(&self, minutes: u32) -> Result<Vec<EventCount>, StoreError> {
+        match self {
+            Store::Sqlite(store) => on_a_thread(store, move |store| store.count_events(minutes)).await,
+            Store::Postgres(store) => Ok(store.administration.count_events(minutes).await?),
+        }
+    }
+
+    /// Deletes what is over, in short steps, and events beyond their limits. Over PostgreSQL it also logs what commands have changed; SQLite's thread
     /// does that itself.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_up(&self) -> Result<(), StoreError> {
+    pub async fn keep_up(&self, events: EventLimits) -> Result<(), StoreError> {
         match self {
-            Store::Sqlite(store) => store.purge(system::now()).await,
+            Store::Sqlite(store) => {
+                store.purge(system::now()).await?;
+                store.purge_events(events).await
+            }
             Store::Postgres(store) => {
                 for notice in store.administration.take_notices().await? {
                     tracing::info!(action = notice.action, about = notice.about, "changed by a command");
                 }
-                Ok(store.node.purge().await?)
+                store.node.purge().await?;
+                Ok(store.node.purge_events(events).await?)
             }
         }
     }
@@ -341,4 +386,14 @@ impl Store {
             Store::Postgres(store) => store.node.state().cached_sessions,
         }
     }
+}
+
+/// Runs work that blocks beside the runtime's own threads.
+async fn on_a_thread<T: Send + 'static>(
+    store: &SqliteStore,
+    work: impl FnOnce(&SqliteStore) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = store.clone();
+    let done = tokio::task::spawn_blocking(move || work(&store)).await;
+    done.unwrap_or_else(|error| Err(StoreError { reason: error.to_string() }))
 }

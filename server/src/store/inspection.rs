@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use super::events::sqlite as events;
 use super::file;
 use super::logout_batches::read_row;
 use super::records::{USER, read_user};
@@ -47,6 +48,10 @@ pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspecti
     if is_there("ended_session").map_err(failed)? {
         let ended = "SELECT sessions, id FROM ended_session";
         found.rows(&connection, "ended_session", ended, read_ended).map_err(failed)?;
+    }
+    if is_there("event").map_err(failed)? {
+        let events = format!("SELECT {}, id FROM event", events::COLUMNS);
+        found.rows(&connection, "event", &events, |row| events::read_row(row).map(drop)).map_err(failed)?;
     }
     found.usernames(&connection, normalisation).map_err(failed)?;
     Ok(found)

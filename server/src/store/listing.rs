@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::bad_rows::BadRows;
 use super::error::store_error;
+use super::events::{Event, EventLimits, sqlite as events};
 use super::records::{SqliteRecords, USER, read_user};
+use crate::system;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId};
@@ -101,6 +103,12 @@ pub trait AdminRecords: Records {
     /// # Errors
     /// [`StoreError`]: the database failed.
     fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError>;
+
+    /// Records an event.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn record_event(&mut self, event: &Event) -> Result<(), StoreError>;
 }
 
 impl AdminRecords for SqliteRecords<'_> {
@@ -162,9 +170,23 @@ impl AdminRecords for SqliteRecords<'_> {
     fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
         self.execute("INSERT INTO notice (action, about) VALUES (?1, ?2)", [action, about]).map(drop)
     }
+
+    fn record_event(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.add_events(std::slice::from_ref(event))
+    }
 }
 
 impl SqliteRecords<'_> {
+    /// Deletes some events beyond the limits. Reports whether there may be more.
+    pub(super) fn purge_events(&mut self, limits: EventLimits) -> Result<bool, StoreError> {
+        events::purge_step(self.connection, limits, system::micros()).map_err(|error| store_error(&error))
+    }
+
+    /// Records events.
+    pub(super) fn add_events(&mut self, added: &[Event]) -> Result<(), StoreError> {
+        events::append(self.connection, added, system::micros()).map_err(|error| store_error(&error))
+    }
+
     pub(super) fn query_all<T>(
         &self,
         table: &str,

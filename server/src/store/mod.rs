@@ -15,6 +15,7 @@ mod effects;
 mod ended_sessions;
 mod engine;
 mod error;
+mod events;
 mod file;
 mod inspection;
 mod key;
@@ -51,6 +52,10 @@ use claimgate::time::UnixTime;
 pub use backup::{Progress, Restored, back_up, restore};
 pub use engine::{RevocationError, Store};
 pub(crate) use error::work_lost;
+pub use events::{
+    BY_COMMAND, Event, EventCount, EventKind, EventLimits, EventQuery, ListedEvent, MAX_MINUTES, MAX_PAGE,
+    PageOrder,
+};
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use inspection::{Inspection, inspect};
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
@@ -106,6 +111,8 @@ pub struct SqliteStore {
     subjects: Arc<KnownSubjects>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     key: Arc<Key>,
+    /// The database file; none for a database in memory.
+    file: Option<Arc<Path>>,
 }
 
 impl SqliteStore {
@@ -149,6 +156,7 @@ impl SqliteStore {
     }
 
     fn start(connection: rusqlite::Connection, role: Role, key: Key) -> Result<Self, StoreError> {
+        let file = connection.path().filter(|file| !file.is_empty()).map(|file| Arc::from(Path::new(file)));
         let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
@@ -160,7 +168,7 @@ impl SqliteStore {
             .spawn(move || writer.run(&queue))
             .map_err(|error| StoreError { reason: error.to_string() })?;
         let thread = Arc::new(Mutex::new(Some(thread)));
-        Ok(Self { jobs, index, logouts, subjects: Arc::default(), thread, key })
+        Ok(Self { jobs, index, logouts, subjects: Arc::default(), thread, key, file })
     }
 
     /// Finishes the work that waits and closes the database: everything is in the one file then. Later work is
@@ -313,6 +321,15 @@ impl SqliteStore {
             self.transact(move |records| records.purge_sessions(&sessions, now)).await?;
         }
         while self.transact(move |records| records.purge_logouts(now)).await? {}
+        Ok(())
+    }
+
+    /// Deletes events beyond the limits, in short steps: other work comes between them.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn purge_events(&self, limits: EventLimits) -> Result<(), StoreError> {
+        while self.transact(move |records| records.purge_events(limits)).await? {}
         Ok(())
     }
 }

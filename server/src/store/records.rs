@@ -8,6 +8,7 @@ use super::bad_rows::BadRows;
 use super::effects::Effects;
 use super::ended_sessions::EndedSessions;
 use super::error::store_error;
+use super::events::sqlite as events;
 use super::key::Key;
 use super::logout_batches;
 use super::logout_records::LogoutRecords;
@@ -372,6 +373,7 @@ impl Records for SqliteRecords<'_> {
         self.unlink(id, None)?;
         if let Some(user) = self.user(id)? {
             self.forget_notices_of(&user.username)?;
+            events::erase(self.connection, id, &user.username).map_err(|error| store_error(&error))?;
         }
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
     }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::changes;
 use super::ended_sessions;
 use super::error::store_error;
+use super::events;
 use super::file;
 use super::logout_batches;
 use claimgate::oidc::records::StoreError;
@@ -110,6 +111,7 @@ const MIGRATIONS: &[Migration] = &[
     Code(logout_batches::migrate),
     Sql(changes::TABLE),
     Sql(ended_sessions::TABLE),
+    Sql(events::sqlite::TABLE),
 ];
 
 /// Longest wait for another process that writes to the file.
@@ -130,7 +132,12 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
 
 /// Opens the file of a connection once more, for reading; `None` for a database in memory.
 pub(super) fn open_beside(connection: &Connection) -> rusqlite::Result<Option<Connection>> {
-    let Some(file) = connection.path().filter(|file| !file.is_empty()) else { return Ok(None) };
+    open_to_read(connection.path().filter(|file| !file.is_empty()).map(Path::new))
+}
+
+/// Opens a database file for reading; `None` for a database in memory.
+pub(super) fn open_to_read(file: Option<&Path>) -> rusqlite::Result<Option<Connection>> {
+    let Some(file) = file else { return Ok(None) };
     let beside = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     beside.busy_timeout(BUSY_TIMEOUT)?;
     Ok(Some(beside))

@@ -23,6 +23,7 @@ use tracing::warn;
 use super::admission::Admission;
 use super::client_address;
 use super::cookie::Cookies;
+use super::event_buffer::EventBuffer;
 use super::inactive_tokens::InactiveTokens;
 use super::limiter::Limiter;
 use super::logout_queue::LogoutQueue;
@@ -75,6 +76,7 @@ pub(crate) struct ProcessState {
     pub(crate) used_states: SingleUse,
     pub(crate) limiter: Limiter,
     pub(crate) logouts: LogoutQueue,
+    pub(crate) events: EventBuffer,
     pub(crate) passwords: Passwords,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) inactive_tokens: InactiveTokens,
@@ -152,6 +154,7 @@ impl ProcessState {
             used_states: SingleUse::default(),
             limiter: Limiter::default(),
             logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
+            events: EventBuffer::default(),
             passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
             inactive_tokens: InactiveTokens::default(),

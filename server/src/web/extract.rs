@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, value};
 use super::app::{App, Server};
 use super::problem::{AdminError, Problem};
 use super::{administration, cross_site, request_log};
-use crate::store::AdminRecords;
+use crate::store::{AdminRecords, Event};
 use claimgate::oidc::accounts::{AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
@@ -93,19 +93,26 @@ impl FromRequestParts<Server> for AdminSession {
 }
 
 impl AdminSession {
-    /// Makes a change in one transaction, with the rights that the administrator has when it is made.
+    /// Makes a change and records its event in one transaction, with the rights that the administrator has when it is
+    /// made.
     ///
     /// # Errors
     /// The change's [`AccountError`], as a problem.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         app: &App,
-        change: impl FnOnce(&mut dyn AdminRecords, Administrator) -> Result<T, AccountError> + Send + 'static,
+        change: impl FnOnce(&mut dyn AdminRecords, Administrator) -> Result<(T, Event), AccountError>
+        + Send
+        + 'static,
     ) -> Result<T, Problem> {
-        let session = self.session;
+        let (session, records_events) = (self.session, app.config.events.enabled);
         let changed = app.store.administer(move |records| {
             let by = Administrator::of_session(records, session)?;
-            change(records, by)
+            let (result, event) = change(records, by)?;
+            if records_events {
+                records.record_event(&event)?;
+            }
+            Ok::<T, AccountError>(result)
         });
         Ok(changed.await?)
     }

@@ -85,6 +85,7 @@ pub(crate) struct Metrics {
     requests: Durations,
     sessions: Gauge,
     dropped_logouts: Gauge,
+    dropped_events: Counter,
     node: NodeMetrics,
     jwks_age: Family<ProviderLabel, Gauge>,
     provider_keys: Family<ProviderLabel, Gauge>,
@@ -120,6 +121,9 @@ impl Default for Metrics {
         let dropped_logouts = Gauge::default();
         let help = "Logouts dropped from memory before their end, because it was full";
         registry.register("dropped_logouts", help, dropped_logouts.clone());
+        let dropped_events = Counter::default();
+        let help = "Events that were counted alone, or not recorded at all, because there were too many or the store failed";
+        registry.register("dropped_events", help, dropped_events.clone());
         let node = NodeMetrics::register(&mut registry);
         let jwks_age = Family::default();
         registry.register_with_unit(
@@ -140,6 +144,7 @@ impl Default for Metrics {
             requests,
             sessions,
             dropped_logouts,
+            dropped_events,
             node,
             jwks_age,
             provider_keys,
@@ -179,6 +184,11 @@ impl Metrics {
     /// Counts a sign-in with a password by its outcome.
     pub(crate) fn password_sign_in(&self, outcome: &'static str) {
         self.passwords.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts events that were counted alone, or not recorded at all.
+    pub(crate) fn dropped_events(&self, number: u64) {
+        self.dropped_events.inc_by(number);
     }
 
     /// Counts a response, and the time it took.

@@ -12,6 +12,8 @@ mod connection;
 mod connection_places;
 mod cookie;
 mod cross_site;
+mod event_buffer;
+mod events;
 mod extract;
 mod inactive_tokens;
 mod limiter;

@@ -18,8 +18,10 @@ use super::admission::MAX_HEAD;
 use super::app::Server;
 use super::connection::Acceptor;
 use super::connection_places::MAX_FILES;
+use super::events;
+use crate::store::EventLimits;
 use crate::system;
-use claimgate_config::{Config, Store};
+use claimgate_config::{Config, Events, Store};
 
 /// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -35,6 +37,9 @@ const WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: u32 = 64 * 1024;
 /// Interval between deletions of expired sessions and logout records.
 const PURGE: Duration = Duration::from_secs(60);
+
+/// Interval between transactions that record refusals and logouts.
+const RECORD_EVENTS: Duration = Duration::from_secs(1);
 
 /// The reason why a server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +94,14 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_gracefully(stop, handle.clone()));
     tasks.spawn(purge(server.clone()));
+    tasks.spawn(record_events(server.clone()));
     tasks.spawn(reload(server.clone(), reloads, tls.clone()));
 
     let open_files = system::raise_open_files(MAX_FILES);
     info!(address = %bound, open_files, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
     let service = server.router().into_make_service_with_connect_info::<SocketAddr>();
     let listen = |error: std::io::Error| RunError::Listen { address, reason: error.to_string() };
-    let acceptor = Acceptor::new(server, handle.clone(), open_files);
+    let acceptor = Acceptor::new(server.clone(), handle.clone(), open_files);
     let result = match tls {
         Some(config) => {
             let bound = axum_server::from_tcp_rustls(listener, config).map_err(listen)?;
@@ -108,6 +114,8 @@ pub async fn run(
             limited(bound.acceptor(acceptor), handle).serve(service).await
         }
     };
+    // Those of the last requests.
+    events::flush(&server.app()).await;
     info!("stopped");
     result.map_err(listen)
 }
@@ -216,12 +224,21 @@ async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAd
 async fn purge(server: Server) {
     loop {
         let app = server.app();
-        if let Err(error) = app.store.keep_up().await {
+        let Events { retention, max, .. } = app.config.events;
+        if let Err(error) = app.store.keep_up(EventLimits { retention, max }).await {
             warn!(%error, "what is over could not be deleted");
         }
         app.process.limiter.drop_idle();
         drop(app);
         tokio::time::sleep(PURGE).await;
+    }
+}
+
+/// Records the events that wait, for as long as the server runs.
+async fn record_events(server: Server) {
+    loop {
+        tokio::time::sleep(RECORD_EVENTS).await;
+        events::flush(&server.app()).await;
     }
 }
 

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::administration;
 use super::app::App;
+use super::events;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::request_log::{self, Fields};
@@ -231,7 +232,7 @@ fn identify_and_explain(
     (person, Some(explanation))
 }
 
-/// Records a sign-in in one transaction.
+/// Records a sign-in and its event in one transaction.
 async fn record(
     app: &Arc<App>,
     provider: &Arc<Provider>,
@@ -239,7 +240,8 @@ async fn record(
     session: NewSession,
 ) -> Result<SignedIn, SignInError> {
     let fields = provider.config.mapping.profile_fields().map(str::to_owned).collect();
-    app.store.sign_in(person, fields, app.config.sign_in, session).await
+    let event = events::sign_in(app, "provider").map(|event| event.provider(&provider.config.id));
+    app.store.sign_in(person, fields, app.config.sign_in, session, event).await
 }
 
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {

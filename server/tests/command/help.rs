@@ -17,7 +17,7 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 29] = [
+    let subcommands: [&[&str]; 30] = [
         &[],
         &["serve"],
         &["demo"],
@@ -34,6 +34,7 @@ fn every_help_has_an_example() {
         &["user", "activate"],
         &["session", "list"],
         &["session", "end"],
+        &["log"],
         &["doctor"],
         &["backup"],
         &["restore"],

@@ -11,6 +11,7 @@ mod explain;
 mod help;
 mod jsonl;
 mod keys;
+mod log;
 mod mapping_test;
 mod operator;
 mod presented_tokens;

@@ -12,10 +12,10 @@ use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Positi
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, UserId, UserKind};
 use claimgate::time::UnixTime;
-use claimgate_server::store::SqliteStore;
 use claimgate_server::store::postgres::{
     Administration, Copied, CopyError, Logout, PgStore, Settings, copy_from_sqlite,
 };
+use claimgate_server::store::{Event, EventKind, EventQuery, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -108,11 +108,18 @@ fn sqlite_store() -> (TempDir, std::path::PathBuf) {
         .transact_blocking(|records| records.end_logged_out("old", &of_sid("t", None), UnixTime(100)))
         .unwrap();
     store.transact_blocking(|records| records.rename_issuer("old", "i")).unwrap();
+    for (kind, user) in
+        [(EventKind::SignIn, "ada"), (EventKind::Refusal, "nobody"), (EventKind::SignIn, "ada")]
+    {
+        let event = Event::new(kind, "x").user(user).subject("\u{1b}\"'").client(Some([192, 0, 2, 1].into()));
+        store.administer_blocking(move |records| records.record_event(&event)).unwrap();
+    }
     store.close();
     (folder, file)
 }
 
-const COPIED: Copied = Copied { users: 2, passwords: 1, links: 2, sessions: 3, logouts: 3, key: true };
+const COPIED: Copied =
+    Copied { users: 2, passwords: 1, links: 2, sessions: 3, logouts: 3, events: 3, key: true };
 
 #[test]
 fn all_that_a_sqlite_store_has_acknowledged_holds_in_its_copy() {
@@ -154,6 +161,11 @@ fn all_that_a_sqlite_store_has_acknowledged_holds_in_its_copy() {
         let signed_in = visit.complete(&node).await.unwrap().unwrap();
         assert!(!signed_in.created && !signed_in.linked, "by the link");
         let administration = Administration::open(server.clone()).await.unwrap();
+        node.record_events(&[Event::new(EventKind::SignIn, "y").user("ada")]).await.unwrap();
+        let of_ada = EventQuery { user: Some("ada".to_owned()), limit: 10, ..EventQuery::default() };
+        let events = administration.list_events(&of_ada).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.code.as_str()).collect::<Vec<_>>(), ["y", "x", "x"]);
+        assert_eq!(events[1].subject.as_deref(), Some("\u{1b}\"'"));
         let users = administration.administer(|records| records.list_users("", 10)).await.unwrap();
         assert_eq!(
             users.iter().map(|user| (user.user.id.0, user.links)).collect::<Vec<_>>(),

@@ -46,7 +46,7 @@ fn a_database_without_a_fault_has_none() {
     for fact in [
         "ok       PostgreSQL ",
         "without TLS",
-        "the schema has version 1 of 1",
+        &format!("the schema has version {0} of {0}", claimgate_server::store::postgres::MIGRATIONS.len()),
         "note     no synchronous standby",
         "ok       0 standby connections, 0 synchronous",
         "note     no server follows the database; the newest beat: never",

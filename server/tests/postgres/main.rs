@@ -12,6 +12,9 @@ mod disk;
 mod doctor;
 mod engine;
 mod errors;
+#[path = "../store/event_contract.rs"]
+mod event_contract;
+mod events;
 mod faults;
 mod model;
 mod network;

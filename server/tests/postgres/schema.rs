@@ -1,8 +1,12 @@
 //! The schema: made once, by one node at a time, and refused where it is newer.
 
-use claimgate_server::store::postgres::{PostgresError, migrate};
+use claimgate_server::store::postgres::{MIGRATIONS, PostgresError, migrate};
 
 use super::engine::{connect, with_database};
+
+fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap()
+}
 
 #[test]
 fn nodes_that_start_together_make_the_schema_once() {
@@ -20,7 +24,7 @@ fn nodes_that_start_together_make_the_schema_once() {
             .query_one("SELECT count(*), max(version) FROM schema_version", &[])
             .await
             .unwrap();
-        assert_eq!((row.get::<_, i64>(0), row.get::<_, i32>(1)), (1, 1));
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i32>(1)), (1, newest()));
     });
 }
 
@@ -28,13 +32,16 @@ fn nodes_that_start_together_make_the_schema_once() {
 fn a_newer_schema_is_refused_unless_it_works_for_this_program() {
     with_database(async |server| {
         let mut connection = connect(&server).await.unwrap();
-        let newer = "UPDATE schema_version SET version = 7, works_for = 1";
+        let newer = "UPDATE schema_version SET version = 70, works_for = 1";
         connection.client().batch_execute(newer).await.unwrap();
         assert_eq!(migrate(&mut connection).await, Ok(()), "the schema of a newer node in a rolling update");
         let row = connection.client().query_one("SELECT version FROM schema_version", &[]).await.unwrap();
-        assert_eq!(row.get::<_, i32>(0), 7);
-        connection.client().batch_execute("UPDATE schema_version SET works_for = 6").await.unwrap();
-        assert_eq!(migrate(&mut connection).await, Err(PostgresError::NewerSchema { found: 7, known: 1 }));
+        assert_eq!(row.get::<_, i32>(0), 70);
+        connection.client().batch_execute("UPDATE schema_version SET works_for = 69").await.unwrap();
+        assert_eq!(
+            migrate(&mut connection).await,
+            Err(PostgresError::NewerSchema { found: 70, known: newest() })
+        );
     });
 }
 

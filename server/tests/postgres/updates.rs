@@ -17,7 +17,18 @@ const BOUND: Duration = Duration::from_secs(1);
 
 /// The versions that the next program knows. Its own adds columns, an index and a table, and replaces a function by one
 /// that writes to them: what an update may do while nodes of this version run.
-pub(crate) const NEXT: &[Migration] = &[MIGRATIONS[0], Migration { sql: ADDITIONS, works_for: 1 }];
+pub(crate) const NEXT: &[Migration] = &with_next(Migration { sql: ADDITIONS, works_for: 1 });
+
+/// The newest version that this program knows.
+const NEWEST: i32 = MIGRATIONS.len() as i32;
+
+/// Returns the versions that this program knows, and one more.
+const fn with_next(next: Migration) -> [Migration; MIGRATIONS.len() + 1] {
+    let mut versions = [next; MIGRATIONS.len() + 1];
+    let (known, _) = versions.split_at_mut(MIGRATIONS.len());
+    known.copy_from_slice(MIGRATIONS);
+    versions
+}
 
 const ADDITIONS: &str = "
     ALTER TABLE logouts ADD COLUMN received timestamptz NOT NULL DEFAULT clock_timestamp();
@@ -42,10 +53,10 @@ const ADDITIONS: &str = "
 ";
 
 /// Versions whose newest one this version does not work with.
-const BREAKING: &[Migration] = &[
-    MIGRATIONS[0],
-    Migration { sql: "ALTER TABLE sessions RENAME COLUMN sid TO session_name", works_for: 2 },
-];
+const BREAKING: &[Migration] = &with_next(Migration {
+    sql: "ALTER TABLE sessions RENAME COLUMN sid TO session_name",
+    works_for: NEWEST + 1,
+});
 
 fn settings() -> Settings {
     Settings { revocation_bound: BOUND, ..Settings::default() }
@@ -78,7 +89,7 @@ fn a_rolling_update_in_a_storm_loses_nothing_and_keeps_the_bound() {
 
         // The first node of the next version migrates beside them.
         let mut newer = NodeProcess::start_newer(&address, BOUND);
-        assert_eq!(version(&server).await, 2);
+        assert_eq!(version(&server).await, NEWEST + 1);
         serve_all(&mut newer, &opened).await;
         newer.begin("storm new");
         end(&mut newer, "by-new", "a", &mut record, opened[0]);
@@ -118,7 +129,7 @@ fn a_rolling_update_in_a_storm_loses_nothing_and_keeps_the_bound() {
         // An update that is taken back: a node of the old version starts on the new schema.
         let mut back = NodeProcess::start(&[], &address, BOUND);
         assert_eq!(back.ask("log-out by-back x"), "0");
-        assert_eq!(version(&server).await, 2);
+        assert_eq!(version(&server).await, NEWEST + 1);
         let records = [replaced, newer.kill(), kept.kill(), second.kill(), back.kill()];
         for seen in &records {
             record = record.with_served_of(seen).with_acknowledged_of(seen);
@@ -149,10 +160,10 @@ fn a_version_that_does_not_work_with_a_running_node_waits_until_that_has_stopped
         let old = PgStore::open(server.clone(), settings()).await.unwrap();
         let session = sign_in(&old, "ada", Some("s")).await;
         let refused = PgStore::open_as(server.clone(), settings(), BREAKING).await.err();
-        let expected = PostgresError::OlderNode { version: 2, needed: 2, oldest: 1 };
+        let expected = PostgresError::OlderNode { version: NEWEST + 1, needed: NEWEST + 1, oldest: NEWEST };
         assert_eq!(refused, Some(expected.clone()));
         assert!(expected.to_string().contains("stop that server"), "{expected}");
-        assert_eq!(version(&server).await, 1, "nothing is half done");
+        assert_eq!(version(&server).await, NEWEST, "nothing is half done");
         until(&old, session, Some("ada")).await;
 
         drop(old);
@@ -160,11 +171,11 @@ fn a_version_that_does_not_work_with_a_running_node_waits_until_that_has_stopped
         let later = "UPDATE nodes SET seen = seen - interval '11 s'";
         connection.client().batch_execute(later).await.unwrap();
         let new = PgStore::open_as(server.clone(), settings(), BREAKING).await.unwrap();
-        assert_eq!(version(&server).await, 2);
+        assert_eq!(version(&server).await, NEWEST + 1);
         let refused = migrate(&mut connection).await;
-        assert_eq!(refused, Err(PostgresError::NewerSchema { found: 2, known: 1 }));
+        assert_eq!(refused, Err(PostgresError::NewerSchema { found: NEWEST + 1, known: NEWEST }));
         let row = connection.client().query_one("SELECT max(schema) FROM nodes", &[]).await.unwrap();
-        assert_eq!(row.get::<_, i32>(0), 2, "a node says what its program knows");
+        assert_eq!(row.get::<_, i32>(0), NEWEST + 1, "a node says what its program knows");
         drop(new);
     });
 }

@@ -17,6 +17,8 @@ mod contract;
 mod provider;
 mod changes;
 mod ended;
+mod event_contract;
+mod events;
 mod races;
 mod revocation;
 
@@ -257,6 +259,7 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
              DROP TABLE logout_batch;
              DROP TABLE change;
              DROP TABLE ended_session;
+             DROP TABLE event;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;

@@ -58,6 +58,11 @@ impl Administration {
         Ok(rows.iter().map(|row| Notice { action: row.get(0), about: row.get(1) }).collect())
     }
 
+    /// Connects, for what is read beside the transactions.
+    pub(super) async fn connect(&self) -> Result<Connection, PostgresError> {
+        self.server.connect().await
+    }
+
     /// Runs work in one transaction, on a connection of its own. Returns its result once the changes are durable.
     /// After an error, of the work or of the store, nothing has changed; whether a connection was lost before or
     /// after the commit is not known.

@@ -23,6 +23,7 @@ use super::logouts::tag;
 use super::records::{LONG_TIMEOUT, Parameter, confirm, within_time};
 use super::schema::{LOCK, migrate};
 use super::sqlite::{Source, SourceLink, SourceSession, SourceUser};
+use crate::store::events::EventRow;
 use crate::store::logout_entry::{LogoutEntry, TargetKind};
 use crate::system;
 use claimgate::oidc::fingerprint::Fingerprint;
@@ -42,6 +43,8 @@ pub struct Copied {
     pub sessions: u64,
     /// Kept logouts.
     pub logouts: u64,
+    /// Events.
+    pub events: u64,
     /// Whether the key was copied, with which ID tokens and sign-ins under way are sealed. It is not if there is
     /// none, or if other users could read it: then these are lost.
     pub key: bool,
@@ -138,6 +141,7 @@ impl Target<'_> {
         let now = self.now;
         copied.sessions = source.sessions(now, |sessions| self.add_sessions(sessions, copied.key))?;
         copied.logouts = source.logouts(now, |issuer, logouts| self.add_logouts(issuer, logouts))?;
+        copied.events = source.events(|events| self.add_events(events))?;
         source.notices(|notices| {
             let (actions, abouts): (Vec<&str>, Vec<&str>) =
                 notices.iter().map(|(action, about)| (action.as_str(), about.as_str())).unzip();
@@ -285,6 +289,13 @@ impl Target<'_> {
         self.execute(sql, &parameters).map(drop)
     }
 
+    fn add_events(&self, events: &[EventRow]) -> Result<(), CopyError> {
+        let rows = serde_json::to_string(events);
+        let rows = rows.map_err(|error| PostgresError::Unreadable(error.to_string()))?;
+        let sql = "INSERT INTO events SELECT * FROM json_populate_recordset(NULL::events, $1::text::json)";
+        self.execute(sql, &[&rows]).map(drop)
+    }
+
     fn commit(self) -> Result<(), CopyError> {
         let Self { transaction, runtime, .. } = self;
         Ok(within_time(runtime, LONG_TIMEOUT, async { Ok(transaction.commit().await?) })?)
@@ -298,6 +309,7 @@ impl Target<'_> {
             ("links", "SELECT count(*) FROM links", copied.links),
             ("sessions", "SELECT count(*) FROM sessions", copied.sessions),
             ("logouts", "SELECT count(*) FROM logouts", copied.logouts),
+            ("events", "SELECT count(*) FROM events", copied.events),
         ];
         for (what, sql, read) in counts {
             let written = u64::try_from(self.number(sql, &[])?).unwrap_or_default();

@@ -3,9 +3,10 @@
 use tokio_postgres::Row;
 
 use super::error::PostgresError;
+use super::events::to_parameter;
 use super::records::{Parameter, PostgresRecords, USER, read_user};
 use crate::store::bad_rows::BadRows;
-use crate::store::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
+use crate::store::{AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -87,6 +88,11 @@ impl AdminRecords for PostgresRecords<'_> {
 
     fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
         self.execute("INSERT INTO notices (action, about) VALUES ($1, $2)", &[&action, &about]).map(drop)
+    }
+
+    fn record_event(&mut self, event: &Event) -> Result<(), StoreError> {
+        let event = to_parameter(std::slice::from_ref(event));
+        self.query("SELECT add_events($1)", &[&event]).map(drop)
     }
 }
 

@@ -34,6 +34,7 @@ mod condition;
 mod connection;
 mod copy;
 mod error;
+mod events;
 mod examination;
 mod feed;
 mod follower;

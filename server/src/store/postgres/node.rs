@@ -253,13 +253,19 @@ impl PgStore {
     pub async fn purge(&self) -> Result<(), PostgresError> {
         let most = i32::try_from(PURGED_AT_ONCE).unwrap_or(i32::MAX);
         let retention = i64::try_from(FEED_RETENTION.as_secs()).unwrap_or(i64::MAX);
-        loop {
-            let rows = self.0.write(&self.0.upkeep, "SELECT purge($1, $2)", &[&most, &retention]).await?;
-            let more: bool = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false);
-            if !more {
-                return Ok(());
-            }
-        }
+        while self.keep_up("SELECT purge($1, $2)", &[&most, &retention]).await? {}
+        Ok(())
+    }
+
+    /// Runs a statement that deletes some of what is over, beside the writes. Returns its result: whether there may be
+    /// more.
+    pub(super) async fn keep_up(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<bool, PostgresError> {
+        let rows = self.0.write(&self.0.upkeep, sql, parameters).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
     }
 
     /// Runs a statement on the writing connection, one at a time.

@@ -16,6 +16,7 @@ use super::error::PostgresError;
 use super::logouts::{jti_tag, tag};
 use super::rows::{self, to_json};
 use super::session::within;
+use crate::store::events::erased_name;
 use crate::store::key::Key;
 use crate::store::notices::names_user;
 use crate::store::records::id_token_purpose;
@@ -141,6 +142,16 @@ impl<'t> PostgresRecords<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what names a person out of the events: as the user, or as the administrator of a change.
+    fn erase_from_events(&self, id: UserId, username: &str) -> Result<(), StoreError> {
+        let parameters: [Parameter<'_>; 3] = [&id.0, &username, &erased_name(id)];
+        let sql = "UPDATE events SET username = $3, subject = NULL, client = NULL, detail = NULL
+            WHERE user_id = $1 OR username = $2";
+        self.execute_long(sql, &parameters)?;
+        let sql = "UPDATE events SET admin = $3, client = NULL WHERE admin_id = $1 OR admin = $2";
+        self.execute_long(sql, &parameters).map(drop)
     }
 
     fn issuer_number(&self, issuer: &str) -> Result<i32, StoreError> {
@@ -395,6 +406,7 @@ impl Records for PostgresRecords<'_> {
         self.unlink(id, None)?;
         if let Some(user) = self.user(id)? {
             self.forget_notices_of(&user.username)?;
+            self.erase_from_events(id, &user.username)?;
         }
         self.execute("DELETE FROM users WHERE id = $1", &[&id.0]).map(drop)
     }

@@ -14,7 +14,10 @@ pub struct Migration {
 }
 
 /// The versions that this program knows. A released one never changes.
-pub const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("migrations/1.sql"), works_for: 1 }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("migrations/1.sql"), works_for: 1 },
+    Migration { sql: include_str!("migrations/2.sql"), works_for: 1 },
+];
 
 /// The lock under which one node at a time changes the schema.
 pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('claimgate schema', 0))";

@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 
 use super::error::PostgresError;
+use super::events::to_parameter;
 use super::logouts::tag;
 use super::node::PgStore;
 use super::rows::{read_user, to_json};
+use crate::store::events::Event;
 use crate::store::records::id_token_purpose;
 use crate::system;
 use claimgate::identity::{Normalisation, normal_username};
@@ -36,10 +38,12 @@ struct Write<'p> {
     teams: Option<String>,
     session: NewSession,
     lifetime: Duration,
+    /// The event to record, as the parameter of `add_events`.
+    event: Option<String>,
 }
 
 impl PgStore {
-    /// Completes a sign-in: view, decision, write; anew if the view did not hold. `fields` are the mapping's profile
+    /// Completes a sign-in: view, decision, write, with its event; anew if the view did not hold. `fields` are the mapping's profile
     /// fields.
     ///
     /// # Errors
@@ -50,11 +54,12 @@ impl PgStore {
         fields: &[&str],
         policy: &SignInPolicy,
         session: NewSession,
+        event: Option<Event>,
     ) -> Result<SignedIn, SignInError> {
         for _ in 0..ATTEMPTS {
             let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
             let plan = sign_in::decide(view, person, fields, policy, session)?;
-            match self.write_plan(plan).await {
+            match self.write_plan(plan, event.clone()).await {
                 Err(PostgresError::Stale) => {}
                 result => return Ok(result.map_err(StoreError::from)?),
             }
@@ -116,11 +121,11 @@ impl PgStore {
         rows.first().map_or(Ok(None), |row| read_user(row, 0))
     }
 
-    /// Writes a plan if its view still holds.
+    /// Writes a plan if its view still holds, and the event of the sign-in.
     ///
     /// # Errors
     /// [`PostgresError::Stale`] if it does not; another [`PostgresError`].
-    pub async fn write_plan(&self, plan: Plan) -> Result<SignedIn, PostgresError> {
+    pub async fn write_plan(&self, plan: Plan, event: Option<Event>) -> Result<SignedIn, PostgresError> {
         let (user, link, username, profile, teams) = match &plan.account.account {
             Account::Linked(user, version) => {
                 (Some((user.id.0, version.0)), false, None, &user.profile, &user.teams)
@@ -132,6 +137,7 @@ impl PgStore {
                 (None, true, Some(username.as_str()), profile, teams)
             }
         };
+        let event = event.map(|event| event.of_plan(&plan));
         let is_changed = user.is_none() || !plan.account.changes.is_empty();
         let write = Write {
             origin: Some(&plan.origin),
@@ -143,13 +149,14 @@ impl PgStore {
             teams: is_changed.then(|| to_json(teams)).transpose()?,
             session: plan.session,
             lifetime: plan.lifetime,
+            event: event.map(|event| to_parameter(&[event])),
         };
         let id = self.write_sign_in(&write).await?;
         Ok(plan.account.into_signed_in(id))
     }
 
     async fn write_sign_in(&self, write: &Write<'_>) -> Result<UserId, PostgresError> {
-        let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+        let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19), add_events($20)";
         let origin = write.origin;
         let issuer = origin.map(|origin| origin.issuer.as_str());
         let subject = origin.map(|origin| origin.subject.as_str());
@@ -165,7 +172,7 @@ impl PgStore {
         let most = i32::try_from(MAX_SESSIONS_OF_USER).unwrap_or(i32::MAX);
         let kind = UserKind::Regular.name();
         let session = &id.0[..];
-        let parameters: [&(dyn ToSql + Sync); 19] = [
+        let parameters: [&(dyn ToSql + Sync); 20] = [
             &issuer,
             &subject,
             &subject_tag,
@@ -185,6 +192,7 @@ impl PgStore {
             &sealed,
             &lifetime,
             &most,
+            &write.event,
         ];
         let rows = self.write(sql, &parameters).await?;
         let row =
@@ -226,7 +234,10 @@ impl PgStore {
         authenticated: &Authenticated,
         session: NewSession,
         lifetime: Duration,
+        event: Option<Event>,
     ) -> Result<(), PasswordSignInError> {
+        let event = event.map(|event| event.user(&authenticated.user().username));
+        let event = event.map(|event| to_parameter(&[event]));
         let mut version = authenticated.version();
         for _ in 0..ATTEMPTS {
             let write = Write {
@@ -239,6 +250,7 @@ impl PgStore {
                 teams: None,
                 session,
                 lifetime,
+                event: event.clone(),
             };
             match self.write_sign_in(&write).await {
                 Err(PostgresError::Stale) => {}

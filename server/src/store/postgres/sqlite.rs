@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::error::CopyError;
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::error::store_error;
+use crate::store::events::{EventRow, sqlite as events};
 use crate::store::file::Lock;
 use crate::store::key::Key;
 use crate::store::logout_batches::read_row;
@@ -186,6 +187,15 @@ impl Source {
     ) -> Result<u64, CopyError> {
         let sql = "SELECT action, about FROM notice ORDER BY id";
         self.batches("notice", sql, params![], |row| Ok((row.get(0)?, row.get(1)?)), write)
+    }
+
+    /// Passes the events on.
+    pub(super) fn events(
+        &self,
+        write: impl FnMut(&[EventRow]) -> Result<(), CopyError>,
+    ) -> Result<u64, CopyError> {
+        let sql = format!("SELECT {} FROM event ORDER BY id", events::COLUMNS);
+        self.batches("event", &sql, params![], events::read_row, write)
     }
 
     fn batches<T>(

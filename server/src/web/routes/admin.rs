@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::web::extract::{Body, ClientAddress, Current, Json, SignedInAdmin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::{administration, password_check, respond};
+use crate::web::{administration, events, password_check, respond};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +29,9 @@ pub(super) async fn open_session(
     Json(proof): Json<Proof>,
 ) -> Result<Response, Problem> {
     // A password that is changed from here on ends the sign-in session, and with it this one.
-    password_check::authenticate(&app, address, &admin.user.username, proof.password).await?;
+    let checked = password_check::authenticate(&app, address, &admin.user.username, proof.password).await;
+    checked.inspect_err(|problem| events::refused(&app, problem))?;
+    events::administration_opened(&app, &admin.user.username);
     let (cookie, ends) = administration::open(&app, admin.session, &admin.user);
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = admin.user.username, session = %admin.session, host, "administration session opened");

@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use crate::web::app::App;
 use crate::web::cookie;
+use crate::web::events;
 use crate::web::extract::Current;
 use crate::web::problem::{AccessReason, AccessRefusal, Problem};
 use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
@@ -91,9 +92,15 @@ async fn admit_or_redirect(app: &App, wanted: &[String], requested: &Requested<'
     }
 }
 
-/// Admits a request: its rule decides, if there are applications, and the teams that the proxy wants. `?team=a&team=b`:
-/// one of them is enough.
+/// Admits a request, or notes that it was refused.
 async fn admit(app: &App, wanted: &[String], requested: &Requested<'_>) -> Result<Response, Problem> {
+    let admitted = judge(app, wanted, requested).await;
+    admitted.inspect_err(|problem| events::not_admitted(app, problem, || requested.address(app)))
+}
+
+/// Judges a request: its rule decides, if there are applications, and the teams that the proxy wants. `?team=a&team=b`:
+/// one of them is enough.
+async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Result<Response, Problem> {
     let headers = requested.headers;
     let unknown = Sender::default();
     let decided = requested.decided(app).map_err(|reason| refusal(app, requested, reason, None, &unknown))?;

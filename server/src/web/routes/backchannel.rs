@@ -18,7 +18,7 @@ use crate::web::logout_queue::QueuedToken;
 use crate::web::problem::Problem;
 use crate::web::provider::Provider;
 use crate::web::request_log::{self, Fields};
-use crate::web::{respond, token_log};
+use crate::web::{events, respond, token_log};
 use claimgate::oidc::backchannel::{self, Ended, LogoutError};
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::text::for_display;
@@ -52,18 +52,25 @@ async fn log_out_and_report(
         Err(Problem::Logout(LogoutError::Token(error))) => {
             token_log::refused("logout token", &token, error.code(), Some(error));
         }
-        Ok(Ended { sessions: ended, target: Some(target) }) => {
-            let Fields { client, host, provider, .. } = request_log::fields();
-            let (subject, sid) = match target {
-                LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
-                LogoutTarget::Subject(subject) => (Some(subject.as_str()), None),
-            };
-            let (subject, sid) = (subject.map(for_display), sid.map(for_display));
-            info!(client, provider, subject, sid, ended, host, "back-channel logout");
-        }
+        Ok(ended) => report(app, ended),
         _ => {}
     }
     result
+}
+
+/// Notes a logout, and logs whose sessions ended.
+fn report(app: &App, ended: &Ended) {
+    if let Some(Ok(provider)) = request_log::provider().map(|id| app.provider(&id)) {
+        events::logged_out(app, provider, ended);
+    }
+    let Ended { sessions: ended, target: Some(target) } = ended else { return };
+    let Fields { client, host, provider, .. } = request_log::fields();
+    let (subject, sid) = match target {
+        LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
+        LogoutTarget::Subject(subject) => (Some(subject.as_str()), None),
+    };
+    let (subject, sid) = (subject.map(for_display), sid.map(for_display));
+    info!(client, provider, subject, sid, ended, host, "back-channel logout");
 }
 
 /// Returns the logout token of a form.

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::web::extract::{ClientAddress, Current, Path};
 use crate::web::problem::Problem;
-use crate::web::{request_log, respond, sign_in};
+use crate::web::{events, request_log, respond, sign_in};
 use claimgate::oidc::authorization::{CallbackError, CallbackParameters};
 use claimgate::oidc::token::TokenError;
 
@@ -45,6 +45,9 @@ pub(super) async fn get(
         && !matches!(error, CallbackError::Provider { .. })
     {
         request_log::note_unverified_error(unverified);
+    }
+    if let Err(problem) = &result {
+        events::refused(&app, problem);
     }
     match result {
         Ok(completed) => respond::with_cookies(respond::see_other(&completed.return_to), completed.cookies),

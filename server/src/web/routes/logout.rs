@@ -14,7 +14,7 @@ use crate::web::app::App;
 use crate::web::extract::{Current, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::{cross_site, page, respond};
+use crate::web::{cross_site, events, page, respond};
 use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::StoreError;
@@ -82,6 +82,7 @@ async fn end_session(app: &App, session: SessionId, user: &str) -> Result<Option
         };
         let Fields { client, host, .. } = request_log::fields();
         info!(client, provider, user, %session, host, "signed out");
+        events::signed_out(app, user, provider, origin);
     }
     Ok(origin)
 }

@@ -5,6 +5,7 @@ mod assets;
 mod auth;
 mod backchannel;
 mod callback;
+mod events;
 mod health;
 mod home;
 mod logout;
@@ -100,6 +101,8 @@ fn routes() -> Router<Server> {
         .route("/api/v1/teams", get(teams::list))
         .route("/api/v1/sessions", get(sessions::list))
         .route("/api/v1/sessions/{id}", delete(sessions::end))
+        .route("/api/v1/events", get(events::list))
+        .route("/api/v1/events/counts", get(events::counts))
         .route("/assets/claimgate.css", get(assets::style))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -13,7 +13,7 @@ use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::{administration, password_check, respond};
+use crate::web::{administration, events, password_check, respond};
 use claimgate::oidc::session::{NewSession, SessionId};
 
 #[derive(Deserialize)]
@@ -43,6 +43,9 @@ pub(super) async fn post(
         Err(problem) => (String::new(), Err(problem)),
     };
     app.metrics().password_sign_in(result.as_ref().err().map_or("ok", Problem::code));
+    if let Err(problem) = &result {
+        events::refused(&app, problem);
+    }
     match result {
         Ok(secret) => {
             let cookie = app.cookies.open_session(&secret, app.config.sign_in.session_lifetime);
@@ -72,7 +75,7 @@ async fn sign_in(
     let id = SessionId::of_secret(&secret);
     let session = NewSession { id, replaces: app.session_id(headers) };
     let lifetime = app.config.sign_in.session_lifetime;
-    app.store.open_session(authenticated, session, lifetime).await?;
+    app.store.open_session(authenticated, session, lifetime, events::sign_in(app, "password")).await?;
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = username, session = %id, host, "signed in by password");
     Ok(secret)

@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
+use crate::plural::count;
 use crate::system;
 use crate::web::extract::{AdminSession, Current, Path, Query};
 use crate::web::problem::Problem;
-use crate::web::{request_log, respond};
+use crate::web::{events, request_log, respond};
 use claimgate::oidc::accounts;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -39,7 +40,13 @@ pub(super) async fn end(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let end = admin.change(&app, move |records, by| accounts::end_session(records, by, id));
+    let event = events::change(&admin, "session end");
+    let end = admin.change(&app, move |records, by| {
+        let owner = records.session_owner(id)?;
+        accounts::end_session(records, by, id)?;
+        let event = owner.iter().fold(event, |event, owner| event.user(&owner.username));
+        Ok(((), event.detail(&id.to_string())))
+    });
     end.await?;
     info!(client = request_log::fields().client, admin = admin.user.username, session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
@@ -50,7 +57,11 @@ pub(super) async fn end_all(
     admin: AdminSession,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    let end = admin.change(&app, move |records, by| accounts::end_sessions(records, by, UserId(id)));
+    let event = events::change(&admin, "session end").user_id(UserId(id));
+    let end = admin.change(&app, move |records, by| {
+        let ended = accounts::end_sessions(records, by, UserId(id))?;
+        Ok((ended, event.detail(&count(ended, "session"))))
+    });
     let ended = end.await?;
     info!(
         client = request_log::fields().client,

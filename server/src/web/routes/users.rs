@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::system;
 use crate::web::extract::{AdminSession, Body, ClientAddress, Current, Json, Path, Query};
 use crate::web::problem::Problem;
-use crate::web::{request_log, respond};
+use crate::web::{events, request_log, respond};
 use claimgate::oidc::accounts::{self, Administrator, UserChanges};
 use claimgate::oidc::user::{UserId, UserKind};
 
@@ -73,7 +73,12 @@ pub(super) async fn create(
     if let Some(password) = new.password {
         user.password_hash = Some(app.process.passwords.hash(password, address).await??);
     }
-    let add = admin.change(&app, move |records, by| accounts::add(records, by, user, system::now()));
+    let event = events::change(&admin, "user add").detail(&format!("kind {}", new.kind.name()));
+    let add = admin.change(&app, move |records, by| {
+        let user = accounts::add(records, by, user, system::now())?;
+        let event = event.user(&user.username);
+        Ok((user, event))
+    });
     let user = add.await?;
     info!(
         client = request_log::fields().client,
@@ -105,8 +110,12 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let Changes { active, kind, profile, teams } = changes;
     let changes = UserChanges { active, kind, profile, teams };
-    let change = admin
-        .change(&app, move |records, by| accounts::change(records, by, UserId(id), changes, system::now()));
+    let event = events::change(&admin, "user change").detail(&describe(&changes));
+    let change = admin.change(&app, move |records, by| {
+        let changed = accounts::change(records, by, UserId(id), changes, system::now())?;
+        let event = event.user(&changed.user.username);
+        Ok((changed, event))
+    });
     let user = change.await?.user;
     info!(
         client = request_log::fields().client,
@@ -116,6 +125,16 @@ pub(super) async fn change(
         "user changed"
     );
     Ok(respond::document(json!(user)))
+}
+
+/// Returns what changes change, for an event: of a profile, which is personal, only that it changes.
+fn describe(changes: &UserChanges) -> String {
+    let active = changes.active.map(|active| if active { "activated" } else { "deactivated" }.to_owned());
+    let kind = changes.kind.map(|kind| format!("kind {}", kind.name()));
+    let profile = changes.profile.as_ref().map(|_| "profile".to_owned());
+    let names = |teams: &BTreeSet<String>| teams.iter().cloned().collect::<Vec<_>>().join(", ");
+    let teams = changes.teams.as_ref().map(|teams| format!("teams: {}", names(teams)));
+    [active, kind, profile, teams].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 #[derive(Deserialize)]
@@ -137,8 +156,10 @@ pub(super) async fn set_password(
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
     let hash = app.process.passwords.hash(new.password, address).await??;
+    let event = events::change(&admin, "user passwd").user_id(UserId(id));
     let set = admin.change(&app, move |records, by| {
-        accounts::set_password(records, by, UserId(id), &hash, system::now())
+        let ended = accounts::set_password(records, by, UserId(id), &hash, system::now())?;
+        Ok((ended, event))
     });
     set.await?;
     info!(client = request_log::fields().client, admin = admin.user.username, user = id, "password set");

@@ -1,0 +1,149 @@
+//! What is recorded of requests: refusals and logouts through the buffer, sign-ins and changes by their transactions.
+
+use tracing::error;
+
+use super::app::App;
+use super::extract::AdminSession;
+use super::problem::Problem;
+use super::provider::Provider;
+use super::request_log::{self, Fields};
+use crate::store::{Event, EventKind};
+use claimgate::oidc::backchannel::Ended;
+use claimgate::oidc::records::LogoutTarget;
+use claimgate::oidc::session::Origin;
+
+/// Returns the event of a sign-in by the request at hand, without its user; `None` if events are not recorded.
+pub(crate) fn sign_in(app: &App, way: &'static str) -> Option<Event> {
+    app.config.events.enabled.then(|| Event::new(EventKind::SignIn, way).client(request_log::client()))
+}
+
+/// Notes that the sign-in of the request at hand was refused, or failed.
+pub(crate) fn refused(app: &App, problem: &Problem) {
+    // A provider that the file does not have is a stranger's text.
+    if !app.config.events.enabled || matches!(problem, Problem::NotFound) {
+        return;
+    }
+    let (Fields { user, provider, .. }, client) = (request_log::fields(), request_log::client());
+    let mut event = Event::new(EventKind::Refusal, problem.code()).client(client);
+    if let Some(user) = user {
+        event = event.user(&user);
+    }
+    if let Some(provider) = provider.filter(|id| app.provider(id).is_ok()) {
+        event = event.provider(&provider);
+    }
+    app.process.events.add_refusal(event, client);
+}
+
+/// Notes that forward-auth refused the request at hand to a user, or to a bearer token. `address` returns the
+/// application's.
+pub(crate) fn not_admitted(app: &App, problem: &Problem, address: impl FnOnce() -> String) {
+    if !app.config.events.enabled {
+        return;
+    }
+    let client = request_log::client();
+    let event = Event::new(EventKind::AccessRefusal, problem.code()).client(client);
+    let event = match problem {
+        Problem::Access(refusal) => {
+            let event = refusal.user.iter().fold(event, |event, user| event.user(user));
+            let event = refusal.rule.iter().fold(event, |event, rule| event.rule(rule));
+            let of_client = refusal.token_client.iter();
+            of_client.fold(event, |event, client| event.detail(&format!("client {client}")))
+        }
+        Problem::BearerToken(reason) => event.detail(reason),
+        // A request without a session is no refusal of a person.
+        _ => return,
+    };
+    app.process.events.add_refusal(event.application(origin_of(&address())), client);
+}
+
+/// Returns an address without its path.
+fn origin_of(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |scheme| scheme + 3);
+    let end = address[host..].find(['/', '?', '#']).map_or(address.len(), |path| host + path);
+    &address[..end]
+}
+
+/// Notes that a person has signed out by the request at hand.
+pub(crate) fn signed_out(app: &App, user: &str, provider: Option<&str>, origin: &Origin) {
+    if !app.config.events.enabled {
+        return;
+    }
+    app.process.events.add(EventKind::Logout, || {
+        let event = Event::new(EventKind::Logout, "sign_out").client(request_log::client()).user(user);
+        let event = provider.into_iter().fold(event, Event::provider);
+        match origin {
+            Origin::Oidc(origin) => event.subject(&origin.subject),
+            Origin::Password => event,
+        }
+    });
+}
+
+/// Notes a logout by a provider.
+pub(crate) fn logged_out(app: &App, provider: &Provider, ended: &Ended) {
+    if !app.config.events.enabled {
+        return;
+    }
+    let event = || {
+        let event = Event::new(EventKind::Logout, "back_channel").client(request_log::client());
+        event.provider(&provider.config.id)
+    };
+    let Some(target) = &ended.target else {
+        return app.process.events.add_logout_without_effect(event().detail("no session ended"));
+    };
+    app.process.events.add(EventKind::Logout, || match target {
+        LogoutTarget::Subject(subject) | LogoutTarget::Session { subject: Some(subject), .. } => {
+            event().subject_of(&provider.config.issuer, subject)
+        }
+        LogoutTarget::Session { sid, subject: None } => event().detail(&format!("sid {sid}")),
+    });
+}
+
+/// Notes that an administrator has opened a session of the administration.
+pub(crate) fn administration_opened(app: &App, user: &str) {
+    if app.config.events.enabled {
+        app.process.events.add(EventKind::SignIn, || {
+            Event::new(EventKind::SignIn, "administration").client(request_log::client()).user(user)
+        });
+    }
+}
+
+/// Returns the event of a change that an administrator makes by the request at hand.
+pub(super) fn change(admin: &AdminSession, action: &'static str) -> Event {
+    Event::new(EventKind::Administration, action).client(request_log::client()).by(&admin.user.username)
+}
+
+/// Records the events that wait. Those that cannot be recorded are counted and lost.
+pub(crate) async fn flush(app: &App) {
+    let (events, dropped) = app.process.events.take();
+    app.metrics().dropped_events(dropped);
+    if events.is_empty() {
+        return;
+    }
+    let lost = u64::try_from(events.len()).unwrap_or(u64::MAX);
+    match app.store.record_events(events).await {
+        Ok(()) => drop(app.process.events.note_failure(false)),
+        Err(error) => {
+            app.metrics().dropped_events(lost);
+            if !app.process.events.note_failure(true) {
+                error!(%error, "events cannot be recorded");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin_of;
+
+    #[test]
+    fn an_application_is_named_without_its_path() {
+        for (address, origin) in [
+            ("https://wiki.example.com/a/b", "https://wiki.example.com"),
+            ("https://wiki.example.com", "https://wiki.example.com"),
+            ("https://wiki.example.com?token=1", "https://wiki.example.com"),
+            ("/a", ""),
+        ] {
+            assert_eq!(origin_of(address), origin);
+        }
+    }
+}
