@@ -13,6 +13,7 @@
 //!
 //! logout::LogoutRequest          RP-Initiated Logout 1.0
 //! backchannel::apply_all         Back-Channel Logout 1.0: sessions ended, the logout recorded
+//! frontchannel::NamedSession     Front-Channel Logout 1.0: the session that a frame in the browser names ends
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
 //! return_to                      the addresses that a browser may be sent to after sign-in
@@ -53,6 +54,7 @@ pub mod sync;
 pub mod sign_in;
 pub mod logout;
 pub mod backchannel;
+pub mod frontchannel;
 pub mod return_to;
 pub mod identity_headers;
 pub mod seal;

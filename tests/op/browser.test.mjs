@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { PASSWORD } from './agent.mjs';
+import { fileURLToPath } from 'node:url';
+import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
 import { nextSecond, replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
@@ -11,7 +12,8 @@ let op;
 let gate;
 before(async () => {
   op = await OpenIdProvider.start();
-  ({ gate } = await replace(undefined, op, { provider: { display_name: 'Example <Company>' } }));
+  const pages = { name: 'Example & Sons', logo_file: fileURLToPath(new URL('logo.svg', import.meta.url)), accent_color: '#0b7a75' };
+  ({ gate } = await replace(undefined, op, { provider: { display_name: 'Example <Company>', frontchannel_logout: true }, pages }));
   gate.addUser('root', 'admin');
 });
 after(async () => { await gate.close(); await op.stop(); });
@@ -67,7 +69,7 @@ test('denial', () => open(async (page) => {
   assert.equal(await page.locator('#code').textContent(), 'callback.provider_error');
   assert.match(await page.getByRole('alert').textContent(), /The person <b>said<\/b> no/);
   await page.getByRole('link', { name: 'Sign in with a password' }).click();
-  assert.equal(await page.title(), 'Sign in');
+  assert.equal(await page.title(), 'Sign in · Example & Sons');
   await page.getByRole('link', { name: 'Sign in with Example <Company>' }).click();
   assert.ok(page.url().startsWith(op.issuer), page.url());
 }));
@@ -81,6 +83,11 @@ test('fallback password, and a wrong one', () => open(async (page) => {
   };
   await enter('not this one, surely');
   assert.equal(await page.locator('#code').textContent(), 'password.wrong');
+  assert.equal(await page.title(), 'Sign-in refused · Example & Sons');
+  const username = page.getByLabel('Username');
+  assert.deepEqual([await username.inputValue(), await username.getAttribute('aria-invalid')], ['root', 'true']);
+  assert.equal(await page.getByLabel('Password').inputValue(), '');
+  assert.equal(await page.locator(':focus').getAttribute('id'), 'password');
   await enter(PASSWORD);
   await page.waitForURL(`${gate.url}/`);
   assert.equal(await page.locator('#user').textContent(), 'root');
@@ -109,4 +116,117 @@ test('a back-channel logout ends the session in the browser', () => open(async (
   await page.waitForURL(`${gate.url}/`);
   const [again] = gate.sessions().filter(({ subject }) => subject === 'linus');
   assert.notEqual(again.id, session.id);
+}));
+
+test('each page is in the language that the browser prefers, and says that it depends on it', () => open(async (page) => {
+  for (const [accepted, language, title] of [
+    ['de-AT,de;q=0.9,en;q=0.8', 'de', 'Anmelden'],
+    ['it,fr;q=0.7,es;q=0.6', 'fr', 'Connexion'],
+    ['es-419', 'es', 'Iniciar sesión'],
+    ['ja', 'en', 'Sign in'],
+  ]) {
+    await page.setExtraHTTPHeaders({ 'accept-language': accepted });
+    const answer = await page.goto(`${gate.url}/login/password`);
+    assert.equal(await page.title(), `${title} · Example & Sons`);
+    assert.equal(await page.locator('h1').textContent(), title);
+    assert.equal(await page.locator('html').getAttribute('lang'), language);
+    assert.equal(answer.headers()['content-language'], language);
+    assert.equal(answer.headers().vary, 'accept-language');
+  }
+  // A problem before any handler, and a refusal of a program, which reads English.
+  const refused = await new Agent().request(`${gate.url}/nowhere`, { headers: { accept: 'text/html', 'accept-language': 'de' } });
+  assert.match(refused.text, /<html lang="de">.*Seite nicht gefunden/s);
+  const program = await new Agent().request(`${gate.url}/nowhere`, { headers: { 'accept-language': 'de' } });
+  assert.equal(JSON.parse(program.text).error_description, 'not found');
+}));
+
+test('the organisation’s name, logo and colour are on the pages, and the logo cannot run scripts', () => open(async (page) => {
+  await page.goto(`${gate.url}/login/password`);
+  const logo = page.getByRole('img', { name: 'Example & Sons' });
+  assert.ok((await logo.boundingBox()).width > 100, 'it is loaded');
+  const color = (element) => element.evaluate((node) => getComputedStyle(node).backgroundColor);
+  assert.equal(await color(page.locator('button')), 'rgb(11, 122, 117)');
+  const address = await logo.getAttribute('src');
+  const answer = await fetch(address);
+  assert.equal(answer.headers.get('content-type'), 'image/svg+xml');
+  assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
+  assert.match(answer.headers.get('content-security-policy'), /^default-src 'none'; .*sandbox/);
+}));
+
+test('/me: the user sees the sessions and ends them, one or all others, without scripts', () => open(async (page) => {
+  const [one, stranger] = [new Agent(), new Agent()];
+  await one.signIn(gate, 'crm', 'grace');
+  await stranger.signInByPassword(gate, 'root');
+  // Led to the sign-in and back.
+  await page.goto(`${gate.url}/me`);
+  await page.getByRole('button', { name: 'grace' }).click();
+  await page.getByRole('button', { name: 'Allow' }).click();
+  await page.waitForURL(`${gate.url}/me`);
+  assert.equal(await page.locator('#user').textContent(), 'grace');
+  assert.equal(await page.locator('#method').textContent(), 'Example <Company>');
+  const entries = page.locator('.rows > li');
+  assert.match(await entries.first().textContent(), /This browser/);
+  await page.getByRole('button', { name: 'End all other sessions' }).click();
+  await page.waitForURL(/ended=others/);
+  assert.equal(await page.getByRole('status').textContent(), 'All other sessions have ended.');
+  assert.equal(await entries.count(), 1);
+  assert.equal(await one.me(gate), undefined);
+  await one.signIn(gate, 'crm', 'grace');
+  await page.goto(`${gate.url}/me`);
+  await page.getByRole('button', { name: 'End', exact: true }).click();
+  await page.waitForURL(/ended=one/);
+  assert.equal(await entries.count(), 1);
+  assert.deepEqual([await one.me(gate), (await stranger.me(gate)).username], [undefined, 'root']);
+  assert.equal(await page.locator('#user').textContent(), 'grace');
+}));
+
+// attack: console.cross-site
+test('sessions as JSON: one’s own alone, by identifiers that open nothing, and not from another site', async () => {
+  const [one, other, stranger] = [new Agent(), new Agent(), new Agent()];
+  await one.signIn(gate, 'crm', 'linus');
+  await other.signIn(gate, 'crm', 'linus');
+  await stranger.signIn(gate, 'crm', 'ada');
+  const list = async (agent) => JSON.parse((await agent.request(`${gate.url}/api/v1/me/sessions`)).text).sessions;
+  const [newest, oldest] = await list(one);
+  assert.deepEqual([newest.current, oldest.current, newest.provider], [false, true, 'crm']);
+  assert.deepEqual(Object.keys(newest).sort(), ['created', 'current', 'expires', 'id', 'issuer', 'provider']);
+  assert.ok(![...one.cookies(gate.url).values()].some((secret) => secret.includes(oldest.id)));
+  const end = (agent, id, headers = SAME_ORIGIN) => agent.request(`${gate.url}/api/v1/me/sessions/${id}`, { method: 'DELETE', headers });
+  assert.equal((await end(stranger, newest.id)).status, 404);
+  assert.equal((await end(one, newest.id, { 'sec-fetch-site': 'cross-site' })).status, 403);
+  for (const path of [`/me/sessions/${newest.id}/end`, '/me/sessions/end-others']) {
+    const forged = await one.request(`${gate.url}${path}`, { method: 'POST', headers: { 'sec-fetch-site': 'same-site', accept: 'text/html' } });
+    assert.equal(forged.status, 403);
+    assert.match(forged.text, /request\.cross_site/);
+  }
+  assert.equal((await other.me(gate)).username, 'linus');
+  assert.equal((await end(one, newest.id)).status, 200);
+  assert.equal(await other.me(gate), undefined);
+  const last = await end(one, oldest.id);
+  assert.match(last.headers.get('set-cookie'), /^claimgate=; .*Max-Age=0/);
+  assert.equal((await one.request(`${gate.url}/api/v1/me/sessions`)).status, 401);
+});
+
+// conformance: oidcc-client-test-rp-frontchannel-rpinitlogout, oidcc-client-test-rp-frontchannel-opinitlogout
+test('front-channel logout: a frame in the provider’s page ends the session that it names, without a cookie', () => open(async (page) => {
+  const [one, other] = [new Agent(), new Agent()];
+  await one.signIn(gate, 'crm', 'ada');
+  const named = gate.sessions().find(({ subject }) => subject === 'ada');
+  await other.signIn(gate, 'crm', 'ada');
+  const query = (iss, sid) => new URLSearchParams({ iss, sid }).toString();
+  const frame = `${gate.url}/api/v1/frontchannelLogout?${query(op.issuer, named.sid)}`;
+  op.signedOutPage = `<iframe src="${frame.replaceAll('&', '&amp;')}"></iframe>`;
+  const answered = page.waitForResponse((response) => response.url().includes('/frontchannelLogout?'), { timeout: 10_000 });
+  await page.goto(`${op.issuer}/signed-out`);
+  const answer = await answered;
+  assert.equal(answer.status(), 200);
+  assert.equal(answer.headers()['cache-control'], 'no-store');
+  assert.equal(answer.headers()['content-security-policy'], `default-src 'none'; frame-ancestors ${new URL(op.issuer).origin}`);
+  assert.equal(answer.headers()['x-frame-options'], undefined);
+  assert.deepEqual([await one.me(gate), (await other.me(gate)).username], [undefined, 'ada']);
+  // Repeated, of another issuer, and incomplete.
+  const status = async (given) => (await fetch(`${gate.url}/api/v1/frontchannelLogout?${given}`)).status;
+  const { sid } = gate.sessions().find(({ subject }) => subject === 'ada');
+  assert.deepEqual([await status(query(op.issuer, named.sid)), await status(query('https://another.example', sid)), await status(`sid=${sid}`), await status(`iss=${op.issuer}`), await status('')], [200, 400, 400, 400, 400]);
+  assert.equal((await other.me(gate)).username, 'ada');
 }));

@@ -71,11 +71,12 @@ export class Claimgate {
     return new Claimgate(await freePort());
   }
 
-  /** Writes the configuration: `providers` and `applications` are lists of tables, `signIn` and `server` are further settings, `store` is the table. */
-  write({ providers, applications = [], signIn = {}, server = {}, store, identity = IDENTITY }) {
+  /** Writes the configuration: `providers` and `applications` are lists of tables, `signIn` and `server` are further settings, `store` and `pages` are tables. */
+  write({ providers, applications = [], signIn = {}, server = {}, store, pages, identity = IDENTITY }) {
     const text = [
       table('[server]', { public_url: this.url, listen: `127.0.0.1:${this.port}`, verify_secret: VERIFY_SECRET, ...server }),
       store ? table('[store]', store) : '',
+      pages ? table('[pages]', pages) : '',
       table('[sign_in]', { create_users: true, sync_profile: true, sync_teams: true, ...signIn }),
       ...providers.map((provider) => table('[[provider]]', provider)),
       ...applications.map((application) => table('[[application]]', application)),

@@ -110,6 +110,7 @@ export class OpenIdProvider extends LoopbackServer {
 
   async handle(request, response, path) {
     if (this.down) { request.socket.destroy(); return; }
+    if (this.signedOutPage && path === '/signed-out') { response.setHeader('content-type', 'text/html'); response.end(this.signedOutPage); return; }
     if (this.tap) listen(request, response, (sent, answer) => this.tap(path, request, sent, answer));
     try {
       if (path.startsWith('/interaction/')) await this.#interact(request, response);

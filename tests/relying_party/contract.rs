@@ -1,6 +1,9 @@
 //! The behaviour that the rules expect of every [`Records`]. Run on the double in memory and, by
 //! `server/tests/store`, on SQLite.
 
+use std::time::Duration;
+
+use claimgate::oidc::frontchannel::NamedSession;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
@@ -25,6 +28,7 @@ pub(crate) fn check<D: Database>(new: impl Fn() -> D) {
     a_user_is_renamed_and_removed(&new());
     sessions_open_and_end(&new());
     a_logout_ends_the_sessions_it_names(&new());
+    a_front_channel_logout_ends_the_session_that_it_names(&new());
     logouts_are_recorded_once(&new());
     a_failed_transaction_leaves_nothing(&new());
 }
@@ -219,6 +223,26 @@ fn a_logout_ends_the_sessions_it_names(store: &impl Database) {
     assert_eq!(end("i", Some("A"), Some("s"), 10), 1, "a session without sid is included by its subject");
     assert_eq!(end("i", None, Some("s"), 99), 1);
     assert!(run(store, |records| records.session_owner(SessionId([1; 16]))).is_some(), "by password");
+}
+
+fn a_front_channel_logout_ends_the_session_that_it_names(store: &impl Database) {
+    let ada = user(store, "ada").id;
+    run(store, move |records| {
+        records.open_session(&session(1, ada, origin(Some("A"), NOW.0 + 99)))?;
+        records.open_session(&session(2, ada, origin(Some("B"), 10)))?;
+        records.open_session(&session(3, ada, origin(None, 10)))
+    });
+    let log_out = |query: &str, jti: &str| {
+        let named = NamedSession::parse(query).unwrap();
+        let logout = named.logout(NOW, Duration::from_secs(60), Duration::ZERO, jti.to_owned());
+        run(store, move |records| logout.apply(records))
+    };
+    assert_eq!(log_out("iss=another&sid=A", "1"), 0);
+    assert_eq!(log_out("iss=i&sid=A", "2"), 1, "whatever the time of its ID token");
+    assert_eq!(log_out("iss=i&sid=A", "3"), 0);
+    let newest = |sid: Option<&'static str>| run(store, move |records| records.newest_logout("i", sid, "s"));
+    assert_eq!(newest(Some("A")).map(|(at, _)| at), Some(NOW), "a sign-in in progress is refused");
+    assert_eq!((newest(Some("B")), newest(None)), (None, None), "those of other sessions are not");
 }
 
 fn logouts_are_recorded_once(store: &impl Database) {

@@ -20,6 +20,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::claim::ClaimDemand;
+use super::color::Color;
 use super::error::{Note, Place};
 use super::files::NamedFile;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub server: Option<Server>,
     /// What is recorded of events, and for how long.
     pub events: Events,
+    /// What the pages for people show of the organisation.
+    pub pages: Pages,
     /// The persons who may sign in through a provider, and what a sign-in changes.
     pub sign_in: SignInPolicy,
     /// The users who may sign in by password.
@@ -91,6 +94,33 @@ pub struct Server {
     pub administration: Administration,
     /// The secret that callers of `/api/v1/verify` present; none: no caller is answered.
     pub verify_secret: Option<Secret>,
+}
+
+/// What the pages for people show of the organisation.
+#[derive(Clone, Debug, Default)]
+pub struct Pages {
+    /// The name; none: the host of `public_url` stands in its place.
+    pub name: Option<String>,
+    /// The logo.
+    pub logo: Option<Logo>,
+    /// The colour of buttons and, as far as it can be read as text, of links.
+    pub accent: Option<Color>,
+}
+
+impl Pages {
+    /// The ground of a page in light, as in its style sheet.
+    pub const LIGHT: Color = Color::WHITE;
+    /// The ground of a page in dark, as in its style sheet.
+    pub const DARK: Color = Color([0x18, 0x1c, 0x22]);
+}
+
+/// A picture that pages show.
+#[derive(Clone, Debug)]
+pub struct Logo {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its content.
+    pub bytes: Arc<[u8]>,
 }
 
 /// Where the data is.
@@ -220,6 +250,8 @@ pub struct Provider {
     /// The networks that the provider sends logouts from: they have a share of their own. Logouts from elsewhere are
     /// accepted too.
     pub logout_from: Vec<IpNet>,
+    /// Whether front-channel logouts, which are not authenticated, end the sessions that they name.
+    pub frontchannel_logout: bool,
     /// Whether the `typ` of logout tokens must be `logout+jwt`.
     pub strict_logout_type: bool,
     /// Whether logout tokens without `exp` are accepted, for ten minutes from their `iat`.

@@ -29,6 +29,8 @@ pub enum FileContent {
     Certificate,
     /// A secret or a private key.
     Secret,
+    /// A picture that pages show.
+    Image,
 }
 
 impl NamedFile {

@@ -2,12 +2,13 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `store`, `events`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `events`, `pages`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
 mod files;
 mod duration;
+mod color;
 mod document;
 mod section;
 mod claim;
@@ -17,6 +18,7 @@ mod settings;
 mod administration;
 mod store;
 mod events;
+mod pages;
 mod server;
 mod sign_in;
 mod provider;
@@ -29,9 +31,11 @@ use std::path::Path;
 use claimgate::alg::Registry;
 
 pub use checked::{
-    Administration, Config, Database, Demands, Events, Postgres, Provider, PublicUrl, Server, Store, Trust,
+    Administration, Config, Database, Demands, Events, Logo, Pages, Postgres, Provider, PublicUrl, Server,
+    Store, Trust,
 };
 pub use claim::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
+pub use color::{Color, LEGIBLE};
 use document::Document;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};

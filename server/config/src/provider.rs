@@ -70,8 +70,7 @@ pub(super) fn resolve(
         _ => Ok(()),
     };
     let client = client(section, &raw, shared);
-    let leeway = leeway(section, raw.leeway.0);
-    let presented = presented(section, &raw.verify);
+    let (leeway, presented) = (leeway(section, raw.leeway.0), presented(section, &raw.verify));
     let demands = demands(section, &raw);
     let (trust, presented_trust) = trust(section, &raw)?;
     let presented_age = presented_age(section, &raw.verify);
@@ -104,6 +103,7 @@ pub(super) fn resolve(
         authorization,
         logout_url: raw.logout_url,
         logout_from: logout_from(section, &raw.logout_from)?,
+        frontchannel_logout: frontchannel_logout(section, raw.frontchannel_logout),
         strict_logout_type: raw.strict_logout_type,
         danger_logout_without_exp: raw.danger_logout_without_exp,
         danger_allow_short_secret: raw.danger_allow_short_secret,
@@ -120,6 +120,14 @@ fn logout_from(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>, Fa
         texts,
         (reason, "write the addresses that the provider sends logouts from"),
     )
+}
+
+/// Says what front-channel logouts mean, if they are accepted.
+fn frontchannel_logout(section: &Section<'_>, accepted: bool) -> bool {
+    if accepted {
+        section.note("frontchannel_logout", "every client that knows the `sid` of a session can end it");
+    }
+    accepted
 }
 
 /// Returns the endpoint that discovery begins at, if a server asks for it.

@@ -51,6 +51,14 @@ pub(super) struct Store {
     pub(super) require_synchronous: bool,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pages {
+    pub(super) name: Option<String>,
+    pub(super) logo_file: Option<PathBuf>,
+    pub(super) accent_color: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Events {
@@ -141,6 +149,8 @@ pub(super) struct Provider {
     pub(super) logout_url: Option<String>,
     #[serde(default)]
     pub(super) logout_from: Vec<String>,
+    #[serde(default)]
+    pub(super) frontchannel_logout: bool,
     #[serde(default)]
     pub(super) strict_logout_type: bool,
     #[serde(default)]

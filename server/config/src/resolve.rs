@@ -10,12 +10,12 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{Config, Database, Events, Postgres, Provider};
+use super::checked::{Config, Database, Events, Pages, Postgres, Provider};
 use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{applications, events, raw, server, settings, sign_in, store};
+use super::{applications, events, pages, raw, server, settings, sign_in, store};
 
 /// Resolves a file.
 ///
@@ -84,6 +84,13 @@ fn events(source: &Source<'_>) -> Result<Events, Faulty> {
     events::resolve(&source.section(path), &raw.unwrap_or_default())
 }
 
+/// Resolves the table `[pages]`.
+fn pages(source: &Source<'_>) -> Result<Pages, Faulty> {
+    let path = SettingPath::of("pages");
+    let raw: Option<raw::Pages> = read(source, &path)?;
+    pages::resolve(&source.section(path), raw.unwrap_or_default())
+}
+
 fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let identity = SettingPath::of("identity");
     let spec = read(source, &identity).map(Option::<MappingSpec>::unwrap_or_default);
@@ -103,6 +110,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         raw.map(|raw| server::resolve(&section, raw, postgres)).transpose()
     });
     let events = events(source);
+    let pages = pages(source);
     let raw_sign_in: Result<Option<raw::SignIn>, Faulty> = read(source, &SettingPath::of("sign_in"));
     let sign_in = raw_sign_in.and_then(|raw| {
         sign_in::resolve(&source.section(SettingPath::of("sign_in")), &raw.unwrap_or_default())
@@ -115,13 +123,13 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         applications::resolve(source, &path, &specs.unwrap_or_default(), normalise)
     });
     let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
-    let (applications, events) = (applications?, events?);
+    let (applications, events, pages) = (applications?, events?, pages?);
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
     let (notes, files) = (Vec::new(), Vec::new());
-    Ok(Config { server, events, sign_in, password, providers, applications, normalise, notes, files })
+    Ok(Config { server, events, pages, sign_in, password, providers, applications, normalise, notes, files })
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

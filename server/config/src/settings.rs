@@ -24,6 +24,8 @@ pub enum Table {
     Store,
     /// `[events]`
     Events,
+    /// `[pages]`
+    Pages,
     /// `[sign_in]`
     SignIn,
     /// `[[provider]]`
@@ -48,11 +50,12 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::File,
         Table::Server,
         Table::Store,
         Table::Events,
+        Table::Pages,
         Table::SignIn,
         Table::Provider,
         Table::Verify,
@@ -73,6 +76,7 @@ impl Table {
             Table::Server => "[server]",
             Table::Store => "[store]",
             Table::Events => "[events]",
+            Table::Pages => "[pages]",
             Table::SignIn => "[sign_in]",
             Table::Provider => "[[provider]]",
             Table::Verify => "[provider.verify]",
@@ -90,10 +94,13 @@ impl Table {
     #[must_use]
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Table::File => &["server", "store", "events", "sign_in", "provider", "identity", "application"],
+            Table::File => {
+                &["server", "store", "events", "pages", "sign_in", "provider", "identity", "application"]
+            }
             Table::Server => fields::<raw::Server>(),
             Table::Store => fields::<raw::Store>(),
             Table::Events => fields::<raw::Events>(),
+            Table::Pages => fields::<raw::Pages>(),
             Table::SignIn => fields::<raw::SignIn>(),
             Table::Provider => fields::<raw::Provider>(),
             Table::Verify => fields::<raw::Verify>(),
@@ -113,6 +120,7 @@ impl Table {
             (Table::File, "server") => Some((Table::Server, Occurs::Once)),
             (Table::File, "store") => Some((Table::Store, Occurs::Once)),
             (Table::File, "events") => Some((Table::Events, Occurs::Once)),
+            (Table::File, "pages") => Some((Table::Pages, Occurs::Once)),
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),

@@ -125,6 +125,9 @@ fn configuration(site: &str, listen: SocketAddr, issuer: &str, secret: &str) -> 
 public_url = "{site}"
 listen = "{listen}"
 
+[pages]
+name = "Claimgate demonstration"
+
 [sign_in]
 create_users = true
 sync_profile = true

@@ -32,11 +32,13 @@ pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
         if let Some(server) = &config.server {
             report.line("  URIs to register at the provider:");
             let url = &server.public_url;
-            for (uri, path) in [
+            let front_channel = ("front-channel logout URI", "/api/v1/frontchannelLogout".to_owned());
+            let uris = [
                 ("redirect URI", format!("/callback/{}", provider.id)),
                 ("post-logout redirect URI", "/logged-out".to_owned()),
                 ("back-channel logout URI", "/api/v1/backchannelLogout".to_owned()),
-            ] {
+            ];
+            for (uri, path) in uris.into_iter().chain(provider.frontchannel_logout.then_some(front_channel)) {
                 report.line(&format!("    {uri}: {}", url.join(&path)));
             }
             if let Some(origin) =
@@ -225,7 +227,12 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, report: &mut
     }
     match metadata.backchannel_logout {
         Some(true) => report.good("the provider supports back-channel logout"),
-        _ => report.note("the provider does not announce back-channel logout"),
+        _ if provider.frontchannel_logout => {
+            report.note("the provider does not announce back-channel logout; front-channel logout is on");
+        }
+        _ => report.note(
+            "the provider does not announce back-channel logout: sessions here outlast a sign-out there, up to session_lifetime",
+        ),
     }
 }
 

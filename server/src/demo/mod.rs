@@ -84,7 +84,7 @@ impl DemoProvider {
             .route("/userinfo", get(userinfo).post(userinfo))
             .route("/end-session", get(end_session))
             .route("/log-out", post(log_out))
-            .route("/style.css", get(async || ([("content-type", "text/css")], pages::STYLE)))
+            .route("/style.css", get(async || ([("content-type", "text/css")], pages::style())))
             .with_state(Arc::clone(self))
     }
 
@@ -371,7 +371,8 @@ async fn log_out(State(op): State<Arc<DemoProvider>>, Form(request): Form<LogOut
 }
 
 fn page(markup: maud::Markup) -> Response {
-    let policy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let policy =
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
     let headers = [("content-security-policy", policy), ("cache-control", "no-store")];
     (headers, Html(markup.into_string())).into_response()
 }

@@ -4,13 +4,16 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::people::PEOPLE;
 use super::state::OpState;
+use crate::web::appearance;
 
-pub(super) const STYLE: &str = "
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 6vh auto; padding: 0 1rem; background: #fffbe6; color: #222; }
-.warning { background: #7a4b00; color: #fff; padding: .5rem .8rem; border-radius: .3rem; }
-button { font: inherit; padding: .4rem .8rem; margin: .15rem; cursor: pointer; }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .3rem .6rem .3rem 0; vertical-align: middle; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #fff; padding: .6rem; }
+/// The style sheet: the server's own, with a colour that tells this provider from it.
+pub(super) fn style() -> String {
+    format!("{}{}", appearance::STYLE, COLORS)
+}
+
+const COLORS: &str = "
+:root { --accent: #7a4b00; --on-accent: #ffffff; --link: #7a4b00; }
+@media (prefers-color-scheme: dark) { :root { --accent: #f3c566; --on-accent: #000000; --link: #f3c566; } }
 ";
 
 fn frame(title: &str, body: &Markup) -> Markup {
@@ -20,13 +23,17 @@ fn frame(title: &str, body: &Markup) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " (development provider)" }
+                title { (title) " · Development provider" }
                 link rel="stylesheet" href="/style.css";
+                link rel="icon" href="data:,";
             }
             body {
-                p.warning role="note" { "Development provider without passwords: anyone can sign in as anyone." }
-                h1 { (title) }
-                (body)
+                header.brand { span.mark aria-hidden="true" { "D" } span { "Development provider" } }
+                main.wide {
+                    p.note role="note" { "Development provider without passwords: anyone can sign in as anyone." }
+                    h1 { (title) }
+                    (body)
+                }
             }
         }
     }
@@ -38,15 +45,15 @@ pub(super) fn choose(query: &str) -> Markup {
         &html! {
             form method="post" action="/choose" {
                 input type="hidden" name="query" value=(query);
-                table {
+                ul.rows {
                     @for person in &PEOPLE {
-                        tr {
-                            td { button name="person" value=(person.sub) { (person.given_name) } }
-                            td { (person.about) }
+                        li {
+                            p { b { (person.given_name) " " (person.family_name) } br; span.small { (person.about) } }
+                            button name="person" value=(person.sub) { "Sign in as " (person.given_name) }
                         }
                     }
                 }
-                p { button name="person" value="deny" { "Deny" } }
+                button.danger name="person" value="deny" { "Deny" }
             }
         },
     )
@@ -70,23 +77,23 @@ pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> 
                 pre { (sent.claims) }
                 details { summary { "The token" } pre { (sent.token) } }
             }
-            @if state.sessions.is_empty() {
-                p { "No one is signed in." }
-            }
             p { a href=(site) { "Back to the site" } ", which shows who is signed in there." }
-            table {
+            @if state.sessions.is_empty() {
+                p.small { "No one is signed in." }
+            }
+            ul.rows {
                 @for session in state.sessions.values() {
-                    tr {
-                        td { (name(&session.sub)) }
-                        td {
+                    li {
+                        p { b { (name(&session.sub)) } br; span.small { "session " code { (short(&session.sid)) } } }
+                        div {
                             form method="post" action="/log-out" {
                                 input type="hidden" name="sub" value=(session.sub);
                                 input type="hidden" name="sid" value=(session.sid);
-                                button { "End this session by back-channel logout (sid)" }
+                                button.quiet { "End this session by back-channel logout (sid)" }
                             }
                             form method="post" action="/log-out" {
                                 input type="hidden" name="sub" value=(session.sub);
-                                button { "End all sessions of this person by back-channel logout (sub)" }
+                                button.quiet { "End all sessions of this person by back-channel logout (sub)" }
                             }
                         }
                     }
@@ -94,6 +101,11 @@ pub(super) fn overview(state: &OpState, site: &str, sent: Option<&Sent<'_>>) -> 
             }
         },
     )
+}
+
+/// Returns the beginning of an identifier, by which people tell it from others.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 pub(super) fn bad_request(reason: &str) -> Markup {

@@ -12,20 +12,21 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::key::Key;
-use super::postgres::{Administration, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
+use super::postgres::{Administration, Logout, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
 use super::{
-    AdminRecords, Event, EventCount, EventLimits, EventQuery, ListedEvent, LogoutsDropped, PresentedToken,
-    Revocation, SqliteStore,
+    AdminRecords, Event, EventCount, EventLimits, EventQuery, ListedEvent, ListedSession, LogoutsDropped,
+    PresentedToken, Revocation, SqliteStore,
 };
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::client::Secret;
+use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
-use claimgate::oidc::records::{Position, StoreError};
+use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
-use claimgate::oidc::user::User;
+use claimgate::oidc::user::{User, UserId};
 
 /// The store of a server. A clone is the same store.
 #[derive(Clone)]
@@ -249,6 +250,22 @@ impl Store {
         }
     }
 
+    /// Returns the live sessions of a user, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<ListedSession>, StoreError> {
+        match self {
+            Store::Sqlite(store) => {
+                let list = store.transact(move |records| {
+                    records.list_sessions(Some(user), MAX_SESSIONS_OF_USER, system::now())
+                });
+                list.await
+            }
+            Store::Postgres(store) => Ok(store.node.sessions_of(user).await?),
+        }
+    }
+
     /// Ends a session. Returns its origin, or `None` if it does not exist.
     ///
     /// # Errors
@@ -276,6 +293,20 @@ impl Store {
                 let node = store.node.clone();
                 drop(store.runtime.spawn(async move { answer(node.log_out(&logouts).await) }));
                 Ok(())
+            }
+        }
+    }
+
+    /// Applies a front-channel logout. Returns the number of sessions ended, once that is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log_out_by_front_channel(&self, logout: FrontChannelLogout) -> Result<usize, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.transact(move |records| logout.apply(records)).await,
+            Store::Postgres(store) => {
+                let results = store.node.apply_logouts(&[Logout::from(&logout)]).await?;
+                Ok(results.into_iter().flatten().map(|ended| ended.sessions).sum())
             }
         }
     }

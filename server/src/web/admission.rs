@@ -62,6 +62,9 @@ const FIELD_BYTES: usize = 100;
 pub(super) const LOGOUT_PATHS: [&str; 3] =
     ["/backchannel-logout", "/api/v1/backchannelLogout", "/api/v1/Oidc/backchannelLogout"];
 
+/// The path of front-channel logout.
+pub(super) const FRONT_CHANNEL_PATH: &str = "/api/v1/frontchannelLogout";
+
 /// The kinds of requests that have places of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -80,6 +83,7 @@ impl Purpose {
             "/auth" => Purpose::ForwardAuth,
             _ if route.starts_with("/auth/redirect") => Purpose::ForwardAuth,
             "/healthz" | "/readyz" | "/metrics" => Purpose::Probe,
+            FRONT_CHANNEL_PATH => Purpose::Logout,
             _ if LOGOUT_PATHS.contains(&route) => Purpose::Logout,
             _ => Purpose::Other,
         }
@@ -266,6 +270,7 @@ mod tests {
         for path in LOGOUT_PATHS {
             assert_eq!(Purpose::of(path), Purpose::Logout);
         }
+        assert_eq!(Purpose::of(FRONT_CHANNEL_PATH), Purpose::Logout);
         let reference = include_str!("../../../docs/reference/http.md");
         let documented = reference.lines().find(|line| line.contains(&format!("POST {}`", LOGOUT_PATHS[1])));
         let documented = documented.expect("a line that names the paths");

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::admission::Admission;
+use super::appearance::Appearance;
 use super::client_address;
 use super::cookie::Cookies;
 use super::event_buffer::EventBuffer;
@@ -92,6 +93,7 @@ pub(crate) struct App {
     pub(crate) providers: Vec<Arc<Provider>>,
     pub(crate) store: Store,
     pub(crate) cookies: Cookies,
+    pub(crate) appearance: Appearance,
     /// The value of the header `Content-Security-Policy`.
     pub(crate) content_policy: String,
     pub(crate) process: Arc<ProcessState>,
@@ -191,7 +193,9 @@ impl App {
             providers.push(Arc::new(provider));
         }
         let content_policy = content_policy(&server);
-        Ok(Self { cookies: Cookies::new(&server), config, server, providers, store, content_policy, process })
+        let appearance = Appearance::new(&config.pages, &server.public_url);
+        let cookies = Cookies::new(&server);
+        Ok(Self { cookies, appearance, config, server, providers, store, content_policy, process })
     }
 
     /// Returns a path of this site as browsers see it, below the path of `public_url`.
@@ -297,14 +301,14 @@ impl App {
 }
 
 /// Returns the `Content-Security-Policy` of every response. Forms may lead to the hosts that share the
-/// session cookie; the style sheet comes from this server, also for a page at an application's address.
+/// session cookie; the style sheet and the logo come from this server, also for a page at an application's address.
 fn content_policy(server: &ServerConfig) -> String {
     let shared = match &server.cookie_domain {
         Some(domain) => format!(" https://*.{domain} https://{domain}"),
         None => String::new(),
     };
     format!(
-        "default-src 'none'; style-src 'self' {}; img-src data:; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'",
-        server.public_url.origin
+        "default-src 'none'; style-src 'self' {own}; img-src 'self' {own} data:; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'",
+        own = server.public_url.origin
     )
 }

@@ -78,13 +78,13 @@ pub(crate) fn signed_out(app: &App, user: &str, provider: Option<&str>, origin: 
     });
 }
 
-/// Notes a logout by a provider.
-pub(crate) fn logged_out(app: &App, provider: &Provider, ended: &Ended) {
+/// Notes a logout by a provider. `channel` is `back_channel` or `front_channel`.
+pub(crate) fn logged_out(app: &App, provider: &Provider, channel: &'static str, ended: &Ended) {
     if !app.config.events.enabled {
         return;
     }
     let event = || {
-        let event = Event::new(EventKind::Logout, "back_channel").client(request_log::client());
+        let event = Event::new(EventKind::Logout, channel).client(request_log::client());
         event.provider(&provider.config.id)
     };
     let Some(target) = &ended.target else {

@@ -30,6 +30,13 @@ const REFUSED_CODES_TIME: Duration = Duration::from_secs(60);
 /// The metrics count the others.
 const REFUSALS: (NonZeroU32, Duration) =
     (NonZeroU32::new(1_000).expect("not zero"), Duration::from_millis(100));
+/// Front-channel logouts of one client address without a wait, and the wait for each further one: they are not
+/// authenticated, and each is written to the disk.
+const FRONT_CHANNEL_BY_ADDRESS: (NonZeroU32, Duration) =
+    (NonZeroU32::new(60).expect("not zero"), Duration::from_secs(1));
+/// The same for all addresses together: in a day fewer than the memory for logouts holds.
+const FRONT_CHANNEL: (NonZeroU32, Duration) =
+    (NonZeroU32::new(10_000).expect("not zero"), Duration::from_millis(10));
 /// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
@@ -113,6 +120,8 @@ pub(crate) struct Limiter {
     pub(super) refusals: Arc<RefusalLimit>,
     by_name: KeyedLimit<Fingerprint>,
     by_address: KeyedLimit<IpAddr>,
+    front_channel_by_address: KeyedLimit<IpAddr>,
+    front_channel: KeyedLimit<()>,
     /// The number of refused codes of each address, and when the first of them was refused.
     refused_codes: Mutex<HashMap<IpAddr, (usize, Instant)>>,
     codes_searched: Mutex<Instant>,
@@ -124,6 +133,8 @@ impl Default for Limiter {
             refusals: Arc::default(),
             by_name: KeyedLimit::new(BY_NAME),
             by_address: KeyedLimit::new(BY_ADDRESS),
+            front_channel_by_address: KeyedLimit::new(FRONT_CHANNEL_BY_ADDRESS),
+            front_channel: KeyedLimit::new(FRONT_CHANNEL),
             refused_codes: Mutex::default(),
             codes_searched: Mutex::new(Instant::now()),
         }
@@ -145,6 +156,11 @@ impl Limiter {
         let name = normal.as_deref().unwrap_or(name);
         let allowed = store.allow_attempt(name, BY_NAME).await?;
         Ok(allowed.unwrap_or_else(|| self.by_name.allow(&Fingerprint::of(name))))
+    }
+
+    /// Counts a front-channel logout of an address. Returns `false` if it exceeds a limit.
+    pub(crate) fn allow_front_channel(&self, address: IpAddr) -> bool {
+        self.front_channel_by_address.allow(&subscriber(address)) && self.front_channel.allow(&())
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
@@ -175,6 +191,7 @@ impl Limiter {
         self.refused_codes.lock().retain(|_, (_, since)| since.elapsed() <= REFUSED_CODES_TIME);
         self.by_name.drop_idle();
         self.by_address.drop_idle();
+        self.front_channel_by_address.drop_idle();
         self.refusals.drop_idle();
     }
 }
@@ -194,6 +211,22 @@ mod tests {
         assert!((REFUSALS.0.get()..tried).contains(&logged), "{logged}");
         assert!(may_log(2, Refusal::Other));
         assert!(may_log(1, Refusal::Password), "other refusals hide no guess");
+    }
+
+    #[test]
+    fn front_channel_logouts_are_limited_by_address_and_in_all() {
+        let limiter = Limiter::default();
+        let allowed =
+            |last| (0..100).filter(|_| limiter.allow_front_channel([192, 0, 2, last].into())).count();
+        // A further one may be due while this runs.
+        assert!((60..70).contains(&allowed(1)));
+        assert!((60..70).contains(&allowed(2)), "another address has its own");
+        let mut all = 0;
+        for network in 0..=255 {
+            all += (0..60).filter(|_| limiter.allow_front_channel([198, 51, 100, network].into())).count();
+        }
+        let beyond = (0..60).filter(|_| limiter.allow_front_channel([203, 0, 113, 1].into())).count();
+        assert!((9_800..15_000).contains(&all) && beyond < 60, "{all} and {beyond}");
     }
 
     // finding: S19

@@ -79,6 +79,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     verifications: Family<Verification, Counter>,
     logouts: Family<Outcome, Counter>,
+    front_channel_logouts: Family<Outcome, Counter>,
     sign_ins: Family<Outcome, Counter>,
     groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
@@ -91,6 +92,13 @@ pub(crate) struct Metrics {
     provider_keys: Family<ProviderLabel, Gauge>,
 }
 
+/// Registers a counter of requests, by their outcome.
+fn by_outcome(registry: &mut Registry, name: &str, help: &str) -> Family<Outcome, Counter> {
+    let outcomes = Family::<Outcome, Counter>::default();
+    registry.register(name, help, outcomes.clone());
+    outcomes
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("claimgate");
@@ -100,15 +108,15 @@ impl Default for Metrics {
             "Tokens verified, by the algorithm of the accepted and the error code of the refused",
             verifications.clone(),
         );
-        let logouts = Family::default();
-        registry.register("backchannel_logouts", "Back-channel logout requests by outcome", logouts.clone());
-        let sign_ins = Family::default();
-        registry.register("sign_ins", "Sign-ins through a provider by outcome", sign_ins.clone());
-        let passwords = Family::default();
+        let logouts =
+            by_outcome(&mut registry, "backchannel_logouts", "Back-channel logout requests by outcome");
+        let help = "Front-channel logout requests by outcome";
+        let front_channel_logouts = by_outcome(&mut registry, "frontchannel_logouts", help);
+        let sign_ins = by_outcome(&mut registry, "sign_ins", "Sign-ins through a provider by outcome");
+        let passwords = by_outcome(&mut registry, "password_sign_ins", "Sign-ins by password by outcome");
         let groups_left_out = Family::default();
         let help = "Sign-ins whose groups the provider left out, so that the teams stayed as they were";
         registry.register("groups_left_out", help, groups_left_out.clone());
-        registry.register("password_sign_ins", "Sign-ins by password by outcome", passwords.clone());
         let requests: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register_with_unit(
             "request_duration",
@@ -138,6 +146,7 @@ impl Default for Metrics {
             registry,
             verifications,
             logouts,
+            front_channel_logouts,
             sign_ins,
             groups_left_out,
             passwords,
@@ -166,6 +175,11 @@ impl Metrics {
     /// Counts a back-channel logout request by its outcome.
     pub(crate) fn logged_out(&self, outcome: &'static str) {
         self.logouts.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a front-channel logout request by its outcome.
+    pub(crate) fn logged_out_by_front_channel(&self, outcome: &'static str) {
+        self.front_channel_logouts.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a sign-in through a provider by its outcome.

@@ -3,9 +3,11 @@
 //! A handler extracts, makes one domain call, and responds. `respond` is the only file that chooses a
 //! status.
 
+mod account_page;
 mod administration;
 mod admission;
 mod app;
+pub(crate) mod appearance;
 mod buffers;
 mod client_address;
 mod connection;
@@ -20,6 +22,7 @@ mod limiter;
 mod logout_queue;
 mod metrics;
 mod own_keys;
+mod own_sessions;
 mod page;
 pub mod password;
 mod password_check;
@@ -37,6 +40,8 @@ mod shares;
 mod sign_in;
 mod sign_in_link;
 mod single_use;
+mod texts;
 mod token_log;
+mod wording;
 
 pub use app::{Server, SetupError};

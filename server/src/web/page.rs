@@ -1,33 +1,113 @@
-//! The HTML pages: accessible, without scripts. Every value is escaped.
+//! The HTML pages: accessible, without scripts, in the reader's language. Every value is escaped.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::app::App;
 use super::sign_in_link::SignInLink;
-use claimgate::oidc::user::User;
+use super::texts::{Language, Texts, fill, fill_markup};
 
-/// The style sheet; a file of its own, so that the content security policy needs no exception.
-pub(crate) const STYLE: &str = include_str!("style.css");
+/// Whose page it is, and the language that its reader prefers.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) language: Language,
+}
 
-fn frame(app: &App, title: &str, body: &Markup) -> Markup {
+impl<'a> View<'a> {
+    pub(crate) fn new(app: &'a App, language: Language) -> Self {
+        Self { app, language }
+    }
+
+    pub(crate) fn texts(&self) -> &'static Texts {
+        self.language.texts()
+    }
+}
+
+/// The picture above a title.
+#[derive(Clone, Copy)]
+pub(crate) enum Icon {
+    Problem,
+    Locked,
+    Done,
+    Question,
+}
+
+impl Icon {
+    fn markup(self) -> Markup {
+        let (class, paths) = match self {
+            Icon::Problem => ("icon", r#"<path d="M12 7v6m0 4h.01"/><circle cx="12" cy="12" r="10"/>"#),
+            Icon::Locked => (
+                "icon",
+                r#"<rect x="4" y="11" width="16" height="10" rx="2"/><path d="M8 11V7a4 4 0 0 1 8 0v4"/>"#,
+            ),
+            Icon::Done => ("icon done", r#"<path d="m5 13 4.5 4.5L19 7.5"/>"#),
+            Icon::Question => {
+                ("icon question", r#"<path d="M9 4H6a2 2 0 0 0-2 2v12a2 2 0 0 0 2 2h3m6-4 4-4-4-4m4 4H9"/>"#)
+            }
+        };
+        html! { div class=(class) aria-hidden="true" { svg viewBox="0 0 24 24" { (PreEscaped(paths)) } } }
+    }
+}
+
+/// A page without its frame.
+pub(crate) struct Content<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) icon: Option<Icon>,
+    pub(crate) is_wide: bool,
+    pub(crate) body: Markup,
+}
+
+impl<'a> Content<'a> {
+    pub(crate) fn new(title: &'a str, body: Markup) -> Self {
+        Self { title, icon: None, is_wide: false, body }
+    }
+
+    fn with_icon(self, icon: Icon) -> Self {
+        Self { icon: Some(icon), ..self }
+    }
+
+    /// Returns the whole page.
+    pub(crate) fn framed(self, view: &View<'_>) -> Markup {
+        let look = &view.app.appearance;
+        let has_own_name = look.name != look.host;
+        let body = html! {
+            header.brand {
+                @if let Some(logo) = &look.logo_url {
+                    img src=(logo) alt=(look.name);
+                } @else {
+                    @let initial = look.name.chars().next().into_iter().flat_map(char::to_uppercase);
+                    span.mark aria-hidden="true" { (initial.collect::<String>()) }
+                    span { (look.name) }
+                }
+            }
+            main.wide[self.is_wide] {
+                @if let Some(icon) = self.icon { (icon.markup()) }
+                h1 { (self.title) }
+                (self.body)
+            }
+            @if has_own_name { footer { (look.host) } }
+        };
+        document(view, self.title, &html! {}, &body)
+    }
+}
+
+/// Returns the document around a body. `head` is what its head holds in addition.
+fn document(view: &View<'_>, title: &str, head: &Markup, body: &Markup) -> Markup {
+    let look = &view.app.appearance;
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(view.language.tag()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                title { (title) }
-                link rel="stylesheet" href=(app.server.public_url.join("/assets/claimgate.css"));
-                // No icon: browsers would ask the application's host for one.
-                link rel="icon" href="data:,";
+                (head)
+                title { (title) " · " (look.name) }
+                link rel="stylesheet" href=(look.style_url);
+                // Without an icon browsers would ask the application's host for one.
+                link rel="icon" href=(look.logo_url.as_deref().unwrap_or("data:,"));
             }
-            body {
-                main {
-                    h1 { (title) }
-                    (body)
-                }
-            }
+            body { (body) }
         }
     }
 }
@@ -41,15 +121,21 @@ pub(crate) struct Notice<'n> {
 }
 
 impl Notice<'_> {
-    fn markup(&self) -> Markup {
+    fn markup(&self, texts: &Texts) -> Markup {
         html! {
-            div.problem role="alert" {
+            div.problem #problem role="alert" {
                 p { (self.message) }
-                p.small { "Error " code #code { (self.code) } ", reference " code #reference { (self.reference) } }
+                p.small {
+                    (texts.error) " " code #code { (self.code) } ", " (texts.reference) " "
+                    code #reference { (self.reference) }
+                }
             }
         }
     }
 }
+
+/// Most characters of a username, in the form for passwords.
+pub(crate) const MAX_USERNAME: usize = 255;
 
 /// Returns the URL of a way to sign in, with the parameters of a link.
 fn sign_in_url(url: String, link: &SignInLink) -> String {
@@ -57,174 +143,161 @@ fn sign_in_url(url: String, link: &SignInLink) -> String {
     if query.is_empty() { url } else { format!("{url}?{query}") }
 }
 
-/// The sign-in page: a button per provider and, if configured, the password form, which may be `open`.
-pub(crate) fn sign_in(app: &App, link: &SignInLink, open: bool, notice: Option<&Notice<'_>>) -> Markup {
-    let password = app.config.password.fallback;
-    frame(
-        app,
-        "Sign in",
-        &html! {
-            @if let Some(notice) = notice { (notice.markup()) }
-            ul.providers {
-                @for provider in &app.providers {
-                    @let href = sign_in_url(app.path(&format!("/login/{}", provider.config.id)), link);
-                    li { a.button href=(href) { "Sign in with " (provider.config.display_name) } }
-                }
-            }
-            @if password {
-                details open[open] {
-                    summary { "Sign in with a password" }
-                    form method="post" action=(app.path("/login/password")) {
-                        label for="username" { "Username" }
-                        input #username name="username" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="255";
-                        label for="password" { "Password" }
-                        input #password name="password" type="password" autocomplete="current-password" required maxlength="1024";
-                        input type="hidden" name="return_to" value=(link.return_to);
-                        button type="submit" { "Sign in" }
-                    }
-                }
-            }
-        },
-    )
+/// The form for passwords on the sign-in page.
+#[derive(Default)]
+pub(crate) struct PasswordForm<'a> {
+    /// Whether it is shown at once.
+    pub(crate) is_open: bool,
+    /// The username that was entered before.
+    pub(crate) username: &'a str,
+    /// Whether what was entered before is wrong.
+    pub(crate) is_wrong: bool,
 }
 
-/// The front page: the signed-in user.
-pub(crate) fn home(app: &App, user: &User, explanation: Option<&str>) -> Markup {
-    frame(
-        app,
-        "Signed in",
-        &html! {
-            dl {
-                dt { "Username" } dd #user { (user.username) }
-                dt { "Name" } dd { (user.display_name()) }
-                @if let Some(email) = user.email() { dt { "Email" } dd #email { (email) } }
-                dt { "Teams" }
-                dd #teams {
-                    @if user.teams.is_empty() { "none" }
-                    @for (index, team) in user.teams.keys().enumerate() {
-                        @if index > 0 { ", " }
-                        span.team { (team) }
-                    }
-                }
+impl PasswordForm<'_> {
+    fn markup(&self, view: &View<'_>, link: &SignInLink) -> Markup {
+        let texts = view.texts();
+        let wrong = self.is_wrong.then_some("true");
+        let described = self.is_wrong.then_some("problem");
+        let is_known = !self.username.is_empty();
+        html! {
+            form.password method="post" action=(view.app.path("/login/password")) {
+                label for="username" { (texts.username) }
+                input #username name="username" value=(self.username) autocomplete="username" autocapitalize="none"
+                    spellcheck="false" required maxlength=(MAX_USERNAME) aria-invalid=[wrong] aria-describedby=[described];
+                label for="password" { (texts.password) }
+                input #password name="password" type="password" autocomplete="current-password" required
+                    maxlength="1024" autofocus[is_known] aria-invalid=[wrong] aria-describedby=[described];
+                input type="hidden" name="return_to" value=(link.return_to);
+                button type="submit" { (texts.sign_in) }
             }
-            form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
-            @if let Some(explanation) = explanation {
-                details open {
-                    summary { "How this was decided" }
-                    pre #explanation { (explanation) }
-                }
-                // Only a demonstration explains, and its provider has a page.
-                @for provider in &app.providers {
-                    p { a href=(provider.config.issuer) { "Open the provider's page" } ", where you can end this session by a back-channel logout." }
-                }
-            }
-        },
-    )
-}
-
-/// The page after signing out. `by_provider`: the sign-in provider sent the browser here.
-pub(crate) fn signed_out(app: &App, by_provider: bool) -> Markup {
-    frame(
-        app,
-        "Signed out",
-        &html! {
-            @if by_provider {
-                p #signed-out { "You are signed out." }
-            } @else {
-                p #signed-out { "You are signed out of this site. You may still be signed in at your sign-in provider: sign out there too if others use this browser." }
-            }
-            p { a.button href=(app.path("/login")) { "Sign in" } }
-        },
-    )
-}
-
-/// The page that asks before signing out: another site may have caused the request.
-pub(crate) fn confirm_sign_out(app: &App) -> Markup {
-    frame(
-        app,
-        "Sign out?",
-        &html! {
-            p { "You are about to sign out of this site." }
-            form method="post" action=(app.path("/logout")) { button type="submit" { "Sign out" } }
-            p { a href=(app.path("/")) { "Stay signed in" } }
-        },
-    )
-}
-
-/// The page that leads to the provider's logout. Not a redirect: the content security policy of the form
-/// would then have to name every host that the provider may redirect through.
-pub(crate) fn to_provider_logout(app: &App, address: &str) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="refresh" content={ "0;url=" (address) };
-                title { "Signing out" }
-                link rel="stylesheet" href=(app.server.public_url.join("/assets/claimgate.css"));
-                link rel="icon" href="data:,";
-            }
-            body { main { h1 { "Signing out" } p { a #leave href=(address) { "Continue to the sign-in provider" } } } }
         }
     }
 }
 
+/// The sign-in page: a button per provider and, if configured, the password form. `problem`: the title and the notice
+/// of an attempt that was refused.
+pub(crate) fn sign_in(
+    view: &View<'_>,
+    link: &SignInLink,
+    form: &PasswordForm<'_>,
+    problem: Option<(&str, &Notice<'_>)>,
+) -> Markup {
+    let (app, texts) = (view.app, view.texts());
+    let body = html! {
+        @if let Some((_, notice)) = problem { (notice.markup(texts)) }
+        ul.ways {
+            @for (index, provider) in app.providers.iter().enumerate() {
+                @let href = sign_in_url(app.path(&format!("/login/{}", provider.config.id)), link);
+                @let text = fill(texts.sign_in_with, &[("provider", &provider.config.display_name)]);
+                li { a.button.quiet[index > 0] href=(href) { (text) } }
+            }
+        }
+        @if app.config.password.fallback {
+            details open[form.is_open] {
+                summary { (texts.or_with_password) }
+                (form.markup(view, link))
+            }
+        }
+    };
+    Content::new(problem.map_or(texts.sign_in, |(title, _)| title), body).framed(view)
+}
+
+/// The page after signing out. `by_provider`: the sign-in provider sent the browser here.
+pub(crate) fn signed_out(view: &View<'_>, by_provider: bool) -> Markup {
+    let texts = view.texts();
+    let body = html! {
+        p #signed-out { (if by_provider { texts.signed_out_everywhere } else { texts.signed_out_here }) }
+        div.actions { a.button href=(view.app.path("/login")) { (texts.sign_in) } }
+    };
+    Content::new(texts.signed_out, body).with_icon(Icon::Done).framed(view)
+}
+
+/// The page that asks before signing out: another site may have caused the request.
+pub(crate) fn confirm_sign_out(view: &View<'_>) -> Markup {
+    let (app, texts) = (view.app, view.texts());
+    let body = html! {
+        p { (texts.sign_out_explained) }
+        div.actions {
+            form method="post" action=(app.path("/logout")) { button type="submit" { (texts.sign_out) } }
+            a.button.quiet href=(app.path("/")) { (texts.stay_signed_in) }
+        }
+    };
+    Content::new(texts.sign_out_question, body).with_icon(Icon::Question).framed(view)
+}
+
+/// The page that leads to the provider's logout. Not a redirect: the content security policy of the form
+/// would then have to name every host that the provider may redirect through.
+pub(crate) fn to_provider_logout(view: &View<'_>, address: &str) -> Markup {
+    let texts = view.texts();
+    let head = html! { meta http-equiv="refresh" content={ "0;url=" (address) }; };
+    let body = html! {
+        main {
+            h1 { (texts.signing_out) }
+            p { a #leave href=(address) { (texts.to_provider_logout) } }
+        }
+    };
+    document(view, texts.signing_out, &head, &body)
+}
+
 /// The page of a problem.
-pub(crate) fn problem(app: &App, title: &str, notice: &Notice<'_>, return_to: &str) -> Markup {
+pub(crate) fn problem(view: &View<'_>, title: &str, notice: &Notice<'_>, return_to: &str) -> Markup {
+    let (app, texts) = (view.app, view.texts());
     let can_retry = !notice.code.starts_with("request.");
-    frame(
-        app,
-        title,
-        &html! {
-            (notice.markup())
+    let again = SignInLink::returning_to(return_to);
+    let body = html! {
+        (notice.markup(texts))
+        div.actions {
             @if can_retry {
-                @let again = SignInLink::returning_to(return_to);
-                p { a.button href=(sign_in_url(app.path("/login"), &again)) { "Sign in again" } }
+                a.button href=(sign_in_url(app.path("/login"), &again)) { (texts.sign_in_again) }
                 @if app.config.password.fallback {
-                    p { a href=(sign_in_url(app.path("/login/password"), &again)) { "Sign in with a password" } }
+                    a.button.quiet href=(sign_in_url(app.path("/login/password"), &again)) {
+                        (texts.sign_in_with_password)
+                    }
                 }
             } @else {
-                p { a.button href=(app.path("/")) { "Go to the front page" } }
+                a.button href=(app.path("/")) { (texts.to_front_page) }
             }
-        },
-    )
+        }
+    };
+    Content::new(title, body).with_icon(Icon::Problem).framed(view)
 }
 
 /// The page of an application whose proxy refuses the user. It is shown at the application's address, so
 /// that every address in it is absolute.
 pub(crate) fn no_access(
-    app: &App,
+    view: &View<'_>,
     title: &str,
     notice: &Notice<'_>,
     user: Option<&str>,
     address: &str,
 ) -> Markup {
+    let (url, texts) = (&view.app.server.public_url, view.texts());
     let another = SignInLink { another_account: true, ..SignInLink::returning_to(address) };
-    frame(
-        app,
-        title,
-        &html! {
-            @if let Some(user) = user { p { "You are signed in as " b #user { (user) } "." } }
-            (notice.markup())
-            @if user.is_some() { p {
-                a.button #another href=(sign_in_url(app.server.public_url.join("/login"), &another)) { "Use another account" }
-                " "
-                a.button #sign-out href=(app.server.public_url.join("/logout")) { "Sign out" }
-            } }
-        },
-    )
+    let body = html! {
+        @if let Some(user) = user { p { (fill_markup(texts.signed_in_as, &html! { b #user { (user) } })) } }
+        (notice.markup(texts))
+        @if user.is_some() {
+            div.actions {
+                a.button #another href=(sign_in_url(url.join("/login"), &another)) { (texts.another_account) }
+                a.button.quiet #sign-out href=(url.join("/logout")) { (texts.sign_out) }
+            }
+        }
+    };
+    Content::new(title, body).with_icon(Icon::Locked).framed(view)
 }
 
 /// The page for a form that was sent to an application after the session had ended. It is shown at the
 /// application's address.
-pub(crate) fn session_ended(app: &App, notice: &Notice<'_>, address: &str) -> Markup {
-    frame(
-        app,
-        "Your session has ended",
-        &html! {
-            p { "What you just sent did not reach the application. Go back to copy what you typed, or sign in and enter it again." }
-            (notice.markup())
-            p { a.button href=(sign_in_url(app.server.public_url.join("/login"), &SignInLink::returning_to(address))) { "Sign in" } }
-        },
-    )
+pub(crate) fn session_ended(view: &View<'_>, notice: &Notice<'_>, address: &str) -> Markup {
+    let texts = view.texts();
+    let sign_in = view.app.server.public_url.join("/login");
+    let body = html! {
+        p { (texts.session_over_explained) }
+        (notice.markup(texts))
+        div.actions {
+            a.button href=(sign_in_url(sign_in, &SignInLink::returning_to(address))) { (texts.sign_in) }
+        }
+    };
+    Content::new(texts.session_over, body).with_icon(Icon::Locked).framed(view)
 }

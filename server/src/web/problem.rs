@@ -14,6 +14,7 @@ use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
+use claimgate::oidc::frontchannel::FrontChannelError;
 use claimgate::oidc::id_token::IdTokenError;
 use claimgate::oidc::password::PasswordSignInError;
 use claimgate::oidc::records::StoreError;
@@ -44,6 +45,10 @@ pub(crate) enum Problem {
     Demand(ClaimsError),
     #[error(transparent)]
     Logout(#[from] LogoutError),
+    #[error(transparent)]
+    FrontChannel(#[from] FrontChannelError),
+    #[error("too many front-channel logouts at once")]
+    TooManyLogouts,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -209,6 +214,8 @@ impl Problem {
             Problem::SignIn(error) => error.code(),
             Problem::Demand(error) => error.code(),
             Problem::Logout(error) => error.code(),
+            Problem::FrontChannel(error) => error.code(),
+            Problem::TooManyLogouts => "frontchannel.too_many",
             Problem::Store(error) => error.code(),
             Problem::LogoutsDropped(_) => "verify.logouts_dropped",
             Problem::Unsure(_) => "store.unsure",

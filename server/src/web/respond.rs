@@ -1,38 +1,28 @@
-//! Responses, and the one table from a problem to a status and a text. No other file chooses a status.
+//! Responses, and the one table from a problem to a status. No other file chooses a status.
 //!
-//! A page has a sentence that its reader can act on, a JSON document a code; neither says which check a token
-//! failed. The log has the whole error, under the reference that the response shows.
-
-use std::borrow::Cow;
+//! `wording` has the texts. The log has the whole error, under the reference that the response shows.
 
 use axum::Json;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-use super::app::App;
 use super::limiter::Refusal;
-use super::page;
-use super::problem::{AccessReason, AdminError, Problem};
+use super::page::{self, View};
+use super::problem::{AdminError, Problem};
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
-use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
-use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
 use claimgate::text::for_display;
 use claimgate_remote::RemoteError;
-
-/// The response to a problem.
-struct Answer {
-    status: StatusCode,
-    title: &'static str,
-    /// The text for people; `None`: the text of the error.
-    message: Option<Cow<'static, str>>,
-}
 
 /// The parts of a line about a refusal by forward-auth.
 #[derive(Default)]
@@ -45,101 +35,53 @@ struct AccessFields {
 }
 
 impl Problem {
-    fn answer(&self) -> Answer {
-        let (status, title) = self.status_and_title();
-        Answer { status, title, message: self.message() }
-    }
-
-    fn status_and_title(&self) -> (StatusCode, &'static str) {
-        let (refused, failed) = ("Sign-in refused", "Sign-in failed");
+    fn status(&self) -> StatusCode {
         match self {
-            Problem::Provider(RemoteError::Signature(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Verification unavailable")
-            }
             Problem::UserInfo(UserInfoError::Token(error)) if error.unavailable().is_some() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Verification unavailable")
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            Problem::Provider(_) | Problem::Fetch(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Provider unavailable")
-            }
-            Problem::Busy | Problem::LogoutsDropped(_) => (StatusCode::SERVICE_UNAVAILABLE, "Server busy"),
-            Problem::Unsure(_) => (StatusCode::SERVICE_UNAVAILABLE, "Try again"),
-            Problem::Store(_)
+            Problem::Provider(_)
+            | Problem::Fetch(_)
+            | Problem::Busy
+            | Problem::LogoutsDropped(_)
+            | Problem::Unsure(_)
+            | Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
-            | Problem::Logout(LogoutError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Not saved"),
-            Problem::Callback(CallbackError::Provider { .. })
-            | Problem::IdToken(_)
-            | Problem::SignIn(_)
-            | Problem::Demand(_)
-            | Problem::WrongPassword => (StatusCode::FORBIDDEN, refused),
-            Problem::Callback(_) => (StatusCode::BAD_REQUEST, failed),
-            Problem::Token(_) | Problem::UserInfo(_) => (StatusCode::BAD_GATEWAY, failed),
-            Problem::Logout(_) => (StatusCode::BAD_REQUEST, "Logout refused"),
-            Problem::Password(_)
-            | Problem::BadRequest(_)
-            | Problem::Member { .. }
-            | Problem::Username(_)
-            | Problem::Parameter(_) => (StatusCode::BAD_REQUEST, "Bad request"),
-            Problem::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-            Problem::TooManyPasswords | Problem::TooManyCodes => {
-                (StatusCode::TOO_MANY_REQUESTS, "Too many attempts")
-            }
+            | Problem::Logout(LogoutError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Token(_) | Problem::UserInfo(_) => StatusCode::BAD_GATEWAY,
             Problem::SignedOut
             | Problem::NoToken
             | Problem::BearerToken(_)
             | Problem::VerifySecret
-            | Problem::Admin(AdminError::Session) => (StatusCode::UNAUTHORIZED, "Not signed in"),
-            Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) => {
-                (StatusCode::FORBIDDEN, "Not allowed")
-            }
-            Problem::Access(_) => (StatusCode::FORBIDDEN, "No access to this application"),
-            Problem::NotFound => (StatusCode::NOT_FOUND, "Not found"),
-            Problem::Method => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-            Problem::Taken => (StatusCode::CONFLICT, "Username taken"),
-            Problem::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request too large"),
-            Problem::TooManyFields => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request too large"),
-            Problem::SlowBody => (StatusCode::REQUEST_TIMEOUT, "Request too slow"),
+            | Problem::Admin(AdminError::Session) => StatusCode::UNAUTHORIZED,
+            Problem::Callback(CallbackError::Provider { .. })
+            | Problem::IdToken(_)
+            | Problem::SignIn(_)
+            | Problem::Demand(_)
+            | Problem::WrongPassword
+            | Problem::CrossSite
+            | Problem::Forbidden
+            | Problem::Admin(_)
+            | Problem::Access(_) => StatusCode::FORBIDDEN,
+            Problem::Callback(_)
+            | Problem::Logout(_)
+            | Problem::FrontChannel(_)
+            | Problem::Password(_)
+            | Problem::BadRequest(_)
+            | Problem::Member { .. }
+            | Problem::Username(_)
+            | Problem::Parameter(_) => StatusCode::BAD_REQUEST,
+            Problem::TooManyRequests
+            | Problem::TooManyPasswords
+            | Problem::TooManyCodes
+            | Problem::TooManyLogouts => StatusCode::TOO_MANY_REQUESTS,
+            Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::Taken => StatusCode::CONFLICT,
+            Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
         }
-    }
-
-    /// Returns the text for people; `None`: the text of the error.
-    fn message(&self) -> Option<Cow<'static, str>> {
-        let text = match self {
-            Problem::Provider(RemoteError::Signature(_)) => {
-                "Signatures cannot be verified now. Try again in a minute."
-            }
-            Problem::Provider(_) | Problem::Fetch(_) => {
-                "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute."
-            }
-            Problem::Busy => "The server is busy. Try again in a minute.",
-            Problem::Unsure(_) => {
-                "The server cannot tell at the moment whether you are signed in. Try again in a minute."
-            }
-            Problem::Store(_)
-            | Problem::SignIn(SignInError::Store(_))
-            | Problem::Logout(LogoutError::Store(_)) => {
-                "The server cannot save this now. Try again in a minute."
-            }
-            Problem::Callback(CallbackError::Provider { error, description }) => {
-                return Some(provider_refusal(error, description.as_deref()).into());
-            }
-            Problem::Token(TokenError::Refused { .. }) => return None,
-            Problem::Token(_) | Problem::UserInfo(_) => {
-                "The sign-in provider sent an answer that cannot be used. Try again; if it fails again, tell your administrator the reference below."
-            }
-            Problem::IdToken(_) => {
-                "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below."
-            }
-            Problem::Demand(_) => {
-                "Your account at the sign-in provider is not one of those that may sign in here. Ask your administrator, and give the reference below."
-            }
-            Problem::SignIn(refusal) => return sign_in_refusal(refusal).map(Into::into),
-            Problem::Logout(_) => "The logout token is not accepted.",
-            Problem::BearerToken(_) => "The bearer token is not accepted.",
-            Problem::Access(refusal) => return Some(access_refusal(&refusal.reason).into()),
-            _ => return None,
-        };
-        Some(text.into())
     }
 
     /// Writes the line of this problem. Returns the reference that the response shows.
@@ -210,61 +152,62 @@ impl Problem {
     }
 
     /// Returns the page for people.
-    pub(crate) fn page(&self, app: &App) -> Response {
-        self.page_returning(app, "")
+    pub(crate) fn page(&self, view: &View<'_>) -> Response {
+        self.page_returning(view, "")
     }
 
     /// Returns the page for people; its link to sign in again leads to `return_to`.
-    pub(crate) fn page_returning(&self, app: &App, return_to: &str) -> Response {
-        self.render(|title, notice| page::problem(app, title, notice, return_to))
+    pub(crate) fn page_returning(&self, view: &View<'_>, return_to: &str) -> Response {
+        self.render(view, |title, notice| page::problem(view, title, notice, return_to))
     }
 
     /// Returns the page for a person whom an application before a proxy refuses. `address` is the
     /// application's.
-    pub(crate) fn application_page(&self, app: &App, address: &str) -> Response {
+    pub(crate) fn application_page(&self, view: &View<'_>, address: &str) -> Response {
         match self {
-            Problem::Access(refusal) => self.render(|title, notice| {
-                page::no_access(app, title, notice, refusal.user.as_deref(), address)
+            Problem::Access(refusal) => self.render(view, |title, notice| {
+                page::no_access(view, title, notice, refusal.user.as_deref(), address)
             }),
-            Problem::SignedOut => self.render(|_, notice| page::session_ended(app, notice, address)),
-            _ => self.page(app),
+            Problem::SignedOut => self.render(view, |_, notice| page::session_ended(view, notice, address)),
+            _ => self.page(view),
         }
     }
 
-    /// Returns the sign-in page with this problem on it. The form comes back empty: people sometimes
-    /// type a password into the field of the username.
-    pub(crate) fn sign_in_page(&self, app: &App, return_to: &str) -> Response {
-        self.render(|_, notice| page::sign_in(app, &SignInLink::returning_to(return_to), true, Some(notice)))
+    /// Returns the sign-in page with this problem on it, and the username that was entered.
+    pub(crate) fn sign_in_page(&self, view: &View<'_>, return_to: &str, username: &str) -> Response {
+        let is_wrong = matches!(self, Problem::WrongPassword);
+        // Only what the field of the form takes.
+        let username = if username.chars().count() <= page::MAX_USERNAME { username } else { "" };
+        let form = page::PasswordForm { is_open: true, username, is_wrong };
+        self.render(view, |title, notice| {
+            page::sign_in(view, &SignInLink::returning_to(return_to), &form, Some((title, notice)))
+        })
     }
 
-    fn render(&self, page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup) -> Response {
-        let answer = self.answer();
-        let reference = self.log(answer.status);
-        let own = sentence(&self.to_string());
-        let message = answer.message.as_deref().unwrap_or(&own);
-        let notice = page::Notice { message, code: self.shown_code(), reference: &reference };
-        let page = Html(page(answer.title, &notice).into_string());
-        self.challenge(finish((answer.status, page).into_response()))
+    fn render(
+        &self,
+        view: &View<'_>,
+        page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup,
+    ) -> Response {
+        let status = self.status();
+        let reference = self.log(status);
+        let message = self.message(view.texts());
+        let notice = page::Notice { message: &message, code: self.shown_code(), reference: &reference };
+        let page = page(self.title(view.texts()), &notice);
+        self.challenge(in_language(view, (status, Html(page.into_string())).into_response()))
     }
 
     /// Returns the JSON document for programs.
     pub(crate) fn json(&self) -> Response {
-        let answer = self.answer();
-        let reference = self.log(answer.status);
-        // RFC 6749 §5.2's form, as Back-Channel Logout §2.8 wants it.
-        let body = match self {
-            Problem::Logout(_) if answer.status == StatusCode::BAD_REQUEST => json!({
-                "error": "invalid_request",
-                "error_description": answer.message,
-                "reference": reference,
-            }),
-            _ => json!({
-                "error": self.shown_code(),
-                "error_description": answer.message.unwrap_or_else(|| self.to_string().into()),
-                "reference": reference,
-            }),
+        let status = self.status();
+        let reference = self.log(status);
+        let error = match self {
+            // RFC 6749 §5.2's form, as Back-Channel Logout §2.8 wants it.
+            Problem::Logout(_) if status == StatusCode::BAD_REQUEST => "invalid_request",
+            _ => self.shown_code(),
         };
-        self.challenge(finish((answer.status, Json(body)).into_response()))
+        let body = json!({ "error": error, "error_description": self.description(), "reference": reference });
+        self.challenge(finish((status, Json(body)).into_response()))
     }
 
     /// Adds the challenge that a 401 must have (RFC 9110 §15.5.2), and the one of a refused bearer token (RFC 6750 §3).
@@ -285,82 +228,10 @@ impl Problem {
     }
 }
 
-/// Returns what a person reads whose sign-in is refused; `None` for a refusal whose own text says it.
-fn sign_in_refusal(refusal: &SignInError) -> Option<String> {
-    let happened = match refusal {
-        SignInError::NotLinked(_) | SignInError::UsernameTaken => {
-            "A user of your name exists here already, and it is not certain that it is you."
-        }
-        SignInError::Unknown => "You have no account here yet.",
-        SignInError::Inactive => "Your account here is switched off.",
-        SignInError::Identity(IdentityError::NoUsername) => {
-            "The sign-in provider did not say what your username is."
-        }
-        SignInError::Identity(IdentityError::NoTeam) => {
-            "Your account is in none of the groups that may sign in here."
-        }
-        _ => return None,
-    };
-    Some(format!("{happened} Ask your administrator, and give the reference below."))
-}
-
-/// Returns what a person reads when the provider answered a sign-in with an `error`.
-fn provider_refusal(error: &str, description: Option<&str>) -> String {
-    let mut text = match error {
-        "access_denied" => "The sign-in was declined at the sign-in provider.",
-        "login_required" | "interaction_required" | "consent_required" | "account_selection_required" => {
-            "The sign-in provider needs to ask you something first."
-        }
-        "temporarily_unavailable" | "server_error" => "The sign-in provider has a problem at the moment.",
-        _ => "The sign-in provider refused the sign-in.",
-    }
-    .to_owned();
-    if let Some(description) = description.map(str::trim).filter(|description| !description.is_empty()) {
-        text.push_str(&format!(" It says: “{description}”"));
-    }
-    text.push_str(" Try again; if it fails again, tell your administrator the reference below.");
-    text
-}
-
-/// Returns what a person reads whose request is not admitted to an application.
-fn access_refusal(reason: &AccessReason) -> String {
-    match (reason, reason.teams()) {
-        (AccessReason::Team(_) | AccessReason::Rule { .. }, [team]) => {
-            format!("This application is for members of the team {team}.")
-        }
-        (AccessReason::Team(_), teams) => {
-            format!("This application is for members of one of the teams {}.", teams.join(", "))
-        }
-        (AccessReason::Rule { .. }, _) => {
-            "This part of the application is not open to your account. If you need it, ask your administrator, and give the reference below."
-                .to_owned()
-        }
-        (AccessReason::NoApplication | AccessReason::NoRule, _) => {
-            "This address is not open to anyone. If it should be, tell your administrator the reference below."
-                .to_owned()
-        }
-        (AccessReason::Ambiguous(_), _) => {
-            "This address can be read in more than one way. Open the application at its start, and follow its links from there."
-                .to_owned()
-        }
-    }
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.json()
     }
-}
-
-/// Returns an error's text as a sentence, with a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(char::to_uppercase).into_iter().flatten();
-    let mut sentence: String = first.chain(characters).collect();
-    if !sentence.ends_with(['.', '!', '?', '…']) {
-        sentence.push('.');
-    }
-    sentence
 }
 
 fn finish(mut response: Response) -> Response {
@@ -374,8 +245,16 @@ fn finish(mut response: Response) -> Response {
 }
 
 /// Returns a page.
-pub(crate) fn html(page: maud::Markup) -> Response {
-    finish(Html(page.into_string()).into_response())
+pub(crate) fn html(view: &View<'_>, page: maud::Markup) -> Response {
+    in_language(view, Html(page.into_string()).into_response())
+}
+
+/// Completes the response of a page, and says that another language would give another one.
+fn in_language(view: &View<'_>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(view.language.tag()));
+    headers.insert(VARY, HeaderValue::from_name(ACCEPT_LANGUAGE));
+    finish(response)
 }
 
 /// Returns a JSON document.
@@ -416,10 +295,32 @@ pub(crate) fn text(content_type: &'static str, text: impl Into<String>) -> Respo
     (StatusCode::OK, content_type, text.into()).into_response()
 }
 
-/// Returns a static file, cached for an hour.
-pub(crate) fn asset(content_type: &'static str, text: &'static str) -> Response {
-    let mut response = self::text(content_type, text);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+/// Returns a file that changes with the configuration alone, cached for an hour.
+pub(crate) fn asset(content_type: &'static str, content: impl Into<Body>) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+    ];
+    (StatusCode::OK, headers, content.into()).into_response()
+}
+
+/// Returns a picture, cached for an hour. An SVG file that a browser is led to is a document: its scripts do not run
+/// and it loads nothing, but it may have styles of its own.
+pub(crate) fn picture(content_type: &'static str, content: impl Into<Body>) -> Response {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
+    let mut response = asset(content_type, content);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+/// Returns an empty page of success, for a frame in a page of these origins.
+pub(crate) fn framed(ancestors: &str) -> Response {
+    let policy = format!("default-src 'none'; frame-ancestors {ancestors}");
+    let mut response =
+        finish(Html("<!DOCTYPE html><html lang=\"en\"><title>Signed out</title>").into_response());
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 

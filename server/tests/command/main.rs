@@ -14,6 +14,7 @@ mod keys;
 mod log;
 mod mapping_test;
 mod operator;
+mod pages_settings;
 mod presented_tokens;
 mod query;
 mod store_settings;

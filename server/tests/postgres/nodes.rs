@@ -4,10 +4,12 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use claimgate::oidc::backchannel::Replayed;
+use claimgate::oidc::frontchannel::NamedSession;
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::oidc::session::{Origin, SessionId};
+use claimgate::oidc::user::UserId;
 use claimgate::time::UnixTime;
-use claimgate_server::store::postgres::{Answer, PgStore, Server, Settings, Unsure};
+use claimgate_server::store::postgres::{Answer, Logout, PgStore, Server, Settings, Unsure};
 use claimgate_server::store::{PresentedToken, Revocation};
 
 use super::engine::{connect, with_database};
@@ -180,6 +182,28 @@ fn a_presented_token_is_refused_after_a_logout_at_another_node() {
         assert_eq!(b.revocation(&token(None, 101), 60).await, Ok(None));
         a.apply_logouts(&[logout("2", LogoutTarget::Subject("ada".to_owned()))]).await.unwrap();
         assert_eq!(b.revocation(&token(Some("t"), 100), 60).await, logged_out);
+    });
+}
+
+#[test]
+fn a_front_channel_logout_ends_one_of_the_sessions_that_a_user_sees() {
+    with_database(async |server| {
+        let [a, b] = nodes(&server).await;
+        let named = sign_in(&a, "ada", Some("s")).await;
+        let other = sign_in(&a, "ada", Some("t")).await;
+        let user = b.ask(other).await.unwrap().unwrap();
+        let seen = async || -> Vec<String> {
+            let sessions = b.sessions_of(user.id).await.unwrap();
+            sessions.into_iter().map(|session| session.id).collect()
+        };
+        assert_eq!(seen().await, [other.to_string(), named.to_string()], "the newest first");
+        assert_eq!(b.sessions_of(UserId(user.id.0 + 1)).await.unwrap().len(), 0);
+        let front = NamedSession::parse("iss=i&sid=s").unwrap();
+        let front = front.logout(UnixTime(100), Duration::from_secs(60), Duration::ZERO, "unlike".to_owned());
+        let ended = a.apply_logouts(&[Logout::from(&front)]).await.unwrap();
+        assert_eq!(ended[0].as_ref().unwrap().sessions, 1);
+        until(&b, named, None).await;
+        assert_eq!(seen().await, [other.to_string()]);
     });
 }
 

@@ -4,13 +4,32 @@ use tokio_postgres::Row;
 
 use super::error::PostgresError;
 use super::events::to_parameter;
+use super::node::PgStore;
 use super::records::{Parameter, PostgresRecords, USER, read_user};
 use crate::store::bad_rows::BadRows;
 use crate::store::{AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser};
-use claimgate::oidc::records::{Records, StoreError};
+use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
 use claimgate::time::UnixTime;
+
+/// Lists the live sessions of the user `$1`, or of all, the newest first and at most `$2`.
+const SESSIONS: &str = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
+        extract(epoch FROM sessions.created)::double precision, extract(epoch FROM expires)::double precision
+    FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
+    WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1)
+    ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2";
+
+impl PgStore {
+    /// Returns the live sessions of a user, the newest first. A row that cannot be read is skipped and reported.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<ListedSession>, PostgresError> {
+        let rows = self.read(SESSIONS, &[&Some(user.0), &i64::from(MAX_SESSIONS_OF_USER)]).await?;
+        Ok(readable("sessions", &rows, read_session))
+    }
+}
 
 impl PostgresRecords<'_> {
     /// Reads the rows of a table. One that cannot be read is skipped and reported.
@@ -21,12 +40,16 @@ impl PostgresRecords<'_> {
         parameters: &[Parameter<'_>],
         read: impl Fn(&Row) -> Result<T, PostgresError>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut bad = BadRows::default();
-        let rows = self.query(sql, parameters)?;
-        let listed = rows.iter().filter_map(|row| bad.read(read(row))).collect();
-        bad.report(table);
-        Ok(listed)
+        Ok(readable(table, &self.query(sql, parameters)?, read))
     }
+}
+
+/// Returns what the rows of a table say. One that cannot be read is skipped and reported.
+fn readable<T>(table: &str, rows: &[Row], read: impl Fn(&Row) -> Result<T, PostgresError>) -> Vec<T> {
+    let mut bad = BadRows::default();
+    let listed = rows.iter().filter_map(|row| bad.read(read(row))).collect();
+    bad.report(table);
+    listed
 }
 
 impl AdminRecords for PostgresRecords<'_> {
@@ -61,24 +84,8 @@ impl AdminRecords for PostgresRecords<'_> {
         limit: u32,
         _: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let sql = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
-                extract(epoch FROM sessions.created)::double precision, extract(epoch FROM expires)::double precision
-            FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
-            WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1)
-            ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2";
         let parameters: [Parameter<'_>; 2] = [&user.map(|user| user.0), &i64::from(limit)];
-        self.list("sessions", sql, &parameters, |row| {
-            Ok(ListedSession {
-                id: read_session_id(row)?.to_string(),
-                user: UserId(row.try_get(1)?),
-                username: row.try_get(2)?,
-                issuer: row.try_get(3)?,
-                subject: row.try_get(4)?,
-                sid: row.try_get(5)?,
-                created: read_seconds(row, 6)?,
-                expires: read_seconds(row, 7)?,
-            })
-        })
+        self.list("sessions", SESSIONS, &parameters, read_session)
     }
 
     fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
@@ -94,6 +101,19 @@ impl AdminRecords for PostgresRecords<'_> {
         let event = to_parameter(std::slice::from_ref(event));
         self.query("SELECT add_events($1)", &[&event]).map(drop)
     }
+}
+
+fn read_session(row: &Row) -> Result<ListedSession, PostgresError> {
+    Ok(ListedSession {
+        id: read_session_id(row)?.to_string(),
+        user: UserId(row.try_get(1)?),
+        username: row.try_get(2)?,
+        issuer: row.try_get(3)?,
+        subject: row.try_get(4)?,
+        sid: row.try_get(5)?,
+        created: read_seconds(row, 6)?,
+        expires: read_seconds(row, 7)?,
+    })
 }
 
 fn read_session_id(row: &Row) -> Result<SessionId, PostgresError> {

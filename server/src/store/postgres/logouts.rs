@@ -9,6 +9,7 @@ use crate::store::{PresentedToken, Revocation};
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::records::{LogoutTarget, StoreError};
 
 /// Longest time that the record of a logout is kept: a year, more than any token lives.
@@ -39,6 +40,20 @@ impl From<&ValidatedLogout> for Logout {
             target: logout.target().clone(),
             issued_at: logout.record().issued_at.0,
             issued_until: logout.issued_until().0,
+            retention: i64::try_from(logout.retention().as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl From<&FrontChannelLogout> for Logout {
+    fn from(logout: &FrontChannelLogout) -> Self {
+        let record = logout.record();
+        Self {
+            issuer: record.issuer.clone(),
+            jti: logout.jti().to_owned(),
+            target: record.target.clone(),
+            issued_at: record.issued_at.0,
+            issued_until: record.issued_at.0,
             retention: i64::try_from(logout.retention().as_secs()).unwrap_or(i64::MAX),
         }
     }

@@ -10,10 +10,12 @@ use crate::web::app::App;
 use crate::web::cookie;
 use crate::web::events;
 use crate::web::extract::Current;
+use crate::web::page::View;
 use crate::web::problem::{AccessReason, AccessRefusal, Problem};
 use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
 use crate::web::respond;
 use crate::web::sender::{self, Sender};
+use crate::web::texts::Language;
 use claimgate::access::{Caller, Who};
 use claimgate::oidc::identity_headers;
 
@@ -75,6 +77,7 @@ async fn admit_or_redirect(app: &App, wanted: &[String], requested: &Requested<'
         Err(problem) => return problem.json(),
     };
     let address = requested.address(app);
+    let view = View::new(app, Language::of(requested.headers));
     match problem {
         Problem::SignedOut | Problem::NoToken if requested.is_safe() => {
             let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
@@ -82,13 +85,13 @@ async fn admit_or_redirect(app: &App, wanted: &[String], requested: &Requested<'
         }
         // The body of the request would be lost on the way through the sign-in.
         Problem::SignedOut | Problem::NoToken => {
-            Problem::SignedOut.application_page(app, front_page_of(&address))
+            Problem::SignedOut.application_page(&view, front_page_of(&address))
         }
         Problem::Access(mut refusal) => {
             refusal.is_page = true;
-            Problem::Access(refusal).application_page(app, &address)
+            Problem::Access(refusal).application_page(&view, &address)
         }
-        problem => problem.application_page(app, &address),
+        problem => problem.application_page(&view, &address),
     }
 }
 

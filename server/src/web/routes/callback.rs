@@ -5,7 +5,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::web::extract::{ClientAddress, Current, Path};
+use crate::web::page::View;
 use crate::web::problem::Problem;
+use crate::web::texts::Language;
 use crate::web::{events, request_log, respond, sign_in};
 use claimgate::oidc::authorization::{CallbackError, CallbackParameters};
 use claimgate::oidc::token::TokenError;
@@ -15,6 +17,7 @@ pub(super) async fn get(
     ClientAddress(address): ClientAddress,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    language: Language,
     headers: HeaderMap,
 ) -> Response {
     request_log::note_provider(&name);
@@ -25,7 +28,7 @@ pub(super) async fn get(
         match app.user(&headers).await {
             Ok(Some(_)) => return respond::see_other(&app.path("/")),
             Ok(None) => {}
-            Err(unsure) => return Problem::from(unsure).page(&app),
+            Err(unsure) => return Problem::from(unsure).page(&View::new(&app, language)),
         }
     }
     let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
@@ -51,6 +54,6 @@ pub(super) async fn get(
     }
     match result {
         Ok(completed) => respond::with_cookies(respond::see_other(&completed.return_to), completed.cookies),
-        Err(problem) => problem.page_returning(&app, &return_to),
+        Err(problem) => problem.page_returning(&View::new(&app, language), &return_to),
     }
 }

@@ -12,55 +12,65 @@ use tracing::{debug, info};
 use crate::system;
 use crate::web::app::App;
 use crate::web::extract::{Current, SameOrigin};
+use crate::web::page::{self, View};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
-use crate::web::{cross_site, events, page, respond};
+use crate::web::texts::Language;
+use crate::web::{cross_site, events, respond};
 use claimgate::oidc::logout::LogoutRequest;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::{Origin, SessionId};
 
-pub(super) async fn get(Current(app): Current, headers: HeaderMap) -> Response {
+pub(super) async fn get(Current(app): Current, language: Language, headers: HeaderMap) -> Response {
+    let view = View::new(&app, language);
     if !cross_site::is_own_navigation(&headers) {
         match app.user(&headers).await {
-            Ok(Some(_)) => return respond::html(page::confirm_sign_out(&app)),
+            Ok(Some(_)) => return respond::html(&view, page::confirm_sign_out(&view)),
             Ok(None) => {}
-            Err(unsure) => return Problem::from(unsure).page(&app),
+            Err(unsure) => return Problem::from(unsure).page(&view),
         }
     }
-    sign_out(&app, &headers, respond::see_other).await
+    sign_out(&app, &view, &headers, respond::see_other).await
 }
 
 pub(super) async fn post(
     Current(app): Current,
     same_origin: Result<SameOrigin, Problem>,
+    language: Language,
     headers: HeaderMap,
 ) -> Response {
+    let view = View::new(&app, language);
     match same_origin {
         Ok(SameOrigin) => {
             let to_provider = |address: &str| match cross_site::is_for_page(&headers) {
-                true => respond::html(page::to_provider_logout(&app, address)),
+                true => respond::html(&view, page::to_provider_logout(&view, address)),
                 // The address holds the ID token, and a script of an application on this host would read it.
                 false => respond::see_other(&app.path("/logged-out")),
             };
-            sign_out(&app, &headers, to_provider).await
+            sign_out(&app, &view, &headers, to_provider).await
         }
-        Err(problem) => problem.page(&app),
+        Err(problem) => problem.page(&view),
     }
 }
 
 /// Ends the session of a request. `to_provider` builds the response that leads to the provider.
-async fn sign_out(app: &Arc<App>, headers: &HeaderMap, to_provider: impl Fn(&str) -> Response) -> Response {
+async fn sign_out(
+    app: &Arc<App>,
+    view: &View<'_>,
+    headers: &HeaderMap,
+    to_provider: impl Fn(&str) -> Response,
+) -> Response {
     // A secret that opens no live session costs a look at memory, and writes nothing.
     let user = match app.user(headers).await {
         Ok(user) => user,
-        Err(unsure) => return Problem::from(unsure).page(app),
+        Err(unsure) => return Problem::from(unsure).page(view),
     };
     let origin = match app.session_id(headers).zip(user) {
         None => None,
         Some((session, user)) => match end_session(app, session, &user.username).await {
             Ok(origin) => origin,
-            Err(error) => return Problem::from(error).page(app),
+            Err(error) => return Problem::from(error).page(view),
         },
     };
     let state = random_token(&mut system::random);
@@ -108,8 +118,10 @@ fn end_session_url(app: &App, origin: &Origin, state: &str) -> Option<String> {
 pub(super) async fn logged_out(
     Current(app): Current,
     RawQuery(query): RawQuery,
+    language: Language,
     headers: HeaderMap,
 ) -> Response {
+    let view = View::new(&app, language);
     let query = query.unwrap_or_default();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
     let state = state.map(|(_, value)| value.into_owned());
@@ -120,5 +132,8 @@ pub(super) async fn logged_out(
     if state.is_some() && !by_provider {
         debug!("a logout came back with another state");
     }
-    respond::with_cookies(respond::html(page::signed_out(&app, by_provider)), [app.cookies.end_logout()])
+    respond::with_cookies(
+        respond::html(&view, page::signed_out(&view, by_provider)),
+        [app.cookies.end_logout()],
+    )
 }

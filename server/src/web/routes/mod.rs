@@ -1,11 +1,13 @@
 //! The routes, and the layers around all of them.
 
+mod account;
 mod admin;
 mod assets;
 mod auth;
 mod backchannel;
 mod callback;
 mod events;
+mod frontchannel;
 mod health;
 mod home;
 mod logout;
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, HOST};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, X_FRAME_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -32,12 +34,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::debug;
 
-use super::admission::{LOGOUT_PATHS, Purpose};
+use super::admission::{FRONT_CHANNEL_PATH, LOGOUT_PATHS, Purpose};
 use super::app::{App, Server};
 use super::connection::Connection;
 use super::extract::{ClientAddress, Current};
+use super::page::View;
 use super::problem::Problem;
 use super::request_log;
+use super::texts::Language;
 
 /// Longest time for a request once its body has arrived: two calls to a provider, each at its time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
@@ -80,6 +84,7 @@ fn routes() -> Router<Server> {
         .into_iter()
         .fold(Router::new(), |router, path| router.route(path, post(backchannel::post)));
     logouts
+        .route(FRONT_CHANNEL_PATH, get(frontchannel::get))
         .route("/", get(home::get))
         .route("/login", get(sign_in::choose))
         .route("/login/password", get(sign_in::password_form).post(password::post))
@@ -92,7 +97,12 @@ fn routes() -> Router<Server> {
         .route("/auth/redirect/", any(auth::redirect_appended))
         .route("/auth/redirect/{*original}", any(auth::redirect_appended))
         .route("/api/v1/verify", post(verify::post))
+        .route("/me", get(account::get))
+        .route("/me/sessions/{id}/end", post(account::end))
+        .route("/me/sessions/end-others", post(account::end_others))
         .route("/api/v1/me", get(me::get))
+        .route("/api/v1/me/sessions", get(me::sessions))
+        .route("/api/v1/me/sessions/{id}", delete(me::end_session))
         .route("/api/v1/admin/session", post(admin::open_session))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{id}", get(users::show).patch(users::change))
@@ -104,13 +114,18 @@ fn routes() -> Router<Server> {
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/counts", get(events::counts))
         .route("/assets/claimgate.css", get(assets::style))
+        .route("/assets/logo", get(assets::logo))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::get))
 }
 
-async fn not_found(Current(app): Current, headers: HeaderMap) -> Response {
-    if accepts_page(&headers) { Problem::NotFound.page(&app) } else { Problem::NotFound.json() }
+async fn not_found(Current(app): Current, language: Language, headers: HeaderMap) -> Response {
+    if accepts_page(&headers) {
+        Problem::NotFound.page(&View::new(&app, language))
+    } else {
+        Problem::NotFound.json()
+    }
 }
 
 /// Reports whether a client wants a page. Browsers name HTML; programs accept anything or send no header.
@@ -143,6 +158,7 @@ async fn with_log_fields(
 async fn admit_and_secure(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
+    language: Language,
     request: Request,
     next: Next,
 ) -> Response {
@@ -158,7 +174,7 @@ async fn admit_and_secure(
     let wants_page = accepts_page(request.headers());
     let (mut response, mut permit) = match app.process.admission.admit(request, purpose, address).await {
         Ok((request, permit)) => (next.run(request).await, Some(permit)),
-        Err(problem) if wants_page => (problem.page(&app), None),
+        Err(problem) if wants_page => (problem.page(&View::new(&app, language)), None),
         Err(problem) => (problem.json(), None),
     };
     let elapsed = start.elapsed();
@@ -179,16 +195,18 @@ async fn admit_and_secure(
     }
 }
 
-/// Sets the headers of every response.
+/// Sets the headers of every response. One with a policy of its own is framed as that policy says.
 fn secure(app: &App, headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let policy = HeaderValue::from_str(&app.content_policy).expect("a domain is visible ASCII");
-    headers.insert("content-security-policy", policy);
+    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+        let policy = HeaderValue::from_str(&app.content_policy).expect("a domain is visible ASCII");
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
         // No path is sent: some hold codes. Not `no-referrer`: a browser without Sec-Fetch-Site would
         // then send `Origin: null` with our own forms.
         ("referrer-policy", "strict-origin"),

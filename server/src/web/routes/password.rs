@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Form, SameOrigin};
+use crate::web::page::View;
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
+use crate::web::texts::Language;
 use crate::web::{administration, events, password_check, respond};
 use claimgate::oidc::session::{NewSession, SessionId};
 
@@ -31,16 +33,19 @@ impl Body for Parameters {
 pub(super) async fn post(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
+    language: Language,
     headers: HeaderMap,
     same_origin: Result<SameOrigin, Problem>,
     form: Result<Form<Parameters>, Problem>,
 ) -> Response {
-    let (return_to, result) = match same_origin.and(form) {
-        Ok(Form(form)) => {
-            let return_to = app.destination(&form.return_to);
-            (return_to, sign_in(&app, address, &headers, form).await)
+    let view = View::new(&app, language);
+    let (username, return_to, result) = match same_origin.and(form) {
+        Ok(Form(Parameters { username, password, return_to })) => {
+            let return_to = app.destination(&return_to);
+            let result = sign_in(&app, address, &headers, &username, password).await;
+            (username, return_to, result)
         }
-        Err(problem) => (String::new(), Err(problem)),
+        Err(problem) => (String::new(), String::new(), Err(problem)),
     };
     app.metrics().password_sign_in(result.as_ref().err().map_or("ok", Problem::code));
     if let Err(problem) = &result {
@@ -52,9 +57,9 @@ pub(super) async fn post(
             respond::with_cookies(respond::see_other(&return_to), [cookie])
         }
         Err(problem @ (Problem::WrongPassword | Problem::TooManyPasswords)) => {
-            problem.sign_in_page(&app, &return_to)
+            problem.sign_in_page(&view, &return_to, &username)
         }
-        Err(problem) => problem.page(&app),
+        Err(problem) => problem.page(&view),
     }
 }
 
@@ -62,9 +67,10 @@ async fn sign_in(
     app: &Arc<App>,
     address: IpAddr,
     headers: &HeaderMap,
-    form: Parameters,
+    username: &str,
+    password: Zeroizing<String>,
 ) -> Result<Zeroizing<String>, Problem> {
-    let authenticated = password_check::authenticate(app, address, &form.username, form.password).await?;
+    let authenticated = password_check::authenticate(app, address, username, password).await?;
     if authenticated.user().kind.is_admin() && !administration::takes_passwords(app, headers) {
         request_log::note_found("an administrator's password at a host of applications: use `admin_url`");
         return Err(Problem::WrongPassword);
