@@ -10,6 +10,8 @@
 //! way that applications are known to read it, and a request whose readings select rules that decide differently is
 //! refused, as is a path that no browser sends, such as one with `..`.
 //!
+//! [`Headers`] say under which names the application gets the user of a request that is admitted.
+//!
 //! ```
 //! use claimgate::access::{ApplicationSpec, Applications, Request, Selection};
 //!
@@ -30,6 +32,8 @@
 //! ```
 
 mod error;
+mod header_name;
+mod headers;
 mod host;
 mod path;
 mod pattern;
@@ -38,7 +42,10 @@ mod spec;
 mod who;
 
 pub use error::{AccessError, AccessProblem};
+pub use headers::{Header, Headers};
 pub use path::PathProblem;
 pub use rules::{Ambiguity, Application, Applications, Request, Rule, Selection};
-pub use spec::{Allow, ApplicationSpec, ConditionSpec, RuleSpec};
+pub use spec::{
+    Allow, ApplicationSpec, ConditionSpec, Content, Encoding, HeaderSpec, HeadersSpec, Preset, RuleSpec,
+};
 pub use who::{Caller, Missing, Who};

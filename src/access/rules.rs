@@ -1,6 +1,7 @@
 //! Applications and their rules, compiled; and the selection of the rule for a request.
 
 use super::AccessError;
+use super::headers::Headers;
 use super::host::{self, HostIndex};
 use super::path::{self, PathProblem, Reading};
 use super::pattern::PathPattern;
@@ -22,6 +23,8 @@ pub struct Application {
     name: String,
     rules: Vec<Rule>,
     bearer_audience: Vec<String>,
+    headers: Headers,
+    assertion_audience: String,
     /// Whether a rule looks at the path.
     reads_paths: bool,
     /// Whether a rule looks at the method.
@@ -156,13 +159,24 @@ impl Applications {
     /// that can never decide because those before it fit all its requests.
     pub fn compile(specs: &[ApplicationSpec]) -> Result<Self, AccessError> {
         let mut hosts = HostIndex::default();
-        let mut applications = Vec::with_capacity(specs.len());
+        let mut applications: Vec<Application> = Vec::with_capacity(specs.len());
         for (index, spec) in specs.iter().enumerate() {
             let setting = SettingPath::default().index(index);
             for (host, written) in spec.hosts.iter().enumerate() {
                 hosts.add(written, index, setting.name("hosts").index(host))?;
             }
-            applications.push(Application::compile(spec, &setting)?);
+            let application = Application::compile(spec, &setting)?;
+            let is_other = |other: &Application| {
+                let audience = other.assertion_audience();
+                other.gets_assertions() && audience == application.assertion_audience()
+            };
+            if application.gets_assertions() && applications.iter().any(is_other) {
+                let reason =
+                    "another application has this audience, and would accept the assertions of this one";
+                let remedy = "write another `assertion_audience`, or another `name`";
+                return Err(AccessError::with_remedy(setting.name("assertion_audience"), reason, remedy));
+            }
+            applications.push(application);
         }
         Ok(Self { hosts, applications })
     }
@@ -231,7 +245,13 @@ impl Application {
                 return Err(AccessError::with_remedy(setting.name("rule").index(index), reason, remedy));
             }
         }
-        Ok(Self { name, rules, bearer_audience, reads_paths, reads_methods })
+        let headers = match &spec.headers {
+            Some(headers) => Headers::compile(headers, &setting.name("headers"))?,
+            None => Headers::default(),
+        };
+        let assertion_audience =
+            headers.assertion_audience(spec.assertion_audience.as_deref(), &name, setting)?;
+        Ok(Self { name, rules, bearer_audience, headers, assertion_audience, reads_paths, reads_methods })
     }
 
     /// Returns its name.
@@ -251,6 +271,24 @@ impl Application {
     #[must_use]
     pub fn bearer_audience(&self) -> &[String] {
         &self.bearer_audience
+    }
+
+    /// Returns the headers by which it learns who sends a request.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Reports whether one of its headers is an assertion.
+    #[must_use]
+    pub fn gets_assertions(&self) -> bool {
+        self.headers.has_assertion()
+    }
+
+    /// Returns the `aud` of its assertions.
+    #[must_use]
+    pub fn assertion_audience(&self) -> &str {
+        &self.assertion_audience
     }
 
     /// Reports whether it accepts bearer tokens with this audience.

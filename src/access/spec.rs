@@ -15,9 +15,93 @@ pub struct ApplicationSpec {
     /// bearer tokens.
     #[serde(default)]
     pub bearer_audience: Vec<String>,
+    /// The headers by which the application learns who sends a request; absent: those of the file, or of
+    /// [`Preset::Claimgate`].
+    pub headers: Option<HeadersSpec>,
+    /// The `aud` of the assertions that the application gets; absent: its name.
+    pub assertion_audience: Option<String>,
     /// The rules, of which the first that fits a request decides. A request that none fits is refused.
     #[serde(default)]
     pub rule: Vec<RuleSpec>,
+}
+
+/// The headers by which an application learns who sends a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadersSpec {
+    /// Names that applications expect; absent: [`Preset::Claimgate`].
+    pub preset: Option<Preset>,
+    /// How the values are written.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// Further headers.
+    #[serde(default)]
+    pub header: Vec<HeaderSpec>,
+}
+
+/// A header: its name, and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderSpec {
+    /// The name: letters, digits and `-`.
+    pub name: String,
+    /// What is in it.
+    pub value: Content,
+    /// How the value is written; absent: as the table says.
+    pub encoding: Option<Encoding>,
+    /// What stands between teams: `,`, `;`, `|` or a space; absent: `,`.
+    pub separator: Option<String>,
+}
+
+/// Headers under the names that applications know from another program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// `X-Auth-User`, `X-Auth-Email`, `X-Auth-Teams`, `X-Auth-Name`.
+    #[default]
+    Claimgate,
+    /// `Remote-User`, `Remote-Groups`, `Remote-Name`, `Remote-Email`.
+    Authelia,
+    /// `X-Forwarded-User`, `X-Forwarded-Email`, `X-Forwarded-Groups`, `X-Forwarded-Preferred-Username`.
+    Oauth2Proxy,
+    /// `X-WEBAUTH-USER`, `X-WEBAUTH-NAME`, `X-WEBAUTH-EMAIL`, `X-WEBAUTH-GROUPS`.
+    Grafana,
+    /// No headers but those that are written.
+    None,
+}
+
+/// What is in a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// The username.
+    Username,
+    /// The email address.
+    Email,
+    /// The display name.
+    Name,
+    /// The teams, in alphabetical order.
+    Teams,
+    /// The kind of the user.
+    Kind,
+    /// The permanent identifier of the user: a number that no other user gets.
+    Id,
+    /// The client that the bearer token was issued to.
+    Client,
+    /// A signed statement of all this, for applications that do not trust the network.
+    Assertion,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Percent-encoded: `%`, separators within names, and all but visible ASCII and inner spaces.
+    #[default]
+    Percent,
+    /// As UTF-8, without white space at its ends. A value with a control character is empty; a team that holds one, or
+    /// the separator, or begins or ends with white space, is left out.
+    Raw,
 }
 
 /// A rule: the requests that it fits, and who is admitted.

@@ -8,8 +8,9 @@ use crate::claims::Claims;
 use crate::identity::SettingPath;
 use crate::oidc::user::{User, UserKind};
 
-/// What a request is sent by: a signed-in user, or a program with a bearer token, which may act for a user.
-#[derive(Clone, Copy, Debug)]
+/// What a request is sent by: a signed-in user, or a program with a bearer token, which may act for a user. By default
+/// neither is known.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Caller<'c> {
     /// The user.
     pub user: Option<&'c User>,

@@ -69,6 +69,9 @@ impl Administrator {
     /// The operator at the command line, who may do everything.
     pub const OPERATOR: Self = Self(Rank::Operator);
 
+    /// A program that administers, with the rights of an administrator who is no super-admin.
+    pub const PROGRAM: Self = Self(Rank::Admin);
+
     /// Returns the administrator that a signed-in user is.
     ///
     /// # Errors

@@ -17,7 +17,6 @@
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
 //! return_to                      the addresses that a browser may be sent to after sign-in
-//! identity_headers               the user as header fields, for an application behind a proxy
 //! seal                           sealed values for cookies
 //! schedule::RefreshSchedule      when metadata and keys are fetched, and how long they are used
 //! ```
@@ -56,7 +55,6 @@ pub mod logout;
 pub mod backchannel;
 pub mod frontchannel;
 pub mod return_to;
-pub mod identity_headers;
 pub mod seal;
 
 /// A source of random bytes that an attacker cannot predict.

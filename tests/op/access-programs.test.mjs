@@ -6,14 +6,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clientsToken, personsToken } from './access-tokens.mjs';
-import { Agent } from './agent.mjs';
+import { Agent, SAME_ORIGIN } from './agent.mjs';
 import { BINARY, Claimgate, nextSecond, pair, until } from './claimgate.mjs';
 import { claimsOf, forge } from './jose.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
-const [WIKI, OTHER] = ['https://wiki.example.com/api', 'https://other.example.com/api'];
+const [WIKI, OTHER, ADMINISTRATION] = ['https://wiki.example.com/api', 'https://other.example.com/api', 'https://sso.example.com/administration'];
 const APP = { client_id: 'app', client_secret: 'a client secret: 0123456789abcdef', redirect_uris: ['http://127.0.0.1:9/callback'] };
 const BACKUP = { ...APP, client_id: 'backup', redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
+const KEEPER = { ...BACKUP, client_id: 'keeper' };
 const STRANGER = { ...BACKUP, client_id: 'stranger' };
 
 let op;
@@ -25,7 +26,7 @@ before(async () => {
   op.tokenClaims = (token) => token.sid && { sid: token.sid };
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'crm', { provider: { verify: { kind: 'access_token' } } });
-  op.configure([client, APP, BACKUP, STRANGER]);
+  op.configure([client, APP, BACKUP, KEEPER, STRANGER]);
   await gate.write({
     providers: [provider],
     applications: [
@@ -42,6 +43,11 @@ before(async () => {
       },
       { hosts: ['other.example.com'], bearer_audience: [OTHER], rule: [{ allow: 'signed_in' }] },
       { hosts: ['plain.example.com'], rule: [{ allow: 'signed_in' }] },
+    ],
+    adminClients: [
+      { client: 'backup', audience: ADMINISTRATION },
+      { client: 'keeper', audience: ADMINISTRATION, read_only: false },
+      { client: 'app', audience: ADMINISTRATION, read_only: false },
     ],
   }).start();
   for (const name of ['ada', 'grace']) {
@@ -121,6 +127,46 @@ test('a token that is not for the application, or not accepted, is 401 and never
   const without = await ask('/page', {});
   assert.deepEqual([without.status, without.challenge], [401, 'Bearer realm="claimgate"']);
   assert.equal((await ask('/page', page)).status, 303);
+});
+
+// attack: administration.token-of-another-purpose
+test('programs administer by tokens of their own, as far as the file allows', async () => {
+  const call = async (method, path, headers, json, agent = new Agent()) => {
+    const answer = await agent.request(`${gate.url}/api/v1${path}`, { method, json, headers });
+    return [answer.status, answer.headers.get('www-authenticate'), answer.text && JSON.parse(answer.text)];
+  };
+  const [backup, keeper] = [await clientsToken(op, BACKUP, ADMINISTRATION), await clientsToken(op, KEEPER, ADMINISTRATION)];
+  const [status, , { users }] = await call('GET', '/users', bearer(backup));
+  assert.equal(status, 200);
+  assert.ok(users.some(({ username }) => username === 'ada'));
+  for (const path of ['/teams', '/sessions']) assert.equal((await call('GET', path, bearer(backup)))[0], 200);
+  // Reading alone.
+  assert.deepEqual((await call('POST', '/users', bearer(backup), { username: 'mallory' })).slice(0, 2), [403, INSUFFICIENT]);
+  const [line] = gate.logged('admin.client').map((text) => JSON.parse(text)).slice(-1);
+  assert.equal(line.token_client, 'backup');
+  // The rights of an administrator, and no cookies of a browser's page are needed.
+  const cross = { 'sec-fetch-site': 'cross-site', origin: 'https://elsewhere.example.com' };
+  assert.equal((await call('POST', '/users', { ...cross, ...bearer(keeper) }, { username: 'made-by-program' }))[0], 201);
+  const made = gate.log.split('\n').find((text) => text.includes('user created'));
+  assert.deepEqual([JSON.parse(made).program, JSON.parse(made).user, JSON.parse(made).admin], ['keeper', 'made-by-program', undefined]);
+  assert.equal((await call('POST', '/users', bearer(keeper), { username: 'evil', kind: 'super-admin' }))[0], 403);
+  // Beside a session of the administration the token decides alone.
+  gate.addUser('root', 'super-admin');
+  const root = new Agent();
+  await root.administer(gate, 'root');
+  assert.equal((await call('GET', '/users', SAME_ORIGIN, undefined, root))[0], 200);
+  for (const [what, token, wanted] of [
+    ['of another client', await clientsToken(op, STRANGER, ADMINISTRATION), [403, INSUFFICIENT]],
+    ['of a person', await personsToken(op, APP, 'ada', ADMINISTRATION), [403, INSUFFICIENT]],
+    ['for an application', await clientsToken(op, BACKUP, WIKI), [401, INVALID]],
+    ['altered', `${keeper.slice(0, -6)}AAAAAA`, [401, INVALID]],
+    ['nothing', '', [401, INVALID]],
+  ]) {
+    assert.deepEqual((await call('GET', '/users', { ...SAME_ORIGIN, ...bearer(token) }, undefined, root)).slice(0, 2), wanted, what);
+  }
+  // Neither does a token of the administration open an application, nor one a session of the administration.
+  assert.equal((await ask('/backup/now', bearer(backup))).status, 401);
+  assert.equal((await call('POST', '/admin/session', bearer(keeper), { password: '' }))[0], 401);
 });
 
 // finding: O-F5

@@ -71,8 +71,8 @@ export class Claimgate {
     return new Claimgate(await freePort());
   }
 
-  /** Writes the configuration: `providers` and `applications` are lists of tables, `signIn` and `server` are further settings, `store` and `pages` are tables. */
-  write({ providers, applications = [], signIn = {}, server = {}, store, pages, identity = IDENTITY }) {
+  /** Writes the configuration: `providers`, `applications` and `adminClients` are lists of tables, `signIn` and `server` are further settings, `store` and `pages` are tables. */
+  write({ providers, applications = [], adminClients = [], signIn = {}, server = {}, store, pages, identity = IDENTITY }) {
     const text = [
       table('[server]', { public_url: this.url, listen: `127.0.0.1:${this.port}`, verify_secret: VERIFY_SECRET, ...server }),
       store ? table('[store]', store) : '',
@@ -80,6 +80,7 @@ export class Claimgate {
       table('[sign_in]', { create_users: true, sync_profile: true, sync_teams: true, ...signIn }),
       ...providers.map((provider) => table('[[provider]]', provider)),
       ...applications.map((application) => table('[[application]]', application)),
+      ...adminClients.map((client) => table('[[admin_client]]', client)),
       identity,
     ].join('\n');
     writeFileSync(this.config, text);

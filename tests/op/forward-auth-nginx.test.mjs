@@ -2,14 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import * as http from 'node:http';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { Agent, exchangeBytes, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { Application, DOCUMENTATION, documented } from './application.mjs';
 import { Claimgate, freePort, pair } from './claimgate.mjs';
 import { Nginx } from './nginx.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
+/** Where `run` installs PyJWT. */
+const PYTHON = fileURLToPath(new URL('../../target/pyjwt', import.meta.url));
 /** A browser that opens a page. */
 const PAGE = { accept: 'text/html' };
 
@@ -266,6 +271,79 @@ test('several hosts: Claimgate on its own, a team by host', async () => {
   } finally {
     running.stop();
     await other.close();
+  }
+});
+
+// attack: headers.from-the-client, headers.raw-list, headers.other-assertion
+test('headers of other names, and a signed assertion that jose and PyJWT verify', async () => {
+  const port = await freePort();
+  const own = await Claimgate.prepare();
+  const { provider } = pair(op, own, 'crm');
+  const rule = [{ allow: 'anyone' }];
+  const assertion = [{ name: 'X-Claimgate-Assertion', value: 'assertion' }];
+  const applications = [
+    { name: 'https://wiki.example.com', hosts: ['wiki.gate.localhost'], headers: { preset: 'authelia', encoding: 'raw', header: [...assertion, { name: 'X-Person', value: 'id' }] }, rule },
+    { name: 'other', hosts: ['other.gate.localhost'], headers: { header: assertion }, rule },
+  ];
+  const server = { public_url: `http://wiki.gate.localhost:${port}/sso`, trusted_proxies: ['127.0.0.1'] };
+  await own.write({ providers: [provider], applications, signIn: { password_fallback_regular: true }, server }).start();
+  own.addUser('joé', 'regular', '--team', 'Lab', '--team', 'Lab,Administrators');
+  const copied = [['Remote-User', 'user'], ['Remote-Email', 'email'], ['Remote-Groups', 'teams'], ['Remote-Name', 'name'], ['X-Claimgate-Assertion', 'assertion'], ['X-Person', 'person']];
+  const lines = copied.map(([name, variable]) => `auth_request_set $auth_${variable} $upstream_http_${name.toLowerCase().replaceAll('-', '_')}; proxy_set_header ${name} $auth_${variable};`);
+  const running = await Nginx.start(documented('nginx')
+    .replace(/ *(auth_request_set|proxy_set_header X-Auth-)[^;]*;\n/g, '')
+    .replace('proxy_set_header Cookie $application_cookie;', `proxy_set_header Cookie $application_cookie; ${lines.join(' ')}`)
+    .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
+    .replace('server_name app.example.com;', '')
+    .replace(/ *ssl_certificate[^;]*;\n/g, '')
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${own.port}`)
+    .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`), `http://wiki.gate.localhost:${port}/sso/healthz`);
+  try {
+    const signedIn = new Agent();
+    await signedIn.request(`${own.url}/sso/login/password`, { method: 'POST', form: { username: 'joé', password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin', origin: server.public_url.replace('/sso', '') } });
+    const cookie = `claimgate=${signedIn.cookies(own.url).get('claimgate')}`;
+    const seen = async (host, headers) => {
+      const { status, text } = await send(`http://127.0.0.1:${port}/page`, { host: `${host}.gate.localhost:${port}`, ...headers });
+      assert.equal(status, 200);
+      return JSON.parse(text).headers;
+    };
+    const forged = { 'remote-user': 'root', 'Remote_User': 'root', 'Remote.User': 'root', 'remote-groups': 'Administrators', 'remote-email': 'root@example.com', 'x-person': '1', 'x-claimgate-assertion': 'x.y.z', 'X_Claimgate_Assertion': 'x.y.z' };
+    const identity = (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => /remote|person|x.auth|assertion/i.test(name)));
+    const got = identity(await seen('wiki', { cookie, ...forged }));
+    const token = got['x-claimgate-assertion'];
+    // Node reads header fields as Latin-1. The team that could be read as two is left out.
+    assert.deepEqual(got, { 'remote-user': Buffer.from('joé').toString('latin1'), 'remote-name': Buffer.from('joé').toString('latin1'), 'remote-groups': 'Lab', 'x-person': '1', 'x-claimgate-assertion': token });
+    assert.deepEqual(identity(await seen('wiki', forged)), {});
+
+    const address = new URL(`${own.url}/sso/.well-known/jwks.json`);
+    const keys = createRemoteJWKSet(address);
+    const wanted = { algorithms: ['ES256'], typ: 'claimgate-assertion+jwt', issuer: server.public_url, audience: 'https://wiki.example.com' };
+    const { payload } = await jwtVerify(token, keys, wanted);
+    const { iat, exp, ...claims } = payload;
+    assert.deepEqual(claims, { iss: server.public_url, aud: 'https://wiki.example.com', sub: '1', preferred_username: 'joé', name: 'joé', groups: ['Lab', 'Lab,Administrators'] });
+    assert.ok(exp - iat === 60 && Math.abs(iat - Date.now() / 1000) < 10, `${iat}`);
+    const other = (await seen('other', { cookie }))['x-claimgate-assertion'];
+    await assert.rejects(jwtVerify(other, keys, wanted), { code: 'ERR_JWT_CLAIM_VALIDATION_FAILED' });
+    await assert.rejects(jwtVerify(token, keys, { ...wanted, currentDate: new Date(Date.now() + 90_000) }), { code: 'ERR_JWT_EXPIRED' });
+    const python = `
+import sys, jwt
+token, keys, issuer = sys.argv[1:]
+keys = jwt.PyJWKSet.from_json(keys)
+key = keys[jwt.get_unverified_header(token)["kid"]]
+options = {"algorithms": ["ES256"], "issuer": issuer}
+assert jwt.decode(token, key, audience="https://wiki.example.com", **options)["sub"] == "1"
+try:
+    jwt.decode(token, key, audience="other", **options)
+except jwt.InvalidAudienceError:
+    print("verified")`;
+    const published = await (await fetch(address)).text();
+    if (existsSync(PYTHON)) {
+      const ran = spawnSync('python3', ['-c', python, token, published, server.public_url], { encoding: 'utf8', env: { ...process.env, PYTHONPATH: PYTHON } });
+      assert.equal(ran.stdout, 'verified\n', ran.stderr);
+    }
+  } finally {
+    running.stop();
+    await own.close();
   }
 });
 

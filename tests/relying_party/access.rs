@@ -464,3 +464,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_two_applications_accept_the_same_assertions() {
+    let application = |name: &str, audience: Option<&str>| {
+        json!({
+            "name": name,
+            "hosts": [format!("{name}.example.com")],
+            "headers": {"header": [{"name": "X-Assertion", "value": "assertion"}]},
+            "assertion_audience": audience,
+            "rule": [{"allow": "signed_in"}],
+        })
+    };
+    let two = |one, other| compile(&json!([application("one", one), application("other", other)]));
+    let applications = two(None, Some("https://other.example.com")).unwrap();
+    let audiences: Vec<_> = applications.iter().map(|application| application.assertion_audience()).collect();
+    assert_eq!(audiences, ["one", "https://other.example.com"]);
+    for (one, other, reason) in [
+        (None, Some("one"), "[1].assertion_audience: another application has this audience"),
+        (Some("a"), Some("a"), "[1].assertion_audience: another application has this audience"),
+        (Some(""), None, "[0].assertion_audience: is empty"),
+    ] {
+        let error = two(one, other).unwrap_err();
+        assert!(error.starts_with(reason), "{error}");
+    }
+    let mut plain = application("one", Some("a"));
+    plain["headers"] = json!({});
+    let error = compile(&json!([plain])).unwrap_err();
+    assert!(error.starts_with("[0].assertion_audience: is written, and no header"), "{error}");
+}

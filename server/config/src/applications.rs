@@ -1,28 +1,36 @@
 //! `[[application]]`: from rules as they are written to rules that decide.
 
-use claimgate::access::{AccessError, ApplicationSpec, Applications};
+use claimgate::access::{
+    AccessError, ApplicationSpec, Applications, Content, HeaderSpec, Headers, HeadersSpec,
+};
 use claimgate::identity::{Normalisation, SettingPath, normal_username};
 
 use super::error::Problem;
 use super::section::{Faulty, Source};
 
-/// Compiles the applications. A username in a rule must have the form that usernames here have: it is compared exactly.
+/// Compiles the applications, and the headers of a request that none of them decides on. Applications without headers of
+/// their own get those of `[headers]`. A username in a rule must have the form that usernames here have: it is compared
+/// exactly.
 pub(super) fn resolve(
     source: &Source<'_>,
     path: &SettingPath,
-    specs: &[ApplicationSpec],
+    mut specs: Vec<ApplicationSpec>,
+    headers: &HeadersSpec,
     normalise: Normalisation,
-) -> Result<Applications, Faulty> {
-    let record = |error: AccessError| {
-        let problem = error.problem;
-        let reason = match problem.remedy {
-            Some(remedy) => (problem.reason, remedy).into(),
-            None => problem.reason.into(),
-        };
-        source.record(source.document.fault(&path.join(&error.setting), Problem::Value(reason)))
-    };
-    let applications = Applications::compile(specs).map_err(record)?;
-    for (setting, name) in usernames(path, specs) {
+) -> Result<(Applications, Headers), Faulty> {
+    let shared = Headers::compile(headers, &SettingPath::of("headers"));
+    let shared = shared.map_err(|error| record(source, &SettingPath::default(), error))?;
+    let is_assertion = |header: &HeaderSpec| header.value == Content::Assertion;
+    if let Some(index) = headers.header.iter().position(is_assertion).filter(|_| specs.is_empty()) {
+        let reason = "an assertion names its application, and there is no [[application]]".to_owned();
+        let setting = SettingPath::of("headers").name("header").index(index).name("value");
+        return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
+    }
+    for spec in &mut specs {
+        spec.headers.get_or_insert_with(|| headers.clone());
+    }
+    let applications = Applications::compile(&specs).map_err(|error| record(source, path, error))?;
+    for (setting, name) in usernames(path, &specs) {
         let reason = match normal_username(name, normalise) {
             Ok(normal) if normal == *name => continue,
             Ok(normal) => format!("`{name}` is no username here: it would be `{normal}`"),
@@ -30,7 +38,17 @@ pub(super) fn resolve(
         };
         return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
     }
-    Ok(applications)
+    Ok((applications, shared))
+}
+
+/// Records the fault of a setting below a path.
+fn record(source: &Source<'_>, path: &SettingPath, error: AccessError) -> Faulty {
+    let problem = error.problem;
+    let reason = match problem.remedy {
+        Some(remedy) => (problem.reason, remedy).into(),
+        None => problem.reason.into(),
+    };
+    source.record(source.document.fault(&path.join(&error.setting), Problem::Value(reason)))
 }
 
 /// Returns the usernames in rules, each with its setting.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use claimgate::access::Applications;
+use claimgate::access::{Applications, Headers};
 use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
@@ -41,6 +41,10 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// The rules of access to applications behind a proxy.
     pub applications: Applications,
+    /// The programs that may use the administration over HTTP.
+    pub admin_clients: Vec<AdminClient>,
+    /// The headers by which applications without `[[application]]` learn who sends a request.
+    pub headers: Headers,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
     /// Remarks on the file, in its order.
@@ -178,6 +182,19 @@ pub struct Administration {
     /// Whether it answers at all: not where applications share Claimgate's host or cookie, unless it has an
     /// origin of its own or the file allows it.
     pub answers: bool,
+}
+
+/// A program that may use the administration over HTTP, by bearer tokens that are issued to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminClient {
+    /// The `client_id`, or else the `azp`, of its tokens.
+    pub client: String,
+    /// An `aud` of its tokens, for the administration alone.
+    pub audience: String,
+    /// The id of the provider that issues them.
+    pub provider: String,
+    /// Whether it may read alone.
+    pub read_only: bool,
 }
 
 /// The server's address for browsers, in parts.

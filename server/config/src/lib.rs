@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `store`, `events`, `pages`, `sign_in`, `provider` and `applications` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `events`, `pages`, `sign_in`, `provider`, `applications` and `admin_clients` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -23,6 +23,7 @@ mod server;
 mod sign_in;
 mod provider;
 mod applications;
+mod admin_clients;
 mod resolve;
 mod secret_files;
 
@@ -31,8 +32,8 @@ use std::path::Path;
 use claimgate::alg::Registry;
 
 pub use checked::{
-    Administration, Config, Database, Demands, Events, Logo, Pages, Postgres, Provider, PublicUrl, Server,
-    Store, Trust,
+    AdminClient, Administration, Config, Database, Demands, Events, Logo, Pages, Postgres, Provider,
+    PublicUrl, Server, Store, Trust,
 };
 pub use claim::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 pub use color::{Color, LEGIBLE};

@@ -164,6 +164,16 @@ pub(super) struct Provider {
     pub(super) identity: Option<MappingSpec>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminClient {
+    pub(super) client: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) provider: Option<String>,
+    #[serde(default = "yes")]
+    pub(super) read_only: bool,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Verify {

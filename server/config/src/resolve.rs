@@ -3,19 +3,19 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use claimgate::access::ApplicationSpec;
+use claimgate::access::{ApplicationSpec, Applications, Headers, HeadersSpec};
 use claimgate::alg::Registry;
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{Config, Database, Events, Pages, Postgres, Provider};
+use super::checked::{AdminClient, Config, Database, Events, Pages, Postgres, Provider};
 use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
-use super::{applications, events, pages, raw, server, settings, sign_in, store};
+use super::{admin_clients, applications, events, pages, raw, server, settings, sign_in, store};
 
 /// Resolves a file.
 ///
@@ -118,18 +118,58 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let shared =
         Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
-    let path = SettingPath::of("application");
-    let applications = read(source, &path).and_then(|specs: Option<Vec<ApplicationSpec>>| {
-        applications::resolve(source, &path, &specs.unwrap_or_default(), normalise)
-    });
+    let applications = applications(source, normalise);
     let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
-    let (applications, events, pages) = (applications?, events?, pages?);
+    let ((applications, headers), events, pages) = (applications?, events?, pages?);
+    let admin_clients = admin_clients(source, &providers, &applications)?;
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
     let (notes, files) = (Vec::new(), Vec::new());
-    Ok(Config { server, events, pages, sign_in, password, providers, applications, normalise, notes, files })
+    Ok(Config {
+        server,
+        events,
+        pages,
+        sign_in,
+        password,
+        providers,
+        applications,
+        admin_clients,
+        headers,
+        normalise,
+        notes,
+        files,
+    })
+}
+
+/// Resolves the tables `[[application]]` and `[headers]`.
+fn applications(source: &Source<'_>, normalise: Normalisation) -> Result<(Applications, Headers), Faulty> {
+    let path = SettingPath::of("application");
+    let headers: Option<HeadersSpec> = read(source, &SettingPath::of("headers"))?;
+    let specs: Option<Vec<ApplicationSpec>> = read(source, &path)?;
+    applications::resolve(source, &path, specs.unwrap_or_default(), &headers.unwrap_or_default(), normalise)
+}
+
+/// Resolves the tables `[[admin_client]]`, each of another client.
+fn admin_clients(
+    source: &Source<'_>,
+    providers: &[Provider],
+    applications: &Applications,
+) -> Result<Vec<AdminClient>, Faulty> {
+    let path = SettingPath::of("admin_client");
+    let raws: Option<Vec<raw::AdminClient>> = read(source, &path)?;
+    let mut clients: Vec<AdminClient> = Vec::new();
+    for (index, raw) in raws.into_iter().flatten().enumerate() {
+        let section = source.section(path.index(index));
+        let client = admin_clients::resolve(&section, raw, providers, applications)?;
+        if clients.iter().any(|other| (&other.provider, &other.client) == (&client.provider, &client.client))
+        {
+            return Err(section.fault("client", "another [[admin_client]] names this client"));
+        }
+        clients.push(client);
+    }
+    Ok(clients)
 }
 
 fn providers(source: &Source<'_>, shared: &Shared) -> Result<Vec<Provider>, Faulty> {

@@ -1,7 +1,7 @@
 //! The settings that exist, by table, from the types they are read into; and the faults of a file
 //! that names others.
 
-use claimgate::access::{ApplicationSpec, ConditionSpec, RuleSpec};
+use claimgate::access::{ApplicationSpec, ConditionSpec, HeaderSpec, HeadersSpec, RuleSpec};
 use claimgate::identity::{GroupDetail, MappingSpec, SettingPath, TeamSpec};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor, value};
@@ -46,11 +46,17 @@ pub enum Table {
     Rule,
     /// A table in `any_of` of `[[application.rule]]`
     Condition,
+    /// `[headers]` and `[application.headers]`
+    Headers,
+    /// A table in `header` of `[headers]`
+    Header,
+    /// `[[admin_client]]`
+    AdminClient,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 18] = [
         Table::File,
         Table::Server,
         Table::Store,
@@ -66,6 +72,9 @@ impl Table {
         Table::Application,
         Table::Rule,
         Table::Condition,
+        Table::Headers,
+        Table::Header,
+        Table::AdminClient,
     ];
 
     /// Returns the heading of the table in a file, for people.
@@ -87,6 +96,9 @@ impl Table {
             Table::Application => "[[application]]",
             Table::Rule => "[[application.rule]]",
             Table::Condition => "`any_of` of [[application.rule]]",
+            Table::Headers => "[headers]",
+            Table::Header => "`header` of [headers]",
+            Table::AdminClient => "[[admin_client]]",
         }
     }
 
@@ -94,9 +106,18 @@ impl Table {
     #[must_use]
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Table::File => {
-                &["server", "store", "events", "pages", "sign_in", "provider", "identity", "application"]
-            }
+            Table::File => &[
+                "server",
+                "store",
+                "events",
+                "pages",
+                "sign_in",
+                "provider",
+                "identity",
+                "application",
+                "headers",
+                "admin_client",
+            ],
             Table::Server => fields::<raw::Server>(),
             Table::Store => fields::<raw::Store>(),
             Table::Events => fields::<raw::Events>(),
@@ -111,6 +132,9 @@ impl Table {
             Table::Application => fields::<ApplicationSpec>(),
             Table::Rule => fields::<RuleSpec>(),
             Table::Condition => fields::<ConditionSpec>(),
+            Table::Headers => fields::<HeadersSpec>(),
+            Table::Header => fields::<HeaderSpec>(),
+            Table::AdminClient => fields::<raw::AdminClient>(),
         }
     }
 
@@ -131,6 +155,9 @@ impl Table {
             (Table::File, "application") => Some((Table::Application, Occurs::Repeatedly)),
             (Table::Application, "rule") => Some((Table::Rule, Occurs::Repeatedly)),
             (Table::Rule, "any_of") => Some((Table::Condition, Occurs::Repeatedly)),
+            (Table::File | Table::Application, "headers") => Some((Table::Headers, Occurs::Once)),
+            (Table::File, "admin_client") => Some((Table::AdminClient, Occurs::Repeatedly)),
+            (Table::Headers, "header") => Some((Table::Header, Occurs::Repeatedly)),
             _ => None,
         }
     }
@@ -230,6 +257,7 @@ fn single(child: Table, path: &SettingPath) -> String {
             "write [[provider.identity.team]] in double brackets, one for each rule".to_owned()
         }
         Table::Application => "write [[application]] in double brackets, one for each application".to_owned(),
+        Table::AdminClient => "write [[admin_client]] in double brackets, one for each program".to_owned(),
         Table::Rule => "write [[application.rule]] in double brackets, one for each rule".to_owned(),
         Table::Team => "write [[identity.team]] in double brackets, one for each rule".to_owned(),
         _ => format!("`{path}` is a list: write it in brackets, `[ … ]`"),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use claimgate::access::Header;
 use claimgate::alg::Registry;
 use claimgate_config::{Config, Fault, Note, Position, Severity};
 use serde_json::{Value, json};
@@ -52,6 +53,12 @@ impl ConfigCommand {
         match format {
             Format::Text => {
                 let mut text: String = findings.notes.iter().map(|note| format!("{note}\n")).collect();
+                for (application, names) in usable.iter().flat_map(headers) {
+                    text.push_str(&format!(
+                        "{application}: gets the headers {}, which no client may choose\n",
+                        names.join(", ")
+                    ));
+                }
                 if usable.is_some() {
                     text.push_str(&format!("{}: valid\n", file.display()));
                 }
@@ -60,7 +67,12 @@ impl ConfigCommand {
             }
             Format::Json => {
                 let report = report.as_ref().map(|report| &report.lines);
-                output::document(&document(&file, &findings, json!(report)), format)?;
+                let headers = usable
+                    .iter()
+                    .flat_map(headers)
+                    .map(|(application, names)| json!({"application": application, "headers": names}));
+                let members = (json!(headers.collect::<Vec<_>>()), json!(report));
+                output::document(&document(&file, &findings, members), format)?;
             }
         }
         verdict(&findings, report.map_or(0, |report| report.problems), strict)
@@ -85,13 +97,24 @@ fn verdict(findings: &Findings, problems: usize, strict: bool) -> Result<(), Fai
     Ok(())
 }
 
-fn document(file: &Path, findings: &Findings, online: Value) -> Value {
+/// Returns the headers of each application, by its name: the proxy before it must overwrite or remove them. A file without
+/// `[[application]]` has one entry, for all of them.
+fn headers(config: &Config) -> Vec<(&str, Vec<&str>)> {
+    let applications =
+        config.applications.iter().map(|application| (application.name(), application.headers()));
+    let all = config.applications.is_empty().then_some(("every application", &config.headers));
+    let applications = applications.chain(all).filter(|_| config.server.is_some());
+    applications.map(|(name, headers)| (name, headers.iter().map(Header::name).collect())).collect()
+}
+
+fn document(file: &Path, findings: &Findings, (headers, online): (Value, Value)) -> Value {
     let faults = findings.faults.iter().map(fault);
     let all: Vec<Value> = faults.chain(findings.notes.iter().map(note)).collect();
     json!({
         "file": file.display().to_string(),
         "valid": findings.faults.is_empty(),
         "findings": all,
+        "headers": headers,
         "online": online,
     })
 }

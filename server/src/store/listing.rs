@@ -109,6 +109,18 @@ pub trait AdminRecords: Records {
     /// # Errors
     /// [`StoreError`]: the database failed.
     fn record_event(&mut self, event: &Event) -> Result<(), StoreError>;
+
+    /// Returns the text that is kept under a name, for the servers of this database.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn kept(&mut self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Keeps a text under a name, in place of the one before. A secret is sealed by the caller.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError>;
 }
 
 impl AdminRecords for SqliteRecords<'_> {
@@ -173,6 +185,14 @@ impl AdminRecords for SqliteRecords<'_> {
 
     fn record_event(&mut self, event: &Event) -> Result<(), StoreError> {
         self.add_events(std::slice::from_ref(event))
+    }
+
+    fn kept(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        self.query_first("SELECT text FROM kept WHERE name = ?1", [name], |row| row.get(0))
+    }
+
+    fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.execute("INSERT OR REPLACE INTO kept (name, text) VALUES (?1, ?2)", [name, text]).map(drop)
     }
 }
 

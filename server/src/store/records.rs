@@ -53,7 +53,7 @@ impl<'t> SqliteRecords<'t> {
         run().map_err(|error| store_error(&error))
     }
 
-    fn query_first<T>(
+    pub(super) fn query_first<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,

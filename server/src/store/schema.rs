@@ -112,6 +112,7 @@ const MIGRATIONS: &[Migration] = &[
     Sql(changes::TABLE),
     Sql(ended_sessions::TABLE),
     Sql(events::sqlite::TABLE),
+    Sql("CREATE TABLE kept (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"),
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -22,6 +22,7 @@ use tracing::warn;
 
 use super::admission::Admission;
 use super::appearance::Appearance;
+use super::assertion::Assertions;
 use super::client_address;
 use super::cookie::Cookies;
 use super::event_buffer::EventBuffer;
@@ -81,6 +82,7 @@ pub(crate) struct ProcessState {
     pub(crate) passwords: Passwords,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) inactive_tokens: InactiveTokens,
+    pub(crate) assertions: Assertions,
     /// In a demonstration: the explanation of each session's sign-in.
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
     untrusted_proxy_logged: AtomicBool,
@@ -160,6 +162,7 @@ impl ProcessState {
             passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
             inactive_tokens: InactiveTokens::default(),
+            assertions: Assertions::default(),
             explanations: explains.then(Mutex::default),
             untrusted_proxy_logged: AtomicBool::new(false),
         })
@@ -185,6 +188,9 @@ impl App {
         audiences.sort_unstable();
         audiences.dedup();
         for settings in &config.providers {
+            let of_provider = config.admin_clients.iter().filter(|client| client.provider == settings.id);
+            let mut audiences = audiences.clone();
+            audiences.extend(of_provider.map(|client| client.audience.clone()));
             let provider = Provider::new(settings.clone(), server.verify_secret.is_some(), &audiences)
                 .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
             if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {

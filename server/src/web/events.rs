@@ -3,7 +3,7 @@
 use tracing::error;
 
 use super::app::App;
-use super::extract::AdminSession;
+use super::extract::Admin;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::request_log::{self, Fields};
@@ -107,9 +107,13 @@ pub(crate) fn administration_opened(app: &App, user: &str) {
     }
 }
 
-/// Returns the event of a change that an administrator makes by the request at hand.
-pub(super) fn change(admin: &AdminSession, action: &'static str) -> Event {
-    Event::new(EventKind::Administration, action).client(request_log::client()).by(&admin.user.username)
+/// Returns the event of a change that an administrator, or a program, makes by the request at hand.
+pub(super) fn change(admin: &Admin, action: &'static str) -> Event {
+    let by = match admin.program() {
+        Some(client) => format!("(program {client})"),
+        None => admin.username().unwrap_or_default().to_owned(),
+    };
+    Event::new(EventKind::Administration, action).client(request_log::client()).by(&by)
 }
 
 /// Records the events that wait. Those that cannot be recorded are counted and lost.

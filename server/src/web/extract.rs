@@ -13,12 +13,13 @@ use serde::de::{DeserializeOwned, value};
 
 use super::app::{App, Server};
 use super::problem::{AdminError, Problem};
-use super::{administration, cross_site, request_log};
+use super::{admin_client, administration, cross_site, request_log};
 use crate::store::{AdminRecords, Event};
 use claimgate::oidc::accounts::{AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::User;
 use claimgate::text::for_display;
+use claimgate_config::AdminClient;
 
 /// The [`App`] of a request. All extractors of one request get the same one, whatever is reloaded
 /// meanwhile.
@@ -49,7 +50,8 @@ impl FromRequestParts<Server> for CurrentUser {
 
 /// The user of the request's live session, who is an administrator, where the administration answers.
 ///
-/// Rejection: those of [`administration::check_place`], [`Problem::SignedOut`] or [`Problem::Forbidden`].
+/// Rejection: those of [`administration::check_place`], [`Problem::CrossSite`], [`Problem::SignedOut`] or
+/// [`Problem::Forbidden`].
 pub(super) struct SignedInAdmin {
     pub(super) user: User,
     /// The sign-in session.
@@ -61,11 +63,8 @@ impl FromRequestParts<Server> for SignedInAdmin {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server)
-            .await
-            .map_err(|_| AdminError::Network)?;
-        let is_in_network = app.is_within(&app.server.administration.from, peer, &parts.headers);
-        administration::check_place(&app, is_in_network, &parts.headers)?;
+        check_place(&app, parts, server).await?;
+        cross_site::check(&parts.headers, app.origin(&parts.headers))?;
         let session = app.session_id(&parts.headers).ok_or(Problem::SignedOut)?;
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, server).await?;
         request_log::note_user(&user.username);
@@ -73,26 +72,69 @@ impl FromRequestParts<Server> for SignedInAdmin {
     }
 }
 
-/// An administrator with a session of the administration.
-///
-/// Rejection: those of [`SignedInAdmin`], or [`AdminError::Session`].
-pub(super) struct AdminSession {
-    pub(super) user: User,
-    session: SessionId,
+/// Checks that the administration answers a request; see [`administration::check_place`].
+async fn check_place(app: &App, parts: &mut Parts, server: &Server) -> Result<(), AdminError> {
+    let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, server)
+        .await
+        .map_err(|_| AdminError::Network)?;
+    let is_in_network = app.is_within(&app.server.administration.from, peer, &parts.headers);
+    administration::check_place(app, is_in_network, &parts.headers)
 }
 
-impl FromRequestParts<Server> for AdminSession {
+/// The party that administers: an administrator with a session of the administration, or a program with a bearer token,
+/// which decides alone where it is sent.
+///
+/// Rejection: those of [`SignedInAdmin`] or [`AdminError::Session`]; those of [`admin_client::of`].
+pub(super) enum Admin {
+    /// An administrator: the sign-in session, and its user.
+    Session(SessionId, User),
+    /// A program.
+    Program(AdminClient),
+}
+
+impl FromRequestParts<Server> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
+        check_place(&app, parts, server).await?;
+        if let Some(program) = admin_client::of(&app, &parts.method, &parts.headers).await? {
+            return Ok(Self::Program(program));
+        }
         let SignedInAdmin { user, session } = SignedInAdmin::from_request_parts(parts, server).await?;
         administration::check(&app, &parts.headers, session, &user)?;
-        Ok(Self { user, session })
+        Ok(Self::Session(session, user))
     }
 }
 
-impl AdminSession {
+impl Admin {
+    /// Returns the username of the administrator, for the log.
+    pub(super) fn username(&self) -> Option<&str> {
+        match self {
+            Self::Session(_, user) => Some(&user.username),
+            Self::Program(_) => None,
+        }
+    }
+
+    /// Returns the client of the program, for the log.
+    pub(super) fn program(&self) -> Option<&str> {
+        match self {
+            Self::Session(..) => None,
+            Self::Program(program) => Some(&program.client),
+        }
+    }
+
+    /// Returns the rights at the time of the request; [`change`](Self::change) asks again.
+    ///
+    /// # Errors
+    /// [`AccountError::Forbidden`].
+    pub(super) fn rights(&self) -> Result<Administrator, AccountError> {
+        match self {
+            Self::Session(_, user) => Administrator::from_user(user),
+            Self::Program(_) => Ok(Administrator::PROGRAM),
+        }
+    }
+
     /// Makes a change and records its event in one transaction, with the rights that the administrator has when it is
     /// made.
     ///
@@ -105,9 +147,16 @@ impl AdminSession {
         + Send
         + 'static,
     ) -> Result<T, Problem> {
-        let (session, records_events) = (self.session, app.config.events.enabled);
+        let records_events = app.config.events.enabled;
+        let session = match self {
+            Self::Session(session, _) => Some(*session),
+            Self::Program(_) => None,
+        };
         let changed = app.store.administer(move |records| {
-            let by = Administrator::of_session(records, session)?;
+            let by = match session {
+                Some(session) => Administrator::of_session(records, session)?,
+                None => Administrator::PROGRAM,
+            };
             let (result, event) = change(records, by)?;
             if records_events {
                 records.record_event(&event)?;

@@ -4,10 +4,12 @@
 //! status.
 
 mod account_page;
+mod admin_client;
 mod administration;
 mod admission;
 mod app;
 pub(crate) mod appearance;
+mod assertion;
 mod buffers;
 mod client_address;
 mod connection;
@@ -17,6 +19,7 @@ mod cross_site;
 mod event_buffer;
 mod events;
 mod extract;
+mod identity;
 mod inactive_tokens;
 mod limiter;
 mod logout_queue;
@@ -39,6 +42,7 @@ mod sender;
 mod shares;
 mod sign_in;
 mod sign_in_link;
+mod signing_keys;
 mod single_use;
 mod texts;
 mod token_log;

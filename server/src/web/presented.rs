@@ -1,4 +1,4 @@
-//! Tokens that are presented: to `/api/v1/verify` by a service, to forward-auth by a program.
+//! Tokens that are presented: to `/api/v1/verify` by a service, to forward-auth and to the administration by a program.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +23,8 @@ pub(crate) enum Purpose<'a> {
     Service,
     /// A program requests an application.
     Application(&'a Application),
+    /// A program uses the administration.
+    Administration,
 }
 
 /// A token that is accepted, with its provider; or the code of the reason why it is not.
@@ -46,7 +48,9 @@ pub(crate) async fn judge(app: &App, token: &str, purpose: Purpose<'_>) -> Resul
     };
     let verifier = match purpose {
         Purpose::Service => &provider.presented,
-        Purpose::Application(_) => provider.bearer.as_ref().unwrap_or(&provider.presented),
+        Purpose::Application(_) | Purpose::Administration => {
+            provider.bearer.as_ref().unwrap_or(&provider.presented)
+        }
     };
     let result = provider
         .remote
@@ -60,13 +64,11 @@ pub(crate) async fn judge(app: &App, token: &str, purpose: Purpose<'_>) -> Resul
             return Ok(Err(error.code()));
         }
     };
-    // The verifier accepts the audiences of all applications.
-    if let Purpose::Application(application) = purpose
-        && !application.accepts_audience(accepted.claims())
-    {
-        note_inactive(app, OTHER_APPLICATION);
-        debug!(code = OTHER_APPLICATION, "a presented token is for another application");
-        return Ok(Err(OTHER_APPLICATION));
+    // The verifier accepts the audiences of all applications, and those of the administration.
+    if !is_meant_for(app, purpose, provider, accepted.claims()) {
+        note_inactive(app, OTHER_AUDIENCE);
+        debug!(code = OTHER_AUDIENCE, "a presented token is for another application");
+        return Ok(Err(OTHER_AUDIENCE));
     }
     if let Some(reason) = revocation(app, provider, accepted.claims()).await? {
         note_inactive(app, reason.code());
@@ -79,7 +81,19 @@ pub(crate) async fn judge(app: &App, token: &str, purpose: Purpose<'_>) -> Resul
 }
 
 /// The code of a token for another audience.
-const OTHER_APPLICATION: &str = "claims.audience";
+const OTHER_AUDIENCE: &str = "claims.audience";
+
+/// Reports whether a token is meant for the purpose that it is presented for.
+fn is_meant_for(app: &App, purpose: Purpose<'_>, provider: &Provider, claims: &Claims) -> bool {
+    match purpose {
+        Purpose::Service => true,
+        Purpose::Application(application) => application.accepts_audience(claims),
+        Purpose::Administration => app.config.admin_clients.iter().any(|client| {
+            client.provider == provider.config.id
+                && claims.audience().any(|audience| audience == client.audience)
+        }),
+    }
+}
 
 /// Counts a token that is not accepted in the metrics and in the log.
 fn note_inactive(app: &App, code: &'static str) {

@@ -81,6 +81,9 @@ pub(crate) enum Problem {
     Forbidden,
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The administration does not do this for the client that a bearer token was issued to.
+    #[error("the client of this bearer token may not do this: see [[admin_client]]")]
+    AdminClient(String),
     /// Forward-auth does not admit the request, for a reason other than a missing session.
     #[error("{}", .0.reason)]
     Access(Box<AccessRefusal>),
@@ -180,6 +183,8 @@ pub(crate) enum AccessReason {
     NoRule,
     #[error("the request is ambiguous: {0}")]
     Ambiguous(Ambiguity),
+    #[error("the headers of the user have {0} bytes, more than applications and proxies accept")]
+    Headers(usize),
 }
 
 impl AccessReason {
@@ -197,6 +202,7 @@ impl AccessReason {
             AccessReason::NoApplication => "access.no_application",
             AccessReason::NoRule => "access.no_rule",
             AccessReason::Ambiguous(_) => "access.ambiguous",
+            AccessReason::Headers(_) => "access.headers",
         }
     }
 }
@@ -231,6 +237,7 @@ impl Problem {
             Problem::Forbidden => "request.forbidden",
             Problem::Access(refusal) => refusal.reason.code(),
             Problem::Admin(error) => error.code(),
+            Problem::AdminClient(_) => "admin.client",
             Problem::Parameter(_) => "request.parameter",
             Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",

@@ -8,7 +8,7 @@ use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
     RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
@@ -62,6 +62,7 @@ impl Problem {
             | Problem::CrossSite
             | Problem::Forbidden
             | Problem::Admin(_)
+            | Problem::AdminClient(_)
             | Problem::Access(_) => StatusCode::FORBIDDEN,
             Problem::Callback(_)
             | Problem::Logout(_)
@@ -138,9 +139,19 @@ impl Problem {
         reference
     }
 
-    /// Returns the parts of the line that a refusal by forward-auth has. `user`: that of another problem.
+    /// Returns the parts of the line that a refusal by forward-auth has, and one of a program. `user`: that of another problem.
     fn access_fields(&self, user: Option<String>) -> AccessFields {
-        let Problem::Access(refusal) = self else { return AccessFields { user, ..AccessFields::default() } };
+        let refusal = match self {
+            Problem::Access(refusal) => refusal,
+            Problem::AdminClient(client) => {
+                return AccessFields {
+                    user,
+                    token_client: Some(for_display(client)),
+                    ..AccessFields::default()
+                };
+            }
+            _ => return AccessFields { user, ..AccessFields::default() },
+        };
         let teams = refusal.reason.teams();
         AccessFields {
             user: refusal.user.clone().or(user),
@@ -217,6 +228,7 @@ impl Problem {
             Problem::Access(refusal) if refusal.is_bearer => {
                 "Bearer realm=\"claimgate\", error=\"insufficient_scope\""
             }
+            Problem::AdminClient(_) => "Bearer realm=\"claimgate\", error=\"insufficient_scope\"",
             _ if response.status() != StatusCode::UNAUTHORIZED => return response,
             Problem::BearerToken(_) => "Bearer realm=\"claimgate\", error=\"invalid_token\"",
             Problem::VerifySecret | Problem::NoToken => "Bearer realm=\"claimgate\"",
@@ -281,11 +293,7 @@ pub(crate) fn see_other(address: &str) -> Response {
 }
 
 /// Returns the identity of the signed-in user, for a proxy.
-pub(crate) fn identity(headers: [(&'static str, String); 4]) -> Response {
-    let headers = headers.map(|(name, value)| {
-        let value = HeaderValue::try_from(value).expect("encoded values are visible ASCII");
-        (HeaderName::from_static(name), value)
-    });
+pub(crate) fn identity(headers: HeaderMap) -> Response {
     finish((StatusCode::OK, headers).into_response())
 }
 

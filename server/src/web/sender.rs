@@ -58,7 +58,7 @@ pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application
 ///
 /// # Errors
 /// [`Problem::BearerToken`] of two `Authorization` headers: an application could take the other one.
-fn bearer_token(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?;
     if values.next().is_some() {

@@ -48,7 +48,9 @@ impl Problem {
             | Problem::BearerToken(_)
             | Problem::VerifySecret
             | Problem::Admin(AdminError::Session) => texts.title_not_signed_in,
-            Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) => texts.title_not_allowed,
+            Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) | Problem::AdminClient(_) => {
+                texts.title_not_allowed
+            }
             Problem::Access(_) => texts.title_no_access,
             Problem::NotFound => texts.title_not_found,
             Problem::Method => texts.title_method,
@@ -87,7 +89,7 @@ impl Problem {
             Problem::TooManyRequests | Problem::TooManyLogouts => texts.too_many_requests,
             Problem::CrossSite => texts.cross_site,
             Problem::SignedOut | Problem::NoToken | Problem::VerifySecret => texts.not_signed_in,
-            Problem::Forbidden => texts.forbidden,
+            Problem::Forbidden | Problem::AdminClient(_) => texts.forbidden,
             Problem::Admin(_) => texts.administration,
             Problem::NotFound => texts.not_found,
             Problem::Method => texts.method,
@@ -190,5 +192,6 @@ fn access(reason: &AccessReason, texts: &Texts) -> Cow<'static, str> {
         (AccessReason::Rule { .. }, _) => texts.not_for_you.into(),
         (AccessReason::NoApplication | AccessReason::NoRule, _) => texts.for_no_one.into(),
         (AccessReason::Ambiguous(_), _) => texts.ambiguous.into(),
+        (AccessReason::Headers(_), _) => texts.too_many_teams.into(),
     }
 }

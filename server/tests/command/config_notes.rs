@@ -210,3 +210,64 @@ fn a_program_reads_the_findings_as_json() {
     let (code, read, _) = check("[".to_owned());
     assert_eq!((code, &read["findings"][0]["code"]), (2, &json!("config.syntax")));
 }
+
+#[test]
+fn the_headers_that_a_proxy_must_not_take_from_clients_are_listed() {
+    let folder = Folder::new();
+    let applications = "[headers]\nheader = [{ name = \"X-Person\", value = \"id\" }]\n\
+        [[application]]\nname = \"wiki\"\nhosts = [\"wiki.example.com\"]\nrule = [{ allow = \"signed_in\" }]\n\
+        [[application]]\nname = \"charts\"\nhosts = [\"charts.example.com\"]\nrule = [{ allow = \"signed_in\" }]\n\
+        headers = { preset = \"grafana\" }\n";
+    for (applications, wanted) in [
+        (
+            "",
+            json!([{"application": "every application", "headers": ["X-Auth-User", "X-Auth-Email", "X-Auth-Teams", "X-Auth-Name"]}]),
+        ),
+        (
+            applications,
+            json!([
+                {"application": "wiki", "headers": ["X-Auth-User", "X-Auth-Email", "X-Auth-Teams", "X-Auth-Name", "X-Person"]},
+                {"application": "charts", "headers": ["X-WEBAUTH-USER", "X-WEBAUTH-NAME", "X-WEBAUTH-EMAIL", "X-WEBAUTH-GROUPS"]},
+            ]),
+        ),
+    ] {
+        let file = folder.write("claimgate.toml", format!("{SERVER}{PROVIDER}{applications}"));
+        let ran = run(&["config", "check", "--format", "json", &file]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(document["headers"], wanted);
+        let text = run(&["config", "check", &file]).out;
+        for entry in wanted.as_array().unwrap() {
+            let application = entry["application"].as_str().unwrap();
+            let names: Vec<_> =
+                entry["headers"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+            let line =
+                format!("{application}: gets the headers {}, which no client may choose\n", names.join(", "));
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+}
+
+#[test]
+fn headers_that_cannot_be_sent_name_their_setting() {
+    for (text, said) in [
+        (
+            "[headers]\nheader = [{ name = \"Cookie\", value = \"id\" }]\n",
+            "8:20: headers.header[0].name: `Cookie` has a meaning",
+        ),
+        (
+            "[headers]\nheader = [{ name = \"X-A\", value = \"assertion\" }]\n",
+            "headers.header[0].value: an assertion names its application",
+        ),
+        ("[headers]\npreset = \"autheliaa\"\n", "headers.preset"),
+        ("[headers]\nheaders = []\n", "headers.headers"),
+        (
+            "[[application]]\nhosts = [\"a.example.com\"]\nrule = [{ allow = \"signed_in\" }]\n[application.headers]\nheader = [{ name = \"X-Auth-User\", value = \"id\" }]\n",
+            "application[0].headers.header[0].name: another header has the name",
+        ),
+    ] {
+        let text = format!("{SERVER}{PROVIDER}{text}");
+        let error = Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

@@ -448,3 +448,47 @@ fn an_expression_is_refused_with_the_reason() {
     let error = parse(&format!("{PROVIDER}{rule}")).unwrap_err().to_string();
     assert!(error.ends_with("`a(b` is not a usable regular expression: unclosed group"), "{error}");
 }
+
+// attack: administration.token-of-another-purpose
+#[test]
+fn a_client_of_the_administration_has_a_client_and_an_audience_of_its_own() {
+    let provider =
+        "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"s\"\n";
+    let verify = "[provider.verify]\nkind = \"access_token\"\naudience = \"https://services\"\n";
+    let application = "[[application]]\nhosts = [\"a.example.com\"]\nbearer_audience = [\"https://a\"]\nrule = [{ allow = \"signed_in\" }]\n";
+    let parse = |verify: &str, client: &str| {
+        let text = format!("{provider}{verify}{application}[[admin_client]]\n{client}\n");
+        Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin())
+    };
+    let config = parse(verify, "client = \"backup\"\naudience = \"https://sso/api\"").unwrap();
+    let [client] = config.admin_clients.as_slice() else { panic!("one client") };
+    assert_eq!(
+        (client.client.as_str(), client.provider.as_str(), client.read_only),
+        ("backup", "oidc", true)
+    );
+    for (verify, client, said) in [
+        (verify, "audience = \"x\"", "admin_client[0].client: is missing"),
+        (verify, "client = \"backup\"", "admin_client[0].audience: is missing"),
+        (verify, "client = \"crm\"\naudience = \"x\"", "is the client by which people sign in"),
+        (verify, "client = \"backup\"\naudience = \"https://a\"", "is also an audience of an application"),
+        (
+            verify,
+            "client = \"backup\"\naudience = \"https://services\"",
+            "is also an audience of /api/v1/verify",
+        ),
+        (
+            verify,
+            "client = \"backup\"\naudience = \"x\"\nprovider = \"other\"",
+            "`other` is no `id` of a provider: oidc",
+        ),
+        ("", "client = \"backup\"\naudience = \"x\"", "are no access tokens"),
+        (
+            verify,
+            "client = \"b\"\naudience = \"x\"\n[[admin_client]]\nclient = \"b\"\naudience = \"y\"",
+            "admin_client[1].client: another [[admin_client]] names this client",
+        ),
+    ] {
+        let error = parse(verify, client).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}

@@ -69,6 +69,7 @@ fn the_configuration_reference_is_complete() {
             Table::Team => "\n### Teams\n".to_owned(),
             Table::Rule => "\n### Rules\n".to_owned(),
             Table::Condition => "\n### Conditions\n".to_owned(),
+            Table::Header => "\n### Headers of your own\n".to_owned(),
             table => format!("\n## `{}`\n", table.heading()),
         };
         let section = reference.split(&heading).nth(1).unwrap_or_else(|| panic!("{heading}"));

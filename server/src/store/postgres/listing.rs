@@ -101,6 +101,18 @@ impl AdminRecords for PostgresRecords<'_> {
         let event = to_parameter(std::slice::from_ref(event));
         self.query("SELECT add_events($1)", &[&event]).map(drop)
     }
+
+    fn kept(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = self.query_first("SELECT value FROM meta WHERE name = $1", &[&name])?;
+        let text = row.map(|row| String::from_utf8(row.get(0)));
+        text.transpose().map_err(|_| PostgresError::Unreadable(format!("`{name}` is no text")).into())
+    }
+
+    fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
+        self.execute(sql, &[&name, &text.as_bytes()]).map(drop)
+    }
 }
 
 fn read_session(row: &Row) -> Result<ListedSession, PostgresError> {

@@ -102,7 +102,11 @@ impl<'t> PostgresRecords<'t> {
         Ok(wait(self.runtime, self.transaction.query(sql, parameters))?)
     }
 
-    fn query_first(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Option<Row>, StoreError> {
+    pub(super) fn query_first(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, StoreError> {
         Ok(self.query(sql, parameters)?.into_iter().next())
     }
 

@@ -6,10 +6,12 @@ use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 
+use crate::system;
 use crate::web::app::App;
 use crate::web::cookie;
 use crate::web::events;
 use crate::web::extract::Current;
+use crate::web::identity;
 use crate::web::page::View;
 use crate::web::problem::{AccessReason, AccessRefusal, Problem};
 use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
@@ -17,7 +19,6 @@ use crate::web::respond;
 use crate::web::sender::{self, Sender};
 use crate::web::texts::Language;
 use claimgate::access::{Caller, Who};
-use claimgate::oidc::identity_headers;
 
 /// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 if a
 /// rule does not admit the request, or if the user is in none of the teams named in the query.
@@ -139,7 +140,9 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
             return Err(refusal(app, requested, AccessReason::Team(wanted.to_vec()), decided, &sender));
         }
     }
-    let identity = sender.user.as_ref().map_or_else(identity_headers::without_user, identity_headers::of);
+    let identity = identity_of(app, decided, sender.caller().unwrap_or_default()).await?;
+    let identity =
+        identity.map_err(|bytes| refusal(app, requested, AccessReason::Headers(bytes), decided, &sender))?;
     let mut response = respond::identity(identity);
     // Proxies write `X-Forwarded-Uri` for a subrequest, and remove it from what a client sends: no script of a page
     // reads the cookies that are kept from scripts.
@@ -147,6 +150,29 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
         response.headers_mut().extend(cookie::of_application(headers).map(|cookies| (COOKIE, cookies)));
     }
     Ok(response)
+}
+
+/// Returns the headers of an application for the sender of a request, or their length if it is too great.
+///
+/// # Errors
+/// [`Problem::Store`]: an assertion cannot be signed now.
+async fn identity_of(
+    app: &App,
+    decided: Option<Decided<'_>>,
+    caller: Caller<'_>,
+) -> Result<Result<HeaderMap, usize>, Problem> {
+    let Some(Decided { application, .. }) = decided else {
+        return Ok(identity::headers(&app.config.headers, caller, ""));
+    };
+    let assertion = match application.gets_assertions() {
+        true => {
+            let issuer = app.server.public_url.join("");
+            let parties = (issuer.as_str(), application.assertion_audience());
+            app.process.assertions.sign(&app.store, parties, caller, system::now()).await?
+        }
+        false => String::new(),
+    };
+    Ok(identity::headers(application.headers(), caller, &assertion))
 }
 
 fn refusal(

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::store::{EventKind, EventQuery, MAX_MINUTES, MAX_PAGE, PageOrder};
-use crate::web::extract::{AdminSession, Current, Query};
+use crate::web::extract::{Admin, Current, Query};
 use crate::web::problem::Problem;
 use crate::web::respond;
 
@@ -24,7 +24,7 @@ pub(super) struct Parameters {
 /// Lists events, the newest first. `next` is the `before` of the next page; null on the last one.
 pub(super) async fn list(
     Current(app): Current,
-    _: AdminSession,
+    _: Admin,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
     let limit = parameters.limit.unwrap_or(100).clamp(1, MAX_PAGE);
@@ -64,7 +64,7 @@ pub(super) struct Window {
 /// Counts the events of each kind by minutes, without the minutes in which there was none.
 pub(super) async fn counts(
     Current(app): Current,
-    _: AdminSession,
+    _: Admin,
     Query(window): Query<Window>,
 ) -> Result<Response, Problem> {
     let minutes = window.minutes.unwrap_or(60).clamp(1, MAX_MINUTES);

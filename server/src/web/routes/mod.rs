@@ -10,6 +10,7 @@ mod events;
 mod frontchannel;
 mod health;
 mod home;
+mod jwks;
 mod logout;
 mod me;
 mod metrics;
@@ -113,6 +114,7 @@ fn routes() -> Router<Server> {
         .route("/api/v1/sessions/{id}", delete(sessions::end))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/counts", get(events::counts))
+        .route("/.well-known/jwks.json", get(jwks::get))
         .route("/assets/claimgate.css", get(assets::style))
         .route("/assets/logo", get(assets::logo))
         .route("/healthz", get(health::healthz))

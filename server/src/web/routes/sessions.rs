@@ -7,7 +7,7 @@ use tracing::info;
 
 use crate::plural::count;
 use crate::system;
-use crate::web::extract::{AdminSession, Current, Path, Query};
+use crate::web::extract::{Admin, Current, Path, Query};
 use crate::web::problem::Problem;
 use crate::web::{events, request_log, respond};
 use claimgate::oidc::accounts;
@@ -23,7 +23,7 @@ pub(super) struct Parameters {
 
 pub(super) async fn list(
     Current(app): Current,
-    _: AdminSession,
+    _: Admin,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
     let user = parameters.user.map(UserId);
@@ -36,7 +36,7 @@ pub(super) async fn list(
 
 pub(super) async fn end(
     Current(app): Current,
-    admin: AdminSession,
+    admin: Admin,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
@@ -48,13 +48,13 @@ pub(super) async fn end(
         Ok(((), event.detail(&id.to_string())))
     });
     end.await?;
-    info!(client = request_log::fields().client, admin = admin.user.username, session = %id, "session ended");
+    info!(client = request_log::fields().client, admin = admin.username(), program = admin.program(), session = %id, "session ended");
     Ok(respond::document(json!({"ended": 1})))
 }
 
 pub(super) async fn end_all(
     Current(app): Current,
-    admin: AdminSession,
+    admin: Admin,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
     let event = events::change(&admin, "session end").user_id(UserId(id));
@@ -65,7 +65,8 @@ pub(super) async fn end_all(
     let ended = end.await?;
     info!(
         client = request_log::fields().client,
-        admin = admin.user.username,
+        admin = admin.username(),
+        program = admin.program(),
         user = id,
         ended,
         "sessions ended"

@@ -9,10 +9,10 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::system;
-use crate::web::extract::{AdminSession, Body, ClientAddress, Current, Json, Path, Query};
+use crate::web::extract::{Admin, Body, ClientAddress, Current, Json, Path, Query};
 use crate::web::problem::Problem;
 use crate::web::{events, request_log, respond};
-use claimgate::oidc::accounts::{self, Administrator, UserChanges};
+use claimgate::oidc::accounts::{self, UserChanges};
 use claimgate::oidc::user::{UserId, UserKind};
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ pub(super) struct Page {
 
 pub(super) async fn list(
     Current(app): Current,
-    _: AdminSession,
+    _: Admin,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     let limit = page.limit.unwrap_or(100).min(1000);
@@ -34,11 +34,7 @@ pub(super) async fn list(
     Ok(respond::document(json!({"users": list.await?})))
 }
 
-pub(super) async fn show(
-    Current(app): Current,
-    _: AdminSession,
-    Path(id): Path<i64>,
-) -> Result<Response, Problem> {
+pub(super) async fn show(Current(app): Current, _: Admin, Path(id): Path<i64>) -> Result<Response, Problem> {
     let user = app.store.administer(move |records| records.user(UserId(id)).map_err(Problem::from));
     Ok(respond::document(json!(user.await?.ok_or(Problem::NotFound)?)))
 }
@@ -63,10 +59,10 @@ impl Body for NewUser {
 pub(super) async fn create(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
-    admin: AdminSession,
+    admin: Admin,
     Json(new): Json<NewUser>,
 ) -> Result<Response, Problem> {
-    let by = Administrator::from_user(&admin.user)?;
+    let by = admin.rights()?;
     let mut user = accounts::NewUser::new(by, &new.username, app.config.normalise, new.kind)?;
     user.profile = new.profile;
     user.teams = new.teams;
@@ -82,7 +78,8 @@ pub(super) async fn create(
     let user = add.await?;
     info!(
         client = request_log::fields().client,
-        admin = admin.user.username,
+        admin = admin.username(),
+        program = admin.program(),
         user = user.username,
         "user created"
     );
@@ -104,7 +101,7 @@ impl Body for Changes {
 
 pub(super) async fn change(
     Current(app): Current,
-    admin: AdminSession,
+    admin: Admin,
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
@@ -119,7 +116,8 @@ pub(super) async fn change(
     let user = change.await?.user;
     info!(
         client = request_log::fields().client,
-        admin = admin.user.username,
+        admin = admin.username(),
+        program = admin.program(),
         user = user.username,
         active = user.active,
         "user changed"
@@ -151,7 +149,7 @@ impl Body for NewPassword {
 pub(super) async fn set_password(
     Current(app): Current,
     ClientAddress(address): ClientAddress,
-    admin: AdminSession,
+    admin: Admin,
     Path(id): Path<i64>,
     Json(new): Json<NewPassword>,
 ) -> Result<Response, Problem> {
@@ -162,6 +160,12 @@ pub(super) async fn set_password(
         Ok((ended, event))
     });
     set.await?;
-    info!(client = request_log::fields().client, admin = admin.user.username, user = id, "password set");
+    info!(
+        client = request_log::fields().client,
+        admin = admin.username(),
+        program = admin.program(),
+        user = id,
+        "password set"
+    );
     Ok(respond::empty())
 }

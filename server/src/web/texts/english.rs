@@ -131,4 +131,5 @@ pub(super) const TEXTS: Texts = Texts {
     not_for_you: "This part of the application is not open to your account. If you need it, ask your administrator, and give the reference below.",
     for_no_one: "This address is not open to anyone. If it should be, tell your administrator the reference below.",
     ambiguous: "This address can be read in more than one way. Open the application at its start, and follow its links from there.",
+    too_many_teams: "Your account is in more teams than this application can be told of. Ask your administrator, and give the reference below.",
 };

@@ -131,4 +131,5 @@ pub(super) const TEXTS: Texts = Texts {
     not_for_you: "Cette partie de l’application n’est pas ouverte à votre compte. Si vous en avez besoin, adressez-vous à votre administrateur et communiquez-lui la référence ci-dessous.",
     for_no_one: "Cette adresse n’est ouverte à personne. Si elle devait l’être, communiquez la référence ci-dessous à votre administrateur.",
     ambiguous: "Cette adresse peut se lire de plusieurs façons. Ouvrez la page d’accueil de l’application et suivez ses liens.",
+    too_many_teams: "Votre compte appartient à plus d’équipes qu’il n’est possible d’en indiquer à cette application. Adressez-vous à votre administrateur et communiquez-lui la référence ci-dessous.",
 };

@@ -131,4 +131,5 @@ pub(super) const TEXTS: Texts = Texts {
     not_for_you: "Dieser Teil der Anwendung steht Ihrem Konto nicht offen. Wenn Sie ihn brauchen, wenden Sie sich an Ihre Administration und nennen Sie die Kennung unten.",
     for_no_one: "Diese Adresse steht niemandem offen. Wenn sie es sollte, nennen Sie Ihrer Administration die Kennung unten.",
     ambiguous: "Diese Adresse lässt sich auf mehr als eine Weise lesen. Öffnen Sie die Startseite der Anwendung und folgen Sie von dort den Links.",
+    too_many_teams: "Ihr Konto gehört zu mehr Teams, als dieser Anwendung mitgeteilt werden können. Wenden Sie sich an Ihre Administration und nennen Sie die Kennung unten.",
 };

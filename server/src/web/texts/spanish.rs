@@ -131,4 +131,5 @@ pub(super) const TEXTS: Texts = Texts {
     not_for_you: "Esta parte de la aplicación no está abierta a su cuenta. Si la necesita, consulte a su administrador e indíquele la referencia que aparece abajo.",
     for_no_one: "Esta dirección no está abierta a nadie. Si debería estarlo, indique a su administrador la referencia que aparece abajo.",
     ambiguous: "Esta dirección se puede leer de más de una manera. Abra la aplicación por su página de inicio y siga sus enlaces desde allí.",
+    too_many_teams: "Su cuenta pertenece a más equipos de los que se pueden indicar a esta aplicación. Consulte a su administrador e indíquele la referencia que aparece abajo.",
 };
