@@ -1,7 +1,7 @@
 //! Events that wait to be recorded: the refusals and logouts of the last second, which become one transaction.
 //!
-//! Strangers cause refusals as they like, and a storm brings 50,000 logouts a second: what is recorded of them one by
-//! one is limited, and the rest is counted. A logout waits for none of this. Sign-ins and the changes of
+//! Strangers cause refusals as they like, and a storm brings tens of thousands of logouts a second: what is recorded of
+//! them one by one is limited, and the rest is counted. A logout waits for none of this. Sign-ins and the changes of
 //! administrators are not here: they are recorded in their own transactions.
 
 use std::collections::HashMap;

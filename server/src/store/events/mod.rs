@@ -100,7 +100,7 @@ impl Serialize for EventKind {
     }
 }
 
-/// An event to record. Its texts are cut to [`MAX_TEXT`] characters; none may hold a secret or a token.
+/// An event to record. Its texts are cut to 300 characters; none may hold a secret or a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     pub(super) kind: EventKind,
