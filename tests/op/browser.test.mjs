@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
-import { nextSecond, replace } from './claimgate.mjs';
+import { nextSecond, replace, until } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 let op;
@@ -229,4 +229,8 @@ test('front-channel logout: a frame in the provider’s page ends the session th
   const { sid } = gate.sessions().find(({ subject }) => subject === 'ada');
   assert.deepEqual([await status(query(op.issuer, named.sid)), await status(query('https://another.example', sid)), await status(`sid=${sid}`), await status(`iss=${op.issuer}`), await status('')], [200, 400, 400, 400, 400]);
   assert.equal((await other.me(gate)).username, 'ada');
+  // One that ends nothing may be a stranger's, and is no event.
+  const events = () => gate.events('--kind', 'logout').filter(({ code }) => code === 'front_channel');
+  await until('the logout is recorded', () => events().length > 0);
+  assert.deepEqual(events().map(({ provider, detail }) => [provider, detail]), [['crm', `sid ${named.sid}`]]);
 }));

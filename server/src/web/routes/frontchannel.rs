@@ -54,9 +54,10 @@ async fn log_out<'a>(app: &'a App, query: &str) -> Result<&'a Provider, Problem>
     let logout = named.logout(system::position(), leeway, provider.remembers_logouts_for, jti);
     let target = logout.record().target.clone();
     let ended = app.store.log_out_by_front_channel(logout).await?;
-    let effect = Ended { sessions: ended, target: (ended > 0).then_some(target) };
-    events::logged_out(app, provider, "front_channel", &effect);
+    // A request that ends nothing may be a stranger's, whose text would displace the logouts that were recorded.
     if ended > 0 {
+        let effect = Ended { sessions: ended, target: Some(target) };
+        events::logged_out(app, provider, "front_channel", &effect);
         let Fields { client, host, provider, .. } = request_log::fields();
         info!(client, provider, sid, ended, host, "front-channel logout");
     }
