@@ -1,4 +1,4 @@
-// Chromium without a window, with scripts switched off for all pages.
+// Chromium without a window, with scripts switched off unless a test asks for them.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,9 +8,9 @@ import { chromium } from 'playwright-core';
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 /** A new browser with a profile of its own: a page, its context, and the errors and warnings of its console. */
-export async function openBrowser() {
+export async function openBrowser({ scripts = false } = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'claimgate-browser-'));
-  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS, javaScriptEnabled: false });
+  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS, javaScriptEnabled: scripts });
   const page = context.pages()[0] ?? await context.newPage();
   const complaints = [];
   // A refusal is a page with status 403, which the browser reports as a failed resource.

@@ -1,5 +1,6 @@
 //! The settings after the check: what the server and the command work with.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Config {
     pub notes: Vec<Note>,
     /// The files that it names.
     pub files: Vec<NamedFile>,
+    /// Where its tables stand, by their paths, such as `identity.team[0]`.
+    pub places: BTreeMap<String, Place>,
 }
 
 /// What a command on the database needs of a file.

@@ -1,5 +1,6 @@
 //! The file as TOML, with the span of every key and value.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -102,6 +103,26 @@ impl<'t> Document<'t> {
     pub(super) fn place(&self, path: &SettingPath) -> Place {
         let position = position(self.text, self.span(path).start);
         Place { file: self.file.to_owned(), position, setting: self.name(path) }
+    }
+
+    /// Returns the place of every table, by its path.
+    pub(super) fn tables(&self) -> BTreeMap<String, Place> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![(SettingPath::default(), &self.root)];
+        while let Some((path, value)) = open.pop() {
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    open.extend(table.iter().map(|(key, value)| (path.name(key.get_ref()), value)));
+                    found.insert(path.to_string(), self.place(&path));
+                }
+                DeValue::Array(array) => {
+                    let elements = array.iter().enumerate();
+                    open.extend(elements.map(|(index, value)| (path.index(index), value)));
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Returns a file that a setting names, with the place of the setting.

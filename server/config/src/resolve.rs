@@ -1,6 +1,7 @@
 //! From the file as it is written to settings that are valid by their types.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use claimgate::access::{ApplicationSpec, Applications, Headers, HeadersSpec};
@@ -36,6 +37,7 @@ pub(super) fn resolve(
             config.notes.sort_by_key(|note| note.position);
             config.files = source.files.into_inner();
             config.files.sort_by_key(|file| file.place.position);
+            config.places = document.tables();
             Ok(config)
         }
         (_, faults) => Err(ConfigError::new(faults)),
@@ -126,7 +128,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
     }
-    let (notes, files) = (Vec::new(), Vec::new());
+    let (notes, files, places) = (Vec::new(), Vec::new(), BTreeMap::new());
     Ok(Config {
         server,
         events,
@@ -140,6 +142,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         normalise,
         notes,
         files,
+        places,
     })
 }
 

@@ -15,7 +15,7 @@ use super::key::Key;
 use super::postgres::{Administration, Logout, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
 use super::{
     AdminRecords, Event, EventCount, EventLimits, EventQuery, ListedEvent, ListedSession, LogoutsDropped,
-    PresentedToken, Revocation, SqliteStore,
+    PeopleCounts, PresentedToken, Revocation, SqliteStore,
 };
 use crate::system;
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
@@ -27,6 +27,7 @@ use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::user::{User, UserId};
+use claimgate::time::UnixTime;
 
 /// The store of a server. A clone is the same store.
 #[derive(Clone)]
@@ -326,6 +327,20 @@ impl Store {
             Store::Sqlite(store) => store.administer(work).await,
             Store::Postgres(store) => store.administration.administer(work).await,
         }
+    }
+
+    /// Counts users and live sessions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_people(&self, now: UnixTime) -> Result<PeopleCounts, StoreError> {
+        let counts = self.administer(move |records| records.count_people(now)).await?;
+        Ok(match self {
+            Store::Sqlite(store) => {
+                PeopleCounts { sessions: u64::try_from(store.live_sessions()).unwrap_or(u64::MAX), ..counts }
+            }
+            Store::Postgres(_) => counts,
+        })
     }
 
     /// Records events in one transaction.

@@ -66,6 +66,17 @@ pub struct ListedSession {
     pub expires: i64,
 }
 
+/// How many users there are, and sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeopleCounts {
+    /// The number of users.
+    pub users: u64,
+    /// The number of those who may not sign in.
+    pub inactive: u64,
+    /// The number of live sessions.
+    pub sessions: u64,
+}
+
 /// The records for administration: those of the rules, lists and notices.
 pub trait AdminRecords: Records {
     /// Returns up to `limit` users ordered by name, beginning after the name `after`. A row that cannot be read is
@@ -74,6 +85,12 @@ pub trait AdminRecords: Records {
     /// # Errors
     /// [`StoreError`]: the database failed.
     fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError>;
+
+    /// Counts users, and the sessions whose rows have not expired: of SQLite also some that have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn count_people(&mut self, now: UnixTime) -> Result<PeopleCounts, StoreError>;
 
     /// Returns the teams that have members, ordered by name.
     ///
@@ -139,6 +156,16 @@ impl AdminRecords for SqliteRecords<'_> {
                 sessions: row.get(8)?,
             })
         })
+    }
+
+    fn count_people(&mut self, _: UnixTime) -> Result<PeopleCounts, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM user), (SELECT count(*) FROM user WHERE active = 0),
+            (SELECT count(*) FROM session)";
+        let counts = self.query_all("user", sql, [], |row| {
+            let count = |column| row.get::<usize, u32>(column).map(u64::from);
+            Ok(PeopleCounts { users: count(0)?, inactive: count(1)?, sessions: count(2)? })
+        })?;
+        Ok(counts.first().copied().unwrap_or_default())
     }
 
     fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {

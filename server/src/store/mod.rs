@@ -58,7 +58,7 @@ pub use events::{
 };
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use inspection::{Inspection, inspect};
-pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser};
+pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts};
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
 

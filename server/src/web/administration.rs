@@ -68,8 +68,8 @@ pub(crate) fn takes_passwords(app: &App, headers: &HeaderMap) -> bool {
     own.is_none_or(|own| own == app.origin(headers))
 }
 
-/// Opens the administration's session beside a sign-in session. Returns its cookie, and when it ends.
-pub(crate) fn open(app: &App, session: SessionId, user: &User) -> (HeaderValue, UnixTime) {
+/// Opens the administration's session beside a sign-in session. Returns its cookies, and when it ends.
+pub(crate) fn open(app: &App, session: SessionId, user: &User) -> ([HeaderValue; 2], UnixTime) {
     let ends = system::now().saturating_add(LIFETIME.as_secs());
     let grant = Grant { session: session.0, account: account(user), ends: ends.0 };
     let text = serde_json::to_string(&grant).expect("texts and numbers are JSON");
@@ -77,19 +77,24 @@ pub(crate) fn open(app: &App, session: SessionId, user: &User) -> (HeaderValue, 
 }
 
 /// Checks that a request has a session of the administration, opened beside this sign-in session, and that
-/// the account has not changed since.
+/// the account has not changed since. Returns when it ends.
 ///
 /// # Errors
 /// [`AdminError::Session`].
-pub(crate) fn check(app: &App, headers: &HeaderMap, session: SessionId, user: &User) -> Result<(), Problem> {
+pub(crate) fn check(
+    app: &App,
+    headers: &HeaderMap,
+    session: SessionId,
+    user: &User,
+) -> Result<UnixTime, Problem> {
     let (account, now) = (account(user), system::now());
-    let fits = app.cookies.administration(headers).any(|sealed| {
+    let grants = app.cookies.administration(headers).filter_map(|sealed| {
         let opened = app.store.key().open(PURPOSE, &sealed);
-        let grant = opened.and_then(|text| serde_json::from_str::<Grant>(&text).ok());
-        grant
-            .is_some_and(|grant| grant.session == session.0 && grant.account == account && now.0 < grant.ends)
+        opened.and_then(|text| serde_json::from_str::<Grant>(&text).ok())
     });
-    if fits { Ok(()) } else { Err(AdminError::Session.into()) }
+    let mut fitting =
+        grants.filter(|grant| grant.session == session.0 && grant.account == account && now.0 < grant.ends);
+    fitting.next().map(|grant| UnixTime(grant.ends)).ok_or(AdminError::Session.into())
 }
 
 /// Returns the fingerprint of an account: every change of it gives another one. A changed password ends the

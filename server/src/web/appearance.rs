@@ -7,7 +7,7 @@ use claimgate::base64url;
 use claimgate_config::{Color, Logo, Pages, PublicUrl};
 
 /// The style sheet; a file of its own, so that the content security policy needs no exception.
-pub(crate) const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = concat!(include_str!("tokens.css"), include_str!("style.css"));
 
 /// The look of the pages.
 pub(crate) struct Appearance {

@@ -24,8 +24,9 @@ pub(crate) struct Cookies {
     sign_in: String,
     logout: String,
     administration: String,
-    /// The path below which browsers send the administration's cookie: no application has it.
-    administration_path: String,
+    /// The paths below which browsers send the administration's cookie, those of its API and of the console: no
+    /// application has them.
+    administration_paths: [String; 2],
     secure: bool,
     domain: Option<String>,
 }
@@ -47,7 +48,8 @@ impl Cookies {
             logout: format!("{own}claimgate-logout"),
             // `__Host-` would need the path `/`.
             administration: format!("{}claimgate-admin", if secure { "__Secure-" } else { "" }),
-            administration_path: format!("{}/api/v1", server.public_url.path),
+            administration_paths: ["/api/v1", "/admin"]
+                .map(|path| format!("{}{path}", server.public_url.path)),
             secure,
             domain: server.cookie_domain.clone(),
         }
@@ -127,11 +129,17 @@ impl Cookies {
         self.finish(Cookie::build((self.logout.as_str(), "")), Some(Duration::ZERO), None)
     }
 
-    /// Sets the cookie of the administration's session, for `lifetime`.
-    pub(crate) fn open_administration(&self, sealed: &str, lifetime: Duration) -> HeaderValue {
-        let cookie = Cookie::build((self.administration.as_str(), sealed));
-        let cookie = cookie.path(&self.administration_path).same_site(SameSite::Strict);
-        self.finish(cookie, Some(lifetime), None)
+    /// Sets the cookie of the administration's session, for `lifetime`, at each of its paths.
+    pub(crate) fn open_administration(&self, sealed: &str, lifetime: Duration) -> [HeaderValue; 2] {
+        self.administration_paths.each_ref().map(|path| {
+            let cookie = Cookie::build((self.administration.as_str(), sealed));
+            self.finish(cookie.path(path).same_site(SameSite::Strict), Some(lifetime), None)
+        })
+    }
+
+    /// Deletes the cookie of the administration's session.
+    pub(crate) fn close_administration(&self) -> [HeaderValue; 2] {
+        self.open_administration("", Duration::ZERO)
     }
 
     /// Returns the sealed values of administration sessions.
@@ -220,7 +228,7 @@ mod tests {
             sign_in: "claimgate-login-".to_owned(),
             logout: "claimgate-logout".to_owned(),
             administration: "claimgate-admin".to_owned(),
-            administration_path: "/api/v1".to_owned(),
+            administration_paths: ["/api/v1", "/admin"].map(str::to_owned),
             secure: false,
             domain: None,
         };

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
-    RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
@@ -195,7 +195,8 @@ impl Problem {
         })
     }
 
-    fn render(
+    /// Returns a page with this problem on it, which is given its title.
+    pub(crate) fn render(
         &self,
         view: &View<'_>,
         page: impl FnOnce(&str, &page::Notice<'_>) -> maud::Markup,
@@ -329,6 +330,29 @@ pub(crate) fn framed(ancestors: &str) -> Response {
     if let Ok(policy) = HeaderValue::try_from(policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
+    response
+}
+
+/// Returns a static file whose address changes with its content.
+pub(crate) fn immutable_asset(content_type: &'static str, text: &'static str) -> Response {
+    let mut response = self::text(content_type, text);
+    let value = HeaderValue::from_static("public, max-age=31536000, immutable");
+    response.headers_mut().insert(CACHE_CONTROL, value);
+    response
+}
+
+/// Returns the page that leads into the administration.
+pub(crate) fn way_in(page: maud::Markup) -> Response {
+    let challenge = HeaderValue::from_static("Cookie realm=\"claimgate administration\"");
+    let page = Html(page.into_string());
+    finish((StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)], page).into_response())
+}
+
+/// Gives a response a `Content-Security-Policy` of its own.
+pub(crate) fn with_policy(mut response: Response, policy: &HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     response
 }
 

@@ -134,7 +134,7 @@ pub(crate) async fn complete(
     ];
     let is_admin = authorization.is_fresh() && signed_in.user.kind.is_admin();
     if is_admin && administration::check_host(app, headers).is_ok() {
-        cookies.push(administration::open(app, session, &signed_in.user).0);
+        cookies.extend(administration::open(app, session, &signed_in.user).0);
     }
     Ok(Completed { return_to: authorization.return_to, cookies })
 }

@@ -7,7 +7,7 @@ use super::events::to_parameter;
 use super::node::PgStore;
 use super::records::{Parameter, PostgresRecords, USER, read_user};
 use crate::store::bad_rows::BadRows;
-use crate::store::{AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser};
+use crate::store::{AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts};
 use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Records, StoreError};
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -68,6 +68,18 @@ impl AdminRecords for PostgresRecords<'_> {
                 sessions: read_count(row, 8)?,
             })
         })
+    }
+
+    fn count_people(&mut self, _: UnixTime) -> Result<PeopleCounts, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM users WHERE NOT active),
+            (SELECT count(*) FROM sessions WHERE expires > now())";
+        let counts = self.list("users", sql, &[], |row| {
+            let count = |column| {
+                Ok::<u64, PostgresError>(u64::try_from(row.try_get::<_, i64>(column)?).unwrap_or_default())
+            };
+            Ok(PeopleCounts { users: count(0)?, inactive: count(1)?, sessions: count(2)? })
+        })?;
+        Ok(counts.first().copied().unwrap_or_default())
     }
 
     fn list_teams(&mut self) -> Result<Vec<ListedTeam>, StoreError> {

@@ -1,15 +1,20 @@
 //! `POST /api/v1/admin/session`: opens the administration's own session by a fresh password.
 
+use std::net::IpAddr;
+
+use axum::http::HeaderValue;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 use zeroize::Zeroizing;
 
+use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Json, SignedInAdmin};
 use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
 use crate::web::{administration, events, password_check, respond};
+use claimgate::time::UnixTime;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,12 +33,26 @@ pub(super) async fn open_session(
     admin: SignedInAdmin,
     Json(proof): Json<Proof>,
 ) -> Result<Response, Problem> {
+    let (cookies, ends) = open(&app, address, &admin, proof.password).await?;
+    Ok(respond::with_cookies(respond::document(json!({"ends": ends.0})), cookies))
+}
+
+/// Opens the session of an administrator who proves a password. Returns its cookies, and when it ends.
+///
+/// # Errors
+/// Those of [`password_check::authenticate`].
+pub(super) async fn open(
+    app: &App,
+    address: IpAddr,
+    admin: &SignedInAdmin,
+    password: Zeroizing<String>,
+) -> Result<([HeaderValue; 2], UnixTime), Problem> {
     // A password that is changed from here on ends the sign-in session, and with it this one.
-    let checked = password_check::authenticate(&app, address, &admin.user.username, proof.password).await;
-    checked.inspect_err(|problem| events::refused(&app, problem))?;
-    events::administration_opened(&app, &admin.user.username);
-    let (cookie, ends) = administration::open(&app, admin.session, &admin.user);
+    let checked = password_check::authenticate(app, address, &admin.user.username, password).await;
+    checked.inspect_err(|problem| events::refused(app, problem))?;
+    events::administration_opened(app, &admin.user.username);
+    let opened = administration::open(app, admin.session, &admin.user);
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = admin.user.username, session = %admin.session, host, "administration session opened");
-    Ok(respond::with_cookies(respond::document(json!({"ends": ends.0})), [cookie]))
+    Ok(opened)
 }

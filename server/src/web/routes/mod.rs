@@ -6,6 +6,7 @@ mod assets;
 mod auth;
 mod backchannel;
 mod callback;
+mod console;
 mod events;
 mod frontchannel;
 mod health;
@@ -86,6 +87,7 @@ fn routes() -> Router<Server> {
         .fold(Router::new(), |router, path| router.route(path, post(backchannel::post)));
     logouts
         .route(FRONT_CHANNEL_PATH, get(frontchannel::get))
+        .merge(console::routes())
         .route("/", get(home::get))
         .route("/login", get(sign_in::choose))
         .route("/login/password", get(sign_in::password_form).post(password::post))

@@ -1,0 +1,156 @@
+//! What needs an administrator's attention, each with its remedy.
+
+use maud::{Markup, html};
+
+use super::frame::{self, Icon};
+use crate::plural::count;
+use crate::web::app::App;
+use crate::web::provider::Provider;
+use claimgate_config::Severity;
+
+/// The age of keys, in seconds, from which their refresh is overdue.
+const OLD_KEYS: i64 = 24 * 3600;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    Problem,
+    Warning,
+    Note,
+}
+
+/// What was found.
+pub(crate) struct Finding {
+    pub(crate) weight: Weight,
+    pub(crate) title: String,
+    /// What was seen, in the words of its source.
+    pub(crate) detail: Option<String>,
+    pub(crate) remedy: String,
+    /// Where the setting stands: file and line.
+    pub(crate) place: Option<(String, usize)>,
+}
+
+/// Returns what needs attention, the gravest first.
+pub(crate) fn all(app: &App) -> Vec<Finding> {
+    let mut found: Vec<Finding> = app.providers.iter().flat_map(|provider| of_provider(provider)).collect();
+    found.extend(of_store(app));
+    found.extend(of_settings(app));
+    found.sort_by_key(|finding| finding.weight);
+    found
+}
+
+fn of_provider(provider: &Provider) -> Vec<Finding> {
+    let (health, name) = (provider.remote.health(), &provider.config.display_name);
+    let mut found = Vec::new();
+    let has_keys = health.usable_keys > 0 || provider.config.uses_only_secret();
+    if let Some(error) = &health.last_error {
+        let (weight, title) = match has_keys {
+            true => (
+                Weight::Warning,
+                format!("{name}: the last fetch of its keys failed; those fetched before are in use"),
+            ),
+            false => (Weight::Problem, format!("{name}: its keys cannot be fetched; sign-ins there fail")),
+        };
+        let remedy = format!(
+            "Check that this server reaches {}; `claimgate config check --online` walks through each step.",
+            provider.config.issuer
+        );
+        found.push(Finding { weight, title, detail: Some(error.clone()), remedy, place: None });
+    } else if health.fetches > 0 && !has_keys {
+        found.push(Finding {
+            weight: Weight::Problem,
+            title: format!("{name}: none of its keys fits `algorithms`"),
+            detail: Some(format!("algorithms = {:?}", provider.config.algorithms)),
+            remedy: "Name in `algorithms` what the provider signs with; `claimgate config check --online` says what that is.".to_owned(),
+            place: None,
+        });
+    }
+    if let Some(age) = health.keys_age.filter(|age| *age > OLD_KEYS) {
+        found.push(Finding {
+            weight: Weight::Warning,
+            title: format!("{name}: its keys were fetched {} ago", frame::duration(age)),
+            detail: None,
+            remedy: "A key that the provider has withdrawn since is still accepted: look for the error of the fetch in the log.".to_owned(),
+            place: None,
+        });
+    }
+    if let Some(metadata) = provider.remote.known_metadata()
+        && metadata.backchannel_logout != Some(true)
+    {
+        found.push(Finding {
+            weight: Weight::Note,
+            title: format!("{name}: the provider does not announce back-channel logout"),
+            detail: None,
+            remedy: "Sessions here last until they expire, whatever is signed out there, unless it sends logouts without saying so. Shorten `session_lifetime` if that is too long.".to_owned(),
+            place: None,
+        });
+    }
+    found
+}
+
+fn of_store(app: &App) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let dropped = app.store.dropped_logouts();
+    if dropped > 0 {
+        found.push(Finding {
+            weight: Weight::Problem,
+            title: format!("{} dropped from memory before their end", count(dropped, "logout")),
+            detail: None,
+            remedy: "Tokens that they may revoke are refused. Find in the log who sends so many, and limit it in front of this server.".to_owned(),
+            place: None,
+        });
+    }
+    if let Some(state) = app.store.node_state()
+        && !state.has_synchronous_standby
+    {
+        found.push(Finding {
+            weight: Weight::Note,
+            title: "The database has no synchronous standby".to_owned(),
+            detail: None,
+            remedy: "What was acknowledged last can be lost with its disk: see the guide on deployment."
+                .to_owned(),
+            place: None,
+        });
+    }
+    found
+}
+
+fn of_settings(app: &App) -> impl Iterator<Item = Finding> {
+    app.config.notes.iter().map(|note| Finding {
+        weight: match note.severity {
+            Severity::Warning => Weight::Warning,
+            Severity::Note => Weight::Note,
+        },
+        title: match note.setting.as_str() {
+            "" => note.reason.message.clone(),
+            setting => format!("{setting}: {}", note.reason.message),
+        },
+        detail: None,
+        remedy: note.reason.remedy.clone().unwrap_or_default(),
+        place: Some((note.file.clone(), note.position.line)),
+    })
+}
+
+/// Returns the list.
+pub(crate) fn list(found: &[Finding]) -> Markup {
+    html! {
+        ul.rows #findings {
+            @for finding in found {
+                @let (class, icon, name) = match finding.weight {
+                    Weight::Problem => ("problem", Icon::Problem, "Problem: "),
+                    Weight::Warning => ("warning", Icon::Warning, "Warning: "),
+                    Weight::Note => ("note", Icon::Note, "Note: "),
+                };
+                li.finding {
+                    span class=(class) { (icon.markup()) }
+                    div {
+                        p { span.hidden { (name) } b { (frame::prose(&finding.title)) } }
+                        @if let Some(detail) = &finding.detail { p { code { (detail) } } }
+                        @if !finding.remedy.is_empty() { p.remedy { (frame::prose(&finding.remedy)) } }
+                        @if let Some(place) = &finding.place { p { (frame::file_line(&place.0, place.1)) } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The console: the pages of the administration at `/admin`.
+//!
+//! `frame` is what all pages share, `session` who may see them, `entry` the way in. The other files have one page each.
+//! Pages are `maud` templates, which escape every value; scripts and styles are two files of this server.
+
+pub(crate) mod assets;
+pub(crate) mod entry;
+pub(crate) mod frame;
+pub(crate) mod findings;
+pub(crate) mod charts;
+pub(crate) mod overview;
+pub(crate) mod claims_tree;
+pub(crate) mod trial;
+pub(crate) mod mapping;
+pub(crate) mod session;

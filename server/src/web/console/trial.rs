@@ -1,0 +1,169 @@
+//! A mapping tried out on a token or on claims: nothing is kept of either, and nothing is written.
+
+use claimgate::claims::{Claims, ClaimsError};
+use claimgate::identity::Explanation;
+use claimgate::jws::CompactJws;
+use claimgate::limits::Limits;
+use claimgate::oidc::records::{self, Lookup, StoreError};
+use claimgate::path::ClaimPath;
+use claimgate::verifier::Verifier;
+use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::system;
+use crate::web::app::App;
+use crate::web::extract::Body;
+use crate::web::provider::Provider;
+use crate::web::rehearsal;
+
+/// What is tried out.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    /// A token, or claims as JSON.
+    #[serde(default)]
+    pub(crate) subject: Zeroizing<String>,
+    /// The provider whose mapping applies; empty: that of the `iss`, or else the first.
+    #[serde(default)]
+    pub(crate) provider: String,
+    /// A claim path to look at.
+    #[serde(default)]
+    pub(crate) path: String,
+    /// The path of a value that was chosen, in its place.
+    pub(crate) insert: Option<String>,
+}
+
+impl Body for Question {
+    const EXPECTED: &'static str = "send subject, provider and path as a form";
+}
+
+impl Question {
+    /// Returns the path to look at.
+    pub(crate) fn path(&self) -> &str {
+        self.insert.as_deref().unwrap_or(&self.path)
+    }
+}
+
+/// Where claims come from.
+pub(crate) enum Source {
+    /// They were written as JSON.
+    Written,
+    /// From a token that verifies, with its algorithm.
+    Verified(String),
+    /// From a token that does not verify: the code and the text of the error.
+    Unverified(&'static str, String),
+}
+
+/// What a mapping makes of claims.
+pub(crate) struct Trial<'a> {
+    pub(crate) index: usize,
+    pub(crate) provider: &'a Provider,
+    pub(crate) claims: Value,
+    pub(crate) source: Source,
+    pub(crate) explanation: Explanation,
+    /// The demand of `[[provider.claim]]` that the claims do not meet.
+    pub(crate) unmet: Option<ClaimsError>,
+    /// What a sign-in would change.
+    pub(crate) changes: Vec<String>,
+}
+
+/// Why nothing can be tried out.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Nothing was entered.
+    Empty,
+    /// The text is neither a token nor claims: code and text.
+    Unreadable(&'static str, String),
+    /// The file has no such provider.
+    Provider,
+    Store(StoreError),
+}
+
+/// Tries a mapping out.
+///
+/// # Errors
+/// A [`Refusal`].
+pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'a>, Refusal> {
+    let text = question.subject.trim();
+    if text.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    let claims = read(text)?;
+    let (index, provider) = provider(app, &question.provider, &claims).ok_or(Refusal::Provider)?;
+    let source = if text.starts_with('{') { Source::Written } else { verify(provider, text) };
+    let explanation = provider.config.mapping.explain(claims.as_value());
+    let unmet = provider.config.check_demands(claims.as_value()).err();
+    let changes = match (&explanation.identity, &unmet) {
+        (Some(identity), None) => {
+            let (issuer, username) = (provider.config.issuer.clone(), identity.username.clone());
+            let subject = claims.subject().unwrap_or_default().to_owned();
+            let view = app.store.administer(move |records| {
+                let person = Lookup { issuer: &issuer, subject: &subject, sid: None, username: &username };
+                records::view(records, &person)
+            });
+            let view = view.await.map_err(Refusal::Store)?;
+            rehearsal::changes(&app.config, &provider.config, view, identity)
+        }
+        _ => Vec::new(),
+    };
+    Ok(Trial { index, provider, claims: claims.as_value().clone(), source, explanation, unmet, changes })
+}
+
+/// Reads claims, or those of a token without a look at its signature.
+fn read(text: &str) -> Result<Claims, Refusal> {
+    let limits = Limits::DEFAULT;
+    let claims = |payload: &[u8]| {
+        Claims::parse(payload, &limits).map_err(|error| Refusal::Unreadable(error.code(), error.to_string()))
+    };
+    if text.starts_with('{') {
+        return claims(text.as_bytes());
+    }
+    match CompactJws::parse(text, &limits) {
+        Ok(jws) => claims(&jws.unverified_payload()),
+        Err(error) => Err(Refusal::Unreadable(error.code(), error.to_string())),
+    }
+}
+
+/// Returns the named provider; without a name that of the issuer, or else the first.
+fn provider<'a>(app: &'a App, name: &str, claims: &Claims) -> Option<(usize, &'a Provider)> {
+    let issuer = claims.as_value().get("iss").and_then(Value::as_str);
+    let mut all = app.providers.iter().map(|provider| &**provider).enumerate();
+    match name {
+        "" => all
+            .clone()
+            .find(|(_, provider)| Some(provider.config.issuer.as_str()) == issuer)
+            .or_else(|| all.next()),
+        _ => all.find(|(_, provider)| provider.config.id == name),
+    }
+}
+
+/// Verifies a token as an ID token, then as one that is presented for verification. No cache takes it.
+fn verify(provider: &Provider, token: &str) -> Source {
+    let now = system::now();
+    let error = match provider.id_tokens.verify(token, now) {
+        Ok(token) => return Source::Verified(token.header().algorithm().to_owned()),
+        Err(error) => error,
+    };
+    let presented = Verifier::new(provider.remote.jws().clone(), provider.config.presented_policy());
+    match presented
+        .map(|verifier| verifier.verify(token, now).map(|token| token.header().algorithm().to_owned()))
+    {
+        Ok(Ok(algorithm)) => Source::Verified(algorithm),
+        _ => Source::Unverified(error.code(), error.to_string()),
+    }
+}
+
+/// Returns the values that a path selects; `None` for no path.
+///
+/// # Errors
+/// The text of the path's error.
+pub(crate) fn select<'v>(path: &str, claims: &'v Value) -> Option<Result<Vec<&'v Value>, String>> {
+    let path = path.trim();
+    if path.is_empty() {
+        return None;
+    }
+    let limits = Limits::DEFAULT;
+    let found = ClaimPath::parse(path).and_then(|path| path.select(claims, &limits));
+    Some(found.map_err(|error| error.to_string()))
+}

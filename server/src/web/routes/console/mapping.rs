@@ -1,0 +1,42 @@
+//! `/admin/mapping`: the mapping, tried out on a token or on claims.
+
+use axum::response::Response;
+
+use crate::web::console::frame::{Heading, Page};
+use crate::web::console::mapping;
+use crate::web::console::session::{Console, english};
+use crate::web::console::trial::{self, Question};
+use crate::web::extract::Form;
+use crate::web::problem::Problem;
+
+const HEADING: Heading<'_> = Heading {
+    title: "Mapping",
+    lead: "Try out what the mapping makes of a token or of claims: who would sign in, in which teams, and why.",
+};
+
+pub(super) async fn show(console: Console) -> Response {
+    page(&console, &Question::default()).await
+}
+
+pub(super) async fn submit(console: Console, form: Result<Form<Question>, Problem>) -> Response {
+    match form {
+        Ok(Form(question)) => page(&console, &question).await,
+        Err(problem) => problem.page(&english(&console.app)),
+    }
+}
+
+/// Answers a script, which asks while the form is filled in, with the part of the page that changes.
+pub(super) async fn answer(console: Console, form: Result<Form<Question>, Problem>) -> Response {
+    match form {
+        Ok(Form(question)) => {
+            let tried = trial::run(&console.app, &question).await;
+            console.respond(mapping::answer(&console.app, &question, &tried))
+        }
+        Err(problem) => problem.json(),
+    }
+}
+
+async fn page(console: &Console, question: &Question) -> Response {
+    let tried = trial::run(&console.app, question).await;
+    console.page(Page::Mapping, &HEADING, &mapping::page(&console.app, question, &tried))
+}

@@ -1,0 +1,185 @@
+// The console at /admin: who may see it, what it shows, and in the browser with and without scripts.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { Agent, PASSWORD } from './agent.mjs';
+import { openBrowser } from './browser.mjs';
+import { replace } from './claimgate.mjs';
+import { OpenIdProvider } from './provider.mjs';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PAGES = ['/admin', '/admin/mapping'];
+const POSTS = ['/admin/mapping', '/admin/mapping/answer', '/admin/session/end'];
+const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
+
+let op;
+let gate;
+before(async () => {
+  op = await OpenIdProvider.start();
+  ({ gate } = await replace(undefined, op, { provider: { display_name: `Example ${MARKUP}` }, signIn: { allow_admins: true, link_by_username: true } }));
+  gate.addUser('root', 'super-admin');
+  for (const name of ['ada', 'with-scripts', 'without-scripts']) gate.addUser(name, 'admin');
+});
+after(async () => { await gate.close(); await op.stop(); });
+
+const PAGE = { accept: 'text/html', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' };
+const get = (agent, path, headers = {}) => agent.request(`${gate.url}${path}`, { headers: { ...PAGE, ...headers } });
+const post = (agent, path, form = { subject: '{"sub":"1"}' }, headers = {}) => agent.request(`${gate.url}${path}`, { method: 'POST', form, headers: { ...PAGE, ...headers } });
+
+// attack: administration.console
+test('no page of the console is shown without a session of the administration', async () => {
+  const stranger = new Agent();
+  const [known, grace, root] = [new Agent(), new Agent(), new Agent()];
+  await known.signInByPassword(gate, 'root');
+  await grace.signIn(gate, 'crm', 'grace');
+  await root.administer(gate, 'root');
+  for (const path of [...PAGES, ...POSTS]) {
+    const ask = (agent, headers) => (POSTS.includes(path) && !PAGES.includes(path) ? post(agent, path, undefined, headers) : get(agent, path, headers));
+    for (const [agent, status, headers] of [
+      [stranger, 401], [known, 401], [grace, 403], [root, 403, { 'x-forwarded-for': '203.0.113.1' }],
+      [root, 403, { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }], [stranger, 401, { 'sec-fetch-mode': 'cors' }],
+    ]) {
+      const answer = await ask(agent, headers);
+      assert.equal(answer.status, status, `${path} ${JSON.stringify(headers)}`);
+      assert.ok(!answer.text.includes('id="viewer"') && !answer.text.includes(op.issuer), answer.text);
+    }
+  }
+  for (const path of POSTS) assert.equal((await post(root, path, undefined, { 'sec-fetch-site': 'cross-site' })).status, 403);
+  // From another site the browser goes on to the address itself; it has sent no cookie of the administration.
+  const arrived = await get(stranger, '/admin/mapping', { 'sec-fetch-site': 'cross-site' });
+  assert.match(arrived.text, /<meta http-equiv="refresh" content="0;url=\/admin\/mapping">/);
+  assert.equal((await get(root, '/admin')).status, 200);
+});
+
+// attack: console.script-in-console
+test('markup in claims, groups, names and errors is text on every page', async () => {
+  const root = new Agent();
+  await root.administer(gate, 'root');
+  const claims = { sub: MARKUP, iss: MARKUP, preferred_username: MARKUP, email: MARKUP, groups: [MARKUP, `/crm/${MARKUP}`], [MARKUP]: { [MARKUP]: [MARKUP] } };
+  const texts = [];
+  for (const path of PAGES) texts.push((await get(root, path)).text);
+  for (const subject of [JSON.stringify(claims), MARKUP, `{${MARKUP}`]) {
+    for (const path of ['/admin/mapping', '/admin/mapping/answer']) {
+      for (const more of [{ path: MARKUP }, { path: `$[${MARKUP}` }, { insert: MARKUP }, { provider: MARKUP }]) texts.push((await post(root, path, { subject, ...more })).text);
+    }
+  }
+  for (const text of texts) assert.ok(!text.includes('<script>alert') && !text.includes('<img'), text);
+  assert.ok(texts.some((text) => text.includes('&lt;script&gt;')));
+  const { headers } = await get(root, '/admin');
+  const policy = headers.get('content-security-policy');
+  assert.match(policy, /default-src 'none'; script-src http:\/\/127\.0\.0\.1:\d+\/assets\/console\/console-[\w-]{22}\.js; /);
+  assert.ok(!policy.includes('unsafe') && !policy.includes("'self'"), policy);
+  assert.equal(headers.get('cache-control'), 'no-store');
+  const script = await get(new Agent(), /src="([^"]+\.js)"/.exec(texts[0])[1]);
+  assert.match(script.headers.get('cache-control'), /immutable/);
+});
+
+test('a mapping is tried out: written claims, a token that verifies, and one that does not; none of it is kept', async () => {
+  const root = new Agent();
+  await root.administer(gate, 'root');
+  gate.forgetLog();
+  const ask = async (subject, more = {}) => (await post(root, '/admin/mapping/answer', { subject, ...more })).text;
+  const written = await ask('{"sub":"9","preferred_username":"Zoe","groups":["crm-admin","/crm/sales","other"]}', { path: 'groups' });
+  for (const part of ['>zoe<', '>Administrators<', '>sales<', 'create the user &quot;zoe&quot;', 'fired on <code>crm-admin</code>', 'claimgate.toml:', '&quot;other&quot;']) assert.ok(written.includes(part), `${part} in ${written}`);
+  assert.match(await ask('{"sub":"9"}'), /identity\.no_username/);
+  const forged = `${Buffer.from('{"alg":"RS256","kid":"1"}').toString('base64url')}.${Buffer.from(JSON.stringify({ iss: op.issuer, sub: '9', preferred_username: 'mallory-and-mallory' })).toString('base64url')}.AAAA`;
+  const unverified = await ask(forged);
+  assert.match(unverified, /Unverified token/);
+  assert.match(unverified, /mallory-and-mallory/);
+  assert.ok(!gate.log.includes('mallory-and-mallory') && !gate.log.includes(forged));
+  assert.ok(!gate.users().some(({ username }) => ['zoe', 'mallory-and-mallory'].includes(username)));
+  // A keystroke is answered within 50 ms. A debug build on a busy machine may take longer; half of them do not.
+  const times = [];
+  for (let index = 0; index < 9; index += 1) {
+    const begun = performance.now();
+    await ask(`{"sub":"9","preferred_username":"zoe${index}","groups":["crm-admin"]}`);
+    times.push(performance.now() - begun);
+  }
+  assert.ok(times.sort((one, other) => one - other)[4] < 50, `${times}`);
+});
+
+async function enter(page, name) {
+  await page.goto(`${gate.url}/admin/mapping`);
+  await page.getByRole('link', { name: 'Sign in with a password' }).click();
+  await page.getByLabel('Username').fill(name);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByLabel('Password').fill('incorrect horse battery staple');
+  await page.getByRole('button', { name: 'Confirm' }).click();
+  assert.equal(await page.locator('#code').textContent(), 'password.wrong');
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Confirm' }).click();
+  await page.waitForURL(`${gate.url}/admin/mapping`);
+  assert.equal(await page.locator('#viewer').textContent(), name);
+}
+
+for (const scripts of [true, false]) {
+  test(`in the browser, ${scripts ? 'with scripts' : 'without scripts'}: the way in, a trial, the way out`, async () => {
+    const { page, complaints, close } = await openBrowser({ scripts });
+    try {
+      await enter(page, scripts ? 'with-scripts' : 'without-scripts');
+      await page.getByLabel('A token, or claims as JSON').fill('{"sub":"9","preferred_username":"zoe","realm_access":{"roles":["x"]},"groups":["crm-admin"]}');
+      if (!scripts) await page.getByRole('button', { name: 'Try it out' }).click();
+      await page.locator('#username').filter({ hasText: 'zoe' }).waitFor();
+      await page.locator('.tree').getByRole('button', { name: '$.realm_access.roles' }).click();
+      await page.locator('#selected').filter({ hasText: '"x"' }).waitFor();
+      assert.equal(await page.getByLabel('Claim path').inputValue(), '$.realm_access.roles[*]');
+      if (scripts) {
+        for (const path of [...PAGES].reverse()) {
+          for (const colorScheme of ['light', 'dark']) {
+            for (const width of [1280, 390]) {
+              await page.emulateMedia({ colorScheme });
+              await page.setViewportSize({ width, height: 900 });
+              if (path !== '/admin/mapping') await page.goto(`${gate.url}${path}`);
+              if (process.env.CLAIMGATE_SCREENSHOTS) await page.screenshot({ path: `${process.env.CLAIMGATE_SCREENSHOTS}/console${path.replaceAll('/', '-')}-${colorScheme}-${width}.png`, fullPage: true });
+              assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${path} at ${width}`);
+              if (width === 1280) {
+                await page.evaluate(AXE);
+                const { violations } = await page.evaluate(() => globalThis.axe.run());
+                const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+                assert.deepEqual(grave.map(({ id, nodes }) => `${path} ${colorScheme} ${id}: ${nodes[0].html}`), []);
+              }
+            }
+          }
+        }
+        await page.setViewportSize({ width: 1280, height: 900 });
+      }
+      await page.getByRole('button', { name: 'Leave administration' }).click();
+      await page.waitForURL(`${gate.url}/`);
+      await page.goto(`${gate.url}/admin`);
+      await page.getByRole('button', { name: 'Confirm' }).waitFor();
+    } finally {
+      await close();
+    }
+    assert.deepEqual(complaints, []);
+  });
+}
+
+test('a fresh sign-in at the provider leads into the console', async () => {
+  const { page, complaints, close } = await openBrowser({ scripts: false });
+  try {
+    await page.goto(`${gate.url}/admin`);
+    await page.getByRole('link', { name: /Sign in with Example/ }).click();
+    await page.getByRole('button', { name: 'ada' }).click();
+    await page.getByRole('button', { name: 'Allow' }).click();
+    await page.waitForURL(`${gate.url}/admin`);
+    await page.locator('#viewer').filter({ hasText: 'ada' }).waitFor();
+  } finally {
+    await close();
+  }
+  assert.deepEqual(complaints, []);
+});
+
+// attack: administration.console
+test('the console answers at the host of admin_url alone', async () => {
+  const { gate: other } = await replace(undefined, op, { server: { admin_url: 'http://localhost:1' } });
+  try {
+    const answer = await new Agent().request(`${other.url}/admin`, { headers: PAGE });
+    assert.equal(answer.status, 403);
+    assert.match(answer.text, /admin\.host/);
+  } finally {
+    await other.close();
+  }
+});
