@@ -19,6 +19,7 @@ impl SqliteLogouts {
         database.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
+             PRAGMA cache_size = -65536;
              CREATE TABLE IF NOT EXISTS logouts (
                  issuer TEXT NOT NULL, sid TEXT, subject TEXT,
                  issued_at INTEGER NOT NULL, keep_until INTEGER NOT NULL

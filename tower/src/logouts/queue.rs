@@ -1,4 +1,5 @@
-//! The queue of logout tokens: what arrives while one batch is recorded is verified and recorded as the next.
+//! The queue of logout tokens, in two steps: while a batch is recorded, those that follow are verified, and recorded as
+//! one batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Logout, LogoutStore, STORE_TIME};
 
-/// Most tokens that wait; more are refused at once.
+/// Most tokens that wait for verification; more are refused at once.
 const WAITING: usize = 1024;
-/// Most logouts in one batch: limits how long the first of them waits.
+/// Most logouts in one batch, which limits how long the first of them waits, and most that wait to be recorded.
 const BATCH: usize = 256;
 /// Most tokens that are verified without a pause for other tasks.
 const AT_ONCE: usize = 64;
@@ -65,7 +66,13 @@ struct Pending {
     answer: oneshot::Sender<Result<(), LogoutError>>,
 }
 
-/// The entrance of the queue. The task of the queue ends with the last clone.
+/// A logout to be recorded.
+struct Accepted {
+    logout: Logout,
+    answer: oneshot::Sender<Result<(), LogoutError>>,
+}
+
+/// The entrance of the queue. The tasks of the queue end with the last clone.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     issuers: Arc<RemoteIssuers<LogoutToken>>,
@@ -73,19 +80,27 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Spawns the task of the queue.
+    /// Spawns the tasks of the queue.
     pub(super) fn start<S: LogoutStore>(
         issuers: Arc<RemoteIssuers<LogoutToken>>,
         store: Arc<S>,
         kept_for: Duration,
     ) -> Self {
         let (entrance, mut queue) = mpsc::channel(WAITING);
+        let (accepted, mut recordings) = mpsc::channel(BATCH);
+        // The work on a batch is a task of its own: a panic of an algorithm or of the store is the failure of one batch.
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(BATCH);
             while queue.recv_many(&mut batch, BATCH).await > 0 {
-                // A task of its own: a panic of an algorithm or of the store is the failure of one batch.
                 let batch = std::mem::take(&mut batch);
-                drop(tokio::spawn(process(batch, Arc::clone(&store), kept_for)).await);
+                drop(tokio::spawn(verify(batch, kept_for, accepted.clone())).await);
+            }
+        });
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while recordings.recv_many(&mut batch, BATCH).await > 0 {
+                let batch = std::mem::take(&mut batch);
+                drop(tokio::spawn(record(batch, Arc::clone(&store))).await);
             }
         });
         Self { issuers, entrance }
@@ -125,9 +140,12 @@ impl Queue {
     }
 }
 
-/// Verifies a batch, records what was accepted, and answers.
-async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: Duration) {
-    let (mut logouts, mut waiting) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+/// Verifies a batch, passes on what is accepted, and answers what is refused.
+async fn verify(batch: Vec<Pending>, kept_for: Duration, accepted: mpsc::Sender<Accepted>) {
+    // Fails if the task that records has ended: the answer is dropped then, which is a failure of the store.
+    let accept = async |token, now, answer| {
+        drop(accepted.send(Accepted { logout: Logout::of(token, now, kept_for), answer }).await);
+    };
     for group in by_issuer(batch) {
         let verifier = group[0].verifier.clone();
         let (mut tokens, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
@@ -137,39 +155,35 @@ async fn process<S: LogoutStore>(batch: Vec<Pending>, store: Arc<S>, kept_for: D
                     tokens.push(token);
                     answers.push(answer);
                 }
-                Token::Verified(token) => {
-                    logouts.push(Logout::of(*token, verifier.now(), kept_for));
-                    waiting.push(answer);
-                }
+                Token::Verified(token) => accept(*token, verifier.now(), answer).await,
             }
         }
         let mut answers = answers.into_iter();
         for tokens in tokens.chunks(AT_ONCE) {
             let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
             let now = verifier.now();
-            for (result, answer) in
-                verifier.verifier().verify_batch(&tokens, now).into_iter().zip(&mut answers)
-            {
+            let results = verifier.verifier().verify_batch(&tokens, now);
+            for (result, answer) in results.into_iter().zip(&mut answers) {
                 match result {
-                    Ok(token) => {
-                        logouts.push(Logout::of(token, now, kept_for));
-                        waiting.push(answer);
-                    }
+                    Ok(token) => accept(token, now, answer).await,
                     Err(error) => drop(answer.send(Err(error.into()))),
                 }
             }
             tokio::task::yield_now().await;
         }
     }
-    if logouts.is_empty() {
-        return;
-    }
+}
+
+/// Records a batch, and answers.
+async fn record<S: LogoutStore>(batch: Vec<Accepted>, store: Arc<S>) {
+    let (logouts, answers): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|Accepted { logout, answer }| (logout, answer)).unzip();
     let failed = |reason: String| LogoutError::Store { reason };
     let result = match tokio::time::timeout(STORE_TIME, store.record(&logouts)).await {
         Ok(result) => result.map_err(|error| failed(error.to_string())),
         Err(_) => Err(failed("it took too long".to_owned())),
     };
-    for answer in waiting {
+    for answer in answers {
         drop(answer.send(result.clone()));
     }
 }
