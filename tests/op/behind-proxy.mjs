@@ -143,7 +143,7 @@ export function testProxy({ configure, server = {}, skip = false }) {
   test('the refusal page has absolute addresses', on, async () => {
     const refused = await ask('admin', '/x', { cookie });
     assert.match(refused.text, /signed in as <b id="user">joe<\/b>/);
-    assert.ok(refused.text.includes(`href="http://sso.gate.localhost:${port}/assets/claimgate.css"`));
+    assert.ok(refused.text.includes(`href="http://sso.gate.localhost:${port}/assets/claimgate.css?v=`));
     assert.ok(refused.text.includes(encodeURIComponent(`http://admin.gate.localhost:${port}/x`)));
   });
 

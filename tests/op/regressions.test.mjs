@@ -115,6 +115,9 @@ test('a wrong password asks again and keeps return_to and the username, never th
   assert.equal(kept, '/reports?a=%22b%22');
   assert.match(wrong.text, /value="root"/);
   assert.ok(!wrong.text.includes('not this one'));
+  // A password is typed into the field of the name now and then.
+  const mixed = await agent.signInByPassword(gate, 'correct horse battery', 'not this one, surely');
+  assert.ok(mixed.status === 403 && !mixed.text.includes('correct horse'));
 });
 
 // Observed: after a denial at the provider, `return_to` was lost (adad4cf).

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 use super::app::App;
+use super::page::MAX_USERNAME;
 use super::password::MIN_PASSWORD;
 use super::problem::Problem;
 use super::request_log;
@@ -33,6 +34,19 @@ pub(crate) async fn authenticate(
     Ok(candidate.decide(matches, app.config.password)?)
 }
 
+/// Reports whether a page may repeat a username that was tried: it is shorter than every password, or an email
+/// address. Another one may be a password that was typed into the wrong field.
+pub(crate) fn may_repeat(name: &str) -> bool {
+    let is_word =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._+-".contains(c));
+    let is_address =
+        |(local, domain): (&str, &str)| is_word(local) && is_word(domain) && domain.contains('.');
+    match name.chars().count() {
+        0..MIN_PASSWORD => true,
+        length => length <= MAX_USERNAME && name.split_once('@').is_some_and(is_address),
+    }
+}
+
 /// Notes a username that was tried. A long one of no user may be a password that was typed into the wrong
 /// field; a password has at least [`MIN_PASSWORD`] characters.
 fn note_tried_name(name: &str) {
@@ -40,5 +54,28 @@ fn note_tried_name(name: &str) {
     match length {
         0..MIN_PASSWORD => request_log::note_user(name),
         _ => request_log::note_user(&format!("(a name of {length} characters)")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_repeat;
+
+    #[test]
+    fn what_may_be_a_password_is_not_repeated() {
+        for name in ["", "root", "eleven char", "ada.lovelace@example.com", "jürgen+crm@mail.example.org"] {
+            assert!(may_repeat(name), "{name}");
+        }
+        let long = format!("{}@example.com", "a".repeat(255));
+        for name in [
+            "twelve chars",
+            "correct horse battery staple",
+            "ada@lovelace",
+            "p@ss w0rd.long",
+            "a@b@c.example",
+            &long,
+        ] {
+            assert!(!may_repeat(name), "{name}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::limiter::Refusal;
 use super::page::{self, View};
+use super::password_check;
 use super::problem::{AdminError, Problem};
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
@@ -184,11 +185,10 @@ impl Problem {
         }
     }
 
-    /// Returns the sign-in page with this problem on it, and the username that was entered.
+    /// Returns the sign-in page with this problem on it, and the username that was entered unless it may be a password.
     pub(crate) fn sign_in_page(&self, view: &View<'_>, return_to: &str, username: &str) -> Response {
         let is_wrong = matches!(self, Problem::WrongPassword);
-        // Only what the field of the form takes.
-        let username = if username.chars().count() <= page::MAX_USERNAME { username } else { "" };
+        let username = if password_check::may_repeat(username) { username } else { "" };
         let form = page::PasswordForm { is_open: true, username, is_wrong };
         self.render(view, |title, notice| {
             page::sign_in(view, &SignInLink::returning_to(return_to), &form, Some((title, notice)))
