@@ -334,3 +334,24 @@ fn a_commit_that_no_standby_confirms_is_an_error_in_time() {
         assert!(error.to_string().contains("no answer within"), "{error}");
     });
 }
+
+#[test]
+fn what_one_server_keeps_under_a_name_the_others_read() {
+    with_database(async |server| {
+        let one = Administration::open(server.clone()).await.unwrap();
+        let other = Administration::open(server).await.unwrap();
+        let kept = async |of: &Administration| of.administer(|records| records.kept("a name")).await.unwrap();
+        assert_eq!(kept(&one).await, None);
+        for text in ["first", "second"] {
+            one.administer(move |records| records.keep("a name", text)).await.unwrap();
+            assert_eq!(kept(&other).await.as_deref(), Some(text));
+        }
+        // What fails has kept nothing.
+        let failed = other.administer(|records| {
+            records.keep("a name", "third")?;
+            Err::<(), _>(StoreError { reason: "on purpose".to_owned() })
+        });
+        failed.await.unwrap_err();
+        assert_eq!(kept(&one).await.as_deref(), Some("second"));
+    });
+}
