@@ -10,8 +10,8 @@ import { replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PAGES = ['/admin', '/admin/mapping'];
-const POSTS = ['/admin/mapping', '/admin/mapping/answer', '/admin/session/end'];
+const PAGES = ['/admin', '/admin/users', '/admin/users/1', '/admin/mapping'];
+const POSTS = ['/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/session/end'];
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
 
 let op;
@@ -98,6 +98,37 @@ test('a mapping is tried out: written claims, a token that verifies, and one tha
     times.push(performance.now() - begun);
   }
   assert.ok(times.sort((one, other) => one - other)[4] < 50, `${times}`);
+});
+
+test('users are found, and changed by the rules of accounts', async () => {
+  for (const name of ['finley', 'zz-finley']) gate.addUser(name);
+  for (const name of ['boss', 'finn']) gate.addUser(name, 'admin');
+  const [boss, finn] = [new Agent(), new Agent()];
+  await boss.administer(gate, 'boss');
+  await finn.signInByPassword(gate, 'finn');
+  const id = (name) => gate.users().find(({ username }) => username === name)?.id;
+  const found = (await get(boss, '/admin/users?text=FIN')).text;
+  assert.deepEqual([...found.matchAll(/admin\/users\/\d+">([^<]+)</g)].map(([, name]) => name), ['finley', 'finn', 'zz-finley']);
+  assert.ok(!(await get(boss, '/admin/users?text=fin&after=finley')).text.includes('>finley<'));
+  assert.match((await get(boss, '/admin/users?text=%25')).text, /No user has such a name/);
+  const path = `/admin/users/${id('finn')}`;
+  const shown = (await get(boss, path)).text;
+  assert.match(shown, /1 live session/);
+  const [, session] = /name="session" value="([0-9a-f]{32})"/.exec(shown);
+  const change = async (form, at = path) => (await post(boss, at, form)).status;
+  assert.equal(await change({ action: 'end_session', session }, `/admin/users/${id('finley')}`), 404);
+  assert.notEqual(await finn.me(gate), undefined);
+  assert.equal(await change({ action: 'end_session', session }), 303);
+  assert.equal(await finn.me(gate), undefined);
+  assert.equal(await change({ action: 'rename', username: 'finley' }), 409);
+  assert.equal(await change({ action: 'rename', username: 'finnegan' }), 303);
+  assert.equal(await change({ action: 'deactivate' }), 303);
+  assert.equal(gate.users().find(({ username }) => username === 'finnegan').active, false);
+  assert.match((await get(boss, `${path}?done=deactivate`)).text, /Switched off/);
+  assert.equal(await change({ action: 'activate' }), 303);
+  assert.equal(await change({ action: 'remove' }), 400);
+  assert.equal(await change({ action: 'deactivate' }, `/admin/users/${id('root')}`), 403);
+  assert.equal(await change({ action: 'activate' }, '/admin/users/9999'), 404);
 });
 
 async function enter(page, name) {

@@ -84,7 +84,15 @@ pub trait AdminRecords: Records {
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
-    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError>;
+    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
+        self.search_users("", after, limit)
+    }
+
+    /// Returns up to `limit` users whose names have `text` in them, as [`list_users`](Self::list_users).
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn search_users(&mut self, text: &str, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError>;
 
     /// Counts users, and the sessions whose rows have not expired: of SQLite also some that have ended.
     ///
@@ -141,14 +149,14 @@ pub trait AdminRecords: Records {
 }
 
 impl AdminRecords for SqliteRecords<'_> {
-    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
+    fn search_users(&mut self, text: &str, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
         let sql = format!(
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM link WHERE link.user = user.id),
                 (SELECT count(*) FROM session WHERE session.user = user.id AND NOT is_ended(session.id))
-            FROM user WHERE username > ?1 ORDER BY username LIMIT ?2"
+            FROM user WHERE username > ?1 AND instr(username, ?3) > 0 ORDER BY username LIMIT ?2"
         );
-        self.query_all("user", &sql, params![after, limit], |row| {
+        self.query_all("user", &sql, params![after, limit, text], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.get(6)?,

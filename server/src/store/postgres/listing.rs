@@ -53,14 +53,14 @@ fn readable<T>(table: &str, rows: &[Row], read: impl Fn(&Row) -> Result<T, Postg
 }
 
 impl AdminRecords for PostgresRecords<'_> {
-    fn list_users(&mut self, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
+    fn search_users(&mut self, text: &str, after: &str, limit: u32) -> Result<Vec<ListedUser>, StoreError> {
         let sql = format!(
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM links WHERE links.user_id = users.id),
                 (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
-            FROM users WHERE username > $1 ORDER BY username LIMIT $2"
+            FROM users WHERE username > $1 AND strpos(username, $3) > 0 ORDER BY username LIMIT $2"
         );
-        self.list("users", &sql, &[&after, &i64::from(limit)], |row| {
+        self.list("users", &sql, &[&after, &i64::from(limit), &text], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.try_get(6)?,

@@ -13,15 +13,17 @@ use claimgate::time::UnixTime;
 pub(crate) enum Page {
     Overview,
     Mapping,
+    Users,
 }
 
 impl Page {
-    const ALL: [Page; 2] = [Page::Overview, Page::Mapping];
+    const ALL: [Page; 3] = [Page::Overview, Page::Mapping, Page::Users];
 
     fn name(self) -> &'static str {
         match self {
             Page::Overview => "Overview",
             Page::Mapping => "Mapping",
+            Page::Users => "Users",
         }
     }
 
@@ -30,6 +32,7 @@ impl Page {
         match self {
             Page::Overview => "/admin",
             Page::Mapping => "/admin/mapping",
+            Page::Users => "/admin/users",
         }
     }
 
@@ -37,6 +40,7 @@ impl Page {
         match self {
             Page::Overview => Icon::Overview,
             Page::Mapping => Icon::Mapping,
+            Page::Users => Icon::Users,
         }
     }
 }
@@ -46,6 +50,7 @@ impl Page {
 pub(crate) enum Icon {
     Overview,
     Mapping,
+    Users,
     Problem,
     Warning,
     Note,
@@ -58,6 +63,9 @@ impl Icon {
         let path = match self {
             Icon::Overview => "M4 4h7v9H4zM13 4h7v5h-7zM13 11h7v9h-7zM4 15h7v5H4z",
             Icon::Mapping => "M4 6h6M14 18h6M10 6c6 0 0 12 4 12M17 15l3 3-3 3",
+            Icon::Users => {
+                "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2.5 20c0-4 3-5.5 6.5-5.5s6.5 1.5 6.5 5.5M16 5.5a3 3 0 0 1 0 6M18 15c2.2.8 3.5 2.5 3.5 5"
+            }
             Icon::Problem => "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M12 7.5v5M12 16v.01",
             Icon::Warning => "M12 4 2.5 20h19zM12 10v4.5M12 17v.01",
             Icon::Note => "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M12 11v5M12 8v.01",

@@ -2,6 +2,7 @@
 
 mod mapping;
 mod session;
+mod users;
 
 use axum::Router;
 use axum::extract::Path;
@@ -25,6 +26,8 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin", get(overview))
         .route("/admin/mapping", get(mapping::show).post(mapping::submit))
         .route("/admin/mapping/answer", post(mapping::answer))
+        .route("/admin/users", get(users::list))
+        .route("/admin/users/{id}", get(users::show).post(users::change))
         .route("/admin/session", post(session::open))
         .route("/admin/session/end", post(session::end))
         .route("/assets/console/{file}", get(asset))
