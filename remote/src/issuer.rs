@@ -158,6 +158,7 @@ impl<K: Kind> Issuer<Policy<K>> {
         let options = RemoteOptions {
             name: self.issuer.clone(),
             issuer: self.issuer.clone(),
+            keys_of_issuer_alone: false,
             documents,
             danger_allow_http: self.danger_allow_http,
             registry: self.registry.unwrap_or_else(Registry::builtin),

@@ -305,6 +305,10 @@ impl RemoteKeys {
         let Some(uri) = uri else { return Ok(Some(Duration::MAX)) };
         let response = self.get(jwks::request(&uri), Limits::DEFAULT.jwks_bytes).await?;
         let (keys, max_age) = jwks::read(&response)?;
+        let keys = match self.options.keys_of_issuer_alone {
+            true => keys.of_issuer(&self.options.issuer),
+            false => keys,
+        };
         let report = self.jws.report_on(&keys);
         let before = self.state.lock().usable_keys;
         self.log_keys(&keys, &report, before);
@@ -386,6 +390,7 @@ impl RemoteKeys {
     pub fn inherit(&self, old: &RemoteKeys) {
         let (new, before) = (&self.options, &old.options);
         let same = new.issuer == before.issuer
+            && new.keys_of_issuer_alone == before.keys_of_issuer_alone
             && new.documents == before.documents
             && new.danger_allow_http == before.danger_allow_http;
         if same {

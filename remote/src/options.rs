@@ -50,6 +50,8 @@ pub struct RemoteOptions {
     pub name: String,
     /// The issuer that the discovery document must name.
     pub issuer: String,
+    /// Whether published keys that name another issuer (`issuer`, a member of Entra ID's keys) are left out.
+    pub keys_of_issuer_alone: bool,
     /// Where the documents are.
     pub documents: Documents,
     /// Whether plain http is accepted beyond loopback.

@@ -72,6 +72,9 @@ pub enum ClaimsError {
     /// `iss` is none of the accepted issuers, compared exactly.
     #[error("the token is from another issuer")]
     Issuer,
+    /// `tid` is the id of another tenant than that of `iss`; see [`TenantIssuers`](super::TenantIssuers).
+    #[error("the token's tenant (`tid`) is not that of its issuer")]
+    Tenant,
     /// `aud` holds none of the accepted audiences, or the policy names none and the token has one.
     #[error("the token is for another audience")]
     Audience,
@@ -154,6 +157,7 @@ impl ClaimsError {
             ClaimsError::IssuedInFuture { .. } => "claims.issued_in_future",
             ClaimsError::TooOld { .. } => "claims.too_old",
             ClaimsError::Issuer => "claims.issuer",
+            ClaimsError::Tenant => "claims.tenant",
             ClaimsError::Audience => "claims.audience",
             ClaimsError::UntrustedAudience { .. } => "claims.audience_untrusted",
             ClaimsError::AuthorizedParty { .. } => "claims.azp",

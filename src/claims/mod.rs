@@ -9,6 +9,7 @@ mod registered;
 #[cfg(feature = "path")]
 mod requirement;
 mod rules;
+mod tenants;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -29,6 +30,7 @@ pub use policy::{LOGOUT_TOKEN_AGE, Policy};
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;
 #[cfg(feature = "path")]
 pub use requirement::ClaimRule;
+pub use tenants::{TenantError, TenantIssuers};
 
 use registered::{Dates, Known, Presence, Registered};
 

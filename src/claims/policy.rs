@@ -10,8 +10,8 @@ use crate::claims::registered::Known;
 use crate::claims::requirement::{ClaimRule, Requirement};
 use crate::claims::rules::{DEFAULT_LEEWAY, Required, Rules, required};
 use crate::claims::{
-    AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TokenKind,
-    UnboundKind,
+    AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TenantIssuers,
+    TokenKind, UnboundKind,
 };
 use crate::jws::{BuildError, Header};
 #[cfg(feature = "path")]
@@ -142,7 +142,7 @@ impl<K: Kind> Policy<K> {
     pub fn check(&self) -> Result<(), BuildError> {
         if self.rules.kind == TokenKind::Jwt {
             Ok(())
-        } else if self.issuers().next().is_none() {
+        } else if self.issuers().next().is_none() && self.rules.tenants.is_none() {
             Err(BuildError::NoIssuer)
         } else if self.rules.audiences.is_empty() {
             Err(BuildError::NoAudience)
@@ -151,7 +151,18 @@ impl<K: Kind> Policy<K> {
         }
     }
 
-    /// Returns the names of the accepted issuer: first the [`issuer`](Self::issuer), then its aliases.
+    /// Accepts the issuers of tenants, in place of the accepted issuer and its aliases. `iss` and `tid` must name the
+    /// same tenant, and one of them.
+    #[must_use]
+    pub fn tenants(mut self, tenants: &TenantIssuers) -> Self {
+        self.rules.issuer = None;
+        self.rules.issuer_aliases = tenants.issuers().collect();
+        self.rules.tenants = Some(tenants.clone());
+        self
+    }
+
+    /// Returns the names of the accepted issuer: first the [`issuer`](Self::issuer), then its aliases. Of
+    /// [`tenants`](Self::tenants) they are the issuers of those that are named.
     pub fn issuers(&self) -> impl Iterator<Item = &str> {
         self.rules.issuers().map(String::as_str)
     }

@@ -10,7 +10,7 @@ use crate::claims::kind::is_untyped;
 use crate::claims::registered::{Known, Presence};
 #[cfg(feature = "path")]
 use crate::claims::requirement::Requirement;
-use crate::claims::{Claims, ClaimsError, TokenKind};
+use crate::claims::{Claims, ClaimsError, TenantIssuers, TokenKind};
 use crate::jws::Header;
 use crate::text;
 use crate::time::UnixTime;
@@ -32,6 +32,8 @@ pub(super) struct Rules {
     /// The accepted issuer and its further names.
     pub(super) issuer: Option<String>,
     pub(super) issuer_aliases: Vec<String>,
+    /// The issuers of tenants, in place of those two; if they are named, they are the aliases, too.
+    pub(super) tenants: Option<TenantIssuers>,
     pub(super) audiences: Vec<String>,
     /// Whether a plain JWT may have an `aud` although no audience is named.
     pub(super) any_audience: bool,
@@ -63,6 +65,7 @@ impl Rules {
             kind,
             issuer: None,
             issuer_aliases: Vec::new(),
+            tenants: None,
             audiences: Vec::new(),
             any_audience: false,
             trusted_audiences: Vec::new(),
@@ -145,6 +148,9 @@ impl Rules {
 
     /// Checks `iss`. Without a named issuer, only a plain JWT is accepted.
     fn check_issuer(&self, claims: &Claims) -> Result<(), ClaimsError> {
+        if let Some(tenants) = &self.tenants {
+            return tenants.check(claims);
+        }
         let unnamed = self.issuer.is_none() && self.issuer_aliases.is_empty();
         let accepted = match claims.issuer() {
             _ if unnamed => self.kind == TokenKind::Jwt,

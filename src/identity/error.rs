@@ -103,6 +103,12 @@ pub enum IdentityError {
         /// The limit, in characters.
         limit: usize,
     },
+    /// `username_regex` does not match the username.
+    #[error("`username_regex` does not match {name:?}")]
+    UsernameUnmatched {
+        /// The name, for display.
+        name: String,
+    },
     /// The address is needed, and the provider does not call it verified.
     #[error("the e-mail address is not verified: `email_verified` is {found}")]
     EmailNotVerified {
@@ -151,6 +157,7 @@ impl IdentityError {
             IdentityError::EmptyUsername => "identity.username_empty",
             IdentityError::UsernameCharacters { .. } => "identity.username_characters",
             IdentityError::UsernameTooLong { .. } => "identity.username_too_long",
+            IdentityError::UsernameUnmatched { .. } => "identity.username_unmatched",
             IdentityError::EmailNotVerified { .. } => "identity.email_not_verified",
             IdentityError::GroupType { .. } => "identity.group_type",
             IdentityError::TooManyGroups { .. } => "identity.group_limit",

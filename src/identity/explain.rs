@@ -85,10 +85,16 @@ pub struct Explanation {
     pub username: Vec<PathTrace>,
     /// `email_verified`, where the mapping looks at it.
     pub email_verified: Option<Seen>,
+    /// The name that `username_regex` looked at, and the one that it made.
+    pub rewritten: Option<(String, String)>,
     /// The profile fields.
     pub profile: Vec<FieldTrace>,
     /// The group paths.
     pub groups: Vec<PathTrace>,
+    /// The group of `admin_groups` that the person is in.
+    pub admin_group: Option<String>,
+    /// The groups that make administrators.
+    pub admin_groups: Vec<String>,
     /// Groups that match no rule because of the characters they contain.
     pub dropped_groups: Vec<String>,
     /// The team rules that matched, in the order of the groups.
@@ -141,6 +147,8 @@ pub(super) trait Observer {
     fn email_verified(&mut self, seen: &dyn Fn() -> Seen);
     fn profile(&mut self, field: &str, path: &str, seen: &dyn Fn() -> Seen);
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen);
+    fn rewritten(&mut self, from: &str, to: &str);
+    fn admin_groups(&mut self, groups: &[String], found: Option<&str>);
     fn dropped_group(&mut self, group: &str);
     fn team_rule(&mut self, fired: &dyn Fn() -> FiredRule);
     /// Is called once, after the groups, with the texts of all rules and the teams of every user.
@@ -155,6 +163,8 @@ impl Observer for Unobserved {
     fn email_verified(&mut self, _: &dyn Fn() -> Seen) {}
     fn profile(&mut self, _: &str, _: &str, _: &dyn Fn() -> Seen) {}
     fn groups(&mut self, _: &str, _: &dyn Fn() -> Seen) {}
+    fn rewritten(&mut self, _: &str, _: &str) {}
+    fn admin_groups(&mut self, _: &[String], _: Option<&str>) {}
     fn dropped_group(&mut self, _: &str) {}
     fn team_rule(&mut self, _: &dyn Fn() -> FiredRule) {}
     fn team_rules(&mut self, _: &mut dyn ExactSizeIterator<Item = &str>, _: &[String]) {}
@@ -175,6 +185,15 @@ impl Observer for Explanation {
 
     fn groups(&mut self, path: &str, seen: &dyn Fn() -> Seen) {
         self.groups.push(PathTrace { path: path.to_owned(), seen: seen() });
+    }
+
+    fn rewritten(&mut self, from: &str, to: &str) {
+        self.rewritten = Some((from.to_owned(), to.to_owned()));
+    }
+
+    fn admin_groups(&mut self, groups: &[String], found: Option<&str>) {
+        self.admin_group = found.map(str::to_owned);
+        self.admin_groups = groups.to_vec();
     }
 
     fn dropped_group(&mut self, group: &str) {
@@ -227,6 +246,11 @@ impl Explanation {
         for (field, value) in &identity.profile {
             writeln!(f, "profile   {field} = {value:?}")?;
         }
+        match identity.is_admin {
+            Some(true) => writeln!(f, "kind      admin")?,
+            Some(false) => writeln!(f, "kind      regular")?,
+            None => {}
+        }
         for team in &identity.teams {
             writeln!(f, "team      {team:?}")?;
         }
@@ -241,6 +265,9 @@ impl fmt::Display for Explanation {
         for PathTrace { path, seen } in &self.username {
             writeln!(f, "  username from {path}: {seen}")?;
         }
+        if let Some((from, to)) = &self.rewritten {
+            writeln!(f, "  username_regex makes of {from:?}: {to:?}")?;
+        }
         if let Some(seen) = &self.email_verified {
             writeln!(f, "  email_verified: {seen}")?;
         }
@@ -252,6 +279,11 @@ impl fmt::Display for Explanation {
         }
         for group in &self.dropped_groups {
             writeln!(f, "  group {group:?}: holds characters that no name may have, matches nothing")?;
+        }
+        match (&self.admin_group, self.admin_groups.as_slice()) {
+            (Some(group), _) => writeln!(f, "  kind admin by the group {group:?}")?,
+            (None, []) => {}
+            (None, groups) => writeln!(f, "  admin_groups: the person is in none of {groups:?}")?,
         }
         if !self.default_teams.is_empty() {
             writeln!(f, "  default teams: {:?}", self.default_teams)?;

@@ -4,13 +4,16 @@
 //! patterns and tables once. No user is looked up or changed: the identity at a provider is (issuer,
 //! subject), the username is only a name for it.
 
+mod administrators;
 mod conditions;
 mod email;
 mod error;
 mod explain;
 mod groups;
 mod normal_form;
+mod pattern;
 mod profile;
+mod rewriting;
 mod setting;
 mod spec;
 mod teams;
@@ -29,8 +32,9 @@ pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
 pub use groups::GroupsState;
 pub use normal_form::normal_username;
 pub use setting::{SettingPath, Step};
-pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec};
+pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec, Unmatched};
 
+use administrators::AdminGroups;
 use explain::Observer;
 use groups::GroupSource;
 use profile::ProfileField;
@@ -50,6 +54,9 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Whether the group claims were there.
     pub groups_state: GroupsState,
+    /// Whether the person is an administrator, by `admin_groups`; `None` where the mapping has none, or where the
+    /// provider left groups out.
+    pub is_admin: Option<bool>,
     /// The teams, default teams first, then in the order of the rules, each once.
     pub teams: Vec<String>,
 }
@@ -95,6 +102,7 @@ pub struct Mapping {
     username: UsernameRules,
     profile: Vec<ProfileField>,
     groups: Vec<GroupSource>,
+    administrators: AdminGroups,
     teams: TeamRules,
     limits: Limits,
 }
@@ -109,6 +117,7 @@ impl Mapping {
             username: UsernameRules::compile(spec, limits)?,
             profile: profile::compile(spec, limits)?,
             groups: groups::compile(spec, limits)?,
+            administrators: AdminGroups::compile(spec)?,
             teams: TeamRules::compile(spec)?,
             limits: *limits,
         })
@@ -144,6 +153,12 @@ impl Mapping {
         self.username.sources()
     }
 
+    /// Reports whether groups decide who is an administrator.
+    #[must_use]
+    pub fn decides_administrators(&self) -> bool {
+        self.administrators.decide()
+    }
+
     /// Returns the group claims that are a plain member of the claims set: a provider can be asked for
     /// these by name.
     pub fn plain_group_claims(&self) -> impl Iterator<Item = &str> {
@@ -154,8 +169,9 @@ impl Mapping {
         let (username, name_source) = self.username.choose(claims, &self.limits, observer)?;
         let profile = profile::read(&self.profile, claims, &self.limits, observer);
         let (groups, groups_state) = groups::read(&self.groups, claims, &self.limits, observer)?;
+        let is_admin = self.administrators.judge(&groups, &groups_state, observer);
         let teams = self.teams.assign(&groups, observer)?;
-        Ok(Identity { username, name_source, profile, groups, groups_state, teams })
+        Ok(Identity { username, name_source, profile, groups, groups_state, is_admin, teams })
     }
 }
 

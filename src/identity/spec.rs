@@ -21,6 +21,12 @@ pub struct MappingSpec {
     pub username_prefix: String,
     /// The normalisation of usernames.
     pub normalise: Normalisation,
+    /// Matches the whole username after normalisation: a regular expression whose captures make the username.
+    pub username_regex: Option<String>,
+    /// The username that `username_regex` makes: a text with `{1}` or `{name}` for captures; `{1}` if `None`.
+    pub username_template: Option<String>,
+    /// What becomes of a username that `username_regex` does not match; [`Unmatched::Refuse`] if `None`.
+    pub username_unmatched: Option<Unmatched>,
     /// The longest username, in characters; a longer one is refused, never cut. At most 255.
     pub username_max: usize,
     /// Whether to refuse claims whose `email_verified` is not true. Without it, an address that is said not to
@@ -35,6 +41,9 @@ pub struct MappingSpec {
     pub profile: BTreeMap<String, String>,
     /// The groups' paths.
     pub groups: Vec<GroupSpec>,
+    /// The groups that make administrators: a person in one of them is one, another is a regular user. Empty: the
+    /// mapping decides no kind.
+    pub admin_groups: Vec<String>,
     /// Teams of every user.
     pub default_teams: Vec<String>,
     /// Whether to refuse claims that no team rule matches.
@@ -49,12 +58,16 @@ impl Default for MappingSpec {
             username: OneOrMany::One("sub".to_owned()),
             username_prefix: String::new(),
             normalise: Normalisation::Default,
+            username_regex: None,
+            username_template: None,
+            username_unmatched: None,
             username_max: 255,
             require_verified_email: false,
             danger_email_is_verified: false,
             danger_allow_unverified_email: false,
             profile: STANDARD_PROFILE.map(|claim| (claim.to_owned(), claim.to_owned())).into(),
             groups: Vec::new(),
+            admin_groups: Vec::new(),
             default_teams: Vec::new(),
             deny_unmatched: false,
             team: Vec::new(),
@@ -94,6 +107,17 @@ pub enum Normalisation {
     /// Lower case; white space and every character other than `a-z 0-9 - @ _ .` becomes `_`. Different
     /// names may become equal: for migrations from a system with this rule, not for new ones.
     LossyAscii,
+}
+
+/// What becomes of a username that its pattern does not match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmatched {
+    /// The person is refused.
+    #[default]
+    Refuse,
+    /// The username stays as it is: it may become the same as one that the pattern makes of another.
+    Keep,
 }
 
 /// A source of groups: a path, or a path with options.

@@ -3,15 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexSet, RegexSetBuilder};
 
 use super::conditions::Conditions;
 use super::explain::{FiredRule, Observer};
+use super::pattern::{COMPILED_BYTES, Template, capture, captures, compile_regex, reason, whole};
 use super::spec::{MappingSpec, TeamSpec};
 use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
 
-/// The maximum size of compiled expressions, each and together, in bytes.
-const COMPILED_BYTES: usize = 8 << 20;
 /// The longest team name, in characters.
 const MAX_TEAM: usize = 255;
 
@@ -37,16 +36,6 @@ struct Rule {
     text: String,
     conditions: Conditions,
     teams: Vec<Template>,
-}
-
-/// A team name with placeholders.
-#[derive(Clone, Debug)]
-struct Template(Vec<Part>);
-
-#[derive(Clone, Debug)]
-enum Part {
-    Text(String),
-    Gap(String),
 }
 
 impl TeamRules {
@@ -101,11 +90,9 @@ impl TeamRules {
                 (format!("prefix {prefix:?}"), vec!["rest".to_owned()])
             }
             (None, None, Some(pattern)) => {
-                let whole = format!(r"\A(?:{pattern})\z");
-                let regex = compile_regex(&whole, pattern, &setting)?;
-                let names = regex.capture_names().flatten().map(str::to_owned);
-                let gaps = names.chain((1..regex.captures_len()).map(|number| number.to_string())).collect();
-                patterns.push(whole);
+                let regex = compile_regex(pattern, &setting.name("regex"))?;
+                let gaps = captures(&regex);
+                patterns.push(whole(pattern));
                 self.expressions.push((index, regex));
                 (format!("regex {pattern:?}"), gaps)
             }
@@ -122,7 +109,12 @@ impl TeamRules {
         self.has_conditions |= !written[1].is_empty();
         let text = written.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
         let parse = |team: &&String| {
-            Template::parse(team, &gaps).map_err(|reason| MappingError::setting(setting.clone(), reason))
+            let template = Template::parse(team, &gaps);
+            let template = template.and_then(|template| match template.is_fixed() && !is_team_name(team) {
+                true => Err(format!("`{}` is not a team name", team.escape_debug())),
+                false => Ok(template),
+            });
+            template.map_err(|reason| MappingError::setting(setting.clone(), reason))
         };
         self.rules.push(Rule { text, conditions, teams: teams.iter().map(parse).collect::<Result<_, _>>()? });
         Ok(())
@@ -139,6 +131,7 @@ impl TeamRules {
     ) {
         let before = fired.len();
         let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
+        let teams = teams.filter(|team| is_team_name(team));
         fired.extend(teams.map(|team| (rule, team)));
         observer.team_rule(&|| FiredRule {
             rule,
@@ -182,11 +175,7 @@ impl TeamRules {
             for matched in &self.patterns.matches(group) {
                 let (rule, regex) = &self.expressions[matched];
                 let Some(captures) = regex.captures(group) else { continue };
-                fire(*rule, &|gap| {
-                    let capture =
-                        gap.parse().map_or_else(|_| captures.name(gap), |number: usize| captures.get(number));
-                    capture.map(|capture| capture.as_str().to_owned())
-                });
+                fire(*rule, &|gap| capture(&captures, gap));
             }
         }
         for rule in self.together.iter().filter(|rule| held(**rule)) {
@@ -202,25 +191,6 @@ impl TeamRules {
     }
 }
 
-fn compile_regex(whole: &str, pattern: &str, setting: &SettingPath) -> Result<Regex, MappingError> {
-    RegexBuilder::new(whole).size_limit(COMPILED_BYTES).build().map_err(|error| MappingError {
-        setting: setting.name("regex"),
-        problem: MappingProblem::Pattern { pattern: pattern.into(), reason: reason(&error) },
-    })
-}
-
-/// Returns why an expression does not compile, on one line: the engine shows the pattern with a mark below it.
-fn reason(error: &regex::Error) -> Box<str> {
-    match error {
-        regex::Error::CompiledTooBig(limit) => format!("compiled it is larger than {limit} bytes").into(),
-        error => {
-            let text = error.to_string();
-            let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            last.trim_start_matches("error: ").trim().into()
-        }
-    }
-}
-
 /// Removes repeated teams; the first occurrence stays.
 fn deduplicate(mut teams: Vec<String>) -> Vec<String> {
     let mut known = HashSet::with_capacity(teams.len());
@@ -228,42 +198,6 @@ fn deduplicate(mut teams: Vec<String>) -> Vec<String> {
     let mut keep = keep.into_iter();
     teams.retain(|_| keep.next().expect("one for each"));
     teams
-}
-
-impl Template {
-    fn parse(text: &str, gaps: &[String]) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (gap, after) =
-                after.split_once('}').ok_or_else(|| format!("`{text}` has a `{{` without its `}}`"))?;
-            if !gaps.iter().any(|known| known == gap) {
-                let known = if gaps.is_empty() { "none".to_owned() } else { gaps.join(", ") };
-                return Err(format!("`{text}` wants {{{gap}}}, but this rule provides: {known}"));
-            }
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::Gap(gap.to_owned()));
-            rest = after;
-        }
-        parts.push(Part::Text(rest.to_owned()));
-        let fixed = parts.iter().all(|part| matches!(part, Part::Text(_)));
-        if fixed && !is_team_name(text) {
-            return Err(format!("`{}` is not a team name", text.escape_debug()));
-        }
-        Ok(Self(parts))
-    }
-
-    /// Returns the name, or `None` if a placeholder is empty or the result is not a team name.
-    fn fill(&self, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-        let mut name = String::new();
-        for part in &self.0 {
-            match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Gap(gap) => name.push_str(&value(gap).filter(|value| !value.trim().is_empty())?),
-            }
-        }
-        is_team_name(&name).then_some(name)
-    }
 }
 
 fn is_team_name(name: &str) -> bool {

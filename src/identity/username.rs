@@ -6,6 +6,7 @@ use super::email::{EMAIL, EmailRules, Verified};
 use super::error::type_of;
 use super::explain::{Observer, Seen};
 use super::normal_form::{MAX_CHARACTERS, composed, fold, within};
+use super::rewriting::Rewriting;
 use super::spec::{MappingSpec, Normalisation, OneOrMany};
 use super::{IdentityError, MappingError, MappingProblem, NameSource, SettingPath};
 use crate::limits::Limits;
@@ -18,6 +19,7 @@ pub(super) struct UsernameRules {
     normalisation: Normalisation,
     max: usize,
     email: EmailRules,
+    rewriting: Option<Rewriting>,
 }
 
 impl UsernameRules {
@@ -37,6 +39,7 @@ impl UsernameRules {
             normalisation: spec.normalise,
             max: spec.username_max,
             email: EmailRules::compile(spec)?,
+            rewriting: Rewriting::compile(spec)?,
         })
     }
 
@@ -68,7 +71,7 @@ impl UsernameRules {
             };
             observer.username(path.as_str(), &|| Seen::Value(raw.clone()));
             let source = self.source(path, verified)?;
-            let name = self.normalise(raw)?;
+            let name = self.normalise(raw, observer)?;
             // Another person's value may become the same name: `sub` is case-sensitive (Core §5.1), and in an address
             // characters beyond ASCII become others (U+212A KELVIN SIGN becomes `k`).
             let own = name.strip_prefix(&self.prefix).unwrap_or_default();
@@ -92,7 +95,9 @@ impl UsernameRules {
         }
         Ok(match member {
             // Another person's name or address may become the same username.
-            _ if self.normalisation == Normalisation::LossyAscii => NameSource::Claim,
+            _ if self.normalisation == Normalisation::LossyAscii || self.rewriting.is_some() => {
+                NameSource::Claim
+            }
             Some("sub") => NameSource::Subject,
             Some(EMAIL) if verified == Verified::Yes => NameSource::VerifiedEmail,
             Some(EMAIL) => NameSource::UnverifiedEmail,
@@ -106,8 +111,12 @@ impl UsernameRules {
         self.candidates.iter().map(move |path| (path.as_str(), source(path)))
     }
 
-    fn normalise(&self, raw: &str) -> Result<String, IdentityError> {
+    fn normalise(&self, raw: &str, observer: &mut dyn Observer) -> Result<String, IdentityError> {
         let name = fold(raw, self.normalisation)?;
+        let name = match &self.rewriting {
+            Some(rewriting) => fold(&rewriting.apply(name, observer)?, self.normalisation)?,
+            None => name,
+        };
         if self.prefix.is_empty() {
             return within(name, self.max);
         }

@@ -37,6 +37,7 @@ fn read(jwk: &mut Map<String, Value>) -> Result<Read, KeyError> {
         material: KeyMaterial::Secret(Zeroizing::default()),
         kid: text_or_null(jwk, "kid")?.map(str::to_owned),
         alg: text_or_null(jwk, "alg")?.map(str::to_owned),
+        issuer: jwk.get("issuer").and_then(Value::as_str).map(str::to_owned),
         for_signatures: text_or_null(jwk, "use")?.is_none_or(|value| value == "sig") && allows_verify(jwk)?,
         weak_allowed: false,
         was_private: false,

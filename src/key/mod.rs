@@ -114,6 +114,8 @@ pub struct VerificationKey {
     material: KeyMaterial,
     kid: Option<String>,
     alg: Option<String>,
+    /// `issuer`, a member of Entra ID's keys.
+    issuer: Option<String>,
     for_signatures: bool,
     weak_allowed: bool,
     was_private: bool,
@@ -123,7 +125,15 @@ impl VerificationKey {
     /// Makes a key without metadata, for every algorithm of its family.
     #[must_use]
     pub fn new(material: KeyMaterial) -> Self {
-        Self { material, kid: None, alg: None, for_signatures: true, weak_allowed: false, was_private: false }
+        Self {
+            material,
+            kid: None,
+            alg: None,
+            issuer: None,
+            for_signatures: true,
+            weak_allowed: false,
+            was_private: false,
+        }
     }
 
     /// Makes a key of a shared secret, for the HMAC family.

@@ -171,6 +171,14 @@ impl KeySet {
         self.skipped.extend_from_slice(&other.skipped);
     }
 
+    /// Keeps the keys that name this issuer or none. Entra ID's keys for all tenants have a member `issuer`, the template
+    /// with `{tenantid}`; one with the issuer of a single tenant must verify no other tenant's tokens.
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: &str) -> Self {
+        self.keys.retain(|key| key.issuer.as_deref().is_none_or(|named| named == issuer));
+        self
+    }
+
     /// Returns the keys, in order.
     #[must_use]
     pub fn keys(&self) -> &[VerificationKey] {

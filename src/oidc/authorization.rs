@@ -10,8 +10,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::discovery::ProviderMetadata;
+use super::endpoint;
 use super::pending::{Pending, PendingSignIn};
 use super::records::Position;
+use super::seal::Sealer;
 use super::{Random, random_token};
 use crate::base64url;
 use crate::text;
@@ -19,6 +21,26 @@ use crate::time::UnixTime;
 
 /// Longest time between the authorization request and its callback: long enough for a second factor.
 pub const SIGN_IN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Most bytes of a posted authorization response that [`CallbackParameters::seal`] takes: sealed, it fits into the
+/// address of a redirect, and the answer's head into the 4 KiB that proxies allow.
+pub const MAX_POSTED: usize = 2_048;
+
+/// The purpose that a posted response is sealed for.
+const POSTED: &str = "posted authorization response";
+
+/// How the provider returns its response through the browser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseMode {
+    /// In the query of the callback, as is usual for codes: `response_mode` is not sent.
+    #[default]
+    Query,
+    /// In a form that the browser posts to the callback (OAuth 2.0 Form Post Response Mode 1.0). The post comes from the
+    /// provider's site, so that it has no `SameSite=Lax` cookie: [`CallbackParameters::seal`] says how its parameters
+    /// meet the cookie of the sign-in.
+    FormPost,
+}
 
 /// Optional parameters of an authorization request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +56,11 @@ pub struct AuthorizationOptions {
     /// Whether the person must authenticate anew for this sign-in: `prompt=login` and `max_age=0` are sent in
     /// place of the other settings, and `auth_time` must not be earlier than the request.
     pub fresh: bool,
+    /// How the provider returns its response.
+    pub response_mode: ResponseMode,
+    /// Further parameters, by name: `acr_values`, `login_hint`, or what the provider has of its own. One that the
+    /// request has already is left out. What the provider makes of them is not checked: a demand is a rule on claims.
+    pub additional: Vec<(String, String)>,
 }
 
 /// An authorization request to build.
@@ -200,6 +227,15 @@ pub fn begin(
     if let Some(claims) = &claims {
         parameters.push(("claims", claims));
     }
+    if options.response_mode == ResponseMode::FormPost {
+        parameters.push(("response_mode", "form_post"));
+    }
+    let own = parameters.len();
+    for (name, value) in &options.additional {
+        if !parameters[..own].iter().any(|(known, _)| known == name) {
+            parameters.push((name, value));
+        }
+    }
     let url = metadata.authorization_endpoint.with_query(parameters);
     AuthorizationRedirect { url, pending: PendingSignIn(pending) }
 }
@@ -281,7 +317,7 @@ impl PendingSignIn {
     }
 }
 
-/// The parameters of a callback's query.
+/// The parameters of a callback's query, or of a form that was posted to it.
 pub struct CallbackParameters {
     values: HashMap<&'static str, String>,
     /// A parameter that occurs more than once.
@@ -293,7 +329,7 @@ crate::text::redacted_debug!(CallbackParameters, repeated);
 impl CallbackParameters {
     const NAMES: [&'static str; 5] = ["state", "code", "iss", "error", "error_description"];
 
-    /// Parses a query; [`PendingSignIn::accept`] rejects repeated parameters.
+    /// Parses a query or a form; [`PendingSignIn::accept`] rejects repeated parameters.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         let mut parameters = Self { values: HashMap::new(), repeated: None };
@@ -308,10 +344,40 @@ impl CallbackParameters {
         parameters
     }
 
+    /// Seals the parameters of a posted response ([`ResponseMode::FormPost`]) for the query of a redirect to the
+    /// callback: the `GET` that follows has the cookie of the sign-in, and no code can be read in its address. Only
+    /// [`open`](Self::open) reads them, and only [`PendingSignIn::accept`] uses them, in the browser that began the
+    /// sign-in. Returns `None` for more than [`MAX_POSTED`] bytes; an `error_description` that is too long is left out.
+    #[must_use]
+    pub fn seal(&self, sealer: &Sealer, random: Random<'_>) -> Option<String> {
+        let with = |left_out: &str| {
+            let values = Self::NAMES.iter().filter(|name| **name != left_out);
+            let values = values.filter_map(|name| self.value(name).map(|value| (*name, value)));
+            // Repeated parameters stay repeated.
+            let repeated = self.repeated.map(|name| (name, ""));
+            Zeroizing::new(endpoint::form(values.chain(repeated)))
+        };
+        let texts = ["", "error_description"].map(with);
+        let text = texts.iter().find(|text| text.len() <= MAX_POSTED)?;
+        Some(sealer.seal(POSTED, text, random))
+    }
+
+    /// Opens the parameters of a posted response; `None` for what [`seal`](Self::seal) did not make by this key.
+    #[must_use]
+    pub fn open(sealer: &Sealer, sealed: &str) -> Option<Self> {
+        sealer.open(POSTED, sealed).map(|text| Self::parse(&text))
+    }
+
     /// Returns the first `state`, which finds the [`PendingSignIn`] of the browser.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.value("state")
+    }
+
+    /// Returns the first `iss`: unverified until [`PendingSignIn::accept`] has compared it.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.value("iss")
     }
 
     /// Returns the first `error`: unverified until [`PendingSignIn::accept`] returns it.

@@ -22,7 +22,8 @@ use crate::time::UnixTime;
 pub struct SignInPolicy {
     /// Whether a sign-in of an unknown person creates a regular user.
     pub create_users: bool,
-    /// Whether admins may sign in through a provider; super-admins never may.
+    /// Whether admins may sign in through a provider; super-admins never may. Without it, a person whom the groups make an
+    /// admin is refused.
     pub allow_admins: bool,
     /// When a user that was added by hand, and is not linked yet, is found by username.
     pub link_by_username: LinkByUsername,
@@ -156,7 +157,7 @@ pub struct SignedIn {
     pub created: bool,
     /// Whether the sign-in linked the provider's subject to the user.
     pub linked: bool,
-    /// The changes of profile and teams.
+    /// The changes of kind, profile and teams.
     pub changes: Vec<Change>,
     /// Whether the group claims were there.
     pub groups_state: GroupsState,
@@ -240,7 +241,7 @@ pub struct Plan {
 pub struct AccountPlan {
     /// The user as it is after the sign-in.
     pub account: Account,
-    /// The changes of profile and teams, which `account` includes.
+    /// The changes of kind, profile and teams, which `account` includes.
     pub changes: Vec<Change>,
     /// Whether the group claims were there.
     pub groups_state: GroupsState,
@@ -253,11 +254,13 @@ pub enum Account {
     Linked(User, Version),
     /// Not linked, and to be linked to the subject. The view holds while the version is the same.
     Unlinked(User, Version),
-    /// To be created as a regular user and linked. The view holds while neither the username nor the subject is
+    /// To be created and linked. The view holds while neither the username nor the subject is
     /// taken.
     New {
         /// The username.
         username: String,
+        /// The kind: regular, unless the mapping makes administrators by groups.
+        kind: UserKind,
         /// The profile.
         profile: Profile,
         /// The teams.
@@ -306,14 +309,23 @@ pub fn decide_account(
     policy: &SignInPolicy,
 ) -> Result<AccountPlan, SignInError> {
     let mut account = resolve(view, identity, policy)?;
-    let (profile, teams, sync) = match &mut account {
+    let (kind, profile, teams, sync) = match &mut account {
         Account::Linked(user, _) | Account::Unlinked(user, _) => {
-            (&mut user.profile, &mut user.teams, policy.sync)
+            (&mut user.kind, &mut user.profile, &mut user.teams, policy.sync)
         }
-        Account::New { profile, teams, .. } => (profile, teams, SyncPolicy::CREATION),
+        Account::New { kind, profile, teams, .. } => (kind, profile, teams, SyncPolicy::CREATION),
     };
-    let changes = sync::plan((profile, teams), identity, fields, sync);
+    let mut changes = sync::plan((profile, teams), identity, fields, sync);
     sync::apply((profile, teams), &changes);
+    if let Some(change) = sync::plan_kind(*kind, identity, policy.sync) {
+        if let Change::SetKind { to, .. } = &change {
+            *kind = *to;
+        }
+        changes.push(change);
+    }
+    if kind.is_admin() && !policy.allow_admins {
+        return Err(SignInError::Admin);
+    }
     Ok(AccountPlan { account, changes, groups_state: identity.groups_state.clone() })
 }
 
@@ -347,12 +359,16 @@ impl Plan {
                 records.link(issuer, subject, user.id)?;
                 user.id
             }
-            Account::New { username, .. } => {
-                let user = records.create_user(username, UserKind::Regular, now)?;
+            Account::New { username, kind, .. } => {
+                let user = records.create_user(username, *kind, now)?;
                 records.link(issuer, subject, user.id)?;
                 user.id
             }
         };
+        if self.account.changed_kind().is_some() {
+            // The user was admitted as what the user was.
+            records.end_oldest_sessions(id, 0)?;
+        }
         let signed_in = self.account.into_signed_in(id);
         if !signed_in.changes.is_empty() {
             records.update_user(&signed_in.user, now)?;
@@ -364,6 +380,18 @@ impl Plan {
 }
 
 impl AccountPlan {
+    /// Returns the kind before and after, of a user that exists and becomes another kind: the sessions of before end.
+    #[must_use]
+    pub fn changed_kind(&self) -> Option<(UserKind, UserKind)> {
+        if matches!(self.account, Account::New { .. }) {
+            return None;
+        }
+        self.changes.iter().find_map(|change| match change {
+            Change::SetKind { from, to } => Some((*from, *to)),
+            _ => None,
+        })
+    }
+
     /// Returns the result of a sign-in that was written. `id` is the identifier that the store gave to a new user;
     /// another user keeps its own.
     #[must_use]
@@ -371,8 +399,8 @@ impl AccountPlan {
         let (user, created, linked) = match self.account {
             Account::Linked(user, _) => (user, false, false),
             Account::Unlinked(user, _) => (user, false, true),
-            Account::New { username, profile, teams } => {
-                let user = User { id, username, kind: UserKind::Regular, active: true, profile, teams };
+            Account::New { username, kind, profile, teams } => {
+                let user = User { id, username, kind, active: true, profile, teams };
                 (user, true, true)
             }
         };
@@ -410,7 +438,7 @@ fn resolve(view: View, identity: &Identity, policy: &SignInPolicy) -> Result<Acc
         return Err(SignInError::Unknown);
     }
     let username = identity.username.clone();
-    Ok(Account::New { username, profile: Profile::new(), teams: Teams::new() })
+    Ok(Account::New { username, kind: UserKind::Regular, profile: Profile::new(), teams: Teams::new() })
 }
 
 fn admit(user: &User, policy: &SignInPolicy) -> Result<(), SignInError> {

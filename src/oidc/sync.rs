@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::user::{Profile, TeamSource, Teams};
+use super::user::{Profile, TeamSource, Teams, UserKind};
 use crate::identity::{GroupsState, Identity};
 
 /// The parts of a user that a sign-in updates.
@@ -45,6 +45,17 @@ impl SyncPolicy {
     };
 }
 
+impl SyncPolicy {
+    /// Reports whether the groups of a person are all known, so that what they do not give is taken away.
+    fn knows_groups(&self, state: &GroupsState) -> bool {
+        match state {
+            GroupsState::Received => true,
+            GroupsState::Absent => self.absent_groups == AbsentGroups::Clear,
+            GroupsState::LeftOut { .. } => false,
+        }
+    }
+}
+
 /// One change to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
@@ -64,6 +75,13 @@ pub enum Change {
         field: String,
         /// The value before.
         from: String,
+    },
+    /// The user becomes another kind, by the groups; the sessions of before end.
+    SetKind {
+        /// The kind before.
+        from: UserKind,
+        /// The new kind.
+        to: UserKind,
     },
     /// The user joins a team.
     Join {
@@ -102,11 +120,7 @@ pub fn plan(
     if policy.teams {
         let joins = identity.teams.iter().filter(|team| !teams.contains_key(*team));
         changes.extend(joins.map(|team| Change::Join { team: team.clone() }));
-        let is_known = match identity.groups_state {
-            GroupsState::Received => true,
-            GroupsState::Absent => policy.absent_groups == AbsentGroups::Clear,
-            GroupsState::LeftOut { .. } => false,
-        };
+        let is_known = policy.knows_groups(&identity.groups_state);
         let leaves = teams.iter().filter(|(team, source)| {
             let follows = !policy.keep_hand_given_teams || **source == TeamSource::Mapping;
             is_known && follows && !identity.teams.contains(team)
@@ -114,6 +128,19 @@ pub fn plan(
         changes.extend(leaves.map(|(team, _)| Change::Leave { team: team.clone() }));
     }
     changes
+}
+
+/// Returns the change of kind that a sign-in with this identity makes: a regular user becomes an administrator and an
+/// administrator a regular user, where the mapping decides it by groups. Groups that are not known take nothing away.
+#[must_use]
+pub fn plan_kind(kind: UserKind, identity: &Identity, policy: SyncPolicy) -> Option<Change> {
+    match (kind, identity.is_admin) {
+        (UserKind::Regular, Some(true)) => Some(Change::SetKind { from: kind, to: UserKind::Admin }),
+        (UserKind::Admin, Some(false)) if policy.knows_groups(&identity.groups_state) => {
+            Some(Change::SetKind { from: kind, to: UserKind::Regular })
+        }
+        _ => None,
+    }
 }
 
 /// Applies the changes to a profile and teams.
@@ -132,6 +159,7 @@ pub fn apply((profile, teams): (&mut Profile, &mut Teams), changes: &[Change]) {
             Change::Leave { team } => {
                 teams.remove(team);
             }
+            Change::SetKind { .. } => {}
         }
     }
 }
@@ -144,6 +172,7 @@ impl fmt::Display for Change {
                 write!(f, "change {field} from {from:?} to {to:?}")
             }
             Change::EmptyField { field, from } => write!(f, "empty {field}, which is {from:?}"),
+            Change::SetKind { from, to } => write!(f, "become {}, from {}", to.name(), from.name()),
             Change::Join { team } => write!(f, "join {team:?}"),
             Change::Leave { team } => write!(f, "leave {team:?}"),
         }

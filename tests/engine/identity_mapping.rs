@@ -3,7 +3,7 @@
 
 use claimgate::identity::{
     GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
-    OneOrMany, TeamSpec,
+    OneOrMany, TeamSpec, Unmatched,
 };
 use claimgate::limits::Limits;
 use serde_json::{Value, json};
@@ -86,6 +86,103 @@ fn usernames_are_normalised_as_asked() {
     let unfolded = MappingSpec { username_prefix: "OIDC:".into(), ..MappingSpec::default() };
     let refused = Mapping::compile(&unfolded, &Limits::DEFAULT).unwrap_err().to_string();
     assert!(refused.contains("write `oidc:`"), "{refused}");
+}
+
+#[test]
+fn a_username_is_made_of_the_part_that_a_pattern_captures() {
+    let with = |regex: &str, template: Option<&str>, unmatched| MappingSpec {
+        username: OneOrMany::One("email".to_owned()),
+        username_regex: Some(regex.to_owned()),
+        username_template: template.map(str::to_owned),
+        username_unmatched: unmatched,
+        ..MappingSpec::default()
+    };
+    let local = with(r"(.+)@example\.com", None, None);
+    let unmatched = Err("identity.username_unmatched");
+    for (address, made) in [
+        ("Ada@Example.COM", Ok("ada".to_owned())),
+        ("ada@example.com.evil.org", unmatched.clone()),
+        ("ada@evil.org\u{20}ada@example.com", Ok("ada@evil.org_ada".to_owned())),
+        ("ada@example.org", unmatched.clone()),
+        ("@example.com", unmatched),
+    ] {
+        assert_eq!(username(&local, &json!({ "email": address })), made, "{address}");
+    }
+    // The provider vouches for the address, not for the part.
+    let identity =
+        compile(&local).identify(&json!({"email": "ada@example.com", "email_verified": true})).unwrap();
+    assert_eq!(identity.name_source, NameSource::Claim);
+    let unverified = json!({"email": "ada@example.com", "email_verified": false});
+    assert_eq!(username(&local, &unverified), Err("identity.email_not_verified"));
+
+    let corp = with(r"(?<domain>corp|lab)\\(?<name>.+)", Some("{name}.{domain}"), Some(Unmatched::Keep));
+    assert_eq!(username(&corp, &json!({"email": r"CORP\Ada"})), Ok("ada.corp".into()));
+    assert_eq!(username(&corp, &json!({"email": "Grace"})), Ok("grace".into()));
+    let optional = with("a(b?)c", None, None);
+    assert_eq!(username(&optional, &json!({"email": "ac"})), Err("identity.username_empty"));
+    // What the template adds has the normal form, too.
+    let prefixed = MappingSpec { username_prefix: "x:".into(), ..with("(.+)", Some("OIDC {1}"), None) };
+    assert_eq!(username(&prefixed, &json!({"email": "Ada"})), Ok("x:oidc_ada".into()));
+
+    let explanation = compile(&corp).explain(&json!({"email": r"CORP\Ada"})).to_string();
+    assert!(explanation.contains(r#"username_regex makes of "corp\\ada": "ada.corp""#), "{explanation}");
+    for (spec, named) in [
+        (with("(", None, None), "username_regex: `(`"),
+        (with("a", None, None), "username_template: `{1}` wants {1}"),
+        (with("(a)", Some("everybody"), None), "username_template: needs a capture"),
+        (
+            MappingSpec { username_template: Some("{1}".into()), ..MappingSpec::default() },
+            "username_template: needs",
+        ),
+        (
+            MappingSpec { username_unmatched: Some(Unmatched::Keep), ..MappingSpec::default() },
+            "username_unmatched: needs",
+        ),
+    ] {
+        let refused = Mapping::compile(&spec, &Limits::DEFAULT).unwrap_err().to_string();
+        assert!(refused.starts_with(named), "{refused}");
+    }
+}
+
+// attack: mapping.admin-from-outside
+#[test]
+fn groups_say_who_is_an_administrator_where_they_are_known() {
+    let spec = MappingSpec {
+        groups: vec![GroupSpec::Path("groups".to_owned())],
+        admin_groups: vec!["root".to_owned(), "wheel".to_owned()],
+        ..MappingSpec::default()
+    };
+    let mapping = compile(&spec);
+    for (claims, expected) in [
+        (json!({"sub": "a", "groups": ["staff", "wheel"]}), Some(true)),
+        (json!({"sub": "a", "groups": ["Wheel", "wheel ", "wheelers", "roo"]}), Some(false)),
+        (json!({"sub": "a", "groups": []}), Some(false)),
+        (json!({"sub": "a"}), Some(false)),
+        (json!({"sub": "a", "hasgroups": true}), None),
+        (json!({"sub": "a", "_claim_names": {"groups": "src1"}}), None),
+    ] {
+        assert_eq!(mapping.identify(&claims).unwrap().is_admin, expected, "{claims}");
+    }
+    let said = mapping.explain(&json!({"sub": "a", "groups": ["root"]})).to_string();
+    assert!(said.contains("kind      admin") && said.contains("kind admin by the group \"root\""), "{said}");
+    let said = mapping.explain(&json!({"sub": "a", "groups": []})).to_string();
+    assert!(
+        said.contains("kind      regular") && said.contains("in none of [\"root\", \"wheel\"]"),
+        "{said}"
+    );
+    let undecided = MappingSpec { admin_groups: Vec::new(), ..spec.clone() };
+    assert_eq!(
+        compile(&undecided).identify(&json!({"sub": "a", "groups": ["root"]})).unwrap().is_admin,
+        None
+    );
+    assert!(mapping.decides_administrators() && !compile(&undecided).decides_administrators());
+    for spec in [
+        MappingSpec { groups: Vec::new(), ..spec.clone() },
+        MappingSpec { admin_groups: vec![" ".to_owned()], ..spec },
+    ] {
+        let refused = Mapping::compile(&spec, &Limits::DEFAULT).unwrap_err().to_string();
+        assert!(refused.starts_with("admin_groups"), "{refused}");
+    }
 }
 
 // attack: mapping.controls, mapping.bidirectional, mapping.invisible, mapping.long-username

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Jwt, Kind, Policy, TokenKind};
+use claimgate::claims::{BACKCHANNEL_LOGOUT_EVENT, Claims, Jwt, Kind, Policy, TenantIssuers, TokenKind};
 use claimgate::jws::Header;
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
@@ -403,4 +403,54 @@ fn a_logout_token_by_its_specification() {
         "claims.sub_or_sid"
     );
     assert_eq!(judge(&policy, None, &with(logout_claims(), "sid", json!([])), NOW), "claims.type");
+}
+
+// attack: prefix.tenant
+#[test]
+fn a_tenant_is_named_by_iss_and_tid_alike() {
+    let template = "https://login.example.com/{tenantid}/v2.0";
+    let [one, two, other] =
+        ["1", "2", "3"].map(|digit| [8, 4, 4, 4, 12].map(|length| digit.repeat(length)).join("-"));
+    let named = TenantIssuers::of(template, [&*one, &*two]).unwrap();
+    let any = TenantIssuers::danger_any(template).unwrap();
+    let issuer = |tenant: &str| template.replace("{tenantid}", tenant);
+    let claims = |iss: &str, tid: Value| with(with(id_claims(), "iss", json!(iss)), "tid", tid);
+    for (claims, of_named, of_any) in [
+        (claims(&issuer(&one), json!(one)), "valid", "valid"),
+        (claims(&issuer(&two), json!(two)), "valid", "valid"),
+        (claims(&issuer(&other), json!(other)), "claims.issuer", "valid"),
+        (claims(&issuer(&one), json!(two)), "claims.tenant", "claims.tenant"),
+        (claims(&issuer(&other), json!(one)), "claims.issuer", "claims.tenant"),
+        (claims(&issuer(&one), json!(one.replace('1', "A"))), "claims.tenant", "claims.tenant"),
+        (claims(template, json!("{tenantid}")), "claims.issuer", "claims.issuer"),
+        (claims(&issuer("common"), json!("common")), "claims.issuer", "claims.issuer"),
+        (claims(&issuer(&format!("{one}/v2.0/../{two}")), json!(one)), "claims.issuer", "claims.issuer"),
+        (claims(&format!("{}/", issuer(&one)), json!(one)), "claims.issuer", "claims.issuer"),
+        (claims(&issuer(&one), json!([one])), "claims.type", "claims.type"),
+        (without(claims(&issuer(&one), json!(one)), "tid"), "claims.missing", "claims.missing"),
+        (without(claims(&issuer(&one), json!(one)), "iss"), "claims.missing", "claims.missing"),
+    ] {
+        for (issuers, expected) in [(&named, of_named), (&any, of_any)] {
+            let policy = Policy::id_token(template, "crm").tenants(issuers);
+            assert_eq!(judge(&policy, None, &claims, NOW), expected, "{claims}");
+        }
+    }
+    let logout = with(with(logout_claims(), "iss", json!(issuer(&one))), "tid", json!(two));
+    let policy = Policy::logout_token(template, "crm").tenants(&named);
+    assert_eq!(judge(&policy, Some("logout+jwt"), &logout, NOW), "claims.tenant");
+
+    assert_eq!(policy.issuers().collect::<Vec<_>>(), [issuer(&one), issuer(&two)]);
+    assert!(policy.check().is_ok() && Policy::id_token(template, "crm").tenants(&any).check().is_ok());
+    for template in [
+        "https://a.example/",
+        "https://{tenantid}/v2.0",
+        "https://a.example/x{tenantid}/",
+        "https://a.example/{tenantid}/{tenantid}",
+    ] {
+        assert!(TenantIssuers::of(template, [&*one]).is_err(), "{template}");
+    }
+    for tenant in ["", "common", &one[1..], &one.to_uppercase().replace('1', "A")] {
+        assert!(TenantIssuers::of(template, [tenant]).is_err(), "{tenant}");
+    }
+    assert!(TenantIssuers::of(template, [""; 0]).is_err());
 }

@@ -333,3 +333,39 @@ test('logout: strict type', async () => {
   assert.equal((await gate.logOut(op.logoutToken())).status, 200);
   assert.equal((await gate.logOut(op.logoutToken({}, { typ: 'JWT' }))).status, 400);
 });
+
+// attack: prefix.tenant
+test('several tenants with one issuer each: iss and tid name the same accepted tenant, and keys of a single tenant verify none', async () => {
+  const [one, two, other] = ['1', '2', '3'].map((digit) => [8, 4, 4, 4, 12].map((length) => digit.repeat(length)).join('-'));
+  const template = `${op.url}/{tenantid}/v2.0`;
+  const of = (iss, tid = iss) => ({ iss: template.replace('{tenantid}', iss), tid });
+  const overrides = {
+    metadata: { issuer: template },
+    keys: (bad) => [{ ...bad.key.jwk, issuer: template }, { ...bad.other.jwk, issuer: template.replace('{tenantid}', one) }],
+  };
+  await serve({ provider: { issuer: template, tenants: [one, two] }, overrides });
+  const code = async (claims, more = {}) => {
+    op.overrides = { ...overrides, claims, ...more };
+    gate.forgetLog();
+    const landed = await signIn();
+    return landed.status === 200 ? 'signed in' : /"code":"([a-z_.]+)"/.exec(gate.log.split('\n').findLast((line) => line.includes('"code"')))[1];
+  };
+  assert.equal(await code(of(one)), 'signed in');
+  assert.equal(gate.sessions()[0].issuer, template.replace('{tenantid}', one));
+  // The same subject of another tenant is another person, whose name is taken here.
+  assert.equal(await code(of(two)), 'sign_in.username_taken');
+  assert.equal(await code(of(two, one)), 'claims.tenant');
+  assert.equal(await code(of(other)), 'claims.issuer');
+  assert.equal(await code({ iss: template, tid: '{tenantid}' }), 'claims.issuer');
+  assert.equal(await code(of(two), { header: { kid: 'two' }, signer: (bad) => bad.other }), 'key.unknown_kid');
+
+  op.overrides = overrides;
+  const status = async (claims) => (await gate.logOut(op.logoutToken(claims))).status;
+  for (const claims of [of(other), of(one, two), { iss: template }]) assert.equal(await status(claims), 400);
+  assert.equal(gate.sessions().length, 1);
+  await nextSecond();
+  assert.equal(await status(of(two)), 200);
+  assert.equal(gate.sessions().length, 1);
+  assert.equal(await status(of(one)), 200);
+  assert.equal(gate.sessions().length, 0);
+});

@@ -25,8 +25,8 @@ export class MisbehavingProvider extends LoopbackServer {
     const url = new URL(request.url, this.issuer);
     const { overrides } = this;
     const send = (body, type = 'application/json') => response.setHeader('content-type', type).end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
-    // Each endpoint has a second address below /elsewhere.
-    switch (path.replace(/^\/elsewhere/, '')) {
+    // Each endpoint has a second address below /elsewhere, and one where Entra ID has its metadata for all tenants.
+    switch (path.replace(/^\/(elsewhere|organizations\/v2\.0)/, '')) {
       case '/.well-known/openid-configuration': {
         if (overrides.discovery) return overrides.discovery(response, send);
         const at = (path) => `${this.issuer}${path}`;

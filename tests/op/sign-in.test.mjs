@@ -153,7 +153,7 @@ test('max_age is asked for and auth_time compared', async () => {
 });
 
 test('prompt is passed on', async () => {
-  await serve({ provider: { prompt: 'consent' } });
+  await serve({ provider: { prompt: 'consent', authorization_parameters: { acr_values: 'mfa', login_hint: 'ada & co' } } });
   const begun = await new Agent().request(`${gate.url}/login/crm`);
   const asked = new URL(begun.location).searchParams;
   assert.equal(asked.get('prompt'), 'consent');
@@ -161,6 +161,46 @@ test('prompt is passed on', async () => {
   assert.equal(asked.get('scope'), 'openid profile email phone');
   assert.deepEqual(JSON.parse(asked.get('claims')), { id_token: { groups: { essential: true } } });
   assert.equal(asked.get('response_type'), 'code');
+  assert.deepEqual([asked.get('acr_values'), asked.get('login_hint'), asked.has('response_mode')], ['mfa', 'ada & co', false]);
+});
+
+// attack: state.posted
+test('a provider posts its answer: it completes the sign-in in the browser that began it, once, and no address shows the code', async () => {
+  await serve({ provider: { response_mode: 'form_post' } });
+  const agent = new Agent();
+  const stranger = new Agent();
+  const page = await agent.walk(`${gate.url}/login/crm`, { as: 'ada' });
+  const answer = Object.fromEntries([...page.text.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]));
+  assert.ok(answer.code && answer.state && answer.iss, page.text);
+  // From the provider's site a browser sends no cookie.
+  const post = (form, headers) => stranger.request(`${gate.url}/callback/crm`, {
+    method: 'POST',
+    form,
+    headers: { origin: op.url, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...headers },
+  });
+  const posted = await post(answer);
+  assert.equal(posted.status, 303);
+  assert.ok(posted.location.startsWith(`${gate.url}/callback/crm?answer=`), posted.location);
+  for (const secret of [answer.code, answer.state]) assert.ok(!posted.location.includes(secret), posted.location);
+  assert.equal(posted.headers.get('set-cookie'), null);
+
+  assert.match((await stranger.request(posted.location)).text, /callback\.state/);
+  assert.match((await agent.request(`${posted.location.slice(0, -1)}${posted.location.endsWith('A') ? 'B' : 'A'}`)).text, /callback\.state/);
+  const kept = new Map(agent.cookies(gate.url));
+  assert.equal((await agent.request(posted.location)).location, `${gate.url}/`);
+  assert.equal((await agent.me(gate)).username, 'ada');
+  for (const [name, value] of kept) agent.cookies(gate.url).set(name, value);
+  assert.match((await agent.request(posted.location)).text, /callback\.used/);
+  assert.ok(!gate.log.includes(answer.code));
+
+  for (const headers of [{ 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }, { 'sec-fetch-dest': 'iframe' }]) {
+    assert.equal((await post(answer, headers)).status, 403);
+  }
+  assert.match((await post({ ...answer, code: 'c'.repeat(3000) })).text, /callback\.parameter/);
+  assert.equal((await post(answer, { 'content-type': 'text/plain' })).status, 400);
+  // A refusal is posted, too.
+  const denied = { error: 'access_denied', error_description: 'The person <b>said</b> no', state: answer.state };
+  assert.match((await stranger.request((await post(denied)).location)).text, /callback\.state/);
 });
 
 // attack: console.script-in-provider-errors
@@ -181,6 +221,8 @@ test('a callback: without a sign-in, with another state, of another browser, use
   const agent = new Agent();
   const stranger = new Agent();
   assert.match((await stranger.request(`${gate.url}/callback/crm?code=x&state=y`)).text, /callback\.state/);
+  // This provider answers by redirect.
+  assert.equal((await stranger.request(`${gate.url}/callback/crm`, { method: 'POST', form: { code: 'x', state: 'y' } })).status, 405);
   const callback = await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
   const address = callback.location;
   assert.match((await stranger.request(address)).text, /callback\.state/);
@@ -293,6 +335,36 @@ test('without sync a user keeps the attributes of creation', async () => {
 });
 
 // attack: mapping.admin-from-outside
+// attack: mapping.admin-from-outside
+test('groups make and unmake an administrator; the sessions of before end; an address becomes its first part', async () => {
+  const identity = IDENTITY.replace('username = "preferred_username"', 'username = "email"\nusername_regex = \'(.+)@example\\.com\'\nadmin_groups = ["root"]');
+  await serve({ identity, signIn: { allow_admins: true } });
+  const signIn = async (groups, more) => {
+    op.claims = { ada: { groups, ...more } };
+    const agent = new Agent();
+    const landed = await agent.walk(`${gate.url}/login/crm`, { as: 'ada' });
+    op.claims = undefined;
+    return { agent, landed, me: await agent.me(gate) };
+  };
+  const first = await signIn(['crm-admin']);
+  assert.deepEqual([first.me.username, first.me.kind], ['ada', 'regular']);
+  const second = await signIn(['root']);
+  assert.equal(second.me.kind, 'admin');
+  assert.equal(await first.agent.me(gate), undefined);
+  // Groups that the provider left out take nothing away.
+  const third = await signIn(undefined, { hasgroups: true });
+  assert.equal(third.me.kind, 'admin');
+  assert.equal((await second.agent.me(gate)).kind, 'admin');
+  const fourth = await signIn(['crm-admin']);
+  assert.equal(fourth.me.kind, 'regular');
+  assert.deepEqual([await second.agent.me(gate), await third.agent.me(gate)], [undefined, undefined]);
+  const lines = gate.log.split('\n').filter((line) => line.includes('changed the kind of a user'));
+  assert.deepEqual(lines.map((line) => /"from":"(\w+)"/.exec(line)[1]), ['regular', 'admin']);
+
+  const { landed } = await signIn(['root'], { email: 'ada@evil.example.org' });
+  assert.match(landed.text, /identity\.username_unmatched/);
+});
+
 test('who may sign in: no unknown user, no admin unless allowed, no inactive user, no other kind', async () => {
   const refused = async (who, code) => {
     const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: who });

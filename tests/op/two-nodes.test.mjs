@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from './agent.mjs';
-import { Claimgate, pair, until } from './claimgate.mjs';
+import { Claimgate, IDENTITY, pair, until } from './claimgate.mjs';
 import { Postgres, binaries } from './postgres.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -28,7 +28,8 @@ before(async () => {
   op.configure([client]);
   // One configuration, as behind a load balancer; only the port differs.
   for (const gate of [a, b]) {
-    gate.write({ providers: [provider], server: { public_url: a.url }, store: postgres.store, signIn: { password_fallback_regular: true } });
+    const identity = IDENTITY.replace('groups = ["groups"]', 'groups = ["groups"]\nadmin_groups = ["root"]');
+    gate.write({ providers: [provider], server: { public_url: a.url }, store: postgres.store, signIn: { password_fallback_regular: true, allow_admins: true }, identity });
     await gate.start();
     await gate.keysFetched();
   }
@@ -71,6 +72,17 @@ async function both(agent, wanted, limit) {
     await sleep(10);
   }
 }
+
+test('groups make and unmake an administrator: the sessions of before end at both servers', options, async () => {
+  const before = await signedIn('grace');
+  for (const [groups, kind] of [[['root'], 'admin'], [['/crm/support'], 'regular']]) {
+    op.claims = { grace: { groups } };
+    const agent = new Agent();
+    assert.equal((await agent.signIn(a, 'crm', 'grace')).kind, kind);
+    op.claims = undefined;
+  }
+  await both(before, 401, BOUND + SLACK);
+});
 
 test('a person who signed in at one server is signed in at the other with the next request', options, async () => {
   const agent = await signedIn('ada');

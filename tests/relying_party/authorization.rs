@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use claimgate::oidc::authorization::{AuthorizationOptions, CallbackError, CallbackParameters};
+use claimgate::oidc::authorization::{
+    AuthorizationOptions, CallbackError, CallbackParameters, MAX_POSTED, ResponseMode,
+};
 use claimgate::oidc::pending::PendingSignIn;
 use claimgate::oidc::records::Position;
 use claimgate::oidc::seal::{KEY_LEN, Sealer};
@@ -19,9 +21,14 @@ fn the_authorization_request_asks_for_what_it_should() {
         prompt: Some("login".to_owned()),
         max_age: Some(Duration::from_secs(600)),
         essential_claims: vec!["groups".to_owned()],
-        fresh: false,
+        additional: [("acr_values", "mfa"), ("prompt", "none"), ("state", "mine"), ("hd", "a&b")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..AuthorizationOptions::default()
     };
     let (address, pending) = op.begin(&options);
+    let names = address.query_pairs().map(|(name, _)| name.into_owned());
+    assert_eq!(names.filter(|name| name == "state" || name == "prompt").count(), 2);
     let query: Map<String, Value> =
         address.query_pairs().map(|(name, value)| (name.into_owned(), value.into())).collect();
     // An endpoint that already has a query keeps it.
@@ -41,6 +48,49 @@ fn the_authorization_request_asks_for_what_it_should() {
     assert!(!address.as_str().contains(kept["code_verifier"].as_str().unwrap()));
     let (plain, _) = op.begin(&AuthorizationOptions::default());
     assert!(!plain.as_str().contains("prompt") && !plain.as_str().contains("claims"));
+    // Further parameters are sent as they are, and take the place of none of the protocol's.
+    assert_eq!((&query["acr_values"], &query["hd"]), (&json!("mfa"), &json!("a&b")));
+    assert!(!query.contains_key("response_mode"));
+    let posted = AuthorizationOptions { response_mode: ResponseMode::FormPost, ..Default::default() };
+    assert!(
+        op.begin(&posted).0.query_pairs().any(|pair| pair == ("response_mode".into(), "form_post".into()))
+    );
+}
+
+// attack: state.posted
+#[test]
+fn a_posted_response_is_sealed_as_it_is_and_bounded() {
+    let parse = CallbackParameters::parse;
+    let opened = |text: &str| {
+        let sealed = parse(text).seal(&sealer(1), &mut random())?;
+        assert!(!sealed.contains("code") && CallbackParameters::open(&sealer(2), &sealed).is_none());
+        CallbackParameters::open(&sealer(1), &sealed)
+    };
+    let op = Op::new();
+    let accept = |parameters: CallbackParameters, pending: PendingSignIn| {
+        pending.accept(&op.asked("acme"), &parameters, UnixTime(NOW), |_| true).map(|_| ())
+    };
+    let begin = || op.begin(&AuthorizationOptions::default()).1;
+    let pending = begin();
+    let good = format!("code=a%2Bb&user=%7B%7D&state={}", pending.state());
+    assert_eq!(accept(opened(&good).unwrap(), pending), Ok(()));
+    let (pending, other) = (begin(), "code=c&state=of-another-browser");
+    assert_eq!(accept(opened(other).unwrap(), pending), Err(CallbackError::State));
+    let pending = begin();
+    let twice = format!("state={}&code=c&code=d", pending.state());
+    let repeated = Err(CallbackError::Parameter { parameter: "code" });
+    assert_eq!(accept(opened(&twice).unwrap(), pending), repeated);
+    // What was sealed as a sign-in is no response.
+    let sealed = begin().seal(&sealer(1), &mut random());
+    assert!(CallbackParameters::open(&sealer(1), &sealed).is_none());
+
+    let of_length = |length: usize| {
+        let code = "c".repeat(length - "state=s&code=".len());
+        opened(&format!("state=s&code={code}"))
+    };
+    assert!(of_length(MAX_POSTED).is_some() && of_length(MAX_POSTED + 1).is_none());
+    let long = format!("state=s&error=access_denied&error_description={}", "d".repeat(MAX_POSTED));
+    assert_eq!(opened(&long).unwrap().error(), Some("access_denied"));
 }
 
 fn sealer(byte: u8) -> Sealer {

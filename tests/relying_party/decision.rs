@@ -73,9 +73,11 @@ prop_compose! {
         profile in profile(&FIELDS),
         teams in texts(&["a", "b", "c"]),
         groups_state in groups_state(),
+        is_admin in any::<Option<bool>>(),
     ) -> Identity {
         let teams = teams.into_iter().collect();
-        Identity { username: "ada".to_owned(), name_source, profile, groups: Vec::new(), groups_state, teams }
+        let (username, groups) = ("ada".to_owned(), Vec::new());
+        Identity { username, name_source, profile, groups, groups_state, is_admin, teams }
     }
 }
 
@@ -91,6 +93,20 @@ prop_compose! {
     }
 }
 
+/// Returns the kind that a sign-in makes of a user's.
+fn kind_after(kind: UserKind, identity: &Identity, policy: &SignInPolicy) -> UserKind {
+    let are_groups_known = match identity.groups_state {
+        GroupsState::Received => true,
+        GroupsState::Absent => policy.sync.absent_groups == AbsentGroups::Clear,
+        GroupsState::LeftOut { .. } => false,
+    };
+    match identity.is_admin {
+        Some(true) => UserKind::Admin,
+        Some(false) if are_groups_known => UserKind::Regular,
+        _ => kind,
+    }
+}
+
 /// Returns the code of the refusal, or how the sign-in comes to its user.
 fn expected(view: &View, identity: &Identity, policy: &SignInPolicy) -> &'static str {
     let admitted = |user: &User| match (user.kind, user.active) {
@@ -100,6 +116,10 @@ fn expected(view: &View, identity: &Identity, policy: &SignInPolicy) -> &'static
         (UserKind::Admin | UserKind::Regular, false) => Err("sign_in.inactive"),
         (UserKind::Admin | UserKind::Regular, true) => Ok(()),
     };
+    let allowed = |user: &User, how| match kind_after(user.kind, identity, policy) {
+        UserKind::Admin if !policy.allow_admins => "sign_in.admin",
+        _ => how,
+    };
     let is_vouched_for = matches!(identity.name_source, NameSource::Subject | NameSource::VerifiedEmail);
     let is_linkable = match policy.link_by_username {
         LinkByUsername::Never => false,
@@ -107,13 +127,16 @@ fn expected(view: &View, identity: &Identity, policy: &SignInPolicy) -> &'static
         LinkByUsername::Always => true,
     };
     match (&view.by_link, &view.by_name) {
-        (Some((user, _)), _) => admitted(user).err().unwrap_or("linked"),
+        (Some((user, _)), _) => admitted(user).err().unwrap_or_else(|| allowed(user, "linked")),
         (None, Some(found)) => match admitted(&found.user) {
             Err(code) => code,
             Ok(()) if found.is_linked => "sign_in.username_taken",
             Ok(()) if !is_linkable => "sign_in.not_linked",
-            Ok(()) => "unlinked",
+            Ok(()) => allowed(&found.user, "unlinked"),
         },
+        (None, None) if policy.create_users && identity.is_admin == Some(true) && !policy.allow_admins => {
+            "sign_in.admin"
+        }
         (None, None) if policy.create_users => "new",
         (None, None) => "sign_in.unknown",
     }
@@ -160,14 +183,15 @@ proptest! {
         let signed_in = plan.into_signed_in(of.as_ref().map_or(UserId(7), |user| user.id));
         let user = &signed_in.user;
         prop_assert_eq!((signed_in.created, signed_in.linked), (of.is_none(), expected != "linked"));
-        // Only profile and teams change, and nothing that the list of changes does not say.
+        // Only kind, profile and teams change, and nothing that the list of changes does not say.
         let of = of.unwrap_or_else(|| User {
             id: UserId(7), username: identity.username.clone(), kind: UserKind::Regular, active: true,
             profile: BTreeMap::new(), teams: BTreeMap::new(),
         });
-        let is_unchanged = user.profile == of.profile && user.teams == of.teams;
+        prop_assert_eq!(user.kind, kind_after(of.kind, &identity, &policy));
+        let is_unchanged = user.profile == of.profile && user.teams == of.teams && user.kind == of.kind;
         prop_assert_eq!(signed_in.changes.is_empty(), is_unchanged);
-        let of = User { profile: user.profile.clone(), teams: user.teams.clone(), ..of };
+        let of = User { kind: user.kind, profile: user.profile.clone(), teams: user.teams.clone(), ..of };
         prop_assert_eq!(user, &of);
     }
 
@@ -176,6 +200,7 @@ proptest! {
         user in user(1), identity in identity(), policy in policy(),
     ) {
         let user = User { kind: UserKind::Regular, active: true, ..user };
+        let policy = SignInPolicy { allow_admins: true, ..policy };
         let view = |user| View { by_link: Some((user, Version(1))), by_name: None, newest_logout: None };
         let decide = |user: &User| {
             let plan = sign_in::decide_account(view(user.clone()), &identity, &FIELDS, &policy).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use claimgate::access::{Applications, Headers};
 use claimgate::alg::{Algorithm, Registry};
-use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TokenKind};
+use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TenantIssuers, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -226,8 +226,10 @@ pub struct Provider {
     pub id: String,
     /// The name on its button.
     pub display_name: String,
-    /// The `iss` of its tokens, compared exactly.
+    /// The `iss` of its tokens, compared exactly; of several tenants, the template.
     pub issuer: String,
+    /// The issuers of its tenants, in place of one.
+    pub tenants: Option<TenantIssuers>,
     /// The client.
     pub client: Client,
     /// The accepted `aud` of tokens presented for verification: the client, or others.
@@ -310,6 +312,33 @@ impl Trust {
 }
 
 impl Provider {
+    /// Reports whether an issuer is that of the provider, or of one of its tenants.
+    #[must_use]
+    pub fn accepts_issuer(&self, issuer: &str) -> bool {
+        self.tenants.as_ref().map_or(self.issuer == issuer, |tenants| tenants.accepts(issuer))
+    }
+
+    /// Returns the names of the issuers that it accepts; none if it accepts any tenant's.
+    pub fn accepted_issuers(&self) -> impl Iterator<Item = String> {
+        let one = self.tenants.is_none().then(|| self.issuer.clone());
+        one.into_iter().chain(self.tenants.iter().flat_map(TenantIssuers::issuers))
+    }
+
+    /// Returns the issuer that a response or a token names, if it is accepted, and else the provider's own.
+    #[must_use]
+    pub fn issuer_named<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        named.filter(|issuer| self.accepts_issuer(issuer)).unwrap_or(&self.issuer)
+    }
+
+    /// Returns the policy for the issuers of the tenants, if the provider has several.
+    #[must_use]
+    pub fn of_tenants<K: Kind>(&self, policy: Policy<K>) -> Policy<K> {
+        match &self.tenants {
+            Some(tenants) => policy.tenants(tenants),
+            None => policy,
+        }
+    }
+
     /// Returns the policy of tokens presented for verification: to `/api/v1/verify`, which also applies
     /// `presented_age`, and to `explain`, which explains old tokens too.
     #[must_use]
@@ -327,6 +356,7 @@ impl Provider {
     fn policy_of(&self, audiences: &[String]) -> Policy<AnyKind> {
         let policy =
             Policy::of_kind(self.presented).issuer(&self.issuer).leeway(Duration::from_secs(self.leeway));
+        let policy = self.of_tenants(policy);
         let policy = if self.presented_untyped { policy.allow_untyped() } else { policy };
         let policy = self.demands.presented.iter().fold(policy, ClaimDemand::apply);
         self.presented_trust.apply(audiences.iter().fold(policy, Policy::audience))

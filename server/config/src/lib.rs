@@ -21,6 +21,8 @@ mod events;
 mod pages;
 mod server;
 mod sign_in;
+mod authorization;
+mod issuer;
 mod provider;
 mod applications;
 mod admin_clients;

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use claimgate::alg::Registry;
 use claimgate::claims::TokenKind;
 use claimgate::identity::Mapping;
 use claimgate::key::{KeyError, VerificationKey};
-use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
@@ -17,15 +15,14 @@ use claimgate::sign::{Signer, SigningKey};
 use ipnet::IpNet;
 use url::Url;
 
+use super::authorization;
 use super::checked::{Demands, Provider, Trust, uses_secret};
 use super::claim;
 use super::files::FileContent;
+use super::issuer::{self, Issuer};
 use super::raw;
 use super::section::{Faulty, Section};
 use super::server::networks_of_some;
-
-/// The values of `prompt` (Core §3.1.2.1; Initiating User Registration 1.0).
-const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 
 /// The most that clocks may be apart, in seconds.
 const MAX_LEEWAY: u64 = 3600;
@@ -58,34 +55,30 @@ pub(super) fn resolve(
     shared: &Shared,
 ) -> Result<Provider, Faulty> {
     let id = id(section, raw.id.clone());
-    let issuer = issuer(section, raw.issuer.clone());
+    let issuer = issuer::resolve(section, &raw);
     let client_id = section.required("client_id", raw.client_id.clone(), "the client's id at the provider");
     let algorithms = algorithms(section, &raw.algorithms, &shared.registry);
-    let endpoints = endpoints(section, &raw);
-    let discovery = discovery(section, &raw, issuer.as_ref().ok(), shared);
-    let reachable = match (&endpoints, &discovery, &issuer) {
-        (Ok(endpoints), Ok(None), Ok(_)) if shared.has_server => {
-            check_endpoints(section, &raw, endpoints, &shared.registry)
-        }
-        _ => Ok(()),
-    };
+    let documents = documents(section, &raw, issuer.as_ref().ok(), shared);
     let client = client(section, &raw, shared);
     let (leeway, presented) = (leeway(section, raw.leeway.0), presented(section, &raw.verify));
     let demands = demands(section, &raw);
     let (trust, presented_trust) = trust(section, &raw)?;
     let presented_age = presented_age(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
-    let authorization = authorization(section, &raw);
+    let authorization = authorization::resolve(section, &raw);
     let (id, client_id, mapping, mut authorization) = (id?, client_id?, mapping?, authorization?);
     authorization.essential_claims = mapping.plain_group_claims().map(str::to_owned).collect();
-    reachable.and(logout_url)?;
+    logout_url?;
+    let (endpoints, discovery) = documents?;
+    let Issuer { name: issuer, tenants } = issuer?;
     Ok(Provider {
         display_name: raw.display_name.unwrap_or_else(|| id.clone()),
         id,
         audiences: audiences(&raw.verify, &client_id),
         trust,
         presented_trust,
-        issuer: issuer?,
+        issuer,
+        tenants,
         client: client?(client_id),
         registry: shared.registry.clone(),
         algorithms: algorithms?,
@@ -95,8 +88,8 @@ pub(super) fn resolve(
         presented: presented?,
         presented_untyped: raw.verify.untyped_access_tokens,
         presented_age: presented_age?,
-        discovery: discovery?,
-        endpoints: endpoints?,
+        discovery,
+        endpoints,
         userinfo: raw.userinfo,
         danger_allow_http: raw.danger_allow_http,
         ca_file: raw.ca_file.map(|file| section.file("ca_file", &file, FileContent::Authorities)),
@@ -109,6 +102,27 @@ pub(super) fn resolve(
         danger_allow_short_secret: raw.danger_allow_short_secret,
         mapping,
     })
+}
+
+/// Resolves the endpoints that the file names, and the one that discovery begins at, if a server asks for it.
+fn documents(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    issuer: Option<&Issuer>,
+    shared: &Shared,
+) -> Result<(EndpointOverrides, Option<Endpoint>), Faulty> {
+    let endpoints = endpoints(section, raw);
+    let discovery = match issuer {
+        Some(issuer) if raw.discovery && shared.has_server => {
+            issuer.discovery(section, raw.danger_allow_http)
+        }
+        _ => Ok(None),
+    };
+    let (endpoints, discovery) = (endpoints?, discovery?);
+    if shared.has_server && issuer.is_some() && discovery.is_none() {
+        check_endpoints(section, raw, &endpoints, &shared.registry)?;
+    }
+    Ok((endpoints, discovery))
 }
 
 /// Resolves the networks of logouts. A network of every address is refused.
@@ -128,21 +142,6 @@ fn frontchannel_logout(section: &Section<'_>, accepted: bool) -> bool {
         section.note("frontchannel_logout", "every client that knows the `sid` of a session can end it");
     }
     accepted
-}
-
-/// Returns the endpoint that discovery begins at, if a server asks for it.
-fn discovery(
-    section: &Section<'_>,
-    raw: &raw::Provider,
-    issuer: Option<&String>,
-    shared: &Shared,
-) -> Result<Option<Endpoint>, Faulty> {
-    match issuer {
-        Some(issuer) if raw.discovery && shared.has_server => {
-            section.endpoint("issuer", Some(issuer), raw.danger_allow_http)
-        }
-        _ => Ok(None),
-    }
 }
 
 /// Checks the id. It is part of addresses, and `/login/password` is another page.
@@ -275,32 +274,6 @@ fn check_secret(
     }
 }
 
-/// Checks an issuer for the mistakes that no token could ever match.
-fn issuer(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> {
-    let issuer = section.required("issuer", written, "the `iss` of the provider's tokens")?;
-    if let Some((before, _)) = issuer.split_once("/.well-known/") {
-        let message = format!(
-            "`{issuer}` is the address of the discovery document; the issuer is what stands before it"
-        );
-        let remedy =
-            format!("write `{before}`, or `{before}/` if the document's own `issuer` ends with a slash");
-        let reason = (message, remedy);
-        return Err(section.fault("issuer", reason));
-    }
-    let Ok(url) = Url::parse(&issuer) else { return Ok(issuer) };
-    let of_all = ["common", "organizations", "consumers"];
-    let tenant = url.path_segments().and_then(|mut segments| segments.next().map(str::to_owned));
-    let is_entra = url
-        .host_str()
-        .is_some_and(|host| host == "sts.windows.net" || host.starts_with("login.microsoftonline."));
-    if issuer.contains(['{', '}']) || is_entra && tenant.is_some_and(|tenant| of_all.contains(&&*tenant)) {
-        let message = format!("`{issuer}` stands for every tenant, and the `iss` of a token names one");
-        let reason = (message, "write the tenant's id in its place");
-        return Err(section.fault("issuer", reason));
-    }
-    Ok(issuer)
-}
-
 fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<dyn Signer>>, Faulty> {
     let Some(file) = &raw.private_key_file else { return Ok(None) };
     let path: PathBuf = section.file("private_key_file", file, FileContent::Secret);
@@ -429,31 +402,6 @@ fn presented_age(section: &Section<'_>, raw: &raw::Verify) -> Result<u64, Faulty
         return Err(section.fault("max_token_age", reason));
     }
     Ok(age)
-}
-
-fn authorization(section: &Section<'_>, raw: &raw::Provider) -> Result<AuthorizationOptions, Faulty> {
-    let prompt = match &raw.prompt {
-        Some(prompt) if !prompt.split(' ').all(|value| PROMPTS.contains(&value)) => {
-            Err(section.fault("prompt", format!("`{prompt}` is none of {}", PROMPTS.join(", "))))
-        }
-        prompt => Ok(prompt.clone()),
-    };
-    if let Some((index, scope)) = raw.scopes.iter().enumerate().find(|(_, scope)| !is_scope(scope)) {
-        let reason = format!("`{scope}` is no scope; write each one by itself");
-        return Err(section.fault_in("scopes", index, reason));
-    }
-    Ok(AuthorizationOptions {
-        scopes: raw.scopes.iter().filter(|scope| *scope != "openid").cloned().collect(),
-        prompt: prompt?,
-        max_age: raw.max_age.map(|age| Duration::from_secs(age.0)),
-        essential_claims: Vec::new(),
-        fresh: false,
-    })
-}
-
-/// Reports whether a text is one scope (RFC 6749 §3.3).
-fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 /// Checks that the template, once filled in, is an address of the web.

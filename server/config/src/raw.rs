@@ -1,5 +1,6 @@
 //! The file as it is written: one field a setting, nothing checked but its type.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use claimgate::claims::{Policy, TokenKind};
@@ -113,6 +114,9 @@ pub(super) struct Provider {
     pub(super) id: Option<String>,
     pub(super) display_name: Option<String>,
     pub(super) issuer: Option<String>,
+    pub(super) tenants: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) danger_any_tenant: bool,
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<String>,
     pub(super) client_secret_file: Option<PathBuf>,
@@ -146,6 +150,9 @@ pub(super) struct Provider {
     pub(super) scopes: Vec<String>,
     pub(super) prompt: Option<String>,
     pub(super) max_age: Option<Seconds>,
+    pub(super) response_mode: Option<String>,
+    #[serde(default)]
+    pub(super) authorization_parameters: BTreeMap<String, String>,
     pub(super) logout_url: Option<String>,
     #[serde(default)]
     pub(super) logout_from: Vec<String>,

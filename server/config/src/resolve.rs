@@ -127,6 +127,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
+        sign_in::check_admins(&section, &sign_in, &providers)?;
     }
     let (notes, files, places) = (Vec::new(), Vec::new(), BTreeMap::new());
     Ok(Config {
@@ -212,7 +213,12 @@ fn unlike(section: &Section<'_>, provider: &Provider, others: &[Provider]) -> Re
         let reason = (message, "give each its own");
         return Err(section.fault("id", reason));
     }
-    if others.iter().any(|other| other.issuer == provider.issuer) {
+    let is_shared = |other: &Provider| {
+        other.issuer == provider.issuer
+            || other.accepted_issuers().any(|issuer| provider.accepts_issuer(&issuer))
+            || provider.accepted_issuers().any(|issuer| other.accepts_issuer(&issuer))
+    };
+    if others.iter().any(is_shared) {
         return Err(section.fault("issuer", "another provider has the same issuer"));
     }
     Ok(())

@@ -57,6 +57,19 @@ fn password(section: &Section<'_>, raw: &raw::SignIn) -> Result<PasswordPolicy, 
     Ok(PasswordPolicy { fallback: raw.password_fallback, regular_users: raw.password_fallback_regular })
 }
 
+/// Checks that administrators whom groups make may sign in at all.
+pub(super) fn check_admins(
+    section: &Section<'_>,
+    sign_in: &SignInPolicy,
+    providers: &[Provider],
+) -> Result<(), Faulty> {
+    if sign_in.allow_admins || !providers.iter().any(|provider| provider.mapping.decides_administrators()) {
+        return Ok(());
+    }
+    let message = "is false, and `admin_groups` makes administrators who sign in through a provider";
+    Err(section.fault("allow_admins", (message, "write `allow_admins = true`, or remove `admin_groups`")))
+}
+
 /// Says which users added by hand a sign-in is linked to.
 pub(super) fn note_links(section: &Section<'_>, link: LinkByUsername, providers: &[Provider]) {
     let sources = || providers.iter().flat_map(|provider| provider.mapping.name_sources());

@@ -129,7 +129,7 @@ impl Arguments {
         let claims = self.source(provider)?.claims;
         let user = match claims.subject().filter(|_| config.server.is_some()) {
             Some(subject) => {
-                let link = (provider.issuer.clone(), subject.to_owned());
+                let link = (provider.issuer_named(claims.issuer()).to_owned(), subject.to_owned());
                 transact(&open(&self.config)?, move |records| records.user_by_link(&link.0, &link.1))?
             }
             None => None,
@@ -148,7 +148,7 @@ impl Arguments {
         Ok(User {
             id: UserId(0),
             username: identity.username,
-            kind: UserKind::Regular,
+            kind: if identity.is_admin == Some(true) { UserKind::Admin } else { UserKind::Regular },
             active: true,
             profile: identity.profile,
             teams: identity.teams.into_iter().map(|team| (team, TeamSource::Mapping)).collect(),

@@ -35,8 +35,8 @@ impl MappingCommand {
     claimgate mapping test cases.toml --config claimgate.toml\n  \
     claimgate mapping test cases.toml --format junit > report.xml\n\n\
     Each [[case]] has `name`, `claims` (a table) or `claims_file` (JSON, beside the file), `provider` where the\n\
-    configuration has several, and what is expected: any of `username`, `teams` (in any order) and `profile`, or\n\
-    `refused`, the code of the refusal:\n\n  \
+    configuration has several, and what is expected: any of `username`, `teams` (in any order), `admin` (true or\n\
+    false, by `admin_groups`) and `profile`, or `refused`, the code of the refusal:\n\n  \
     [[case]]\n  \
     name = \"an administrator\"\n  \
     claims = { sub = \"1\", preferred_username = \"ada\", groups = [\"crm-admin\"] }\n  \
@@ -81,6 +81,8 @@ struct Case {
     claims_file: Option<PathBuf>,
     username: Option<String>,
     teams: Option<Vec<String>>,
+    /// Whether `admin_groups` makes the person an administrator.
+    admin: Option<bool>,
     /// The fields that are compared; others may be there.
     profile: Option<BTreeMap<String, String>>,
     refused: Option<String>,
@@ -133,9 +135,10 @@ impl Case {
         let wrong = |reason: String| format!("[[case]] `{}`: {reason}", self.name);
         let provider = self.provider(config).map_err(wrong)?;
         let claims = self.claims(folder).map_err(wrong)?;
-        let expects_identity = self.username.is_some() || self.teams.is_some() || self.profile.is_some();
+        let expects_identity =
+            self.username.is_some() || self.teams.is_some() || self.admin.is_some() || self.profile.is_some();
         if expects_identity == self.refused.is_some() {
-            let reason = "write what is expected: any of username, teams and profile, or refused";
+            let reason = "write what is expected: any of username, teams, admin and profile, or refused";
             return Err(wrong(reason.to_owned()));
         }
         let differences = match (provider.mapping.identify(&claims), &self.refused) {
@@ -190,6 +193,12 @@ impl Case {
             if expected != found {
                 differences.push(format!("teams: expected {expected:?}, found {found:?}"));
             }
+        }
+        if self.admin.is_some() && self.admin != identity.is_admin {
+            let found =
+                identity.is_admin.map_or("not decided by groups".to_owned(), |admin| admin.to_string());
+            let expected = self.admin.unwrap_or_default();
+            differences.push(format!("admin: expected {expected}, found {found}"));
         }
         for (field, expected) in self.profile.iter().flatten() {
             let found = identity.profile.get(field);

@@ -20,7 +20,7 @@ pub(crate) fn rehearse(
     file: &Path,
 ) -> Result<Vec<String>, Failure> {
     let store = open(file)?;
-    let issuer = provider.issuer.clone();
+    let issuer = provider.issuer_named(claims.issuer()).to_owned();
     let subject = claims.subject().unwrap_or_default().to_owned();
     let username = identity.username.clone();
     let view = transact(&store, move |records| {

@@ -18,6 +18,7 @@ use super::{
     PeopleCounts, PresentedToken, Revocation, SqliteStore,
 };
 use crate::system;
+use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
 use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::client::Secret;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
@@ -26,7 +27,7 @@ use claimgate::oidc::random_token;
 use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
-use claimgate::oidc::user::{User, UserId};
+use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
 /// The store of a server. A clone is the same store.
@@ -188,6 +189,11 @@ impl Store {
             Store::Sqlite(store) => store.sign_in(person, fields, policy, session, event).await,
             Store::Postgres(store) => {
                 let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+                let change = store.node.change_of_kind(&person, &fields, &policy, session).await?;
+                if let Some((id, from, to)) = change {
+                    let work = move |records: &mut dyn AdminRecords| set_kind(records, id, from, to);
+                    store.administration.administer(work).await?;
+                }
                 store.node.sign_in(&person, &fields, &policy, session, event).await
             }
         }
@@ -442,4 +448,22 @@ async fn on_a_thread<T: Send + 'static>(
     let store = store.clone();
     let done = tokio::task::spawn_blocking(move || work(&store)).await;
     done.unwrap_or_else(|error| Err(StoreError { reason: error.to_string() }))
+}
+
+/// Makes a user one of another kind, which ends its sessions, unless the kind has changed meanwhile.
+fn set_kind(
+    records: &mut dyn AdminRecords,
+    id: UserId,
+    from: UserKind,
+    to: UserKind,
+) -> Result<(), StoreError> {
+    if records.user(id)?.is_none_or(|user| user.kind != from) {
+        return Ok(());
+    }
+    let changes = UserChanges { kind: Some(to), ..UserChanges::default() };
+    match accounts::change(records, Administrator::OPERATOR, id, changes, system::now()) {
+        Ok(_) => Ok(()),
+        Err(AccountError::Store(error)) => Err(error),
+        Err(error) => Err(StoreError { reason: error.to_string() }),
+    }
 }

@@ -28,7 +28,10 @@ pub(crate) async fn of(
     let claims = token.claims();
     let name = Caller::of_token(None, claims).client.unwrap_or_default();
     let person = match claims.subject() {
-        Some(subject) => app.store.user_of_subject(&provider.config.issuer, subject).await?,
+        Some(subject) => {
+            let issuer = provider.config.issuer_named(token.claims().issuer());
+            app.store.user_of_subject(issuer, subject).await?
+        }
         None => None,
     };
     let is_own = |client: &&AdminClient| {

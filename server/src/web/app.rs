@@ -228,7 +228,7 @@ impl App {
 
     /// Returns the provider of an issuer.
     pub(crate) fn provider_of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
-        self.providers.iter().find(|provider| provider.config.issuer == issuer)
+        self.providers.iter().find(|provider| provider.config.accepts_issuer(issuer))
     }
 
     /// Returns the redirect URI registered with a provider, at the host that a request asks.

@@ -4,6 +4,10 @@
 //! Browsers name a request's origin in `Sec-Fetch-Site` and in `Origin`, and no page can forge either
 //! header. A request without both comes from no browser of this decade; it has only the cookies that
 //! its sender holds anyway. `SameSite=Lax` on the cookies is a second barrier.
+//!
+//! Three addresses take requests that other sites cause, and none of them relies on a cookie: back-channel logout, the
+//! verification of tokens, and the callback of a provider that posts its response. The last one changes nothing: it
+//! redirects to the callback with the response, sealed.
 
 use axum::http::HeaderMap;
 
@@ -28,6 +32,11 @@ pub(crate) fn check(headers: &HeaderMap, own: &str) -> Result<(), Problem> {
 /// answered, and names another mode.
 pub(crate) fn is_for_page(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+}
+
+/// Reports whether the answer to a request becomes a frame or an embedded object, not a page of its own.
+pub(crate) fn is_in_frame(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_some_and(|destination| destination != "document")
 }
 
 /// Reports whether a navigation began on this site, or with the user (a bookmark, the address bar). On

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{ExtensionRejection, FormRejection, JsonRejection};
 use axum::extract::{self, ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, value};
 
@@ -167,6 +169,13 @@ impl Admin {
     }
 }
 
+/// Reports whether a body is a form by its `Content-Type`.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
 /// Proof that no page of another origin caused the request; see [`cross_site`].
 ///
 /// Rejection: [`Problem::CrossSite`].
@@ -294,7 +303,6 @@ impl<T: Body, S: Send + Sync> FromRequest<S> for Form<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::header::CONTENT_TYPE;
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]

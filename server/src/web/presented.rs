@@ -113,7 +113,7 @@ async fn revocation(
     claims: &Claims,
 ) -> Result<Option<Revocation>, RevocationError> {
     let token = PresentedToken {
-        issuer: &provider.config.issuer,
+        issuer: provider.config.issuer_named(claims.issuer()),
         subject: claims.subject(),
         sid: claims.session_id().filter(|sid| !sid.is_empty()),
         // The policy requires it. Without one, the oldest time: every logout ends the token.

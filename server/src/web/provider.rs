@@ -57,9 +57,10 @@ impl Provider {
         let remote = RemoteKeys::new(remote_options(&config)?, Arc::new(client.clone()))?;
         let jws = remote.jws();
         let leeway = Duration::from_secs(config.leeway);
-        let id = config.trust.apply(Policy::id_token(&config.issuer, &config.client.id)).leeway(leeway);
-        let mut logout =
-            config.trust.apply(Policy::logout_token(&config.issuer, &config.client.id)).leeway(leeway);
+        let id = config.of_tenants(Policy::id_token(&config.issuer, &config.client.id));
+        let id = config.trust.apply(id).leeway(leeway);
+        let logout = config.of_tenants(Policy::logout_token(&config.issuer, &config.client.id));
+        let mut logout = config.trust.apply(logout).leeway(leeway);
         if config.strict_logout_type {
             logout = logout.typ("logout+jwt");
         }
@@ -111,6 +112,7 @@ fn remote_options(config: &config::Provider) -> Result<RemoteOptions, ProviderSe
     Ok(RemoteOptions {
         name: config.id.clone(),
         issuer: config.issuer.clone(),
+        keys_of_issuer_alone: config.tenants.is_some(),
         documents,
         danger_allow_http: config.danger_allow_http,
         registry: config.registry.clone(),

@@ -43,7 +43,10 @@ pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application
     let judgement = presented::judge(app, token?, Purpose::Application(application)).await?;
     let (provider, token) = judgement.map_err(Problem::BearerToken)?;
     let user = match token.claims().subject() {
-        Some(subject) => app.store.user_of_subject(&provider.config.issuer, subject).await?,
+        Some(subject) => {
+            let issuer = provider.config.issuer_named(token.claims().issuer());
+            app.store.user_of_subject(issuer, subject).await?
+        }
         None => None,
     };
     // Switched off since the token was judged.

@@ -98,7 +98,8 @@ pub(crate) async fn complete(
     let metadata = provider.remote.metadata().await?;
     let now = system::now();
     let used = &app.process.used_states;
-    let asked = CallbackProvider { id: &config.id, issuer: &config.issuer, metadata: &metadata };
+    let issuer = config.issuer_named(parameters.issuer());
+    let asked = CallbackProvider { id: &config.id, issuer, metadata: &metadata };
     let authorization = pending.accept(&asked, parameters, now, |state| used.consume(state, now))?;
     if !app.store.use_state(&state).await? {
         return Err(CallbackError::Used.into());
@@ -259,6 +260,10 @@ fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
         "signed in"
     );
     for change in &signed_in.changes {
+        if let Change::SetKind { from, to } = change {
+            let (provider, from, to) = (&provider.config.id, from.name(), to.name());
+            info!(provider, user, from, to, "the groups of a sign-in changed the kind of a user");
+        }
         debug!(user, %change, "sync");
     }
     let left = signed_in.changes.iter().filter(|change| matches!(change, Change::Leave { .. })).count();
@@ -266,7 +271,11 @@ fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {
         GroupsState::LeftOut { claim, marker } => {
             warn!(
                 provider = provider.config.id,
-                user, claim, marker, "the provider left groups out: no team is taken away"
+                user,
+                claim,
+                marker,
+                "the provider left groups out, as Entra ID does above 200: no team and no kind is taken away, and none \
+                 is given for them; have it send fewer, such as those assigned to the application"
             );
         }
         GroupsState::Absent if left > 0 => {

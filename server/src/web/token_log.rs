@@ -72,6 +72,7 @@ fn found<'c>(
         ("key.unknown_kid", _) => in_header("kid"),
         ("claims.typ", _) => in_header("typ"),
         ("claims.issuer", _) => in_claims(claims(), "iss"),
+        ("claims.tenant", _) => in_claims(claims(), "tid"),
         ("claims.audience", _) => in_claims(claims(), "aud"),
         ("claims.azp", _) => in_claims(claims(), "azp"),
         (_, Some(Error::Claims(ClaimsError::Missing { claim }))) => {

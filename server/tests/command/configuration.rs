@@ -310,6 +310,9 @@ fn a_file_that_cannot_be_read_is_named() {
 fn settings_that_cannot_work_are_refused() {
     let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
     let secret = "client_secret = \"a secret\"\n";
+    let long_parameter = format!("authorization_parameters = {{ hd = \"{}\" }}\n", "a".repeat(513));
+    let many = (0..17).map(|number| format!("p{number} = \"1\"")).collect::<Vec<_>>().join(", ");
+    let many_parameters = format!("authorization_parameters = {{ {many} }}\n");
     let ways = "discovery = false\nauthorization_endpoint = \"https://idp.example.com/a\"\ntoken_endpoint = \"https://idp.example.com/t\"\n";
     for (start, provider, names) in [
         ("[server]\npublic_url = \"http://sso.example.com\"\n", "", "server.public_url"),
@@ -362,6 +365,46 @@ fn settings_that_cannot_work_are_refused() {
         (server, "leeway = 3601\n", "provider[0].leeway"),
         (server, "prompt = \"always\"\n", "provider[0].prompt"),
         (server, "scopes = [\"profile email\"]\n", "provider[0].scopes"),
+        (server, "identity = { groups = [\"groups\"], admin_groups = [\"root\"] }\n", "sign_in.allow_admins"),
+        (server, "response_mode = \"fragment\"\n", "provider[0].response_mode"),
+        (
+            server,
+            "authorization_parameters = { Redirect_URI = \"https://evil.example.com\" }\n",
+            "provider[0].authorization_parameters.Redirect_URI",
+        ),
+        (
+            server,
+            "authorization_parameters = { state = \"x\" }\n",
+            "provider[0].authorization_parameters.state",
+        ),
+        (
+            server,
+            "authorization_parameters = { request_uri = \"x\" }\n",
+            "provider[0].authorization_parameters.request_uri",
+        ),
+        (
+            server,
+            "authorization_parameters = { scope = \"x\" }\n",
+            "provider[0].authorization_parameters.scope",
+        ),
+        (
+            server,
+            "authorization_parameters = { max_age = \"0\" }\n",
+            "provider[0].authorization_parameters.max_age",
+        ),
+        (server, "authorization_parameters = { hd = \"\" }\n", "provider[0].authorization_parameters.hd"),
+        (
+            server,
+            "authorization_parameters = { hd = \"a\\nb\" }\n",
+            "provider[0].authorization_parameters.hd",
+        ),
+        (
+            server,
+            "authorization_parameters = { \"h d\" = \"a\" }\n",
+            "provider[0].authorization_parameters.\"h d\"",
+        ),
+        (server, &long_parameter, "provider[0].authorization_parameters.hd"),
+        (server, &many_parameters, "provider[0].authorization_parameters"),
         (server, "logout_url = \"javascript:alert(1)\"\n", "provider[0].logout_url"),
     ] {
         let text = format!("{start}{PROVIDER}{provider}");
@@ -374,6 +417,11 @@ fn settings_that_cannot_work_are_refused() {
         ("[server]\npublic_url = \"http://127.0.0.1:8080\"\n", ""),
         ("[server]\npublic_url = \"http://app.localhost\"\n", ""),
         (server, "prompt = \"login consent\"\n"),
+        (server, "response_mode = \"form_post\"\n"),
+        (
+            server,
+            "authorization_parameters = { acr_values = \"mfa\", \"urn:x:y\" = \"1\", hd = \"example.com\" }\n",
+        ),
         (server, "client_secret = \"0123456789abcdef0123456789abcdef\"\nalgorithms = [\"HS256\"]\n"),
         (server, &format!("{ways}jwks_uri = \"https://idp.example.com/jwks?v=2\"\n")),
         (server, "logout_url = \"https://idp.example.com/bye?c={client_id}&to={site_url}#x\"\n"),
@@ -407,6 +455,8 @@ fn what_could_never_work_is_refused_and_says_what_to_write() {
     };
     let idp = "https://idp.example.com";
     let microsoft = "https://login.microsoftonline.com";
+    let tenants = format!("{microsoft}/{{tenantid}}/v2.0");
+    let of_one = "tenants = [\"11111111-1111-1111-1111-AAAAAAAAAAAA\"]\n".to_owned();
     let short = "client_secret = \"shortsecret-20bytes!\"\nalgorithms = [\"RS256\", \"HS256\"]\n";
     let for_256 = "client_secret = \"0123456789abcdef0123456789abcdef\"\nalgorithms = [\"HS512\"]\n";
     for (lines, issuer, provider, said) in [
@@ -417,7 +467,19 @@ fn what_could_never_work_is_refused_and_says_what_to_write() {
             "write `https://idp.example.com/realms/a`, or",
         ),
         ("", &*format!("{idp}/ "), "", "white space"),
-        ("", &*format!("{microsoft}/{{tenantid}}/v2.0"), "", "write the tenant's id"),
+        ("", &*tenants, "", "write `tenants = [\"ID\", …]` with the ids"),
+        ("", &*tenants, "tenants = []\n", "provider[0].tenants: at least one tenant"),
+        ("", &*tenants, "tenants = [\"example.com\"]\n", "provider[0].tenants: `example.com` is not the id"),
+        ("", &*tenants, &*format!("{of_one}danger_any_tenant = true\n"), "write one of the two"),
+        (
+            "",
+            &*tenants,
+            "tenants = [\"9188040d-6c67-4c5b-b112-36a304b66dad\"]\n",
+            "provider[0].tenants[0]: is the tenant of personal accounts",
+        ),
+        ("", &*format!("{microsoft}/a{{tenantid}}/v2.0"), &*of_one, "one whole part of the issuer's path"),
+        ("", idp, &*of_one, "provider[0].tenants: needs an issuer with `{tenantid}`"),
+        ("", idp, "danger_any_tenant = true\n", "provider[0].danger_any_tenant: needs an issuer"),
         ("", &*format!("{microsoft}/common/v2.0"), "", "write the tenant's id"),
         ("", &*format!("{microsoft}/organizations/v2.0"), "", "write the tenant's id"),
         ("", idp, short, "algorithms[1]: the client secret of 20 bytes is too short for HS256"),
@@ -429,11 +491,27 @@ fn what_could_never_work_is_refused_and_says_what_to_write() {
         assert!(error.contains(said), "{error} should say {said}");
     }
     let danger = format!("{short}danger_allow_short_secret = true\n");
-    for (issuer, provider) in
-        [(idp, &*danger), (&*format!("{microsoft}/0f0f/v2.0"), ""), (&*format!("{idp}/common"), "")]
-    {
+    for (issuer, provider) in [
+        (idp, &*danger),
+        (&*format!("{microsoft}/0f0f/v2.0"), ""),
+        (&*format!("{idp}/common"), ""),
+        (&*tenants, &*of_one),
+        (&*tenants, "danger_any_tenant = true\n"),
+    ] {
         assert!(with("", issuer, provider).is_ok(), "{issuer} {provider}");
     }
+    let own = tenants.replace("{tenantid}", "11111111-1111-1111-1111-aaaaaaaaaaaa");
+    let config = with("", &tenants, &of_one).unwrap();
+    let provider = &config.providers[0];
+    assert!(provider.accepts_issuer(&own) && !provider.accepts_issuer(&tenants));
+    assert_eq!(provider.issuer_named(Some(&own)), own);
+    assert_eq!(provider.issuer_named(Some(idp)), tenants);
+    let discovery = provider.discovery.as_ref().unwrap().as_str();
+    assert_eq!(discovery, format!("{microsoft}/organizations/v2.0"));
+    // A token must have one provider.
+    let second = format!("{of_one}[[provider]]\nid = \"b\"\nissuer = \"{own}\"\nclient_id = \"b\"\n");
+    let error = with("", &tenants, &second).unwrap_err().to_string();
+    assert!(error.contains("another provider has the same issuer"), "{error}");
     let address = "[server]\npublic_url = \"https://10.0.0.1\"\ncookie_domain = \"0.0.1\"\n";
     let error = parse(&format!("{address}{PROVIDER}")).unwrap_err().to_string();
     assert!(error.contains("server.cookie_domain: an IP address"), "{error}");

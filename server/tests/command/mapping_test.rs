@@ -11,6 +11,7 @@ client_id = "crm"
 username = "preferred_username"
 groups = ["groups"]
 default_teams = ["Everybody"]
+admin_groups = ["admins"]
 
 [[identity.team]]
 group = "admins"
@@ -23,6 +24,7 @@ name = "an administrator"
 claims = { sub = "1", preferred_username = "Ada", email = "ada@example.com", groups = ["admins", "x"] }
 username = "ada"
 teams = ["Everybody", "Administrators"]
+admin = true
 profile = { email = "ada@example.com" }
 
 [[case]]

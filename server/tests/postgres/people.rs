@@ -67,6 +67,7 @@ impl Visit {
             profile: BTreeMap::new(),
             groups: Vec::new(),
             groups_state: GroupsState::Received,
+            is_admin: None,
             teams: Vec::new(),
         };
         let account = sign_in::decide_account(view, &identity, &[], &POLICY).unwrap();

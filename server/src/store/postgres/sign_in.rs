@@ -34,6 +34,8 @@ struct Write<'p> {
     user: Option<(i64, i64)>,
     link: bool,
     username: Option<&'p str>,
+    /// The kind of a new user.
+    kind: UserKind,
     profile: Option<String>,
     teams: Option<String>,
     session: NewSession,
@@ -59,12 +61,42 @@ impl PgStore {
         for _ in 0..ATTEMPTS {
             let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
             let plan = sign_in::decide(view, person, fields, policy, session)?;
+            if plan.account.changed_kind().is_some() {
+                // `change_of_kind` has made this change; it is undone since.
+                continue;
+            }
             match self.write_plan(plan, event.clone()).await {
                 Err(PostgresError::Stale) => {}
                 result => return Ok(result.map_err(StoreError::from)?),
             }
         }
         Err(StoreError::from(PostgresError::Stale).into())
+    }
+
+    /// Returns the user that a sign-in makes one of another kind, with the kind before and after. The function that
+    /// writes a sign-in changes no kind: that is an administrator's transaction, before it.
+    ///
+    /// # Errors
+    /// A [`SignInError`]; nothing is to be changed then.
+    pub async fn change_of_kind(
+        &self,
+        person: &Person,
+        fields: &[&str],
+        policy: &SignInPolicy,
+        session: NewSession,
+    ) -> Result<Option<(UserId, UserKind, UserKind)>, SignInError> {
+        if person.identity().is_admin.is_none() {
+            return Ok(None);
+        }
+        let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
+        let plan = sign_in::decide(view, person, fields, policy, session)?;
+        let changed = plan.account.changed_kind();
+        Ok(match plan.account.account {
+            Account::Linked(user, _) | Account::Unlinked(user, _) => {
+                changed.map(|(from, to)| (user.id, from, to))
+            }
+            Account::New { .. } => None,
+        })
     }
 
     /// Reads the view of a person.
@@ -126,15 +158,15 @@ impl PgStore {
     /// # Errors
     /// [`PostgresError::Stale`] if it does not; another [`PostgresError`].
     pub async fn write_plan(&self, plan: Plan, event: Option<Event>) -> Result<SignedIn, PostgresError> {
-        let (user, link, username, profile, teams) = match &plan.account.account {
+        let (user, link, username, kind, profile, teams) = match &plan.account.account {
             Account::Linked(user, version) => {
-                (Some((user.id.0, version.0)), false, None, &user.profile, &user.teams)
+                (Some((user.id.0, version.0)), false, None, user.kind, &user.profile, &user.teams)
             }
             Account::Unlinked(user, version) => {
-                (Some((user.id.0, version.0)), true, None, &user.profile, &user.teams)
+                (Some((user.id.0, version.0)), true, None, user.kind, &user.profile, &user.teams)
             }
-            Account::New { username, profile, teams } => {
-                (None, true, Some(username.as_str()), profile, teams)
+            Account::New { username, kind, profile, teams } => {
+                (None, true, Some(username.as_str()), *kind, profile, teams)
             }
         };
         let event = event.map(|event| event.of_plan(&plan));
@@ -145,6 +177,7 @@ impl PgStore {
             user,
             link,
             username,
+            kind,
             profile: is_changed.then(|| to_json(profile)).transpose()?,
             teams: is_changed.then(|| to_json(teams)).transpose()?,
             session: plan.session,
@@ -170,7 +203,7 @@ impl PgStore {
         let replaces = replaces.map(|id| id.0.to_vec());
         let lifetime = i64::try_from(write.lifetime.as_secs()).unwrap_or(i64::MAX);
         let most = i32::try_from(MAX_SESSIONS_OF_USER).unwrap_or(i32::MAX);
-        let kind = UserKind::Regular.name();
+        let kind = write.kind.name();
         let session = &id.0[..];
         let parameters: [&(dyn ToSql + Sync); 20] = [
             &issuer,
@@ -246,6 +279,7 @@ impl PgStore {
                 user: Some((authenticated.user().id.0, version.0)),
                 link: false,
                 username: None,
+                kind: UserKind::Regular,
                 profile: None,
                 teams: None,
                 session,

@@ -6,14 +6,13 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use tracing::info;
 
 use crate::system;
 use crate::web::admission::Permit;
 use crate::web::app::App;
-use crate::web::extract::Current;
+use crate::web::extract::{Current, is_form};
 use crate::web::logout_queue::QueuedToken;
 use crate::web::problem::Problem;
 use crate::web::provider::Provider;
@@ -75,9 +74,7 @@ fn report(app: &App, ended: &Ended) {
 
 /// Returns the logout token of a form.
 fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !is_form(headers) {
         return Err(LogoutError::Request.into());
     }
     Ok(backchannel::token_of_form(body)?)

@@ -1,15 +1,23 @@
-//! `GET /callback/{provider}`: the provider's authorization response.
+//! `GET` and `POST /callback/{provider}`: the provider's authorization response.
+//!
+//! A posted response (`response_mode=form_post`) comes from the provider's site, and browsers keep `SameSite=Lax` cookies
+//! back from it. It is sealed into the address of a redirect to the same callback: the `GET` that follows has the cookies,
+//! and is the only one that completes a sign-in.
 
+use axum::body::Bytes;
 use axum::extract::RawQuery;
+use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::web::extract::{ClientAddress, Current, Path};
+use crate::system;
+use crate::web::app::App;
+use crate::web::extract::{ClientAddress, Current, Path, is_form};
 use crate::web::page::View;
 use crate::web::problem::Problem;
 use crate::web::texts::Language;
-use crate::web::{events, request_log, respond, sign_in};
-use claimgate::oidc::authorization::{CallbackError, CallbackParameters};
+use crate::web::{cross_site, events, request_log, respond, sign_in};
+use claimgate::oidc::authorization::{CallbackError, CallbackParameters, MAX_POSTED, ResponseMode};
 use claimgate::oidc::token::TokenError;
 
 pub(super) async fn get(
@@ -21,7 +29,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Response {
     request_log::note_provider(&name);
-    let parameters = CallbackParameters::parse(query.as_deref().unwrap_or_default());
+    let parameters = parameters(&app, query.as_deref().unwrap_or_default());
     let pending = sign_in::pending(&app, &parameters, &headers);
     // The back button, or a tab that finished later than another: the person is signed in.
     if pending.is_err() {
@@ -56,4 +64,53 @@ pub(super) async fn get(
         Ok(completed) => respond::with_cookies(respond::see_other(&completed.return_to), completed.cookies),
         Err(problem) => problem.page_returning(&View::new(&app, language), &return_to),
     }
+}
+
+/// The name of the parameter that holds a sealed posted response.
+const ANSWER: &str = "answer";
+
+/// Returns the parameters of a response: those of the query, or those that were posted and that the query holds sealed.
+fn parameters(app: &App, query: &str) -> CallbackParameters {
+    match query.strip_prefix(ANSWER).and_then(|rest| rest.strip_prefix('=')) {
+        Some(sealed) => CallbackParameters::open(app.store.key().sealer(), sealed)
+            .unwrap_or_else(|| CallbackParameters::parse("")),
+        None => CallbackParameters::parse(query),
+    }
+}
+
+/// Takes a posted response, and redirects to the callback with it. Nothing changes here but the address in the browser, so
+/// that the request may come from another site.
+pub(super) async fn post(
+    Current(app): Current,
+    Path(name): Path<String>,
+    language: Language,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    request_log::note_provider(&name);
+    let sealed = body.map_err(Problem::from).and_then(|body| seal(&app, &name, &headers, &body));
+    match sealed {
+        Ok(sealed) => respond::see_other(&app.path(&format!("/callback/{name}?{ANSWER}={sealed}"))),
+        Err(problem) => {
+            app.metrics().signed_in(problem.code());
+            problem.page(&View::new(&app, language))
+        }
+    }
+}
+
+/// Seals the parameters of a form that a browser posts as a page.
+fn seal(app: &App, name: &str, headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
+    if app.provider(name)?.config.authorization.response_mode != ResponseMode::FormPost {
+        return Err(Problem::Method);
+    }
+    if !cross_site::is_for_page(headers) || cross_site::is_in_frame(headers) {
+        return Err(Problem::CrossSite);
+    }
+    let body = is_form(headers).then(|| std::str::from_utf8(body).ok()).flatten();
+    let body = body.ok_or(Problem::BadRequest("the provider's answer is no form"))?;
+    let parameters = CallbackParameters::parse(body);
+    parameters.seal(app.store.key().sealer(), &mut system::random).ok_or_else(|| {
+        request_log::note_found(&format!("parameters of more than {MAX_POSTED} bytes"));
+        CallbackError::Parameter { parameter: "code" }.into()
+    })
 }

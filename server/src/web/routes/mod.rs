@@ -92,7 +92,7 @@ fn routes() -> Router<Server> {
         .route("/login", get(sign_in::choose))
         .route("/login/password", get(sign_in::password_form).post(password::post))
         .route("/login/{provider}", get(sign_in::begin))
-        .route("/callback/{provider}", get(callback::get))
+        .route("/callback/{provider}", get(callback::get).post(callback::post))
         .route("/logout", get(logout::get).post(logout::post))
         .route("/logged-out", get(logout::logged_out))
         .route("/auth", any(auth::decide))
