@@ -142,7 +142,7 @@ fn lists_show_users_teams_sessions_and_links() {
             (add(&administration, "ada").await.unwrap(), add(&administration, "grace").await.unwrap());
         let of_ada = session(7, &ada);
         let changes = UserChanges { teams: Some(["Chess".to_owned()].into()), ..UserChanges::default() };
-        let (users, teams, sessions, links, after) = administration
+        let (users, teams, sessions, links, after, (found, counts)) = administration
             .administer(move |records| -> Result<_, AccountError> {
                 records.open_session(&of_ada)?;
                 records.link("i", "s", ada.id)?;
@@ -155,6 +155,7 @@ fn lists_show_users_teams_sessions_and_links() {
                     records.list_sessions(Some(ada.id), 10, NOW)?,
                     records.list_links(ada.id)?,
                     records.list_users("ada", 10)?,
+                    (records.search_users("rac", "", 10)?, records.count_people(NOW)?),
                 ))
             })
             .await
@@ -165,6 +166,8 @@ fn lists_show_users_teams_sessions_and_links() {
         let names: Vec<_> = users.iter().map(row).collect();
         assert_eq!(names, [("ada".to_owned(), false, 1, 1), ("grace".to_owned(), false, 0, 0)]);
         assert_eq!(after.iter().map(row).collect::<Vec<_>>(), names[1..]);
+        assert_eq!(found.iter().map(row).collect::<Vec<_>>(), names[1..]);
+        assert_eq!((counts.users, counts.inactive, counts.sessions), (2, 0, 1));
         assert_eq!((teams.len(), teams[0].team.as_str(), teams[0].members), (1, "Chess", 2));
         assert_eq!((links.len(), links[0].issuer.as_str(), links[0].subject.as_str()), (1, "i", "s"));
         assert_eq!(sessions.len(), 1);
