@@ -96,7 +96,8 @@ pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'
     let unmet = provider.config.check_demands(claims.as_value()).err();
     let changes = match (&explanation.identity, &unmet) {
         (Some(identity), None) => {
-            let (issuer, username) = (provider.config.issuer.clone(), identity.username.clone());
+            let issuer = provider.config.issuer_named(claims.issuer()).to_owned();
+            let username = identity.username.clone();
             let subject = claims.subject().unwrap_or_default().to_owned();
             let view = app.store.administer(move |records| {
                 let person = Lookup { issuer: &issuer, subject: &subject, sid: None, username: &username };
@@ -132,7 +133,7 @@ fn provider<'a>(app: &'a App, name: &str, claims: &Claims) -> Option<(usize, &'a
     match name {
         "" => all
             .clone()
-            .find(|(_, provider)| Some(provider.config.issuer.as_str()) == issuer)
+            .find(|(_, provider)| issuer.is_some_and(|issuer| provider.config.accepts_issuer(issuer)))
             .or_else(|| all.next()),
         _ => all.find(|(_, provider)| provider.config.id == name),
     }
