@@ -1,9 +1,9 @@
 //! The headers by which an application learns who sends a request: their names, and what is in them.
 
 use super::AccessError;
+use super::caller::Caller;
 use super::header_name;
 use super::spec::{Content, Encoding, HeaderSpec, HeadersSpec, Preset};
-use super::who::Caller;
 use crate::identity::SettingPath;
 use crate::oidc::user::User;
 
@@ -18,7 +18,8 @@ use crate::oidc::user::User;
 ///     r#"{"preset": "authelia", "header": [{"name": "X-Client", "value": "client"}]}"#,
 /// )?;
 /// let headers = Headers::compile(&spec, &SettingPath::of("headers"))?;
-/// let caller = Caller { user: None, client: Some("backup") };
+/// let mut caller = Caller::default();
+/// caller.client = Some("backup");
 /// let sent: Vec<_> = headers.iter().map(|header| (header.name(), header.value(caller))).collect();
 /// assert_eq!(sent[0], ("Remote-User", Some(String::new())));
 /// assert_eq!(sent[4], ("X-Client", Some("backup".to_owned())));

@@ -5,6 +5,10 @@
 //! is looked at afterwards. The first rule that fits decides: a user whom it refuses is not offered the next one, so
 //! that a rule for everybody behind a rule for a few opens nothing to the others.
 //!
+//! A rule may also demand that the person authenticated lately (`max_age`) and in which way (`acr`), and conditions on the
+//! claims of the sign-in or of the bearer token. [`Denial::Authentication`] is a refusal that a new sign-in may change, and
+//! says what to ask the provider for.
+//!
 //! An application may read a path in another way than the proxy and this module do: `/%61dmin`, `/admin//`,
 //! `/admin;x`, `/admin.json` and `/ADMIN` can all be `/admin`, and `//x/admin` too. A path is therefore read in every
 //! way that applications are known to read it, and a request whose readings select rules that decide differently is
@@ -31,21 +35,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod authentication;
+mod caller;
 mod error;
 mod header_name;
 mod headers;
 mod host;
 mod path;
 mod pattern;
+mod rule;
 mod rules;
 mod spec;
 mod who;
 
+pub use authentication::Authentication;
+pub use caller::Caller;
 pub use error::{AccessError, AccessProblem};
 pub use headers::{Header, Headers};
 pub use path::PathProblem;
-pub use rules::{Ambiguity, Application, Applications, Request, Rule, Selection};
+pub use rule::{Denial, Insufficient, Rule};
+pub use rules::{Ambiguity, Application, Applications, Request, Selection};
 pub use spec::{
     Allow, ApplicationSpec, ConditionSpec, Content, Encoding, HeaderSpec, HeadersSpec, Preset, RuleSpec,
 };
-pub use who::{Caller, Missing, Who};
+pub use who::{Missing, Who};

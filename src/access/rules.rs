@@ -4,11 +4,12 @@ use super::AccessError;
 use super::headers::Headers;
 use super::host::{self, HostIndex};
 use super::path::{self, PathProblem, Reading};
-use super::pattern::PathPattern;
-use super::spec::{ApplicationSpec, RuleSpec};
-use super::who::Who;
+use super::rule::Rule;
+use super::spec::ApplicationSpec;
+use super::who::compile_claims;
 use crate::claims::Claims;
 use crate::identity::SettingPath;
+use crate::path::ClaimPath;
 
 /// The applications, by host.
 #[derive(Clone, Debug, Default)]
@@ -29,17 +30,6 @@ pub struct Application {
     reads_paths: bool,
     /// Whether a rule looks at the method.
     reads_methods: bool,
-}
-
-/// A rule.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    number: usize,
-    /// Empty: every path.
-    paths: Vec<PathPattern>,
-    /// Empty: every method.
-    methods: Vec<String>,
-    who: Who,
 }
 
 /// What of a request selects a rule.
@@ -192,6 +182,25 @@ impl Applications {
         self.applications.iter()
     }
 
+    /// Returns the paths of the claims that rules look at, each once: what a session is to keep of its sign-in.
+    #[must_use]
+    pub fn claim_paths(&self) -> Vec<ClaimPath> {
+        let mut paths: Vec<ClaimPath> = Vec::new();
+        for path in self.applications.iter().flat_map(Application::rules).flat_map(Rule::claim_paths) {
+            if !paths.iter().any(|known| known.as_str() == path.as_str()) {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    /// Reports whether a rule demands this authentication context class of a sign-in.
+    #[must_use]
+    pub fn demands_context(&self, acr: &str) -> bool {
+        let mut rules = self.applications.iter().flat_map(Application::rules);
+        rules.any(|rule| rule.authentication().acr.iter().any(|own| own == acr))
+    }
+
     /// Selects the rule for a request.
     #[must_use]
     pub fn select(&self, request: &Request<'_>) -> Selection<'_> {
@@ -220,26 +229,27 @@ impl Application {
             let reason = "is missing, so every request would be refused";
             return Err(AccessError::with_remedy(setting.name("rule"), reason, remedy));
         }
+        let claims = compile_claims(&spec.claim, setting)?;
         let mut rules: Vec<Rule> = Vec::with_capacity(spec.rule.len());
         for (index, rule) in spec.rule.iter().enumerate() {
             let setting = setting.name("rule").index(index);
-            let rule = Rule::compile(rule, index + 1, &setting)?;
+            let rule = Rule::compile(rule, spec, (index + 1, &setting), &claims)?;
             rule.check_reachable(&rules, &setting)?;
             rules.push(rule);
         }
-        if rules.iter().map(|rule| rule.paths.len()).sum::<usize>() > MOST_PATHS {
+        if rules.iter().map(|rule| rule.paths().count()).sum::<usize>() > MOST_PATHS {
             let reason = format!("has more than {MOST_PATHS} paths in all");
             let remedy = "write the paths above them with `/*`";
             return Err(AccessError::with_remedy(setting.name("rule"), reason, remedy));
         }
-        let reads_paths = rules.iter().any(|rule| !rule.paths.is_empty());
-        let reads_methods = rules.iter().any(|rule| !rule.methods.is_empty());
+        let reads_paths = rules.iter().any(|rule| rule.paths().next().is_some());
+        let reads_methods = rules.iter().any(|rule| !rule.methods().is_empty());
         let bearer_audience = spec.bearer_audience.clone();
         if let Some(index) = bearer_audience.iter().position(String::is_empty) {
             return Err(AccessError::new(setting.name("bearer_audience").index(index), "is empty"));
         }
         for (index, rule) in rules.iter().enumerate() {
-            if bearer_audience.is_empty() && rule.who.names_clients() {
+            if bearer_audience.is_empty() && rule.who().names_clients() {
                 let remedy = "write `bearer_audience`, the `aud` of the tokens for this application";
                 let reason = "names clients, and the application accepts no bearer tokens";
                 return Err(AccessError::with_remedy(setting.name("rule").index(index), reason, remedy));
@@ -372,7 +382,7 @@ impl Application {
         for reading in others {
             let other = first(Some(reading));
             // A rule on `/icon.png` stands before the one on everything, which `/icon` is left to.
-            let is_behind = |other: &Rule| found.is_some_and(|found| found.number < other.number);
+            let is_behind = |other: &Rule| found.is_some_and(|found| found.number() < other.number());
             if reading.is_without_format && other.is_none_or(is_behind) {
                 continue;
             }
@@ -385,98 +395,9 @@ impl Application {
 }
 
 fn decide_alike(one: Option<&Rule>, other: Option<&Rule>) -> bool {
-    one.map(|rule| &rule.who) == other.map(|rule| &rule.who)
+    one.map(Rule::demands) == other.map(Rule::demands)
 }
 
 fn describe(rule: Option<&Rule>) -> String {
-    rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {}", rule.number))
-}
-
-impl Rule {
-    fn compile(spec: &RuleSpec, number: usize, setting: &SettingPath) -> Result<Self, AccessError> {
-        let paths = spec
-            .paths
-            .iter()
-            .flatten()
-            .enumerate()
-            .map(|(index, text)| PathPattern::compile(text, &setting.name("paths").index(index)));
-        let methods = spec.methods.iter().flatten().enumerate().map(|(index, name)| {
-            let setting = setting.name("methods").index(index);
-            match !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
-                true => Ok(name.clone()),
-                false => Err(AccessError::new(setting, format!("`{name}` is no method, such as `GET`"))),
-            }
-        });
-        let rule = Self {
-            number,
-            paths: paths.collect::<Result<_, _>>()?,
-            methods: methods.collect::<Result<_, _>>()?,
-            who: Who::compile(spec, setting)?,
-        };
-        for (name, list) in [("paths", spec.paths.as_ref()), ("methods", spec.methods.as_ref())] {
-            if list.is_some_and(Vec::is_empty) {
-                let reason = "is empty, so the rule would fit no request";
-                return Err(AccessError::with_remedy(setting.name(name), reason, "remove it to fit all"));
-            }
-        }
-        Ok(rule)
-    }
-
-    /// Checks that the rule decides for a request at all.
-    fn check_reachable(&self, before: &[Rule], setting: &SettingPath) -> Result<(), AccessError> {
-        let unreachable = |setting: SettingPath, rule: &Rule| {
-            let reason = format!("can never decide: rule {} fits all its requests", rule.number);
-            AccessError::with_remedy(setting, reason, "place it before that rule, or remove it")
-        };
-        let by_method: Vec<&Rule> = before
-            .iter()
-            .filter(|rule| {
-                rule.methods.is_empty()
-                    || !self.methods.is_empty() && self.methods.iter().all(|method| rule.takes(method))
-            })
-            .collect();
-        if let Some(rule) = by_method.iter().find(|rule| rule.paths.is_empty()) {
-            return Err(unreachable(setting.clone(), rule));
-        }
-        for (index, path) in self.paths.iter().enumerate() {
-            if let Some(rule) = by_method.iter().find(|rule| rule.paths.iter().any(|own| own.covers(path))) {
-                return Err(unreachable(setting.name("paths").index(index), rule));
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns its number among the application's rules, from 1.
-    #[must_use]
-    pub fn number(&self) -> usize {
-        self.number
-    }
-
-    /// Returns whom it admits.
-    #[must_use]
-    pub fn who(&self) -> &Who {
-        &self.who
-    }
-
-    /// Returns the patterns of its paths; none: every path.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.paths.iter().map(|path| path.text.as_str())
-    }
-
-    /// Returns its methods; none: every method.
-    #[must_use]
-    pub fn methods(&self) -> &[String] {
-        &self.methods
-    }
-
-    fn fits(&self, reading: Option<&Reading>, method: &str) -> bool {
-        let fits_path = self.paths.is_empty()
-            || reading.is_some_and(|reading| self.paths.iter().any(|path| path.matches(reading)));
-        fits_path && (self.methods.is_empty() || self.takes(method))
-    }
-
-    fn takes(&self, method: &str) -> bool {
-        let own = |name: &str| self.methods.iter().any(|own| own == name);
-        own(method) || method == "HEAD" && own("GET")
-    }
+    rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {}", rule.number()))
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::claims::ClaimSpec;
+use crate::time::Seconds;
+
 /// An application: its hosts and its rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +23,14 @@ pub struct ApplicationSpec {
     pub headers: Option<HeadersSpec>,
     /// The `aud` of the assertions that the application gets; absent: its name.
     pub assertion_audience: Option<String>,
+    /// The longest time since the person authenticated, for rules that do not say it themselves, but for those that
+    /// admit everybody.
+    pub max_age: Option<Seconds>,
+    /// The authentication context class references (`acr`) of which the sign-in must have one, likewise.
+    pub acr: Option<Vec<String>>,
+    /// What the claims of every caller must meet, but for rules that admit everybody.
+    #[serde(default)]
+    pub claim: Vec<ClaimSpec>,
     /// The rules, of which the first that fits a request decides. A request that none fits is refused.
     #[serde(default)]
     pub rule: Vec<RuleSpec>,
@@ -114,6 +125,11 @@ pub struct RuleSpec {
     pub methods: Option<Vec<String>>,
     /// Who is admitted where no condition is written.
     pub allow: Option<Allow>,
+    /// The longest time since the person authenticated; absent: that of the application.
+    pub max_age: Option<Seconds>,
+    /// The authentication context class references (`acr`) of which the sign-in must have one; absent: those of the
+    /// application.
+    pub acr: Option<Vec<String>>,
     /// Users in at least one of these teams.
     #[serde(default)]
     pub teams: Vec<String>,
@@ -129,6 +145,9 @@ pub struct RuleSpec {
     /// Bearer tokens issued to one of these clients, for a user or not.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Callers whose claims meet all of these: those of the sign-in, or of the bearer token.
+    #[serde(default)]
+    pub claim: Vec<ClaimSpec>,
     /// Users who meet one of these conditions.
     #[serde(default)]
     pub any_of: Vec<ConditionSpec>,
@@ -154,6 +173,9 @@ pub struct ConditionSpec {
     /// Bearer tokens issued to one of these clients, for a user or not.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Callers whose claims meet all of these: those of the sign-in, or of the bearer token.
+    #[serde(default)]
+    pub claim: Vec<ClaimSpec>,
 }
 
 /// Who is admitted, whatever the user's name, kind and teams.

@@ -3,35 +3,11 @@
 use std::fmt;
 
 use super::AccessError;
+use super::caller::{Caller, Verdict};
 use super::spec::{Allow, ConditionSpec, RuleSpec};
-use crate::claims::Claims;
+use crate::claims::{ClaimDemand, ClaimSpec};
 use crate::identity::SettingPath;
-use crate::oidc::user::{User, UserKind};
-
-/// What a request is sent by: a signed-in user, or a program with a bearer token, which may act for a user. By default
-/// neither is known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Caller<'c> {
-    /// The user.
-    pub user: Option<&'c User>,
-    /// The client that the bearer token was issued to.
-    pub client: Option<&'c str>,
-}
-
-impl<'c> Caller<'c> {
-    /// Returns the sender of a verified bearer token: the user that its subject is linked to, if any, and the client
-    /// that it was issued to (`client_id` of RFC 9068 §2.2, or else `azp`).
-    #[must_use]
-    pub fn of_token(user: Option<&'c User>, claims: &'c Claims) -> Self {
-        Self { user, client: ["client_id", "azp"].iter().find_map(|name| claims.get(name)?.as_str()) }
-    }
-}
-
-impl<'c> From<&'c User> for Caller<'c> {
-    fn from(user: &'c User) -> Self {
-        Self { user: Some(user), client: None }
-    }
-}
+use crate::oidc::user::UserKind;
 
 /// Whom a rule admits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +28,19 @@ pub struct Condition {
     users: Vec<String>,
     kinds: Vec<UserKind>,
     clients: Vec<String>,
+    claims: Vec<ClaimDemand>,
 }
 
 /// What a user lacks who is refused by a rule, for the log and the refused user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(String);
+
+impl Missing {
+    /// Returns a demand on claims that is not met.
+    pub(super) fn of_claim(demand: &ClaimDemand) -> Self {
+        Self(format!("those with {demand}"))
+    }
+}
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +61,7 @@ impl Who {
             users: rule.users.clone(),
             kinds: rule.kinds.clone(),
             clients: rule.clients.clone(),
+            claim: rule.claim.clone(),
         };
         let has_condition = flat != ConditionSpec::default();
         match (rule.allow, has_condition, rule.any_of.as_slice()) {
@@ -111,22 +96,32 @@ impl Who {
     ///
     /// # Errors
     /// What the caller is [`Missing`].
-    pub fn check(&self, caller: Caller<'_>) -> Result<(), Missing> {
+    pub(super) fn check(&self, caller: &Caller<'_>) -> Result<Verdict, Missing> {
         match self {
-            Who::Anyone => Ok(()),
+            Who::Anyone => Ok(Verdict::Met),
             Who::NoOne => Err(Missing("no one".to_owned())),
             Who::SignedIn(conditions) if conditions.is_empty() => match caller.user {
-                Some(_) => Ok(()),
+                Some(_) => Ok(Verdict::Met),
                 None => Err(Missing("a user who has signed in here".to_owned())),
             },
             Who::SignedIn(conditions) => {
-                if conditions.iter().any(|condition| condition.admits(caller)) {
-                    return Ok(());
+                let verdicts: Vec<Verdict> =
+                    conditions.iter().map(|condition| condition.judge(caller)).collect();
+                if let Some(verdict) =
+                    [Verdict::Met, Verdict::NotKept].into_iter().find(|verdict| verdicts.contains(verdict))
+                {
+                    return Ok(verdict);
                 }
                 let wanted: Vec<String> = conditions.iter().map(ToString::to_string).collect();
                 Err(Missing(wanted.join(", or ")))
             }
         }
+    }
+
+    /// Returns the demands on claims.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &ClaimDemand> {
+        let conditions = if let Who::SignedIn(conditions) = self { conditions.as_slice() } else { &[] };
+        conditions.iter().flat_map(|condition| &condition.claims)
     }
 
     /// Reports whether a condition is on clients.
@@ -197,10 +192,19 @@ impl Condition {
             users: spec.users.clone(),
             kinds: spec.kinds.iter().enumerate().map(kind).collect::<Result<_, _>>()?,
             clients: spec.clients.clone(),
+            claims: compile_claims(&spec.claim, setting)?,
         })
     }
 
-    fn admits(&self, caller: Caller<'_>) -> bool {
+    /// Decides on a caller. A condition that fails whatever the claims are is not met.
+    fn judge(&self, caller: &Caller<'_>) -> Verdict {
+        if !self.admits(caller) {
+            return Verdict::Unmet;
+        }
+        judge_claims(&self.claims, caller)
+    }
+
+    fn admits(&self, caller: &Caller<'_>) -> bool {
         let is_client = self.clients.is_empty()
             || caller.client.is_some_and(|client| self.clients.iter().any(|own| own == client));
         let is_user = match caller.user {
@@ -211,7 +215,7 @@ impl Condition {
                     && (self.users.is_empty() || self.users.contains(&user.username))
                     && (self.kinds.is_empty() || self.kinds.contains(&user.kind))
             }
-            // A condition on the client alone.
+            // A condition on the client or on claims alone.
             None => {
                 [&self.teams, &self.all_teams, &self.users].into_iter().all(Vec::is_empty)
                     && self.kinds.is_empty()
@@ -236,7 +240,41 @@ impl fmt::Display for Condition {
             .iter()
             .filter(|(_, list)| !list.is_empty())
             .map(|(what, list)| format!("{what}{list}"))
+            .chain(self.claims.iter().map(ToString::to_string))
             .collect();
         f.write_str(&written.join(" and "))
     }
+}
+
+/// Compiles demands on claims. `setting` is the table that has them.
+///
+/// # Errors
+/// An [`AccessError`] of the first that is not usable.
+pub(super) fn compile_claims(
+    specs: &[ClaimSpec],
+    setting: &SettingPath,
+) -> Result<Vec<ClaimDemand>, AccessError> {
+    let compile = |(index, spec): (usize, &ClaimSpec)| {
+        spec.compile().map_err(|fault| {
+            let setting = setting.name("claim").index(index).name(fault.setting);
+            match fault.remedy {
+                Some(remedy) => AccessError::with_remedy(setting, fault.reason, remedy),
+                None => AccessError::new(setting, fault.reason),
+            }
+        })
+    };
+    specs.iter().enumerate().map(compile).collect()
+}
+
+/// Compares claims with demands, all of which must be met.
+pub(super) fn judge_claims(demands: &[ClaimDemand], caller: &Caller<'_>) -> Verdict {
+    let mut verdict = Verdict::Met;
+    for demand in demands {
+        match caller.meets(demand) {
+            Verdict::Met => {}
+            Verdict::Unmet => return Verdict::Unmet,
+            Verdict::NotKept => verdict = Verdict::NotKept,
+        }
+    }
+    verdict
 }

@@ -1,6 +1,8 @@
 //! The claims set (RFC 7519 §4): registered claims typed, all others reachable.
 
 mod access_token;
+#[cfg(feature = "path")]
+mod demand;
 mod error;
 mod kind;
 mod numeric_date;
@@ -20,6 +22,8 @@ use serde_json::{Map, Value};
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
 
+#[cfg(feature = "path")]
+pub use demand::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 pub use error::ClaimsError;
 pub use kind::{
     AccessKind, AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind,

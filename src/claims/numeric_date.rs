@@ -24,7 +24,7 @@ impl NumericDate {
     }
 
     /// Returns the date of a JSON number from 0 to 2^53, or `None` for any other value.
-    pub(super) fn from_json(value: &Value) -> Option<Self> {
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
         let Value::Number(number) = value else { return None };
         if let Some(seconds) = number.as_u64() {
             return Self::from_seconds(seconds);

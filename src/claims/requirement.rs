@@ -60,17 +60,34 @@ impl ClaimRule {
     /// [`ClaimsError::Missing`] if nothing is selected, [`ClaimsError::Value`] if the condition is not met,
     /// [`ClaimsError::Path`] if the path would visit too many nodes.
     pub fn check(&self, path: &ClaimPath, claims: &Value) -> Result<(), ClaimsError> {
-        let (mut selected, mut met) = (false, false);
-        path.visit(claims, &Limits::DEFAULT, |value| {
-            selected = true;
-            met = self.is_met_by(value);
-            if met == self.needs_one() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let mut met = None;
+        path.visit(claims, &Limits::DEFAULT, |value| self.look_at(value, &mut met))?;
+        self.conclude(path, met)
+    }
+
+    /// Checks values that a path has selected before.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), but never [`ClaimsError::Path`].
+    pub(super) fn check_selected(&self, path: &ClaimPath, values: &[Value]) -> Result<(), ClaimsError> {
+        let mut met = None;
+        let _ = values.iter().try_for_each(|value| self.look_at(value, &mut met));
+        self.conclude(path, met)
+    }
+
+    /// Looks at a selected value. `met` says whether the condition is met by the values until now; `None` without one.
+    fn look_at(&self, value: &Value, met: &mut Option<bool>) -> ControlFlow<()> {
+        let is_met = self.is_met_by(value);
+        *met = Some(is_met);
+        if is_met == self.needs_one() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn conclude(&self, path: &ClaimPath, met: Option<bool>) -> Result<(), ClaimsError> {
         let claim = || path.as_str().to_owned();
-        match (selected, met) {
-            (false, _) => Err(ClaimsError::Missing { claim: claim() }),
-            (true, false) => Err(ClaimsError::Value { claim: claim(), demanded: self.to_string() }),
-            (true, true) => Ok(()),
+        match met {
+            None => Err(ClaimsError::Missing { claim: claim() }),
+            Some(false) => Err(ClaimsError::Value { claim: claim(), demanded: self.to_string() }),
+            Some(true) => Ok(()),
         }
     }
 

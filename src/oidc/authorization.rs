@@ -53,6 +53,12 @@ pub struct AuthorizationOptions {
     pub max_age: Option<Duration>,
     /// Claims to request as essential in the ID token (Core §5.5).
     pub essential_claims: Vec<String>,
+    /// The longest time since the person authenticated, in whole seconds, whatever `max_age` is: it is sent as `max_age`
+    /// too, and `auth_time` is checked for clocks that are at most 60 seconds apart, whatever the leeway of the policy.
+    pub authenticated_within: Option<Duration>,
+    /// The authentication context class references of which the ID token must have one (`acr_values`, Core §3.1.2.1);
+    /// none: `acr` is neither requested nor compared.
+    pub acr_values: Vec<String>,
     /// Whether the person must authenticate anew for this sign-in: `prompt=login` and `max_age=0` are sent in
     /// place of the other settings, and `auth_time` must not be earlier than the request.
     pub fresh: bool,
@@ -61,6 +67,17 @@ pub struct AuthorizationOptions {
     /// Further parameters, by name: `acr_values`, `login_hint`, or what the provider has of its own. One that the
     /// request has already is left out. What the provider makes of them is not checked: a demand is a rule on claims.
     pub additional: Vec<(String, String)>,
+}
+
+impl AuthorizationOptions {
+    /// Returns `prompt` and `max_age` of the request.
+    fn reauthentication(&self) -> (Option<&str>, Option<Duration>) {
+        if self.fresh {
+            return (Some("login"), Some(Duration::ZERO));
+        }
+        let ages = [self.max_age, self.authenticated_within].into_iter().flatten();
+        (self.prompt.as_deref(), ages.min())
+    }
 }
 
 /// An authorization request to build.
@@ -97,6 +114,8 @@ pub struct AuthorizationResponse {
     pub(super) nonce: Zeroizing<String>,
     pub(super) code_verifier: Zeroizing<String>,
     pub(super) max_age: Option<Duration>,
+    pub(super) authenticated_within: Option<Duration>,
+    pub(super) acr_values: Vec<String>,
     pub(super) fresh: bool,
     /// The URL to open after the sign-in.
     pub return_to: String,
@@ -196,17 +215,17 @@ pub fn begin(
         started: now.unix_time().0,
         begun: now.0,
         max_age: options.max_age.map(|age| age.as_secs()),
+        authenticated_within: options.authenticated_within.map(|age| age.as_secs()),
+        acr_values: options.acr_values.clone(),
         fresh: options.fresh,
     };
     let scope = std::iter::once("openid").chain(options.scopes.iter().map(String::as_str));
     let scope = scope.collect::<Vec<_>>().join(" ");
     // RFC 7636 §4.2, S256.
     let challenge = base64url::encode(digest(&SHA256, pending.code_verifier.as_bytes()).as_ref());
-    let (prompt, max_age) = match options.fresh {
-        true => (Some("login"), Some(Duration::ZERO)),
-        false => (options.prompt.as_deref(), options.max_age),
-    };
+    let (prompt, max_age) = options.reauthentication();
     let max_age = max_age.map(|age| age.as_secs().to_string());
+    let acr_values = options.acr_values.join(" ");
     let claims = claims_parameter(&options.essential_claims).filter(|_| metadata.claims_parameter);
     let mut parameters = vec![
         ("response_type", "code"),
@@ -218,18 +237,14 @@ pub fn begin(
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
-    if let Some(prompt) = prompt {
-        parameters.push(("prompt", prompt));
-    }
-    if let Some(seconds) = &max_age {
-        parameters.push(("max_age", seconds));
-    }
-    if let Some(claims) = &claims {
-        parameters.push(("claims", claims));
-    }
-    if options.response_mode == ResponseMode::FormPost {
-        parameters.push(("response_mode", "form_post"));
-    }
+    let optional = [
+        ("prompt", prompt),
+        ("max_age", max_age.as_deref()),
+        ("acr_values", Some(acr_values.as_str()).filter(|classes| !classes.is_empty())),
+        ("claims", claims.as_deref()),
+        ("response_mode", (options.response_mode == ResponseMode::FormPost).then_some("form_post")),
+    ];
+    parameters.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let own = parameters.len();
     for (name, value) in &options.additional {
         if !parameters[..own].iter().any(|(known, _)| known == name) {
@@ -309,6 +324,8 @@ impl PendingSignIn {
             nonce: Zeroizing::new(mem::take(&mut pending.nonce)),
             code_verifier: Zeroizing::new(mem::take(&mut pending.code_verifier)),
             max_age,
+            authenticated_within: pending.authenticated_within.map(Duration::from_secs),
+            acr_values: mem::take(&mut pending.acr_values),
             fresh: pending.fresh,
             return_to: mem::take(&mut pending.return_to),
             started,

@@ -6,9 +6,11 @@ use zeroize::Zeroizing;
 
 use super::authorization::AuthorizationResponse;
 use super::client::Secret;
+use super::facts::SessionFacts;
 use super::token::{TokenResponse, Tokens};
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError, IdToken};
+use crate::text;
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
@@ -70,6 +72,16 @@ pub enum IdTokenError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An authentication context class reference was asked for, and `acr` is another one or absent.
+    #[error(
+        "the sign-in must be of one of the classes {}, and the ID token's `acr` {found}", wanted.join(", ")
+    )]
+    AuthContext {
+        /// Those that were asked for.
+        wanted: Vec<String>,
+        /// What `acr` is, for display.
+        found: String,
+    },
 }
 
 impl From<Error> for IdTokenError {
@@ -89,6 +101,7 @@ impl IdTokenError {
             IdTokenError::Nonce { .. } => "id_token.nonce",
             IdTokenError::AccessTokenHash => "id_token.at_hash",
             IdTokenError::AuthTime { .. } => "id_token.auth_time",
+            IdTokenError::AuthContext { .. } => "id_token.acr",
         }
     }
 }
@@ -155,10 +168,25 @@ fn check(
 ) -> Result<ValidatedIdToken, IdTokenError> {
     let token = token.map_err(refusal)?;
     let claims = token.claims();
-    // 12 is about acr, which is not asked for. 13. auth_time
+    // 12. acr
+    check_authentication_context(claims, &authorization.acr_values)?;
+    // 13. auth_time
+    if let Some(within) = authorization.authenticated_within {
+        let leeway = leeway.min(MAX_CLOCK_DIFFERENCE);
+        let earliest = now.saturating_sub(within.as_secs()).saturating_sub(leeway);
+        check_authentication_time(claims, earliest, leeway, now)?;
+        if SessionFacts::of_id_token(claims).authenticated.is_none() {
+            return Err(IdTokenError::AuthTime { reason: "is later than `iat`" });
+        }
+    }
     if authorization.fresh {
         let begun = authorization.started;
-        check_authentication_time(claims, begun.saturating_sub(leeway.min(FRESH_LEEWAY)), leeway, now)?;
+        check_authentication_time(
+            claims,
+            begun.saturating_sub(leeway.min(MAX_CLOCK_DIFFERENCE)),
+            leeway,
+            now,
+        )?;
     } else if let Some(max_age) = authorization.max_age {
         check_authentication_time(
             claims,
@@ -171,9 +199,21 @@ fn check(
     Ok(ValidatedIdToken { token, raw: response.id_token.clone(), tokens: response.tokens.clone() })
 }
 
-/// The greatest difference accepted between the clocks of provider and relying party where the person must have
-/// authenticated anew, in seconds: a provider's leeway may be an hour.
-const FRESH_LEEWAY: u64 = 60;
+/// Checks that `acr` is one of these; none: whatever it is.
+fn check_authentication_context(claims: &Claims, wanted: &[String]) -> Result<(), IdTokenError> {
+    let found = match claims.get("acr") {
+        _ if wanted.is_empty() => return Ok(()),
+        Some(Value::String(acr)) if wanted.contains(acr) => return Ok(()),
+        Some(Value::String(acr)) => format!("is `{}`", text::for_display(acr)),
+        Some(_) => "is no text".to_owned(),
+        None => "is absent".to_owned(),
+    };
+    Err(IdTokenError::AuthContext { wanted: wanted.to_vec(), found })
+}
+
+/// Greatest difference accepted between the clocks of provider and relying party where the person must have
+/// authenticated anew, or within a time that a rule of access names, in seconds: a provider's leeway may be an hour.
+pub(crate) const MAX_CLOCK_DIFFERENCE: u64 = 60;
 
 /// Checks that the provider signed the person in at `earliest` or later, and not in the future: a time in
 /// milliseconds would count as recent for ever.

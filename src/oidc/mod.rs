@@ -17,6 +17,7 @@
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
 //! return_to                      the addresses that a browser may be sent to after sign-in
+//! facts                          what a session keeps of its sign-in for rules of access
 //! seal                           sealed values for cookies
 //! schedule::RefreshSchedule      when metadata and keys are fetched, and how long they are used
 //! ```
@@ -45,6 +46,7 @@ pub mod refresh;
 pub mod id_token;
 pub mod userinfo;
 pub mod user;
+pub mod facts;
 pub mod session;
 pub mod records;
 pub mod accounts;

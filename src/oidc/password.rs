@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::accounts::user_named;
+use super::facts::{KeptClaims, SessionFacts};
 use super::records::{PasswordRecords, PlannedSession, StoreError, Version};
 use super::session::{NewSession, Origin};
 use super::user::{User, UserKind};
@@ -120,7 +121,7 @@ impl Candidate {
     pub fn decide(self, matches: bool, policy: PasswordPolicy) -> Result<Authenticated, PasswordSignInError> {
         match self.0 {
             Some(Credentials { user, version, hash: Some(hash) }) if matches && policy.admits(&user) => {
-                Ok(Authenticated { user, version, hash, policy })
+                Ok(Authenticated { user, version, hash, policy, claims: KeptClaims::default() })
             }
             _ => Err(PasswordSignInError::Refused),
         }
@@ -134,6 +135,7 @@ pub struct Authenticated {
     /// The hash that the password matched.
     hash: String,
     policy: PasswordPolicy,
+    claims: KeptClaims,
 }
 
 crate::text::redacted_debug!(Authenticated, user);
@@ -149,6 +151,19 @@ impl Authenticated {
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Has the session keep what rules of access look at; see [`KeptClaims::of_nothing`].
+    #[must_use]
+    pub fn keep(mut self, claims: KeptClaims) -> Self {
+        self.claims = claims;
+        self
+    }
+
+    /// Returns what the session keeps of a sign-in now.
+    #[must_use]
+    pub fn facts(&self, now: UnixTime) -> SessionFacts {
+        SessionFacts { authenticated: Some(now), claims: self.claims.clone() }
     }
 
     /// Decides again, by what the store holds now: the user may have been changed while the password was compared.
@@ -177,7 +192,8 @@ impl Authenticated {
     ) -> Result<(), PasswordSignInError> {
         let user = records.user(self.user.id)?.ok_or(PasswordSignInError::Refused)?;
         self.confirm(&credentials(records, user)?)?;
-        let session = PlannedSession { session, origin: Origin::Password, lifetime };
+        let facts = self.facts(now);
+        let session = PlannedSession { session, origin: Origin::Password, facts, lifetime };
         Ok(session.open(records, self.user.id, now)?)
     }
 }

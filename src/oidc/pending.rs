@@ -76,6 +76,11 @@ pub(super) struct Pending {
     pub(super) begun: i64,
     /// In seconds.
     pub(super) max_age: Option<u64>,
+    /// In seconds. Absent from a cookie of an earlier version, as is the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authenticated_within: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) acr_values: Vec<String>,
     pub(super) fresh: bool,
 }
 

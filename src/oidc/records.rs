@@ -9,6 +9,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::facts::SessionFacts;
 use super::session::{NewSession, Origin, Session, SessionId};
 use super::user::{User, UserId, UserKind};
 use crate::time::UnixTime;
@@ -328,6 +329,8 @@ pub struct PlannedSession {
     pub session: NewSession,
     /// How the user signed in.
     pub origin: Origin,
+    /// What is kept of the sign-in.
+    pub facts: SessionFacts,
     /// The lifetime, in whole seconds.
     pub lifetime: Duration,
 }
@@ -343,12 +346,12 @@ impl PlannedSession {
         user: UserId,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let Self { session, origin, lifetime } = self;
+        let Self { session, origin, facts, lifetime } = self;
         if let Some(old) = session.replaces {
             records.end_session(old)?;
         }
         let expires = now.saturating_add(lifetime.as_secs());
-        records.open_session(&Session { id: session.id, user, origin, created: now, expires })?;
+        records.open_session(&Session { id: session.id, user, origin, facts, created: now, expires })?;
         records.end_oldest_sessions(user, MAX_SESSIONS_OF_USER)?;
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Sessions and their origins.
 
+use super::facts::SessionFacts;
 use super::fingerprint::Fingerprint;
-use super::user::UserId;
+use super::user::{User, UserId};
 use crate::time::UnixTime;
 
 /// The identifier of a session: the [`Fingerprint`] of the secret in the cookie. It is stored, listed and
@@ -47,10 +48,21 @@ pub struct Session {
     pub user: UserId,
     /// How the user signed in.
     pub origin: Origin,
+    /// What is kept of the sign-in.
+    pub facts: SessionFacts,
     /// When it was opened.
     pub created: UnixTime,
     /// When it expires.
     pub expires: UnixTime,
+}
+
+/// A session that is open, with its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// The user.
+    pub user: User,
+    /// What is kept of the sign-in.
+    pub facts: SessionFacts,
 }
 
 /// A session to open in a browser.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::facts::{KeptClaims, SessionFacts};
 use super::logout::LONGEST_HINT;
 use super::records::{self, Lookup, PlannedSession, Position, SignInRecords, StoreError, Version, View};
 use super::session::{NewSession, OidcOrigin, Origin};
@@ -141,6 +142,7 @@ impl SignInError {
 /// A person whose claims were mapped.
 pub struct Person {
     origin: OidcOrigin,
+    facts: SessionFacts,
     identity: Identity,
     begun: Position,
 }
@@ -204,7 +206,15 @@ impl Person {
                 .filter(|raw| raw.len() <= LONGEST_HINT)
                 .map(|raw| raw.to_string()),
         };
-        Self { origin, identity, begun }
+        let facts = SessionFacts::of_id_token(token.claims());
+        Self { origin, facts, identity, begun }
+    }
+
+    /// Has the session keep values of claims.
+    #[must_use]
+    pub fn keep(mut self, claims: KeptClaims) -> Self {
+        self.facts.claims = claims;
+        self
     }
 
     /// Returns the identity.
@@ -228,6 +238,8 @@ pub struct Plan {
     pub account: AccountPlan,
     /// The ID token that opens the session, and whose subject the user is linked to.
     pub origin: OidcOrigin,
+    /// What the session keeps of the sign-in.
+    pub facts: SessionFacts,
     /// The session to open, and the one that ends for it.
     pub session: NewSession,
     /// The lifetime of the session, in whole seconds.
@@ -293,8 +305,8 @@ pub fn decide(
     let newest_logout = view.newest_logout;
     refuse_logged_out(newest_logout, person)?;
     let account = decide_account(view, &person.identity, fields, policy)?;
-    let (origin, lifetime) = (person.origin.clone(), policy.session_lifetime);
-    Ok(Plan { account, origin, session, lifetime, newest_logout })
+    let (origin, facts, lifetime) = (person.origin.clone(), person.facts.clone(), policy.session_lifetime);
+    Ok(Plan { account, origin, facts, session, lifetime, newest_logout })
 }
 
 /// Decides what a sign-in with this identity makes of the user: all of a sign-in but the logouts and the session.
@@ -374,7 +386,8 @@ impl Plan {
             records.update_user(&signed_in.user, now)?;
         }
         let origin = Origin::Oidc(self.origin);
-        PlannedSession { session: self.session, origin, lifetime: self.lifetime }.open(records, id, now)?;
+        let Self { session, facts, lifetime, .. } = self;
+        PlannedSession { session, origin, facts, lifetime }.open(records, id, now)?;
         Ok(signed_in)
     }
 }

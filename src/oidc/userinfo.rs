@@ -108,7 +108,8 @@ pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Opti
 
 /// Parses the response and merges it into the ID token's claims, which take precedence: a claim of UserInfo
 /// counts where the ID token has none, or null. A claim and the one that says whether it is verified
-/// (`email` and `email_verified`) come from one document. `client_id` is the relying party's.
+/// (`email` and `email_verified`) come from one document; `acr`, `amr` and `auth_time` are the ID token's alone. `client_id`
+/// is the relying party's.
 ///
 /// # Errors
 /// A [`UserInfoError`].
@@ -153,6 +154,9 @@ pub fn merge(
     Ok(SignInClaims { id_token, claims: Value::Object(claims) })
 }
 
+/// The claims that say how the person authenticated (Core §2). UserInfo, which is about the person, has no say in them.
+const OF_THE_AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
+
 /// The ending of a claim that says whether the claim named before it is verified (Core §5.1).
 const VERIFIED: &str = "_verified";
 
@@ -168,6 +172,9 @@ fn merged(own: &Map<String, Value>, more: Map<String, Value>) -> Map<String, Val
         subject == *name || has(own, &subject) || !has(&more, &subject)
     });
     for (name, value) in more {
+        if OF_THE_AUTHENTICATION.contains(&name.as_str()) {
+            continue;
+        }
         let subject = subject_of(&name);
         if !has(&claims, &name) && (subject == name || !has(own, &subject)) {
             claims.insert(name, value);

@@ -22,6 +22,15 @@ const RULES = [
   { paths: ['/pages/*', '/'], allow: 'signed_in' },
 ];
 
+const PAY = {
+  name: 'pay',
+  hosts: ['pay.example.com'],
+  rule: [
+    { paths: ['/mfa'], allow: 'signed_in', max_age: '5m', acr: ['mfa'] },
+    { paths: ['/org'], claim: [{ path: 'hd', one_of: ['example.com'] }] },
+  ],
+};
+
 let op;
 let gate;
 let application;
@@ -42,7 +51,7 @@ before(async () => {
   op.configure([client]);
   await gate.write({
     providers: [provider],
-    applications: [{ name: 'wiki', hosts: ['127.0.0.1'], rule: RULES }, { hosts: ['*.closed.example.com'], rule: [{ paths: ['/x'], allow: 'anyone' }] }],
+    applications: [PAY, { name: 'wiki', hosts: ['127.0.0.1'], rule: RULES }, { hosts: ['*.closed.example.com'], rule: [{ paths: ['/x'], allow: 'anyone' }] }],
     server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.2'] },
   }).start();
   nginx = await Nginx.start(`proxy_bind 127.0.0.2; ${documented('nginx')
@@ -51,6 +60,7 @@ before(async () => {
     .replace(/ *ssl_certificate[^;]*;\n/g, '')
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gate.port}`)
     .replaceAll('127.0.0.1:3000', `127.0.0.1:${application.port}`)}`, `${site}/sso/healthz`);
+  op.claims = { grace: { hd: 'example.com' } };
   for (const name of ['ada', 'grace']) {
     people[name] = new Agent();
     await people[name].walk(`${site}/sso/login/crm`, { as: name });
@@ -211,7 +221,7 @@ test('explain --url says the same as the server', () => {
   assert.match(refused.stdout, /application {2}wiki\nrule {9}3: \/admin\/\*; every method\nadmits {7}the team Administrators\nuser {9}grace, regular, in [^\n]*\nREFUSED\n/);
   assert.match(refused.stderr, /error\[request\.forbidden\]: the rule admits the team Administrators/);
   assert.equal(explain('--url', `${site}/admin/x`, '--user', 'ada').status, 0);
-  assert.deepEqual(json('--url', `${site}/archive/1`, '--method', 'DELETE', '--user', 'ada').rule, { number: 6, paths: ['/archive/*'], methods: [], admits: 'no one' });
+  assert.deepEqual(json('--url', `${site}/archive/1`, '--method', 'DELETE', '--user', 'ada').rule, { number: 6, paths: ['/archive/*'], methods: [], admits: 'no one', demands: [] });
   assert.equal(json('--url', `${site}/hooks/x`).admitted, true);
   assert.equal(json('--url', `${site}/pages/x`).code, 'request.signed_out');
   assert.equal(json('--url', `${site}/pages/../admin`).code, 'access.ambiguous');
@@ -220,6 +230,57 @@ test('explain --url says the same as the server', () => {
   assert.equal(json('--url', `${site}/admin/x`, claims).admitted, true);
   assert.equal(explain('--url', 'wiki').status, 2);
   assert.equal(explain('--url', `${site}/x`, '--user', 'no-such-user').status, 1);
+});
+
+/** Asks as a proxy does that returns the answer to the browser. */
+const askPay = (name, path, headers = PAGE) => new Agent().request(`${gate.url}/sso/auth/redirect`, { headers: { ...cookieOf(name), 'x-forwarded-host': 'pay.example.com', 'x-forwarded-uri': path, 'x-forwarded-method': 'GET', ...headers } });
+
+test('a rule that demands an authentication leads to the provider and back', async () => {
+  gate.forgetLog();
+  const program = await askPay('ada', '/mfa', { accept: 'application/json' });
+  assert.equal(program.status, 401);
+  assert.equal(program.headers.get('www-authenticate'), 'Bearer realm="claimgate", error="insufficient_user_authentication", acr_values="mfa", max_age="300"');
+  assert.match(gate.logged('access.authentication')[0], /pay, rule 1.*the rule demands an authentication at most 300 s ago, of the class mfa: it is not known when/);
+  const { status, location } = await askPay('ada', '/mfa');
+  assert.equal(status, 303);
+  const query = new URL(location).searchParams;
+  assert.deepEqual([...query].filter(([name]) => name !== 'return_to'), [['again', '1'], ['max_age', '300'], ['acr', 'mfa']]);
+
+  // The provider has signed the person in long ago, and asks again.
+  op.age(1000);
+  const sent = await people.ada.walk(location, { stopAt: op.url });
+  const asked = new URL(sent.location);
+  assert.deepEqual(['max_age', 'acr_values'].map((name) => asked.searchParams.get(name)), ['300', 'mfa']);
+  // Without the demand it does not, and the sign-in is refused.
+  for (const name of ['max_age', 'acr_values']) {
+    const other = await people.ada.walk(location, { stopAt: op.url });
+    const bent = new URL(other.location);
+    bent.searchParams.delete(name);
+    gate.forgetLog();
+    const refused = await people.ada.walk(bent.href, { as: 'ada' });
+    assert.equal(refused.status, 403, refused.text);
+    assert.ok(gate.logged('id_token.acr').length > 0, `${name}: ${gate.log}`);
+    assert.equal((await askPay('ada', '/mfa')).status, 303, 'the session is what it was');
+  }
+  op.age(1000);
+  assert.equal((await people.ada.walk(asked.href, { as: 'ada' })).status, 200);
+  assert.equal((await askPay('ada', '/mfa')).status, 200);
+  const wiki = await new Agent().request(`${site}/pages/1`, { headers: cookieOf('ada') });
+  assert.equal(wiki.status, 200);
+});
+
+test('a form that needs a new authentication is not lost without a word', async () => {
+  const page = await askPay('grace', '/mfa', { ...PAGE, 'x-forwarded-method': 'POST' });
+  assert.equal(page.status, 401);
+  assert.match(page.text, /Sign in again.*did not reach the application/s);
+  assert.match(page.text, /href="[^"]*\/login\?return_to=[^"]*&amp;again=1&amp;max_age=300&amp;acr=mfa"/);
+});
+
+test('claims of the sign-in decide', async () => {
+  assert.equal((await askPay('grace', '/org')).status, 200);
+  gate.forgetLog();
+  assert.equal((await askPay('ada', '/org')).status, 403);
+  assert.match(gate.logged('request.forbidden')[0], /the rule admits the claim `hd`, which must be one of/);
 });
 
 test('a mistake in a rule is named with its place', () => {

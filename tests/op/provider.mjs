@@ -46,6 +46,11 @@ export class OpenIdProvider extends LoopbackServer {
     this.#make();
   }
 
+  /** Makes all sign-ins at the provider older, by seconds. */
+  age(seconds) {
+    for (const [key, value] of this.storage) if (key.startsWith('Session:') && value.loginTs) value.loginTs -= seconds;
+  }
+
   /** Replaces all keys; sessions stay. */
   rotateKeys() {
     this.keys = freshKeys();
@@ -70,6 +75,7 @@ export class OpenIdProvider extends LoopbackServer {
         phone: ['phone_number'],
       },
       scopes: ['openid', 'profile', 'email', 'phone'],
+      acrValues: ['mfa'],
       conformIdTokenClaims: false,
       clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
       enabledJWA: {
@@ -138,7 +144,7 @@ export class OpenIdProvider extends LoopbackServer {
     if (form.has('deny')) {
       result = { error: 'access_denied', error_description: 'The person <b>said</b> no' };
     } else if (details.prompt.name === 'login') {
-      result = { login: { accountId: form.get('login') } };
+      result = { login: { accountId: form.get('login'), acr: details.params.acr_values?.split(' ')[0] } };
     } else {
       const grant = details.grantId
         ? await this.provider.Grant.find(details.grantId)

@@ -1,7 +1,14 @@
 //! Access to applications: which rule decides on a request, and whom it admits.
 
-use claimgate::access::{Ambiguity, ApplicationSpec, Applications, Request, Selection, Who};
+use std::time::Duration;
+
+use claimgate::access::{Ambiguity, ApplicationSpec, Applications, Caller, Denial, Request, Rule, Selection};
+use claimgate::claims::Claims;
+use claimgate::limits::Limits;
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
+use claimgate::path::ClaimPath;
+use claimgate::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -258,13 +265,6 @@ fn a_request_that_no_rule_fits_is_refused() {
 
 #[test]
 fn conditions_hold_together_and_alternatives_apart() {
-    let who = |rule: Value| -> Who {
-        let applications = compile(&json!([{"hosts": ["a.example.com"], "rule": [rule]}])).unwrap();
-        match applications.select(&Request::new("a.example.com", "/", "GET")) {
-            Selection::Rule { rule, .. } => rule.who().clone(),
-            other => panic!("{other:?}"),
-        }
-    };
     let (regular, admin) = (UserKind::Regular, UserKind::Admin);
     for (rule, teams, kind, admitted) in [
         (json!({"teams": ["A", "B"]}), &["B"][..], regular, true),
@@ -288,15 +288,15 @@ fn conditions_hold_together_and_alternatives_apart() {
         (json!({"allow": "no_one"}), &["A"], admin, false),
     ] {
         assert_eq!(
-            who(rule.clone()).check((&user(teams, kind)).into()).is_ok(),
+            rule_of(&one_rule(&rule)).check(&(&user(teams, kind)).into(), T).is_ok(),
             admitted,
             "{rule} {teams:?}"
         );
     }
-    let missing = who(json!({"any_of": [{"all_teams": ["A", "B"]}, {"users": ["grace"]}]}))
-        .check((&user(&[], regular)).into())
+    let denial = rule_of(&one_rule(&json!({"any_of": [{"all_teams": ["A", "B"]}, {"users": ["grace"]}]})))
+        .check(&(&user(&[], regular)).into(), T)
         .unwrap_err();
-    assert_eq!(missing.to_string(), "all of the teams A and B, or the username grace");
+    assert_eq!(denial.to_string(), "the rule admits all of the teams A and B, or the username grace");
 }
 
 #[test]
@@ -492,4 +492,179 @@ fn no_two_applications_accept_the_same_assertions() {
     plain["headers"] = json!({});
     let error = compile(&json!([plain])).unwrap_err();
     assert!(error.starts_with("[0].assertion_audience: is written, and no header"), "{error}");
+}
+
+/// Returns the only rule of an application.
+fn rule_of(applications: &Applications) -> &Rule {
+    match applications.select(&Request::new("a.example.com", "/", "GET")) {
+        Selection::Rule { rule, .. } => rule,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn one_rule(rule: &Value) -> Applications {
+    compile(&json!([{"hosts": ["a.example.com"], "bearer_audience": ["a"], "rule": [rule]}])).unwrap()
+}
+
+const T: UnixTime = UnixTime(1_800_000_000);
+
+/// What a session keeps of a sign-in with these claims, for rules that look at `paths`.
+fn facts(authenticated: Option<i64>, claims: &Value, paths: &[&str]) -> SessionFacts {
+    let paths: Vec<ClaimPath> = paths.iter().map(|path| ClaimPath::parse(path).unwrap()).collect();
+    let claims = KeptClaims::of(claims, &paths).0;
+    SessionFacts { authenticated: authenticated.map(UnixTime), claims }
+}
+
+#[test]
+fn an_authentication_must_be_recent_enough() {
+    let applications = one_rule(&json!({"allow": "signed_in", "max_age": "5m"}));
+    let (rule, ada) = (rule_of(&applications), user(&[], UserKind::Regular));
+    let check =
+        |authenticated| rule.check(&Caller::of_session(&ada, &facts(authenticated, &json!({}), &[])), T);
+    assert_eq!(check(Some(T.0 - 360)), Ok(()), "the clocks may be a minute apart");
+    assert_eq!(check(Some(T.0 + 5)), Ok(()));
+    for (authenticated, reason) in [
+        (Some(T.0 - 361), "the person authenticated 361 s ago"),
+        (None, "it is not known when the person authenticated"),
+    ] {
+        let denial = check(authenticated).unwrap_err();
+        let said = format!("the rule demands an authentication at most 300 s ago: {reason}");
+        assert_eq!(denial.to_string(), said);
+        let Denial::Authentication(insufficient) = denial else { panic!("{denial}") };
+        assert_eq!(insufficient.wanted.max_age, Some(Duration::from_secs(300)));
+    }
+    // A bearer token says it itself.
+    let token = |claims: Value| Claims::parse(claims.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    let recent = token(json!({"iat": T.0, "auth_time": T.0 - 300}));
+    assert_eq!(rule.check(&Caller::of_token(Some(&ada), &recent), T), Ok(()));
+    let silent = token(json!({"iat": T.0}));
+    assert!(matches!(rule.check(&Caller::of_token(Some(&ada), &silent), T), Err(Denial::Authentication(_))));
+}
+
+#[test]
+fn an_authentication_must_be_of_a_class() {
+    let applications = one_rule(&json!({"allow": "signed_in", "acr": ["phr", "mfa"]}));
+    let (rule, ada) = (rule_of(&applications), user(&[], UserKind::Regular));
+    let paths: Vec<String> = applications.claim_paths().iter().map(|path| path.as_str().to_owned()).collect();
+    assert_eq!(paths, ["acr"]);
+    assert!(applications.demands_context("mfa") && !applications.demands_context("pwd"));
+    for (claims, paths, is_admitted) in [
+        (json!({"acr": "mfa"}), &["acr"][..], true),
+        (json!({"acr": "pwd"}), &["acr"], false),
+        (json!({"acr": ["mfa"]}), &["acr"], false),
+        (json!({}), &["acr"], false),
+        (json!({"acr": "mfa"}), &[], false),
+    ] {
+        let result = rule.check(&Caller::of_session(&ada, &facts(None, &claims, paths)), T);
+        match result {
+            Ok(()) => assert!(is_admitted, "{claims}"),
+            Err(Denial::Authentication(insufficient)) => {
+                assert!(!is_admitted, "{claims}");
+                assert_eq!(insufficient.wanted.acr, ["phr", "mfa"]);
+            }
+            Err(denial) => panic!("{denial}"),
+        }
+    }
+}
+
+#[test]
+fn claims_of_the_sign_in_are_conditions() {
+    let rule = json!({"any_of": [
+        {"teams": ["A"], "claim": [{"path": "hd", "one_of": ["example.com"]}]},
+        {"claim": [{"path": "$.realm.roles[*]", "contains": "admin"}]},
+    ]});
+    let applications = one_rule(&rule);
+    let (rule, paths) = (rule_of(&applications), ["hd", "$.realm.roles[*]"]);
+    let check = |teams: &[&str], claims: Value, paths: &[&str]| {
+        rule.check(&Caller::of_session(&user(teams, UserKind::Regular), &facts(None, &claims, paths)), T)
+    };
+    assert_eq!(check(&["A"], json!({"hd": "example.com"}), &paths), Ok(()));
+    assert_eq!(check(&[], json!({"realm": {"roles": ["x", "admin"]}}), &paths), Ok(()));
+    let denial = check(&[], json!({"hd": "example.com"}), &paths).unwrap_err();
+    let said = "the rule admits the team A and the claim `hd`, which must be one of \"example.com\", or the claim \
+        `$.realm.roles[*]`, which must be or contain \"admin\"";
+    assert_eq!(denial.to_string(), said);
+    // A session that is older than the condition: a new sign-in keeps the claim.
+    let denial = check(&["A"], json!({"hd": "example.com"}), &[]).unwrap_err();
+    assert!(
+        matches!(&denial, Denial::Authentication(insufficient) if insufficient.wanted.is_empty()),
+        "{denial}"
+    );
+    // A bearer token's own claims, with or without a user.
+    let token = json!({"realm": {"roles": ["admin"]}}).to_string();
+    let token = Claims::parse(token.as_bytes(), &Limits::DEFAULT).unwrap();
+    assert_eq!(rule.check(&Caller::of_token(None, &token), T), Ok(()));
+    assert!(
+        rule.check(&Caller::of_token(None, &Claims::parse(b"{}", &Limits::DEFAULT).unwrap()), T).is_err()
+    );
+}
+
+#[test]
+fn what_an_application_demands_holds_for_its_rules() {
+    let applications = compile(&json!([{
+        "hosts": ["a.example.com"],
+        "max_age": "1h",
+        "acr": ["mfa"],
+        "claim": [{"path": "hd", "one_of": ["example.com"]}],
+        "rule": [
+            {"paths": ["/open"], "allow": "anyone"},
+            {"paths": ["/pay"], "teams": ["A"], "max_age": "5m"},
+            {"allow": "signed_in"},
+        ],
+    }]))
+    .unwrap();
+    let rules = applications.iter().next().unwrap().rules();
+    let ages: Vec<_> =
+        rules.iter().map(|rule| rule.authentication().max_age.map(|age| age.as_secs())).collect();
+    assert_eq!(ages, [None, Some(300), Some(3600)]);
+    assert_eq!(rules[0].check(&Caller::default(), T), Ok(()));
+    let ada = user(&[], UserKind::Regular);
+    let of = |claims: Value| facts(Some(T.0), &claims, &["acr", "hd"]);
+    let both = of(json!({"acr": "mfa", "hd": "example.com"}));
+    assert_eq!(rules[2].check(&Caller::of_session(&ada, &both), T), Ok(()));
+    // No one is asked to authenticate again who would be refused afterwards.
+    let stale = SessionFacts { authenticated: None, ..of(json!({"hd": "example.org"})) };
+    let denial = rules[2].check(&Caller::of_session(&ada, &stale), T).unwrap_err();
+    assert_eq!(
+        denial.to_string(),
+        "the rule admits those with the claim `hd`, which must be one of \"example.com\""
+    );
+    assert!(matches!(rules[1].check(&Caller::of_session(&ada, &both), T), Err(Denial::Missing(_))));
+}
+
+#[test]
+fn mistakes_in_demands_are_named() {
+    for (rule, error) in [
+        (json!({"allow": "anyone", "max_age": 60}), "[0].rule[0].max_age: is of no use"),
+        (json!({"allow": "no_one", "acr": ["a"]}), "[0].rule[0].acr: is of no use"),
+        (json!({"allow": "signed_in", "max_age": 9}), "[0].rule[0].max_age: must be at least 10 seconds"),
+        (json!({"allow": "signed_in", "acr": []}), "[0].rule[0].acr: names no class"),
+        (json!({"allow": "signed_in", "acr": ["a b"]}), "[0].rule[0].acr[0]: is no authentication context"),
+        (json!({"allow": "signed_in", "acr": ["a\""]}), "[0].rule[0].acr[0]: is no authentication context"),
+        (
+            json!({"allow": "signed_in", "claim": [{"path": "a", "contains": "b"}]}),
+            "[0].rule[0].allow: stands",
+        ),
+        (json!({"claim": [{"path": "a"}]}), "[0].rule[0].claim[0].one_of: is missing"),
+        (json!({"any_of": [{"claim": [{"path": "$["}]}]}), "[0].rule[0].any_of[0].claim[0].path: `$[`"),
+    ] {
+        let message = compile(&json!([{"hosts": ["a.example.com"], "rule": [rule]}])).unwrap_err();
+        assert!(message.starts_with(error), "{message}");
+    }
+}
+
+#[test]
+fn a_request_is_refused_whose_readings_demand_another_authentication() {
+    let applications = compile(&json!([{"hosts": ["a.example.com"], "rule": [
+        {"paths": ["/pay"], "allow": "signed_in", "max_age": "5m"},
+        {"allow": "signed_in"},
+    ]}]))
+    .unwrap();
+    for (path, number) in [("/pay", Some(1)), ("/x", Some(2)), ("/%70ay", None), ("/PAY", None)] {
+        let selected = match applications.select(&Request::new("a.example.com", path, "GET")) {
+            Selection::Rule { rule, .. } => Some(rule.number()),
+            _ => None,
+        };
+        assert_eq!(selected, number, "{path}");
+    }
 }

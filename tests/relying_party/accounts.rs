@@ -2,6 +2,7 @@
 
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, Severed, UserChanges};
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::session::{Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -30,6 +31,7 @@ fn store(kind: UserKind) -> (MemoryStore, UserId) {
         id: SessionId([session; 16]),
         user: id,
         origin: Origin::Password,
+        facts: SessionFacts::default(),
         created: T,
         expires: T.saturating_add(60),
     };

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::frontchannel::NamedSession;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
@@ -46,7 +47,8 @@ fn user(store: &impl Database, name: &'static str) -> User {
 
 fn session(id: u8, user: UserId, origin: Origin) -> Session {
     let expires = NOW.saturating_add(60);
-    Session { id: SessionId([id; 16]), user, origin, created: NOW, expires }
+    let facts = SessionFacts::default();
+    Session { id: SessionId([id; 16]), user, origin, facts, created: NOW, expires }
 }
 
 fn origin(sid: Option<&str>, issued_at: i64) -> Origin {

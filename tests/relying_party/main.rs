@@ -17,6 +17,7 @@ mod authorization;
 mod client_assertion;
 mod decision;
 mod errors;
+mod facts;
 mod logout;
 mod password;
 mod provider_documents;

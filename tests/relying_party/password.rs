@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser};
+use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::password::{self, PasswordPolicy, PasswordSignInError};
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::user::{User, UserKind};
+use claimgate::path::ClaimPath;
 use claimgate::time::UnixTime;
 
 use super::memory::MemoryStore;
@@ -37,6 +39,7 @@ fn sign_in(
     let candidate = store.transact(|records| password::look_up(records, name))?;
     let matches = candidate.hash() == Some(password);
     let authenticated = candidate.decide(matches, policy)?;
+    let authenticated = authenticated.keep(KeptClaims::of_nothing(&[ClaimPath::parse("acr").unwrap()]));
     let id = |session: u8| SessionId([session; 16]);
     let session = NewSession { id: id(session), replaces: replaces.map(id) };
     store.transact(|records| authenticated.open(records, session, Duration::from_secs(60), T))
@@ -48,6 +51,8 @@ fn the_right_password_opens_a_session_in_place_of_the_browsers_old_one() {
     assert_eq!(sign_in(&store, "ada", "hash", OPEN, 1, None), Ok(()));
     assert_eq!(sign_in(&store, "ada", "hash", OPEN, 2, Some(1)), Ok(()));
     assert!(!is_open(&store, 1) && is_open(&store, 2));
+    let facts = store.records().sessions[0].facts.clone();
+    assert_eq!((facts.authenticated, facts.claims.values("acr")), (Some(T), Some(Vec::new())));
 }
 
 // finding: S3

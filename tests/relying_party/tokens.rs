@@ -331,6 +331,8 @@ fn userinfo_is_about_the_same_person_and_does_not_overrule() {
     };
     let claims = merge(r#"{"sub":"s1","email":"b@x","groups":["g"]}"#, 200).unwrap();
     assert_eq!((&claims["email"], &claims["groups"]), (&json!("a@x"), &json!(["g"])));
+    let claims = merge(r#"{"sub":"s1","acr":"mfa","amr":["otp"],"auth_time":1}"#, 200).unwrap();
+    assert!(["acr", "amr", "auth_time"].iter().all(|name| claims.get(name).is_none()), "{claims}");
     for (body, reason) in [
         (r#"{"sub":"s2"}"#, "is another subject"),
         (r#"{"email":"b@x"}"#, "is absent"),

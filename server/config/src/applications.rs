@@ -3,6 +3,7 @@
 use claimgate::access::{
     AccessError, ApplicationSpec, Applications, Content, HeaderSpec, Headers, HeadersSpec,
 };
+use claimgate::claims::ClaimSpec;
 use claimgate::identity::{Normalisation, SettingPath, normal_username};
 
 use super::error::Problem;
@@ -30,6 +31,10 @@ pub(super) fn resolve(
         spec.headers.get_or_insert_with(|| headers.clone());
     }
     let applications = Applications::compile(&specs).map_err(|error| record(source, path, error))?;
+    for (setting, claim) in claims(path, &specs) {
+        let section = source.section(setting);
+        section.note_literal_name(&section.path.name("path"), &claim.path);
+    }
     for (setting, name) in usernames(path, &specs) {
         let reason = match normal_username(name, normalise) {
             Ok(normal) if normal == *name => continue,
@@ -49,6 +54,27 @@ fn record(source: &Source<'_>, path: &SettingPath, error: AccessError) -> Faulty
         None => problem.reason.into(),
     };
     source.record(source.document.fault(&path.join(&error.setting), Problem::Value(reason)))
+}
+
+/// Returns the demands on claims, each with its setting.
+fn claims(path: &SettingPath, specs: &[ApplicationSpec]) -> Vec<(SettingPath, ClaimSpec)> {
+    let mut found = Vec::new();
+    let mut add = |setting: SettingPath, claims: &[ClaimSpec]| {
+        let claims = claims.iter().cloned().enumerate();
+        found.extend(claims.map(|(index, claim)| (setting.name("claim").index(index), claim)));
+    };
+    for (index, application) in specs.iter().enumerate() {
+        let setting = path.index(index);
+        add(setting.clone(), &application.claim);
+        for (index, rule) in application.rule.iter().enumerate() {
+            let setting = setting.name("rule").index(index);
+            add(setting.clone(), &rule.claim);
+            for (index, condition) in rule.any_of.iter().enumerate() {
+                add(setting.name("any_of").index(index), &condition.claim);
+            }
+        }
+    }
+    found
 }
 
 /// Returns the usernames in rules, each with its setting.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use claimgate::access::{Applications, Headers};
 use claimgate::alg::{Algorithm, Registry};
-use claimgate::claims::{AnyKind, ClaimsError, Kind, Policy, TenantIssuers, TokenKind};
+use claimgate::claims::{AnyKind, ClaimDemand, ClaimsError, Kind, Policy, TenantIssuers, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::authorization::AuthorizationOptions;
@@ -17,10 +17,10 @@ use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
+use claimgate::path::ClaimPath;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::claim::ClaimDemand;
 use super::color::Color;
 use super::error::{Note, Place};
 use super::files::NamedFile;
@@ -46,6 +46,8 @@ pub struct Config {
     pub admin_clients: Vec<AdminClient>,
     /// The headers by which applications without `[[application]]` learn who sends a request.
     pub headers: Headers,
+    /// The claims whose values a session keeps: those that rules of access look at.
+    pub kept_claims: Vec<ClaimPath>,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
     /// Remarks on the file, in its order.

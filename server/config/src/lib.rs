@@ -37,7 +37,6 @@ pub use checked::{
     AdminClient, Administration, Config, Database, Demands, Events, Logo, Pages, Postgres, Provider,
     PublicUrl, Server, Store, Trust,
 };
-pub use claim::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 pub use color::{Color, LEGIBLE};
 use document::Document;
 pub use duration::seconds;

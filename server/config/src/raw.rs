@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use claimgate::claims::{Policy, TokenKind};
+use claimgate::claims::{ClaimSpec, Policy, TokenKind};
 use claimgate::identity::{MappingSpec, OneOrMany};
 use claimgate::oidc::sync::AbsentGroups;
+use claimgate::time::Seconds;
 use serde::Deserialize;
-
-use super::claim::ClaimSpec;
-use super::duration::Seconds;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,13 +2,13 @@
 //! that names others.
 
 use claimgate::access::{ApplicationSpec, ConditionSpec, HeaderSpec, HeadersSpec, RuleSpec};
+use claimgate::claims::ClaimSpec;
 use claimgate::identity::{GroupDetail, MappingSpec, SettingPath, TeamSpec};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor, value};
 use serde::forward_to_deserialize_any;
 use toml::de::{DeTable, DeValue};
 
-use super::claim::ClaimSpec;
 use super::document::Document;
 use super::error::{ConfigError, Fault, Problem, Reason};
 use super::raw;
@@ -32,7 +32,7 @@ pub enum Table {
     Provider,
     /// `[provider.verify]`
     Verify,
-    /// `[[provider.claim]]` and `[[provider.verify.claim]]`
+    /// `[[provider.claim]]`, `[[provider.verify.claim]]`, `[[application.claim]]` and `[[application.rule.claim]]`
     Claim,
     /// `[identity]` and `[provider.identity]`
     Identity,
@@ -148,7 +148,10 @@ impl Table {
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),
-            (Table::Provider | Table::Verify, "claim") => Some((Table::Claim, Occurs::Repeatedly)),
+            (
+                Table::Provider | Table::Verify | Table::Application | Table::Rule | Table::Condition,
+                "claim",
+            ) => Some((Table::Claim, Occurs::Repeatedly)),
             (Table::File | Table::Provider, "identity") => Some((Table::Identity, Occurs::Once)),
             (Table::Identity, "groups") => Some((Table::Group, Occurs::Repeatedly)),
             (Table::Identity, "team") => Some((Table::Team, Occurs::Repeatedly)),
@@ -251,6 +254,12 @@ fn single(child: Table, path: &SettingPath) -> String {
         }
         Table::Claim if path.to_string().ends_with("verify.claim") => {
             "write [[provider.verify.claim]] in double brackets, one for each demand".to_owned()
+        }
+        Table::Claim if path.to_string().contains(".rule[") => {
+            "write [[application.rule.claim]] in double brackets, one for each demand".to_owned()
+        }
+        Table::Claim if path.to_string().starts_with("application") => {
+            "write [[application.claim]] in double brackets, one for each demand".to_owned()
         }
         Table::Claim => "write [[provider.claim]] in double brackets, one for each demand".to_owned(),
         Table::Team if path.to_string().starts_with("provider") => {

@@ -115,12 +115,13 @@ impl Arguments {
     /// Explains what forward-auth decides on a request.
     fn explain_request(&self, config: &Config, url: &str) -> Result<(), Failure> {
         let sender = match (&self.user, &self.subject) {
-            (Some(name), _) => Sender { user: Some(find(&open(&self.config)?, name)?), token: None },
+            (Some(name), _) => Sender { user: Some(find(&open(&self.config)?, name)?), ..Sender::default() },
             (None, Some(_)) if self.bearer => self.bearer(config)?,
-            (None, Some(_)) => Sender { user: Some(self.person(config)?), token: None },
+            (None, Some(_)) => self.person(config)?,
             (None, None) => Sender::default(),
         };
-        explain_access::run(config, (url, &self.method), &sender, self.format)
+        let now = self.now.map_or_else(system::now, UnixTime);
+        explain_access::run(config, (url, &self.method), &sender, now, self.format)
     }
 
     /// Returns what a request with the claims as a bearer token is sent by.
@@ -134,25 +135,26 @@ impl Arguments {
             }
             None => None,
         };
-        Ok(Sender { user, token: Some(claims) })
+        Ok(Sender { user, token: Some(claims), claims: None })
     }
 
     /// Returns the user that a new person with the claims would be.
-    fn person(&self, config: &Config) -> Result<User, Failure> {
+    fn person(&self, config: &Config) -> Result<Sender, Failure> {
         let provider = self.provider(config)?;
         let source = self.source(provider)?;
         let identity = provider
             .mapping
             .identify(source.claims.as_value())
             .map_err(|error| Failure::Refused { code: error.code(), message: error.to_string() })?;
-        Ok(User {
+        let user = User {
             id: UserId(0),
             username: identity.username,
             kind: if identity.is_admin == Some(true) { UserKind::Admin } else { UserKind::Regular },
             active: true,
             profile: identity.profile,
             teams: identity.teams.into_iter().map(|team| (team, TeamSource::Mapping)).collect(),
-        })
+        };
+        Ok(Sender { user: Some(user), token: None, claims: Some(source.claims) })
     }
 
     fn provider<'c>(&self, config: &'c Config) -> Result<&'c Provider, Failure> {

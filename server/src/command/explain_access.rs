@@ -1,8 +1,9 @@
 //! `claimgate explain --url`: which rule decides on a request to an application, and how.
 
-use claimgate::access::{Caller, Request, Rule, Selection, Who};
+use claimgate::access::{Caller, Denial, Request, Rule, Selection, Who};
 use claimgate::claims::Claims;
 use claimgate::oidc::user::User;
+use claimgate::time::UnixTime;
 use claimgate_config::Config;
 use serde_json::{Value, json};
 use url::Url;
@@ -15,13 +16,16 @@ pub(crate) struct Sender {
     pub(crate) user: Option<User>,
     /// The claims of its bearer token, if it has one in place of a session.
     pub(crate) token: Option<Claims>,
+    /// The claims that the user signed in with, if they are known.
+    pub(crate) claims: Option<Claims>,
 }
 
 impl Sender {
     fn caller(&self) -> Option<Caller<'_>> {
-        match (&self.token, &self.user) {
-            (Some(claims), user) => Some(Caller::of_token(user.as_ref(), claims)),
-            (None, user) => user.as_ref().map(Caller::from),
+        match (&self.token, &self.user, &self.claims) {
+            (Some(claims), user, _) => Some(Caller::of_token(user.as_ref(), claims)),
+            (None, Some(user), Some(claims)) => Some(Caller::of_sign_in(user, claims)),
+            (None, user, _) => user.as_ref().map(Caller::from),
         }
     }
 
@@ -45,6 +49,7 @@ pub(crate) fn run(
     config: &Config,
     (url, method): (&str, &str),
     sender: &Sender,
+    now: UnixTime,
     format: Format,
 ) -> Result<(), Failure> {
     let usage = |reason: &str| Failure::Usage(format!("{url}: {reason}; write it as https://host/path"));
@@ -61,7 +66,7 @@ pub(crate) fn run(
     }
     // As it is written: parsing removes `..`, of which the request would be refused.
     let selection = applications.select(&Request::new(host, path_of(url), method));
-    let decision = decide(&selection, sender);
+    let decision = decide(&selection, sender, now);
     let report = Report { selection, decision, sender };
     match format {
         Format::Json => output::document(&report.json(), format)?,
@@ -82,7 +87,7 @@ fn path_of(url: &str) -> &str {
     if path.starts_with('/') { path } else { "/" }
 }
 
-fn decide(selection: &Selection<'_>, sender: &Sender) -> Decision {
+fn decide(selection: &Selection<'_>, sender: &Sender, now: UnixTime) -> Decision {
     let refused = |code, reason: &str| Decision::Refused(code, reason.to_owned());
     let (application, rule) = match selection {
         Selection::Rule { application, rule } => (application, rule),
@@ -111,10 +116,20 @@ fn decide(selection: &Selection<'_>, sender: &Sender) -> Decision {
     let Some(caller) = sender.caller() else {
         return refused("request.signed_out", "the client is not signed in");
     };
-    match rule.who().check(caller) {
+    match rule.check(&caller, now) {
         Ok(()) => Decision::Admitted,
-        Err(missing) => Decision::Refused("request.forbidden", format!("the rule admits {missing}")),
+        Err(denial @ Denial::Missing(_)) => Decision::Refused("request.forbidden", denial.to_string()),
+        Err(denial @ Denial::Authentication(_)) => {
+            Decision::Refused("access.authentication", denial.to_string())
+        }
     }
+}
+
+/// Returns what a rule demands beside the conditions on the user.
+fn demands(rule: &Rule) -> Vec<String> {
+    let authentication = Some(rule.authentication()).filter(|authentication| !authentication.is_empty());
+    let claims = rule.claims().iter().map(ToString::to_string);
+    claims.chain(authentication.map(ToString::to_string)).collect()
 }
 
 struct Report<'a> {
@@ -152,6 +167,7 @@ impl Report<'_> {
                 "paths": rule.paths().collect::<Vec<_>>(),
                 "methods": rule.methods(),
                 "admits": rule.who().to_string(),
+                "demands": demands(rule),
             })),
             "user": self.sender.user.as_ref().map(|user| &user.username),
             "teams": self.sender.user.as_ref().map(|user| user.teams.keys().collect::<Vec<_>>()),
@@ -171,6 +187,7 @@ impl Report<'_> {
             let methods = list(rule.methods().iter().map(String::as_str).collect(), "every method");
             text.push_str(&format!("rule         {}: {paths}; {methods}\n", rule.number()));
             text.push_str(&format!("admits       {}\n", rule.who()));
+            demands(rule).iter().for_each(|demand| text.push_str(&format!("demands      {demand}\n")));
         }
         match &self.sender.user {
             Some(user) => {

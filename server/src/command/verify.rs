@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use claimgate::Verifier;
 use claimgate::alg::Registry;
-use claimgate::claims::{AnyKind, ClaimsError, Policy, TokenKind};
+use claimgate::claims::{AnyKind, ClaimDemand, ClaimSpec, ClaimsError, Policy, TokenKind};
 use claimgate::json;
 use claimgate::jws::BuildError;
 use claimgate::key::{KeyError, KeySet};
 use claimgate::limits::Limits;
 use claimgate::time::UnixTime;
-use claimgate_config::{ClaimDemand, ClaimSpec};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 

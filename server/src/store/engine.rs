@@ -25,7 +25,7 @@ use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
-use claimgate::oidc::session::{NewSession, Origin, SessionId};
+use claimgate::oidc::session::{LiveSession, NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
@@ -126,14 +126,14 @@ impl Store {
         is_possible.then(|| SessionId::of_secret(secret))
     }
 
-    /// Returns the user of a live session.
+    /// Returns a live session.
     ///
     /// # Errors
     /// [`Unsure`].
-    pub async fn session_user(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+    pub async fn session(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
         match self {
-            Store::Sqlite(store) => Ok(store.session_user(id, system::now())),
-            Store::Postgres(store) => store.node.ask(id).await,
+            Store::Sqlite(store) => Ok(store.session(id, system::now())),
+            Store::Postgres(store) => store.node.session(id).await,
         }
     }
 

@@ -45,7 +45,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use claimgate::oidc::records::{SignInRecords, StoreError};
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 
@@ -255,10 +255,16 @@ impl SqliteStore {
         &self.key
     }
 
+    /// Returns a live session, from memory.
+    #[must_use]
+    pub fn session(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
+        self.index.session(id, now)
+    }
+
     /// Returns the user of a live session, from memory.
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
-        self.index.user(id, now)
+        self.session(id, now).map(|session| session.user)
     }
 
     /// Returns the user that a subject is linked to: from memory if it was asked before, and no user or link has

@@ -14,6 +14,7 @@ use super::logout_batches;
 use super::logout_records::LogoutRecords;
 use super::notices::names_user;
 use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{
     self, LogoutRecord, LogoutTarget, PasswordRecords, Position, Records, RenamedIssuer, SessionRecords,
@@ -164,8 +165,8 @@ impl SessionRecords for SqliteRecords<'_> {
         let id_token = oidc.and_then(|origin| origin.id_token.as_ref());
         let sealed = id_token.map(|token| self.key.seal(&purpose, token));
         let sql =
-            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         self.execute(
             sql,
             params![
@@ -178,12 +179,14 @@ impl SessionRecords for SqliteRecords<'_> {
                 sealed,
                 session.created.0,
                 session.expires.0,
+                session.facts.authenticated.map(|time| time.0),
+                session.facts.claims.as_json(),
             ],
         )?;
         let origin = self.index.origin(
             oidc.map(|origin| (&*origin.issuer, &*origin.subject, origin.sid.as_deref(), origin.issued_at)),
         );
-        let indexed = IndexedSession { user: user.id, expires: session.expires, origin };
+        let indexed = IndexedSession::new(user.id, session.expires, origin, session.facts.clone());
         self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
         Ok(())
     }
@@ -414,7 +417,7 @@ fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
 }
 
 /// The columns of a session, of which those after the first are read by [`read_session`].
-pub(super) const SESSION: &str = "session.id, session.user, session.expires, session.issuer, session.subject, session.sid, session.issued_at";
+pub(super) const SESSION: &str = "session.id, session.user, session.expires, session.issuer, session.subject, session.sid, session.issued_at, session.authenticated, session.claims";
 
 /// Reads a session for the index from the columns of [`SESSION`] without its identifier, which begin at `first`.
 pub(super) fn read_session(
@@ -430,7 +433,11 @@ pub(super) fn read_session(
         _ => None,
     };
     let (user, expires) = (UserId(row.get(first)?), UnixTime(row.get(first + 1)?));
-    Ok(IndexedSession { user, expires, origin: index.origin(origin) })
+    let facts = SessionFacts {
+        authenticated: row.get::<_, Option<i64>>(first + 6)?.map(UnixTime),
+        claims: KeptClaims::from_json(row.get(first + 7)?),
+    };
+    Ok(IndexedSession::new(user, expires, index.origin(origin), facts))
 }
 
 /// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: it opens

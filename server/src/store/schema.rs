@@ -113,6 +113,11 @@ const MIGRATIONS: &[Migration] = &[
     Sql(ended_sessions::TABLE),
     Sql(events::sqlite::TABLE),
     Sql("CREATE TABLE kept (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"),
+    Sql("
+    -- When the person authenticated, and the kept values of claims, as JSON.
+    ALTER TABLE session ADD COLUMN authenticated INTEGER;
+    ALTER TABLE session ADD COLUMN claims TEXT;
+"),
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::session_origins::{IndexedOrigin, NamedSessions, Origins};
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::LogoutTarget;
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
@@ -66,11 +67,26 @@ impl Effect {
 }
 
 /// A session in the index.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct IndexedSession {
     pub(super) user: UserId,
-    pub(super) expires: UnixTime,
+    expires: UnixTime,
     pub(super) origin: IndexedOrigin,
+    /// When the person authenticated, in seconds since 1970; `i64::MIN` if it is not known.
+    authenticated: i64,
+    claims: KeptClaims,
+}
+
+impl IndexedSession {
+    pub(super) fn new(user: UserId, expires: UnixTime, origin: IndexedOrigin, facts: SessionFacts) -> Self {
+        let SessionFacts { authenticated, claims } = facts;
+        Self { user, expires, origin, authenticated: authenticated.map_or(i64::MIN, |time| time.0), claims }
+    }
+
+    fn facts(&self) -> SessionFacts {
+        let authenticated = Some(UnixTime(self.authenticated)).filter(|time| time.0 != i64::MIN);
+        SessionFacts { authenticated, claims: self.claims.clone() }
+    }
 }
 
 /// A compact [`User`]: one is held per signed-in user, and the full type takes about a kilobyte. A request
@@ -174,13 +190,11 @@ impl SessionIndex {
         &self.shards[shard_of(id)]
     }
 
-    /// Returns the user of a session, if the session is live and the user active.
-    pub(super) fn user(&self, id: SessionId, now: UnixTime) -> Option<User> {
-        let session = self.shard(id).read().get(&id).copied()?;
-        if session.expires <= now {
-            return None;
-        }
-        self.users.read().get(&session.user).filter(|user| user.active)?.to_user(session.user)
+    /// Returns a session with its user, if the session is live and the user active.
+    pub(super) fn session(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
+        let session = self.shard(id).read().get(&id).filter(|session| session.expires > now)?.clone();
+        let user = self.users.read().get(&session.user).filter(|user| user.active)?.to_user(session.user)?;
+        Some(LiveSession { user, facts: session.facts() })
     }
 
     /// Reports whether a provider's subject is linked to a user who is switched off.
@@ -206,8 +220,9 @@ impl SessionIndex {
             }
             match effect {
                 Effect::Opened { id, user, session } => {
+                    let origin = session.origin;
                     let before = self.shard(id).write().insert(id, session);
-                    self.origins.replace(id, before.map(|before| before.origin), Some(session.origin));
+                    self.origins.replace(id, before.as_ref().map(|before| before.origin), Some(origin));
                     let mut users = self.users.write();
                     let sessions = users.get(&user.id).map_or(0, |known| known.sessions);
                     users.insert(user.id, CompactUser { sessions: sessions + 1, ..CompactUser::of(&user) });
@@ -289,8 +304,7 @@ impl SessionIndex {
     /// Returns the sessions that a logout names.
     pub(super) fn find(&self, named: &NamedSessions) -> Vec<SessionId> {
         let is_named = |id: &SessionId| {
-            let session = self.shard(*id).read().get(id).copied();
-            session.is_some_and(|session| named.includes(&session.origin))
+            self.shard(*id).read().get(id).is_some_and(|session| named.includes(&session.origin))
         };
         self.origins.candidates(named).into_iter().filter(is_named).collect()
     }

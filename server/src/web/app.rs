@@ -39,7 +39,7 @@ use crate::store::Store;
 use crate::store::postgres::Unsure;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::return_to::{self, Site};
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::User;
 use claimgate_config::{Config, Server as ServerConfig};
 
@@ -253,15 +253,23 @@ impl App {
         self.store.session_id(&self.cookies.session_secret(headers)?)
     }
 
+    /// Returns the request's session, if it is live.
+    ///
+    /// # Errors
+    /// [`Unsure`]: the store does not say in time whether it is.
+    pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<LiveSession>, Unsure> {
+        match self.session_id(headers) {
+            Some(session) => self.store.session(session).await,
+            None => Ok(None),
+        }
+    }
+
     /// Returns the user of the request's session, if the session is live.
     ///
     /// # Errors
     /// [`Unsure`]: the store does not say in time whether it is.
     pub(crate) async fn user(&self, headers: &HeaderMap) -> Result<Option<User>, Unsure> {
-        match self.session_id(headers) {
-            Some(session) => self.store.session_user(session).await,
-            None => Ok(None),
-        }
+        Ok(self.session(headers).await?.map(|session| session.user))
     }
 
     /// Reports whether an address is a trusted proxy's.

@@ -198,7 +198,8 @@ mod tests {
         let store = Store::Sqlite(SqliteStore::in_memory().expect("a store"));
         let assertions = Assertions::default();
         let user = user();
-        let caller = Caller { user: Some(&user), client: Some("app") };
+        let mut caller = Caller::from(&user);
+        caller.client = Some("app");
         let token = assertions.sign(&store, PARTIES, caller, NOW).await.expect("signed");
         let own = verifier(&assertions, &store, PARTIES.1, TYPE).await;
         let claims = own.verify(&token, NOW).expect("valid").claims().as_value().clone();
@@ -214,7 +215,8 @@ mod tests {
         assert_eq!(refused(other, NOW), "claims.audience");
         assert_eq!(refused(verifier(&assertions, &store, PARTIES.1, "at+jwt").await, NOW), "claims.typ");
 
-        let program = Caller { user: None, client: Some("7") };
+        let mut program = Caller::default();
+        program.client = Some("7");
         let token = assertions.sign(&store, PARTIES, program, NOW).await.expect("signed");
         let own = verifier(&assertions, &store, PARTIES.1, TYPE).await;
         assert_eq!(own.verify(&token, NOW).expect("valid").claims().subject(), Some("client:7"));

@@ -43,6 +43,8 @@ pub(crate) fn not_admitted(app: &App, problem: &Problem, address: impl FnOnce() 
     let client = request_log::client();
     let event = Event::new(EventKind::AccessRefusal, problem.code()).client(client);
     let event = match problem {
+        // The person is asked to sign in again.
+        Problem::Access(refusal) if refusal.reason.authentication().is_some() => return,
         Problem::Access(refusal) => {
             let event = refusal.user.iter().fold(event, |event, user| event.user(user));
             let event = refusal.rule.iter().fold(event, |event, rule| event.rule(rule));

@@ -193,7 +193,8 @@ pub(crate) fn sign_in(
                 li { a.button.quiet[index > 0] href=(href) { (text) } }
             }
         }
-        @if app.config.password.fallback {
+        // A password has no authentication context class.
+        @if app.config.password.fallback && link.authentication.acr.is_empty() {
             details open[form.is_open] {
                 summary { (texts.or_with_password) }
                 (form.markup(view, link))
@@ -287,17 +288,17 @@ pub(crate) fn no_access(
     Content::new(title, body).with_icon(Icon::Locked).framed(view)
 }
 
-/// The page for a form that was sent to an application after the session had ended. It is shown at the
+/// The page for a form that was sent to an application that would admit it after a sign-in. It is shown at the
 /// application's address.
-pub(crate) fn session_ended(view: &View<'_>, notice: &Notice<'_>, address: &str) -> Markup {
+pub(crate) fn form_lost(view: &View<'_>, title: &str, notice: &Notice<'_>, link: &SignInLink) -> Markup {
     let texts = view.texts();
     let sign_in = view.app.server.public_url.join("/login");
     let body = html! {
         p { (texts.session_over_explained) }
         (notice.markup(texts))
         div.actions {
-            a.button href=(sign_in_url(sign_in, &SignInLink::returning_to(address))) { (texts.sign_in) }
+            a.button href=(sign_in_url(sign_in, link)) { (texts.sign_in) }
         }
     };
-    Content::new(texts.session_over, body).with_icon(Icon::Locked).framed(view)
+    Content::new(title, body).with_icon(Icon::Locked).framed(view)
 }

@@ -8,7 +8,7 @@ use super::password::PasswordError;
 use super::shares::Exhausted;
 use crate::store::postgres::Unsure;
 use crate::store::{LogoutsDropped, RevocationError};
-use claimgate::access::{Ambiguity, Missing};
+use claimgate::access::{Ambiguity, Authentication, Insufficient, Missing};
 use claimgate::claims::ClaimsError;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
@@ -177,6 +177,9 @@ pub(crate) enum AccessReason {
         /// The teams that the user could ask for.
         teams: Vec<String>,
     },
+    /// The rule demands another authentication.
+    #[error(transparent)]
+    Authentication(Insufficient),
     #[error("no [[application]] has this host")]
     NoApplication,
     #[error("no rule of the application fits the request")]
@@ -196,8 +199,17 @@ impl AccessReason {
         }
     }
 
+    /// Returns what a new sign-in is to ask for, if it may change the answer.
+    pub(crate) fn authentication(&self) -> Option<&Authentication> {
+        match self {
+            AccessReason::Authentication(insufficient) => Some(&insufficient.wanted),
+            _ => None,
+        }
+    }
+
     fn code(&self) -> &'static str {
         match self {
+            AccessReason::Authentication(_) => "access.authentication",
             AccessReason::Team(_) | AccessReason::Rule { .. } => "request.forbidden",
             AccessReason::NoApplication => "access.no_application",
             AccessReason::NoRule => "access.no_rule",

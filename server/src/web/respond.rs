@@ -18,6 +18,7 @@ use super::password_check;
 use super::problem::{AdminError, Problem};
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
+use claimgate::access::Authentication;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::sign_in::SignInError;
@@ -55,6 +56,7 @@ impl Problem {
             | Problem::BearerToken(_)
             | Problem::VerifySecret
             | Problem::Admin(AdminError::Session) => StatusCode::UNAUTHORIZED,
+            Problem::Access(refusal) if refusal.reason.authentication().is_some() => StatusCode::UNAUTHORIZED,
             Problem::Callback(CallbackError::Provider { .. })
             | Problem::IdToken(_)
             | Problem::SignIn(_)
@@ -180,8 +182,18 @@ impl Problem {
             Problem::Access(refusal) => self.render(view, |title, notice| {
                 page::no_access(view, title, notice, refusal.user.as_deref(), address)
             }),
-            Problem::SignedOut => self.render(view, |_, notice| page::session_ended(view, notice, address)),
             _ => self.page(view),
+        }
+    }
+
+    /// Returns the page for a person whose request an application would admit after a sign-in, and whose body is lost.
+    pub(crate) fn sign_in_again_page(&self, view: &View<'_>, link: &SignInLink) -> Response {
+        match self {
+            Problem::Access(_) => {
+                self.render(view, |title, notice| page::form_lost(view, title, notice, link))
+            }
+            _ => Problem::SignedOut
+                .render(view, |_, notice| page::form_lost(view, view.texts().session_over, notice, link)),
         }
     }
 
@@ -225,6 +237,12 @@ impl Problem {
     /// Adds the challenge that a 401 must have (RFC 9110 §15.5.2), and the one of a refused bearer token (RFC 6750 §3).
     /// Browsers know no scheme `Cookie`, and show no dialog of their own for it.
     fn challenge(&self, mut response: Response) -> Response {
+        if let Problem::Access(refusal) = self
+            && let Some(wanted) = refusal.reason.authentication()
+        {
+            response.headers_mut().insert(WWW_AUTHENTICATE, step_up(wanted));
+            return response;
+        }
         let challenge = match self {
             Problem::Access(refusal) if refusal.is_bearer => {
                 "Bearer realm=\"claimgate\", error=\"insufficient_scope\""
@@ -239,6 +257,18 @@ impl Problem {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         response
     }
+}
+
+/// Returns the challenge of a request that another authentication is needed for (RFC 9470 §3).
+fn step_up(wanted: &Authentication) -> HeaderValue {
+    let mut challenge = "Bearer realm=\"claimgate\", error=\"insufficient_user_authentication\"".to_owned();
+    if !wanted.acr.is_empty() {
+        challenge.push_str(&format!(", acr_values=\"{}\"", wanted.acr.join(" ")));
+    }
+    if let Some(max_age) = wanted.max_age {
+        challenge.push_str(&format!(", max_age=\"{}\"", max_age.as_secs()));
+    }
+    HeaderValue::try_from(challenge).expect("classes are visible ASCII")
 }
 
 impl IntoResponse for Problem {

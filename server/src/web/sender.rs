@@ -9,6 +9,8 @@ use super::problem::Problem;
 use crate::store::Revocation;
 use claimgate::access::{Application, Caller};
 use claimgate::claims::AnyKind;
+use claimgate::oidc::facts::SessionFacts;
+use claimgate::oidc::session::LiveSession;
 use claimgate::oidc::user::User;
 use claimgate::verifier::ValidatedToken;
 
@@ -17,6 +19,8 @@ use claimgate::verifier::ValidatedToken;
 pub(crate) struct Sender {
     /// The user of the session, or the one that the token's subject is linked to.
     pub(crate) user: Option<User>,
+    /// What the session keeps of its sign-in.
+    facts: SessionFacts,
     /// The bearer token in place of a session.
     pub(crate) token: Option<ValidatedToken<AnyKind>>,
 }
@@ -26,7 +30,16 @@ impl Sender {
     pub(crate) fn caller(&self) -> Option<Caller<'_>> {
         match (&self.token, &self.user) {
             (Some(token), user) => Some(Caller::of_token(user.as_ref(), token.claims())),
-            (None, user) => user.as_ref().map(Caller::from),
+            (None, Some(user)) => Some(Caller::of_session(user, &self.facts)),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns the sender of a session; a stranger without one.
+    pub(crate) fn of_session(session: Option<LiveSession>) -> Self {
+        match session {
+            Some(LiveSession { user, facts }) => Self { user: Some(user), facts, token: None },
+            None => Self::default(),
         }
     }
 }
@@ -38,7 +51,7 @@ impl Sender {
 /// [`Problem::BearerToken`]; a [`Problem`] if the token or the session cannot be judged now.
 pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application) -> Result<Sender, Problem> {
     let Some(token) = bearer_token(headers).filter(|_| !application.bearer_audience().is_empty()) else {
-        return Ok(Sender { user: app.user(headers).await?, token: None });
+        return Ok(Sender::of_session(app.session(headers).await?));
     };
     let judgement = presented::judge(app, token?, Purpose::Application(application)).await?;
     let (provider, token) = judgement.map_err(Problem::BearerToken)?;
@@ -53,7 +66,7 @@ pub(crate) async fn of(app: &App, headers: &HeaderMap, application: &Application
     if user.as_ref().is_some_and(|user| !user.active) {
         return Err(Problem::BearerToken(Revocation::Inactive.code()));
     }
-    Ok(Sender { user, token: Some(token) })
+    Ok(Sender { user, facts: SessionFacts::default(), token: Some(token) })
 }
 
 /// Returns the bearer token of a request (RFC 6750 §2.1); `None` without `Authorization`, and with one of another

@@ -15,12 +15,14 @@ use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use super::token_log;
 use crate::system;
+use claimgate::access::Authentication;
 use claimgate::identity::GroupsState;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::{
     self, AuthorizationRequest, AuthorizationResponse, CallbackError, CallbackParameters, CallbackProvider,
 };
 use claimgate::oidc::discovery::ProviderMetadata;
+use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::id_token::{self, IdTokenError, ValidatedIdToken};
 use claimgate::oidc::pending::PendingSignIn;
 use claimgate::oidc::records::Position;
@@ -51,6 +53,13 @@ pub(crate) async fn begin(
     }
     if link.administration {
         options.to_mut().fresh = true;
+    }
+    if !link.authentication.is_empty() {
+        let Authentication { max_age, acr } = link.authentication.clone();
+        let options = options.to_mut();
+        // A provider that may ask nothing cannot meet the demand.
+        options.prompt.take_if(|prompt| prompt == "none");
+        (options.authenticated_within, options.acr_values) = (max_age, acr);
     }
     let request = AuthorizationRequest {
         provider: &config.id,
@@ -210,11 +219,17 @@ fn identify(
     // For the line of a refusal.
     let paths = mapping.name_sources().map(|(path, _)| path).collect::<Vec<_>>().join(", ");
     let names = token_log::names(claims.as_value());
+    let (kept, left_out) = KeptClaims::of(claims.as_value(), &app.config.kept_claims);
     let (person, explanation) = identify_and_explain(app, provider, claims, begun);
+    for path in left_out {
+        let (provider, claim) = (&provider.config.id, path.as_str());
+        let user = person.as_ref().ok().map(Person::username);
+        warn!(provider, user, claim, "a claim is too long to keep: rules that look at it refuse the person");
+    }
     if let Err(SignInError::Identity(IdentityError::NoUsername)) = &person {
         request_log::note_found(&format!("looked for {paths}; the claims are {names}"));
     }
-    (person, explanation)
+    (person.map(|person| person.keep(kept)), explanation)
 }
 
 fn identify_and_explain(

@@ -10,6 +10,7 @@ use super::texts::{Language, Texts, fill};
 use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
+use claimgate::oidc::id_token::IdTokenError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
@@ -51,6 +52,7 @@ impl Problem {
             Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) | Problem::AdminClient(_) => {
                 texts.title_not_allowed
             }
+            Problem::Access(refusal) if refusal.reason.authentication().is_some() => texts.sign_in_again,
             Problem::Access(_) => texts.title_no_access,
             Problem::NotFound => texts.title_not_found,
             Problem::Method => texts.title_method,
@@ -76,6 +78,8 @@ impl Problem {
                 return fill(texts.token_refused, &[("reason", &format!("{error}{description}"))]);
             }
             Problem::Token(_) | Problem::UserInfo(_) => texts.provider_answer,
+            Problem::IdToken(IdTokenError::AuthContext { .. }) => texts.not_stronger,
+            Problem::IdToken(IdTokenError::AuthTime { .. }) => texts.not_asked_again,
             Problem::IdToken(_) => texts.id_token,
             Problem::Demand(_) => return asking(texts.demand, texts),
             Problem::SignIn(refusal) => return sign_in(refusal, texts),
@@ -190,6 +194,7 @@ fn access(reason: &AccessReason, texts: &Texts) -> Cow<'static, str> {
         }
         (AccessReason::Team(_), teams) => fill(texts.for_teams, &[("teams", &teams.join(", "))]),
         (AccessReason::Rule { .. }, _) => texts.not_for_you.into(),
+        (AccessReason::Authentication(_), _) => texts.again_needed.into(),
         (AccessReason::NoApplication | AccessReason::NoRule, _) => texts.for_no_one.into(),
         (AccessReason::Ambiguous(_), _) => texts.ambiguous.into(),
         (AccessReason::Headers(_), _) => texts.too_many_teams.into(),

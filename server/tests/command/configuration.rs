@@ -570,3 +570,30 @@ fn a_client_of_the_administration_has_a_client_and_an_audience_of_its_own() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+#[test]
+fn rules_of_access_name_the_claims_that_sessions_keep() {
+    let with = |application: &str, rule: &str| {
+        parse(&format!(
+            "{PROVIDER}[[application]]\nhosts = [\"a.example.com\"]\n{application}[[application.rule]]\n{rule}"
+        ))
+    };
+    let application = "acr = [\"mfa\"]\nmax_age = \"1h\"\n[[application.claim]]\npath = \"hd\"\none_of = [\"example.com\"]\n";
+    let rule = "any_of = [{ claim = [{ path = \"$.roles[*]\", contains = \"a\" }] }, { teams = [\"A\"] }]\n";
+    let config = with(application, rule).unwrap();
+    let kept: Vec<&str> = config.kept_claims.iter().map(|path| path.as_str()).collect();
+    assert_eq!(kept, ["$.roles[*]", "hd", "acr"]);
+    let claim = "[[application.rule.claim]]\npath = \"realm.roles\"\ncontains = \"a\"\n";
+    let notes = with("", claim).unwrap().notes;
+    assert!(notes.iter().any(|note| note.to_string().contains("`$.realm.roles`")), "{notes:?}");
+    for (rule, said) in [
+        ("claim = [{ path = \"hd\", oneof = [1] }]", "unknown setting; did you mean `one_of`?"),
+        ("[application.rule.claim]\npath = \"hd\"", "write [[application.rule.claim]] in double brackets"),
+        ("claim = [{ path = \"hd\" }]", "application[0].rule[0].claim[0].one_of: is missing"),
+        ("allow = \"signed_in\"\nmax_age = \"9s\"", "application[0].rule[0].max_age: must be at least 10"),
+        ("allow = \"signed_in\"\nmax_age = \"9\"", "expected whole seconds such as 90"),
+    ] {
+        let error = with("", rule).unwrap_err().to_string();
+        assert!(error.contains(said), "{error} should say {said}");
+    }
+}

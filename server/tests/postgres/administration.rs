@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserKind};
@@ -50,7 +51,8 @@ async fn add(administration: &Administration, name: &str) -> Result<User, Accoun
 
 fn session(id: u8, user: &User) -> Session {
     let expires = NOW.saturating_add(60);
-    Session { id: SessionId([id; 16]), user: user.id, origin: Origin::Password, created: NOW, expires }
+    let facts = SessionFacts::default();
+    Session { id: SessionId([id; 16]), user: user.id, origin: Origin::Password, facts, created: NOW, expires }
 }
 
 /// Returns the steps of the feed: the first bytes of the sessions that ended, and the users.

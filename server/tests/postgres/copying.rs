@@ -8,9 +8,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{self, Administrator, NewUser, UserChanges};
 use claimgate::oidc::backchannel::Replayed;
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, Records, StoreError};
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{TeamSource, UserId, UserKind};
+use claimgate::path::ClaimPath;
 use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{
     Administration, Copied, CopyError, Logout, PgStore, Settings, copy_from_sqlite,
@@ -43,7 +45,9 @@ fn session(secret: &str, user: UserId, origin: Option<(&str, &str, Option<&str>,
         }),
     };
     let id = SessionId::of_secret(secret);
-    Session { id, user, origin, created: now(), expires: now().saturating_add(600) }
+    let (claims, _) = KeptClaims::of(&serde_json::json!({"acr": "mfa"}), &[ClaimPath::parse("acr").unwrap()]);
+    let facts = SessionFacts { authenticated: Some(now()), claims };
+    Session { id, user, origin, facts, created: now(), expires: now().saturating_add(600) }
 }
 
 fn logout(issuer: &str, target: LogoutTarget) -> LogoutRecord {
@@ -138,6 +142,9 @@ fn all_that_a_sqlite_store_has_acknowledged_holds_in_its_copy() {
             assert!(!node.made_secret(secret), "{secret}");
             until(&node, SessionId::of_secret(secret), None).await;
         }
+        let facts = node.session(SessionId::of_secret("oidc")).await.unwrap().unwrap().facts;
+        assert!(facts.authenticated.is_some_and(|time| now().0 - time.0 < 60), "{facts:?}");
+        assert_eq!(facts.claims.values("acr"), Some(vec!["mfa".into()]));
         let ended = node.end_session(SessionId::of_secret("oidc")).await.unwrap();
         let Some(Origin::Oidc(origin)) = ended else { panic!("{ended:?}") };
         assert_eq!((origin.issuer.as_str(), origin.sid.as_deref()), ("i", Some("s")), "by its newer name");

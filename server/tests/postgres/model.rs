@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::records::{LogoutTarget, Position};
 use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate_server::store::SqliteStore;
@@ -223,6 +224,7 @@ impl<N: TestedNode> History<'_, N> {
                     issued_at,
                     begun,
                     session,
+                    facts: SessionFacts::default(),
                 };
                 self.sign_in(node, visit, person, sid).await;
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use claimgate::identity::{GroupsState, Identity, NameSource};
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::records::{LogoutTarget, Lookup, Position, View};
 use claimgate::oidc::session::{NewSession, OidcOrigin, SessionId};
 use claimgate::oidc::sign_in::{self, LinkByUsername, Plan, SignInPolicy, SignedIn};
@@ -30,6 +31,7 @@ pub(crate) struct Visit {
     pub(crate) issued_at: i64,
     pub(crate) begun: Position,
     pub(crate) session: NewSession,
+    pub(crate) facts: SessionFacts,
 }
 
 impl Visit {
@@ -42,6 +44,7 @@ impl Visit {
             issued_at: 100,
             begun: node.position(),
             session: NewSession { id: new_id(), replaces: None },
+            facts: SessionFacts::default(),
         }
     }
 
@@ -78,7 +81,8 @@ impl Visit {
             issued_at: UnixTime(self.issued_at),
             id_token: Some("a token".to_owned()),
         };
-        Some(Plan { account, origin, session: self.session, lifetime: LIFETIME, newest_logout })
+        let (session, facts) = (self.session, self.facts.clone());
+        Some(Plan { account, origin, facts, session, lifetime: LIFETIME, newest_logout })
     }
 
     /// Signs in; `None` if a logout overtook the sign-in.

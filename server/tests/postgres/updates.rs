@@ -1,15 +1,19 @@
 //! Updates: nodes of two versions of the program side by side on one database.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::session::SessionId;
+use claimgate::path::ClaimPath;
+use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{
-    MIGRATIONS, Migration, PgStore, PostgresError, Server, Settings, migrate,
+    Connection, MIGRATIONS, Migration, PgStore, PostgresError, Server, Settings, migrate, migrate_to,
 };
 
 use super::engine::{Engine, connect, runtime, with_database};
 use super::node_process::NodeProcess;
 use super::nodes::{sign_in, until};
+use super::people::Visit;
 use super::record::{Record, clock};
 
 /// The bound of the nodes of these tests.
@@ -178,4 +182,56 @@ fn a_version_that_does_not_work_with_a_running_node_waits_until_that_has_stopped
         assert_eq!(row.get::<_, i32>(0), NEWEST + 1, "a node says what its program knows");
         drop(new);
     });
+}
+
+#[test]
+fn sessions_of_both_versions_of_the_sign_in_are_served_by_a_node_of_this_one() {
+    with_database(async |server| {
+        // A database of the first version, which this program migrates.
+        let mut connection = server.connect().await.unwrap();
+        migrate_to(&mut connection, &MIGRATIONS[..1]).await.unwrap();
+        let user = "INSERT INTO users (id, username, kind, active, profile, teams, version)
+            VALUES (7, 'ada', 'regular', true, '{}', '{}', 0)";
+        connection.client().batch_execute(user).await.unwrap();
+        let old = [1_u8, 2].map(|id| SessionId([id; 16]));
+        sign_in_by_the_first_version(&mut connection, old[0]).await;
+        let node = PgStore::open(server.clone(), settings()).await.unwrap();
+        assert_eq!(version(&server).await, NEWEST);
+        // As a node of the first version goes on calling it.
+        sign_in_by_the_first_version(&mut connection, old[1]).await;
+        for session in old {
+            until(&node, session, Some("ada")).await;
+            let facts = node.session(session).await.unwrap().unwrap().facts;
+            assert_eq!(facts, SessionFacts::default(), "nothing is known of its sign-in");
+        }
+
+        // Both of another node see what a session keeps.
+        let paths = [ClaimPath::parse("acr").unwrap()];
+        let claims = KeptClaims::of(&serde_json::json!({"acr": "mfa"}), &paths).0;
+        let now = UnixTime(0).saturating_add(UNIX_EPOCH.elapsed().unwrap().as_secs());
+        let authenticated = now.saturating_sub(1000);
+        let visit = Visit::now(&node, "grace", None);
+        let visit = Visit {
+            facts: SessionFacts { authenticated: Some(authenticated), claims: claims.clone() },
+            ..visit
+        };
+        visit.complete(&node).await.unwrap().unwrap();
+        let other = PgStore::open(server.clone(), settings()).await.unwrap();
+        for node in [&node, &other] {
+            until(node, visit.session.id, Some("grace")).await;
+            let facts = node.session(visit.session.id).await.unwrap().unwrap().facts;
+            assert_eq!(facts.claims, claims);
+            let apart = facts.authenticated.unwrap().0 - authenticated.0;
+            assert!(apart.abs() <= 2, "{apart} s apart");
+        }
+    });
+}
+
+/// Opens a session of the user 7 as a program of the first version does.
+async fn sign_in_by_the_first_version(connection: &mut Connection, session: SessionId) {
+    let sql = "SELECT sign_in(NULL, NULL, NULL, NULL, NULL, NULL, -1, 7, 0, false, NULL, NULL, NULL, NULL, $1, NULL, NULL,
+        600, 100)";
+    let id = session.0.to_vec();
+    let user: i64 = connection.client().query_one(sql, &[&id]).await.unwrap().get(0);
+    assert_eq!(user, 7);
 }

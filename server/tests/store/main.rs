@@ -1,6 +1,7 @@
 //! The store: acknowledged work is durable, failed work leaves no trace, memory follows the file.
 #![allow(clippy::unwrap_used)]
 
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::records::{
     LogoutRecord, LogoutRecords, LogoutTarget, Position, Records, SessionRecords, SignInRecords, StoreError,
     UserRecords,
@@ -19,6 +20,7 @@ mod changes;
 mod ended;
 mod event_contract;
 mod events;
+mod facts;
 mod races;
 mod revocation;
 
@@ -46,6 +48,7 @@ fn session(id: u8, user: UserId, lifetime: u64) -> Session {
         id: SessionId([id; 16]),
         user,
         origin: Origin::Password,
+        facts: SessionFacts::default(),
         created: NOW,
         expires: NOW.saturating_add(lifetime),
     }
@@ -260,6 +263,9 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
              DROP TABLE change;
              DROP TABLE ended_session;
              DROP TABLE event;
+             DROP TABLE kept;
+             ALTER TABLE session DROP COLUMN authenticated;
+             ALTER TABLE session DROP COLUMN claims;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;

@@ -3,9 +3,8 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use claimgate::claims::{AnyKind, Policy, TokenKind};
+use claimgate::claims::{AnyKind, ClaimDemand, ClaimSpec, Policy, TokenKind};
 use claimgate::time::UnixTime;
-use claimgate_config::{ClaimDemand, ClaimSpec};
 use serde::Deserialize;
 use serde_json::Value;
 

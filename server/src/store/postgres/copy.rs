@@ -224,14 +224,20 @@ impl Target<'_> {
         let from_now = |time: i64| time.saturating_sub(self.now.0);
         let created: Vec<i64> = sessions.iter().map(|session| from_now(session.created)).collect();
         let expires: Vec<i64> = sessions.iter().map(|session| from_now(session.expires)).collect();
+        let authenticated: Vec<Option<i64>> =
+            sessions.iter().map(|session| session.authenticated.map(from_now)).collect();
+        let claims: Vec<Option<&str>> = sessions.iter().map(|session| session.claims.as_deref()).collect();
         let sql = "INSERT INTO sessions
-                (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, created, expires, copied)
+                (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, created, expires, copied,
+                authenticated, claims)
             SELECT id, account, issuer, subject_tag, sid_tag, subject, sid, iat,
-                now() + created * interval '1 second', now() + expires * interval '1 second', true
+                now() + created * interval '1 second', now() + expires * interval '1 second', true,
+                now() + authenticated * interval '1 second', claims
             FROM unnest($1::bytea[], $2::bigint[], $3::integer[], $4::bytea[], $5::bytea[], $6::text[], $7::text[],
-                $8::bigint[], $9::bigint[], $10::bigint[])
-                AS s (id, account, issuer, subject_tag, sid_tag, subject, sid, iat, created, expires)";
-        let parameters: [Parameter<'_>; 10] = [
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
+                AS s (id, account, issuer, subject_tag, sid_tag, subject, sid, iat, created, expires, authenticated,
+                claims)";
+        let parameters: [Parameter<'_>; 12] = [
             &ids,
             &users,
             &issuers,
@@ -242,6 +248,8 @@ impl Target<'_> {
             &issued_at,
             &created,
             &expires,
+            &authenticated,
+            &claims,
         ];
         self.execute(sql, &parameters)?;
         let sealed = sessions.iter().filter_map(|session| {

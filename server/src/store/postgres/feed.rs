@@ -24,7 +24,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::facts::SessionFacts;
+use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::{User, UserId};
 
 /// Most sessions in a node's cache. Sessions beyond it are read from the database again.
@@ -83,8 +84,8 @@ pub struct Ticket {
 /// A session that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The user, who is active.
-    pub user: User,
+    /// The session. Its user is active.
+    pub session: LiveSession,
     /// The time until the session expires, by the database's clock.
     pub remaining: Duration,
 }
@@ -93,7 +94,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The session is live.
-    Live(User),
+    Live(LiveSession),
     /// The database must be asked.
     Unknown,
     /// The node has no lease: it does not know which sessions have ended.
@@ -103,15 +104,16 @@ pub enum Answer {
 /// The end of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The user of the session, if it is live.
-    Known(Option<User>),
+    /// The session, if it is live.
+    Known(Option<LiveSession>),
     /// What was read is too old to be told: read again.
     Outdated,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct CachedSession {
     user: UserId,
+    facts: SessionFacts,
     /// By the clock of the node that goes on while suspended.
     expires: Duration,
 }
@@ -238,13 +240,15 @@ impl Feed {
     pub fn answer(&self, id: SessionId, clock: impl FnOnce() -> Duration) -> Answer {
         let lease_until = self.lease_until();
         let session = self.sessions.get(&id);
-        let user = session.and_then(|session| self.users.get(&session.user));
+        let user = session.as_ref().and_then(|session| self.users.get(&session.user));
         let now = clock();
         if now >= lease_until {
             return Answer::Unsure;
         }
         match (session, user) {
-            (Some(session), Some(user)) if now < session.expires => Answer::Live(User::clone(&user)),
+            (Some(session), Some(user)) if now < session.expires => {
+                Answer::Live(LiveSession { user: User::clone(&user), facts: session.facts })
+            }
             _ => Answer::Unknown,
         }
     }
@@ -272,13 +276,14 @@ impl Feed {
         if state.epoch != ticket.epoch || position < ticket.applied || clock() >= ticket.lease_until {
             return Settled::Outdated;
         }
-        let Some(Found { user, remaining }) = found else { return Settled::Known(None) };
+        let Some(Found { session, remaining }) = found else { return Settled::Known(None) };
         if position >= state.applied {
-            let session = CachedSession { user: user.id, expires: ticket.begun + remaining };
-            self.users.insert(user.id, Arc::new(user.clone()));
-            self.sessions.insert(id, session);
+            let LiveSession { user, facts } = session.clone();
+            let cached = CachedSession { user: user.id, facts, expires: ticket.begun + remaining };
+            self.users.insert(user.id, Arc::new(user));
+            self.sessions.insert(id, cached);
         }
-        Settled::Known(Some(user))
+        Settled::Known(Some(session))
     }
 }
 

@@ -23,9 +23,11 @@ use super::schema::{MIGRATIONS, Migration, migrate_to, newest_of};
 use super::session::{Slot, within};
 use crate::store::key::Key;
 use crate::system;
+use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::records::Position;
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::User;
+use claimgate::time::UnixTime;
 
 /// Connections for reading, each with many questions under way.
 const READERS: usize = 4;
@@ -90,7 +92,7 @@ pub struct NodeState {
 pub struct PgStore(Arc<Node>);
 
 /// The questions about sessions that are under way, each with those who wait for the answer.
-type Questions = Mutex<HashMap<SessionId, Vec<oneshot::Sender<Result<Option<User>, Unsure>>>>>;
+type Questions = Mutex<HashMap<SessionId, Vec<oneshot::Sender<Result<Option<LiveSession>, Unsure>>>>>;
 
 struct Node {
     feed: Arc<Feed>,
@@ -203,20 +205,28 @@ impl PgStore {
         self.0.feed.lease_until()
     }
 
-    /// Answers a question about a session from memory. [`ask`](Self::ask) answers where this does not.
+    /// Answers a question about a session from memory. [`session`](Self::session) answers where this does not.
     #[must_use]
     pub fn session_user(&self, id: SessionId) -> Answer {
         self.0.feed.answer(id, system::boot_time)
     }
 
-    /// Returns the user of a live session; `None` if the session has ended, or never was, or its user is not active.
-    /// Reads the database if the session is not in memory, once for all who ask at a time.
+    /// Returns the user of a live session, as [`session`](Self::session) does.
     ///
     /// # Errors
     /// [`Unsure`].
     pub async fn ask(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+        Ok(self.session(id).await?.map(|session| session.user))
+    }
+
+    /// Returns a live session; `None` if the session has ended, or never was, or its user is not active. Reads the
+    /// database if the session is not in memory, once for all who ask at a time.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn session(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
         match self.session_user(id) {
-            Answer::Live(user) => return Ok(Some(user)),
+            Answer::Live(session) => return Ok(Some(session)),
             Answer::Unsure => return Err(Unsure),
             Answer::Unknown => {}
         }
@@ -337,7 +347,7 @@ impl Node {
         result
     }
 
-    async fn read_session(&self, id: SessionId) -> Result<Option<User>, Unsure> {
+    async fn read_session(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
         for _ in 0..READ_ATTEMPTS {
             let ticket = self.feed.begin_read(system::boot_time()).ok_or(Unsure)?;
             let (position, found) = match self.find_session(id).await {
@@ -349,8 +359,9 @@ impl Node {
                     return Err(Unsure);
                 }
             };
-            if let Settled::Known(user) = self.feed.settle(ticket, id, position, found, system::boot_time) {
-                return Ok(user);
+            let settled = self.feed.settle(ticket, id, position, found, system::boot_time);
+            if let Settled::Known(session) = settled {
+                return Ok(session);
             }
         }
         Err(Unsure)
@@ -359,7 +370,8 @@ impl Node {
     /// Reads a session and the position of the snapshot that shows it.
     async fn find_session(&self, id: SessionId) -> Result<(i64, Option<Found>), PostgresError> {
         let sql = "SELECT o.seq, extract(epoch FROM s.expires - now())::double precision,
-                u.id, u.username, u.kind, u.active, u.profile, u.teams
+                u.id, u.username, u.kind, u.active, u.profile, u.teams,
+                extract(epoch FROM now() - s.authenticated)::bigint, s.claims
             FROM ord o LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id AND u.active)
                 ON s.id = $1 AND s.expires > now()
             WHERE o.one";
@@ -369,7 +381,11 @@ impl Node {
         let found = match read_user(row, 2)? {
             Some(user) => {
                 let remaining = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or_default();
-                Some(Found { user, remaining })
+                // By the clock of this node, which the rules compare it with.
+                let since: Option<i64> = row.try_get(8)?;
+                let authenticated = since.map(|since| UnixTime(system::now().0.saturating_sub(since)));
+                let facts = SessionFacts { authenticated, claims: KeptClaims::from_json(row.try_get(9)?) };
+                Some(Found { session: LiveSession { user, facts }, remaining })
             }
             None => None,
         };

@@ -203,12 +203,25 @@ impl SessionRecords for PostgresRecords<'_> {
         let lifetime = session.expires.0.saturating_sub(session.created.0);
         let id = session.id.0.as_slice();
         let sql = "INSERT INTO sessions
-            (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, expires)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::bigint * interval '1 second')";
-        self.execute(
-            sql,
-            &[&id, &session.user.0, &issuer, &subject_tag, &sid_tag, &subject, &sid, &issued_at, &lifetime],
-        )?;
+            (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, expires, authenticated, claims)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9::bigint * interval '1 second',
+                now() - $10::bigint * interval '1 second', $11)";
+        let since = session.facts.authenticated.map(|time| session.created.0.saturating_sub(time.0));
+        let claims = session.facts.claims.as_json();
+        let parameters: [Parameter<'_>; 11] = [
+            &id,
+            &session.user.0,
+            &issuer,
+            &subject_tag,
+            &sid_tag,
+            &subject,
+            &sid,
+            &issued_at,
+            &lifetime,
+            &since,
+            &claims,
+        ];
+        self.execute(sql, &parameters)?;
         if let Some(token) = oidc.and_then(|origin| origin.id_token.as_ref()) {
             let sealed = self.key.seal(&id_token_purpose(session.id), token);
             self.execute("INSERT INTO id_tokens (session, sealed) VALUES ($1, $2)", &[&id, &sealed])?;

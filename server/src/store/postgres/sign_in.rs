@@ -15,6 +15,7 @@ use crate::store::records::id_token_purpose;
 use crate::system;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
+use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::password::{Authenticated, Candidate, Credentials, PasswordSignInError};
 use claimgate::oidc::records::{
     Lookup, MAX_SESSIONS_OF_USER, NamedUser, Position, StoreError, Version, View,
@@ -39,6 +40,7 @@ struct Write<'p> {
     profile: Option<String>,
     teams: Option<String>,
     session: NewSession,
+    facts: &'p SessionFacts,
     lifetime: Duration,
     /// The event to record, as the parameter of `add_events`.
     event: Option<String>,
@@ -181,6 +183,7 @@ impl PgStore {
             profile: is_changed.then(|| to_json(profile)).transpose()?,
             teams: is_changed.then(|| to_json(teams)).transpose()?,
             session: plan.session,
+            facts: &plan.facts,
             lifetime: plan.lifetime,
             event: event.map(|event| to_parameter(&[event])),
         };
@@ -189,7 +192,8 @@ impl PgStore {
     }
 
     async fn write_sign_in(&self, write: &Write<'_>) -> Result<UserId, PostgresError> {
-        let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19), add_events($20)";
+        let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21),
+            add_events($22)";
         let origin = write.origin;
         let issuer = origin.map(|origin| origin.issuer.as_str());
         let subject = origin.map(|origin| origin.subject.as_str());
@@ -205,7 +209,9 @@ impl PgStore {
         let most = i32::try_from(MAX_SESSIONS_OF_USER).unwrap_or(i32::MAX);
         let kind = write.kind.name();
         let session = &id.0[..];
-        let parameters: [&(dyn ToSql + Sync); 20] = [
+        let since = write.facts.authenticated.map(|time| system::now().0.saturating_sub(time.0));
+        let claims = write.facts.claims.as_json();
+        let parameters: [&(dyn ToSql + Sync); 22] = [
             &issuer,
             &subject,
             &subject_tag,
@@ -225,6 +231,8 @@ impl PgStore {
             &sealed,
             &lifetime,
             &most,
+            &since,
+            &claims,
             &write.event,
         ];
         let rows = self.write(sql, &parameters).await?;
@@ -272,6 +280,7 @@ impl PgStore {
         let event = event.map(|event| event.user(&authenticated.user().username));
         let event = event.map(|event| to_parameter(&[event]));
         let mut version = authenticated.version();
+        let facts = authenticated.facts(system::now());
         for _ in 0..ATTEMPTS {
             let write = Write {
                 origin: None,
@@ -283,6 +292,7 @@ impl PgStore {
                 profile: None,
                 teams: None,
                 session,
+                facts: &facts,
                 lifetime,
                 event: event.clone(),
             };

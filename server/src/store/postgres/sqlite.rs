@@ -57,6 +57,9 @@ pub(super) struct SourceSession {
     pub(super) origin: Option<SourceOrigin>,
     pub(super) created: i64,
     pub(super) expires: i64,
+    pub(super) authenticated: Option<i64>,
+    /// The kept values of claims, as JSON.
+    pub(super) claims: Option<String>,
 }
 
 /// A SQLite store that no server uses meanwhile.
@@ -133,7 +136,7 @@ impl Source {
         now: UnixTime,
         write: impl FnMut(&[SourceSession]) -> Result<(), CopyError>,
     ) -> Result<u64, CopyError> {
-        let sql = "SELECT id, user, issuer, subject, sid, issued_at, id_token, created, expires FROM session
+        let sql = "SELECT id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims FROM session
             WHERE expires > ?1 AND NOT is_ended(id) ORDER BY rowid";
         let read = |row: &Row<'_>| {
             let issuer: Option<String> = row.get(2)?;
@@ -153,6 +156,8 @@ impl Source {
                 origin,
                 created: row.get(7)?,
                 expires: row.get(8)?,
+                authenticated: row.get(9)?,
+                claims: row.get(10)?,
             })
         };
         self.batches("session", sql, params![now.0], read, write)

@@ -17,8 +17,9 @@ use crate::web::problem::{AccessReason, AccessRefusal, Problem};
 use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
 use crate::web::respond;
 use crate::web::sender::{self, Sender};
+use crate::web::sign_in_link::SignInLink;
 use crate::web::texts::Language;
-use claimgate::access::{Caller, Who};
+use claimgate::access::{Caller, Denial, Who};
 
 /// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 if a
 /// rule does not admit the request, or if the user is in none of the teams named in the query.
@@ -79,20 +80,30 @@ async fn admit_or_redirect(app: &App, wanted: &[String], requested: &Requested<'
     };
     let address = requested.address(app);
     let view = View::new(app, Language::of(requested.headers));
-    match problem {
-        Problem::SignedOut | Problem::NoToken if requested.is_safe() => {
-            let encoded: String = url::form_urlencoded::byte_serialize(address.as_bytes()).collect();
-            respond::see_other(&app.server.public_url.join(&format!("/login?return_to={encoded}")))
+    let link = match &problem {
+        Problem::SignedOut | Problem::NoToken => Some(SignInLink::returning_to(&address)),
+        // The sign-in checks the addresses that it returns to.
+        Problem::Access(refusal) => refusal.reason.authentication().map(|wanted| SignInLink {
+            again: true,
+            authentication: wanted.clone(),
+            ..SignInLink::returning_to(&address)
+        }),
+        _ => None,
+    };
+    match (link, problem) {
+        (Some(link), _) if requested.is_safe() => {
+            respond::see_other(&app.server.public_url.join(&format!("/login?{}", link.query())))
         }
         // The body of the request would be lost on the way through the sign-in.
-        Problem::SignedOut | Problem::NoToken => {
-            Problem::SignedOut.application_page(&view, front_page_of(&address))
+        (Some(mut link), problem) => {
+            front_page_of(&address).clone_into(&mut link.return_to);
+            problem.sign_in_again_page(&view, &link)
         }
-        Problem::Access(mut refusal) => {
+        (None, Problem::Access(mut refusal)) => {
             refusal.is_page = true;
             Problem::Access(refusal).application_page(&view, &address)
         }
-        problem => problem.application_page(&view, &address),
+        (None, problem) => problem.application_page(&view, &address),
     }
 }
 
@@ -110,7 +121,7 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
     let decided = requested.decided(app).map_err(|reason| refusal(app, requested, reason, None, &unknown))?;
     // A sign-in would change nothing.
     if let Some(decided) = decided.filter(|decided| *decided.rule.who() == Who::NoOne)
-        && let Err(missing) = decided.rule.who().check(Caller { user: None, client: None })
+        && let Err(Denial::Missing(missing)) = decided.rule.check(&Caller::default(), system::now())
     {
         let reason = AccessReason::Rule { missing, teams: Vec::new() };
         return Err(refusal(app, requested, reason, Some(decided), &unknown));
@@ -118,10 +129,10 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
     let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
     let sender = match decided.filter(|_| !is_open) {
         Some(decided) => sender::of(app, headers, decided.application).await?,
-        None => match app.user(headers).await {
+        None => match app.session(headers).await {
             // Nothing depends on the user.
             Err(_) if is_open => Sender::default(),
-            user => Sender { user: user?, ..Sender::default() },
+            session => Sender::of_session(session?),
         },
     };
     if !is_open {
@@ -129,15 +140,19 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
             let accepts_tokens = decided.is_some_and(|decided| decided.accepts_tokens());
             return Err(if accepts_tokens { Problem::NoToken } else { Problem::SignedOut });
         };
-        if let Some((decided, missing)) =
-            decided.and_then(|decided| Some((decided, decided.rule.who().check(caller).err()?)))
-        {
-            let reason = AccessReason::Rule { missing, teams: decided.rule.who().teams().to_vec() };
+        let denial = decided.and_then(|decided| decided.rule.check(&caller, system::now()).err());
+        if let (Some(decided), Some(Denial::Missing(missing))) = (decided, &denial) {
+            let teams = decided.rule.who().teams().to_vec();
+            let reason = AccessReason::Rule { missing: missing.clone(), teams };
             return Err(refusal(app, requested, reason, Some(decided), &sender));
         }
         let is_in = |team: &String| caller.user.is_some_and(|user| user.teams.contains_key(team));
         if !wanted.is_empty() && !wanted.iter().any(is_in) {
             return Err(refusal(app, requested, AccessReason::Team(wanted.to_vec()), decided, &sender));
+        }
+        if let Some(Denial::Authentication(insufficient)) = denial {
+            let reason = AccessReason::Authentication(insufficient);
+            return Err(refusal(app, requested, reason, decided, &sender));
         }
     }
     let identity = identity_of(app, decided, sender.caller().unwrap_or_default()).await?;

@@ -16,6 +16,7 @@ use crate::web::problem::Problem;
 use crate::web::request_log::{self, Fields};
 use crate::web::texts::Language;
 use crate::web::{administration, events, password_check, respond};
+use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::session::{NewSession, SessionId};
 
 #[derive(Deserialize)]
@@ -81,6 +82,7 @@ async fn sign_in(
     let id = SessionId::of_secret(&secret);
     let session = NewSession { id, replaces: app.session_id(headers) };
     let lifetime = app.config.sign_in.session_lifetime;
+    let authenticated = authenticated.keep(KeptClaims::of_nothing(&app.config.kept_claims));
     app.store.open_session(authenticated, session, lifetime, events::sign_in(app, "password")).await?;
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = username, session = %id, host, "signed in by password");

@@ -24,7 +24,7 @@ pub(super) async fn choose(
 ) -> Response {
     let view = View::new(&app, language);
     let link = SignInLink::of_query(&app, query.as_deref());
-    if !link.another_account && !link.administration {
+    if !link.another_account && !link.administration && !link.again {
         match app.user(&headers).await {
             Ok(Some(_)) => return respond::see_other(&link.return_to),
             Ok(None) => {}

@@ -83,6 +83,8 @@ pub(super) const TEXTS: Texts = Texts {
     provider_answer: "The sign-in provider sent an answer that cannot be used. Try again; if it fails again, tell your administrator the reference below.",
     token_refused: "The sign-in provider did not complete the sign-in: {reason}. Try again; if it fails again, tell your administrator the reference below.",
     id_token: "The sign-in provider's token is not accepted here. Try again; if it fails again, tell your administrator the reference below.",
+    not_stronger: "This application needs a stronger sign-in than the one that the sign-in provider reports. Sign in again in the stronger way; if it is not offered, tell your administrator the reference below.",
+    not_asked_again: "You need to prove again who you are, and the sign-in provider did not ask you. Sign out there, then try again; if it fails again, tell your administrator the reference below.",
 
     demand: "Your account at the sign-in provider is not one of those that may sign in here.",
     not_linked: "A user of your name exists here already, and it is not certain that it is you.",
@@ -132,4 +134,5 @@ pub(super) const TEXTS: Texts = Texts {
     for_no_one: "This address is not open to anyone. If it should be, tell your administrator the reference below.",
     ambiguous: "This address can be read in more than one way. Open the application at its start, and follow its links from there.",
     too_many_teams: "Your account is in more teams than this application can be told of. Ask your administrator, and give the reference below.",
+    again_needed: "This part of the application needs you to sign in again.",
 };

@@ -83,6 +83,8 @@ pub(super) const TEXTS: Texts = Texts {
     provider_answer: "Le service de connexion a envoyé une réponse inutilisable. Réessayez\u{202f}; en cas de nouvel échec, communiquez la référence ci-dessous à votre administrateur.",
     token_refused: "Le service de connexion n’a pas terminé la connexion\u{a0}: {reason}. Réessayez\u{202f}; en cas de nouvel échec, communiquez la référence ci-dessous à votre administrateur.",
     id_token: "Le jeton du service de connexion n’est pas accepté ici. Réessayez\u{202f}; en cas de nouvel échec, communiquez la référence ci-dessous à votre administrateur.",
+    not_stronger: "Cette application exige une connexion plus forte que celle indiquée par le service de connexion. Reconnectez-vous de la manière plus forte\u{202f}; si elle n’est pas proposée, communiquez la référence ci-dessous à votre administrateur.",
+    not_asked_again: "Vous devez prouver à nouveau votre identité, et le service de connexion ne vous l’a pas demandé. Déconnectez-vous de ce service, puis réessayez\u{202f}; en cas de nouvel échec, communiquez la référence ci-dessous à votre administrateur.",
 
     demand: "Votre compte auprès du service de connexion ne fait pas partie de ceux qui peuvent se connecter ici.",
     not_linked: "Un compte à votre nom existe déjà ici, et il n’est pas certain que ce soit le vôtre.",
@@ -132,4 +134,5 @@ pub(super) const TEXTS: Texts = Texts {
     for_no_one: "Cette adresse n’est ouverte à personne. Si elle devait l’être, communiquez la référence ci-dessous à votre administrateur.",
     ambiguous: "Cette adresse peut se lire de plusieurs façons. Ouvrez la page d’accueil de l’application et suivez ses liens.",
     too_many_teams: "Votre compte appartient à plus d’équipes qu’il n’est possible d’en indiquer à cette application. Adressez-vous à votre administrateur et communiquez-lui la référence ci-dessous.",
+    again_needed: "Cette partie de l’application exige que vous vous reconnectiez.",
 };

@@ -83,6 +83,8 @@ pub(super) const TEXTS: Texts = Texts {
     provider_answer: "Der Anmeldedienst hat eine unbrauchbare Antwort gesendet. Versuchen Sie es noch einmal; schlägt es wieder fehl, nennen Sie Ihrer Administration die Kennung unten.",
     token_refused: "Der Anmeldedienst hat die Anmeldung nicht abgeschlossen: {reason}. Versuchen Sie es noch einmal; schlägt es wieder fehl, nennen Sie Ihrer Administration die Kennung unten.",
     id_token: "Das Token des Anmeldedienstes wird hier nicht angenommen. Versuchen Sie es noch einmal; schlägt es wieder fehl, nennen Sie Ihrer Administration die Kennung unten.",
+    not_stronger: "Diese Anwendung braucht eine stärkere Anmeldung als die, die der Anmeldedienst meldet. Melden Sie sich auf die stärkere Art noch einmal an; wird sie nicht angeboten, nennen Sie Ihrer Administration die Kennung unten.",
+    not_asked_again: "Sie müssen noch einmal nachweisen, wer Sie sind, und der Anmeldedienst hat Sie nicht gefragt. Melden Sie sich dort ab und versuchen Sie es noch einmal; schlägt es wieder fehl, nennen Sie Ihrer Administration die Kennung unten.",
 
     demand: "Ihr Konto beim Anmeldedienst gehört nicht zu denen, die sich hier anmelden dürfen.",
     not_linked: "Ein Konto mit Ihrem Namen gibt es hier schon, und es steht nicht fest, dass es Ihres ist.",
@@ -132,4 +134,5 @@ pub(super) const TEXTS: Texts = Texts {
     for_no_one: "Diese Adresse steht niemandem offen. Wenn sie es sollte, nennen Sie Ihrer Administration die Kennung unten.",
     ambiguous: "Diese Adresse lässt sich auf mehr als eine Weise lesen. Öffnen Sie die Startseite der Anwendung und folgen Sie von dort den Links.",
     too_many_teams: "Ihr Konto gehört zu mehr Teams, als dieser Anwendung mitgeteilt werden können. Wenden Sie sich an Ihre Administration und nennen Sie die Kennung unten.",
+    again_needed: "Für diesen Teil der Anwendung müssen Sie sich noch einmal anmelden.",
 };

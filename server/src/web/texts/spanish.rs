@@ -83,6 +83,8 @@ pub(super) const TEXTS: Texts = Texts {
     provider_answer: "El proveedor de identidad ha enviado una respuesta que no se puede usar. Inténtelo de nuevo; si vuelve a fallar, indique a su administrador la referencia que aparece abajo.",
     token_refused: "El proveedor de identidad no ha completado el inicio de sesión: {reason}. Inténtelo de nuevo; si vuelve a fallar, indique a su administrador la referencia que aparece abajo.",
     id_token: "El token del proveedor de identidad no se acepta aquí. Inténtelo de nuevo; si vuelve a fallar, indique a su administrador la referencia que aparece abajo.",
+    not_stronger: "Esta aplicación necesita un inicio de sesión más seguro que el que indica el proveedor de identidad. Inicie sesión de nuevo de la forma más segura; si no se ofrece, indique a su administrador la referencia que aparece abajo.",
+    not_asked_again: "Debe demostrar de nuevo quién es y el proveedor de identidad no se lo ha pedido. Cierre allí la sesión e inténtelo de nuevo; si vuelve a fallar, indique a su administrador la referencia que aparece abajo.",
 
     demand: "Su cuenta en el proveedor de identidad no es de las que pueden iniciar sesión aquí.",
     not_linked: "Aquí ya existe un usuario con su nombre, y no hay certeza de que sea usted.",
@@ -132,4 +134,5 @@ pub(super) const TEXTS: Texts = Texts {
     for_no_one: "Esta dirección no está abierta a nadie. Si debería estarlo, indique a su administrador la referencia que aparece abajo.",
     ambiguous: "Esta dirección se puede leer de más de una manera. Abra la aplicación por su página de inicio y siga sus enlaces desde allí.",
     too_many_teams: "Su cuenta pertenece a más equipos de los que se pueden indicar a esta aplicación. Consulte a su administrador e indíquele la referencia que aparece abajo.",
+    again_needed: "Para esta parte de la aplicación debe iniciar sesión de nuevo.",
 };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::user::UserKind;
+use claimgate::time::UnixTime;
 
 const SESSION: SessionId = SessionId([7; 16]);
 const OTHER: SessionId = SessionId([8; 16]);
@@ -23,8 +25,14 @@ fn ada(name: &str) -> User {
     }
 }
 
+/// A session of Ada, whose authentication and claims are kept.
+fn live(name: &str) -> LiveSession {
+    let claims = KeptClaims::from_json(Some(r#"{"acr":["mfa"]}"#.to_owned()));
+    LiveSession { user: ada(name), facts: SessionFacts { authenticated: Some(UnixTime(7)), claims } }
+}
+
 fn found(name: &str) -> Option<Found> {
-    Some(Found { user: ada(name), remaining: Duration::from_secs(3600) })
+    Some(Found { session: live(name), remaining: Duration::from_secs(3600) })
 }
 
 fn reading(head: i64, steps: Vec<Step>) -> Reading {
@@ -43,8 +51,8 @@ fn feed() -> Feed {
 
 fn fill(feed: &Feed, id: SessionId) {
     let ticket = feed.begin_read(at(1)).expect("the lease lasts");
-    assert_eq!(feed.settle(ticket, id, 5, found("ada"), || at(2)), Settled::Known(Some(ada("ada"))));
-    assert_eq!(feed.answer(id, || at(3)), Answer::Live(ada("ada")));
+    assert_eq!(feed.settle(ticket, id, 5, found("ada"), || at(2)), Settled::Known(Some(live("ada"))));
+    assert_eq!(feed.answer(id, || at(3)), Answer::Live(live("ada")));
 }
 
 /// Fills the cache without regard to positions: a fill beside its invalidation.
@@ -146,7 +154,7 @@ fn run(
 fn is_stale(answer: &Answer, change: Change) -> bool {
     match change {
         Change::End => matches!(answer, Answer::Live(_)),
-        Change::Rename => *answer == Answer::Live(ada("ada")),
+        Change::Rename => *answer == Answer::Live(live("ada")),
     }
 }
 
@@ -195,7 +203,7 @@ fn nothing_is_answered_without_a_lease() {
     fill(&feed, SESSION);
     assert_eq!(
         feed.answer(SESSION, || at(1099)),
-        Answer::Live(ada("ada")),
+        Answer::Live(live("ada")),
         "from the moment before the beat"
     );
     assert_eq!(feed.answer(SESSION, || at(1100)), Answer::Unsure);
@@ -228,9 +236,9 @@ fn a_read_from_an_older_snapshot_than_the_feed_is_not_told() {
 fn a_session_expires_by_the_time_that_was_left_when_it_was_read() {
     let feed = feed();
     let ticket = feed.begin_read(at(10)).expect("the lease lasts");
-    let short = Found { user: ada("ada"), remaining: at(50) };
+    let short = Found { session: live("ada"), remaining: at(50) };
     feed.settle(ticket, SESSION, 5, Some(short), || at(20));
-    assert_eq!(feed.answer(SESSION, || at(59)), Answer::Live(ada("ada")));
+    assert_eq!(feed.answer(SESSION, || at(59)), Answer::Live(live("ada")));
     assert_eq!(feed.answer(SESSION, || at(60)), Answer::Unknown);
 }
 
@@ -243,7 +251,7 @@ fn a_step_removes_what_it_names_and_nothing_else() {
     let steps = vec![step(6, vec![SESSION], Vec::new()), step(7, Vec::new(), vec![UserId(2)])];
     assert!(feed.complete_beat(feed.begin_beat(at(4)), reading(7, steps)));
     assert_eq!(feed.answer(SESSION, || at(5)), Answer::Unknown);
-    assert_eq!(feed.answer(OTHER, || at(5)), Answer::Live(ada("ada")));
+    assert_eq!(feed.answer(OTHER, || at(5)), Answer::Live(live("ada")));
     assert!(
         feed.complete_beat(feed.begin_beat(at(6)), reading(8, vec![step(8, Vec::new(), vec![UserId(1)])]))
     );
