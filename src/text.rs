@@ -38,11 +38,11 @@ pub(crate) fn shortened(text: &str, characters: usize) -> String {
 }
 
 /// The longest text of a remote party that is displayed, in characters.
-#[cfg(feature = "oidc")]
+#[cfg(any(feature = "oidc", feature = "identity"))]
 const SHOWN: usize = 300;
 
 /// Returns a remote party's text for display: truncated, unsafe characters removed.
-#[cfg(feature = "oidc")]
+#[cfg(any(feature = "oidc", feature = "identity"))]
 #[must_use]
 pub fn for_display(text: &str) -> String {
     text.chars().filter(|character| !is_unsafe(*character)).take(SHOWN).collect()
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(name(&"é".repeat(65)), "é".repeat(64) + "…");
     }
 
-    #[cfg(feature = "oidc")]
+    #[cfg(any(feature = "oidc", feature = "identity"))]
     #[test]
     fn a_remote_text_is_cut_and_cleaned() {
         assert_eq!(for_display("a\u{1b}[31m\u{202e}b"), "a[31mb");

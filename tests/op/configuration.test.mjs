@@ -83,7 +83,7 @@ test('a public URL with a path, and an answer’s headers', async () => {
   const home = await agent.request(`${gate.url}/`);
   assert.match(home.text, /action="\/sso\/logout"/);
   const { origin } = new URL(gate.url);
-  assert.equal(home.headers.get('content-security-policy'), `default-src 'none'; style-src 'self' ${origin}; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`);
+  assert.equal(home.headers.get('content-security-policy'), `default-src 'none'; style-src 'self' ${origin}; img-src 'self' ${origin} data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`);
   assert.equal(home.headers.get('x-content-type-options'), 'nosniff');
   assert.equal(home.headers.get('referrer-policy'), 'strict-origin');
   assert.equal(home.headers.get('cache-control'), 'no-store');

@@ -274,7 +274,7 @@ test('the log has the error of a callback that belongs to no sign-in, or does no
   const callback = new URL((await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` })).location);
   callback.searchParams.delete('iss');
   callback.searchParams.set('error', 'login_required');
-  assert.match((await agent.request(callback.href)).text, /does not say which provider/);
+  assert.match((await agent.request(callback.href)).text, /does not fit this sign-in/);
   assert.equal(JSON.parse(gate.logged('callback.no_issuer')[0]).unverified_error, 'login_required');
 });
 

@@ -179,7 +179,7 @@ async fn make(console: &Console, id: UserId, change: Change) -> Result<&'static 
                 }
             },
         };
-        Ok(((), event.user(&user.username).detail(&detail)))
+        Ok(((), event.user(&user.username).user_id(id).detail(&detail)))
     });
     made.await?;
     info!(
