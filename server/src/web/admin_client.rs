@@ -10,7 +10,7 @@ use claimgate::access::Caller;
 use claimgate_config::AdminClient;
 
 /// Returns the client of the configuration that a request is sent by; `None` without a bearer token, and where the file
-/// has no such client. The token is verified as those of applications are, for an audience of the administration alone. It
+/// has no such client. The token is verified as those of applications are, for an audience of the administration and no other. It
 /// must be one of the client itself: one whose subject is linked to a user is a person's.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub(crate) async fn of(
     let is_own = |client: &&AdminClient| {
         client.provider == provider.config.id
             && client.client == name
-            && claims.audience().any(|audience| audience == client.audience)
+            && presented::is_for_alone(claims, &client.audience)
     };
     let client = clients.iter().find(is_own).filter(|_| person.is_none());
     match client {

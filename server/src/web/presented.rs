@@ -89,10 +89,16 @@ fn is_meant_for(app: &App, purpose: Purpose<'_>, provider: &Provider, claims: &C
         Purpose::Service => true,
         Purpose::Application(application) => application.accepts_audience(claims),
         Purpose::Administration => app.config.admin_clients.iter().any(|client| {
-            client.provider == provider.config.id
-                && claims.audience().any(|audience| audience == client.audience)
+            client.provider == provider.config.id && is_for_alone(claims, &client.audience)
         }),
     }
+}
+
+/// Reports whether a token has one audience and no other. An application that gets a token for itself and for the
+/// administration could send it to the administration.
+pub(super) fn is_for_alone(claims: &Claims, audience: &str) -> bool {
+    let mut audiences = claims.audience().peekable();
+    audiences.peek().is_some() && audiences.all(|one| one == audience)
 }
 
 /// Counts a token that is not accepted in the metrics and in the log.
@@ -120,4 +126,25 @@ async fn revocation(
         issued_at: claims.issued_at().map_or(UnixTime(i64::MIN), NumericDate::seconds),
     };
     app.store.revocation(&token, provider.config.leeway).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use claimgate::limits::Limits;
+
+    #[test]
+    fn a_token_of_the_administration_has_no_other_audience() {
+        for (claims, is_accepted) in [
+            (r#"{"aud":"https://sso.example.com/api"}"#, true),
+            (r#"{"aud":["https://sso.example.com/api"]}"#, true),
+            (r#"{"aud":["https://sso.example.com/api","https://wiki.example.com"]}"#, false),
+            (r#"{"aud":["https://wiki.example.com","https://sso.example.com/api"]}"#, false),
+            (r#"{"aud":[]}"#, false),
+            (r#"{"sub":"s"}"#, false),
+        ] {
+            let claims = Claims::parse(claims.as_bytes(), &Limits::DEFAULT).expect("claims");
+            assert_eq!(is_for_alone(&claims, "https://sso.example.com/api"), is_accepted, "{claims:?}");
+        }
+    }
 }
