@@ -67,6 +67,7 @@ async function causeEvents() {
   await new Agent().signInByPassword(gate, 'ada', 'a wrong password');
   await gate.logOut('x');
   await fetch(`${gate.url}/auth`);
+  await fetch(`${gate.url}/api/v1/frontchannelLogout?iss=https%3A%2F%2Felsewhere.example.com&sid=x`);
   const headers = { authorization: `Bearer ${VERIFY_SECRET}` };
   await fetch(`${gate.url}/api/v1/verify`, { method: 'POST', headers, body: new URLSearchParams({ token: 'x' }) });
 }
@@ -86,6 +87,7 @@ test('every query of the alerts and of the dashboard reads metrics and labels th
   await causeEvents();
   const present = async ({ metric, labels }) => (await ask(`${metric}{${labels.map((label) => `${label}!=""`).join()}}`)).length > 0;
   await until('the events were scraped', () => present({ metric: 'claimgate_groups_left_out_total', labels: ['provider'] }));
+  await until('the server over PostgreSQL was scraped', () => present({ metric: 'claimgate_store_lease_age_seconds', labels: [] }));
   const rules = await alerts();
   assert.equal(rules.length, 12);
   const queries = [...rules.map(({ name, query }) => ({ title: name, expr: query })), ...panels];
