@@ -88,9 +88,11 @@ fn is_meant_for(app: &App, purpose: Purpose<'_>, provider: &Provider, claims: &C
     match purpose {
         Purpose::Service => true,
         Purpose::Application(application) => application.accepts_audience(claims),
-        Purpose::Administration => app.config.admin_clients.iter().any(|client| {
-            client.provider == provider.config.id && is_for_alone(claims, &client.audience)
-        }),
+        Purpose::Administration => app
+            .config
+            .admin_clients
+            .iter()
+            .any(|client| client.provider == provider.config.id && is_for_alone(claims, &client.audience)),
     }
 }
 
