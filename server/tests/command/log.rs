@@ -67,7 +67,7 @@ fn what_commands_have_changed_is_in_the_log() {
         assert_eq!(site.run(command).code, 0, "{command:?}");
     }
     // What is refused has changed nothing.
-    assert_eq!(site.run(&["user", "deactivate", "nobody"]).code, 1);
+    assert_eq!(site.run(&["user", "deactivate", "unknown"]).code, 1);
     let log = site.log(&[]);
     let lines: Vec<&str> = log.lines().map(told).collect();
     let expected = [

@@ -1,6 +1,7 @@
 //! The command `claimgate` and its configuration file, run as a process. A new test goes into the file of
 //! its subcommand.
 
+mod access_settings;
 mod claim_demands;
 mod config_notes;
 mod configuration;

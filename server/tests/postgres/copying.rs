@@ -113,7 +113,7 @@ fn sqlite_store() -> (TempDir, std::path::PathBuf) {
         .unwrap();
     store.transact_blocking(|records| records.rename_issuer("old", "i")).unwrap();
     for (kind, user) in
-        [(EventKind::SignIn, "ada"), (EventKind::Refusal, "nobody"), (EventKind::SignIn, "ada")]
+        [(EventKind::SignIn, "ada"), (EventKind::Refusal, "mallory"), (EventKind::SignIn, "ada")]
     {
         let event = Event::new(kind, "x").user(user).subject("\u{1b}\"'").client(Some([192, 0, 2, 1].into()));
         store.administer_blocking(move |records| records.record_event(&event)).unwrap();

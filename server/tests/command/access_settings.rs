@@ -1,0 +1,75 @@
+//! Who may use applications and the administration: `[[application]]` and `[[admin_client]]`.
+#![allow(clippy::unwrap_used)]
+
+use super::configuration::{self, PROVIDER, parse};
+
+// attack: administration.token-of-another-purpose
+#[test]
+fn a_client_of_the_administration_has_a_client_and_an_audience_of_its_own() {
+    let provider =
+        "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"s\"\n";
+    let verify = "[provider.verify]\nkind = \"access_token\"\naudience = \"https://services\"\n";
+    let application = "[[application]]\nhosts = [\"a.example.com\"]\nbearer_audience = [\"https://a\"]\nrule = [{ allow = \"signed_in\" }]\n";
+    let parse = |verify: &str, client: &str| {
+        let text = format!("{provider}{verify}{application}[[admin_client]]\n{client}\n");
+        configuration::parse(&text)
+    };
+    let config = parse(verify, "client = \"backup\"\naudience = \"https://sso/api\"").unwrap();
+    let [client] = config.admin_clients.as_slice() else { panic!("one client") };
+    assert_eq!(
+        (client.client.as_str(), client.provider.as_str(), client.read_only),
+        ("backup", "oidc", true)
+    );
+    for (verify, client, said) in [
+        (verify, "audience = \"x\"", "admin_client[0].client: is missing"),
+        (verify, "client = \"backup\"", "admin_client[0].audience: is missing"),
+        (verify, "client = \"crm\"\naudience = \"x\"", "is the client by which people sign in"),
+        (verify, "client = \"backup\"\naudience = \"https://a\"", "is also an audience of an application"),
+        (
+            verify,
+            "client = \"backup\"\naudience = \"https://services\"",
+            "is also an audience of /api/v1/verify",
+        ),
+        (
+            verify,
+            "client = \"backup\"\naudience = \"x\"\nprovider = \"other\"",
+            "`other` is no `id` of a provider: oidc",
+        ),
+        ("", "client = \"backup\"\naudience = \"x\"", "are no access tokens"),
+        (
+            verify,
+            "client = \"b\"\naudience = \"x\"\n[[admin_client]]\nclient = \"b\"\naudience = \"y\"",
+            "admin_client[1].client: another [[admin_client]] names this client",
+        ),
+    ] {
+        let error = parse(verify, client).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn rules_of_access_name_the_claims_that_sessions_keep() {
+    let with = |application: &str, rule: &str| {
+        parse(&format!(
+            "{PROVIDER}[[application]]\nhosts = [\"a.example.com\"]\n{application}[[application.rule]]\n{rule}"
+        ))
+    };
+    let application = "acr = [\"mfa\"]\nmax_age = \"1h\"\n[[application.claim]]\npath = \"hd\"\none_of = [\"example.com\"]\n";
+    let rule = "any_of = [{ claim = [{ path = \"$.roles[*]\", contains = \"a\" }] }, { teams = [\"A\"] }]\n";
+    let config = with(application, rule).unwrap();
+    let kept: Vec<&str> = config.kept_claims.iter().map(|path| path.as_str()).collect();
+    assert_eq!(kept, ["$.roles[*]", "hd", "acr"]);
+    let claim = "[[application.rule.claim]]\npath = \"realm.roles\"\ncontains = \"a\"\n";
+    let notes = with("", claim).unwrap().notes;
+    assert!(notes.iter().any(|note| note.to_string().contains("`$.realm.roles`")), "{notes:?}");
+    for (rule, said) in [
+        ("claim = [{ path = \"hd\", oneof = [1] }]", "unknown setting; did you mean `one_of`?"),
+        ("[application.rule.claim]\npath = \"hd\"", "write [[application.rule.claim]] in double brackets"),
+        ("claim = [{ path = \"hd\" }]", "application[0].rule[0].claim[0].one_of: is missing"),
+        ("allow = \"signed_in\"\nmax_age = \"9s\"", "application[0].rule[0].max_age: must be at least 10"),
+        ("allow = \"signed_in\"\nmax_age = \"9\"", "expected whole seconds such as 90"),
+    ] {
+        let error = with("", rule).unwrap_err().to_string();
+        assert!(error.contains(said), "{error} should say {said}");
+    }
+}
