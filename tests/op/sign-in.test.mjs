@@ -360,6 +360,11 @@ test('groups make and unmake an administrator; the sessions of before end; an ad
   assert.deepEqual([await second.agent.me(gate), await third.agent.me(gate)], [undefined, undefined]);
   const lines = gate.log.split('\n').filter((line) => line.includes('changed the kind of a user'));
   assert.deepEqual(lines.map((line) => /"from":"(\w+)"/.exec(line)[1]), ['regular', 'admin']);
+  const changes = gate.events('--kind', 'administration', '--user', 'ada');
+  assert.deepEqual(changes.map(({ user, by, detail }) => [user, by, detail]), [
+    ['ada', '(provider crm)', 'kind regular to admin, by groups'],
+    ['ada', '(provider crm)', 'kind admin to regular, by groups'],
+  ]);
 
   const { landed } = await signIn(['root'], { email: 'ada@evil.example.org' });
   assert.match(landed.text, /identity\.username_unmatched/);

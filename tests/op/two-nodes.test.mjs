@@ -81,6 +81,11 @@ test('groups make and unmake an administrator: the sessions of before end at bot
     assert.equal((await agent.signIn(a, 'crm', 'grace')).kind, kind);
     op.claims = undefined;
   }
+  const changes = a.events('--kind', 'administration', '--user', 'grace');
+  assert.deepEqual(changes.map(({ by, detail }) => [by, detail]), [
+    ['(provider crm)', 'kind regular to admin, by groups'],
+    ['(provider crm)', 'kind admin to regular, by groups'],
+  ]);
   await both(before, 401, BOUND + SLACK);
 });
 

@@ -9,6 +9,7 @@ use claimgate::oidc::password::{self, Authenticated, Candidate, PasswordSignInEr
 use claimgate::oidc::records::{SessionRecords, StoreError};
 use claimgate::oidc::session::{NewSession, Origin, SessionId};
 use claimgate::oidc::sign_in::{self, Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::sync::Change;
 
 use super::error::store_error;
 use super::events::sqlite as events;
@@ -33,7 +34,13 @@ impl SqliteStore {
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             let signed_in = sign_in::complete(records, &person, &fields, &policy, session, system::now())?;
             if let Some(event) = event {
-                records.add_events(&[event.of_sign_in(&person, &signed_in)])?;
+                let kind = signed_in.changes.iter().find_map(|change| match change {
+                    Change::SetKind { from, to } => Some(event.of_kind(&signed_in.user, *from, *to)),
+                    _ => None,
+                });
+                let events: Vec<Event> =
+                    kind.into_iter().chain([event.of_sign_in(&person, &signed_in)]).collect();
+                records.add_events(&events)?;
             }
             Ok(signed_in)
         })
@@ -115,13 +122,16 @@ impl SqliteStore {
         self.read_beside(move |connection| events::counts(connection, from))
     }
 
-    /// Reads the file on a connection of its own; a database in memory on the writing thread's.
+    /// Reads the file on a connection of its own, in one transaction; a database in memory on the writing thread's.
     fn read_beside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         match schema::open_to_read(self.file.as_deref()) {
-            Ok(Some(beside)) => read(&beside).map_err(|error| store_error(&error)),
+            Ok(Some(beside)) => beside
+                .unchecked_transaction()
+                .and_then(|snapshot| read(&snapshot))
+                .map_err(|error| store_error(&error)),
             Ok(None) => self.transact_blocking(move |records| {
                 read(records.connection).map_err(|error| store_error(&error))
             }),

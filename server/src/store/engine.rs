@@ -24,10 +24,10 @@ use claimgate::oidc::client::Secret;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
-use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
+use claimgate::oidc::records::{Lookup, MAX_SESSIONS_OF_USER, Position, StoreError, view};
 use claimgate::oidc::session::{LiveSession, NewSession, Origin, SessionId};
-use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
-use claimgate::oidc::user::{User, UserId, UserKind};
+use claimgate::oidc::sign_in::{self, Account, Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
 
 /// The store of a server. A clone is the same store.
@@ -188,10 +188,14 @@ impl Store {
         match self {
             Store::Sqlite(store) => store.sign_in(person, fields, policy, session, event).await,
             Store::Postgres(store) => {
+                let (person, names) = (Arc::new(person), fields.clone());
                 let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-                let change = store.node.change_of_kind(&person, &fields, &policy, session).await?;
-                if let Some((id, from, to)) = change {
-                    let work = move |records: &mut dyn AdminRecords| set_kind(records, id, from, to);
+                if store.node.changes_kind(&person, &fields, &policy, session).await? {
+                    let (person, event) = (Arc::clone(&person), event.clone());
+                    let work = move |records: &mut dyn AdminRecords| {
+                        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                        change_kind(records, &person, (&names, &policy, session), event.as_ref())
+                    };
                     store.administration.administer(work).await?;
                 }
                 store.node.sign_in(&person, &fields, &policy, session, event).await
@@ -450,20 +454,33 @@ async fn on_a_thread<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(StoreError { reason: error.to_string() }))
 }
 
-/// Makes a user one of another kind, which ends its sessions, unless the kind has changed meanwhile.
-fn set_kind(
+/// Decides a sign-in within a transaction. If its groups make the user one of another kind, changes the kind, which ends
+/// the sessions of before, links the person, so that no other gets the user, and records both as an event.
+fn change_kind(
     records: &mut dyn AdminRecords,
-    id: UserId,
-    from: UserKind,
-    to: UserKind,
-) -> Result<(), StoreError> {
-    if records.user(id)?.is_none_or(|user| user.kind != from) {
+    person: &Person,
+    (fields, policy, session): (&[&str], &SignInPolicy, NewSession),
+    event: Option<&Event>,
+) -> Result<(), SignInError> {
+    let plan = sign_in::decide(view(records, &person.lookup())?, person, fields, policy, session)?;
+    let changed = plan.account.changed_kind();
+    let (Account::Linked(user, _) | Account::Unlinked(user, _), Some((from, to))) =
+        (&plan.account.account, changed)
+    else {
         return Ok(());
+    };
+    let Lookup { issuer, subject, .. } = person.lookup();
+    if matches!(plan.account.account, Account::Unlinked(..)) {
+        records.link(issuer, subject, user.id)?;
     }
     let changes = UserChanges { kind: Some(to), ..UserChanges::default() };
-    match accounts::change(records, Administrator::OPERATOR, id, changes, system::now()) {
-        Ok(_) => Ok(()),
-        Err(AccountError::Store(error)) => Err(error),
-        Err(error) => Err(StoreError { reason: error.to_string() }),
+    match accounts::change(records, Administrator::OPERATOR, user.id, changes, system::now()) {
+        Ok(_) => {}
+        Err(AccountError::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(StoreError { reason: error.to_string() }.into()),
+    }
+    match event {
+        Some(event) => Ok(records.record_event(&event.of_kind(user, from, to))?),
+        None => Ok(()),
     }
 }

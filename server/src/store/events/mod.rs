@@ -21,7 +21,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use claimgate::oidc::sign_in::{Account, Person, Plan, SignedIn};
-use claimgate::oidc::user::UserId;
+use claimgate::oidc::user::{User, UserId, UserKind};
 
 /// The longest text of an event, in characters. Texts of tokens and of clients are cut there.
 const MAX_TEXT: usize = 300;
@@ -32,8 +32,12 @@ pub const MAX_MINUTES: u32 = 7 * 24 * 60;
 /// Most events deleted in one step of a purge.
 pub(super) const PURGED_EVENTS: u32 = 1_000;
 
-/// What a sign-in has made of the user.
-const CREATED: &str = "the user was created";
+/// Returns what the event of a sign-in says that created a user of a kind.
+fn created(kind: UserKind) -> &'static str {
+    if kind.is_admin() { "the user was created as an administrator" } else { "the user was created" }
+}
+
+/// What the event of a sign-in says that linked a user.
 const LINKED: &str = "the user was linked";
 
 /// Stands for the administrator of a change that a command has made.
@@ -212,11 +216,19 @@ impl Event {
         Self { count, ..self }
     }
 
+    /// Returns the event of a change of kind by the groups of the sign-in that this is the event of.
+    pub(super) fn of_kind(&self, user: &User, from: UserKind, to: UserKind) -> Self {
+        let by = format!("(provider {})", self.provider.as_deref().unwrap_or_default());
+        let event = Self { kind: EventKind::Administration, code: "user change", ..self.clone() };
+        let detail = format!("kind {} to {}, by groups", from.name(), to.name());
+        event.user(&user.username).user_id(user.id).by(&by).detail(&detail)
+    }
+
     /// Completes the event of a sign-in through a provider, once that is written.
     pub(super) fn of_sign_in(self, person: &Person, signed_in: &SignedIn) -> Self {
         let event = self.user(&signed_in.user.username).subject(person.lookup().subject);
         match (signed_in.created, signed_in.linked) {
-            (true, _) => event.detail(CREATED),
+            (true, _) => event.detail(created(signed_in.user.kind)),
             (false, true) => event.detail(LINKED),
             (false, false) => event,
         }
@@ -228,7 +240,7 @@ impl Event {
         match &plan.account.account {
             Account::Linked(user, _) => event.user(&user.username),
             Account::Unlinked(user, _) => event.user(&user.username).detail(LINKED),
-            Account::New { username, .. } => event.user(username).detail(CREATED),
+            Account::New { username, kind, .. } => event.user(username).detail(created(*kind)),
         }
     }
 

@@ -64,7 +64,7 @@ impl PgStore {
             let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
             let plan = sign_in::decide(view, person, fields, policy, session)?;
             if plan.account.changed_kind().is_some() {
-                // `change_of_kind` has made this change; it is undone since.
+                // The change that `changes_kind` reported was made; it is undone since.
                 continue;
             }
             match self.write_plan(plan, event.clone()).await {
@@ -75,30 +75,24 @@ impl PgStore {
         Err(StoreError::from(PostgresError::Stale).into())
     }
 
-    /// Returns the user that a sign-in makes one of another kind, with the kind before and after. The function that
-    /// writes a sign-in changes no kind: that is an administrator's transaction, before it.
+    /// Reports whether a sign-in makes its user one of another kind. The function that writes a sign-in changes no kind:
+    /// that is a transaction of its own, before it, which decides again.
     ///
     /// # Errors
     /// A [`SignInError`]; nothing is to be changed then.
-    pub async fn change_of_kind(
+    pub async fn changes_kind(
         &self,
         person: &Person,
         fields: &[&str],
         policy: &SignInPolicy,
         session: NewSession,
-    ) -> Result<Option<(UserId, UserKind, UserKind)>, SignInError> {
+    ) -> Result<bool, SignInError> {
         if person.identity().is_admin.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
         let plan = sign_in::decide(view, person, fields, policy, session)?;
-        let changed = plan.account.changed_kind();
-        Ok(match plan.account.account {
-            Account::Linked(user, _) | Account::Unlinked(user, _) => {
-                changed.map(|(from, to)| (user.id, from, to))
-            }
-            Account::New { .. } => None,
-        })
+        Ok(plan.account.changed_kind().is_some())
     }
 
     /// Reads the view of a person.
