@@ -10,8 +10,8 @@ use claimgate::access::Caller;
 use claimgate_config::AdminClient;
 
 /// Returns the client of the configuration that a request is sent by; `None` without a bearer token, and where the file
-/// has no such client. The token is verified as those of applications are, for an audience of the administration and no other. It
-/// must be one of the client itself: one whose subject is linked to a user is a person's.
+/// has no such client. The token is verified as those of applications are, for an audience of the administration and no
+/// other. It must be one of the client itself: one whose subject is linked to a user is a person's.
 ///
 /// # Errors
 /// [`Problem::BearerToken`]; [`Problem::AdminClient`] of a client that may not do this; a [`Problem`] if the token cannot

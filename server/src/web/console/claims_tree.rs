@@ -6,28 +6,35 @@ use serde_json::Value;
 
 /// Most values that a tree shows.
 const MOST_VALUES: usize = 1_000;
-/// Most characters of a value that a tree shows.
+/// Most characters of a name or a value that a tree shows.
 const MOST_CHARACTERS: usize = 200;
+/// Longest path that a value leads to, in bytes. A page has each path three times.
+const LONGEST_PATH: usize = 512;
 
-/// Returns the tree of an object. A value is a button of the form `form`, which sends its path as `insert`.
+/// Returns the tree of an object. A value is a button of the form `form`, which sends its path as `insert`; a text alone
+/// if the path is too long.
 pub(crate) fn tree(claims: &Value, form: &str) -> Markup {
     let mut left = MOST_VALUES;
-    let markup = members(claims, "$", form, &mut left);
+    let markup = members(claims, Some("$"), form, &mut left);
     html! {
         div.tree { (markup) }
         @if left == 0 { p.muted { "Further values are not shown." } }
     }
 }
 
-fn members(value: &Value, path: &str, form: &str, left: &mut usize) -> Markup {
+fn members(value: &Value, path: Option<&str>, form: &str, left: &mut usize) -> Markup {
     html! {
         ul {
             @match value {
                 Value::Object(members) => {
-                    @for (name, value) in members { (member(Some(name), value, &below(path, name), form, left)) }
+                    @for (name, value) in members {
+                        @let path = path.and_then(|path| below(path, name));
+                        (member(Some(name), value, path.as_deref(), form, left))
+                    }
                 }
                 Value::Array(elements) => {
-                    @for value in elements { (member(None, value, &format!("{path}[*]"), form, left)) }
+                    @let path = path.map(|path| format!("{path}[*]"));
+                    @for value in elements { (member(None, value, path.as_deref(), form, left)) }
                 }
                 _ => {}
             }
@@ -35,34 +42,40 @@ fn members(value: &Value, path: &str, form: &str, left: &mut usize) -> Markup {
     }
 }
 
-fn member(name: Option<&str>, value: &Value, path: &str, form: &str, left: &mut usize) -> Markup {
+fn member(name: Option<&str>, value: &Value, path: Option<&str>, form: &str, left: &mut usize) -> Markup {
     if *left == 0 {
         return html! {};
     }
     *left -= 1;
     html! {
         li {
-            @if let Some(name) = name { span.name { (name) ": " } }
+            @if let Some(name) = name { span.name { (shortened(name)) ": " } }
             @match value {
                 Value::Object(inner) if !inner.is_empty() => { (members(value, path, form, left)) }
                 Value::Array(inner) if !inner.is_empty() => { (members(value, path, form, left)) }
                 value => {
                     @let shown = shortened(&value.to_string());
-                    @let inserted = written(path);
-                    button type="submit" form=(form) name="insert" value=(inserted) data-path=(inserted)
-                        aria-label={ (shown) ", path " (inserted) } { (shown) }
+                    @if let Some(inserted) = path.map(written) {
+                        button type="submit" form=(form) name="insert" value=(inserted) data-path=(inserted)
+                            aria-label={ (shown) ", path " (inserted) } { (shown) }
+                    } @else {
+                        span { (shown) }
+                    }
                 }
             }
         }
     }
 }
 
-/// Returns the path of a member.
-fn below(path: &str, name: &str) -> String {
+/// Returns the path of a member; `None` if it is too long.
+fn below(path: &str, name: &str) -> Option<String> {
+    if path.len() + name.len() > LONGEST_PATH {
+        return None;
+    }
     let is_plain =
         |(index, c): (usize, char)| c.is_ascii_alphabetic() || c == '_' || index > 0 && c.is_ascii_digit();
     if !name.is_empty() && name.chars().enumerate().all(is_plain) {
-        return format!("{path}.{name}");
+        return Some(format!("{path}.{name}"));
     }
     let mut quoted = String::new();
     for c in name.chars() {
@@ -73,7 +86,7 @@ fn below(path: &str, name: &str) -> String {
             c => quoted.push(c),
         }
     }
-    format!("{path}['{quoted}']")
+    Some(format!("{path}['{quoted}']"))
 }
 
 /// Returns a path as a person writes it: the name alone of a plain claim.
@@ -140,6 +153,12 @@ mod tests {
         let markup = tree(&claims, "f").into_string();
         assert_eq!(markup.matches("<button").count(), MOST_VALUES - 1);
         assert!(markup.contains("Further values are not shown."));
+        // The name of an object is a part of the path of each of its values.
+        let members: serde_json::Map<_, _> =
+            (0..2_000).map(|number| (format!("m{number}"), json!(number))).collect();
+        let markup = tree(&json!({"x".repeat(200_000): members}), "f").into_string();
+        assert!(markup.len() < 100_000, "{}", markup.len());
+        assert!(!markup.contains("<button"));
         assert!(shortened(&"é".repeat(10_000)).chars().count() == MOST_CHARACTERS + 1);
     }
 }
