@@ -12,12 +12,19 @@ import { PASSWORD } from './agent.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 export const BINARY = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
 
+/**
+ * Returns a port of loopback that nothing listens on. It lies below the ports that the system gives to outgoing
+ * connections, and is drawn by chance: test files that run at the same time do not take each other's.
+ */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const free = await new Promise((done) => server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)));
+    if (!free) continue;
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
 
 const toml = (value) => {

@@ -114,7 +114,8 @@ test('a reload while the provider is down loses no keys', async () => {
 
 // attack: key-fetch.invented-kids
 test('10,000 invented kids at once are one fetch per cool-down, and delay no good token', async () => {
-  await serveMisbehaving();
+  // From a thousand addresses: one whose requests are refused again and again waits for each further answer.
+  await serveMisbehaving({ server: { trusted_proxies: ['127.0.0.1'] } });
   await gate.keysFetched();
   bad.requests = {};
   const claims = claimsOf(bad.logoutToken());
@@ -124,7 +125,9 @@ test('10,000 invented kids at once are one fetch per cool-down, and delay no goo
   const worker = async () => {
     while (number < 10_000) {
       number += 1;
-      const answer = await gate.logOut(forge({ alg: 'RS256', kid: `invented-${number}` }, claims));
+      const body = new URLSearchParams({ logout_token: forge({ alg: 'RS256', kid: `invented-${number}` }, claims) });
+      const client = `10.0.${number % 4}.${(number >> 2) % 250}`;
+      const answer = await gate.post('/backchannel-logout', body, { headers: { 'x-forwarded-for': client } });
       await answer.arrayBuffer();
       answers.add(answer.status);
     }
