@@ -10,15 +10,26 @@ import { replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PAGES = ['/admin', '/admin/users', '/admin/users/1', '/admin/mapping'];
-const POSTS = ['/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/session/end'];
+const PAGES = ['/admin', '/admin/applications', '/admin/users', '/admin/users/1', '/admin/mapping'];
+const POSTS = ['/admin/applications', '/admin/applications/answer', '/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/session/end'];
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
+
+// With names that are markup; nothing of them may be more than text.
+const APPLICATIONS = [
+  { name: `Wiki ${MARKUP}`, hosts: ['wiki.example.com'], rule: [
+    { paths: ['/health'], methods: ['GET'], allow: 'anyone' },
+    { paths: ['/admin/*', '/settings/*'], teams: ['Administrators', MARKUP] },
+    { paths: ['/api/*'], methods: ['POST', 'DELETE'], any_of: [{ users: ['ada'] }, { teams: ['sales'] }] },
+    { allow: 'signed_in' },
+  ] },
+  { name: 'Payroll', hosts: ['payroll.example.com'], rule: [{ allow: 'signed_in', max_age: '10m' }] },
+];
 
 let op;
 let gate;
 before(async () => {
   op = await OpenIdProvider.start();
-  ({ gate } = await replace(undefined, op, { provider: { display_name: `Example ${MARKUP}` }, signIn: { allow_admins: true, link_by_username: true } }));
+  ({ gate } = await replace(undefined, op, { provider: { display_name: `Example ${MARKUP}` }, signIn: { allow_admins: true, link_by_username: true }, applications: APPLICATIONS }));
   gate.addUser('root', 'super-admin');
   for (const name of ['ada', 'with-scripts', 'without-scripts']) gate.addUser(name, 'admin');
 });

@@ -15,11 +15,12 @@ use serde_json::json;
 
 use super::configuration::{load, verifier};
 use super::database::{find, open, transact};
-use super::explain_access::{self, Sender};
+use super::explain_access;
 use super::rehearsal::rehearse;
 use crate::command::input;
 use crate::command::output::{self, Failure, Format};
 use crate::system;
+use crate::web::access_trial::{Evidence, Sender};
 use claimgate_config::{Config, Provider};
 
 #[derive(clap::Args)]
@@ -135,7 +136,7 @@ impl Arguments {
             }
             None => None,
         };
-        Ok(Sender { user, token: Some(claims), claims: None })
+        Ok(Sender { user, token: Some(claims), evidence: None })
     }
 
     /// Returns the user that a new person with the claims would be.
@@ -154,7 +155,7 @@ impl Arguments {
             profile: identity.profile,
             teams: identity.teams.into_iter().map(|team| (team, TeamSource::Mapping)).collect(),
         };
-        Ok(Sender { user: Some(user), token: None, claims: Some(source.claims) })
+        Ok(Sender { user: Some(user), token: None, evidence: Some(Evidence::Claims(source.claims)) })
     }
 
     fn provider<'c>(&self, config: &'c Config) -> Result<&'c Provider, Failure> {

@@ -3,6 +3,7 @@
 //! A handler extracts, makes one domain call, and responds. `respond` is the only file that chooses a
 //! status.
 
+pub(crate) mod access_trial;
 mod account_page;
 mod admin_client;
 mod administration;

@@ -13,16 +13,18 @@ use claimgate::time::UnixTime;
 pub(crate) enum Page {
     Overview,
     Mapping,
+    Applications,
     Users,
 }
 
 impl Page {
-    const ALL: [Page; 3] = [Page::Overview, Page::Mapping, Page::Users];
+    const ALL: [Page; 4] = [Page::Overview, Page::Mapping, Page::Applications, Page::Users];
 
     fn name(self) -> &'static str {
         match self {
             Page::Overview => "Overview",
             Page::Mapping => "Mapping",
+            Page::Applications => "Applications",
             Page::Users => "Users",
         }
     }
@@ -32,6 +34,7 @@ impl Page {
         match self {
             Page::Overview => "/admin",
             Page::Mapping => "/admin/mapping",
+            Page::Applications => "/admin/applications",
             Page::Users => "/admin/users",
         }
     }
@@ -40,6 +43,7 @@ impl Page {
         match self {
             Page::Overview => Icon::Overview,
             Page::Mapping => Icon::Mapping,
+            Page::Applications => Icon::Applications,
             Page::Users => Icon::Users,
         }
     }
@@ -50,6 +54,7 @@ impl Page {
 pub(crate) enum Icon {
     Overview,
     Mapping,
+    Applications,
     Users,
     Problem,
     Warning,
@@ -63,6 +68,7 @@ impl Icon {
         let path = match self {
             Icon::Overview => "M4 4h7v9H4zM13 4h7v5h-7zM13 11h7v9h-7zM4 15h7v5H4z",
             Icon::Mapping => "M4 6h6M14 18h6M10 6c6 0 0 12 4 12M17 15l3 3-3 3",
+            Icon::Applications => "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 17.5l2.2 2.2 4.3-4.7",
             Icon::Users => {
                 "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2.5 20c0-4 3-5.5 6.5-5.5s6.5 1.5 6.5 5.5M16 5.5a3 3 0 0 1 0 6M18 15c2.2.8 3.5 2.5 3.5 5"
             }
@@ -182,6 +188,22 @@ pub(crate) fn prose(text: &str) -> Markup {
             @if index % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
+}
+
+/// Returns the name of the provider by which a person signed in, or "password".
+pub(crate) fn way_in<'a>(app: &'a App, issuer: Option<&'a str>) -> &'a str {
+    match issuer {
+        Some(issuer) => {
+            app.provider_of_issuer(issuer).map_or(issuer, |provider| &provider.config.display_name)
+        }
+        None => "password",
+    }
+}
+
+/// Returns a text with a capital at the beginning.
+pub(crate) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(char::to_uppercase).into_iter().flatten().chain(characters).collect()
 }
 
 /// Returns the time of day of an instant, by the server's calendar.

@@ -184,7 +184,7 @@ fn why(app: &App, trial: &Trial<'_>) -> Markup {
                     " " (rule_place(app, trial.index, rule.rule))
                 }))
             }
-            @for rule in unfired { (line(false, html! { (capital(rule)) " matched no group" })) }
+            @for rule in unfired { (line(false, html! { (frame::capital(rule)) " matched no group" })) }
         }
     }
 }
@@ -199,9 +199,4 @@ fn rule_place(app: &App, provider: usize, rule: usize) -> Markup {
 fn line(is_used: bool, text: Markup) -> Markup {
     let (class, icon) = if is_used { ("done", Icon::Done) } else { ("note", Icon::Absent) };
     html! { li.trace { span class=(class) { (icon.markup()) } div { (text) } } }
-}
-
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(char::to_uppercase).into_iter().flatten().chain(characters).collect()
 }

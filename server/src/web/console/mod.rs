@@ -12,5 +12,6 @@ pub(crate) mod overview;
 pub(crate) mod claims_tree;
 pub(crate) mod trial;
 pub(crate) mod mapping;
+pub(crate) mod applications;
 pub(crate) mod users;
 pub(crate) mod session;

@@ -182,10 +182,7 @@ fn session_table(app: &App, action: &str, sessions: &[ListedSession], now: i64) 
                         tr {
                             td data-label="Signed in" { (frame::duration(now - session.created)) " ago" }
                             td data-label="By" {
-                                @match &session.issuer {
-                                    Some(issuer) => { (app.provider_of_issuer(issuer).map_or(issuer, |provider| &provider.config.display_name)) }
-                                    None => { "password" }
-                                }
+                                (frame::way_in(app, session.issuer.as_deref()))
                             }
                             td data-label="Ends in" { (frame::duration(session.expires - now)) }
                             td data-label="" {

@@ -1,5 +1,6 @@
 //! `/admin`: the console.
 
+mod applications;
 mod mapping;
 mod session;
 mod users;
@@ -26,6 +27,8 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin", get(overview))
         .route("/admin/mapping", get(mapping::show).post(mapping::submit))
         .route("/admin/mapping/answer", post(mapping::answer))
+        .route("/admin/applications", get(applications::show).post(applications::submit))
+        .route("/admin/applications/answer", post(applications::answer))
         .route("/admin/users", get(users::list))
         .route("/admin/users/{id}", get(users::show).post(users::change))
         .route("/admin/session", post(session::open))
