@@ -10,7 +10,7 @@ import { replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PAGES = ['/admin', '/admin/applications', '/admin/users', '/admin/users/1', '/admin/mapping'];
+const PAGES = ['/admin', '/admin/applications', '/admin/applications?url=https://wiki.example.com/admin/&user=ada', '/admin/users', '/admin/users/1', '/admin/mapping'];
 const POSTS = ['/admin/applications', '/admin/applications/answer', '/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/session/end'];
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
 
@@ -175,7 +175,7 @@ for (const scripts of [true, false]) {
               await page.emulateMedia({ colorScheme });
               await page.setViewportSize({ width, height: 900 });
               if (path !== '/admin/mapping') await page.goto(`${gate.url}${path}`);
-              if (process.env.CLAIMGATE_SCREENSHOTS) await page.screenshot({ path: `${process.env.CLAIMGATE_SCREENSHOTS}/console${path.replaceAll('/', '-')}-${colorScheme}-${width}.png`, fullPage: true });
+              if (process.env.CLAIMGATE_SCREENSHOTS) await page.screenshot({ path: `${process.env.CLAIMGATE_SCREENSHOTS}/console${path.replace(/\W+/g, '-')}-${colorScheme}-${width}.png`, fullPage: true });
               assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${path} at ${width}`);
               if (width === 1280) {
                 await page.evaluate(AXE);

@@ -294,8 +294,8 @@ fn rules(app: &App, index: usize, application: &Application) -> Markup {
                         @for rule in application.rules() {
                             tr {
                                 td data-label="Rule" { (rule.number()) }
-                                td data-label="Paths" { div { (list(rule.paths(), "every path")) } }
-                                td data-label="Methods" { (access_trial::methods(rule)) }
+                                td.keep data-label="Paths" { div { (list(rule.paths(), "every path")) } }
+                                td.keep data-label="Methods" { (access_trial::methods(rule)) }
                                 td data-label="Admits" { div {
                                     (rule.who())
                                     @for demand in access_trial::demands(rule) { div.small.muted { "with " (demand) } }

@@ -40,6 +40,9 @@ for (const form of document.querySelectorAll('form[data-live]')) {
   });
 }
 
+// On a narrow screen the navigation is a row that scrolls.
+document.querySelector('nav a[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
 for (const button of document.querySelectorAll('button[data-copy]')) {
   button.addEventListener('click', async () => {
     const label = button.textContent;
