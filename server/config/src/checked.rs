@@ -36,6 +36,8 @@ pub struct Config {
     pub pages: Pages,
     /// The persons who may sign in through a provider, and what a sign-in changes.
     pub sign_in: SignInPolicy,
+    /// The idle time: a session that was not used for so long is over.
+    pub idle_time: Option<Duration>,
     /// The users who may sign in by password.
     pub password: PasswordPolicy,
     /// The providers; at least one.

@@ -86,6 +86,7 @@ pub(super) struct SignIn {
     pub(super) password_fallback: bool,
     pub(super) password_fallback_regular: bool,
     pub(super) session_lifetime: Seconds,
+    pub(super) idle_time: Option<Seconds>,
 }
 
 impl Default for SignIn {
@@ -102,6 +103,7 @@ impl Default for SignIn {
             password_fallback: true,
             password_fallback_regular: false,
             session_lifetime: Seconds(12 * 60 * 60),
+            idle_time: None,
         }
     }
 }

@@ -121,7 +121,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
     let providers = providers(source, &shared);
     let applications = applications(source, normalise);
-    let ((sign_in, password), server, providers) = (sign_in?, server?, providers?);
+    let ((sign_in, password, idle_time), server, providers) = (sign_in?, server?, providers?);
     let ((applications, headers), events, pages) = (applications?, events?, pages?);
     let admin_clients = admin_clients(source, &providers, &applications)?;
     if server.is_some() {
@@ -136,6 +136,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         events,
         pages,
         sign_in,
+        idle_time,
         password,
         providers,
         applications,

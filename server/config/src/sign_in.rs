@@ -22,11 +22,16 @@ const LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::
 pub(super) fn resolve(
     section: &Section<'_>,
     raw: &raw::SignIn,
-) -> Result<(SignInPolicy, PasswordPolicy), Faulty> {
+) -> Result<(SignInPolicy, PasswordPolicy, Option<Duration>), Faulty> {
     let password = password(section, raw);
     let session_lifetime = Duration::from_secs(raw.session_lifetime.0);
     if !LIFETIMES.contains(&session_lifetime) {
         return Err(section.fault("session_lifetime", "must be from 60 seconds to 90 days, such as \"12h\""));
+    }
+    let idle_time = raw.idle_time.as_ref().map(|idle| Duration::from_secs(idle.0));
+    if idle_time.is_some_and(|idle| idle < *LIFETIMES.start() || idle >= session_lifetime) {
+        let reason = "must be 60 seconds or more, and shorter than session_lifetime, such as \"30m\"";
+        return Err(section.fault("idle_time", reason));
     }
     let sync = SyncPolicy {
         profile: raw.sync_profile,
@@ -46,7 +51,7 @@ pub(super) fn resolve(
         sync,
         session_lifetime,
     };
-    Ok((sign_in, password?))
+    Ok((sign_in, password?, idle_time))
 }
 
 fn password(section: &Section<'_>, raw: &raw::SignIn) -> Result<PasswordPolicy, Faulty> {

@@ -126,7 +126,34 @@ impl Store {
         is_possible.then(|| SessionId::of_secret(secret))
     }
 
-    /// Returns a live session.
+    /// Sets the idle time: a session is over once it was not used for so long.
+    pub fn set_idle_time(&self, idle: Option<Duration>) {
+        match self {
+            Store::Sqlite(store) => store.set_idle_time(idle, system::now()),
+            Store::Postgres(store) => store.node.set_idle_time(idle),
+        }
+    }
+
+    /// Returns the interval at which all uses of sessions are to be written; those that are due are written sooner.
+    pub(crate) fn use_step(&self) -> Duration {
+        match self {
+            Store::Sqlite(store) => store.use_step(),
+            Store::Postgres(store) => store.node.use_step(),
+        }
+    }
+
+    /// Writes the uses of sessions that are due, or (`all`) all.
+    ///
+    /// # Errors
+    /// [`StoreError`]: those that are not written wait for the next time.
+    pub async fn write_uses(&self, all: bool) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(store) => store.write_uses(all).await,
+            Store::Postgres(store) => Ok(store.node.write_uses(all).await?),
+        }
+    }
+
+    /// Returns a live session. That is a use of it.
     ///
     /// # Errors
     /// [`Unsure`].

@@ -30,6 +30,7 @@ pub mod postgres;
 mod records;
 mod renaming;
 mod schema;
+mod session_end;
 mod session_index;
 mod session_origins;
 mod sorted_tags;
@@ -40,6 +41,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -71,6 +73,9 @@ use writer::{Job, Outcome, Role, Writer};
 
 /// Most pieces of work that wait; more are refused at once.
 const QUEUE: usize = 4096;
+
+/// Most sessions whose uses are written in one transaction.
+const WRITTEN_USES: usize = 256;
 
 /// Most sessions deleted in one step of a purge, each with some pages of the indexes.
 const PURGED_SESSIONS: usize = 64;
@@ -255,7 +260,7 @@ impl SqliteStore {
         &self.key
     }
 
-    /// Returns a live session, from memory.
+    /// Returns a live session, from memory. That is a use of the session.
     #[must_use]
     pub fn session(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
         self.index.session(id, now)
@@ -265,6 +270,34 @@ impl SqliteStore {
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
         self.session(id, now).map(|session| session.user)
+    }
+
+    /// Sets the idle time: a session is over once it was not used for so long. Sessions that are there end no later than
+    /// so long after `now` without a further use.
+    pub fn set_idle_time(&self, idle: Option<Duration>, now: UnixTime) {
+        self.index.set_idle_time(idle, now);
+    }
+
+    /// Returns the interval at which all uses are to be written.
+    pub(crate) fn use_step(&self) -> Duration {
+        self.index.uses.step()
+    }
+
+    /// Writes the uses of sessions that are due, or (`all`) all, in short steps: other work comes between them.
+    ///
+    /// # Errors
+    /// [`StoreError`]: those that are not written wait for the next time.
+    pub async fn write_uses(&self, all: bool) -> Result<(), StoreError> {
+        let ends = self.index.take_ends(all);
+        for (number, chunk) in ends.chunks(WRITTEN_USES).enumerate() {
+            let moved = chunk.to_vec();
+            if let Err(error) = self.transact(move |records| records.move_ends(&moved)).await {
+                self.index.give_back_ends(&ends[number * WRITTEN_USES..]);
+                return Err(error);
+            }
+            self.index.note_ends(chunk);
+        }
+        Ok(())
     }
 
     /// Returns the user that a subject is linked to: from memory if it was asked before, and no user or link has

@@ -13,6 +13,7 @@ use super::key::Key;
 use super::logout_batches;
 use super::logout_records::LogoutRecords;
 use super::notices::names_user;
+use super::session_end::SessionEnd;
 use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
 use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::fingerprint::Fingerprint;
@@ -135,6 +136,15 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
+    /// Writes the ends of sessions, and those of their lifetimes.
+    pub(super) fn move_ends(&mut self, ends: &[(SessionId, i64, i64)]) -> Result<(), StoreError> {
+        for (id, end, latest) in ends {
+            let sql = "UPDATE session SET expires = ?2, latest = ?3 WHERE id = ?1";
+            self.execute(sql, params![id.0, end, latest])?;
+        }
+        Ok(())
+    }
+
     /// Deletes logouts that are over, in memory and some on the disk. Reports whether there may be more of these.
     pub(super) fn purge_logouts(&mut self, now: UnixTime) -> Result<bool, StoreError> {
         self.effects.push(Effect::PurgedLogouts(now));
@@ -164,9 +174,11 @@ impl SessionRecords for SqliteRecords<'_> {
         let purpose = id_token_purpose(session.id);
         let id_token = oidc.and_then(|origin| origin.id_token.as_ref());
         let sealed = id_token.map(|token| self.key.seal(&purpose, token));
+        let latest = session.expires.0;
+        let end = self.index.uses.end_after_use(session.created.0, latest);
         let sql =
-            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+            "INSERT INTO session (id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims, latest)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         self.execute(
             sql,
             params![
@@ -178,15 +190,17 @@ impl SessionRecords for SqliteRecords<'_> {
                 oidc.map(|origin| origin.issued_at.0),
                 sealed,
                 session.created.0,
-                session.expires.0,
+                end,
                 session.facts.authenticated.map(|time| time.0),
                 session.facts.claims.as_json(),
+                latest,
             ],
         )?;
         let origin = self.index.origin(
             oidc.map(|origin| (&*origin.issuer, &*origin.subject, origin.sid.as_deref(), origin.issued_at)),
         );
-        let indexed = IndexedSession::new(user.id, session.expires, origin, session.facts.clone());
+        let indexed =
+            IndexedSession::new(user.id, SessionEnd::new(end, latest), origin, session.facts.clone());
         self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
         Ok(())
     }
@@ -417,7 +431,7 @@ fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> ru
 }
 
 /// The columns of a session, of which those after the first are read by [`read_session`].
-pub(super) const SESSION: &str = "session.id, session.user, session.expires, session.issuer, session.subject, session.sid, session.issued_at, session.authenticated, session.claims";
+pub(super) const SESSION: &str = "session.id, session.user, session.expires, session.issuer, session.subject, session.sid, session.issued_at, session.authenticated, session.claims, session.latest";
 
 /// Reads a session for the index from the columns of [`SESSION`] without its identifier, which begin at `first`.
 pub(super) fn read_session(
@@ -432,12 +446,13 @@ pub(super) fn read_session(
         }
         _ => None,
     };
-    let (user, expires) = (UserId(row.get(first)?), UnixTime(row.get(first + 1)?));
+    let (user, end): (_, i64) = (UserId(row.get(first)?), row.get(first + 1)?);
+    let latest: Option<i64> = row.get(first + 8)?;
     let facts = SessionFacts {
         authenticated: row.get::<_, Option<i64>>(first + 6)?.map(UnixTime),
         claims: KeptClaims::from_json(row.get(first + 7)?),
     };
-    Ok(IndexedSession::new(user, expires, index.origin(origin), facts))
+    Ok(IndexedSession::new(user, SessionEnd::new(end, latest.unwrap_or(end)), index.origin(origin), facts))
 }
 
 /// Reads all sessions, and the users they belong to. A row that cannot be read is skipped and reported: it opens

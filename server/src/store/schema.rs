@@ -118,6 +118,10 @@ const MIGRATIONS: &[Migration] = &[
     ALTER TABLE session ADD COLUMN authenticated INTEGER;
     ALTER TABLE session ADD COLUMN claims TEXT;
 "),
+    Sql("
+    -- The end of the lifetime. `expires` is earlier where there is an idle time; NULL where it is the same.
+    ALTER TABLE session ADD COLUMN latest INTEGER;
+"),
 ];
 
 /// Longest wait for another process that writes to the file.

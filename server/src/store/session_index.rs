@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::session_end::{SessionEnd, Uses};
 use super::session_origins::{IndexedOrigin, NamedSessions, Origins};
 use claimgate::oidc::facts::{KeptClaims, SessionFacts};
 use claimgate::oidc::fingerprint::Fingerprint;
@@ -70,7 +72,8 @@ impl Effect {
 #[derive(Clone, Debug)]
 pub(super) struct IndexedSession {
     pub(super) user: UserId,
-    expires: UnixTime,
+    /// By the clock of the system, in seconds.
+    end: SessionEnd,
     pub(super) origin: IndexedOrigin,
     /// When the person authenticated, in seconds since 1970; `i64::MIN` if it is not known.
     authenticated: i64,
@@ -78,9 +81,9 @@ pub(super) struct IndexedSession {
 }
 
 impl IndexedSession {
-    pub(super) fn new(user: UserId, expires: UnixTime, origin: IndexedOrigin, facts: SessionFacts) -> Self {
+    pub(super) fn new(user: UserId, end: SessionEnd, origin: IndexedOrigin, facts: SessionFacts) -> Self {
         let SessionFacts { authenticated, claims } = facts;
-        Self { user, expires, origin, authenticated: authenticated.map_or(i64::MIN, |time| time.0), claims }
+        Self { user, end, origin, authenticated: authenticated.map_or(i64::MIN, |time| time.0), claims }
     }
 
     fn facts(&self) -> SessionFacts {
@@ -166,6 +169,8 @@ pub(super) struct SessionIndex {
     inactive: RwLock<HashSet<Fingerprint>>,
     /// What a logout finds its sessions by. The writing thread alone reads it.
     origins: Origins,
+    /// The uses of sessions that are to be written.
+    pub(super) uses: Uses,
     /// Whether the sessions of the file were read.
     is_loaded: AtomicBool,
     /// The number of changes of users, and of what subjects they are linked to.
@@ -179,6 +184,7 @@ impl Default for SessionIndex {
             users: RwLock::default(),
             inactive: RwLock::default(),
             origins: Origins::default(),
+            uses: Uses::new(1),
             is_loaded: AtomicBool::new(false),
             users_version: AtomicU64::new(0),
         }
@@ -190,11 +196,55 @@ impl SessionIndex {
         &self.shards[shard_of(id)]
     }
 
-    /// Returns a session with its user, if the session is live and the user active.
+    /// Returns a session with its user, if the session is live and the user active. That is a use of the session.
     pub(super) fn session(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
-        let session = self.shard(id).read().get(&id).filter(|session| session.expires > now)?.clone();
-        let user = self.users.read().get(&session.user).filter(|user| user.active)?.to_user(session.user)?;
-        Some(LiveSession { user, facts: session.facts() })
+        let (user, facts) = {
+            let shard = self.shard(id).read();
+            let session = shard.get(&id).filter(|session| !session.end.is_over(now.0))?;
+            self.uses.note(id, &session.end, now.0);
+            (session.user, session.facts())
+        };
+        let user = self.users.read().get(&user).filter(|user| user.active)?.to_user(user)?;
+        Some(LiveSession { user, facts })
+    }
+
+    /// Sets the idle time. The sessions that are there end no later than so long from now without a further use.
+    pub(super) fn set_idle_time(&self, idle: Option<Duration>, now: UnixTime) {
+        if self.uses.set_idle_time(idle) && idle.is_some() {
+            for shard in &self.shards {
+                shard.read().iter().for_each(|(id, session)| self.uses.limit(*id, &session.end, now.0));
+            }
+        }
+    }
+
+    /// Takes the ends of sessions that are to be written; those of all uses, or those that are due. For each, the end and
+    /// that of the lifetime.
+    pub(super) fn take_ends(&self, all: bool) -> Vec<(SessionId, i64, i64)> {
+        let taken = self.uses.take(all).into_iter();
+        let end = |id: SessionId| {
+            let shard = self.shard(id).read();
+            let end = &shard.get(&id)?.end;
+            Some((id, end.take()?, end.latest()))
+        };
+        taken.filter_map(end).collect()
+    }
+
+    /// Notes the ends that were written.
+    pub(super) fn note_ends(&self, written: &[(SessionId, i64, i64)]) {
+        for (id, end, _) in written {
+            if let Some(session) = self.shard(*id).read().get(id) {
+                session.end.note_stored(*end);
+            }
+        }
+    }
+
+    /// Gives ends back that could not be written.
+    pub(super) fn give_back_ends(&self, ends: &[(SessionId, i64, i64)]) {
+        for (id, end, _) in ends {
+            if let Some(session) = self.shard(*id).read().get(id) {
+                self.uses.give_back(*id, &session.end, *end);
+            }
+        }
     }
 
     /// Reports whether a provider's subject is linked to a user who is switched off.
@@ -263,7 +313,8 @@ impl SessionIndex {
         let mut expired = Vec::new();
         for shard in &self.shards {
             let sessions = shard.read();
-            expired.extend(sessions.iter().filter(|(_, session)| session.expires <= now).map(|(id, _)| *id));
+            expired
+                .extend(sessions.iter().filter(|(_, session)| session.end.is_over(now.0)).map(|(id, _)| *id));
         }
         expired
     }

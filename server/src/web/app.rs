@@ -125,6 +125,7 @@ impl Server {
     fn build(config: Config, store: Store, explains: bool) -> Result<Self, SetupError> {
         let process = Arc::new(ProcessState::new(&store, explains)?);
         let app = App::new(config, store, process, &[])?;
+        app.store.set_idle_time(app.config.idle_time);
         Ok(Self(Arc::new(ArcSwap::from_pointee(app))))
     }
 
@@ -140,6 +141,7 @@ impl Server {
             return Err(SetupError::Path { before, after });
         }
         let app = App::new(config, old.store.clone(), Arc::clone(&old.process), &old.providers)?;
+        app.store.set_idle_time(app.config.idle_time);
         self.0.store(Arc::new(app));
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -37,6 +37,9 @@ const WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: u32 = 64 * 1024;
 /// Interval between deletions of expired sessions and logout records.
 const PURGE: Duration = Duration::from_secs(60);
+
+/// Interval between checks for uses of sessions that are to be written.
+const WRITE_USES: Duration = Duration::from_secs(1);
 
 /// Interval between transactions that record refusals and logouts.
 const RECORD_EVENTS: Duration = Duration::from_secs(1);
@@ -95,6 +98,7 @@ pub async fn run(
     tasks.spawn(stop_gracefully(stop, handle.clone()));
     tasks.spawn(purge(server.clone()));
     tasks.spawn(record_events(server.clone()));
+    tasks.spawn(write_uses(server.clone()));
     tasks.spawn(reload(server.clone(), reloads, tls.clone()));
 
     let open_files = system::raise_open_files(MAX_FILES);
@@ -116,6 +120,9 @@ pub async fn run(
     };
     // Those of the last requests.
     events::flush(&server.app()).await;
+    if let Err(error) = server.app().store.write_uses(true).await {
+        warn!(%error, "the last uses of sessions could not be written: idle sessions end earlier");
+    }
     info!("stopped");
     result.map_err(listen)
 }
@@ -239,6 +246,24 @@ async fn record_events(server: Server) {
     loop {
         tokio::time::sleep(RECORD_EVENTS).await;
         events::flush(&server.app()).await;
+    }
+}
+
+/// Writes the uses of sessions, for as long as the server runs.
+async fn write_uses(server: Server) {
+    let (mut written, mut failing) = (Instant::now(), false);
+    loop {
+        tokio::time::sleep(WRITE_USES).await;
+        let store = server.app().store.clone();
+        let all = written.elapsed() >= store.use_step();
+        if all {
+            written = Instant::now();
+        }
+        let result = store.write_uses(all).await;
+        if let Some(error) = result.as_ref().err().filter(|_| !failing) {
+            warn!(%error, "uses of sessions cannot be written: sessions in use may end after the idle time");
+        }
+        failing = result.is_err();
     }
 }
 

@@ -16,6 +16,7 @@ mod errors;
 mod event_contract;
 mod events;
 mod faults;
+mod idle;
 mod model;
 mod network;
 mod node_process;

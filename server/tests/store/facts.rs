@@ -60,6 +60,7 @@ fn a_session_of_an_earlier_version_keeps_nothing_of_its_sign_in() {
     connection
         .execute_batch(
             "ALTER TABLE session DROP COLUMN authenticated; ALTER TABLE session DROP COLUMN claims;
+            ALTER TABLE session DROP COLUMN latest;
             PRAGMA user_version = 9;",
         )
         .unwrap();

@@ -226,18 +226,20 @@ impl Target<'_> {
         let expires: Vec<i64> = sessions.iter().map(|session| from_now(session.expires)).collect();
         let authenticated: Vec<Option<i64>> =
             sessions.iter().map(|session| session.authenticated.map(from_now)).collect();
+        let latest: Vec<Option<i64>> = sessions.iter().map(|session| session.latest.map(from_now)).collect();
         let claims: Vec<Option<&str>> = sessions.iter().map(|session| session.claims.as_deref()).collect();
         let sql = "INSERT INTO sessions
                 (id, user_id, issuer, subject_tag, sid_tag, subject, sid, issued_at, created, expires, copied,
-                authenticated, claims)
+                authenticated, claims, latest)
             SELECT id, account, issuer, subject_tag, sid_tag, subject, sid, iat,
                 now() + created * interval '1 second', now() + expires * interval '1 second', true,
-                now() + authenticated * interval '1 second', claims
+                now() + authenticated * interval '1 second', claims,
+                now() + latest * interval '1 second'
             FROM unnest($1::bytea[], $2::bigint[], $3::integer[], $4::bytea[], $5::bytea[], $6::text[], $7::text[],
-                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[])
                 AS s (id, account, issuer, subject_tag, sid_tag, subject, sid, iat, created, expires, authenticated,
-                claims)";
-        let parameters: [Parameter<'_>; 12] = [
+                claims, latest)";
+        let parameters: [Parameter<'_>; 13] = [
             &ids,
             &users,
             &issuers,
@@ -250,6 +252,7 @@ impl Target<'_> {
             &expires,
             &authenticated,
             &claims,
+            &latest,
         ];
         self.execute(sql, &parameters)?;
         let sealed = sessions.iter().filter_map(|session| {

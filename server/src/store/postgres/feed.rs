@@ -24,6 +24,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
+use crate::store::session_end::{SessionEnd, Uses};
 use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::session::{LiveSession, SessionId};
 use claimgate::oidc::user::{User, UserId};
@@ -86,8 +87,10 @@ pub struct Ticket {
 pub struct Found {
     /// The session. Its user is active.
     pub session: LiveSession,
-    /// The time until the session expires, by the database's clock.
+    /// The time until the session ends without a further use, by the database's clock.
     pub remaining: Duration,
+    /// The time until its lifetime ends.
+    pub lifetime: Duration,
 }
 
 /// An answer from memory about a session.
@@ -110,12 +113,11 @@ pub enum Settled {
     Outdated,
 }
 
-#[derive(Clone)]
 struct CachedSession {
     user: UserId,
     facts: SessionFacts,
-    /// By the clock of the node that goes on while suspended.
-    expires: Duration,
+    /// By the clock of the node that goes on while suspended, in milliseconds.
+    end: SessionEnd,
 }
 
 struct State {
@@ -132,8 +134,9 @@ pub struct Feed {
     /// Nanoseconds of the clock; 0 before the first beat.
     lease_until: AtomicU64,
     has_standby: AtomicBool,
-    sessions: Cache<SessionId, CachedSession>,
+    sessions: Cache<SessionId, Arc<CachedSession>>,
     users: Cache<UserId, Arc<User>>,
+    uses: Uses,
 }
 
 impl Feed {
@@ -148,6 +151,7 @@ impl Feed {
             has_standby: AtomicBool::new(false),
             sessions: Cache::new(MAX_CACHED_SESSIONS),
             users: Cache::new(MAX_CACHED_USERS),
+            uses: Uses::new(1000),
         }
     }
 
@@ -212,6 +216,48 @@ impl Feed {
         self.sessions.remove(&session);
     }
 
+    /// Sets the idle time. If it was another, the cache is emptied.
+    pub fn set_idle_time(&self, idle: Option<Duration>) {
+        if self.uses.set_idle_time(idle) {
+            let mut state = self.state.lock();
+            self.sessions.clear();
+            state.epoch += 1;
+        }
+    }
+
+    /// Returns the idle time in seconds.
+    pub(super) fn idle_seconds(&self) -> Option<i64> {
+        self.uses.idle_seconds()
+    }
+
+    /// Returns the interval at which all uses are to be written.
+    pub(super) fn use_step(&self) -> Duration {
+        self.uses.step()
+    }
+
+    /// Takes the ends of sessions that are to be written, as milliseconds of the clock; those of all uses, or those that
+    /// are due.
+    pub(super) fn take_ends(&self, all: bool) -> Vec<(SessionId, i64)> {
+        let taken = self.uses.take(all).into_iter();
+        taken.filter_map(|id| Some((id, self.sessions.get(&id)?.end.take()?))).collect()
+    }
+
+    /// Notes that a session in the cache ends `remaining` milliseconds after `begun`, before which that was asked.
+    pub(super) fn note_end(&self, id: SessionId, begun: Duration, remaining: i64) {
+        if let Some(session) = self.sessions.get(&id) {
+            session.end.note_stored(milliseconds(begun).saturating_add(remaining));
+        }
+    }
+
+    /// Gives ends back that could not be written.
+    pub(super) fn give_back_ends(&self, ends: &[(SessionId, i64)]) {
+        for (id, end) in ends {
+            if let Some(session) = self.sessions.get(id) {
+                self.uses.give_back(*id, &session.end, *end);
+            }
+        }
+    }
+
     /// Reports whether the newest beat found a synchronous standby.
     #[must_use]
     pub fn has_standby(&self) -> bool {
@@ -236,7 +282,7 @@ impl Feed {
         self.state.lock().history.clone()
     }
 
-    /// Answers a question about a session from memory. The clock is read after the look-up.
+    /// Answers a question about a session from memory; that is a use of the session. The clock is read after the look-up.
     pub fn answer(&self, id: SessionId, clock: impl FnOnce() -> Duration) -> Answer {
         let lease_until = self.lease_until();
         let session = self.sessions.get(&id);
@@ -246,8 +292,9 @@ impl Feed {
             return Answer::Unsure;
         }
         match (session, user) {
-            (Some(session), Some(user)) if now < session.expires => {
-                Answer::Live(LiveSession { user: User::clone(&user), facts: session.facts })
+            (Some(session), Some(user)) if !session.end.is_over(milliseconds(now)) => {
+                self.uses.note(id, &session.end, milliseconds(now));
+                Answer::Live(LiveSession { user: User::clone(&user), facts: session.facts.clone() })
             }
             _ => Answer::Unknown,
         }
@@ -276,15 +323,23 @@ impl Feed {
         if state.epoch != ticket.epoch || position < ticket.applied || clock() >= ticket.lease_until {
             return Settled::Outdated;
         }
-        let Some(Found { session, remaining }) = found else { return Settled::Known(None) };
+        let Some(Found { session, remaining, lifetime }) = found else { return Settled::Known(None) };
         if position >= state.applied {
             let LiveSession { user, facts } = session.clone();
-            let cached = CachedSession { user: user.id, facts, expires: ticket.begun + remaining };
-            self.users.insert(user.id, Arc::new(user));
-            self.sessions.insert(id, cached);
+            let at = |left| milliseconds(ticket.begun + left);
+            let end = SessionEnd::new(at(remaining), at(lifetime.max(remaining)));
+            self.uses.note(id, &end, milliseconds(ticket.begun));
+            let cached = CachedSession { user: user.id, facts, end };
+            self.users.insert(cached.user, Arc::new(user));
+            self.sessions.insert(id, Arc::new(cached));
         }
         Settled::Known(Some(session))
     }
+}
+
+/// Returns a time in whole milliseconds.
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ const READ_ATTEMPTS: usize = 3;
 
 /// Most rows of a kind that one transaction deletes.
 const PURGED_AT_ONCE: u32 = 5_000;
+/// Most sessions whose rest is limited in one transaction, before which no other may begin.
+const LIMITED_AT_ONCE: u32 = 500;
+/// Most sessions whose uses are written in one transaction.
+const WRITTEN_USES: usize = 1_000;
 /// Time for which the feed is kept. A node that is further behind empties its cache.
 const FEED_RETENTION: Duration = Duration::from_secs(600);
 
@@ -251,12 +255,59 @@ impl PgStore {
         answered.await.unwrap_or(Err(Unsure))
     }
 
+    /// Sets the idle time: a session is over once it was not used for so long, at any node. Nodes have the same.
+    pub fn set_idle_time(&self, idle: Option<Duration>) {
+        self.0.feed.set_idle_time(idle);
+    }
+
+    /// Returns the idle time in seconds.
+    pub(super) fn idle_seconds(&self) -> Option<i64> {
+        self.0.feed.idle_seconds()
+    }
+
+    /// Returns the interval at which all uses are to be written.
+    pub(crate) fn use_step(&self) -> Duration {
+        self.0.feed.use_step()
+    }
+
+    /// Writes the uses of sessions at this node that are due, or (`all`) all, in steps.
+    ///
+    /// # Errors
+    /// [`PostgresError`]: those that are not written wait for the next time.
+    pub async fn write_uses(&self, all: bool) -> Result<(), PostgresError> {
+        let feed = &self.0.feed;
+        let ends = feed.take_ends(all);
+        for (number, chunk) in ends.chunks(WRITTEN_USES).enumerate() {
+            if let Err(error) = self.write_ends(chunk).await {
+                feed.give_back_ends(&ends[number * WRITTEN_USES..]);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_ends(&self, ends: &[(SessionId, i64)]) -> Result<(), PostgresError> {
+        let begun = system::boot_time();
+        let now = i64::try_from(begun.as_millis()).unwrap_or(i64::MAX);
+        let ids: Vec<&[u8]> = ends.iter().map(|(id, _)| &id.0[..]).collect();
+        let left: Vec<i64> = ends.iter().map(|(_, end)| end.saturating_sub(now)).collect();
+        let sql = "SELECT session, remaining FROM use_sessions($1, $2)";
+        for row in self.0.write(&self.0.upkeep, sql, &[&ids, &left]).await? {
+            let id: &[u8] = row.try_get(0)?;
+            if let Ok(id) = id.try_into() {
+                self.0.feed.note_end(SessionId(id), begun, row.try_get(1)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a session that this node has ended from memory: the person who signed out sees it at once.
     pub(super) fn forget(&self, session: SessionId) {
         self.0.feed.forget(session);
     }
 
-    /// Deletes what is over, in steps; the clock is the database's. Returns at once while another node does so.
+    /// Deletes what is over, in steps; the clock is the database's. Returns at once while another node does so. Limits the
+    /// rest of sessions that were opened without the idle time.
     ///
     /// # Errors
     /// [`PostgresError`].
@@ -264,6 +315,10 @@ impl PgStore {
         let most = i32::try_from(PURGED_AT_ONCE).unwrap_or(i32::MAX);
         let retention = i64::try_from(FEED_RETENTION.as_secs()).unwrap_or(i64::MAX);
         while self.keep_up("SELECT purge($1, $2)", &[&most, &retention]).await? {}
+        if let Some(idle) = self.0.feed.idle_seconds() {
+            let most = i32::try_from(LIMITED_AT_ONCE).unwrap_or(i32::MAX);
+            while self.keep_up("SELECT limit_sessions($1, $2)", &[&most, &idle]).await? {}
+        }
         Ok(())
     }
 
@@ -371,7 +426,8 @@ impl Node {
     async fn find_session(&self, id: SessionId) -> Result<(i64, Option<Found>), PostgresError> {
         let sql = "SELECT o.seq, extract(epoch FROM s.expires - now())::double precision,
                 u.id, u.username, u.kind, u.active, u.profile, u.teams,
-                extract(epoch FROM now() - s.authenticated)::bigint, s.claims
+                extract(epoch FROM now() - s.authenticated)::bigint, s.claims,
+                extract(epoch FROM s.latest - now())::double precision
             FROM ord o LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id AND u.active)
                 ON s.id = $1 AND s.expires > now()
             WHERE o.one";
@@ -385,7 +441,10 @@ impl Node {
                 let since: Option<i64> = row.try_get(8)?;
                 let authenticated = since.map(|since| UnixTime(system::now().0.saturating_sub(since)));
                 let facts = SessionFacts { authenticated, claims: KeptClaims::from_json(row.try_get(9)?) };
-                Some(Found { session: LiveSession { user, facts }, remaining })
+                let lifetime: Option<f64> = row.try_get(10)?;
+                let lifetime = lifetime.and_then(|left| Duration::try_from_secs_f64(left).ok());
+                let lifetime = lifetime.unwrap_or(remaining);
+                Some(Found { session: LiveSession { user, facts }, remaining, lifetime })
             }
             None => None,
         };

@@ -187,7 +187,7 @@ impl PgStore {
 
     async fn write_sign_in(&self, write: &Write<'_>) -> Result<UserId, PostgresError> {
         let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21),
-            add_events($22)";
+            add_events($22), limit_session($15, $23)";
         let origin = write.origin;
         let issuer = origin.map(|origin| origin.issuer.as_str());
         let subject = origin.map(|origin| origin.subject.as_str());
@@ -205,7 +205,8 @@ impl PgStore {
         let session = &id.0[..];
         let since = write.facts.authenticated.map(|time| system::now().0.saturating_sub(time.0));
         let claims = write.facts.claims.as_json();
-        let parameters: [&(dyn ToSql + Sync); 22] = [
+        let idle = self.idle_seconds();
+        let parameters: [&(dyn ToSql + Sync); 23] = [
             &issuer,
             &subject,
             &subject_tag,
@@ -228,6 +229,7 @@ impl PgStore {
             &since,
             &claims,
             &write.event,
+            &idle,
         ];
         let rows = self.write(sql, &parameters).await?;
         let row =

@@ -57,6 +57,8 @@ pub(super) struct SourceSession {
     pub(super) origin: Option<SourceOrigin>,
     pub(super) created: i64,
     pub(super) expires: i64,
+    /// The end of the lifetime, if it is another.
+    pub(super) latest: Option<i64>,
     pub(super) authenticated: Option<i64>,
     /// The kept values of claims, as JSON.
     pub(super) claims: Option<String>,
@@ -136,7 +138,8 @@ impl Source {
         now: UnixTime,
         write: impl FnMut(&[SourceSession]) -> Result<(), CopyError>,
     ) -> Result<u64, CopyError> {
-        let sql = "SELECT id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims FROM session
+        let sql = "SELECT id, user, issuer, subject, sid, issued_at, id_token, created, expires, authenticated, claims, latest
+            FROM session
             WHERE expires > ?1 AND NOT is_ended(id) ORDER BY rowid";
         let read = |row: &Row<'_>| {
             let issuer: Option<String> = row.get(2)?;
@@ -158,6 +161,7 @@ impl Source {
                 expires: row.get(8)?,
                 authenticated: row.get(9)?,
                 claims: row.get(10)?,
+                latest: row.get(11)?,
             })
         };
         self.batches("session", sql, params![now.0], read, write)

@@ -32,7 +32,8 @@ fn live(name: &str) -> LiveSession {
 }
 
 fn found(name: &str) -> Option<Found> {
-    Some(Found { session: live(name), remaining: Duration::from_secs(3600) })
+    let hour = Duration::from_secs(3600);
+    Some(Found { session: live(name), remaining: hour, lifetime: hour })
 }
 
 fn reading(head: i64, steps: Vec<Step>) -> Reading {
@@ -236,7 +237,7 @@ fn a_read_from_an_older_snapshot_than_the_feed_is_not_told() {
 fn a_session_expires_by_the_time_that_was_left_when_it_was_read() {
     let feed = feed();
     let ticket = feed.begin_read(at(10)).expect("the lease lasts");
-    let short = Found { session: live("ada"), remaining: at(50) };
+    let short = Found { session: live("ada"), remaining: at(50), lifetime: at(50) };
     feed.settle(ticket, SESSION, 5, Some(short), || at(20));
     assert_eq!(feed.answer(SESSION, || at(59)), Answer::Live(live("ada")));
     assert_eq!(feed.answer(SESSION, || at(60)), Answer::Unknown);

@@ -1,0 +1,105 @@
+// The idle time: sessions that nobody uses are over.
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent } from './agent.mjs';
+import { replace, until } from './claimgate.mjs';
+import { clock } from './clock.mjs';
+import { OpenIdProvider } from './provider.mjs';
+
+const MINUTES = 60;
+
+let op;
+let gate;
+let time;
+before(async () => { op = await OpenIdProvider.start(); });
+after(async () => { await gate.close(); await op.stop(); });
+afterEach(() => time.set('+0'));
+
+async function serve(signIn) {
+  time = clock();
+  gate = (await replace(gate, op, { signIn, start: { env: time.env } })).gate;
+}
+
+const status = async (agent) => (await agent.request(`${gate.url}/auth`)).status;
+/** The end of the only session that the store has. */
+const end = () => gate.sessions()[0]?.expires;
+
+/** Waits until the store has the newest use. */
+async function written(before) {
+  await until('the use is written', () => end() > before);
+}
+
+test('a session lives on while it is used, and is over everywhere once it was not', async () => {
+  await serve({ idle_time: '30m', session_lifetime: '12h' });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const opened = end();
+  time.set('+29m');
+  assert.equal(await status(agent), 200);
+  await written(opened);
+  assert.ok(Math.abs(end() - opened - 29 * MINUTES) <= 2);
+  const used = end();
+  // Requests within a step are no writes.
+  time.set('+30m');
+  for (let request = 0; request < 20; request += 1) assert.equal(await status(agent), 200);
+  await sleep(1500);
+  assert.equal(end(), used);
+  time.set('+58m');
+  assert.ok(await agent.me(gate), 'the API is a use, too');
+  await written(used);
+  time.set('+88m');
+  assert.equal(await status(agent), 401);
+  assert.equal(await agent.me(gate), undefined);
+  const page = await agent.request(`${gate.url}/me`);
+  assert.notEqual(page.status, 200);
+  assert.notEqual((await agent.request(`${gate.url}/admin`)).status, 200);
+  time.set('+59m');
+  await agent.signIn(gate, 'crm', 'ada');
+});
+
+test('a session in use is over at the end of its lifetime', async () => {
+  await serve({ idle_time: '30m', session_lifetime: '40m' });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const opened = end();
+  time.set('+25m');
+  assert.equal(await status(agent), 200);
+  await written(opened);
+  assert.ok(Math.abs(end() - opened - 10 * MINUTES) <= 2, 'the lifetime, not the idle time');
+  time.set('+39m');
+  assert.equal(await status(agent), 200);
+  time.set('+41m');
+  assert.equal(await status(agent), 401);
+});
+
+test('a restart keeps the last use, and extends nothing', async () => {
+  await serve({ idle_time: '30m', session_lifetime: '12h' });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  const opened = end();
+  time.set('+2m');
+  assert.equal(await status(agent), 200);
+  assert.equal(end(), opened, 'less than a step: in memory');
+  await gate.stop();
+  assert.ok(Math.abs(end() - opened - 2 * MINUTES) <= 2, 'written when the server stops');
+  time.set('+33m');
+  await gate.start({ env: time.env });
+  assert.equal(await status(agent), 401);
+});
+
+test('switched on by a reload, it counts for the sessions that are there', async () => {
+  await serve({ session_lifetime: '12h' });
+  const agent = new Agent();
+  await agent.signIn(gate, 'crm', 'ada');
+  time.set('+300m');
+  assert.equal(await status(agent), 200, 'off by default');
+  const opened = end();
+  writeFileSync(gate.config, readFileSync(gate.config, 'utf8').replace('[sign_in]', '[sign_in]\nidle_time = "10m"'));
+  await gate.reload();
+  await until('it is limited', () => end() < opened);
+  time.set('+312m');
+  assert.equal(await status(agent), 401);
+});
