@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod events;
 mod file;
+mod idle_time;
 mod inspection;
 mod key;
 mod listing;

@@ -136,15 +136,6 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
-    /// Writes the ends of sessions, and those of their lifetimes.
-    pub(super) fn move_ends(&mut self, ends: &[(SessionId, i64, i64)]) -> Result<(), StoreError> {
-        for (id, end, latest) in ends {
-            let sql = "UPDATE session SET expires = ?2, latest = ?3 WHERE id = ?1";
-            self.execute(sql, params![id.0, end, latest])?;
-        }
-        Ok(())
-    }
-
     /// Deletes logouts that are over, in memory and some on the disk. Reports whether there may be more of these.
     pub(super) fn purge_logouts(&mut self, now: UnixTime) -> Result<bool, StoreError> {
         self.effects.push(Effect::PurgedLogouts(now));
