@@ -9,13 +9,16 @@ import { clientsToken, personsToken } from './access-tokens.mjs';
 import { Agent, SAME_ORIGIN } from './agent.mjs';
 import { BINARY, Claimgate, nextSecond, pair, until } from './claimgate.mjs';
 import { claimsOf, forge } from './jose.mjs';
-import { OpenIdProvider } from './provider.mjs';
+import { OpenIdProvider, PEOPLE } from './provider.mjs';
 
 const [WIKI, OTHER, ADMINISTRATION] = ['https://wiki.example.com/api', 'https://other.example.com/api', 'https://sso.example.com/administration'];
 const APP = { client_id: 'app', client_secret: 'a client secret: 0123456789abcdef', redirect_uris: ['http://127.0.0.1:9/callback'] };
 const BACKUP = { ...APP, client_id: 'backup', redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
 const KEEPER = { ...BACKUP, client_id: 'keeper' };
+const SERVICE = { ...APP, client_id: 'service', grant_types: ['authorization_code', 'client_credentials'] };
 const STRANGER = { ...BACKUP, client_id: 'stranger' };
+
+for (const name of ['barbara', 'edsger', 'service-account']) PEOPLE[name] = { groups: [], email: `${name}@example.com`, name };
 
 let op;
 let gate;
@@ -26,7 +29,7 @@ before(async () => {
   op.tokenClaims = (token) => token.sid && { sid: token.sid };
   gate = await Claimgate.prepare();
   const { client, provider } = pair(op, gate, 'crm', { provider: { verify: { kind: 'access_token' } } });
-  op.configure([client, APP, BACKUP, KEEPER, STRANGER]);
+  op.configure([client, APP, BACKUP, KEEPER, SERVICE, STRANGER]);
   await gate.write({
     providers: [provider],
     applications: [
@@ -48,6 +51,7 @@ before(async () => {
       { client: 'backup', audience: ADMINISTRATION },
       { client: 'keeper', audience: ADMINISTRATION, read_only: false },
       { client: 'app', audience: ADMINISTRATION, read_only: false },
+      { client: 'service', subject: 'service-account', audience: ADMINISTRATION },
     ],
   }).start();
   for (const name of ['ada', 'grace']) {
@@ -158,6 +162,7 @@ test('programs administer by tokens of their own, as far as the file allows', as
   for (const [what, token, wanted] of [
     ['of another client', await clientsToken(op, STRANGER, ADMINISTRATION), [403, INSUFFICIENT]],
     ['of a person', await personsToken(op, APP, 'ada', ADMINISTRATION), [403, INSUFFICIENT]],
+    ['of a person who never signed in', await personsToken(op, APP, 'barbara', ADMINISTRATION), [403, INSUFFICIENT]],
     ['for an application', await clientsToken(op, BACKUP, WIKI), [401, INVALID]],
     ['altered', `${keeper.slice(0, -6)}AAAAAA`, [401, INVALID]],
     ['nothing', '', [401, INVALID]],
@@ -167,6 +172,28 @@ test('programs administer by tokens of their own, as far as the file allows', as
   // Neither does a token of the administration open an application, nor one a session of the administration.
   assert.equal((await ask('/backup/now', bearer(backup))).status, 401);
   assert.equal((await call('POST', '/admin/session', bearer(keeper), { password: '' }))[0], 401);
+});
+
+// attack: administration.token-of-an-unlinked-person
+test('a person without a link administers by no token, whether never seen or removed', async () => {
+  const users = (token, method = 'GET', json) => new Agent().request(`${gate.url}/api/v1/users`, { method, json, headers: bearer(token) });
+  await new Agent().signIn(gate, 'crm', 'edsger');
+  gate.command(['user', 'remove', 'edsger', '--yes']);
+  await until('the removal', async () => !(await (await users(await clientsToken(op, KEEPER, ADMINISTRATION))).text).includes('"edsger"'));
+  await nextSecond();
+  for (const person of ['barbara', 'edsger']) {
+    const token = await personsToken(op, APP, person, ADMINISTRATION);
+    assert.equal(claimsOf(token).client_id, 'app');
+    for (const answer of [await users(token), await users(token, 'POST', { username: `by-${person}`, kind: 'admin' })]) {
+      assert.deepEqual([person, answer.status, answer.headers.get('www-authenticate')], [person, 403, INSUFFICIENT]);
+    }
+  }
+  const text = (await users(await clientsToken(op, KEEPER, ADMINISTRATION))).text;
+  assert.ok(!text.includes('by-barbara') && !text.includes('by-edsger'), text);
+  // `subject` names the one subject of a provider's service account; the client's name is then none.
+  const service = await personsToken(op, SERVICE, 'service-account', ADMINISTRATION);
+  assert.equal((await users(service)).status, 200);
+  assert.equal((await users(await clientsToken(op, SERVICE, ADMINISTRATION))).status, 403);
 });
 
 // finding: O-F5

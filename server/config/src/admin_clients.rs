@@ -19,6 +19,9 @@ pub(super) fn resolve(
     let example = "an audience of its own, such as \"https://sso.example.com/api\"";
     let audience = section.required("audience", raw.audience, example);
     let provider = provider(section, raw.provider.as_deref(), providers)?;
+    if raw.subject.as_deref() == Some("") {
+        return Err(section.fault("subject", ("is empty", "write the `sub` of the program's own tokens")));
+    }
     let (client, audience) = (client?, audience?);
     if provider.presented != TokenKind::AccessToken {
         let message = format!("the tokens of the provider `{}` are no access tokens", provider.id);
@@ -36,7 +39,9 @@ pub(super) fn resolve(
         let message = format!("is also an audience of {whose}, where such tokens would be known to others");
         return Err(section.fault("audience", (message, "let the provider give tokens for another audience")));
     }
-    Ok(AdminClient { client, audience, provider: provider.id.clone(), read_only: raw.read_only })
+    // RFC 9068 §2.2: of a token that no person takes part in, `sub` names the client.
+    let subject = raw.subject.unwrap_or_else(|| client.clone());
+    Ok(AdminClient { client, subject, audience, provider: provider.id.clone(), read_only: raw.read_only })
 }
 
 /// Returns the provider with an id, or the only one of the file.

@@ -196,6 +196,8 @@ pub struct Administration {
 pub struct AdminClient {
     /// The `client_id`, or else the `azp`, of its tokens.
     pub client: String,
+    /// The `sub` of the tokens that it gets for itself; those of people have another.
+    pub subject: String,
     /// An `aud` of its tokens, for the administration alone.
     pub audience: String,
     /// The id of the provider that issues them.

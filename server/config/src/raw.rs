@@ -175,6 +175,7 @@ pub(super) struct Provider {
 #[serde(deny_unknown_fields)]
 pub(super) struct AdminClient {
     pub(super) client: Option<String>,
+    pub(super) subject: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) provider: Option<String>,
     #[serde(default = "yes")]

@@ -11,7 +11,10 @@ use claimgate_config::AdminClient;
 
 /// Returns the client of the configuration that a request is sent by; `None` without a bearer token, and where the file
 /// has no such client. The token is verified as those of applications are, for an audience of the administration and no
-/// other. It must be one of the client itself: one whose subject is linked to a user is a person's.
+/// other. Its `sub` must be that of the client itself (RFC 9068 §2.2, RFC 9700 §4.15): people get tokens by the same
+/// client whose `client_id` and `aud` are alike, and a person who never signed in here, or was removed, has no link.
+/// `auth_time`, `acr`, `amr` and `sid` prove neither: some providers write them into the tokens of programs, others leave
+/// them out of those of people.
 ///
 /// # Errors
 /// [`Problem::BearerToken`]; [`Problem::AdminClient`] of a client that may not do this; a [`Problem`] if the token cannot
@@ -37,8 +40,10 @@ pub(crate) async fn of(
     let is_own = |client: &&AdminClient| {
         client.provider == provider.config.id
             && client.client == name
+            && claims.subject() == Some(client.subject.as_str())
             && presented::is_for_alone(claims, &client.audience)
     };
+    // A person to whom the provider gave the name of a client signs in under it, too.
     let client = clients.iter().find(is_own).filter(|_| person.is_none());
     match client {
         Some(client) if !client.read_only || method.is_safe() => Ok(Some(client.clone())),

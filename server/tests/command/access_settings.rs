@@ -17,12 +17,15 @@ fn a_client_of_the_administration_has_a_client_and_an_audience_of_its_own() {
     let config = parse(verify, "client = \"backup\"\naudience = \"https://sso/api\"").unwrap();
     let [client] = config.admin_clients.as_slice() else { panic!("one client") };
     assert_eq!(
-        (client.client.as_str(), client.provider.as_str(), client.read_only),
-        ("backup", "oidc", true)
+        (client.client.as_str(), client.subject.as_str(), client.provider.as_str(), client.read_only),
+        ("backup", "backup", "oidc", true)
     );
+    let config = parse(verify, "client = \"b\"\nsubject = \"account of b\"\naudience = \"x\"").unwrap();
+    assert_eq!(config.admin_clients[0].subject, "account of b");
     for (verify, client, said) in [
         (verify, "audience = \"x\"", "admin_client[0].client: is missing"),
         (verify, "client = \"backup\"", "admin_client[0].audience: is missing"),
+        (verify, "client = \"b\"\nsubject = \"\"\naudience = \"x\"", "admin_client[0].subject: is empty"),
         (verify, "client = \"crm\"\naudience = \"x\"", "is the client by which people sign in"),
         (verify, "client = \"backup\"\naudience = \"https://a\"", "is also an audience of an application"),
         (
