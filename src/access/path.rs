@@ -12,7 +12,8 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 pub(super) const MAX_PATH: usize = 4_096;
 /// Most segments of a path that is read.
 const MAX_SEGMENTS: usize = 256;
-/// Most choices that may change one path: 64 readings, and eight more of what is encoded without need.
+/// Most choices that may change one path: 32 readings, each with two formats or none, and eight more of what is encoded
+/// without need.
 const MAX_CHOICES: u32 = 6;
 
 /// Why a path cannot be judged: no browser sends it, and applications read it in ways that are not foreseeable.
@@ -32,10 +33,10 @@ pub enum PathProblem {
     /// It holds a space, a control character or a byte beyond ASCII, or one of these encoded, or a fragment.
     #[error("holds a character that a path cannot have")]
     Character,
-    /// It holds a backslash, or an encoded one.
+    /// It holds a backslash, an encoded one, or a character that is compatible with one.
     #[error("holds a backslash")]
     Backslash,
-    /// It can be read in more than 72 ways.
+    /// It can be read in more than 104 ways.
     #[error("can be read in too many ways")]
     Readings,
     /// A `%` is not followed by two hexadecimal digits, or what is encoded is no UTF-8.
@@ -66,10 +67,10 @@ impl Choices {
     const FOLD: u8 = 16;
     /// Removes empty segments.
     const MERGE: u8 = 32;
-    /// Removes the last dot of the last segment and what follows it: a format, as in `/users.json`.
+    /// The number of combinations of those above.
+    const COUNT: u8 = 64;
+    /// Removes a format from the last segment, as [`Reading::without_formats`] does.
     const FORMAT: u8 = 64;
-    /// The number of combinations.
-    const COUNT: u8 = 128;
     /// Those of an application that compares names as they are written.
     const LITERAL: u8 = Self::PARAMETERS | Self::FOLD | Self::MERGE;
 
@@ -81,7 +82,10 @@ impl Choices {
 /// The characters that a reading decodes or does not, each with the control character that stands for its encoded
 /// form. A path has no control characters of its own.
 const ENCODED: [(u8, char); 5] =
-    [(b'/', '\u{1}'), (b';', '\u{2}'), (b'%', '\u{3}'), (b'?', '\u{4}'), (b'#', '\u{5}')];
+    [(b'/', '\u{1}'), (b';', '\u{2}'), (b'%', PERCENT), (b'?', '\u{4}'), (b'#', '\u{5}')];
+
+/// Stands for an encoded `%`.
+const PERCENT: char = '\u{3}';
 
 /// Stands before the two digits of a letter, a digit, or one of `-._~` that is encoded, though nothing requires it, in
 /// the readings of applications that compare names as they are written.
@@ -102,9 +106,24 @@ impl Reading {
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
         self.text.split('/').skip(1)
     }
+
+    /// Returns the readings without a format: the last segment ends before its last dot (`/users.json`) or before its
+    /// first (`/users.tar.gz`), a dot at its beginning aside.
+    fn without_formats(&self) -> impl Iterator<Item = Self> + use<> {
+        let name = self.text.rfind('/').map_or(0, |slash| slash + 1);
+        let behind = self.text[name..].char_indices().nth(1).map_or(self.text.len(), |(at, _)| name + at);
+        let [last, first] = [self.text[behind..].rfind('.'), self.text[behind..].find('.')];
+        let until = |dot: usize| Self {
+            text: self.text[..behind + dot].to_owned(),
+            is_folded: self.is_folded,
+            is_without_format: true,
+        };
+        let [last, first] = [last.map(until), first.filter(|_| first != last).map(until)];
+        last.into_iter().chain(first)
+    }
 }
 
-/// Returns the readings of a request's path, with or without a query: at most 72, the plain one first.
+/// Returns the readings of a request's path, with or without a query: at most 104, the plain one first.
 ///
 /// # Errors
 /// A [`PathProblem`] of a path that no browser sends.
@@ -127,8 +146,13 @@ pub(super) fn readings(path_and_query: &str) -> Result<Vec<Reading>, PathProblem
         return Err(PathProblem::Readings);
     }
     let of = |changes: u8| (0..Choices::COUNT).filter(move |choices| choices & !changes == 0);
-    let mut readings =
-        of(changes).map(|choices| read(&decoded, Choices(choices))).collect::<Result<Vec<_>, _>>()?;
+    let mut readings = Vec::new();
+    for choices in of(changes) {
+        let reading = read(&decoded, Choices(choices))?;
+        let formats = reading.without_formats();
+        readings.push(reading);
+        readings.extend(formats);
+    }
     if written != decoded {
         for choices in of(changes & Choices::LITERAL) {
             readings.push(read(&written, Choices(choices))?);
@@ -159,7 +183,7 @@ fn changes(path: &str) -> u8 {
         (Choices::PARAMETERS, path.contains([';', '\u{2}'])),
         (Choices::FOLD, path.contains(folds) || path.split(ends_name).any(|name| name.ends_with(['.', ' ']))),
         (Choices::MERGE, path.contains("//") || path.contains([';', '\u{1}', '\u{2}'])),
-        (Choices::FORMAT, path.contains('.')),
+        (Choices::FORMAT, path.contains('.') || (!path.is_ascii() && fold(path).contains('.'))),
     ]
     .into_iter()
     .filter(|(_, is_changed)| *is_changed)
@@ -203,14 +227,7 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
     if text.ends_with('/') {
         text.pop();
     }
-    let is_without_format = choices.has(Choices::FORMAT);
-    if is_without_format {
-        let name = text.rfind('/').map_or(0, |slash| slash + 1);
-        if let Some(dot) = text[name..].rfind('.').filter(|dot| *dot > 0) {
-            text.truncate(name + dot);
-        }
-    }
-    Ok(Reading { text, is_folded, is_without_format })
+    Ok(Reading { text, is_folded, is_without_format: false })
 }
 
 fn without_parameters(path: &str) -> String {
@@ -252,9 +269,6 @@ fn decode(path: &str, as_written: bool) -> Result<String, PathProblem> {
                 match byte {
                     b'\\' => return Err(PathProblem::Backslash),
                     0..0x20 | 0x7f => return Err(PathProblem::Character),
-                    b'%' if matches!(rest, [high, low, ..] if hexadecimal(*high, *low).is_some()) => {
-                        return Err(PathProblem::DoubleEncoding);
-                    }
                     _ => match ENCODED.iter().find(|(character, _)| *character == byte) {
                         // A mark is one byte of UTF-8.
                         Some((_, mark)) => decoded.push(*mark as u8),
@@ -269,7 +283,34 @@ fn decode(path: &str, as_written: bool) -> Result<String, PathProblem> {
             _ => return Err(PathProblem::Character),
         }
     }
-    String::from_utf8(decoded).map_err(|_| PathProblem::Encoding)
+    let mut decoded = String::from_utf8(decoded).map_err(|_| PathProblem::Encoding)?;
+    if !decoded.is_ascii() {
+        decoded = decoded.chars().map(|character| compatible(character).unwrap_or(character)).collect();
+        if decoded.contains('\\') {
+            return Err(PathProblem::Backslash);
+        }
+    }
+    // The digits of a decoded `%` may have been encoded too (`%25%32%65`).
+    let is_encoded = |bytes: &[u8]| bytes[0] == PERCENT as u8 && hexadecimal(bytes[1], bytes[2]).is_some();
+    if !as_written && decoded.as_bytes().windows(3).any(is_encoded) {
+        return Err(PathProblem::DoubleEncoding);
+    }
+    Ok(decoded)
+}
+
+/// Returns what stands for a character that applications, or the file systems and databases behind them, may take for one
+/// that divides a path: its mark, as if that one were encoded, or the backslash itself. These are the compatible characters of
+/// Unicode (NFKD), and two slashes that Windows converts to one.
+const fn compatible(character: char) -> Option<char> {
+    match character {
+        '\u{ff0f}' | '\u{2044}' | '\u{2215}' => Some('\u{1}'),
+        '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}' => Some('\u{2}'),
+        '\u{fe6a}' | '\u{ff05}' => Some(PERCENT),
+        '\u{fe16}' | '\u{fe56}' | '\u{ff1f}' | '\u{2047}'..='\u{2049}' => Some('\u{4}'),
+        '\u{fe5f}' | '\u{ff03}' => Some('\u{5}'),
+        '\u{fe68}' | '\u{ff3c}' => Some('\\'),
+        _ => None,
+    }
 }
 
 /// Reports whether a byte is of the characters that need no encoding (RFC 3986 §2.3).
@@ -280,4 +321,29 @@ fn is_unreserved(byte: u8) -> bool {
 fn hexadecimal(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a/c` and its like hold letters: [`fold`] has them as a name and a slash.
+    const WITH_LETTERS: [char; 4] = ['\u{2100}', '\u{2101}', '\u{2105}', '\u{2106}'];
+
+    // attack: access.path-of-compatible-characters
+    #[test]
+    fn every_character_that_is_compatible_with_one_that_divides_a_path_is_known() {
+        let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
+        let divides = |text: &str| text.contains(['/', ';', '%', '?', '#', '\\']);
+        for character in '\u{80}'..=char::MAX {
+            let decomposed = normalizer.normalize(character.encode_utf8(&mut [0; 4])).into_owned();
+            if divides(&decomposed) && !WITH_LETTERS.contains(&character) {
+                let known = compatible(character).map(|mark| {
+                    let encoded = ENCODED.iter().find(|(_, of)| *of == mark);
+                    encoded.map_or(mark, |(byte, _)| char::from(*byte))
+                });
+                assert!(known.is_some_and(|known| decomposed.contains(known)), "{character:?}");
+            }
+        }
+    }
 }
