@@ -60,6 +60,9 @@ impl Authentication {
             let latest = max_age.as_secs().saturating_add(MAX_CLOCK_DIFFERENCE);
             match caller.authenticated() {
                 None => return Err("it is not known when the person authenticated".to_owned()),
+                Some(time) if time > now.saturating_add(MAX_CLOCK_DIFFERENCE) => {
+                    return Err("the time of the authentication is in the future".to_owned());
+                }
                 Some(time) if time.saturating_add(latest) < now => {
                     let ago = now.0.saturating_sub(time.0);
                     return Err(format!("the person authenticated {ago} s ago"));

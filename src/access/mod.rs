@@ -41,6 +41,7 @@ mod error;
 mod header_name;
 mod headers;
 mod host;
+mod method_override;
 mod path;
 mod pattern;
 mod rule;

@@ -3,6 +3,7 @@
 use super::AccessError;
 use super::headers::Headers;
 use super::host::{self, HostIndex};
+use super::method_override::{self, MOST_OVERRIDES};
 use super::path::{self, PathProblem, Reading};
 use super::rule::Rule;
 use super::spec::ApplicationSpec;
@@ -133,13 +134,8 @@ pub enum Ambiguity {
     Overrides,
 }
 
-/// Most methods of one request and paths of headers together: one header of each name.
-const MOST_OVERRIDES: usize = 7;
 /// Most paths in the rules of one application: each reading of a request is compared with all of them.
 const MOST_PATHS: usize = 1_024;
-/// The parameter by which a query names another method.
-const METHOD_PARAMETER: &str = "_method";
-
 impl Applications {
     /// Compiles applications.
     ///
@@ -349,25 +345,15 @@ impl Application {
         Ok(found)
     }
 
-    /// Returns the methods that an application may take a request for, each once: its own, in capitals as some take
-    /// it, those that headers name, and that of the query.
+    /// Returns the methods that an application may take a request for, its own first; that one alone if no rule looks at it.
     fn methods_of(&self, request: &Request<'_>, path: &str, own: &str) -> Vec<String> {
-        let mut methods = vec![own.to_owned()];
-        if self.reads_methods {
-            let query = path.split_once('?').map_or("", |(_, query)| query);
-            let in_query = url::form_urlencoded::parse(query.as_bytes())
-                .filter(|(name, _)| name == METHOD_PARAMETER)
-                .map(|(_, method)| method.trim().to_ascii_uppercase());
-            // Applications take the first or the last of several.
-            let in_headers = request.methods.iter().flat_map(|methods| methods.split(','));
-            let in_headers = in_headers.map(|method| method.trim().to_ascii_uppercase());
-            for method in std::iter::once(own.to_ascii_uppercase()).chain(in_headers).chain(in_query) {
-                if methods.len() <= MOST_OVERRIDES && !methods.contains(&method) {
-                    methods.push(method);
-                }
+        match self.reads_methods {
+            true => {
+                let targets = std::iter::once(path).chain(request.paths.iter().copied());
+                method_override::methods(own, request.methods, targets)
             }
+            false => vec![own.to_owned()],
         }
-        methods
     }
 
     /// Returns the readings of a path; none if no rule looks at it.

@@ -108,8 +108,9 @@ test('each request is decided by the first rule that fits, also for strangers an
 });
 
 // attack: access.path
+// attack: access.path-of-compatible-characters
 test('no spelling of a path reaches the application by another rule', async () => {
-  for (const path of ['/%61dmin/x', '//admin/x', '/pages/../admin/x', '/pages/%2e%2e/admin/x', '/ADMIN/x', '/admin;a/x', '/admin%2Fx', '/admin%00/x', '/admin%252Fx', '/hooks/..%2fadmin/x', '/hooks/..;/admin/x', '/health/../admin', '/./admin/x', '/pages\\..\\admin', '/admin./x', '//x/admin/x', '/hooks/%3F%2F..%2F..%2Fadmin%2Fx', '/hooks/%23%2F..%2F..%2Fadmin%2Fx', '/%68ooks/x', '/admin.json', '/%C3%A1dmin/x']) {
+  for (const path of ['/%61dmin/x', '//admin/x', '/pages/../admin/x', '/pages/%2e%2e/admin/x', '/ADMIN/x', '/admin;a/x', '/admin%2Fx', '/admin%00/x', '/admin%252Fx', '/hooks/..%2fadmin/x', '/hooks/..;/admin/x', '/health/../admin', '/./admin/x', '/pages\\..\\admin', '/admin./x', '//x/admin/x', '/hooks/%3F%2F..%2F..%2Fadmin%2Fx', '/hooks/%23%2F..%2F..%2Fadmin%2Fx', '/%68ooks/x', '/admin.json', '/admin.tar.gz', '/%C3%A1dmin/x', '/hooks/%25%32%65%25%32%65/admin', '/admin%EF%BC%9Bx', '/hooks/..%EF%BC%BCadmin', '/hooks/a%E2%88%95..%E2%88%95admin']) {
     for (const who of [undefined, 'grace']) {
       const { status, text } = await send('GET', path, cookieOf(who));
       assert.ok([400, 401, 403].includes(status), `${who} ${path}: ${status} ${text}`);
@@ -128,13 +129,16 @@ test('no spelling of a path reaches the application by another rule', async () =
 });
 
 // attack: access.method
+// attack: access.method-in-the-query
 test('a header that overrides the method changes no rule', async () => {
   for (const header of ['x-http-method-override', 'x-http-method', 'x-method-override']) {
     assert.equal((await send('GET', '/archive/1', { ...cookieOf('ada'), [header]: 'DELETE' })).status, 403, header);
     assert.equal((await send('GET', '/pages/1', { ...cookieOf('ada'), [header]: 'PATCH' })).status, 200, header);
   }
   assert.equal((await send('OPTIONS', '/admin/x', { ...cookieOf('grace'), 'x-http-method-override': 'GET' })).status, 403);
-  assert.equal((await send('GET', '/archive/1?_method=delete', cookieOf('ada'))).status, 403);
+  for (const query of ['_method=delete', '.method=DELETE', '_method[]=DELETE', 'a=1;_method=DELETE', 'X-HTTP-Method-Override=DELETE']) {
+    assert.equal((await send('GET', `/archive/1?${query}`, cookieOf('ada'))).status, 403, query);
+  }
   // More than any application reads.
   const many = Array.from({ length: 20 }, (_, number) => `/pages/${number}`);
   gate.forgetLog();
@@ -148,6 +152,8 @@ test('a header that overrides the method changes no rule', async () => {
   assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: asked })).status, 403);
   assert.match(gate.logged('access.ambiguous')[0], /X-Forwarded-Method/);
   assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: { ...asked, 'x-forwarded-method': 'GET' } })).status, 200);
+  // Nor one that says two.
+  assert.equal((await new Agent().request(`${gate.url}/sso/auth`, { headers: { ...asked, 'x-forwarded-method': ['GET', 'DELETE'] } })).status, 403);
   // Nor is one admitted that does not say the path: it would be that of the front page.
   const { 'x-forwarded-uri': _, ...pathless } = asked;
   for (const address of ['/sso/auth', '/sso/auth/redirect']) {

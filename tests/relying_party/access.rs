@@ -249,6 +249,11 @@ fn a_method_that_is_not_certain_is_refused() {
         ambiguous(request.overridden(&["HEAD", "delete"], &[])),
         Some(Ambiguity::Override { .. })
     ));
+    // A header names a path with a parameter that overrides the method.
+    assert!(matches!(
+        ambiguous(request.overridden(&[], &["/archive/2026?_method=DELETE"])),
+        Some(Ambiguity::Override { .. })
+    ));
     // One header of two values, of which applications take the first.
     assert!(matches!(ambiguous(request.overridden(&["DELETE, GET"], &[])), Some(Ambiguity::Override { .. })));
     assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::NoMethod));
@@ -256,6 +261,48 @@ fn a_method_that_is_not_certain_is_refused() {
         compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"allow": "signed_in"}]}])).unwrap();
     let selection = by_path.select(&request.without_method().without_path().overridden(&["DELETE"], &["/x"]));
     assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at either");
+}
+
+// attack: access.method-in-the-query
+#[test]
+fn a_parameter_that_overrides_the_method_is_one_however_it_is_spelt() {
+    let wiki = wiki();
+    for parameter in [
+        "_method=DELETE",
+        "%5Fmethod=%64elete",
+        "_METHOD=DELETE",
+        ".method=DELETE",
+        "%2Emethod=DELETE",
+        "+_method=DELETE",
+        "%20_method=DELETE",
+        "_method%00x=DELETE",
+        "_method[]=DELETE",
+        "_method%5B0%5D=DELETE",
+        "[_method=DELETE",
+        "a=1;_method=DELETE",
+        "a=1&_method=GET&_method=DELETE",
+        "a?_method=DELETE",
+        "a#_method=DELETE",
+        "X-HTTP-Method-Override=DELETE",
+        "x_http_method_override=DELETE",
+        "X.Method.Override=DELETE",
+        "_HttpMethod=DELETE",
+        "$httpMethod=DELETE",
+        "httpMethod=DELETE",
+        "method=delete",
+    ] {
+        assert_eq!(rule(&wiki, &format!("/archive/2026?{parameter}"), "GET"), 0, "{parameter}");
+    }
+    for path in
+        ["/archive/2026%3f_method=DELETE", "/archive/2026%3Fa&_method=DELETE", "/archive/2026;_method=DELETE"]
+    {
+        assert_eq!(rule(&wiki, path, "GET"), 0, "{path}");
+    }
+    for parameter in
+        ["method=email", "methods=DELETE", "a=_method=DELETE", "payment_method=PUT", "_method=get", "method"]
+    {
+        assert_eq!(rule(&wiki, &format!("/archive/2026?{parameter}"), "GET"), 3, "{parameter}");
+    }
 }
 
 // attack: access.method
@@ -558,7 +605,11 @@ fn an_authentication_must_be_recent_enough() {
         |authenticated| rule.check(&Caller::of_session(&ada, &facts(authenticated, &json!({}), &[])), T);
     assert_eq!(check(Some(T.0 - 360)), Ok(()), "the clocks may be a minute apart");
     assert_eq!(check(Some(T.0 + 5)), Ok(()));
+    assert_eq!(check(Some(T.0 + 60)), Ok(()), "and the provider's may be ahead");
     for (authenticated, reason) in [
+        // It would be recent for as long as it lies ahead.
+        (Some(T.0 + 61), "the time of the authentication is in the future"),
+        (Some(i64::MAX), "the time of the authentication is in the future"),
         (Some(T.0 - 361), "the person authenticated 361 s ago"),
         (None, "it is not known when the person authenticated"),
     ] {

@@ -28,6 +28,7 @@ pub(crate) fn front_page_of(address: &str) -> &str {
 }
 
 pub(crate) const FORWARDED_URI: &str = "x-forwarded-uri";
+const FORWARDED_METHOD: &str = "x-forwarded-method";
 
 /// The headers that name another method than that of the request, for applications that take them.
 const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -66,7 +67,7 @@ impl<'r> Requested<'r> {
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
         let paths: Vec<&str> = paths.into_iter().map(path_of).collect();
-        let method = self.forwarded_method();
+        let method = self.forwarded_method().filter(|_| once(FORWARDED_METHOD));
         let request = Request::new(host, path.unwrap_or_default(), method.unwrap_or_default());
         let request = if path.is_none() { request.without_path() } else { request };
         let request = if method.is_none() { request.without_method() } else { request };
@@ -97,7 +98,7 @@ impl<'r> Requested<'r> {
     /// Returns the method: of `X-Forwarded-Method`, or of a subrequest that has the path appended, which keeps it.
     /// Other subrequests are `GET` whatever the client's request is.
     fn forwarded_method(&self) -> Option<&'r str> {
-        match self.header("x-forwarded-method") {
+        match self.header(FORWARDED_METHOD) {
             Some(method) => Some(method),
             None if self.headers.contains_key(FORWARDED_URI) => None,
             None => self.path().map(|_| self.method.as_str()),
@@ -107,7 +108,7 @@ impl<'r> Requested<'r> {
     /// Reports whether the browser's request has no body to lose: by `X-Forwarded-Method`, or by the method that the
     /// proxy kept (nginx, Envoy).
     pub(crate) fn is_safe(&self) -> bool {
-        let method = self.header("x-forwarded-method").unwrap_or(self.method.as_str());
+        let method = self.header(FORWARDED_METHOD).unwrap_or(self.method.as_str());
         matches!(method, "GET" | "HEAD")
     }
 

@@ -1,0 +1,68 @@
+//! Methods that an application may take a request for, beside its own: those that headers and parameters name.
+
+/// Most methods of one request and paths of headers together: one header of each name.
+pub(super) const MOST_OVERRIDES: usize = 7;
+
+/// The parameters that name another method, in plain letters: the usual one, the headers of that meaning where an application
+/// takes both alike, and others of single frameworks.
+const PARAMETERS: [&str; 7] = [
+    "-method",
+    "-httpmethod",
+    "-http-method",
+    "method-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+/// Parameters that name another method in some applications, and something else in most: only a method counts.
+const AMBIGUOUS_PARAMETERS: [&str; 2] = ["method", "httpmethod"];
+/// The methods of RFC 9110 §9 and RFC 5789.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// Returns the methods that an application may take a request for, each once, its own first: its own, in capitals as some
+/// take it, those that headers name, and those that parameters of a target name; one more than [`MOST_OVERRIDES`]
+/// at most. A target is a path with its query.
+pub(super) fn methods<'t>(
+    own: &str,
+    headers: &[&str],
+    targets: impl Iterator<Item = &'t str>,
+) -> Vec<String> {
+    // Applications take the first or the last of several.
+    let in_headers = headers.iter().flat_map(|methods| methods.split(',')).map(capitals);
+    let mut methods = vec![own.to_owned()];
+    for method in
+        std::iter::once(own.to_ascii_uppercase()).chain(in_headers).chain(targets.flat_map(of_target))
+    {
+        if methods.len() <= MOST_OVERRIDES && !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    methods
+}
+
+/// Returns the methods that the parameters of a target name: behind `?`, which may be encoded, and between whatever
+/// applications divide parameters by.
+fn of_target(target: &str) -> impl Iterator<Item = String> {
+    let parts = target
+        .split(['?', '&', ';', '#'])
+        .flat_map(|part| part.split("%3f"))
+        .flat_map(|part| part.split("%3F"));
+    parts.skip(1).flat_map(|part| url::form_urlencoded::parse(part.as_bytes())).filter_map(|(name, value)| {
+        let (name, method) = (plain(&name), capitals(&value));
+        let is_override = PARAMETERS.contains(&name.as_str())
+            || (AMBIGUOUS_PARAMETERS.contains(&name.as_str()) && METHODS.contains(&method.as_str()));
+        is_override.then_some(method)
+    })
+}
+
+fn capitals(method: &str) -> String {
+    method.trim().to_ascii_uppercase()
+}
+
+/// Returns the name of a parameter as the most lenient application reads it: without white space around it and what
+/// follows NUL or `[`, in small letters, all characters but letters and digits as one.
+fn plain(name: &str) -> String {
+    let is_space = |character: char| character.is_whitespace() || character == '[';
+    let name = name.trim_start_matches(is_space).split(['\0', '[']).next().unwrap_or_default().trim_end();
+    name.replace(|character: char| !character.is_ascii_alphanumeric(), "-").to_ascii_lowercase()
+}
