@@ -1,7 +1,7 @@
 // Operations: reload, stop, metrics, the debug log, and commands beside the running server.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -130,6 +130,21 @@ test('a second server on one database is refused, and the first goes on', async 
 });
 
 // finding: A5
+test('claimgate health: 0 while ready, 1 while nothing answers', async () => {
+  await serve();
+  const health = (...more) => spawnSync(BINARY, ['health', '--config', join(gate.folder, 'claimgate.toml'), ...more], { encoding: 'utf8' });
+  const ready = health();
+  assert.equal(ready.status, 0, ready.stderr);
+  assert.equal(JSON.parse(ready.stdout).store, true);
+  const live = health('--live');
+  assert.deepEqual([live.status, live.stdout], [0, 'ok\n']);
+  await gate.stop();
+  const stopped = health();
+  assert.equal(stopped.status, 1);
+  assert.match(stopped.stderr, /health\.unreachable/);
+  await gate.start();
+});
+
 test('a second process ends a session and the server follows', async () => {
   await serve();
   const agent = new Agent();

@@ -7,7 +7,7 @@ import * as https from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as tls from 'node:tls';
-import { Claimgate, until } from './claimgate.mjs';
+import { BINARY, Claimgate, until } from './claimgate.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 
 let gate;
@@ -58,6 +58,7 @@ test('sign-in over https, with __Host- cookies', async () => {
   assert.equal(begun.status, 303, gate.log);
   assert.match(begun.headers['set-cookie'][0], /^__Host-claimgate-login-[\w-]{12}=[\w-]+; HttpOnly; SameSite=Lax; Secure; Path=\/; Max-Age=900$/);
   assert.equal(begun.headers['strict-transport-security'], 'max-age=31536000');
+  assert.equal(JSON.parse(execFileSync(BINARY, ['health', '--config', join(gate.folder, 'claimgate.toml')], { encoding: 'utf8' })).store, true);
   const back = await request(begun.headers.location);
   const done = await request(back.headers.location, { cookies: pairs(begun) });
   assert.equal(done.status, 303, done.text);

@@ -60,6 +60,15 @@ pub struct Config {
     pub places: BTreeMap<String, Place>,
 }
 
+/// Where the server of a file listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The address, as written; an unspecified address stands for all of the machine's.
+    pub address: SocketAddr,
+    /// Whether the server terminates TLS.
+    pub tls: bool,
+}
+
 /// What a command on the database needs of a file.
 #[derive(Clone, Debug)]
 pub struct Database {

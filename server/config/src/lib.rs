@@ -34,8 +34,8 @@ use std::path::Path;
 use claimgate::alg::Registry;
 
 pub use checked::{
-    AdminClient, Administration, Config, Database, Demands, Events, Logo, Pages, Postgres, Provider,
-    PublicUrl, Server, Store, Trust,
+    AdminClient, Administration, Config, Database, Demands, Events, Listener, Logo, Pages, Postgres,
+    Provider, PublicUrl, Server, Store, Trust,
 };
 pub use color::{Color, LEGIBLE};
 use document::Document;
@@ -72,6 +72,15 @@ impl Config {
     pub fn database(file: &Path) -> Result<Option<Database>, ConfigError> {
         let (name, text) = read(file)?;
         resolve::database(&Document::parse(&name, &text)?, folder_of(file))
+    }
+
+    /// Returns where the server of a file listens; none where it has no `[server]`. Reads no other file.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of the names in the file, of the types in `[server]`, and of `listen`.
+    pub fn listener(file: &Path) -> Result<Option<Listener>, ConfigError> {
+        let (name, text) = read(file)?;
+        resolve::listener(&Document::parse(&name, &text)?, folder_of(file))
     }
 }
 

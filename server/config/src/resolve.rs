@@ -11,7 +11,7 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{AdminClient, Config, Database, Events, Pages, Postgres, Provider};
+use super::checked::{AdminClient, Config, Database, Events, Listener, Pages, Postgres, Provider};
 use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
@@ -65,6 +65,21 @@ pub(super) fn database(document: &Document<'_>, folder: &Path) -> Result<Option<
         (Ok(database), faults) if faults.is_empty() => Ok(database),
         (_, faults) => Err(ConfigError::new(faults)),
     }
+}
+
+/// Resolves where the server listens; none where the file has no `[server]`.
+///
+/// # Errors
+/// A [`ConfigError`] with all faults found in these settings.
+pub(super) fn listener(document: &Document<'_>, folder: &Path) -> Result<Option<Listener>, ConfigError> {
+    settings::check(document)?;
+    let source = source(document, folder);
+    let listener = || -> Result<Option<Listener>, Faulty> {
+        let path = SettingPath::of("server");
+        let server: Option<raw::Server> = read(&source, &path)?;
+        server.map(|server| server::listener(&source.section(path), &server)).transpose()
+    };
+    listener().map_err(|_| ConfigError::new(source.faults.take()))
 }
 
 fn source<'d>(document: &'d Document<'d>, folder: &'d Path) -> Source<'d> {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::administration;
-use super::checked::{Postgres, PublicUrl, Server, Store};
+use super::checked::{Listener, Postgres, PublicUrl, Server, Store};
 use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
@@ -98,6 +98,12 @@ pub(super) fn resolve(
         administration: administration?,
         verify_secret: verify_secret?,
     })
+}
+
+/// Resolves where the server listens.
+pub(super) fn listener(section: &Section<'_>, raw: &raw::Server) -> Result<Listener, Faulty> {
+    let tls = raw.tls_certificate.is_some() || raw.tls_key.is_some();
+    Ok(Listener { address: listen(section, raw.listen.as_deref())?, tls })
 }
 
 fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty> {

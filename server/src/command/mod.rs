@@ -18,11 +18,13 @@ mod doctor;
 mod explain;
 mod explain_access;
 mod findings;
+mod health;
 mod input;
 mod jsonl;
 mod keygen;
 mod log;
 mod logging;
+mod man;
 mod mapping_test;
 mod online;
 mod output;
@@ -38,12 +40,14 @@ mod sign;
 mod store_copy;
 mod user;
 mod verify;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, Registry, RegistryBuilder};
+use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::output::Failure;
@@ -105,7 +109,7 @@ impl Command {
         self
     }
 
-    /// Sets the version that `--version` shows, in place of Claimgate's.
+    /// Sets the version that `--version` shows, in place of Claimgate's; the lines on the build follow it.
     pub fn version(mut self, version: &'static str) -> Self {
         self.version = version;
         self
@@ -143,6 +147,7 @@ impl Command {
             Subcommand::Provider(command) => command.run(),
             Subcommand::Store(command) => command.run(),
             Subcommand::Doctor(arguments) => arguments.run(),
+            Subcommand::Health(arguments) => arguments.run(),
             Subcommand::Backup(arguments) => arguments.run(),
             Subcommand::Restore(arguments) => arguments.run(),
             Subcommand::Verify(arguments) => arguments.run(&registry),
@@ -155,6 +160,8 @@ impl Command {
             Subcommand::Sign(arguments) => arguments.run(),
             Subcommand::Algorithms(arguments) => arguments.run(&registry),
             Subcommand::Completions(arguments) => arguments.run(parser, self.name),
+            // A page holds the version, not the facts of the build.
+            Subcommand::Man(arguments) => arguments.run(parser.long_version(Resettable::Reset)),
         }
     }
 }
@@ -202,6 +209,8 @@ enum Subcommand {
     Store(store_copy::StoreCommand),
     /// Report what is wrong with the database and with the rights of the files
     Doctor(doctor::Arguments),
+    /// Ask the running server whether it is ready
+    Health(health::Arguments),
     /// Verify a token, or a file of tokens, and print the claims
     Verify(Box<verify::Arguments>),
     /// Print the values that a claim path selects
@@ -224,11 +233,17 @@ enum Subcommand {
     Algorithms(algorithms::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Write the manual pages to a folder
+    Man(man::Arguments),
 }
 
 /// Returns the argument parser under the program's own name: the examples show that name too.
 fn parser(name: &'static str, version: &'static str) -> clap::Command {
-    rename_examples(Arguments::command(), name).name(name).bin_name(name).version(version)
+    rename_examples(Arguments::command(), name)
+        .name(name)
+        .bin_name(name)
+        .version(version)
+        .long_version(version::with_build_facts(version))
 }
 
 fn rename_examples(command: clap::Command, name: &str) -> clap::Command {

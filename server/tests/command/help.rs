@@ -17,7 +17,7 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 30] = [
+    let subcommands: [&[&str]; 32] = [
         &[],
         &["serve"],
         &["demo"],
@@ -36,6 +36,7 @@ fn every_help_has_an_example() {
         &["session", "end"],
         &["log"],
         &["doctor"],
+        &["health"],
         &["backup"],
         &["restore"],
         &["verify"],
@@ -48,6 +49,7 @@ fn every_help_has_an_example() {
         &["sign"],
         &["algorithms"],
         &["completions"],
+        &["man"],
     ];
     for command in subcommands {
         let help = run(&[command, &["--help"]].concat());
@@ -60,6 +62,33 @@ fn every_help_has_an_example() {
     assert!(run(&["--version"]).out.starts_with("claimgate "));
     assert_eq!(run(&[]).code, 2);
     assert_eq!(run(&["nonsense"]).code, 2);
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page() {
+    let folder = Folder::new();
+    let written = run(&["man", &folder.path("")]);
+    assert_eq!((written.code, written.out.as_str()), (0, ""), "{}", written.err);
+    let page = |name: &str| std::fs::read_to_string(folder.path(name)).expect(name);
+    for line in page("claimgate.1").lines().filter(|line| line.starts_with("claimgate\\-")) {
+        let name = line.trim_end_matches("(1)").replace('\\', "");
+        assert!(page(&format!("{name}.1")).contains("claimgate"), "{name}");
+    }
+    assert!(page("claimgate-config-check.1").contains(".SH EXTRA"));
+    let refused = run(&["man", &folder.path("absent")]);
+    assert!(refused.code == 2 && refused.err.contains("absent"), "{}", refused.err);
+}
+
+#[test]
+fn the_version_has_the_facts_of_the_build_and_no_time() {
+    let facts = run(&["--version"]).out;
+    for line in
+        ["engine    claimgate 0.", "commit    ", "compiler  ", "target    ", "profile   ", "SQLite    3."]
+    {
+        assert!(facts.lines().any(|found| found.starts_with(line)), "{line}: {facts}");
+    }
+    assert_eq!(run(&["-V"]).out.lines().count(), 1);
+    assert_eq!(facts, run(&["--version"]).out);
 }
 
 #[cfg(unix)]

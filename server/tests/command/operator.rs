@@ -129,3 +129,19 @@ fn what_is_not_there_is_a_refusal_and_wrong_usage_is_not() {
     assert_eq!(short.code, 2);
     assert!(short.err.contains("at least 12 characters"), "{}", short.err);
 }
+
+#[test]
+fn health_says_that_no_server_answers_and_reads_no_secret() {
+    let folder = Folder::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = CONFIG.replace("[server]", &format!("[server]\nlisten = \"127.0.0.1:{port}\""));
+    let config = folder.write("claimgate.toml", text);
+    let silent = run(&["health", "--config", &config]);
+    assert!(silent.code == 1 && silent.err.contains("health.unreachable"), "{}", silent.err);
+    let without = folder.write("without.toml", "[identity]\nusername = \"sub\"\n");
+    let refused = run(&["health", "--config", &without]);
+    assert!(refused.code == 2 && refused.err.contains("[server]"), "{}", refused.err);
+    let wrong = folder.write("wrong.toml", "[server]\nlisten = \"localhost\"\n");
+    let refused = run(&["health", "--config", &wrong]);
+    assert!(refused.code == 2 && refused.err.contains("listen"), "{}", refused.err);
+}
