@@ -129,7 +129,6 @@ test('a second server on one database is refused, and the first goes on', async 
   assert.equal((await agent.me(gate)).username, 'ada');
 });
 
-// finding: A5
 test('claimgate health: 0 while ready, 1 while nothing answers', async () => {
   await serve();
   const health = (...more) => spawnSync(BINARY, ['health', '--config', join(gate.folder, 'claimgate.toml'), ...more], { encoding: 'utf8' });
@@ -145,6 +144,7 @@ test('claimgate health: 0 while ready, 1 while nothing answers', async () => {
   await gate.start();
 });
 
+// finding: A5
 test('a second process ends a session and the server follows', async () => {
   await serve();
   const agent = new Agent();
