@@ -127,7 +127,12 @@ test('a token that is not for the application, or not accepted, is 401 and never
   assert.equal((await ask('/page', bearer('x.y.z'), 'plain.example.com', people.ada)).user, 'ada');
   assert.equal((await ask('/page', { authorization: 'Basic eDp5' }, 'wiki.example.com', people.ada)).user, 'ada');
   assert.equal((await ask('/page', bearer(token), 'plain.example.com')).status, 401);
-  assert.equal((await ask('/hooks/x', bearer('of the hook'))).status, 200);
+  // Where anyone is admitted, neither decides, and the application is told of no user beside a token of any kind.
+  for (const sent of ['of the hook', 'x.y.z', token]) {
+    const { status, user } = await ask('/hooks/x', bearer(sent), 'wiki.example.com', people.ada);
+    assert.deepEqual([sent, status, user], [sent, 200, '']);
+  }
+  assert.equal((await ask('/hooks/x', {}, 'wiki.example.com', people.ada)).user, 'ada');
   const without = await ask('/page', {});
   assert.deepEqual([without.status, without.challenge], [401, 'Bearer realm="claimgate"']);
   assert.equal((await ask('/page', page)).status, 303);

@@ -51,7 +51,7 @@ before(async () => {
   op.configure([client]);
   await gate.write({
     providers: [provider],
-    applications: [PAY, { name: 'wiki', hosts: ['127.0.0.1'], rule: RULES }, { hosts: ['*.closed.example.com'], rule: [{ paths: ['/x'], allow: 'anyone' }] }],
+    applications: [PAY, { name: 'wiki', hosts: ['127.0.0.1'], rule: RULES }, { hosts: ['open.example.com'], rule: [{ allow: 'signed_in' }] }, { hosts: ['*.closed.example.com'], rule: [{ paths: ['/x'], allow: 'anyone' }] }],
     server: { public_url: `${site}/sso`, trusted_proxies: ['127.0.0.2'] },
   }).start();
   nginx = await Nginx.start(`proxy_bind 127.0.0.2; ${documented('nginx')
@@ -161,7 +161,13 @@ test('a header that overrides the method changes no rule', async () => {
     assert.equal((await new Agent().request(`${gate.url}${address}`, { headers: { ...pathless, 'x-forwarded-method': 'GET' } })).status, 403, address);
     assert.match(gate.logged('access.ambiguous')[0], /X-Forwarded-Uri/);
   }
-  assert.equal((await new Agent().request(`${gate.url}/sso/auth/redirect/pages/1`, { headers: pathless })).status, 200);
+  const { 'x-forwarded-host': own, ...appended } = pathless;
+  assert.equal((await new Agent().request(`${gate.url}/sso/auth/redirect/pages/1`, { headers: { ...appended, host: own } })).status, 200);
+  // Of such a request the host is `Host`, which a script of a page does not set.
+  for (const address of ['/sso/auth', '/sso/auth/redirect', '/sso/auth/redirect/x']) {
+    const { status, headers } = await new Agent().request(`${gate.url}${address}`, { headers: { ...appended, host: 'elsewhere.example.com', 'x-forwarded-host': 'open.example.com' } });
+    assert.deepEqual([address, status, headers.get('x-auth-user')], [address, 403, null]);
+  }
 });
 
 // attack: access.override-spelt-otherwise

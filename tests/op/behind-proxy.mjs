@@ -124,10 +124,12 @@ export function testProxy({ configure, server = {}, skip = false }) {
   });
 
   test('a client is not given the cookies that are kept from scripts', on, async () => {
+    // Nor anything else that the proxy alone asks for.
     for (const headers of [{}, { 'x-forwarded-uri': '/' }]) {
-      const answer = await ask('sso', '/auth/redirect', { cookie: `a=1; ${cookie}`, ...headers });
-      assert.equal(answer.status, 200);
-      assert.equal(answer.headers.cookie, undefined);
+      for (const path of ['/auth', '/auth/', '/auth/redirect', '/auth/redirect/x']) {
+        const answer = await ask('sso', path, { cookie: `a=1; ${cookie}`, ...headers });
+        assert.deepEqual([path, answer.status, answer.headers.cookie, answer.headers['x-auth-user']], [path, 404, undefined, undefined]);
+      }
     }
   });
 

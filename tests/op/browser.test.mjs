@@ -192,7 +192,14 @@ test('sessions as JSON: one’s own alone, by identifiers that open nothing, and
   assert.deepEqual(Object.keys(newest).sort(), ['created', 'current', 'expires', 'id', 'issuer', 'provider']);
   assert.ok(![...one.cookies(gate.url).values()].some((secret) => secret.includes(oldest.id)));
   const end = (agent, id, headers = SAME_ORIGIN) => agent.request(`${gate.url}/api/v1/me/sessions/${id}`, { method: 'DELETE', headers });
-  assert.equal((await end(stranger, newest.id)).status, 404);
+  // Another user ends neither: a program is told that there is none, the page shows the own ones; all others are one's own.
+  for (const { id } of [newest, oldest]) {
+    assert.equal((await end(stranger, id)).status, 404);
+    assert.equal((await stranger.request(`${gate.url}/me/sessions/${id}/end`, { method: 'POST', headers: SAME_ORIGIN })).status, 303);
+  }
+  assert.equal((await stranger.request(`${gate.url}/me/sessions/end-others`, { method: 'POST', headers: SAME_ORIGIN })).status, 303);
+  for (const agent of [one, other]) assert.equal((await agent.me(gate)).username, 'linus');
+  assert.equal((await stranger.me(gate)).username, 'ada');
   assert.equal((await end(one, newest.id, { 'sec-fetch-site': 'cross-site' })).status, 403);
   for (const path of [`/me/sessions/${newest.id}/end`, '/me/sessions/end-others']) {
     const forged = await one.request(`${gate.url}${path}`, { method: 'POST', headers: { 'sec-fetch-site': 'same-site', accept: 'text/html' } });

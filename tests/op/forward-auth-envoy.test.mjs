@@ -47,7 +47,7 @@ static_resources:
           stat_prefix: test
           use_remote_address: true
           route_config:
-            virtual_hosts:
+${documented('yaml', 'virtual_hosts').replace('sso.example.com', '"sso.gate.localhost", "sso.gate.localhost:*"').replace(/^/gm, '            ').trimEnd()}
             - { name: app, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: app } }] }
           upgrade_configs: [{ upgrade_type: websocket }]
 ${filters.replace(/^/gm, '          ')}
@@ -115,6 +115,25 @@ test('the application receives the client’s cookies, and none of Claimgate’s
     [`myclaimgate=1;${cookie}`, 'myclaimgate=1'],
     [['a=1', cookie, 'b=2'], 'a=1; b=2'],
   ]) assert.equal(JSON.parse((await ask('/', { cookie: sent })).text).headers.cookie ?? '', wanted, `${sent}`);
+});
+
+// attack: headers.assertion-asked-by-a-script
+test('at Claimgate’s own host no client asks what Envoy asks', { skip }, async () => {
+  const host = `sso.gate.localhost:${port}`;
+  assert.equal((await ask('/login', { host })).status, 200);
+  const said = { host, cookie, 'x-forwarded-host': 'bank.example.com', 'x-forwarded-uri': '/', 'x-forwarded-method': 'GET' };
+  for (const path of ['/auth', '/auth/redirect', '/auth/redirect/x']) {
+    const { status, headers } = await ask(path, said);
+    assert.deepEqual([path, status, headers['x-auth-user']], [path, 404, undefined]);
+  }
+  assert.equal((await ask('/api/v1/me', said)).status, 200);
+});
+
+test('the bearer token of a program reaches Claimgate', { skip }, async () => {
+  // A request without one is a browser's, which is redirected.
+  assert.equal((await ask('/')).status, 303);
+  const { status, headers } = await ask('/', { authorization: 'Bearer x.y.z' });
+  assert.deepEqual([status, headers['www-authenticate']], [401, 'Cookie realm="claimgate"']);
 });
 
 test('the client counts by its own address, whatever it claims', { skip }, async () => {

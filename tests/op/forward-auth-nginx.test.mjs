@@ -95,6 +95,18 @@ test('signed out: to the sign-in page, and back to what was asked for', async ()
   assert.equal(seen.headers['x-auth-name'], 'Ada Lovelace');
 });
 
+// attack: headers.assertion-asked-by-a-script
+test('no client asks what nginx asks, and says nothing that only a proxy says', async () => {
+  const agent = new Agent();
+  await agent.walk(`${site}/sso/login/crm`, { as: 'ada' });
+  const { origin } = new URL(site);
+  const said = { 'x-forwarded-host': 'bank.example.com', 'x-forwarded-uri': '/', 'x-forwarded-method': 'GET', 'x-forwarded-proto': 'https', origin, 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' };
+  for (const path of ['/sso/auth', '/sso/auth/', '/sso/auth/redirect', '/sso/auth/redirect/x', '/sso//auth/redirect/x', '/sso/%61uth/redirect/x', '/sso/x/../auth/redirect/x', '/sso/auth%2fredirect']) {
+    const { status, headers } = await send(`${site}${path}`, { ...said, cookie: [...agent.cookies(site)].map((pair) => pair.join('=')).join('; ') });
+    assert.deepEqual([path, status, headers['x-auth-user']], [path, 404, undefined]);
+  }
+});
+
 // attack: headers.from-the-client
 test('identity headers of a client are overwritten', async () => {
   const agent = new Agent();
@@ -237,9 +249,11 @@ test('several hosts: Claimgate on its own, a team by host', async () => {
   const [, teamsOfHost] = /```nginx\n(map \$host[^]*?)```/.exec(DOCUMENTATION);
   const one = documented('nginx');
   const own = /location \/sso\/ \{[^}]*\}/.exec(one)[0];
+  const [closed] = /location \/sso\/auth\/ \{[^}]*\}/.exec(one);
+  assert.ok(DOCUMENTATION.includes('`location /auth { return 404; }`'));
   const several = `${teamsOfHost}
-    ${one.replace(own, '').replace('set $teams "";', 'set $teams $teams_of_host;').replaceAll('/sso/auth', '/auth').replace('server_name app.example.com;', 'server_name app.example.com admin.example.com;')}
-    server { listen 443 ssl; server_name sso.example.com; ${own.replace('/sso/', '/')} }`;
+    ${one.replace(own, '').replace(closed, '').replace('set $teams "";', 'set $teams $teams_of_host;').replaceAll('/sso/auth', '/auth').replace('server_name app.example.com;', 'server_name app.example.com admin.example.com;')}
+    server { listen 443 ssl; server_name sso.example.com; ${own.replace('/sso/', '/')} location /auth { return 404; } }`;
   const running = await Nginx.start(several
     .replaceAll('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace('listen 443 ssl default_server; ssl_reject_handshake on;', `listen 127.0.0.1:${port} default_server;`)

@@ -9,6 +9,7 @@ use super::page::MAX_USERNAME;
 use super::password::MIN_PASSWORD;
 use super::problem::Problem;
 use super::request_log;
+use claimgate::identity::normal_username;
 use claimgate::oidc::password::Authenticated;
 
 /// Checks a password, and that its user may sign in with it.
@@ -21,7 +22,7 @@ pub(crate) async fn authenticate(
     username: &str,
     password: Zeroizing<String>,
 ) -> Result<Authenticated, Problem> {
-    note_tried_name(username);
+    note_tried_name(app, username);
     if !app.process.limiter.allow(&app.store, username, address).await? {
         return Err(Problem::TooManyPasswords);
     }
@@ -47,12 +48,15 @@ pub(crate) fn may_repeat(name: &str) -> bool {
     }
 }
 
-/// Notes a username that was tried. A long one of no user may be a password that was typed into the wrong
+/// Notes a username that was tried, in the form in which usernames are kept: events of the person are found by it. A long one of no user may be a password that was typed into the wrong
 /// field; a password has at least [`MIN_PASSWORD`] characters.
-fn note_tried_name(name: &str) {
+fn note_tried_name(app: &App, name: &str) {
     let length = name.chars().count();
     match length {
-        0..MIN_PASSWORD => request_log::note_user(name),
+        0..MIN_PASSWORD => {
+            let normal = normal_username(name, app.config.normalise);
+            request_log::note_user(normal.as_deref().unwrap_or(name));
+        }
         _ => request_log::note_user(&format!("(a name of {length} characters)")),
     }
 }

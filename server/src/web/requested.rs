@@ -79,8 +79,11 @@ impl<'r> Requested<'r> {
         }
     }
 
+    /// Returns the host. Of a subrequest without `X-Forwarded-Uri` it is `Host`, which no script of a page sets: one at our
+    /// own host could otherwise name another application, and read what is answered about it.
     fn host(&self) -> Option<&'r str> {
-        self.header("x-forwarded-host").or_else(|| self.header("host"))
+        let forwarded = self.header("x-forwarded-host").filter(|_| self.headers.contains_key(FORWARDED_URI));
+        forwarded.or_else(|| self.header("host"))
     }
 
     /// Returns the path and the query: of `X-Forwarded-Uri`, or those that are appended to ours.

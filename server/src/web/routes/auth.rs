@@ -129,6 +129,13 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
     let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
     let sender = match decided.filter(|_| !is_open) {
         Some(decided) => sender::of(app, headers, decided.application).await?,
+        // As for other rules, a session beside a bearer token counts for nothing. No one is known by a token that nothing is
+        // asked of: it may be the application's own.
+        None if decided.is_some_and(|decided| decided.accepts_tokens())
+            && sender::bearer_token(headers).is_some() =>
+        {
+            Sender::default()
+        }
         None => match app.session(headers).await {
             // Nothing depends on the user.
             Err(_) if is_open => Sender::default(),
