@@ -22,6 +22,13 @@
 //! lease a node says that it does not know. Clocks of nodes are not compared: durations go to the database, and its
 //! clock decides.
 //!
+//! # Idle sessions
+//!
+//! A use of a session moves its end, in the memory of the node at first; nodes write uses in batches, each row at most once
+//! in a step, without the order row: that a session lasts longer is no news for others. No node serves a session beyond
+//! the end that the database has, so that no session outlives its row, which a logout would not find. A node whose cache
+//! has an earlier end reads again. What shortens a session is a step of the feed.
+//!
 //! # What the bound assumes
 //!
 //! Clocks of all nodes that run at the same rate; and, over a failover, one synchronous standby, or a quorum of which
