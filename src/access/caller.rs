@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use crate::claims::{ClaimDemand, Claims};
+use crate::limits::Limits;
 use crate::oidc::facts::SessionFacts;
 use crate::oidc::user::User;
+use crate::path::ClaimPath;
 use crate::time::UnixTime;
 
 /// The claim that names the authentication context class (Core §2).
@@ -82,6 +84,22 @@ impl<'c> Caller<'c> {
         }
     }
 
+    /// Returns what a claim says as texts: its texts, numbers and truth values, or those in its list. Empty where the
+    /// claim is not there, or the session does not keep it.
+    pub(super) fn texts(&self, path: &ClaimPath) -> Vec<String> {
+        match self.evidence {
+            Evidence::None => Vec::new(),
+            Evidence::Session(facts) => {
+                let values = facts.claims.values(path.as_str()).unwrap_or_default();
+                values.iter().flat_map(elements).filter_map(text_of).collect()
+            }
+            Evidence::Claims(claims) => {
+                let values = path.select(claims.as_value(), &Limits::DEFAULT).unwrap_or_default();
+                values.into_iter().flat_map(elements).filter_map(text_of).collect()
+            }
+        }
+    }
+
     /// Compares the claims with a demand.
     pub(super) fn meets(&self, demand: &ClaimDemand) -> Verdict {
         let met = match self.evidence {
@@ -93,6 +111,19 @@ impl<'c> Caller<'c> {
             Evidence::Claims(claims) => demand.check(claims.as_value()),
         };
         if met.is_ok() { Verdict::Met } else { Verdict::Unmet }
+    }
+}
+
+/// Returns the elements of a list, or a value that is none by itself.
+fn elements(value: &Value) -> &[Value] {
+    if let Value::Array(list) = value { list } else { std::slice::from_ref(value) }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::header_name;
 use super::spec::{Content, Encoding, HeaderSpec, HeadersSpec, Preset};
 use crate::identity::SettingPath;
 use crate::oidc::user::User;
+use crate::path::ClaimPath;
 
 /// The headers of an application, in their order; by default those of [`Preset::Claimgate`]. An application gets all of
 /// them with every request, so that a proxy overwrites what a client sent under these names.
@@ -32,14 +33,21 @@ pub struct Headers(Vec<Header>);
 #[derive(Clone, Debug)]
 pub struct Header {
     name: String,
-    content: Content,
+    source: Source,
     encoding: Encoding,
     separator: char,
 }
 
+/// What the value of a header is taken from.
+#[derive(Clone, Debug)]
+enum Source {
+    Known(Content),
+    Claim(ClaimPath),
+}
+
 /// Most headers of one application.
 const MOST_HEADERS: usize = 32;
-/// The separator of teams.
+/// The separator of teams, and of the values of a claim.
 const SEPARATOR: char = ',';
 
 impl Default for Headers {
@@ -52,8 +60,8 @@ impl Headers {
     /// Compiles headers. `setting` is the path of their table.
     ///
     /// # Errors
-    /// An [`AccessError`]: a name that is none, is reserved or occurs twice; a separator that is none, or of a value
-    /// that is no list; more than 32 headers.
+    /// An [`AccessError`]: a name that is none, is reserved or occurs twice; both or none of `value` and `claim`; a path
+    /// that is none; a separator that is none, or of a value that is no list; more than 32 headers.
     pub fn compile(spec: &HeadersSpec, setting: &SettingPath) -> Result<Self, AccessError> {
         let mut headers = Self::of_preset(spec.preset.unwrap_or_default(), spec.encoding);
         for (index, header) in spec.header.iter().enumerate() {
@@ -104,7 +112,7 @@ impl Headers {
         };
         let header = |&(name, content): &(&str, Content)| Header {
             name: name.to_owned(),
-            content,
+            source: Source::Known(content),
             encoding,
             separator: SEPARATOR,
         };
@@ -113,7 +121,15 @@ impl Headers {
 
     /// Reports whether one of them is signed.
     pub(super) fn has_assertion(&self) -> bool {
-        self.iter().any(|header| header.content == Content::Assertion)
+        self.iter().any(|header| matches!(header.source, Source::Known(Content::Assertion)))
+    }
+
+    /// Returns the paths of the claims that are in headers.
+    pub fn claim_paths(&self) -> impl Iterator<Item = &ClaimPath> {
+        self.iter().filter_map(|header| match &header.source {
+            Source::Known(_) => None,
+            Source::Claim(path) => Some(path),
+        })
     }
 
     /// Returns the audience of the assertions of an application, whose path is `setting`: the one that is written, or else
@@ -150,9 +166,10 @@ impl Header {
                 "write a name of the application's own, such as `X-Department`",
             )
         })?;
+        let source = Source::compile(spec, setting)?;
         let separator = match &spec.separator {
-            Some(_) if spec.value != Content::Teams => {
-                let reason = "separates teams, and this value is no list";
+            Some(_) if !matches!(source, Source::Known(Content::Teams) | Source::Claim(_)) => {
+                let reason = "separates teams or the values of a claim, and this value is no list";
                 return Err(AccessError::with_remedy(setting.name("separator"), reason, "remove it"));
             }
             Some(text) => separator(text).ok_or_else(|| {
@@ -161,12 +178,7 @@ impl Header {
             })?,
             None => SEPARATOR,
         };
-        Ok(Self {
-            name: name.clone(),
-            content: spec.value,
-            encoding: spec.encoding.unwrap_or(encoding),
-            separator,
-        })
+        Ok(Self { name: name.clone(), source, encoding: spec.encoding.unwrap_or(encoding), separator })
     }
 
     /// Returns its name, as it is written.
@@ -175,19 +187,17 @@ impl Header {
         &self.name
     }
 
-    /// Returns what is in it.
-    #[must_use]
-    pub fn content(&self) -> Content {
-        self.content
-    }
-
     /// Returns its value for the sender of a request: empty where it is not known. It holds no control character, and
     /// neither begins nor ends with a space; without [`Encoding::Raw`] it is visible ASCII and spaces. `None` for
     /// [`Content::Assertion`], whose value is signed.
     #[must_use]
     pub fn value(&self, caller: Caller<'_>) -> Option<String> {
         let user = caller.user;
-        let text = match self.content {
+        let content = match &self.source {
+            Source::Known(content) => content,
+            Source::Claim(path) => return Some(self.list(caller.texts(path).iter())),
+        };
+        let text = match content {
             Content::Username => user.map(|user| user.username.clone()),
             Content::Email => user.and_then(|user| user.email()).map(str::to_owned),
             Content::Name => user.map(User::display_name),
@@ -224,7 +234,27 @@ impl Header {
     }
 }
 
-/// Returns the character that separates teams.
+impl Source {
+    fn compile(spec: &HeaderSpec, setting: &SettingPath) -> Result<Self, AccessError> {
+        match (&spec.value, &spec.claim) {
+            (Some(content), None) => Ok(Self::Known(*content)),
+            (None, Some(path)) => ClaimPath::parse(path)
+                .map(Self::Claim)
+                .map_err(|error| AccessError::new(setting.name("claim"), error.to_string())),
+            (None, None) => Err(AccessError::with_remedy(
+                setting.clone(),
+                "says nothing of what is in the header",
+                "write `value`, such as `value = \"id\"`, or the path of a claim, such as `claim = \"department\"`",
+            )),
+            (Some(_), Some(_)) => {
+                let reason = "stands beside `value`, and a header has one content";
+                Err(AccessError::with_remedy(setting.name("claim"), reason, "remove one of them"))
+            }
+        }
+    }
+}
+
+/// Returns the character that separates names.
 fn separator(text: &str) -> Option<char> {
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {
@@ -252,6 +282,9 @@ fn percent_encoded(text: &str, separator: Option<char>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::Claims;
+    use crate::limits::Limits;
+    use crate::oidc::facts::{KeptClaims, SessionFacts};
     use crate::oidc::user::{TeamSource, UserId, UserKind};
 
     fn user(name: &str, teams: &[&str]) -> User {
@@ -342,6 +375,48 @@ mod tests {
         for name in ["a\r\nX-User: root", "a\u{0}", "a\u{85}b"] {
             let sent: Vec<String> = of(name, &[]);
             assert_eq!(sent[0], "", "{name:?}");
+        }
+    }
+
+    // attack: headers.line-breaks, headers.raw-list
+    #[test]
+    fn a_claim_is_a_list_of_its_texts() {
+        let claims = serde_json::json!({
+            "department": "Physics", "level": 3, "on_call": true, "address": {"city": "Zürich"}, "none": null,
+            "roles": ["b", "a;c", {"x": 1}, ["nested"], null, " d", "e\r\nX: y", 7],
+        });
+        for (claim, percent, raw) in [
+            ("department", "Physics", "Physics"),
+            ("level", "3", "3"),
+            ("on_call", "true", "true"),
+            ("address", "", ""),
+            ("$.address.city", "Z%C3%BCrich", "Zürich"),
+            ("none", "", ""),
+            ("missing", "", ""),
+            ("roles", "b;a%3Bc;%20d;e%0D%0AX: y;7", "b;7"),
+            ("$.roles[*]", "b;a%3Bc;nested;%20d;e%0D%0AX: y;7", "b;nested;7"),
+        ] {
+            let headers = |encoding: &str| {
+                let header = serde_json::json!({"name": "X", "claim": claim, "separator": ";"});
+                compile(
+                    &serde_json::json!({"preset": "none", "encoding": encoding, "header": [header]})
+                        .to_string(),
+                )
+            };
+            let path = [ClaimPath::parse(claim).expect("a path")];
+            let kept = SessionFacts { authenticated: None, claims: KeptClaims::of(&claims, &path).0 };
+            let presented = Claims::parse(claims.to_string().as_bytes(), &Limits::DEFAULT).expect("claims");
+            let user = user("Ada", &[]);
+            for (encoding, wanted) in [("percent", percent), ("raw", raw)] {
+                let headers = headers(encoding).expect(claim);
+                let header = headers.iter().next().expect("one");
+                for caller in [Caller::of_session(&user, &kept), Caller::of_token(None, &presented)] {
+                    assert_eq!(header.value(caller).as_deref(), Some(wanted), "{claim} {encoding}");
+                }
+                let older = SessionFacts::default();
+                assert_eq!(header.value(Caller::of_session(&user, &older)).as_deref(), Some(""), "not kept");
+                assert_eq!(header.value((&user).into()).as_deref(), Some(""), "of no sign-in");
+            }
         }
     }
 

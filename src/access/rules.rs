@@ -178,11 +178,15 @@ impl Applications {
         self.applications.iter()
     }
 
-    /// Returns the paths of the claims that rules look at, each once: what a session is to keep of its sign-in.
+    /// Returns the paths of the claims that rules look at, and of those in headers; `shared` are the headers of a request
+    /// that no application decides on. Each path is there once: a session is to keep its values of the sign-in.
     #[must_use]
-    pub fn claim_paths(&self) -> Vec<ClaimPath> {
+    pub fn claim_paths(&self, shared: &Headers) -> Vec<ClaimPath> {
         let mut paths: Vec<ClaimPath> = Vec::new();
-        for path in self.applications.iter().flat_map(Application::rules).flat_map(Rule::claim_paths) {
+        let of_rules = self.applications.iter().flat_map(Application::rules).flat_map(Rule::claim_paths);
+        let headers = self.applications.iter().map(Application::headers).chain([shared]);
+        let of_headers = headers.flat_map(Headers::claim_paths).cloned();
+        for path in of_rules.chain(of_headers) {
             if !paths.iter().any(|known| known.as_str() == path.as_str()) {
                 paths.push(path);
             }

@@ -50,17 +50,19 @@ pub struct HeadersSpec {
     pub header: Vec<HeaderSpec>,
 }
 
-/// A header: its name, and what is in it.
+/// A header: its name, and what is in it: either `value` or `claim`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderSpec {
     /// The name: letters, digits and `-`.
     pub name: String,
-    /// What is in it.
-    pub value: Content,
+    /// What is in it, of what is known here.
+    pub value: Option<Content>,
+    /// The path of a claim of the sign-in, or of the bearer token: the header has its texts, numbers and truth values.
+    pub claim: Option<String>,
     /// How the value is written; absent: as the table says.
     pub encoding: Option<Encoding>,
-    /// What stands between teams: `,`, `;`, `|` or a space; absent: `,`.
+    /// What stands between teams, or between the values of a claim: `,`, `;`, `|` or a space; absent: `,`.
     pub separator: Option<String>,
 }
 

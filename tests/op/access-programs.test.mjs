@@ -37,6 +37,7 @@ before(async () => {
         name: 'wiki',
         hosts: ['wiki.example.com'],
         bearer_audience: [WIKI],
+        headers: { header: [{ name: 'X-Client-Subject', claim: 'sub' }] },
         rule: [
           { paths: ['/hooks/*'], allow: 'anyone' },
           { paths: ['/backup/*'], any_of: [{ clients: ['backup'] }, { teams: ['Administrators'] }] },
@@ -64,7 +65,7 @@ after(async () => { await gate.close(); await op.stop(); });
 
 async function ask(path, headers, host = 'wiki.example.com', agent = new Agent()) {
   const answer = await agent.request(`${gate.url}/auth/redirect`, { headers: { 'x-forwarded-host': host, 'x-forwarded-proto': 'https', 'x-forwarded-uri': path, 'x-forwarded-method': 'GET', ...headers } });
-  return { status: answer.status, challenge: answer.headers.get('www-authenticate'), user: answer.headers.get('x-auth-user'), teams: answer.headers.get('x-auth-teams'), text: answer.text };
+  return { status: answer.status, challenge: answer.headers.get('www-authenticate'), user: answer.headers.get('x-auth-user'), teams: answer.headers.get('x-auth-teams'), subject: answer.headers.get('x-client-subject'), text: answer.text };
 }
 const bearer = (token) => ({ authorization: `Bearer ${token}` });
 const INVALID = 'Bearer realm="claimgate", error="invalid_token"';
@@ -72,8 +73,8 @@ const INSUFFICIENT = 'Bearer realm="claimgate", error="insufficient_scope"';
 
 test('a token acts for the user that its subject is linked to', async () => {
   const [ada, grace] = [await personsToken(op, APP, 'ada', WIKI), await personsToken(op, APP, 'grace', WIKI)];
-  const { status, user, teams } = await ask('/page', bearer(ada));
-  assert.deepEqual({ status, user, teams }, { status: 200, user: 'ada', teams: 'Administrators,sales' });
+  const { status, user, teams, subject } = await ask('/page', bearer(ada));
+  assert.deepEqual({ status, user, teams, subject }, { status: 200, user: 'ada', teams: 'Administrators,sales', subject: 'ada' });
   assert.equal((await ask('/app/x', bearer(ada))).status, 200);
   const refused = await ask('/app/x', bearer(grace));
   assert.deepEqual([refused.status, refused.challenge], [403, INSUFFICIENT]);

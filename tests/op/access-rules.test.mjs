@@ -25,6 +25,7 @@ const RULES = [
 const PAY = {
   name: 'pay',
   hosts: ['pay.example.com'],
+  headers: { header: [{ name: 'X-Org', claim: 'hd' }, { name: 'X-Roles', claim: '$.groups[*]', separator: ';' }, { name: 'X-Subject', claim: 'sub' }] },
   rule: [
     { paths: ['/mfa'], allow: 'signed_in', max_age: '5m', acr: ['mfa'] },
     { paths: ['/org'], claim: [{ path: 'hd', one_of: ['example.com'] }] },
@@ -289,7 +290,10 @@ test('a form that needs a new authentication is not lost without a word', async 
 });
 
 test('claims of the sign-in decide', async () => {
-  assert.equal((await askPay('grace', '/org')).status, 200);
+  const admitted = await askPay('grace', '/org', { ...PAGE, 'x-org': 'forged.example.com' });
+  assert.equal(admitted.status, 200);
+  // The application gets claims as headers, though none of the user's own is one of them.
+  assert.deepEqual(['x-org', 'x-roles', 'x-subject'].map((name) => admitted.headers.get(name)), ['example.com', '/crm/support', 'grace']);
   gate.forgetLog();
   assert.equal((await askPay('ada', '/org')).status, 403);
   assert.match(gate.logged('request.forbidden')[0], /the rule admits the claim `hd`, which must be one of/);

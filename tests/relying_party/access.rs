@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use claimgate::access::{Ambiguity, ApplicationSpec, Applications, Caller, Denial, Request, Rule, Selection};
+use claimgate::access::{
+    Ambiguity, ApplicationSpec, Applications, Caller, Denial, Headers, Request, Rule, Selection,
+};
 use claimgate::claims::Claims;
 use claimgate::limits::Limits;
 use claimgate::oidc::facts::{KeptClaims, SessionFacts};
@@ -631,7 +633,8 @@ fn an_authentication_must_be_recent_enough() {
 fn an_authentication_must_be_of_a_class() {
     let applications = one_rule(&json!({"allow": "signed_in", "acr": ["phr", "mfa"]}));
     let (rule, ada) = (rule_of(&applications), user(&[], UserKind::Regular));
-    let paths: Vec<String> = applications.claim_paths().iter().map(|path| path.as_str().to_owned()).collect();
+    let paths: Vec<String> =
+        applications.claim_paths(&Headers::default()).iter().map(|path| path.as_str().to_owned()).collect();
     assert_eq!(paths, ["acr"]);
     assert!(applications.demands_context("mfa") && !applications.demands_context("pwd"));
     for (claims, paths, is_admitted) in [

@@ -21,12 +21,14 @@ pub(super) fn resolve(
 ) -> Result<(Applications, Headers), Faulty> {
     let shared = Headers::compile(headers, &SettingPath::of("headers"));
     let shared = shared.map_err(|error| record(source, &SettingPath::default(), error))?;
-    let is_assertion = |header: &HeaderSpec| header.value == Content::Assertion;
+    let is_assertion = |header: &HeaderSpec| header.value == Some(Content::Assertion);
     if let Some(index) = headers.header.iter().position(is_assertion).filter(|_| specs.is_empty()) {
         let reason = "an assertion names its application, and there is no [[application]]".to_owned();
         let setting = SettingPath::of("headers").name("header").index(index).name("value");
         return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
     }
+    let own_headers: Vec<(usize, HeadersSpec)> =
+        specs.iter().enumerate().filter_map(|(index, spec)| Some((index, spec.headers.clone()?))).collect();
     for spec in &mut specs {
         spec.headers.get_or_insert_with(|| headers.clone());
     }
@@ -34,6 +36,10 @@ pub(super) fn resolve(
     for (setting, claim) in claims(path, &specs) {
         let section = source.section(setting);
         section.note_literal_name(&section.path.name("path"), &claim.path);
+    }
+    note_claims_of_headers(source, &SettingPath::of("headers"), headers);
+    for (index, own) in own_headers {
+        note_claims_of_headers(source, &path.index(index).name("headers"), &own);
     }
     for (setting, name) in usernames(path, &specs) {
         let reason = match normal_username(name, normalise) {
@@ -44,6 +50,15 @@ pub(super) fn resolve(
         return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
     }
     Ok((applications, shared))
+}
+
+fn note_claims_of_headers(source: &Source<'_>, setting: &SettingPath, headers: &HeadersSpec) {
+    for (index, header) in headers.header.iter().enumerate() {
+        if let Some(claim) = &header.claim {
+            let section = source.section(setting.name("header").index(index));
+            section.note_literal_name(&section.path.name("claim"), claim);
+        }
+    }
 }
 
 /// Records the fault of a setting below a path.

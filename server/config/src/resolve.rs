@@ -144,7 +144,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
         sign_in::check_admins(&section, &sign_in, &providers)?;
     }
-    let kept_claims = applications.claim_paths();
+    let kept_claims = applications.claim_paths(&headers);
     let (notes, files, places) = (Vec::new(), Vec::new(), BTreeMap::new());
     Ok(Config {
         server,

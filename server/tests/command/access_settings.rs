@@ -51,6 +51,33 @@ fn a_client_of_the_administration_has_a_client_and_an_audience_of_its_own() {
 }
 
 #[test]
+fn headers_name_the_claims_that_sessions_keep() {
+    let with = |headers: &str, application: &str| {
+        parse(&format!(
+            "{PROVIDER}[[application]]\nhosts = [\"a.example.com\"]\nrule = [{{ allow = \"signed_in\" }}]\n{application}[headers]\n{headers}"
+        ))
+    };
+    let own =
+        "headers = { header = [{ name = \"X-Roles\", claim = \"$.realm.roles[*]\", separator = \";\" }] }\n";
+    let shared = "header = [{ name = \"X-Org\", claim = \"hd\" }, { name = \"X-Sub\", claim = \"sub\" }]";
+    let config = with(shared, own).unwrap();
+    let kept: Vec<&str> = config.kept_claims.iter().map(|path| path.as_str()).collect();
+    assert_eq!(kept, ["$.realm.roles[*]", "hd", "sub"]);
+    let notes = with("header = [{ name = \"X\", claim = \"realm.roles\" }]", "").unwrap().notes;
+    assert!(notes.iter().any(|note| note.to_string().contains("`$.realm.roles`")), "{notes:?}");
+    for (header, said) in [
+        ("", "headers.header[0]: says nothing of what is in the header"),
+        (", value = \"id\", claim = \"sub\"", "headers.header[0].claim: stands beside `value`"),
+        (", claim = \"$.\"", "headers.header[0].claim: "),
+        (", claim = \"\"", "headers.header[0].claim: "),
+        (", value = \"id\", separator = \";\"", "headers.header[0].separator: separates teams or the values"),
+    ] {
+        let error = with(&format!("header = [{{ name = \"X\"{header} }}]"), "").unwrap_err().to_string();
+        assert!(error.contains(said), "{error} should say {said}");
+    }
+}
+
+#[test]
 fn rules_of_access_name_the_claims_that_sessions_keep() {
     let with = |application: &str, rule: &str| {
         parse(&format!(
