@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::source::{root, shipped};
+use super::traceability::compare;
 
 /// Returns the codes of all errors: string literals of the form `stage.reason` after `=>`, and the
 /// command's own.
@@ -154,6 +155,25 @@ fn the_map_for_newcomers_names_files_that_exist() {
         questions += 1;
     }
     assert!(questions >= 10, "{questions}");
+}
+
+/// nginx in the example of compose is configured as the guide says, with the example's addresses and without TLS.
+#[test]
+fn the_example_of_compose_has_the_guides_nginx() {
+    let guide = fs::read_to_string(root().join("docs/guide/forward-auth.md")).unwrap();
+    let section = guide.split("\n## nginx\n").nth(1).unwrap();
+    let block = section.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut wanted: String = block.split_inclusive('\n').filter(|line| !line.contains("ssl_")).collect();
+    for (guides, examples) in [
+        ("listen 443 ssl;", "listen 8000;"),
+        ("server_name app.example.com;", "server_name localhost;"),
+        ("//127.0.0.1:8080", "//claimgate:8080"),
+        ("//127.0.0.1:3000", "//application:3000"),
+    ] {
+        assert!(wanted.contains(guides), "the guide does not say {guides}");
+        wanted = wanted.replace(guides, examples);
+    }
+    compare("packaging/compose/nginx.conf", &wanted);
 }
 
 /// The times in the page on CPUs are those that the comparison with peers measured.
