@@ -17,8 +17,8 @@ use serde_json::{Map, Value};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-static HEADERS: LazyLock<[Header; 3]> = LazyLock::new(|| {
-    ["JWT", "logout+jwt", "at+jwt"].map(|typ| {
+static HEADERS: LazyLock<[Header; 4]> = LazyLock::new(|| {
+    ["JWT", "logout+jwt", "at+jwt", "secevent+jwt"].map(|typ| {
         let json = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
         Header::parse(json.as_bytes(), &Limits::DEFAULT).expect("a fixed header")
     })
@@ -37,6 +37,7 @@ static POLICIES: LazyLock<Vec<Policy<AnyKind>>> = LazyLock::new(|| {
         id_token.nonce("n").authorized_party("crm").subject("ada").token_id("j"),
         of_kind(TokenKind::LogoutToken),
         of_kind(TokenKind::AccessToken),
+        of_kind(TokenKind::SecurityEvent),
     ]
 });
 
@@ -105,6 +106,10 @@ fuzz_target!(|text: &[u8]| {
     }
     if POLICIES[4].validate(&HEADERS[1], &claims, NOW).is_ok() {
         assert!(members["events"][BACKCHANNEL_LOGOUT_EVENT].is_object() && !members.contains_key("nonce"));
+    }
+    if POLICIES[6].validate(&HEADERS[3], &claims, NOW).is_ok() {
+        let events = members["events"].as_object().expect("an object");
+        assert!(!events.is_empty() && !events.contains_key(BACKCHANNEL_LOGOUT_EVENT));
     }
     assert_eq!(claims.as_object(), &members);
 });

@@ -102,13 +102,16 @@ pub enum ClaimsError {
     /// `nonce` is missing or not the expected one (OpenID Connect Core §3.1.3.7, item 11).
     #[error("the token has another nonce")]
     Nonce,
-    /// The header's `typ`, or a logout event in the claims, does not fit the policy's kind of token.
+    /// The header's `typ`, or an event in the claims, does not fit the policy's kind of token.
     #[error("the token is of another kind (`typ`)")]
     Kind,
     /// `events` has no back-channel logout event, or one that is not an object (Back-Channel Logout
     /// §2.4).
     #[error("the token's `events` do not hold a back-channel logout")]
     Events,
+    /// `events` of a security event token is no object, or one of its members is none (RFC 8417 §2.2).
+    #[error("the token's `events` are not an object whose members are objects")]
+    SecurityEvents,
     /// A logout token has a `nonce` (Back-Channel Logout §2.4).
     #[error("a logout token must not have a nonce")]
     NoncePresent,
@@ -166,6 +169,7 @@ impl ClaimsError {
             ClaimsError::Nonce => "claims.nonce",
             ClaimsError::Kind => "claims.typ",
             ClaimsError::Events => "claims.events",
+            ClaimsError::SecurityEvents => "claims.security_events",
             ClaimsError::NoncePresent => "claims.nonce_present",
             ClaimsError::NoSubjectOrSession => "claims.sub_or_sid",
             #[cfg(feature = "path")]

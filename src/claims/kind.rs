@@ -4,41 +4,53 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::registered::Known;
 use super::{Claims, NumericDate};
 use crate::jws::Header;
 
-/// The kind of a token. Written `jwt`, `id_token`, `logout_token` or `access_token` in
+/// The kind of a token. Written `jwt`, `id_token`, `logout_token`, `access_token` or `security_event` in
 /// configuration files, on the command line and in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenKind {
     /// A plain JWT: only the claims that the policy names are checked, and a token that has an `aud` is refused
-    /// unless the policy names it or allows any. Any `typ` but `logout+jwt`, and no logout event: a token that ends
-    /// sessions grants nothing.
+    /// unless the policy names it or allows any. Any `typ` but `logout+jwt` and `secevent+jwt`, and no logout event: a
+    /// token that ends sessions grants nothing.
     Jwt,
     /// An OpenID Connect ID token. Requires iss, sub, aud, exp, iat; `typ` absent or `JWT`; no
-    /// logout event; every audience must be accepted or trusted, and so must `azp`, if present.
+    /// security event of any kind; every audience must be accepted or trusted, and so must `azp`, if present.
     IdToken,
     /// A back-channel logout token. Requires iss, aud, iat, jti, the logout event, sub or sid, no
     /// nonce; `typ` absent, `JWT` or `logout+jwt`; every audience must be accepted or trusted.
     LogoutToken,
     /// An OAuth 2.0 access token (RFC 9068). Requires `typ` `at+jwt`, unless
-    /// [`allow_untyped`](super::Policy::allow_untyped) is called, and iss, sub, aud, exp.
+    /// [`allow_untyped`](super::Policy::allow_untyped) is called, and iss, sub, aud, exp; no security event of any
+    /// kind.
     AccessToken,
+    /// A security event token (RFC 8417). Requires `typ` `secevent+jwt`, iss, aud, iat, jti and `events`, each of which
+    /// is an object and none the logout event; no `exp`, so that the age since `iat` is limited.
+    SecurityEvent,
 }
 
 /// A text names no kind of token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a kind of token; the kinds are `jwt`, `id_token`, `logout_token` and `access_token`")]
+#[error(
+    "not a kind of token; the kinds are `jwt`, `id_token`, `logout_token`, `access_token` and `security_event`"
+)]
 pub struct UnknownTokenKind;
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: &[TokenKind] =
-        &[TokenKind::Jwt, TokenKind::IdToken, TokenKind::LogoutToken, TokenKind::AccessToken];
+    pub const ALL: &[TokenKind] = &[
+        TokenKind::Jwt,
+        TokenKind::IdToken,
+        TokenKind::LogoutToken,
+        TokenKind::AccessToken,
+        TokenKind::SecurityEvent,
+    ];
 
     /// Returns the kind's written form, such as `id_token`.
     #[must_use]
@@ -48,6 +60,7 @@ impl TokenKind {
             TokenKind::IdToken => "id_token",
             TokenKind::LogoutToken => "logout_token",
             TokenKind::AccessToken => "access_token",
+            TokenKind::SecurityEvent => "security_event",
         }
     }
 
@@ -58,16 +71,18 @@ impl TokenKind {
             TokenKind::IdToken => IdToken::REQUIRED,
             TokenKind::LogoutToken => LogoutToken::REQUIRED,
             TokenKind::AccessToken => AccessToken::REQUIRED,
+            TokenKind::SecurityEvent => SecurityEvent::REQUIRED,
         }
     }
 
     /// Reports whether a token of this kind may have the header's `typ`.
     pub(super) fn accepts_type(self, header: &Header) -> bool {
         match self {
-            TokenKind::Jwt => !header.typ_is("logout+jwt"),
+            TokenKind::Jwt => !header.typ_is("logout+jwt") && !header.typ_is("secevent+jwt"),
             TokenKind::IdToken => is_untyped(header),
             TokenKind::LogoutToken => is_untyped(header) || header.typ_is("logout+jwt"),
             TokenKind::AccessToken => header.typ_is("at+jwt"),
+            TokenKind::SecurityEvent => header.typ_is("secevent+jwt"),
         }
     }
 }
@@ -133,6 +148,8 @@ kinds! {
     LogoutToken;
     /// Marks an access token: [`TokenKind::AccessToken`].
     AccessToken;
+    /// Marks a security event token: [`TokenKind::SecurityEvent`].
+    SecurityEvent;
     /// Marks a token whose kind was chosen at run time.
     AnyKind;
 }
@@ -192,6 +209,26 @@ impl AccessToken {
 
     pub(crate) fn expires_at(claims: &Claims) -> NumericDate {
         claims.expires_at().expect(PRESENT)
+    }
+}
+
+impl SecurityEvent {
+    const REQUIRED: &[Known] = &[Known::Issuer, Known::Audience, Known::IssuedAt, Known::TokenId];
+
+    pub(crate) fn issuer(claims: &Claims) -> &str {
+        claims.issuer().expect(PRESENT)
+    }
+
+    pub(crate) fn issued_at(claims: &Claims) -> NumericDate {
+        claims.issued_at().expect(PRESENT)
+    }
+
+    pub(crate) fn token_id(claims: &Claims) -> &str {
+        claims.token_id().expect(PRESENT)
+    }
+
+    pub(crate) fn events(claims: &Claims) -> &Map<String, Value> {
+        claims.get("events").and_then(Value::as_object).expect(PRESENT)
     }
 }
 

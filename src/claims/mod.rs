@@ -26,7 +26,7 @@ use crate::limits::Limits;
 pub use demand::{ClaimDemand, ClaimFault, ClaimSpec, ClaimValue};
 pub use error::ClaimsError;
 pub use kind::{
-    AccessKind, AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, TokenKind, UnboundKind,
+    AccessKind, AccessToken, AnyKind, IdToken, Jwt, Kind, LogoutToken, SecurityEvent, TokenKind, UnboundKind,
     UnknownTokenKind,
 };
 pub use numeric_date::NumericDate;
@@ -34,6 +34,7 @@ pub use policy::{LOGOUT_TOKEN_AGE, Policy};
 pub use registered::BACKCHANNEL_LOGOUT_EVENT;
 #[cfg(feature = "path")]
 pub use requirement::ClaimRule;
+pub use rules::SECURITY_EVENT_AGE;
 pub use tenants::{TenantError, TenantIssuers};
 
 use registered::{Dates, Known, Presence, Registered};
@@ -239,6 +240,14 @@ impl Claims {
         match &self.payload {
             Payload::Scanned { text, registered, .. } => registered.presence(known, text),
             Payload::Parsed { document, .. } => Presence::of(document.get(known.name())),
+        }
+    }
+
+    /// Reports whether `events` is an object, as it is in security event tokens (RFC 8417 §2.2) and logout tokens.
+    fn has_events(&self) -> bool {
+        match &self.payload {
+            Payload::Scanned { registered, .. } => registered.has_events(),
+            Payload::Parsed { document, .. } => document.get("events").is_some_and(Value::is_object),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rules on a token's claims: for a plain JWT, an ID token (OpenID Connect Core §3.1.3.7), a logout
-//! token (Back-Channel Logout §2.6) or an access token (RFC 9068 §4). The policies of the last three
-//! kinds reject tokens of each other's kind, and none but a logout token's policy accepts a logout token.
+//! token (Back-Channel Logout §2.6), an access token (RFC 9068 §4) or a security event token (RFC 8417 §2). The policies
+//! of the last four kinds reject tokens of each other's kind, and none but their own policies accept a logout token or a
+//! security event token.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use crate::claims::registered::Known;
 use crate::claims::requirement::{ClaimRule, Requirement};
 use crate::claims::rules::{DEFAULT_LEEWAY, Required, Rules, required};
 use crate::claims::{
-    AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, TenantIssuers,
-    TokenKind, UnboundKind,
+    AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, SecurityEvent,
+    TenantIssuers, TokenKind, UnboundKind,
 };
 use crate::jws::{BuildError, Header};
 #[cfg(feature = "path")]
@@ -74,6 +75,21 @@ impl Policy<AccessToken> {
     #[must_use]
     pub fn access_token(issuer: impl Into<String>, resource: impl Into<String>) -> Self {
         Self::new(TokenKind::AccessToken).bound_to(issuer).audience(resource)
+    }
+}
+
+impl Policy<SecurityEvent> {
+    /// Returns the rules for a security event token from this transmitter for this receiver (RFC 8417). One match in
+    /// `aud` is enough: a transmitter may name all receivers of a stream. A token older than
+    /// [`SECURITY_EVENT_AGE`](super::SECURITY_EVENT_AGE) is refused.
+    ///
+    /// ```
+    /// use claimgate::claims::Policy;
+    /// let policy = Policy::security_event("https://idp.example.com", "crm");
+    /// ```
+    #[must_use]
+    pub fn security_event(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self::new(TokenKind::SecurityEvent).bound_to(issuer).audience(audience)
     }
 }
 

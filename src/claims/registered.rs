@@ -75,6 +75,8 @@ pub(super) struct Registered {
     dates: Dates,
     /// Whether the logout event in `events` is an object; `None` without a logout event.
     logout_event: Option<bool>,
+    /// Whether `events` is an object.
+    has_events: bool,
 }
 
 /// The dates of a claims set.
@@ -144,6 +146,7 @@ impl Registered {
             audience: Audience::Absent,
             dates: Dates::default(),
             logout_event: None,
+            has_events: false,
         };
         let mut typed = true;
         scan_object(text, limits, |name, value| {
@@ -172,20 +175,25 @@ impl Registered {
                 self.audience = Audience::List(Span::of(names, payload)?);
                 Some(())
             }
-            ("events", Scanned::Object(PLAIN_LOGOUT)) => {
-                self.logout_event = Some(true);
-                Some(())
-            }
-            // A second scan: the first reports the members of the payload alone. It is rare, since nearly
-            // all logout tokens have `PLAIN_LOGOUT`.
-            ("events", Scanned::Object(events)) => scan_object(events, limits, |name, event| {
-                if name == BACKCHANNEL_LOGOUT_EVENT {
-                    self.logout_event = Some(matches!(event, Scanned::Object(_)));
-                }
-            }),
+            ("events", Scanned::Object(events)) => self.add_events(events, limits),
             ("aud" | "events", _) => None,
             _ => Some(()),
         }
+    }
+
+    fn add_events(&mut self, events: &str, limits: &Limits) -> Option<()> {
+        self.has_events = true;
+        if events == PLAIN_LOGOUT {
+            self.logout_event = Some(true);
+            return Some(());
+        }
+        // A second scan: the first reports the members of the payload alone. It is rare, since nearly
+        // all logout tokens have `PLAIN_LOGOUT`.
+        scan_object(events, limits, |name, event| {
+            if name == BACKCHANNEL_LOGOUT_EVENT {
+                self.logout_event = Some(matches!(event, Scanned::Object(_)));
+            }
+        })
     }
 
     fn add_text(&mut self, known: Known, value: Scanned<'_>, payload: &str) -> Option<()> {
@@ -220,6 +228,11 @@ impl Registered {
     /// Reports whether the logout event is an object; `None` without a logout event.
     pub(super) fn logout_event(&self) -> Option<bool> {
         self.logout_event
+    }
+
+    /// Reports whether `events` is an object.
+    pub(super) fn has_events(&self) -> bool {
+        self.has_events
     }
 
     /// Returns the names in the `aud` of `payload`, the scanned text.

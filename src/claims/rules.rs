@@ -18,6 +18,10 @@ use crate::time::UnixTime;
 /// The greatest difference accepted between the clocks of issuer and verifier, unless a policy sets another.
 pub(super) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
+/// The maximum age of a security event token, since its `iat`. Transmitters send events again that were not acknowledged,
+/// also after days; the `jti` of each is remembered for as long.
+pub const SECURITY_EVENT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// A claim that must be present: one that every scan locates, or another by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Required {
@@ -76,8 +80,9 @@ impl Rules {
             nonces: Vec::new(),
             types: Vec::new(),
             leeway: DEFAULT_LEEWAY.as_secs(),
-            max_token_age: None,
-            required: required(kind, [Required::Known(Known::ExpiresAt)]),
+            // RFC 8417 §2.2 advises against `exp`: nothing else ends a security event token's validity.
+            max_token_age: (kind == TokenKind::SecurityEvent).then_some(SECURITY_EVENT_AGE.as_secs()),
+            required: required(kind, expiry(kind)),
             #[cfg(feature = "path")]
             requirements: Vec::new(),
             allow_untyped: false,
@@ -126,6 +131,7 @@ impl Rules {
             // must be a string.
             TokenKind::IdToken => drop(string(claims, Known::SessionId)?),
             TokenKind::LogoutToken => check_logout(claims)?,
+            TokenKind::SecurityEvent => check_events(claims)?,
             TokenKind::Jwt | TokenKind::AccessToken => {}
         }
         #[cfg(feature = "path")]
@@ -141,8 +147,13 @@ impl Rules {
             || self.allow_untyped && is_untyped(header) && is_access_token(claims);
         let accepted = is_of_kind && listed;
         // Logout tokens of older providers have `typ` JWT or none: only the event identifies them.
-        let is_logout = claims.logout_event().is_some();
-        let wrong_event = is_logout && self.kind != TokenKind::LogoutToken;
+        let is_logout = || claims.logout_event().is_some();
+        let wrong_event = match self.kind {
+            TokenKind::LogoutToken => false,
+            TokenKind::Jwt | TokenKind::SecurityEvent => is_logout(),
+            // RFC 8417 §4.5 and §4.6: an event grants nothing, also if its token says `JWT` or nothing.
+            TokenKind::IdToken | TokenKind::AccessToken => claims.has_events(),
+        };
         if accepted && !wrong_event { Ok(()) } else { Err(ClaimsError::Kind) }
     }
 
@@ -233,6 +244,11 @@ impl Rules {
     }
 }
 
+/// Returns `exp`, if tokens of a kind have one.
+pub(super) fn expiry(kind: TokenKind) -> Option<Required> {
+    (kind != TokenKind::SecurityEvent).then_some(Required::Known(Known::ExpiresAt))
+}
+
 /// Returns the claims that a kind of token requires, and further ones, each once.
 pub(super) fn required(kind: TokenKind, further: impl IntoIterator<Item = Required>) -> Vec<Required> {
     let mut all: Vec<Required> = kind.required().iter().copied().map(Required::Known).collect();
@@ -276,6 +292,16 @@ fn check_logout(claims: &Claims) -> Result<(), ClaimsError> {
         Ok(())
     } else {
         Err(ClaimsError::NoSubjectOrSession)
+    }
+}
+
+/// Checks the rules of security event tokens alone (RFC 8417 §2.2): one or more events, each an object.
+fn check_events(claims: &Claims) -> Result<(), ClaimsError> {
+    let events = claims.get("events");
+    require(Presence::of(events), "events")?;
+    match events.and_then(Value::as_object) {
+        Some(events) if events.values().all(Value::is_object) => Ok(()),
+        _ => Err(ClaimsError::SecurityEvents),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::authorization::SIGN_IN_LIFETIME;
 use super::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, StoreError};
-use crate::claims::{LOGOUT_TOKEN_AGE, LogoutToken};
+use crate::claims::{AnyKind, LOGOUT_TOKEN_AGE, LogoutToken};
 use crate::time::UnixTime;
 use crate::verifier::{IssuerError, ValidatedToken};
 use crate::{Error, Verifier};
@@ -75,8 +75,8 @@ pub fn token_of_form(body: &[u8]) -> Result<String, LogoutError> {
     }
 }
 
-/// A logout token that was validated, and the logout it asks for. Only [`validate`] and [`read`]
-/// make one.
+/// A token that was validated, and the logout it asks for. Only [`validate`], [`read`] and
+/// [`security_events::read`](super::security_events::read) make one.
 #[derive(Clone, Debug)]
 pub struct ValidatedLogout {
     record: LogoutRecord,
@@ -85,13 +85,13 @@ pub struct ValidatedLogout {
     /// When the token arrived.
     arrived: UnixTime,
     jti: String,
-    token: ValidatedToken<LogoutToken>,
+    token: ValidatedToken<AnyKind>,
 }
 
 impl ValidatedLogout {
-    /// Returns the token.
+    /// Returns the token: a logout token or a security event token.
     #[must_use]
-    pub fn token(&self) -> &ValidatedToken<LogoutToken> {
+    pub fn token(&self) -> &ValidatedToken<AnyKind> {
         &self.token
     }
 
@@ -122,7 +122,8 @@ impl ValidatedLogout {
         &self.record
     }
 
-    /// Returns the token's `jti`, which the store takes once.
+    /// Returns the identifier that the store takes once: the `jti` of a logout token, and a text made of that of a
+    /// security event token, so that neither hides the other.
     #[must_use]
     pub fn jti(&self) -> &str {
         &self.jti
@@ -198,7 +199,7 @@ pub fn read(
     arrived: impl Into<Position>,
 ) -> ValidatedLogout {
     let received: Position = arrived.into();
-    let (now, leeway) = (received.unix_time(), leeway.as_secs());
+    let leeway = leeway.as_secs();
     let claims = token.claims();
     let subject = claims.subject().filter(|subject| !subject.is_empty()).map(str::to_owned);
     let sid = claims.session_id().filter(|sid| !sid.is_empty());
@@ -206,21 +207,54 @@ pub fn read(
         (Some(sid), subject) => LogoutTarget::Session { sid: sid.to_owned(), subject },
         (None, subject) => LogoutTarget::Subject(subject.unwrap_or_default()),
     };
-    // By then the token is too old, whatever its `exp`, also for a provider whose clock is ahead by the leeway.
-    let longest = now.saturating_add(LOGOUT_TOKEN_AGE.as_secs() + 2 * leeway + 1);
-    let valid_until = claims.expires_at().map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
-    let record = LogoutRecord {
+    let announced = Announced {
         issuer: token.issuer().to_owned(),
         target,
         issued_at: token.issued_at().seconds(),
-        received,
-        token_until: valid_until.min(longest),
-        // By then the token has expired, and so has every sign-in that is in progress now.
-        until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME.as_secs() + leeway)),
+        jti: token.token_id().to_owned(),
+        longest: LOGOUT_TOKEN_AGE,
     };
-    let jti = token.token_id().to_owned();
-    let issued_until = record.issued_at.saturating_add(leeway);
-    ValidatedLogout { issued_until, arrived: now, record, jti, token }
+    announced.validated(token.of_any_kind(), leeway, received)
+}
+
+/// What a validated token says of a logout.
+pub(super) struct Announced {
+    /// The issuer of the sessions.
+    pub(super) issuer: String,
+    pub(super) target: LogoutTarget,
+    pub(super) issued_at: UnixTime,
+    /// The identifier that the store takes once.
+    pub(super) jti: String,
+    /// The maximum age of such tokens.
+    pub(super) longest: Duration,
+}
+
+impl Announced {
+    /// Returns the logout that the token asks for. `leeway`: in seconds.
+    pub(super) fn validated(
+        self,
+        token: ValidatedToken<AnyKind>,
+        leeway: u64,
+        received: Position,
+    ) -> ValidatedLogout {
+        let Self { issuer, target, issued_at, jti, longest } = self;
+        let now = received.unix_time();
+        // By then the token is too old, whatever its `exp`, also for a provider whose clock is ahead by the leeway.
+        let longest = now.saturating_add(longest.as_secs() + 2 * leeway + 1);
+        let expires_at = token.claims().expires_at();
+        let valid_until = expires_at.map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
+        let record = LogoutRecord {
+            issuer,
+            target,
+            issued_at,
+            received,
+            token_until: valid_until.min(longest),
+            // By then the token has expired, and so has every sign-in that is in progress now.
+            until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME.as_secs() + leeway)),
+        };
+        let issued_until = issued_at.saturating_add(leeway);
+        ValidatedLogout { issued_until, arrived: now, record, jti, token }
+    }
 }
 
 /// Applies logouts one after the other, within one transaction. A replayed one has no effect, and does not affect

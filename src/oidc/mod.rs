@@ -14,6 +14,7 @@
 //! logout::LogoutRequest          RP-Initiated Logout 1.0
 //! backchannel::apply_all         Back-Channel Logout 1.0: sessions ended, the logout recorded
 //! frontchannel::NamedSession     Front-Channel Logout 1.0: the session that a frame in the browser names ends
+//! security_events::read          security events of CAEP and RISC (RFC 8417): those that end sessions
 //! accounts                       users, passwords, activity, kinds and teams by hand
 //! password                       sign-in with a password
 //! return_to                      the addresses that a browser may be sent to after sign-in
@@ -56,6 +57,7 @@ pub mod sign_in;
 pub mod logout;
 pub mod backchannel;
 pub mod frontchannel;
+pub mod security_events;
 pub mod return_to;
 pub mod seal;
 

@@ -3,7 +3,11 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::claims::{AccessToken, Claims, IdToken, Kind, LogoutToken, NumericDate, TokenKind};
+use serde_json::{Map, Value};
+
+#[cfg(feature = "oidc")]
+use crate::claims::AnyKind;
+use crate::claims::{AccessToken, Claims, IdToken, Kind, LogoutToken, NumericDate, SecurityEvent, TokenKind};
 use crate::jws::Header;
 
 /// A token of kind `K` whose signature was verified and whose claims satisfy a [`Policy`](crate::claims::Policy). Only a
@@ -43,6 +47,12 @@ impl<K: Kind> ValidatedToken<K> {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.contents.claims
+    }
+
+    /// Returns the token without its kind as a type; [`kind`](Self::kind) still returns it.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn of_any_kind(self) -> ValidatedToken<AnyKind> {
+        ValidatedToken { contents: self.contents, kind: PhantomData }
     }
 }
 
@@ -109,5 +119,31 @@ impl ValidatedToken<AccessToken> {
     #[must_use]
     pub fn expires_at(&self) -> NumericDate {
         AccessToken::expires_at(self.claims())
+    }
+}
+
+impl ValidatedToken<SecurityEvent> {
+    /// Returns `iss`, the transmitter.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        SecurityEvent::issuer(self.claims())
+    }
+
+    /// Returns `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> NumericDate {
+        SecurityEvent::issued_at(self.claims())
+    }
+
+    /// Returns `jti`, which is not empty.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        SecurityEvent::token_id(self.claims())
+    }
+
+    /// Returns the events by their URIs: at least one, each an object.
+    #[must_use]
+    pub fn events(&self) -> &Map<String, Value> {
+        SecurityEvent::events(self.claims())
     }
 }

@@ -24,6 +24,8 @@ mod outside;
 mod policy;
 /// The scanner of claims against the strict parser.
 mod quick_and_strict;
+/// Security event tokens.
+mod security_events;
 /// Where test data of other projects is found.
 mod shared_data;
 /// Published test data of other projects, where it is present.

@@ -132,7 +132,8 @@ fn a_kind_that_needs_issuer_and_audience_gets_them() {
     let header =
         claimgate::jws::Header::parse(br#"{"alg":"HS256","typ":"at+jwt"}"#, &Limits::DEFAULT).unwrap();
     let set = claimgate::claims::Claims::parse(claims(A).to_string().as_bytes(), &Limits::DEFAULT).unwrap();
-    for kind in [TokenKind::IdToken, TokenKind::LogoutToken, TokenKind::AccessToken] {
+    for kind in [TokenKind::IdToken, TokenKind::LogoutToken, TokenKind::AccessToken, TokenKind::SecurityEvent]
+    {
         let nameless = Policy::of_kind(kind);
         assert_eq!(build(nameless.clone()).unwrap_err(), BuildError::NoIssuer, "{kind}");
         let unaddressed = nameless.clone().issuer(A).any_audience();

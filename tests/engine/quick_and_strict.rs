@@ -17,6 +17,7 @@ fn every(pieces: &[&str], most: usize, payload: (&str, &str), json_items: usize)
         Policy::of_kind(TokenKind::Jwt).any_audience().require_only(["aud", "sid", "events"]),
         of_kind(TokenKind::IdToken).nonce("n"),
         of_kind(TokenKind::LogoutToken),
+        of_kind(TokenKind::SecurityEvent),
     ];
     let mut accepted = 0_u32;
     let mut chosen = Vec::new();

@@ -12,7 +12,7 @@ use super::traceability::compare;
 /// command's own.
 fn codes_in_the_code() -> BTreeSet<String> {
     let code = regex::Regex::new(
-        r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|issuer|backchannel|frontchannel|bearer|fetch|provider|password|request|verify|health|admin|access)\.[a-z0-9_]+)""#,
+        r#"(?:=>\s*|Malformed::new\(\s*|code: |-> &'static str \{\s*)"((?:jws|header|algorithm|key|signature|claims|registry|build|path|mapping|identity|config|sign|input|discovery|callback|token|id_token|userinfo|jwks|store|sign_in|issuer|backchannel|frontchannel|security_event|bearer|fetch|provider|password|request|verify|health|admin|access)\.[a-z0-9_]+)""#,
     )
     .unwrap();
     let mut codes = BTreeSet::new();

@@ -27,7 +27,7 @@ let url;
 before(async () => {
   op = await OpenIdProvider.start();
   let provider;
-  ({ gate, provider } = await replace(undefined, op, {}));
+  ({ gate, provider } = await replace(undefined, op, { provider: { security_events: {} } }));
   postgres = new Postgres();
   node = (await Claimgate.prepare()).write({ providers: [provider], store: postgres.store });
   await node.start();
@@ -68,6 +68,7 @@ async function causeEvents() {
   await gate.logOut('x');
   await fetch(`${gate.url}/auth`);
   await fetch(`${gate.url}/api/v1/frontchannelLogout?iss=https%3A%2F%2Felsewhere.example.com&sid=x`);
+  await fetch(`${gate.url}/api/v1/securityEvents/crm`, { method: 'POST', body: 'x' });
   const headers = { authorization: `Bearer ${VERIFY_SECRET}` };
   await fetch(`${gate.url}/api/v1/verify`, { method: 'POST', headers, body: new URLSearchParams({ token: 'x' }) });
 }

@@ -289,6 +289,8 @@ pub struct Provider {
     pub logout_from: Vec<IpNet>,
     /// Whether front-channel logouts, which are not authenticated, end the sessions that they name.
     pub frontchannel_logout: bool,
+    /// How security events are received; none: they are not.
+    pub security_events: Option<SecurityEvents>,
     /// Whether the `typ` of logout tokens must be `logout+jwt`.
     pub strict_logout_type: bool,
     /// Whether logout tokens without `exp` are accepted, for ten minutes from their `iat`.
@@ -297,6 +299,28 @@ pub struct Provider {
     pub danger_allow_short_secret: bool,
     /// From claims to an identity.
     pub mapping: Mapping,
+}
+
+/// How the security events of a provider are received (RFC 8935).
+#[derive(Clone, Debug)]
+pub struct SecurityEvents {
+    /// The `iss` of the events; that of the provider, or another transmitter's.
+    pub issuer: String,
+    /// The accepted `aud`.
+    pub audiences: Vec<String>,
+    /// The transmitter's own keys; none: those of the provider.
+    pub keys: Option<TransmitterKeys>,
+    /// The secret that the transmitter sends; none: it sends none.
+    pub secret: Option<Secret>,
+}
+
+/// The keys of a transmitter of security events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransmitterKeys {
+    /// Where they are published.
+    pub uri: Endpoint,
+    /// The algorithms allowed; each is in the registry, and verifies with a published key.
+    pub algorithms: Vec<String>,
 }
 
 /// Demands on the values of claims.

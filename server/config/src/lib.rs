@@ -2,7 +2,7 @@
 //!
 //! `document` is the file as TOML with the span of every key and value, `settings` the names that
 //! exist, `raw` the settings as they are written, `checked` the settings as the server gets them.
-//! `server` (with `administration`), `store`, `events`, `pages`, `sign_in`, `provider`, `applications` and `admin_clients` each resolve one table. Every fault names the file, the line,
+//! `server` (with `administration`), `store`, `events`, `pages`, `sign_in`, `provider` (with `security_events`), `applications` and `admin_clients` each resolve one table. Every fault names the file, the line,
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
@@ -21,8 +21,10 @@ mod events;
 mod pages;
 mod server;
 mod sign_in;
+mod algorithms;
 mod authorization;
 mod issuer;
+mod security_events;
 mod provider;
 mod applications;
 mod admin_clients;
@@ -35,7 +37,7 @@ use claimgate::alg::Registry;
 
 pub use checked::{
     AdminClient, Administration, Config, Database, Demands, Events, Listener, Logo, Pages, Postgres,
-    Provider, PublicUrl, Server, Store, Trust,
+    Provider, PublicUrl, SecurityEvents, Server, Store, TransmitterKeys, Trust,
 };
 pub use color::{Color, LEGIBLE};
 use document::Document;

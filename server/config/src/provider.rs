@@ -15,13 +15,15 @@ use claimgate::sign::{Signer, SigningKey};
 use ipnet::IpNet;
 use url::Url;
 
+use super::algorithms::algorithms;
 use super::authorization;
-use super::checked::{Demands, Provider, Trust, uses_secret};
+use super::checked::{Demands, Provider, SecurityEvents, Trust, uses_secret};
 use super::claim;
 use super::files::FileContent;
 use super::issuer::{self, Issuer};
 use super::raw;
 use super::section::{Faulty, Section};
+use super::security_events;
 use super::server::networks_of_some;
 
 /// The most that clocks may be apart, in seconds.
@@ -66,6 +68,7 @@ pub(super) fn resolve(
     let presented_age = presented_age(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
     let authorization = authorization::resolve(section, &raw);
+    let security_events = security_events(section, &raw, shared);
     let (id, client_id, mapping, mut authorization) = (id?, client_id?, mapping?, authorization?);
     authorization.essential_claims = mapping.plain_group_claims().map(str::to_owned).collect();
     logout_url?;
@@ -96,6 +99,7 @@ pub(super) fn resolve(
         authorization,
         logout_url: raw.logout_url,
         logout_from: logout_from(section, &raw.logout_from)?,
+        security_events: security_events?,
         frontchannel_logout: frontchannel_logout(section, raw.frontchannel_logout),
         strict_logout_type: raw.strict_logout_type,
         danger_logout_without_exp: raw.danger_logout_without_exp,
@@ -136,6 +140,25 @@ fn logout_from(section: &Section<'_>, texts: &[String]) -> Result<Vec<IpNet>, Fa
     )
 }
 
+/// Resolves the table of security events, if there is one.
+fn security_events(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    shared: &Shared,
+) -> Result<Option<SecurityEvents>, Faulty> {
+    let Some(table) = &raw.security_events else { return Ok(None) };
+    let of = security_events::Of {
+        // Without them the provider is refused.
+        issuer: raw.issuer.as_deref().unwrap_or_default(),
+        client_id: raw.client_id.as_deref().unwrap_or_default(),
+        algorithms: &raw.algorithms,
+        danger_allow_http: raw.danger_allow_http,
+        registry: &shared.registry,
+    };
+    let section = section.source.section(section.path.name("security_events"));
+    security_events::resolve(&section, table, &of).map(Some)
+}
+
 /// Says what front-channel logouts mean, if they are accepted.
 fn frontchannel_logout(section: &Section<'_>, accepted: bool) -> bool {
     if accepted {
@@ -152,18 +175,6 @@ fn id(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> 
         return Err(section.fault("id", "use a-z, 0-9, - and _, at most 64, and not `password`"));
     }
     Ok(id)
-}
-
-fn algorithms(section: &Section<'_>, names: &[String], registry: &Registry) -> Result<Vec<String>, Faulty> {
-    if names.is_empty() {
-        return Err(section.fault("algorithms", "must name at least one algorithm"));
-    }
-    if let Some((index, unknown)) = names.iter().enumerate().find(|(_, name)| registry.get(name).is_none()) {
-        let message = format!("`{unknown}` is not registered in this program");
-        let reason = (message, "the subcommand `algorithms` lists the algorithms");
-        return Err(section.fault_in("algorithms", index, reason));
-    }
-    Ok(names.to_vec())
 }
 
 fn endpoints(section: &Section<'_>, raw: &raw::Provider) -> Result<EndpointOverrides, Faulty> {
@@ -363,12 +374,16 @@ fn demands(section: &Section<'_>, raw: &raw::Provider) -> Result<Demands, Faulty
     Ok(Demands { presented: presented.unwrap_or_else(|| sign_in.clone()), sign_in })
 }
 
-/// Resolves the kind of presented tokens. Logout tokens come by the back channel alone.
+/// Resolves the kind of presented tokens. Tokens that end sessions come from providers alone.
 fn presented(section: &Section<'_>, raw: &raw::Verify) -> Result<TokenKind, Faulty> {
-    if raw.kind == Some(TokenKind::LogoutToken) {
+    let ends_sessions = match raw.kind {
+        Some(TokenKind::LogoutToken) => Some("a logout token is never presented"),
+        Some(TokenKind::SecurityEvent) => Some("a security event token is never presented"),
+        _ => None,
+    };
+    if let Some(message) = ends_sessions {
         let section = section.source.section(section.path.name("verify"));
-        let reason = ("a logout token is never presented", "write id_token, access_token or jwt");
-        return Err(section.fault("kind", reason));
+        return Err(section.fault("kind", (message, "write id_token, access_token or jwt")));
     }
     if raw.audience.as_ref().is_some_and(|audiences| {
         audiences.as_slice().is_empty() || audiences.as_slice().iter().any(String::is_empty)

@@ -168,6 +168,7 @@ pub(super) struct Provider {
     pub(super) claim: Vec<ClaimSpec>,
     #[serde(default)]
     pub(super) verify: Verify,
+    pub(super) security_events: Option<SecurityEvents>,
     pub(super) identity: Option<MappingSpec>,
 }
 
@@ -180,6 +181,18 @@ pub(super) struct AdminClient {
     pub(super) provider: Option<String>,
     #[serde(default = "yes")]
     pub(super) read_only: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecurityEvents {
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<OneOrMany>,
+    pub(super) jwks_uri: Option<String>,
+    pub(super) algorithms: Option<Vec<String>>,
+    pub(super) transmitter_secret: Option<String>,
+    pub(super) transmitter_secret_file: Option<PathBuf>,
+    pub(super) transmitter_secret_env: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

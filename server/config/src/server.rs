@@ -14,8 +14,8 @@ use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
 
-/// The shortest secret of `/api/v1/verify`, in characters.
-const MIN_VERIFY_SECRET: usize = 32;
+/// The shortest secret that a client sends, in characters.
+const MIN_SECRET: usize = 32;
 
 /// Returns the database file: the one that the configuration file names, else `claimgate.db` in the state folder of
 /// the service, else the same beside the configuration file.
@@ -158,12 +158,20 @@ fn verify_secret(section: &Section<'_>, raw: &raw::Server) -> Result<Option<Secr
         raw.verify_secret_file.as_ref(),
         raw.verify_secret_env.as_ref(),
     )?;
-    if secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < MIN_VERIFY_SECRET) {
-        let message = format!(
-            "must have at least {MIN_VERIFY_SECRET} characters, since it may be guessed over the network"
-        );
+    long_secret(section, "verify_secret", secret)
+}
+
+/// Rejects a secret that may be guessed over the network.
+pub(super) fn long_secret(
+    section: &Section<'_>,
+    setting: &str,
+    secret: Option<Secret>,
+) -> Result<Option<Secret>, Faulty> {
+    if secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < MIN_SECRET) {
+        let message =
+            format!("must have at least {MIN_SECRET} characters, since it may be guessed over the network");
         let reason = (message, "`openssl rand -base64 32` makes one");
-        return Err(section.fault("verify_secret", reason));
+        return Err(section.fault(setting, reason));
     }
     Ok(secret)
 }

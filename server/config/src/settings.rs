@@ -32,6 +32,8 @@ pub enum Table {
     Provider,
     /// `[provider.verify]`
     Verify,
+    /// `[provider.security_events]`
+    SecurityEvents,
     /// `[[provider.claim]]`, `[[provider.verify.claim]]`, `[[application.claim]]` and `[[application.rule.claim]]`
     Claim,
     /// `[identity]` and `[provider.identity]`
@@ -56,7 +58,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 18] = [
+    pub const ALL: [Table; 19] = [
         Table::File,
         Table::Server,
         Table::Store,
@@ -65,6 +67,7 @@ impl Table {
         Table::SignIn,
         Table::Provider,
         Table::Verify,
+        Table::SecurityEvents,
         Table::Claim,
         Table::Identity,
         Table::Group,
@@ -89,6 +92,7 @@ impl Table {
             Table::SignIn => "[sign_in]",
             Table::Provider => "[[provider]]",
             Table::Verify => "[provider.verify]",
+            Table::SecurityEvents => "[provider.security_events]",
             Table::Claim => "[[provider.claim]]",
             Table::Identity => "[identity]",
             Table::Group => "`groups` of [identity]",
@@ -125,6 +129,7 @@ impl Table {
             Table::SignIn => fields::<raw::SignIn>(),
             Table::Provider => fields::<raw::Provider>(),
             Table::Verify => fields::<raw::Verify>(),
+            Table::SecurityEvents => fields::<raw::SecurityEvents>(),
             Table::Claim => fields::<ClaimSpec>(),
             Table::Identity => fields::<MappingSpec>(),
             Table::Group => fields::<GroupDetail>(),
@@ -148,6 +153,7 @@ impl Table {
             (Table::File, "sign_in") => Some((Table::SignIn, Occurs::Once)),
             (Table::File, "provider") => Some((Table::Provider, Occurs::Repeatedly)),
             (Table::Provider, "verify") => Some((Table::Verify, Occurs::Once)),
+            (Table::Provider, "security_events") => Some((Table::SecurityEvents, Occurs::Once)),
             (
                 Table::Provider | Table::Verify | Table::Application | Table::Rule | Table::Condition,
                 "claim",

@@ -38,7 +38,11 @@ pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
                 ("post-logout redirect URI", "/logged-out".to_owned()),
                 ("back-channel logout URI", "/api/v1/backchannelLogout".to_owned()),
             ];
-            for (uri, path) in uris.into_iter().chain(provider.frontchannel_logout.then_some(front_channel)) {
+            let events = provider.security_events.as_ref();
+            let events = events
+                .map(|_| ("endpoint of security events", format!("/api/v1/securityEvents/{}", provider.id)));
+            let optional = provider.frontchannel_logout.then_some(front_channel).into_iter().chain(events);
+            for (uri, path) in uris.into_iter().chain(optional) {
                 report.line(&format!("    {uri}: {}", url.join(&path)));
             }
             if let Some(origin) =

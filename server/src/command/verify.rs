@@ -109,6 +109,7 @@ fn kind_parser() -> impl TypedValueParser<Value = TokenKind> {
             TokenKind::IdToken => "OpenID Connect ID token",
             TokenKind::LogoutToken => "back-channel logout token",
             TokenKind::AccessToken => "RFC 9068 access token",
+            TokenKind::SecurityEvent => "RFC 8417 security event token",
             _ => "",
         })
     });

@@ -65,6 +65,9 @@ pub(super) const LOGOUT_PATHS: [&str; 3] =
 /// The path of front-channel logout.
 pub(super) const FRONT_CHANNEL_PATH: &str = "/api/v1/frontchannelLogout";
 
+/// The path of pushed security events.
+pub(super) const SECURITY_EVENTS_PATH: &str = "/api/v1/securityEvents/{provider}";
+
 /// The kinds of requests that have places of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -83,7 +86,7 @@ impl Purpose {
             "/auth" => Purpose::ForwardAuth,
             _ if route.starts_with("/auth/redirect") => Purpose::ForwardAuth,
             "/healthz" | "/readyz" | "/metrics" => Purpose::Probe,
-            FRONT_CHANNEL_PATH => Purpose::Logout,
+            FRONT_CHANNEL_PATH | SECURITY_EVENTS_PATH => Purpose::Logout,
             _ if LOGOUT_PATHS.contains(&route) => Purpose::Logout,
             _ => Purpose::Other,
         }
@@ -271,6 +274,7 @@ mod tests {
             assert_eq!(Purpose::of(path), Purpose::Logout);
         }
         assert_eq!(Purpose::of(FRONT_CHANNEL_PATH), Purpose::Logout);
+        assert_eq!(Purpose::of(SECURITY_EVENTS_PATH), Purpose::Logout);
         let reference = include_str!("../../../docs/reference/http.md");
         let documented = reference.lines().find(|line| line.contains(&format!("POST {}`", LOGOUT_PATHS[1])));
         let documented = documented.expect("a line that names the paths");

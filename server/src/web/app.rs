@@ -196,7 +196,7 @@ impl App {
             let provider = Provider::new(settings.clone(), server.verify_secret.is_some(), &audiences)
                 .map_err(|reason| SetupError::Provider { name: settings.id.clone(), reason })?;
             if let Some(old) = before.iter().find(|old| old.config.id == settings.id) {
-                provider.remote.inherit(&old.remote);
+                provider.inherit(old);
             }
             providers.push(Arc::new(provider));
         }

@@ -80,23 +80,32 @@ pub(crate) fn signed_out(app: &App, user: &str, provider: Option<&str>, origin: 
     });
 }
 
-/// Notes a logout by a provider. `channel` is `back_channel` or `front_channel`.
-pub(crate) fn logged_out(app: &App, provider: &Provider, channel: &'static str, ended: &Ended) {
+/// Notes a logout by a provider. The channel is `back_channel`, `front_channel` or `security_event`, with a detail that
+/// may be empty.
+pub(crate) fn logged_out(
+    app: &App,
+    provider: &Provider,
+    (channel, detail): (&'static str, &str),
+    ended: &Ended,
+) {
     if !app.config.events.enabled {
         return;
     }
     let event = || {
         let event = Event::new(EventKind::Logout, channel).client(request_log::client());
-        event.provider(&provider.config.id)
+        event.provider(&provider.config.id).detail(detail)
     };
     let Some(target) = &ended.target else {
-        return app.process.events.add_logout_without_effect(event().detail("no session ended"));
+        let event = if detail.is_empty() { event().detail("no session ended") } else { event() };
+        return app.process.events.add_logout_without_effect(event);
     };
     app.process.events.add(EventKind::Logout, || match target {
         LogoutTarget::Subject(subject) | LogoutTarget::Session { subject: Some(subject), .. } => {
             event().subject_of(&provider.config.issuer, subject)
         }
-        LogoutTarget::Session { sid, subject: None } => event().detail(&format!("sid {sid}")),
+        LogoutTarget::Session { sid, subject: None } => {
+            event().detail(format!("{detail} sid {sid}").trim_start())
+        }
     });
 }
 

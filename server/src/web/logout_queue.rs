@@ -51,10 +51,14 @@ const IN_STORE: usize = 2;
 /// The result of a logout: the number of sessions ended.
 type LogoutResult = Result<Ended, LogoutError>;
 
-/// A logout token as it arrived, or verified already by a key that had to be awaited.
+/// A logout on its way to the store.
 pub(super) enum QueuedToken {
+    /// A logout token as it arrived.
     Presented(String),
+    /// A logout token that was verified by a key that had to be awaited.
     Verified(ValidatedToken<LogoutToken>),
+    /// The logout of a security event token that was verified.
+    Read(Box<ValidatedLogout>),
 }
 
 /// A logout token in the queue.
@@ -167,7 +171,7 @@ impl Worker {
         let provider = Arc::clone(&group[0].provider);
         let presented = group.iter().filter_map(|pending| match &pending.token {
             QueuedToken::Presented(token) => Some(token.as_str()),
-            QueuedToken::Verified(_) => None,
+            QueuedToken::Verified(_) | QueuedToken::Read(_) => None,
         });
         let tokens: Vec<&str> = presented.collect();
         let now = system::now();
@@ -186,6 +190,10 @@ impl Worker {
             let result = match pending.token {
                 QueuedToken::Presented(_) => results.next().expect("each presented token has a result"),
                 QueuedToken::Verified(token) => Ok(token),
+                QueuedToken::Read(logout) => {
+                    verified.push((logout.kept_for(provider.remembers_logouts_for), pending.waiting));
+                    continue;
+                }
             };
             match result {
                 Ok(token) => {

@@ -80,6 +80,7 @@ pub(crate) struct Metrics {
     verifications: Family<Verification, Counter>,
     logouts: Family<Outcome, Counter>,
     front_channel_logouts: Family<Outcome, Counter>,
+    security_events: Family<Outcome, Counter>,
     sign_ins: Family<Outcome, Counter>,
     groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
@@ -99,6 +100,13 @@ fn by_outcome(registry: &mut Registry, name: &str, help: &str) -> Family<Outcome
     outcomes
 }
 
+/// Registers a gauge.
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("claimgate");
@@ -112,6 +120,8 @@ impl Default for Metrics {
             by_outcome(&mut registry, "backchannel_logouts", "Back-channel logout requests by outcome");
         let help = "Front-channel logout requests by outcome";
         let front_channel_logouts = by_outcome(&mut registry, "frontchannel_logouts", help);
+        let help = "Pushed security event tokens by outcome";
+        let security_events = by_outcome(&mut registry, "security_events", help);
         let sign_ins = by_outcome(&mut registry, "sign_ins", "Sign-ins through a provider by outcome");
         let passwords = by_outcome(&mut registry, "password_sign_ins", "Sign-ins by password by outcome");
         let groups_left_out = Family::default();
@@ -124,22 +134,16 @@ impl Default for Metrics {
             Unit::Seconds,
             requests.clone(),
         );
-        let sessions = Gauge::default();
-        registry.register("sessions", "Sessions in memory", sessions.clone());
-        let dropped_logouts = Gauge::default();
+        let sessions = gauge(&mut registry, "sessions", "Sessions in memory");
         let help = "Logouts dropped from memory before their end, because it was full";
-        registry.register("dropped_logouts", help, dropped_logouts.clone());
+        let dropped_logouts = gauge(&mut registry, "dropped_logouts", help);
         let dropped_events = Counter::default();
         let help = "Events that were counted alone, or not recorded at all, because there were too many or the store failed";
         registry.register("dropped_events", help, dropped_events.clone());
         let node = NodeMetrics::register(&mut registry);
         let jwks_age = Family::default();
-        registry.register_with_unit(
-            "jwks_age",
-            "Time since a provider's keys were fetched",
-            Unit::Seconds,
-            jwks_age.clone(),
-        );
+        let help = "Time since a provider's keys were fetched";
+        registry.register_with_unit("jwks_age", help, Unit::Seconds, jwks_age.clone());
         let provider_keys = Family::default();
         registry.register("provider_keys", "Usable keys of a provider", provider_keys.clone());
         Self {
@@ -147,6 +151,7 @@ impl Default for Metrics {
             verifications,
             logouts,
             front_channel_logouts,
+            security_events,
             sign_ins,
             groups_left_out,
             passwords,
@@ -180,6 +185,11 @@ impl Metrics {
     /// Counts a front-channel logout request by its outcome.
     pub(crate) fn logged_out_by_front_channel(&self, outcome: &'static str) {
         self.front_channel_logouts.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a pushed security event token by its outcome.
+    pub(crate) fn received_event(&self, outcome: &'static str) {
+        self.security_events.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a sign-in through a provider by its outcome.

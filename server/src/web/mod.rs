@@ -49,6 +49,7 @@ mod signing_keys;
 mod single_use;
 mod texts;
 mod token_log;
+mod transmitter;
 mod wording;
 
 pub use app::{Server, SetupError};

@@ -18,6 +18,7 @@ use claimgate::oidc::frontchannel::FrontChannelError;
 use claimgate::oidc::id_token::IdTokenError;
 use claimgate::oidc::password::PasswordSignInError;
 use claimgate::oidc::records::StoreError;
+use claimgate::oidc::security_events::SecurityEventError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
@@ -45,6 +46,8 @@ pub(crate) enum Problem {
     Demand(ClaimsError),
     #[error(transparent)]
     Logout(#[from] LogoutError),
+    #[error(transparent)]
+    SecurityEvent(#[from] SecurityEventError),
     #[error(transparent)]
     FrontChannel(#[from] FrontChannelError),
     #[error("too many front-channel logouts at once")]
@@ -232,6 +235,7 @@ impl Problem {
             Problem::SignIn(error) => error.code(),
             Problem::Demand(error) => error.code(),
             Problem::Logout(error) => error.code(),
+            Problem::SecurityEvent(error) => error.code(),
             Problem::FrontChannel(error) => error.code(),
             Problem::TooManyLogouts => "frontchannel.too_many",
             Problem::Store(error) => error.code(),

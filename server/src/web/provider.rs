@@ -8,6 +8,7 @@ use super::own_keys::own_keys;
 use super::provider_error::ProviderSetupError;
 use super::request_log;
 use super::shares::Shares;
+use super::transmitter::Transmitter;
 use crate::system;
 use claimgate::Verifier;
 use claimgate::claims::{AnyKind, IdToken, LogoutToken, Policy};
@@ -37,6 +38,8 @@ pub struct Provider {
     pub(crate) presented: Verifier<AnyKind>,
     /// The bearer tokens of applications; none if no application accepts them.
     pub(crate) bearer: Option<Verifier<AnyKind>>,
+    /// Where its security events come from; none: it sends none.
+    pub(crate) transmitter: Option<Transmitter>,
     /// How long a logout is remembered at least.
     pub(crate) remembers_logouts_for: Duration,
 }
@@ -75,9 +78,17 @@ impl Provider {
                     .with_cache(PRESENTED_CACHE_BYTES),
             ),
         };
+        let transmitter = match &config.security_events {
+            Some(settings) => {
+                let shared = (&remote, &client, places());
+                Some(Transmitter::new(&config, settings, shared)?)
+            }
+            None => None,
+        };
         let verifies_tokens = verifies_tokens || bearer.is_some();
         Ok(Self {
             bearer,
+            transmitter,
             id_tokens: Verifier::new(jws.clone(), id)?,
             // Strangers may send logout tokens: none must cost a check with each key.
             logout_tokens: Verifier::new(jws.clone().require_kid(), logout)?,
@@ -94,6 +105,21 @@ impl Provider {
             remote,
             config,
         })
+    }
+}
+
+impl Provider {
+    /// Takes over the documents that another instance of the provider has fetched.
+    pub(crate) fn inherit(&self, old: &Provider) {
+        for (own, old) in self.own_remotes().zip(old.own_remotes()) {
+            own.inherit(old);
+        }
+    }
+
+    /// Returns what is fetched for it: its own documents, then the keys of a transmitter that has its own.
+    pub(crate) fn own_remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        let transmitter = self.transmitter.as_ref().filter(|transmitter| transmitter.has_own_keys);
+        std::iter::once(&self.remote).chain(transmitter.map(|transmitter| &transmitter.remote))
     }
 }
 

@@ -21,6 +21,7 @@ use super::sign_in_link::SignInLink;
 use claimgate::access::Authentication;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
+use claimgate::oidc::security_events::SecurityEventError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::userinfo::UserInfoError;
 use claimgate::text::for_display;
@@ -49,7 +50,8 @@ impl Problem {
             | Problem::Unsure(_)
             | Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
-            | Problem::Logout(LogoutError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            | Problem::Logout(LogoutError::Store(_))
+            | Problem::SecurityEvent(SecurityEventError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Token(_) | Problem::UserInfo(_) => StatusCode::BAD_GATEWAY,
             Problem::SignedOut
             | Problem::NoToken
@@ -69,6 +71,7 @@ impl Problem {
             | Problem::Access(_) => StatusCode::FORBIDDEN,
             Problem::Callback(_)
             | Problem::Logout(_)
+            | Problem::SecurityEvent(_)
             | Problem::FrontChannel(_)
             | Problem::Password(_)
             | Problem::BadRequest(_)
@@ -225,6 +228,9 @@ impl Problem {
     pub(crate) fn json(&self) -> Response {
         let status = self.status();
         let reference = self.log(status);
+        if let (Problem::SecurityEvent(error), StatusCode::BAD_REQUEST) = (self, status) {
+            return event_refusal(error, &format!("{} Reference: {reference}", self.description()));
+        }
         let error = match self {
             // RFC 6749 §5.2's form, as Back-Channel Logout §2.8 wants it.
             Problem::Logout(_) if status == StatusCode::BAD_REQUEST => "invalid_request",
@@ -275,6 +281,18 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.json()
     }
+}
+
+/// Returns the refusal of a security event token (RFC 8935 §2.3).
+fn event_refusal(error: &SecurityEventError, description: &str) -> Response {
+    let body = json!({ "err": error.err(), "description": description });
+    let language = [(CONTENT_LANGUAGE, HeaderValue::from_static("en"))];
+    finish((StatusCode::BAD_REQUEST, language, Json(body)).into_response())
+}
+
+/// Returns the acknowledgement of a security event token (RFC 8935 §2.2).
+pub(crate) fn accepted() -> Response {
+    finish(StatusCode::ACCEPTED.into_response())
 }
 
 fn finish(mut response: Response) -> Response {

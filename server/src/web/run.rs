@@ -271,7 +271,9 @@ async fn write_uses(server: Server) {
 fn keep_fresh(server: &Server) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for provider in &server.app().providers {
-        tasks.spawn(Arc::clone(&provider.remote).keep_fresh());
+        for remote in provider.own_remotes() {
+            tasks.spawn(Arc::clone(remote).keep_fresh());
+        }
     }
     tasks
 }

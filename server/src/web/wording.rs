@@ -11,6 +11,7 @@ use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::id_token::IdTokenError;
+use claimgate::oidc::security_events::SecurityEventError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::UserInfoError;
@@ -29,14 +30,17 @@ impl Problem {
             Problem::Unsure(_) => texts.title_try_again,
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
-            | Problem::Logout(LogoutError::Store(_)) => texts.title_not_saved,
+            | Problem::Logout(LogoutError::Store(_))
+            | Problem::SecurityEvent(SecurityEventError::Store(_)) => texts.title_not_saved,
             Problem::Callback(CallbackError::Provider { .. })
             | Problem::IdToken(_)
             | Problem::SignIn(_)
             | Problem::Demand(_)
             | Problem::WrongPassword => texts.title_refused,
             Problem::Callback(_) | Problem::Token(_) | Problem::UserInfo(_) => texts.title_failed,
-            Problem::Logout(_) | Problem::FrontChannel(_) => texts.title_logout_refused,
+            Problem::Logout(_) | Problem::SecurityEvent(_) | Problem::FrontChannel(_) => {
+                texts.title_logout_refused
+            }
             Problem::Password(_)
             | Problem::BadRequest(_)
             | Problem::Member { .. }
@@ -71,7 +75,8 @@ impl Problem {
             Problem::Unsure(_) => texts.unsure,
             Problem::Store(_)
             | Problem::SignIn(SignInError::Store(_))
-            | Problem::Logout(LogoutError::Store(_)) => texts.not_saved,
+            | Problem::Logout(LogoutError::Store(_))
+            | Problem::SecurityEvent(SecurityEventError::Store(_)) => texts.not_saved,
             Problem::Callback(error) => return callback(error, texts),
             Problem::Token(TokenError::Refused { error, description }) => {
                 let description = description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
@@ -83,8 +88,8 @@ impl Problem {
             Problem::IdToken(_) => texts.id_token,
             Problem::Demand(_) => return asking(texts.demand, texts),
             Problem::SignIn(refusal) => return sign_in(refusal, texts),
-            Problem::Logout(_) => texts.logout_token,
-            Problem::FrontChannel(_) => texts.bad_request,
+            Problem::Logout(_) | Problem::SecurityEvent(SecurityEventError::Token(_)) => texts.logout_token,
+            Problem::SecurityEvent(_) | Problem::FrontChannel(_) => texts.bad_request,
             Problem::BearerToken(_) => texts.bearer_token,
             Problem::Access(refusal) => return access(&refusal.reason, texts),
             Problem::WrongPassword => texts.wrong_password,
@@ -113,6 +118,9 @@ impl Problem {
     /// client may know, else the problem's own.
     pub(super) fn description(&self) -> Cow<'static, str> {
         match self {
+            Problem::SecurityEvent(SecurityEventError::Token(_)) => {
+                "The security event token is not accepted.".into()
+            }
             Problem::Provider(_)
             | Problem::Fetch(_)
             | Problem::Busy
@@ -125,6 +133,7 @@ impl Problem {
             | Problem::Demand(_)
             | Problem::SignIn(_)
             | Problem::Logout(_)
+            | Problem::SecurityEvent(SecurityEventError::Store(_))
             | Problem::BearerToken(_)
             | Problem::Access(_) => self.message(Language::English.texts()),
             _ => self.to_string().into(),

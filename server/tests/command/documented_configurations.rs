@@ -41,8 +41,8 @@ fn the_configurations_in_the_documents_load() {
             std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)).unwrap();
         for found in block.captures_iter(&text) {
             let folder = tempfile::tempdir().unwrap();
-            for file in ["client-secret", "store-password"] {
-                std::fs::write(folder.path().join(file), "a secret for the test\n").unwrap();
+            for file in ["client-secret", "store-password", "transmitter-secret"] {
+                std::fs::write(folder.path().join(file), "a secret of 32 characters for the test\n").unwrap();
             }
             let config = Config::parse(&found[1], document, folder.path(), &Registry::builtin());
             if let Err(error) = config {
@@ -64,6 +64,7 @@ fn the_configuration_reference_is_complete() {
         let heading = match table {
             Table::File => continue,
             Table::Verify => "\n### `[provider.verify]`\n".to_owned(),
+            Table::SecurityEvents => "\n### `[provider.security_events]`\n".to_owned(),
             Table::Claim => "\n### Claims\n".to_owned(),
             Table::Group => "\n### Groups\n".to_owned(),
             Table::Team => "\n### Teams\n".to_owned(),

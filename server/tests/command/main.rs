@@ -18,6 +18,7 @@ mod operator;
 mod pages_settings;
 mod presented_tokens;
 mod query;
+mod security_event_settings;
 mod store_settings;
 mod support;
 mod verify;

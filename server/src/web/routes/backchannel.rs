@@ -60,7 +60,7 @@ async fn log_out_and_report(
 /// Notes a logout, and logs whose sessions ended.
 fn report(app: &App, ended: &Ended) {
     if let Some(Ok(provider)) = request_log::provider().map(|id| app.provider(&id)) {
-        events::logged_out(app, provider, "back_channel", ended);
+        events::logged_out(app, provider, ("back_channel", ""), ended);
     }
     let Ended { sessions: ended, target: Some(target) } = ended else { return };
     let Fields { client, host, provider, .. } = request_log::fields();

@@ -57,7 +57,7 @@ async fn log_out<'a>(app: &'a App, query: &str) -> Result<&'a Provider, Problem>
     // A request that ends nothing may be a stranger's, whose text would displace the logouts that were recorded.
     if ended > 0 {
         let effect = Ended { sessions: ended, target: Some(target) };
-        events::logged_out(app, provider, "front_channel", &effect);
+        events::logged_out(app, provider, ("front_channel", ""), &effect);
         let Fields { client, host, provider, .. } = request_log::fields();
         info!(client, provider, sid, ended, host, "front-channel logout");
     }

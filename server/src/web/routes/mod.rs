@@ -16,6 +16,7 @@ mod logout;
 mod me;
 mod metrics;
 mod password;
+mod security_events;
 mod sessions;
 mod sign_in;
 mod teams;
@@ -36,7 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::debug;
 
-use super::admission::{FRONT_CHANNEL_PATH, LOGOUT_PATHS, Purpose};
+use super::admission::{FRONT_CHANNEL_PATH, LOGOUT_PATHS, Purpose, SECURITY_EVENTS_PATH};
 use super::app::{App, Server};
 use super::connection::Connection;
 use super::extract::{ClientAddress, Current};
@@ -87,6 +88,7 @@ fn routes() -> Router<Server> {
         .fold(Router::new(), |router, path| router.route(path, post(backchannel::post)));
     logouts
         .route(FRONT_CHANNEL_PATH, get(frontchannel::get))
+        .route(SECURITY_EVENTS_PATH, post(security_events::post))
         .merge(console::routes())
         .route("/", get(home::get))
         .route("/login", get(sign_in::choose))
