@@ -40,6 +40,28 @@ for (const form of document.querySelectorAll('form[data-live]')) {
   });
 }
 
+// An element with `data-poll` is replaced every few seconds, while its switch is on and the page is looked at.
+for (const list of document.querySelectorAll('[data-poll]')) {
+  const live = document.getElementById(list.dataset.switch);
+  let last;
+  setInterval(async () => {
+    // What has the focus stays.
+    if (!live.checked || document.hidden || list.contains(document.activeElement)) return;
+    try {
+      const answer = await fetch(list.dataset.poll, { credentials: 'same-origin' });
+      if (answer.status === 401) return location.reload();
+      const text = await answer.text();
+      if (answer.ok && text !== last && live.checked && !list.contains(document.activeElement)) {
+        last = text;
+        list.innerHTML = trusted(text);
+      }
+      list.removeAttribute('aria-busy');
+    } catch {
+      list.setAttribute('aria-busy', 'true');
+    }
+  }, 1000 * list.dataset.every);
+}
+
 // On a narrow screen the navigation is a row that scrolls.
 document.querySelector('nav a[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 

@@ -12,6 +12,7 @@ pub(crate) mod overview;
 pub(crate) mod claims_tree;
 pub(crate) mod trial;
 pub(crate) mod mapping;
+pub(crate) mod activity;
 pub(crate) mod applications;
 pub(crate) mod users;
 pub(crate) mod session;

@@ -30,7 +30,7 @@ pub(crate) fn page(app: &App, people: PeopleCounts, events: &[EventCount]) -> Ma
         }
         @if app.config.events.enabled {
             section.card aria-labelledby="activity" {
-                header { h2 #activity { "Activity" } span.small.muted { "Recorded events" } }
+                header { h2 #activity { "Activity" } a.small href=(app.path("/admin/activity")) { "All events" } }
                 (charts::all(events, system::now().0))
             }
         }

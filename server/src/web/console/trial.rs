@@ -39,6 +39,19 @@ impl Body for Question {
 }
 
 impl Question {
+    /// Returns the question that the events of a username leave: the claims that are known, to be completed.
+    pub(crate) fn of_user(app: &App, provider: String, username: &str) -> Self {
+        let of_name = app.providers.iter().find(|known| known.config.id == provider);
+        let of_name = of_name.or(app.providers.first());
+        let claim = of_name.and_then(|provider| provider.config.mapping.name_sources().next());
+        let is_claim = |path: &str| ClaimPath::parse(path).is_ok_and(|path| path.is_literal());
+        let subject = match claim.filter(|(claim, _)| !username.is_empty() && is_claim(claim)) {
+            Some((claim, _)) => serde_json::json!({claim: username}).to_string(),
+            None => String::new(),
+        };
+        Self { subject: Zeroizing::new(subject), provider, ..Self::default() }
+    }
+
     /// Returns the path to look at.
     pub(crate) fn path(&self) -> &str {
         self.insert.as_deref().unwrap_or(&self.path)

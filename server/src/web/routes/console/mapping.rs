@@ -1,12 +1,13 @@
 //! `/admin/mapping`: the mapping, tried out on a token or on claims.
 
 use axum::response::Response;
+use serde::Deserialize;
 
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::mapping;
 use crate::web::console::session::{Console, english};
 use crate::web::console::trial::{self, Question};
-use crate::web::extract::Form;
+use crate::web::extract::{Form, Query};
 use crate::web::problem::Problem;
 
 const HEADING: Heading<'_> = Heading {
@@ -14,8 +15,24 @@ const HEADING: Heading<'_> = Heading {
     lead: "Try out what the mapping makes of a token or of claims: who would sign in, in which teams, and why.",
 };
 
-pub(super) async fn show(console: Console) -> Response {
-    page(&console, &Question::default()).await
+/// What the address may fill in, as links of other pages do. Claims and tokens are not sent in addresses.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Known {
+    #[serde(default)]
+    provider: String,
+    #[serde(default)]
+    user: String,
+}
+
+pub(super) async fn show(console: Console, known: Result<Query<Known>, Problem>) -> Response {
+    match known {
+        Ok(Query(Known { provider, user })) => {
+            let question = Question::of_user(&console.app, provider, user.trim());
+            page(&console, &question).await
+        }
+        Err(problem) => problem.page(&english(&console.app)),
+    }
 }
 
 pub(super) async fn submit(console: Console, form: Result<Form<Question>, Problem>) -> Response {

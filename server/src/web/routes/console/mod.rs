@@ -1,5 +1,6 @@
 //! `/admin`: the console.
 
+mod activity;
 mod applications;
 mod mapping;
 mod session;
@@ -27,6 +28,8 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin", get(overview))
         .route("/admin/mapping", get(mapping::show).post(mapping::submit))
         .route("/admin/mapping/answer", post(mapping::answer))
+        .route("/admin/activity", get(activity::show))
+        .route("/admin/activity/list", get(activity::list))
         .route("/admin/applications", get(applications::show).post(applications::submit))
         .route("/admin/applications/answer", post(applications::answer))
         .route("/admin/users", get(users::list))
