@@ -134,7 +134,7 @@ pub(crate) fn list(app: &App, filter: &Filter, events: &[ListedEvent]) -> Markup
             div.table tabindex="0" role="region" aria-labelledby="events" {
                 table.stack {
                     thead { tr {
-                        th scope="col" { "Time (UTC)" } th scope="col" { "Event" } th scope="col" { "Username" } th scope="col" { "Where" } th scope="col" { "From" }
+                        th scope="col" { "Time (UTC)" } th.wide scope="col" { "Event" } th scope="col" { "Username" } th scope="col" { "Where" } th scope="col" { "From" }
                     } }
                     tbody { @for event in shown { (row(app, event)) } }
                 }
@@ -169,12 +169,13 @@ fn row(app: &App, event: &ListedEvent) -> Markup {
                 @if let Some(admin) = &event.admin { div.small.muted { "by " (admin) } }
                 @if event.user.is_none() && event.admin.is_none() { span.muted { "unknown" } }
             } }
-            td data-label="Where" { div {
+            td data-label="Where" {
                 @if let Some(id) = &event.provider { div { (provider_name(app, id)) } }
-                @if let Some(application) = &event.application { div { (application) } }
-                @if let Some(rule) = &event.rule { div.small.muted { (rule) } }
-            } }
-            td data-label="From" { (event.client.as_deref().unwrap_or("–")) }
+                @if let Some(application) = &event.application {
+                    div { (application) @if let Some(rule) = &event.rule { div.small.muted { (rule) } } }
+                }
+            }
+            td.keep data-label="From" { (event.client.as_deref().unwrap_or_default()) }
         }
     }
 }
