@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use governor::{DefaultKeyedRateLimiter, Quota};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client_address::subscriber;
 use crate::store::Store;
@@ -37,6 +38,10 @@ const FRONT_CHANNEL_BY_ADDRESS: (NonZeroU32, Duration) =
 /// The same for all addresses together: in a day fewer than the memory for logouts holds.
 const FRONT_CHANNEL: (NonZeroU32, Duration) =
     (NonZeroU32::new(10_000).expect("not zero"), Duration::from_millis(10));
+/// Tests of providers that administrators may begin without a wait, and the wait for each further one: each is some requests to
+/// a provider.
+const PROVIDER_TESTS: (NonZeroU32, Duration) =
+    (NonZeroU32::new(6).expect("not zero"), Duration::from_secs(10));
 /// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
@@ -125,6 +130,9 @@ pub(crate) struct Limiter {
     /// The number of refused codes of each address, and when the first of them was refused.
     refused_codes: Mutex<HashMap<IpAddr, (usize, Instant)>>,
     codes_searched: Mutex<Instant>,
+    provider_tests: KeyedLimit<()>,
+    /// Held by the test of a provider that takes place.
+    provider_test: Arc<Semaphore>,
 }
 
 impl Default for Limiter {
@@ -137,6 +145,8 @@ impl Default for Limiter {
             front_channel: KeyedLimit::new(FRONT_CHANNEL),
             refused_codes: Mutex::default(),
             codes_searched: Mutex::new(Instant::now()),
+            provider_tests: KeyedLimit::new(PROVIDER_TESTS),
+            provider_test: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -161,6 +171,13 @@ impl Limiter {
     /// Counts a front-channel logout of an address. Returns `false` if it exceeds a limit.
     pub(crate) fn allow_front_channel(&self, address: IpAddr) -> bool {
         self.front_channel_by_address.allow(&subscriber(address)) && self.front_channel.allow(&())
+    }
+
+    /// Begins the test of a provider: one takes place at a time. Returns `None` while another one does, and if it exceeds a
+    /// limit.
+    pub(crate) fn begin_provider_test(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.provider_test).try_acquire_owned().ok()?;
+        self.provider_tests.allow(&()).then_some(turn)
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
@@ -227,6 +244,17 @@ mod tests {
         }
         let beyond = (0..60).filter(|_| limiter.allow_front_channel([203, 0, 113, 1].into())).count();
         assert!((9_800..15_000).contains(&all) && beyond < 60, "{all} and {beyond}");
+    }
+
+    #[test]
+    fn providers_are_tested_one_at_a_time_and_not_often() {
+        let limiter = Limiter::default();
+        let first = limiter.begin_provider_test();
+        assert!(first.is_some() && limiter.begin_provider_test().is_none());
+        drop(first);
+        let most = PROVIDER_TESTS.0.get() as usize;
+        let begun = (0..2 * most).filter(|_| limiter.begin_provider_test().is_some()).count();
+        assert_eq!(begun, most - 1);
     }
 
     // finding: S19

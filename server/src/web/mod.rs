@@ -34,6 +34,7 @@ mod password_check;
 mod presented;
 mod problem;
 pub mod provider;
+pub(crate) mod provider_check;
 pub mod provider_error;
 pub(crate) mod rehearsal;
 mod request_log;

@@ -208,6 +208,11 @@ fn explanation(app: &App, event: &ListedEvent) -> Option<(&'static str, String)>
         (EventKind::Refusal, "password") => {
             Some(("See the user", address(app, "/admin/users", &[("text", user)])))
         }
+        (EventKind::Refusal, "provider" | "fetch" | "discovery" | "jwks" | "token")
+            if !provider.is_empty() =>
+        {
+            Some(("Test the provider", format!("{}#{provider}", app.path("/admin/providers"))))
+        }
         (EventKind::Refusal, _) => {
             let parameters = [("provider", provider), ("user", user)];
             Some(("Try the mapping out", address(app, "/admin/mapping", &parameters)))

@@ -15,11 +15,13 @@ pub(crate) enum Page {
     Activity,
     Mapping,
     Applications,
+    Providers,
     Users,
 }
 
 impl Page {
-    const ALL: [Page; 5] = [Page::Overview, Page::Activity, Page::Mapping, Page::Applications, Page::Users];
+    const ALL: [Page; 6] =
+        [Page::Overview, Page::Activity, Page::Providers, Page::Mapping, Page::Applications, Page::Users];
 
     fn name(self) -> &'static str {
         match self {
@@ -27,6 +29,7 @@ impl Page {
             Page::Mapping => "Mapping",
             Page::Applications => "Applications",
             Page::Activity => "Activity",
+            Page::Providers => "Providers",
             Page::Users => "Users",
         }
     }
@@ -38,6 +41,7 @@ impl Page {
             Page::Mapping => "/admin/mapping",
             Page::Applications => "/admin/applications",
             Page::Activity => "/admin/activity",
+            Page::Providers => "/admin/providers",
             Page::Users => "/admin/users",
         }
     }
@@ -48,6 +52,7 @@ impl Page {
             Page::Mapping => Icon::Mapping,
             Page::Applications => Icon::Applications,
             Page::Activity => Icon::Activity,
+            Page::Providers => Icon::Providers,
             Page::Users => Icon::Users,
         }
     }
@@ -60,6 +65,7 @@ pub(crate) enum Icon {
     Mapping,
     Activity,
     Applications,
+    Providers,
     Users,
     Problem,
     Warning,
@@ -74,6 +80,7 @@ impl Icon {
             Icon::Overview => "M4 4h7v9H4zM13 4h7v5h-7zM13 11h7v9h-7zM4 15h7v5H4z",
             Icon::Mapping => "M4 6h6M14 18h6M10 6c6 0 0 12 4 12M17 15l3 3-3 3",
             Icon::Activity => "M3 12h4l3-8 4 16 3-8h4",
+            Icon::Providers => "M8 11a4 4 0 1 0 0 8 4 4 0 0 0 0-8M11 12l9-9M16 7l3 3",
             Icon::Applications => "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 17.5l2.2 2.2 4.3-4.7",
             Icon::Users => {
                 "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2.5 20c0-4 3-5.5 6.5-5.5s6.5 1.5 6.5 5.5M16 5.5a3 3 0 0 1 0 6M18 15c2.2.8 3.5 2.5 3.5 5"

@@ -14,5 +14,6 @@ pub(crate) mod trial;
 pub(crate) mod mapping;
 pub(crate) mod activity;
 pub(crate) mod applications;
+pub(crate) mod providers;
 pub(crate) mod users;
 pub(crate) mod session;

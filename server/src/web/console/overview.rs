@@ -35,7 +35,7 @@ pub(crate) fn page(app: &App, people: PeopleCounts, events: &[EventCount]) -> Ma
             }
         }
         section.card aria-labelledby="providers" {
-            header { h2 #providers { "Providers" } }
+            header { h2 #providers { "Providers" } a.small href=(app.path("/admin/providers")) { "Addresses, keys and a test" } }
             div.table tabindex="0" role="region" aria-labelledby="providers" {
                 table.stack {
                     thead { tr { th scope="col" { "Provider" } th scope="col" { "Keys" } th scope="col" { "Fetched" } th scope="col" { "Last fetch" } } }

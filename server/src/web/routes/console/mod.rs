@@ -3,6 +3,7 @@
 mod activity;
 mod applications;
 mod mapping;
+mod providers;
 mod session;
 mod users;
 
@@ -32,6 +33,8 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin/activity/list", get(activity::list))
         .route("/admin/applications", get(applications::show).post(applications::submit))
         .route("/admin/applications/answer", post(applications::answer))
+        .route("/admin/providers", get(providers::show))
+        .route("/admin/providers/{id}/test", post(providers::test))
         .route("/admin/users", get(users::list))
         .route("/admin/users/{id}", get(users::show).post(users::change))
         .route("/admin/session", post(session::open))
