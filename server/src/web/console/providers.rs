@@ -3,9 +3,11 @@
 use maud::{Markup, html};
 
 use super::frame::{self, Icon};
+use crate::plural::count;
 use crate::web::app::App;
 use crate::web::provider::Provider;
 use crate::web::provider_check::{self, Outcome, Steps};
+use claimgate::key::KeyError;
 use claimgate::oidc::client::AuthMethod;
 
 /// Most characters of one step that are shown: a part of it is the provider's text.
@@ -42,7 +44,7 @@ fn card(app: &App, index: usize, provider: &Provider, tested: Option<&Tested>) -
                 div.part { h3 { "Keys" } (keys(provider)) }
             }
             div.part { h3 { "Addresses to register at the provider" } (uris(app, provider)) }
-            form.actions method="post" action=(action) {
+            form.actions.test method="post" action=(action) {
                 button type="submit" { "Test " span.hidden { (provider.config.display_name) } }
                 p.small.muted { "Fetches metadata and keys anew, and asks whether the provider knows the client. Nothing is changed, there or here." }
             }
@@ -91,7 +93,9 @@ fn keys(provider: &Provider) -> Markup {
                     None => { "not asked yet" },
                 }
             }
-            @for skipped in report.skipped.iter().take(20) { dt { "Not used" } dd { (cut(&skipped.to_string())) } }
+            @let others = report.skipped.iter().filter(|key| key.reason == KeyError::WrongFamily).count();
+            @if others > 0 { dt { "Not used" } dd { (count(others as u64, "key")) " of other algorithms" } }
+            @for skipped in report.skipped.iter().filter(|key| key.reason != KeyError::WrongFamily).take(20) { dt { "Not used" } dd { (cut(&skipped.to_string())) } }
         }
     }
 }
