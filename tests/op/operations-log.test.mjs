@@ -336,3 +336,49 @@ for (const format of ['json', 'text']) {
     if (run.status === 0) assert.match(run.stdout, / 5 matched/);
   });
 }
+
+// attack: administration.erased-user-in-events
+test('a removed user is in no event: of a tenant, of a logout by sid alone, or under a name spelt otherwise', async () => {
+  const tenant = '11111111-1111-1111-1111-111111111111';
+  const template = `${bad.url}/{tenantid}/v2.0`;
+  const issuer = template.replace('{tenantid}', tenant);
+  const other = await Claimgate.prepare();
+  const { client, provider } = pair(bad, other, 'bad', { provider: { frontchannel_logout: true } });
+  bad.configure([client]);
+  const claims = { iss: issuer, tid: tenant };
+  const asTenant = (sid) => { bad.overrides = { metadata: { issuer: template }, keys: ({ key }) => [{ ...key.jwk, issuer: template }], claims: { ...claims, sid } }; };
+  asTenant('s-0');
+  await other.write({ providers: [{ ...provider, issuer: template, tenants: [tenant] }], signIn: { password_fallback_regular: true } }).start();
+  try {
+    for (const [sid, logOut] of [
+      ['s-1', () => other.logOut(bad.logoutToken(claims))],
+      ['s-2', () => other.logOut(bad.logoutToken({ ...claims, sub: undefined, sid: 's-2' }))],
+      ['s-3', () => fetch(`${other.url}/api/v1/frontchannelLogout?iss=${encodeURIComponent(issuer)}&sid=s-3`)],
+    ]) {
+      asTenant(sid);
+      const ada = new Agent();
+      const landed = await ada.walk(`${other.url}/login/bad`);
+      assert.equal(landed.status, 200, landed.text);
+      assert.equal((await ada.me(other)).username, 'ada');
+      await nextSecond();
+      assert.equal((await logOut()).status, 200);
+      assert.equal(await ada.me(other), undefined, sid);
+      // A sign-in of the second of a logout is refused.
+      await nextSecond();
+    }
+    // Refused before the user is looked up, by the limit on attempts.
+    for (let attempt = 0; attempt < 40; attempt += 1) await new Agent().signInByPassword(other, ' ADA ', WRONG);
+    await nextSecond();
+    const named = other.events().filter(({ kind }) => kind !== 'administration');
+    assert.deepEqual(new Set(named.map(({ user }) => user)), new Set(['ada']), JSON.stringify(named));
+    assert.deepEqual(named.filter(({ kind }) => kind === 'logout').map(({ detail }) => detail), [undefined, 'sid s-2', 'sid s-3']);
+    assert.equal(other.command(['user', 'remove', 'ada', '--yes']).code, 0);
+    for (const event of other.events().filter(({ kind }) => kind !== 'administration')) {
+      assert.match(event.user, /^\(removed user [0-9]+\)$/, JSON.stringify(event));
+      assert.deepEqual([event.client, event.subject, event.detail], [undefined, undefined, undefined], JSON.stringify(event));
+    }
+  } finally {
+    bad.overrides = {};
+    await other.close();
+  }
+});

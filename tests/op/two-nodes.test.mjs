@@ -114,6 +114,15 @@ test('a back-channel logout at one server ends the session at the other within t
   assert.deepEqual(b.events('--user', 'ada').slice(-2).map(({ kind, provider }) => [kind, provider]), [['sign_in', 'crm'], ['logout', 'crm']]);
 });
 
+test('a logout by sid alone is recorded as that of the user of the session', options, async () => {
+  const agent = await signedIn('linus');
+  const { sid } = a.sessions().find((session) => session.username === 'linus');
+  assert.equal((await b.logOut(await op.logoutToken('crm', undefined, sid))).status, 200);
+  await both(agent, 401, BOUND + SLACK);
+  await until('the logout is recorded', () => b.events('--user', 'linus', '--kind', 'logout').length > 0);
+  assert.equal(b.events('--user', 'linus').at(-1).detail, `sid ${sid}`);
+});
+
 test('a sign-out at one server ends the session there at once, and at the other', options, async () => {
   const agent = await signedIn('ada');
   assert.equal(await status(agent, b), 200);

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::key::Key;
+use super::logged_out::LoggedOut;
 use super::postgres::{Administration, Logout, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
 use super::{
     AdminRecords, Event, EventCount, EventLimits, EventQuery, ListedEvent, ListedSession, LogoutsDropped,
@@ -288,7 +289,7 @@ impl Store {
         }
     }
 
-    /// Applies a batch of logouts. `answer` is called with their results, in their order, must be short, and is
+    /// Applies a batch of logouts, and notes whose sessions they name. `answer` is called with their results, in their order, must be short, and is
     /// dropped without a call if the work could not be done. The caller need not be within the runtime.
     ///
     /// # Errors
@@ -296,28 +297,44 @@ impl Store {
     pub(crate) fn log_out_then(
         &self,
         logouts: Vec<ValidatedLogout>,
-        answer: impl FnOnce(Result<Vec<Result<Ended, Replayed>>, StoreError>) + Send + 'static,
+        answer: impl FnOnce(Result<Vec<Result<LoggedOut, Replayed>>, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
         match self {
-            Store::Sqlite(store) => store.log_out_then(logouts, answer),
+            Store::Sqlite(store) => {
+                let owners = logouts.iter().map(|logout| store.owner_named(logout.record())).collect();
+                store.log_out_then(logouts, |results| {
+                    answer(results.map(|results| LoggedOut::all(results, owners)));
+                })
+            }
             Store::Postgres(store) => {
                 let node = store.node.clone();
-                drop(store.runtime.spawn(async move { answer(node.log_out(&logouts).await) }));
+                drop(store.runtime.spawn(async move {
+                    let logouts: Vec<Logout> = logouts.iter().map(Logout::from).collect();
+                    answer(node.log_out_with_owners(&logouts).await.map_err(StoreError::from));
+                }));
                 Ok(())
             }
         }
     }
 
-    /// Applies a front-channel logout. Returns the number of sessions ended, once that is durable.
+    /// Applies a front-channel logout. Returns its effect, once that is durable.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn log_out_by_front_channel(&self, logout: FrontChannelLogout) -> Result<usize, StoreError> {
+    pub async fn log_out_by_front_channel(
+        &self,
+        logout: FrontChannelLogout,
+    ) -> Result<LoggedOut, StoreError> {
         match self {
-            Store::Sqlite(store) => store.transact(move |records| logout.apply(records)).await,
+            Store::Sqlite(store) => {
+                let (owner, target) = (store.owner_named(logout.record()), logout.record().target.clone());
+                let sessions = store.transact(move |records| logout.apply(records)).await?;
+                Ok(LoggedOut { ended: Ended { sessions, target: (sessions > 0).then_some(target) }, owner })
+            }
             Store::Postgres(store) => {
-                let results = store.node.apply_logouts(&[Logout::from(&logout)]).await?;
-                Ok(results.into_iter().flatten().map(|ended| ended.sessions).sum())
+                let mut results = store.node.log_out_with_owners(&[Logout::from(&logout)]).await?;
+                let nothing = LoggedOut { ended: Ended { sessions: 0, target: None }, owner: None };
+                Ok(results.pop().and_then(Result::ok).unwrap_or(nothing))
             }
         }
     }

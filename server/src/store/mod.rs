@@ -21,6 +21,7 @@ mod idle_time;
 mod inspection;
 mod key;
 mod listing;
+mod logged_out;
 mod logout_batches;
 mod logout_entry;
 mod logout_generation;
@@ -47,9 +48,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use claimgate::oidc::records::{SignInRecords, StoreError};
+use claimgate::oidc::records::{LogoutRecord, SignInRecords, StoreError};
 use claimgate::oidc::session::{LiveSession, SessionId};
-use claimgate::oidc::user::User;
+use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
 
 pub use backup::{Progress, Restored, back_up, restore};
@@ -62,6 +63,7 @@ pub use events::{
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use inspection::{Inspection, inspect};
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts};
+pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
 
@@ -299,6 +301,13 @@ impl SqliteStore {
             self.index.note_ends(chunk);
         }
         Ok(())
+    }
+
+    /// Returns the user of the session that a logout names by `sid` alone, from memory.
+    pub(super) fn owner_named(&self, logout: &LogoutRecord) -> Option<UserId> {
+        logged_out::sid_alone(&logout.target)?;
+        let named = self.index.named(&logout.issuer, &logout.target, UnixTime(i64::MAX))?;
+        self.index.owner(&named)
     }
 
     /// Returns the user that a subject is linked to: from memory if it was asked before, and no user or link has

@@ -360,6 +360,12 @@ impl SessionIndex {
         self.origins.candidates(named).into_iter().filter(is_named).collect()
     }
 
+    /// Returns the user of one of the sessions that a logout names.
+    pub(super) fn owner(&self, named: &NamedSessions) -> Option<UserId> {
+        let id = *self.find(named).first()?;
+        self.shard(id).read().get(&id).map(|session| session.user)
+    }
+
     /// Reads the whole content.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         self.users_version.fetch_add(1, Ordering::AcqRel);

@@ -7,8 +7,7 @@ use super::extract::Admin;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::request_log::{self, Fields};
-use crate::store::{Event, EventKind};
-use claimgate::oidc::backchannel::Ended;
+use crate::store::{Event, EventKind, LoggedOut};
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::oidc::session::Origin;
 
@@ -80,13 +79,13 @@ pub(crate) fn signed_out(app: &App, user: &str, provider: Option<&str>, origin: 
     });
 }
 
-/// Notes a logout by a provider. The channel is `back_channel`, `front_channel` or `security_event`, with a detail that
-/// may be empty.
+/// Notes a logout by a provider under one of its issuers. The channel is `back_channel`, `front_channel` or
+/// `security_event`, with a detail that may be empty.
 pub(crate) fn logged_out(
     app: &App,
-    provider: &Provider,
+    (provider, issuer): (&Provider, &str),
     (channel, detail): (&'static str, &str),
-    ended: &Ended,
+    logout: &LoggedOut,
 ) {
     if !app.config.events.enabled {
         return;
@@ -95,16 +94,18 @@ pub(crate) fn logged_out(
         let event = Event::new(EventKind::Logout, channel).client(request_log::client());
         event.provider(&provider.config.id).detail(detail)
     };
-    let Some(target) = &ended.target else {
+    let Some(target) = &logout.ended.target else {
         let event = if detail.is_empty() { event().detail("no session ended") } else { event() };
         return app.process.events.add_logout_without_effect(event);
     };
     app.process.events.add(EventKind::Logout, || match target {
         LogoutTarget::Subject(subject) | LogoutTarget::Session { subject: Some(subject), .. } => {
-            event().subject_of(&provider.config.issuer, subject)
+            event().subject_of(issuer, subject)
         }
+        // The user is named, so that the event can be taken out with the user.
         LogoutTarget::Session { sid, subject: None } => {
-            event().detail(format!("{detail} sid {sid}").trim_start())
+            let event = event().detail(format!("{detail} sid {sid}").trim_start());
+            logout.owner.into_iter().fold(event, Event::user_id)
         }
     });
 }

@@ -33,10 +33,10 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::token_log;
-use crate::store::{Store, work_lost};
+use crate::store::{LoggedOut, Store, work_lost};
 use crate::system;
 use claimgate::claims::LogoutToken;
-use claimgate::oidc::backchannel::{self, Ended, LogoutError, Replayed, ValidatedLogout};
+use claimgate::oidc::backchannel::{self, LogoutError, Replayed, ValidatedLogout};
 use claimgate::oidc::records::{Position, StoreError};
 use claimgate::verifier::ValidatedToken;
 use claimgate_remote::keys::may_lack_key;
@@ -49,7 +49,7 @@ const PER_CORE: usize = 64;
 const IN_STORE: usize = 2;
 
 /// The result of a logout: the number of sessions ended.
-type LogoutResult = Result<Ended, LogoutError>;
+type LogoutResult = Result<LoggedOut, LogoutError>;
 
 /// A logout on its way to the store.
 pub(super) enum QueuedToken {
@@ -104,7 +104,7 @@ impl LogoutQueue {
         provider: &Arc<Provider>,
         token: QueuedToken,
         permit: Permit,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<LoggedOut, Problem> {
         let (answer, answered) = oneshot::channel();
         let provider = Arc::clone(provider);
         let waiting = Waiting { answer, _permit: permit };
@@ -238,10 +238,10 @@ fn by_provider(batch: Vec<PendingLogout>) -> Vec<Vec<PendingLogout>> {
 }
 
 /// Sends each logout its result.
-fn answer(results: Result<Vec<Result<Ended, Replayed>>, StoreError>, waiting: Vec<Waiting>) {
+fn answer(results: Result<Vec<Result<LoggedOut, Replayed>>, StoreError>, waiting: Vec<Waiting>) {
     match results {
         Ok(results) => {
-            let ended: usize = results.iter().flatten().map(|ended| ended.sessions).sum();
+            let ended: usize = results.iter().flatten().map(|logout| logout.ended.sessions).sum();
             let replayed = results.iter().filter(|result| result.is_err()).count();
             debug!(logouts = results.len() - replayed, ended, replayed, "back-channel logouts");
             for (result, waiting) in results.into_iter().zip(waiting) {

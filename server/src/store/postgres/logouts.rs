@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::PostgresError;
 use super::node::PgStore;
+use crate::store::logged_out::{LoggedOut, sid_alone};
 use crate::store::logout_entry::jti_fingerprint;
 use crate::store::{PresentedToken, Revocation};
 use crate::system;
@@ -11,6 +12,7 @@ use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::records::{LogoutTarget, StoreError};
+use claimgate::oidc::user::UserId;
 
 /// Longest time that the record of a logout is kept: a year, more than any token lives.
 const LONGEST_RETENTION: Duration = Duration::from_secs(366 * 86_400);
@@ -150,6 +152,35 @@ impl PgStore {
             }
         }
         Ok(results)
+    }
+
+    /// Applies logouts as [`log_out`](Self::log_out) does, and returns with each the user of the session that it names by
+    /// `sid` alone.
+    ///
+    /// # Errors
+    /// [`PostgresError`]: one for all.
+    pub async fn log_out_with_owners(
+        &self,
+        logouts: &[Logout],
+    ) -> Result<Vec<Result<LoggedOut, Replayed>>, PostgresError> {
+        let named = logouts.iter().enumerate();
+        let named = named.filter_map(|(at, logout)| Some((at, &logout.issuer, sid_alone(&logout.target)?)));
+        let mut owners = vec![None; logouts.len()];
+        let named: Vec<_> = named.collect();
+        if !named.is_empty() {
+            let sql = "SELECT named.at, s.user_id FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS named (issuer, tag, at)
+                JOIN issuers i ON i.name = named.issuer JOIN sessions s ON s.sid_tag = named.tag AND s.issuer = i.id";
+            let issuers: Vec<&str> = named.iter().map(|(_, issuer, _)| issuer.as_str()).collect();
+            let tags: Vec<Vec<u8>> = named.iter().map(|(_, _, sid)| tag(sid)).collect();
+            for row in self.read(sql, &[&issuers, &tags]).await? {
+                let (at, user): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+                let place = usize::try_from(at - 1).ok().and_then(|at| named.get(at));
+                if let Some((at, ..)) = place {
+                    owners[*at] = Some(UserId(user));
+                }
+            }
+        }
+        Ok(LoggedOut::all(self.apply_logouts(logouts).await?, owners))
     }
 
     /// Returns why a verified token is not accepted any more: its session or subject was logged out at or after its

@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tracing::info;
 
+use crate::store::LoggedOut;
 use crate::system;
 use crate::web::admission::Permit;
 use crate::web::app::App;
@@ -44,25 +45,28 @@ async fn log_out_and_report(
     permit: Permit,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Ended, Problem> {
+) -> Result<LoggedOut, Problem> {
     let token = token_of_request(headers, body)?;
     let result = log_out(app, permit, &token).await;
     match &result {
         Err(Problem::Logout(LogoutError::Token(error))) => {
             token_log::refused("logout token", &token, error.code(), Some(error));
         }
-        Ok(ended) => report(app, ended),
+        Ok(logout) => report(app, &token, logout),
         _ => {}
     }
     result
 }
 
 /// Notes a logout, and logs whose sessions ended.
-fn report(app: &App, ended: &Ended) {
+fn report(app: &App, token: &str, logout: &LoggedOut) {
     if let Some(Ok(provider)) = request_log::provider().map(|id| app.provider(&id)) {
-        events::logged_out(app, provider, ("back_channel", ""), ended);
+        // It verified.
+        let issuer = unverified_issuer(token).ok();
+        let issuer = provider.config.issuer_named(issuer.as_deref());
+        events::logged_out(app, (provider, issuer), ("back_channel", ""), logout);
     }
-    let Ended { sessions: ended, target: Some(target) } = ended else { return };
+    let Ended { sessions: ended, target: Some(target) } = &logout.ended else { return };
     let Fields { client, host, provider, .. } = request_log::fields();
     let (subject, sid) = match target {
         LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
@@ -81,7 +85,7 @@ fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem>
 }
 
 /// Applies a logout token.
-async fn log_out(app: &App, permit: Permit, token: &str) -> Result<Ended, Problem> {
+async fn log_out(app: &App, permit: Permit, token: &str) -> Result<LoggedOut, Problem> {
     // The issuer only chooses the provider whose keys verify the token.
     let issuer = unverified_issuer(token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or_else(|| {
@@ -109,7 +113,7 @@ async fn verify_and_log_out(
     provider: &Arc<Provider>,
     permit: Permit,
     token: &str,
-) -> Result<Ended, Problem> {
+) -> Result<LoggedOut, Problem> {
     let logouts = &app.process.logouts;
     let result = logouts.log_out(provider, QueuedToken::Presented(token.to_owned()), permit.clone()).await;
     match result {

@@ -14,7 +14,6 @@ use crate::web::problem::Problem;
 use crate::web::provider::Provider;
 use crate::web::request_log::{self, Fields};
 use crate::web::{events, respond};
-use claimgate::oidc::backchannel::Ended;
 use claimgate::oidc::frontchannel::{FrontChannelError, NamedSession};
 use claimgate::oidc::random_token;
 use claimgate::text::for_display;
@@ -52,12 +51,12 @@ async fn log_out<'a>(app: &'a App, query: &str) -> Result<&'a Provider, Problem>
     let jti = format!("front-channel {}", random_token(&mut system::random));
     let leeway = Duration::from_secs(provider.config.leeway);
     let logout = named.logout(system::position(), leeway, provider.remembers_logouts_for, jti);
-    let target = logout.record().target.clone();
-    let ended = app.store.log_out_by_front_channel(logout).await?;
+    let issuer = logout.record().issuer.clone();
+    let logout = app.store.log_out_by_front_channel(logout).await?;
+    let ended = logout.ended.sessions;
     // A request that ends nothing may be a stranger's, whose text would displace the logouts that were recorded.
     if ended > 0 {
-        let effect = Ended { sessions: ended, target: Some(target) };
-        events::logged_out(app, provider, ("front_channel", ""), &effect);
+        events::logged_out(app, (provider, &issuer), ("front_channel", ""), &logout);
         let Fields { client, host, provider, .. } = request_log::fields();
         info!(client, provider, sid, ended, host, "front-channel logout");
     }

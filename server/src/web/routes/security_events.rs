@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tracing::{info, warn};
 
+use crate::store::LoggedOut;
 use crate::system;
 use crate::web::admission::Permit;
 use crate::web::app::App;
@@ -82,9 +83,10 @@ async fn receive(
                     event, format, "a security event ends nothing: its subject is no account here"
                 );
             }
-            let without_effect = Ended { sessions: 0, target: None };
+            let without_effect = LoggedOut { ended: Ended { sessions: 0, target: None }, owner: None };
             let detail = format!("{event}: unknown subject ({format})");
-            events::logged_out(app, provider, ("security_event", &detail), &without_effect);
+            let issuer = &provider.config.issuer;
+            events::logged_out(app, (provider, issuer), ("security_event", &detail), &without_effect);
             Ok(UNKNOWN_SUBJECT)
         }
         Reading::Verification => {
@@ -129,9 +131,10 @@ async fn log_out(
     permit: Permit,
     (logout, event): (ValidatedLogout, &str),
 ) -> Result<&'static str, Problem> {
+    let issuer = logout.record().issuer.clone();
     match app.process.logouts.log_out(provider, QueuedToken::Read(Box::new(logout)), permit).await {
-        Ok(ended) => {
-            report(app, provider, event, &ended);
+        Ok(logout) => {
+            report(app, (provider, &issuer), event, &logout);
             Ok(ENDED)
         }
         Err(Problem::Logout(LogoutError::Replayed)) => Ok(REPLAYED),
@@ -141,10 +144,11 @@ async fn log_out(
 }
 
 /// Notes an event, and logs whose sessions ended.
-fn report(app: &App, provider: &Provider, event: &str, ended: &Ended) {
-    let detail = if ended.target.is_some() { event.to_owned() } else { format!("{event}: no session ended") };
-    events::logged_out(app, provider, ("security_event", &detail), ended);
-    let Ended { sessions: ended, target: Some(target) } = ended else { return };
+fn report(app: &App, (provider, issuer): (&Provider, &str), event: &str, logout: &LoggedOut) {
+    let has_target = logout.ended.target.is_some();
+    let detail = if has_target { event.to_owned() } else { format!("{event}: no session ended") };
+    events::logged_out(app, (provider, issuer), ("security_event", &detail), logout);
+    let Ended { sessions: ended, target: Some(target) } = &logout.ended else { return };
     let Fields { client, host, provider, .. } = request_log::fields();
     let (subject, sid) = match target {
         LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
