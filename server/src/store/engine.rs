@@ -20,7 +20,7 @@ use super::{
 };
 use crate::system;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
-use claimgate::oidc::backchannel::{Ended, Replayed, ValidatedLogout};
+use claimgate::oidc::backchannel::{Replayed, ValidatedLogout};
 use claimgate::oidc::client::Secret;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
@@ -302,9 +302,7 @@ impl Store {
         match self {
             Store::Sqlite(store) => {
                 let owners = logouts.iter().map(|logout| store.owner_named(logout.record())).collect();
-                store.log_out_then(logouts, |results| {
-                    answer(results.map(|results| LoggedOut::all(results, owners)));
-                })
+                store.log_out_then(logouts, |ended| answer(ended.map(|ended| LoggedOut::all(ended, owners))))
             }
             Store::Postgres(store) => {
                 let node = store.node.clone();
@@ -329,12 +327,11 @@ impl Store {
             Store::Sqlite(store) => {
                 let (owner, target) = (store.owner_named(logout.record()), logout.record().target.clone());
                 let sessions = store.transact(move |records| logout.apply(records)).await?;
-                Ok(LoggedOut { ended: Ended { sessions, target: (sessions > 0).then_some(target) }, owner })
+                Ok(LoggedOut::of_session(sessions, target, owner))
             }
             Store::Postgres(store) => {
                 let mut results = store.node.log_out_with_owners(&[Logout::from(&logout)]).await?;
-                let nothing = LoggedOut { ended: Ended { sessions: 0, target: None }, owner: None };
-                Ok(results.pop().and_then(Result::ok).unwrap_or(nothing))
+                Ok(results.pop().and_then(Result::ok).unwrap_or(LoggedOut::NOTHING))
             }
         }
     }

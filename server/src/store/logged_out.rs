@@ -14,6 +14,15 @@ pub struct LoggedOut {
 }
 
 impl LoggedOut {
+    /// That of a logout which ends nothing.
+    pub(super) const NOTHING: Self = Self { ended: Ended { sessions: 0, target: None }, owner: None };
+
+    /// Returns the effect of a logout that ended this many sessions.
+    pub(super) fn of_session(sessions: usize, target: LogoutTarget, owner: Option<UserId>) -> Self {
+        let target = (sessions > 0).then_some(target);
+        Self { ended: Ended { sessions, target }, owner }
+    }
+
     /// Adds the owners to the results of logouts, each at the place of its own.
     pub(super) fn all(
         results: Vec<Result<Ended, Replayed>>,
