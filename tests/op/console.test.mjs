@@ -10,7 +10,7 @@ import { replace } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PAGES = ['/admin', '/admin/activity', '/admin/providers', '/admin/applications', '/admin/applications?url=https://wiki.example.com/admin/&user=ada', '/admin/users', '/admin/users/1', '/admin/mapping'];
+const PAGES = ['/admin', '/admin/activity', '/admin/providers', '/admin/sessions', '/admin/teams', '/admin/applications', '/admin/applications?url=https://wiki.example.com/admin/&user=ada', '/admin/users', '/admin/users/1', '/admin/mapping'];
 const POSTS = ['/admin/providers/crm/test', '/admin/applications', '/admin/applications/answer', '/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/session/end'];
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
 

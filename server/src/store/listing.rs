@@ -117,6 +117,19 @@ pub trait AdminRecords: Records {
         now: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError>;
 
+    /// Returns up to `limit` live sessions of users whose names have `text` in them, the newest first, without the first
+    /// `skip`.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn search_sessions(
+        &mut self,
+        text: &str,
+        skip: u32,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<Vec<ListedSession>, StoreError>;
+
     /// Returns the provider subjects that are linked to a user, by issuer.
     ///
     /// # Errors
@@ -146,6 +159,26 @@ pub trait AdminRecords: Records {
     /// # Errors
     /// [`StoreError`]: the database failed.
     fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError>;
+}
+
+/// Lists the sessions that live at `?1`: of the user `?2`, or of all whose names have `?4` in them; at most `?3`, without
+/// the first `?5`.
+const SESSIONS: &str = "SELECT session.id, user.id, user.username, issuer, subject, sid, session.created, expires
+    FROM session JOIN user ON user.id = session.user
+    WHERE expires > ?1 AND NOT is_ended(session.id) AND (?2 IS NULL OR user.id = ?2) AND instr(username, ?4) > 0
+    ORDER BY session.created DESC, session.rowid DESC LIMIT ?3 OFFSET ?5";
+
+fn read_session(row: &rusqlite::Row<'_>) -> rusqlite::Result<ListedSession> {
+    Ok(ListedSession {
+        id: SessionId(row.get(0)?).to_string(),
+        user: UserId(row.get(1)?),
+        username: row.get(2)?,
+        issuer: row.get(3)?,
+        subject: row.get(4)?,
+        sid: row.get(5)?,
+        created: row.get(6)?,
+        expires: row.get(7)?,
+    })
 }
 
 impl AdminRecords for SqliteRecords<'_> {
@@ -189,22 +222,18 @@ impl AdminRecords for SqliteRecords<'_> {
         limit: u32,
         now: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let sql = "SELECT session.id, user.id, user.username, issuer, subject, sid, session.created, expires
-            FROM session JOIN user ON user.id = session.user
-            WHERE expires > ?1 AND NOT is_ended(session.id) AND (?2 IS NULL OR user.id = ?2)
-            ORDER BY session.created DESC, session.rowid DESC LIMIT ?3";
-        self.query_all("session", sql, params![now.0, user.map(|id| id.0), limit], |row| {
-            Ok(ListedSession {
-                id: SessionId(row.get(0)?).to_string(),
-                user: UserId(row.get(1)?),
-                username: row.get(2)?,
-                issuer: row.get(3)?,
-                subject: row.get(4)?,
-                sid: row.get(5)?,
-                created: row.get(6)?,
-                expires: row.get(7)?,
-            })
-        })
+        self.query_all("session", SESSIONS, params![now.0, user.map(|id| id.0), limit, "", 0], read_session)
+    }
+
+    fn search_sessions(
+        &mut self,
+        text: &str,
+        skip: u32,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let all = None::<i64>;
+        self.query_all("session", SESSIONS, params![now.0, all, limit, text, skip], read_session)
     }
 
     fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {

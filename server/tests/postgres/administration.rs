@@ -10,8 +10,8 @@ use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, Re
 use claimgate::oidc::session::{OidcOrigin, Origin, Session, SessionId};
 use claimgate::oidc::user::{User, UserKind};
 use claimgate::time::UnixTime;
-use claimgate_server::store::AdminRecords;
 use claimgate_server::store::postgres::{Administration, Notice, Server};
+use claimgate_server::store::{AdminRecords, ListedSession};
 use tokio::runtime::Runtime;
 
 use super::contract;
@@ -162,6 +162,20 @@ fn lists_show_users_teams_sessions_and_links() {
             })
             .await
             .unwrap();
+        let searched = administration
+            .administer(|records| -> Result<_, StoreError> {
+                let found = |listed: Vec<ListedSession>| listed.into_iter().map(|session| session.id);
+                let all: Vec<_> = found(records.list_sessions(None, 10, NOW)?).collect();
+                let mut pages: Vec<_> = found(records.search_sessions("", 0, 1, NOW)?).collect();
+                pages.extend(found(records.search_sessions("", 1, 10, NOW)?));
+                let by_name = records.search_sessions("ad", 0, 10, NOW)?;
+                let nothing = records.search_sessions("rac", 0, 10, NOW)?;
+                Ok((all, pages, by_name.len() == 1 && nothing.is_empty()))
+            })
+            .await
+            .unwrap();
+        assert_eq!(searched.0, searched.1);
+        assert!(searched.2);
         let row = |user: &claimgate_server::store::ListedUser| {
             (user.user.username.clone(), user.has_password, user.links, user.sessions)
         };

@@ -13,12 +13,13 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
 use claimgate::time::UnixTime;
 
-/// Lists the live sessions of the user `$1`, or of all, the newest first and at most `$2`.
+/// Lists the live sessions of the user `$1`, or of all whose names have `$3` in them, the newest first and at most `$2`,
+/// without the first `$4`.
 const SESSIONS: &str = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
         extract(epoch FROM sessions.created)::double precision, extract(epoch FROM expires)::double precision
     FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
-    WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1)
-    ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2";
+    WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1) AND strpos(username, $3) > 0
+    ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2 OFFSET $4";
 
 impl PgStore {
     /// Returns the live sessions of a user, the newest first. A row that cannot be read is skipped and reported.
@@ -26,7 +27,8 @@ impl PgStore {
     /// # Errors
     /// [`PostgresError`].
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<ListedSession>, PostgresError> {
-        let rows = self.read(SESSIONS, &[&Some(user.0), &i64::from(MAX_SESSIONS_OF_USER)]).await?;
+        let rows =
+            self.read(SESSIONS, &[&Some(user.0), &i64::from(MAX_SESSIONS_OF_USER), &"", &0i64]).await?;
         Ok(readable("sessions", &rows, read_session))
     }
 }
@@ -96,7 +98,18 @@ impl AdminRecords for PostgresRecords<'_> {
         limit: u32,
         _: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let parameters: [Parameter<'_>; 2] = [&user.map(|user| user.0), &i64::from(limit)];
+        let parameters: [Parameter<'_>; 4] = [&user.map(|user| user.0), &i64::from(limit), &"", &0i64];
+        self.list("sessions", SESSIONS, &parameters, read_session)
+    }
+
+    fn search_sessions(
+        &mut self,
+        text: &str,
+        skip: u32,
+        limit: u32,
+        _: UnixTime,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let parameters: [Parameter<'_>; 4] = [&None::<i64>, &i64::from(limit), &text, &i64::from(skip)];
         self.list("sessions", SESSIONS, &parameters, read_session)
     }
 

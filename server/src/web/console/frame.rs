@@ -17,11 +17,21 @@ pub(crate) enum Page {
     Applications,
     Providers,
     Users,
+    Sessions,
+    Teams,
 }
 
 impl Page {
-    const ALL: [Page; 6] =
-        [Page::Overview, Page::Activity, Page::Providers, Page::Mapping, Page::Applications, Page::Users];
+    const ALL: [Page; 8] = [
+        Page::Overview,
+        Page::Activity,
+        Page::Providers,
+        Page::Mapping,
+        Page::Applications,
+        Page::Users,
+        Page::Sessions,
+        Page::Teams,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -30,6 +40,8 @@ impl Page {
             Page::Applications => "Applications",
             Page::Activity => "Activity",
             Page::Providers => "Providers",
+            Page::Sessions => "Sessions",
+            Page::Teams => "Teams",
             Page::Users => "Users",
         }
     }
@@ -42,6 +54,8 @@ impl Page {
             Page::Applications => "/admin/applications",
             Page::Activity => "/admin/activity",
             Page::Providers => "/admin/providers",
+            Page::Sessions => "/admin/sessions",
+            Page::Teams => "/admin/teams",
             Page::Users => "/admin/users",
         }
     }
@@ -53,6 +67,8 @@ impl Page {
             Page::Applications => Icon::Applications,
             Page::Activity => Icon::Activity,
             Page::Providers => Icon::Providers,
+            Page::Sessions => Icon::Sessions,
+            Page::Teams => Icon::Teams,
             Page::Users => Icon::Users,
         }
     }
@@ -66,6 +82,8 @@ pub(crate) enum Icon {
     Activity,
     Applications,
     Providers,
+    Sessions,
+    Teams,
     Users,
     Problem,
     Warning,
@@ -81,6 +99,8 @@ impl Icon {
             Icon::Mapping => "M4 6h6M14 18h6M10 6c6 0 0 12 4 12M17 15l3 3-3 3",
             Icon::Activity => "M3 12h4l3-8 4 16 3-8h4",
             Icon::Providers => "M8 11a4 4 0 1 0 0 8 4 4 0 0 0 0-8M11 12l9-9M16 7l3 3",
+            Icon::Sessions => "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 8v4.5l3 2",
+            Icon::Teams => "M4 4h16v6H4zM4 14h7v6H4zM15 14h5v6h-5z",
             Icon::Applications => "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 17.5l2.2 2.2 4.3-4.7",
             Icon::Users => {
                 "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2.5 20c0-4 3-5.5 6.5-5.5s6.5 1.5 6.5 5.5M16 5.5a3 3 0 0 1 0 6M18 15c2.2.8 3.5 2.5 3.5 5"

@@ -15,5 +15,6 @@ pub(crate) mod mapping;
 pub(crate) mod activity;
 pub(crate) mod applications;
 pub(crate) mod providers;
+pub(crate) mod sessions;
 pub(crate) mod users;
 pub(crate) mod session;

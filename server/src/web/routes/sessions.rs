@@ -7,6 +7,7 @@ use tracing::info;
 
 use crate::plural::count;
 use crate::system;
+use crate::web::app::App;
 use crate::web::extract::{Admin, Current, Path, Query};
 use crate::web::problem::Problem;
 use crate::web::{events, request_log, respond};
@@ -40,8 +41,17 @@ pub(super) async fn end(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = SessionId::from_hex(&id).ok_or(Problem::NotFound)?;
-    let event = events::change(&admin, "session end");
-    let end = admin.change(&app, move |records, by| {
+    end_one(&app, &admin, id).await?;
+    Ok(respond::document(json!({"ended": 1})))
+}
+
+/// Ends a session, and records it.
+///
+/// # Errors
+/// Those of the rules of accounts.
+pub(super) async fn end_one(app: &App, admin: &Admin, id: SessionId) -> Result<(), Problem> {
+    let event = events::change(admin, "session end");
+    let end = admin.change(app, move |records, by| {
         let owner = records.session_owner(id)?;
         accounts::end_session(records, by, id)?;
         let event = owner.iter().fold(event, |event, owner| event.user(&owner.username));
@@ -49,7 +59,7 @@ pub(super) async fn end(
     });
     end.await?;
     info!(client = request_log::fields().client, admin = admin.username(), program = admin.program(), session = %id, "session ended");
-    Ok(respond::document(json!({"ended": 1})))
+    Ok(())
 }
 
 pub(super) async fn end_all(

@@ -5,6 +5,7 @@ mod applications;
 mod mapping;
 mod providers;
 mod session;
+mod sessions;
 mod users;
 
 use axum::Router;
@@ -37,6 +38,9 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin/providers/{id}/test", post(providers::test))
         .route("/admin/users", get(users::list))
         .route("/admin/users/{id}", get(users::show).post(users::change))
+        .route("/admin/sessions", get(sessions::list))
+        .route("/admin/sessions/{id}/end", post(sessions::end))
+        .route("/admin/teams", get(sessions::teams))
         .route("/admin/session", post(session::open))
         .route("/admin/session/end", post(session::end))
         .route("/assets/console/{file}", get(asset))
