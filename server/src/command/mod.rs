@@ -19,6 +19,7 @@ mod explain;
 mod explain_access;
 mod findings;
 mod health;
+mod init;
 mod input;
 mod jsonl;
 mod keygen;
@@ -139,6 +140,7 @@ impl Command {
             .map_err(|error| Failure::Usage(format!("{}: {error} [{}]", self.name, error.code())))?;
         let parsed = Arguments::from_arg_matches(&parser.clone().get_matches_from(arguments));
         match parsed.unwrap_or_else(|error| error.exit()).subcommand {
+            Subcommand::Init(arguments) => arguments.run(&registry),
             Subcommand::Serve(arguments) => arguments.run(&registry),
             Subcommand::Demo(arguments) => arguments.run(&registry),
             Subcommand::User(command) => command.run(),
@@ -172,6 +174,7 @@ impl Command {
     after_help = "Exit codes: 0 success, 1 refused, 2 wrong usage or unreadable input.\n\n\
         Examples:\n  \
         claimgate demo\n  \
+        claimgate init\n  \
         claimgate config check --online claimgate.toml\n  \
         claimgate serve --config claimgate.toml\n  \
         claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
@@ -185,6 +188,8 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Subcommand {
+    /// Write a configuration file for a provider, from six answers, and add the first administrator
+    Init(Box<init::Arguments>),
     /// Run the server: sign-in, forward-auth, back-channel logout
     Serve(serve::Arguments),
     /// Run the server beside a development provider on this machine, with nothing to install

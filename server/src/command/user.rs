@@ -1,9 +1,10 @@
 //! `claimgate user`: works on the database; running servers follow.
 
 use std::io::{BufRead, IsTerminal};
+use std::path::Path;
 
 use claimgate::oidc::accounts::{self, Administrator, NewUser, UserChanges};
-use claimgate::oidc::user::UserKind;
+use claimgate::oidc::user::{User, UserKind};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -124,14 +125,18 @@ impl AddArguments {
         let AddArguments { username, kind, password_stdin, no_password, team, database } = self;
         let normalise = settings(&database.config)?.normalise;
         let mut user = NewUser::new(Administrator::OPERATOR, &username, normalise, kind)?;
-        let store = open(&database.config)?;
         user.teams = team.into_iter().collect();
         user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };
-        let added = change(&store, ("user add", &username), move |records| {
-            accounts::add(records, Administrator::OPERATOR, user, system::now())
-        })?;
+        let added = add(&database.config, &username, user)?;
         output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())
     }
+}
+
+/// Adds a user, whose username was given as `username`, to the database that a configuration file names.
+pub(super) fn add(config: &Path, username: &str, user: NewUser) -> Result<User, Failure> {
+    change(&open(config)?, ("user add", username), move |records| {
+        accounts::add(records, Administrator::OPERATOR, user, system::now())
+    })
 }
 
 fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(), Failure> {
@@ -193,7 +198,7 @@ fn all_users(store: &OpenDatabase) -> Result<Vec<ListedUser>, Failure> {
 }
 
 /// Reads a new password, from standard input or twice from a terminal, and returns its hash.
-fn read_password(stdin: bool) -> Result<String, Failure> {
+pub(super) fn read_password(stdin: bool) -> Result<String, Failure> {
     let usage = |error: std::io::Error| Failure::Usage(format!("cannot read the password: {error}"));
     let password = if stdin {
         let mut line = Zeroizing::new(String::new());

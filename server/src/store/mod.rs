@@ -79,6 +79,13 @@ const QUEUE: usize = 4096;
 
 /// Most sessions whose uses are written in one transaction.
 const WRITTEN_USES: usize = 256;
+/// Makes the key beside a database, if there is none.
+///
+/// # Errors
+/// [`StoreError`]: the key cannot be read or made.
+pub(crate) fn make_key(database: &Path) -> Result<(), StoreError> {
+    Key::load(database).map(drop)
+}
 
 /// Most sessions deleted in one step of a purge, each with some pages of the indexes.
 const PURGED_SESSIONS: usize = 64;

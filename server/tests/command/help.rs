@@ -17,8 +17,9 @@ fn lists_algorithms_and_prints_completions() {
 
 #[test]
 fn every_help_has_an_example() {
-    let subcommands: [&[&str]; 32] = [
+    let subcommands: [&[&str]; 33] = [
         &[],
+        &["init"],
         &["serve"],
         &["demo"],
         &["user", "add"],

@@ -10,6 +10,7 @@ mod decode;
 mod documented_configurations;
 mod explain;
 mod help;
+mod init;
 mod jsonl;
 mod keys;
 mod log;
