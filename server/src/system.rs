@@ -52,6 +52,14 @@ pub(crate) fn raise_open_files(wanted: usize) -> usize {
     usize::try_from(if allowed { raised } else { current }).unwrap_or(usize::MAX)
 }
 
+/// Returns the number of files that a process started from this one may have open once it has raised the limit, up to
+/// `wanted`.
+pub(crate) fn most_open_files(wanted: usize) -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let most = getrlimit(Resource::Nofile).maximum.and_then(|most| usize::try_from(most).ok());
+    most.unwrap_or(usize::MAX).min(wanted)
+}
+
 /// Lowers the priority of this thread: it gets about a third of a core that a thread of ordinary priority wants
 /// too, and the whole of a free one.
 pub(crate) fn lower_priority() {

@@ -96,3 +96,22 @@ test('it listens on loopback alone', () => {
     assert.match(refused.stderr, /not a loopback address/);
   }
 });
+
+test('the provider alone is for a server on loopback, whose secret is in a file', () => {
+  const started = (...more) => spawnSync(BINARY, ['demo', '--provider', '127.0.0.1:0', ...more], { encoding: 'utf8' });
+  const elsewhere = started('--for', 'https://sso.example.com', '--client-secret-file', '/dev/null');
+  assert.equal(elsewhere.status, 2);
+  assert.match(elsewhere.stderr, /not on a loopback address/);
+  for (const [more, said] of [
+    [['--for', site], /--client-secret-file/],
+    [['--for', site, '--client-secret-file', '/nowhere'], /cannot read \/nowhere/],
+    [['--for', site, '--client-secret-file', '/dev/null', '--listen', '127.0.0.1:0'], /cannot be used with/],
+    [['--for', site, '--client-secret-file', '/dev/null'], /the secret is empty/],
+    [['--client-secret-file', '/dev/null'], /--for/],
+  ]) {
+    const refused = started(...more);
+    assert.equal(refused.status, 2, `${more}`);
+    assert.match(refused.stderr, said);
+    assert.equal(refused.stdout, '');
+  }
+});

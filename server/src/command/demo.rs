@@ -1,13 +1,14 @@
-//! `claimgate demo`: the server and a development provider, on loopback addresses only.
+//! `claimgate demo`: the server and a development provider, or the provider alone, on loopback addresses only.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::demo::{DemoClient, DemoProvider};
 use crate::store::{SqliteStore, Store};
 use crate::system;
 use crate::web::{Server, password, run};
 use claimgate::alg::Registry;
+use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, SignInRecords, StoreError};
 use claimgate::oidc::user::UserKind;
@@ -15,10 +16,12 @@ use claimgate_config::Config;
 
 use super::logging::LogArguments;
 use super::runtime::{runtime, stop_signal};
+use crate::command::input;
 use crate::command::output::{self, Failure};
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  claimgate demo\n\n\
+#[command(after_help = "Examples:\n  claimgate demo\n  \
+    claimgate demo --for http://127.0.0.1:8000/sso --client-secret-file client-secret\n\n\
     Open the printed address: sign in as one of three people, see which rules decided their teams,\n\
     and send a back-channel logout from the provider's page. Nothing is stored on disk.\n\
     Both addresses must be loopback addresses.")]
@@ -29,12 +32,22 @@ pub(crate) struct Arguments {
     /// Listen address of the development provider; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     provider: SocketAddr,
+    /// Run the development provider alone, for a server of your own with this public URL, on a loopback address
+    #[arg(long = "for", value_name = "URL", requires = "client_secret_file", conflicts_with = "listen")]
+    site: Option<String>,
+    /// With --for, the file with the secret of the client
+    #[arg(long, value_name = "FILE", requires = "site")]
+    client_secret_file: Option<PathBuf>,
     #[command(flatten)]
     log: LogArguments,
 }
 
 /// The client identifier of the server at the development provider.
 const CLIENT_ID: &str = "claimgate-demo";
+/// The id of the provider in the configuration of the server, a part of the redirect URI.
+const DEMO_ID: &str = "demo";
+/// The same in a configuration that does not name it.
+const DEFAULT_ID: &str = "oidc";
 /// The username of the administrator.
 const ADMIN: &str = "root";
 
@@ -49,7 +62,43 @@ impl Arguments {
             }
         }
         self.log.start()?;
-        runtime()?.block_on(self.serve(registry))
+        match (&self.site, &self.client_secret_file) {
+            (Some(site), Some(secret)) => runtime()?.block_on(self.serve_provider_alone(site, secret)),
+            _ => runtime()?.block_on(self.serve(registry)),
+        }
+    }
+
+    /// Runs the provider for a server of the operator's own.
+    async fn serve_provider_alone(&self, site: &str, secret: &Path) -> Result<(), Failure> {
+        let endpoint = Endpoint::parse(site, false).map_err(|error| usage(format!("{site}: {error}")))?;
+        if !endpoint.is_loopback() {
+            return Err(Failure::Usage(format!(
+                "{site} is not on a loopback address; the development provider has no passwords, so anyone who \
+                 reaches the server could sign in as anyone"
+            )));
+        }
+        let text = String::from_utf8(input::read(&secret.display().to_string())?);
+        let secret = text.map_err(|_| usage(format!("{}: the secret is not text", secret.display())))?;
+        let secret = secret.trim_end_matches(['\r', '\n']).to_owned();
+        if secret.is_empty() {
+            return Err(Failure::Usage("the secret is empty".to_owned()));
+        }
+        let provider = listen(self.provider, "--provider")?;
+        let issuer = url(provider.local_addr().map_err(usage)?);
+        let site = site.trim_end_matches('/');
+        serve_provider(provider, &issuer, (site, DEFAULT_ID), secret)?;
+        output::write(
+            format!(
+                "Development provider, on this machine only, where anyone signs in as anyone. Ctrl-C stops it.\n\n  \
+                issuer           {issuer}\n  \
+                client_id        {CLIENT_ID}\n  \
+                redirect URI     {site}/callback/{DEFAULT_ID}\n  \
+                its page         {issuer}/   (sends back-channel logouts)\n\n"
+            )
+            .as_bytes(),
+        )?;
+        stop_signal()?.await;
+        Ok(())
     }
 
     async fn serve(self, registry: &Registry) -> Result<(), Failure> {
@@ -66,7 +115,7 @@ impl Arguments {
             registry,
         )
         .map_err(usage)?;
-        serve_provider(provider, &issuer, &site, secret)?;
+        serve_provider(provider, &issuer, (&site, DEMO_ID), secret)?;
         let store = SqliteStore::in_memory().map_err(usage)?;
         let admin_password = add_admin(&store).await?;
         let server = Server::explaining(config, Store::Sqlite(store)).map_err(usage)?;
@@ -84,18 +133,18 @@ impl Arguments {
     }
 }
 
-/// Starts the development provider on its listener.
+/// Starts the development provider on its listener, for a server that knows it by the id.
 fn serve_provider(
     listener: TcpListener,
     issuer: &str,
-    site: &str,
+    (site, id): (&str, &str),
     client_secret: String,
 ) -> Result<(), Failure> {
     let client = DemoClient {
         client_id: CLIENT_ID.to_owned(),
         client_secret,
         site: format!("{site}/"),
-        redirect_uri: format!("{site}/callback/demo"),
+        redirect_uri: format!("{site}/callback/{id}"),
         post_logout_redirect_uri: format!("{site}/logged-out"),
         backchannel_logout_uri: format!("{site}/api/v1/backchannelLogout"),
     };
@@ -134,7 +183,7 @@ sync_profile = true
 sync_teams = true
 
 [[provider]]
-id = "demo"
+id = "{DEMO_ID}"
 display_name = "the development provider"
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"

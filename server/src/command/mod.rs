@@ -148,7 +148,7 @@ impl Command {
             Subcommand::Log(arguments) => arguments.run(),
             Subcommand::Provider(command) => command.run(),
             Subcommand::Store(command) => command.run(),
-            Subcommand::Doctor(arguments) => arguments.run(),
+            Subcommand::Doctor(arguments) => arguments.run(&registry),
             Subcommand::Health(arguments) => arguments.run(),
             Subcommand::Backup(arguments) => arguments.run(),
             Subcommand::Restore(arguments) => arguments.run(),
@@ -212,7 +212,7 @@ enum Subcommand {
     /// Move from one server's database file to the PostgreSQL of several servers
     #[command(subcommand)]
     Store(store_copy::StoreCommand),
-    /// Report what is wrong with the database and with the rights of the files
+    /// Report what is wrong with the configuration, the database, the system, the providers and the running server
     Doctor(doctor::Arguments),
     /// Ask the running server whether it is ready
     Health(health::Arguments),

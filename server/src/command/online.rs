@@ -1,6 +1,6 @@
 //! `claimgate config check --online`: queries the providers and PostgreSQL, and reports what would fail.
 
-use claimgate_config::{Config, Store};
+use claimgate_config::{Config, Provider, Store};
 
 use super::postgres;
 use super::report::Report;
@@ -18,13 +18,7 @@ pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
     }
     for provider in &config.providers {
         report.line(&format!("provider {} ({})", provider.id, provider.issuer));
-        for (outcome, text) in runtime.block_on(provider_check::run(provider)).0 {
-            match outcome {
-                Outcome::Good => report.good(&text),
-                Outcome::Note => report.note(&text),
-                Outcome::Problem => report.problem(&text),
-            }
-        }
+        runtime.block_on(check_provider(provider, &mut report));
         let uris = provider_check::uris(config, provider);
         if !uris.is_empty() {
             report.line("  URIs to register at the provider:");
@@ -34,6 +28,17 @@ pub(crate) fn check(config: &Config) -> Result<Report, Failure> {
         }
     }
     Ok(report)
+}
+
+/// Tests a provider.
+pub(super) async fn check_provider(provider: &Provider, report: &mut Report) {
+    for (outcome, text) in provider_check::run(provider).await.0 {
+        match outcome {
+            Outcome::Good => report.good(&text),
+            Outcome::Note => report.note(&text),
+            Outcome::Problem => report.problem(&text),
+        }
+    }
 }
 
 /// Returns the failure of a check that found problems.

@@ -28,14 +28,26 @@ impl Report {
         self.add("note", "  note     ", line);
     }
 
+    /// Adds a problem whose text says what to do.
     pub(crate) fn problem(&mut self, line: &str) {
         self.problems += 1;
         self.add("problem", "  PROBLEM  ", line);
     }
 
+    /// Adds a problem and what to do about it.
+    pub(crate) fn fault(&mut self, message: &str, remedy: &str) {
+        self.problems += 1;
+        self.add_text(&format!("  PROBLEM  {message}; {remedy}"));
+        self.lines.push(json!({"severity": "problem", "message": message, "remedy": remedy}));
+    }
+
     fn add(&mut self, severity: &str, label: &str, line: &str) {
-        self.text.push_str(&output::escaped(&format!("{label}{line}")));
-        self.text.push('\n');
+        self.add_text(&format!("{label}{line}"));
         self.lines.push(json!({"severity": severity, "message": line.trim_start()}));
+    }
+
+    fn add_text(&mut self, line: &str) {
+        self.text.push_str(&output::escaped(line));
+        self.text.push('\n');
     }
 }

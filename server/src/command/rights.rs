@@ -56,7 +56,7 @@ pub(crate) fn warnings(config: &Config, file: &Path, owners: &Owners) -> Vec<Not
 }
 
 /// What to do about a file that others may change.
-const GIVE: &str = "give the file and its folders to root or to the user that runs the server";
+pub(super) const GIVE: &str = "give the file and its folders to root or to the user that runs the server";
 
 /// The users that trusted files may belong to; `None`: any.
 pub(crate) struct Owners(Option<Vec<u32>>);

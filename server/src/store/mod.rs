@@ -79,6 +79,10 @@ const QUEUE: usize = 4096;
 
 /// Most sessions whose uses are written in one transaction.
 const WRITTEN_USES: usize = 256;
+
+/// Most sessions deleted in one step of a purge, each with some pages of the indexes.
+const PURGED_SESSIONS: usize = 64;
+
 /// Makes the key beside a database, if there is none.
 ///
 /// # Errors
@@ -86,9 +90,6 @@ const WRITTEN_USES: usize = 256;
 pub(crate) fn make_key(database: &Path) -> Result<(), StoreError> {
     Key::load(database).map(drop)
 }
-
-/// Most sessions deleted in one step of a purge, each with some pages of the indexes.
-const PURGED_SESSIONS: usize = 64;
 
 /// The reason that a verified token is not accepted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

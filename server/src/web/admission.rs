@@ -30,15 +30,15 @@ const LOGOUTS: usize = 8_192;
 /// these places. One address has a quarter of them, and beyond that those of any client.
 const PROVIDER_LOGOUTS: usize = 4_096;
 /// Most bytes of these logouts. One address has a quarter of them, and beyond that those of any client.
-const PROVIDER_BYTES: usize = 32 * 1024 * 1024;
+pub(super) const PROVIDER_BYTES: usize = 32 * 1024 * 1024;
 /// Of the places and bytes of these logouts, one address may have one part in so many.
 const PROVIDER_SHARE: usize = 4;
 /// Most concurrent requests of any other kind.
-const OTHER_REQUESTS: usize = 2_048;
+pub(super) const OTHER_REQUESTS: usize = 2_048;
 /// Of each kind of request, one address may have one part in so many.
 const REQUEST_SHARE: usize = 8;
 /// Most bytes of all concurrent requests with a body, heads included, counted as they arrive.
-const BODY_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Most of these bytes from one address.
 const BODY_BYTES_BY_ADDRESS: usize = 8 * 1024 * 1024;
 /// Most bytes of one body: the longest token, in a form.

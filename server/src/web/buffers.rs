@@ -12,14 +12,14 @@ use super::shares::{Class, Exhausted, Share, Shares};
 /// Bytes of a head that each connection may hold without being counted. Few requests have longer heads.
 const BUFFER: usize = 8 * 1024;
 /// Most bytes of all buffers beyond that on the connections of strangers.
-const BUFFER_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 /// Most of these bytes on connections of one address.
 const BUFFER_BYTES_BY_ADDRESS: usize = 8 * 1024 * 1024;
 /// Most bytes of all buffers on connections from loopback and trusted proxies, beyond [`BUFFER`] each.
-const BUFFER_BYTES_BY_PROXIES: usize = 64 * 1024 * 1024;
+pub(super) const BUFFER_BYTES_BY_PROXIES: usize = 64 * 1024 * 1024;
 
 /// Most bytes of all buffers on connections from the addresses in `logout_from`, beyond [`BUFFER`] each.
-const BUFFER_BYTES_BY_PROVIDERS: usize = 32 * 1024 * 1024;
+pub(super) const BUFFER_BYTES_BY_PROVIDERS: usize = 32 * 1024 * 1024;
 /// Most of these bytes on connections of one such address.
 const BUFFER_BYTES_BY_PROVIDER: usize = 8 * 1024 * 1024;
 

@@ -47,9 +47,14 @@ pub(super) enum Refused {
     Share,
 }
 
+/// Returns the most connections of a server that may have so many files open.
+pub(super) fn most(open_files: usize) -> usize {
+    open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS)
+}
+
 impl Places {
     pub(super) fn new(open_files: usize) -> Self {
-        let limit = open_files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS);
+        let limit = most(open_files);
         Self {
             limit,
             by_address: Shares::new(limit, CONNECTIONS_BY_ADDRESS.min(limit / 16)),

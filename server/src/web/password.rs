@@ -49,7 +49,9 @@ impl PasswordError {
 }
 
 /// Most threads that hash passwords, if there are so many cores. Each keeps 19 MiB.
-const HASHERS: usize = 4;
+pub(super) const HASHERS: usize = 4;
+/// Bytes of memory that a hash takes.
+pub(super) const HASH_BYTES: usize = Params::DEFAULT_M_COST as usize * 1024;
 /// Most password attempts that wait or are being hashed; more are refused at once.
 const ATTEMPTS: usize = 64;
 /// Most of these attempts from one client address.

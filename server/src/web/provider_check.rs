@@ -13,6 +13,7 @@ use claimgate_config::{Config, Provider};
 use claimgate_remote::{Fetch, HttpClient};
 
 use super::provider::http_client;
+use super::provider_clock;
 use crate::plural::count;
 use crate::system;
 
@@ -110,8 +111,12 @@ async fn discover(
 ) -> Option<ProviderMetadata> {
     let request = discovery::request(issuer);
     let address = request.uri().to_string();
+    let sent = system::now();
     let response = match client.fetch(request, MAX_RESPONSE).await {
-        Ok(response) => response,
+        Ok(response) => {
+            steps.0.push(provider_clock::compare(&response, (sent, system::now()), provider.leeway));
+            response
+        }
         Err(error) => {
             steps.problem(&format!("{address}: {error}"));
             return None;

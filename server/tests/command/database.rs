@@ -69,7 +69,7 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
         std::fs::set_permissions(folder.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     };
     set("claimgate.toml", 0o600);
-    let doctor = || run(&["doctor", "--config", &config]);
+    let doctor = || run(&["doctor", "--offline", "--config", &config]);
     assert_eq!(doctor().code, 2, "there is no database yet");
     for name in ["one", "two", "three", "four", "four-too"] {
         add(&config, name);
@@ -192,7 +192,7 @@ fn files_that_other_users_may_change_are_reported() {
         let checked = run(&["config", "check", &config]);
         assert_eq!(checked.code, 0, "{}", checked.err);
         let warned = checked.out.lines().any(|line| line.contains("warning: ") && line.contains(fault));
-        let doctor = run(&["doctor", "--config", &config]);
+        let doctor = run(&["doctor", "--offline", "--config", &config]);
         assert_eq!(doctor.code, i32::from(doctor.out.contains("PROBLEM")), "{}{}", doctor.out, doctor.err);
         let found = doctor.out.lines().any(|line| line.contains("PROBLEM") && line.contains(fault));
         (warned, found, checked.out)

@@ -7,6 +7,7 @@ mod config_notes;
 mod configuration;
 mod database;
 mod decode;
+mod doctor;
 mod documented_configurations;
 mod explain;
 mod help;

@@ -1,0 +1,96 @@
+//! The clock of this machine beside the one of a provider, by the `Date` of its answers.
+
+use claimgate::oidc::Response;
+use claimgate::time::UnixTime;
+use http::header::DATE;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::provider_check::Outcome;
+
+/// Seconds between two clocks from which they differ: a `Date` has whole seconds, and the answer travels.
+const DIFFERENCE: i64 = 3;
+
+/// Compares the clock of this machine with the one of a provider. The request was sent at `sent` and answered at
+/// `answered`, by the clock of this machine; tokens may be `leeway` seconds from its future.
+pub(super) fn compare(
+    response: &Response,
+    (sent, answered): (UnixTime, UnixTime),
+    leeway: u64,
+) -> (Outcome, String) {
+    let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+    let Some(date) = date.and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok()) else {
+        let text = "the provider does not say what time it is: its clock is not compared with this one";
+        return (Outcome::Note, text.to_owned());
+    };
+    let date = date.unix_timestamp();
+    // Ahead of the provider: even when the answer was sent, at the latest by then.
+    let ahead = if date < sent.0 { date - sent.0 } else { (date - answered.0).max(0) };
+    let apart = ahead.unsigned_abs();
+    let side = if ahead > 0 { "behind" } else { "ahead of" };
+    if ahead.abs() < DIFFERENCE {
+        (Outcome::Good, "the clock of this machine is that of the provider".to_owned())
+    } else if apart <= leeway {
+        let text = format!(
+            "the clock of this machine is {apart} s {side} the provider's; tokens are accepted up to {leeway} s (`leeway`)"
+        );
+        (Outcome::Note, text)
+    } else {
+        let text = format!(
+            "the clock of this machine is {apart} s {side} the provider's: its tokens are refused as expired or not yet valid; \
+            set the clock by the network (timedatectl set-ntp true), here or at the provider"
+        );
+        (Outcome::Problem, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(date: Option<&str>, sent: i64, answered: i64) -> (Outcome, String) {
+        let mut response = Response::new(Vec::new());
+        if let Some(date) = date {
+            response.headers_mut().insert(DATE, date.parse().expect("a header"));
+        }
+        compare(&response, (UnixTime(sent), UnixTime(answered)), 60)
+    }
+
+    #[test]
+    fn a_clock_beyond_the_leeway_is_a_problem() {
+        // RFC 9110 §5.6.7's example.
+        const DATE: Option<&str> = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        const TIME: i64 = 784_111_777;
+        for (sent, answered, outcome, text) in [
+            (TIME, TIME, Outcome::Good, "the clock"),
+            (TIME - 5, TIME + 5, Outcome::Good, "the clock"),
+            (TIME + 2, TIME + 2, Outcome::Good, "the clock"),
+            (TIME + 3, TIME + 3, Outcome::Note, "the clock of this machine is 3 s ahead of the provider's"),
+            (
+                TIME - 70,
+                TIME - 60,
+                Outcome::Note,
+                "60 s behind the provider's; tokens are accepted up to 60 s",
+            ),
+            (
+                TIME - 71,
+                TIME - 61,
+                Outcome::Problem,
+                "the clock of this machine is 61 s behind the provider's",
+            ),
+            (
+                TIME + 61,
+                TIME + 65,
+                Outcome::Problem,
+                "refused as expired or not yet valid; set the clock by the network",
+            ),
+        ] {
+            let (found, said) = said(DATE, sent, answered);
+            assert!(found == outcome && said.contains(text), "{text}: {said}");
+        }
+        for unknown in [None, Some(""), Some("yesterday")] {
+            let (outcome, text) = said(unknown, TIME, TIME);
+            assert!(outcome == Outcome::Note && text.starts_with("the provider does not say"), "{text}");
+        }
+    }
+}
