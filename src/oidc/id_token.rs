@@ -66,6 +66,12 @@ pub enum IdTokenError {
     /// `at_hash` is not the hash of the access token (Core §3.1.3.8).
     #[error("the ID token's at_hash does not fit the access token")]
     AccessTokenHash,
+    /// The ID token of a refresh is not about the person and the sign-in of before (Core §12.2).
+    #[error("the ID token of the refresh does not belong to the sign-in: its `{claim}` is another")]
+    Refreshed {
+        /// The claim: `iss`, `sub`, `nonce`, or an `iat` before that of the sign-in.
+        claim: &'static str,
+    },
     /// `max_age` was asked for, and `auth_time` is absent, of the wrong type, too long ago, or in the future.
     #[error("max_age was asked for, and the ID token's `auth_time` {reason}")]
     AuthTime {
@@ -99,6 +105,7 @@ impl IdTokenError {
         match self {
             IdTokenError::Token(error) => error.code(),
             IdTokenError::Nonce { .. } => "id_token.nonce",
+            IdTokenError::Refreshed { .. } => "id_token.refreshed",
             IdTokenError::AccessTokenHash => "id_token.at_hash",
             IdTokenError::AuthTime { .. } => "id_token.auth_time",
             IdTokenError::AuthContext { .. } => "id_token.acr",
@@ -260,7 +267,7 @@ fn refusal(error: Error) -> IdTokenError {
 }
 
 /// Checks `at_hash`, if present, against the access token (Core §3.1.3.8).
-fn check_access_token_hash(
+pub(super) fn check_access_token_hash(
     token: &ValidatedToken<IdToken>,
     access_token: Option<&str>,
 ) -> Result<(), IdTokenError> {

@@ -20,11 +20,20 @@
 //! }
 //! ```
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
 use super::client::{Client, Secret};
 use super::discovery::ProviderMetadata;
+use super::id_token::{IdTokenError, ValidatedIdToken, check_access_token_hash};
 use super::token::{self, Secrets, TokenError, TokenRequest, Tokens};
 use super::{Random, Response};
+use crate::claims::{Claims, IdToken};
 use crate::time::UnixTime;
+use crate::verifier::ValidatedToken;
+use crate::{Error, Verifier};
 
 /// Builds the refresh request. It blocks for as long as the client's own `Signer` does, if it has one.
 ///
@@ -44,20 +53,155 @@ pub fn request(
 
 /// Parses the response (Core §12.2). A refresh token or a scope that it does not name stays as it was `before`; a new
 /// refresh token replaces the old one, which is then not to be used again (RFC 6749 §6). An ID token in it is not
-/// read: the person stays the one who signed in.
+/// read: the person stays the one who signed in. [`read_with_id_token`] keeps it.
 ///
 /// # Errors
 /// A [`TokenError`], with the secrets redacted from its text: [`TokenError::Refused`] with `invalid_grant` if the
 /// refresh token is used up, has expired or was revoked; [`TokenError::NoAccessToken`].
 pub fn read(response: &Response, secrets: &Secrets, before: &Tokens) -> Result<Tokens, TokenError> {
-    let mut object = token::parse(response, secrets, "access_token")?;
-    let found = token::take(&mut object, "access_token");
+    read_tokens(&mut token::parse(response, secrets, "access_token")?, before)
+}
+
+fn read_tokens(object: &mut Map<String, Value>, before: &Tokens) -> Result<Tokens, TokenError> {
+    let found = token::take(object, "access_token");
     let access_token = found.map_err(|found| TokenError::NoAccessToken { found })?;
-    let new = Tokens::of(&mut object);
+    let new = Tokens::of(object);
     Ok(Tokens {
         access_token: Some(Secret::new(access_token)),
         refresh_token: new.refresh_token.or_else(|| before.refresh_token.clone()),
         expires_in: new.expires_in,
         scope: new.scope.or_else(|| before.scope.clone()),
     })
+}
+
+/// The tokens of a refresh, with the ID token that came with them. Not printable. The ID token is out of reach until it
+/// is validated.
+pub struct Refreshed {
+    id_token: Option<Zeroizing<String>>,
+    tokens: Tokens,
+}
+
+crate::text::redacted_debug!(Refreshed);
+
+impl Refreshed {
+    /// Returns the access token and what came with it.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Returns the ID token as received, **unverified**: for a log that says so. `None` if the provider sent none, which it
+    /// need not (Core §12.2).
+    #[must_use]
+    pub fn unverified_id_token(&self) -> Option<&str> {
+        self.id_token.as_ref().map(|token| token.as_str())
+    }
+}
+
+/// Parses the response as [`read`] does, and keeps an ID token in it. The next step is [`validate`].
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_with_id_token(
+    response: &Response,
+    secrets: &Secrets,
+    before: &Tokens,
+) -> Result<Refreshed, TokenError> {
+    let mut object = token::parse(response, secrets, "access_token")?;
+    let id_token = token::take(&mut object, "id_token").ok().map(Zeroizing::new);
+    Ok(Refreshed { id_token, tokens: read_tokens(&mut object, before)? })
+}
+
+/// What the ID token of a refresh is compared with: that of the sign-in. To be kept with the refresh token, and as secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OriginalIdToken {
+    issuer: String,
+    subject: String,
+    issued_at: i64,
+    nonce: Option<String>,
+}
+
+crate::text::redacted_debug!(OriginalIdToken, issuer, subject, issued_at);
+
+impl OriginalIdToken {
+    /// Returns that of a sign-in.
+    #[must_use]
+    pub fn of(id_token: &ValidatedIdToken) -> Self {
+        let token = id_token.token();
+        Self {
+            issuer: token.issuer().to_owned(),
+            subject: token.subject().to_owned(),
+            issued_at: token.issued_at().seconds().0,
+            nonce: nonce_of(token.claims()).map(str::to_owned),
+        }
+    }
+
+    /// Checks that a token is about the same person at the same provider, was not issued before, and has the same nonce if
+    /// it has one (Core §12.2). The client is the same by the policy of the verifier. `auth_time` is not compared: what is
+    /// known of the sign-in stays what it was.
+    fn check(&self, token: &ValidatedToken<IdToken>, leeway: u64) -> Result<(), IdTokenError> {
+        let is_same_nonce = match (nonce_of(token.claims()), &self.nonce) {
+            (None, _) => !token.claims().as_object().contains_key("nonce"),
+            (Some(_), None) => false,
+            (Some(nonce), Some(own)) => nonce.as_bytes().ct_eq(own.as_bytes()).into(),
+        };
+        let earliest = UnixTime(self.issued_at).saturating_sub(leeway);
+        let claim = match () {
+            () if token.issuer() != self.issuer => "iss",
+            () if token.subject() != self.subject => "sub",
+            () if token.issued_at().seconds() < earliest => "iat",
+            () if !is_same_nonce => "nonce",
+            () => return Ok(()),
+        };
+        Err(IdTokenError::Refreshed { claim })
+    }
+}
+
+fn nonce_of(claims: &Claims) -> Option<&str> {
+    claims.get("nonce").and_then(Value::as_str)
+}
+
+/// Validates the ID token of a refresh (Core §12.2); `None` if there is none. `verifier` has the policy
+/// `Policy::id_token(issuer, client_id)` of the provider.
+///
+/// # Errors
+/// [`IdTokenError::Token`]: the token is not valid; [`IdTokenError::Refreshed`]: it does not belong to the sign-in;
+/// [`IdTokenError::AccessTokenHash`].
+pub fn validate(
+    verifier: &Verifier<IdToken>,
+    refreshed: &Refreshed,
+    original: &OriginalIdToken,
+    now: impl Into<UnixTime>,
+) -> Result<Option<ValidatedIdToken>, IdTokenError> {
+    let Some(raw) = &refreshed.id_token else { return Ok(None) };
+    let token = verifier.verify(raw, now.into());
+    check(token, refreshed, raw, (original, verifier.policy().leeway_seconds())).map(Some)
+}
+
+/// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process.
+///
+/// # Errors
+/// As [`validate`].
+pub async fn validate_async(
+    verifier: &Verifier<IdToken>,
+    refreshed: &Refreshed,
+    original: &OriginalIdToken,
+    now: impl Into<UnixTime>,
+) -> Result<Option<ValidatedIdToken>, IdTokenError> {
+    let now: UnixTime = now.into();
+    let Some(raw) = &refreshed.id_token else { return Ok(None) };
+    let token = verifier.verify_async(raw, now).await;
+    check(token, refreshed, raw, (original, verifier.policy().leeway_seconds())).map(Some)
+}
+
+fn check(
+    token: Result<ValidatedToken<IdToken>, Error>,
+    refreshed: &Refreshed,
+    raw: &Zeroizing<String>,
+    (original, leeway): (&OriginalIdToken, u64),
+) -> Result<ValidatedIdToken, IdTokenError> {
+    let token = token?;
+    original.check(&token, leeway)?;
+    check_access_token_hash(&token, refreshed.tokens.access_token().map(Secret::expose))?;
+    Ok(ValidatedIdToken { token, raw: raw.clone(), tokens: refreshed.tokens.clone() })
 }

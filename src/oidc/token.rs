@@ -134,6 +134,13 @@ pub enum TokenError {
 crate::code::coded!(TokenError);
 
 impl TokenError {
+    /// Reports whether the provider says that the grant is of no use any more (`invalid_grant`, RFC 6749 §5.2): the code or
+    /// the refresh token is used up, has expired or was revoked. After another error it may be presented again.
+    #[must_use]
+    pub fn ends_grant(&self) -> bool {
+        matches!(self, TokenError::Refused { error, .. } if error == "invalid_grant")
+    }
+
     /// Returns the stable code of this error; see `docs/reference/errors.md`.
     #[must_use]
     pub fn code(&self) -> &'static str {

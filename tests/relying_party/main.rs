@@ -21,6 +21,7 @@ mod facts;
 mod logout;
 mod password;
 mod provider_documents;
+mod refresh;
 mod security_events;
 mod sign_in;
 mod tokens;

@@ -142,6 +142,15 @@ fn a_refresh_token_is_exchanged_for_new_tokens() {
     let refusal =
         json!({"error": "invalid_grant", "error_description": "r%t secret, r%25t+secret, s:e%cret"});
     let refused = read(400, &refusal).unwrap_err();
+    assert!(refused.ends_grant());
+    for (status, body) in [
+        (400, json!({"error": "invalid_client"})),
+        (503, json!({"error": "temporarily_unavailable"})),
+        (502, json!([])),
+        (200, json!({"refresh_token": "rt3"})),
+    ] {
+        assert!(!read(status, &body).unwrap_err().ends_grant(), "{status} {body}");
+    }
     assert_eq!(refused.to_string(), "the provider's token endpoint refused: invalid_grant: …, …, …");
 }
 
