@@ -7,7 +7,8 @@ use super::report::Report;
 use super::runtime::runtime;
 use crate::command::output::Failure;
 use crate::plural::count;
-use crate::web::provider_check::{self, Outcome};
+use crate::web::check_steps::Outcome;
+use crate::web::provider_check;
 
 /// Queries PostgreSQL, if the data is there, and each provider. Returns the report.
 pub(crate) fn check(config: &Config) -> Result<Report, Failure> {

@@ -13,6 +13,7 @@ pub(crate) mod appearance;
 mod assertion;
 mod buffers;
 pub(crate) mod capacity;
+pub(crate) mod check_steps;
 mod client_address;
 mod connection;
 mod connection_places;

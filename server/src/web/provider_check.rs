@@ -12,38 +12,11 @@ use claimgate::oidc::{MAX_RESPONSE, jwks};
 use claimgate_config::{Config, Provider};
 use claimgate_remote::{Fetch, HttpClient};
 
+use super::check_steps::Steps;
 use super::provider::http_client;
 use super::provider_clock;
 use crate::plural::count;
 use crate::system;
-
-/// How much a step of the test matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Good,
-    /// A sign-in may work all the same.
-    Note,
-    /// A sign-in or a logout would fail.
-    Problem,
-}
-
-/// The steps of the test, each with what was found.
-#[derive(Default)]
-pub(crate) struct Steps(pub(crate) Vec<(Outcome, String)>);
-
-impl Steps {
-    fn good(&mut self, text: &str) {
-        self.0.push((Outcome::Good, text.to_owned()));
-    }
-
-    fn note(&mut self, text: &str) {
-        self.0.push((Outcome::Note, text.to_owned()));
-    }
-
-    fn problem(&mut self, text: &str) {
-        self.0.push((Outcome::Problem, text.to_owned()));
-    }
-}
 
 /// Returns the addresses to register at a provider, each with its name.
 pub(crate) fn uris(config: &Config, provider: &Provider) -> Vec<(&'static str, String)> {

@@ -6,7 +6,7 @@ use http::header::DATE;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::provider_check::Outcome;
+use super::check_steps::Outcome;
 
 /// Seconds between two clocks from which they differ: a `Date` has whole seconds, and the answer travels.
 const DIFFERENCE: i64 = 3;

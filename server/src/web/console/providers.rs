@@ -5,8 +5,9 @@ use maud::{Markup, html};
 use super::frame::{self, Icon};
 use crate::plural::count;
 use crate::web::app::App;
+use crate::web::check_steps::{Outcome, Steps};
 use crate::web::provider::Provider;
-use crate::web::provider_check::{self, Outcome, Steps};
+use crate::web::provider_check;
 use claimgate::key::KeyError;
 use claimgate::oidc::client::AuthMethod;
 
