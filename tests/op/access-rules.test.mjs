@@ -248,6 +248,7 @@ test('explain --url says the same as the server', () => {
 /** Asks as a proxy does that returns the answer to the browser. */
 const askPay = (name, path, headers = PAGE) => new Agent().request(`${gate.url}/sso/auth/redirect`, { headers: { ...cookieOf(name), 'x-forwarded-host': 'pay.example.com', 'x-forwarded-uri': path, 'x-forwarded-method': 'GET', ...headers } });
 
+// attack: access.step-up-link
 test('a rule that demands an authentication leads to the provider and back', async () => {
   gate.forgetLog();
   const program = await askPay('ada', '/mfa', { accept: 'application/json' });
@@ -274,6 +275,14 @@ test('a rule that demands an authentication leads to the provider and back', asy
     assert.equal(refused.status, 403, refused.text);
     assert.ok(gate.logged('id_token.acr').length > 0, `${name}: ${gate.log}`);
     assert.equal((await askPay('ada', '/mfa')).status, 303, 'the session is what it was');
+  }
+  // A link that demands less leads to a sign-in that the rule does not take.
+  for (const [name, value] of [['max_age', '31536000'], ['acr', undefined]]) {
+    const milder = new URL(location, gate.url);
+    value ? milder.searchParams.set(name, value) : milder.searchParams.delete(name);
+    op.age(1000);
+    await people.ada.walk(milder.href, { as: 'ada' });
+    assert.equal((await askPay('ada', '/mfa')).status, 303, `${name} ${value}`);
   }
   op.age(1000);
   assert.equal((await people.ada.walk(asked.href, { as: 'ada' })).status, 200);
