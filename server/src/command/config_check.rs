@@ -55,7 +55,7 @@ impl ConfigCommand {
                 let mut text: String = findings.notes.iter().map(|note| format!("{note}\n")).collect();
                 for (application, names) in usable.iter().flat_map(headers) {
                     text.push_str(&format!(
-                        "{application}: gets the headers {}, which no client may choose\n",
+                        "{application}: gets the headers {}: let the proxy delete what clients send under these names\n",
                         names.join(", ")
                     ));
                 }

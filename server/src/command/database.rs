@@ -74,8 +74,18 @@ impl OpenDatabase {
 }
 
 /// Opens the database that a configuration file names, and logs warnings about it to standard error. No secret of
-/// the file is read but the password of PostgreSQL.
+/// the file is read but the password of PostgreSQL. A file that is missing is an error: the command's user would own it,
+/// and the service could not open it.
 pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
+    open_as(config, false)
+}
+
+/// Opens it as [`open`] does, or makes a new one, which it says.
+pub(crate) fn open_or_create(config: &Path) -> Result<OpenDatabase, Failure> {
+    open_as(config, true)
+}
+
+fn open_as(config: &Path, creates: bool) -> Result<OpenDatabase, Failure> {
     logging::start_warnings();
     let Database { store, events, .. } = settings(config)?;
     let records_events = events.enabled;
@@ -90,6 +100,12 @@ pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
         }
     };
     let is_new = !file.exists();
+    if is_new && !creates {
+        return Err(Failure::Usage(format!(
+            "{} does not exist: `claimgate serve` or `claimgate user add` makes it, or `database` names another file",
+            file.display()
+        )));
+    }
     let store = SqliteStore::open_for_command(&file).map_err(|error| Failure::Usage(error.to_string()))?;
     if is_new {
         eprintln!("note: {} did not exist; it is a new database", file.display());

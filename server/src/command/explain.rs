@@ -209,7 +209,7 @@ impl Arguments {
         let subject = self.subject.as_deref().unwrap_or("-");
         if subject == "-" || Path::new(subject).is_file() {
             Ok(String::from_utf8_lossy(&input::read(subject)?).trim().to_owned())
-        } else if subject.contains('.') || subject.starts_with('{') {
+        } else if subject.matches('.').count() == 2 || subject.starts_with('{') {
             Ok(subject.to_owned())
         } else {
             Err(Failure::Usage(format!("{subject} is neither a token nor a file")))

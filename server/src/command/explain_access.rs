@@ -21,8 +21,8 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let applications = &config.applications;
     if applications.is_empty() {
-        let reason = "the configuration has no [[application]]: forward-auth admits every signed-in user, and those in \
-            the proxy's ?team= where it is written";
+        let reason = "the configuration has no [[application]]: there are no rules to explain: \
+            forward-auth admits every signed-in user, or only members of the teams in the proxy's ?team=";
         return Err(Failure::Usage(reason.to_owned()));
     }
     let trial = access_trial::explain(applications, (url, method), sender, now).map_err(Failure::Usage)?;

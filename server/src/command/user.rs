@@ -9,7 +9,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
-use super::database::{DatabaseArguments, OpenDatabase, change, find, open, settings, transact};
+use super::database::{
+    DatabaseArguments, OpenDatabase, change, find, open, open_or_create, settings, transact,
+};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
 use crate::store::ListedUser;
@@ -134,7 +136,7 @@ impl AddArguments {
 
 /// Adds a user, whose username was given as `username`, to the database that a configuration file names.
 pub(super) fn add(config: &Path, username: &str, user: NewUser) -> Result<User, Failure> {
-    change(&open(config)?, ("user add", username), move |records| {
+    change(&open_or_create(config)?, ("user add", username), move |records| {
         accounts::add(records, Administrator::OPERATOR, user, system::now())
     })
 }
@@ -205,15 +207,22 @@ pub(super) fn read_password(stdin: bool) -> Result<String, Failure> {
         std::io::stdin().lock().read_line(&mut line).map_err(usage)?;
         Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
     } else if std::io::stdin().is_terminal() {
-        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(usage)?);
-        let repeated = Zeroizing::new(rpassword::prompt_password("Repeat the password: ").map_err(usage)?);
-        if first != repeated {
-            return Err(Failure::Usage("the two passwords differ".to_owned()));
+        loop {
+            let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(usage)?);
+            match password::hash(&first) {
+                Err(error) => eprintln!("{error}"),
+                Ok(hash) => {
+                    let repeated = rpassword::prompt_password("Repeat the password: ").map_err(usage)?;
+                    if first == Zeroizing::new(repeated) {
+                        return Ok(hash);
+                    }
+                    eprintln!("the two passwords differ");
+                }
+            }
         }
-        first
     } else {
         return Err(Failure::Usage(
-            "there is no terminal to ask for the password; use --password-stdin or --no-password".to_owned(),
+            "there is no terminal to ask for the password: give it by standard input, with the option that --help names".to_owned(),
         ));
     };
     password::hash(&password).map_err(|error| Failure::Usage(error.to_string()))

@@ -241,8 +241,10 @@ fn the_headers_that_a_proxy_must_not_take_from_clients_are_listed() {
             let application = entry["application"].as_str().unwrap();
             let names: Vec<_> =
                 entry["headers"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-            let line =
-                format!("{application}: gets the headers {}, which no client may choose\n", names.join(", "));
+            let line = format!(
+                "{application}: gets the headers {}: let the proxy delete what clients send under these names\n",
+                names.join(", ")
+            );
             assert!(text.contains(&line), "{text}");
         }
     }

@@ -340,6 +340,25 @@ fn people_follow_a_provider_that_changes_its_name_and_can_be_renamed_unlinked_an
     assert_eq!(with(&["user", "remove", "erase-me-please", "--yes"]).code, 1);
 }
 
+/// A database that root makes by looking would be closed to the service.
+#[test]
+fn only_the_server_and_a_first_user_make_a_database() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    for arguments in [&["log"][..], &["user", "list"], &["session", "list"], &["user", "deactivate", "ada"]] {
+        let ran = with(arguments);
+        assert!(
+            ran.code == 2 && ran.err.contains("claimgate.db does not exist: `claimgate serve`"),
+            "{}",
+            ran.err
+        );
+        assert!(!std::path::Path::new(&folder.path("claimgate.db")).exists(), "{arguments:?}");
+    }
+    assert_eq!(with(&["user", "add", "ada", "--no-password"]).code, 0);
+    assert_eq!(with(&["user", "list"]).code, 0);
+}
+
 // finding: A12
 #[test]
 fn without_the_setting_the_database_is_in_the_state_folder_of_the_service() {

@@ -64,7 +64,14 @@ fn the_file_of_each_kind_passes_the_check() {
         assert_eq!(checked.code, 0, "{kind}: {}{}", checked.out, checked.err);
         let id = if kind == "generic" { "oidc" } else { kind };
         assert!(ran.out.contains(&format!("https://sso.example.com/callback/{id}\n")), "{}", ran.out);
-        assert!(ran.out.contains("https://sso.example.com/api/v1/backchannelLogout\n"), "{}", ran.out);
+        // Those that send none are not told where.
+        let is_told = ran.out.contains("https://sso.example.com/api/v1/backchannelLogout\n");
+        assert_eq!(
+            is_told,
+            !["entra", "okta", "google", "gitlab", "dex", "apple"].contains(&kind.as_str()),
+            "{}",
+            ran.out
+        );
         let written = std::fs::read_to_string(&config).unwrap();
         assert!(written.contains("client_secret_file = \"secret-of-the-client\"\n"), "{written}");
         assert!(!written.contains("a secret of the client") && mode(&config) == 0o644);
@@ -168,7 +175,9 @@ fn the_first_administrator_is_a_user_or_a_group() {
     assert!(ran.out.contains("claimgate user add root"), "{}", ran.out);
     let claims = other
         .write("claims.json", r#"{"sub": "s", "preferred_username": "ada", "groups": ["it \"staff\""]}"#);
-    let explained = run(&["explain", "--config", &other.path("claimgate.toml"), "--changes", &claims]);
+    let config = other.path("claimgate.toml");
+    assert_eq!(run(&["user", "add", "root", "--no-password", "--config", &config]).code, 0);
+    let explained = run(&["explain", "--config", &config, "--changes", &claims]);
     assert!(explained.out.contains("admin"), "{}{}", explained.out, explained.err);
 }
 
@@ -228,4 +237,68 @@ fn six_questions_at_a_terminal() {
     let written = std::fs::read_to_string(&config).unwrap();
     assert!(written.contains("public_url = \"https://sso.example.com\"\n"), "{written}");
     assert_eq!(run(&["config", "check", "--strict", &config]).code, 0);
+}
+
+#[test]
+fn a_public_client_needs_no_word_more() {
+    let folder = Folder::new();
+    let ran = init(&folder, &["--yes", "--public-client"], b"");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let checked = run(&["config", "check", &folder.path("claimgate.toml")]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert!(!(checked.out + &checked.err).contains("client_secret"), "nothing is said to be missing");
+}
+
+#[test]
+fn what_fails_writes_nothing_and_deletes_nothing() {
+    let folder = Folder::new();
+    let ran = init(&folder, &["--yes", "--client-secret-stdin"], b"\n");
+    assert!(ran.code == 2 && ran.err.contains("standard input has no client secret"), "{}", ran.err);
+    assert!(std::fs::read_dir(folder.path("")).unwrap().next().is_none(), "a file is left");
+
+    let secret = folder.write("client-secret", "the older one\n");
+    std::fs::create_dir(folder.path("claimgate.toml")).unwrap();
+    let ran = init(&folder, &["--yes", "--force", "--client-secret-stdin"], b"the newer one\n");
+    assert!(ran.code == 2 && ran.err.contains("is a folder, and nothing was written"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(secret).unwrap(), "the older one\n");
+}
+
+/// Whatever kind the issuer is said to be of.
+#[test]
+fn users_are_not_created_where_anyone_can_have_an_account() {
+    let personal = "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0";
+    for (kind, issuer) in
+        [("generic", "https://accounts.google.com"), ("keycloak", "https://gitlab.com/"), ("entra", personal)]
+    {
+        let folder = Folder::new();
+        let config = folder.path("claimgate.toml");
+        let given = [
+            "init",
+            "--yes",
+            "--provider",
+            kind,
+            "--issuer",
+            issuer,
+            "--client-id",
+            "crm",
+            "--public-client",
+        ];
+        let site = ["--public-url", "https://sso.example.com", "--config", &config];
+        let ran = run(&[&given[..], &site].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let written = std::fs::read_to_string(&config).unwrap();
+        assert!(!written.lines().any(|line| line == "create_users = true"), "{kind} {issuer}: {written}");
+    }
+}
+
+#[test]
+fn the_domain_of_a_workspace_is_a_domain() {
+    for domain in ["https://example.com", "example.com/", "example", ""] {
+        let folder = Folder::new();
+        let config = folder.path("claimgate.toml");
+        let given = ["init", "--yes", "--provider", "google", "--client-id", "crm", "--public-client"];
+        let site = ["--public-url", "https://sso.example.com", "--config", &config, "--domain", domain];
+        let ran = run(&[&given[..], &site].concat());
+        assert!(ran.code == 2 && ran.err.contains("is no domain"), "{domain}: {}", ran.err);
+    }
 }

@@ -49,11 +49,13 @@ fn a_dry_run_says_what_a_sign_in_would_do_and_does_nothing() {
     let folder = Folder::new();
     folder.write("client-secret", "a secret");
     let config = folder.write("claimgate.toml", CONFIG);
+    add(&config, &["first", "--no-password"]);
     let ada = json!({"sub": "s1", "preferred_username": "Ada", "email": "a@x", "groups": ["t-lab"]});
     let made = [r#"create the user "ada""#, r#"set email to "a@x""#, r#"join "lab""#];
     assert_eq!(explain(&folder, &config, &ada), made);
     assert_eq!(explain(&folder, &config, &ada), made, "the first dry run left something");
-    assert_eq!(run(&["user", "list", "--format", "json", "--config", &config]).json(), json!([]));
+    let users = run(&["user", "list", "--format", "json", "--config", &config]).json();
+    assert!(users.as_array().unwrap().len() == 1 && users[0]["username"] == "first", "{users}");
 
     let refused = |changes: Vec<String>, code: &str| {
         assert!(changes.len() == 1 && changes[0].starts_with("be refused: "), "{changes:?}");
@@ -120,6 +122,7 @@ fn what_is_not_there_is_a_refusal_and_wrong_usage_is_not() {
     let folder = Folder::new();
     let config = folder.write("claimgate.toml", CONFIG);
     let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    assert_eq!(with(&["user", "add", "root", "--no-password"]).code, 0);
     assert_eq!(with(&["session", "end", &"0".repeat(32)]).code, 1);
     assert_eq!(with(&["session", "end", "--user", "nobody"]).code, 1);
     assert_eq!(with(&["user", "deactivate", "nobody"]).code, 1);

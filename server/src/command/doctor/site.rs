@@ -117,7 +117,7 @@ impl Site<'_> {
         let report: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         match report.get("store") {
             Some(_) => Ok(()),
-            None => Err(format!("{} of something else", answer.status())),
+            None => Err(format!("{}, from something that is not Claimgate", answer.status())),
         }
     }
 
@@ -209,13 +209,13 @@ impl Site<'_> {
         );
         if contains(&self.server.trusted_proxies, own) {
             return report.note(&format!(
-                "this machine ({own}) counts as a proxy: whether the server knows from where people come shows on another one"
+                "this machine ({own}) is a proxy for the server, and cannot see whether the addresses of clients arrive: run `claimgate doctor` also on another one that `metrics_from` names"
             ));
         }
         match (contains(&self.server.metrics_from, own), admitted) {
             (true, true) => report.good(&format!("the server knows the address of this machine, {own}")),
             (true, false) if own.is_loopback() => report.fault(
-                &format!("the server does not know from where people come: not that this machine is {own}"),
+                &format!("the server does not see where people come from: it does not take this machine for {own}"),
                 &remedy,
             ),
             (true, false) => report.note(&format!(

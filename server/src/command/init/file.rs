@@ -7,7 +7,7 @@ use claimgate::alg::Registry;
 use claimgate_config::Config;
 use toml::Value;
 
-use super::kinds::Kind;
+use super::kinds::{Kind, is_open};
 
 /// What the file is made of.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Answers {
 
     fn sign_in(&self) -> String {
         let mut text = "[sign_in]\n".to_owned();
-        if self.kind.is_open(&self.issuer) && self.domain.is_none() {
+        if is_open(&self.issuer) && self.domain.is_none() {
             text.push_str(
                 "# Anyone can have an account at this provider. Before you set this to true, demand a claim that your people\n\
                  # alone have ([[provider.claim]]). Until then only users who were added may sign in: claimgate user add NAME\n\
@@ -165,7 +165,7 @@ impl Answers {
                 quoted(file)
             ),
             Secret::Example => "client_secret = \"an example\"\n".to_owned(),
-            Secret::None => "# A public client, without a secret: PKCE alone protects the code.\n".to_owned(),
+            Secret::None => "# A public client, without a secret: PKCE alone protects the code.\ntoken_endpoint_auth_method = \"none\"\n".to_owned(),
         });
         for part in [self.kind.provider].into_iter().filter(|part| !part.is_empty()) {
             text.push_str(&format!("{part}\n"));
@@ -226,7 +226,7 @@ mod tests {
             let config = check(&answers.file());
             assert_eq!(config.providers[0].id, answers.provider_id());
             assert_eq!(config.providers[0].issuer, kind.issuer);
-            assert!(config.server.is_some() && config.sign_in.create_users != kind.is_open(kind.issuer));
+            assert!(config.server.is_some() && config.sign_in.create_users != is_open(kind.issuer));
             // The example of a team rule too.
             let text = answers.file();
             let (before, rules) = text

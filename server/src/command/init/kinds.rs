@@ -31,15 +31,19 @@ impl Kind {
         KINDS.iter().find(|kind| kind.name == name)
     }
 
-    /// Reports whether anyone can have an account at an issuer.
-    pub(super) fn is_open(&self, issuer: &str) -> bool {
-        self.open_issuer.is_some_and(|open| open == issuer.trim_end_matches('/'))
-    }
-
     /// Reports whether its claims hold groups.
     pub(super) fn has_groups(&self) -> bool {
         self.identity.contains("groups = ")
     }
+}
+
+/// The tenant of Entra ID that all personal accounts of Microsoft belong to.
+const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/// Reports whether anyone can have an account at an issuer, whatever kind it is said to be.
+pub(super) fn is_open(issuer: &str) -> bool {
+    let issuer = issuer.trim_end_matches('/');
+    KINDS.iter().any(|kind| kind.open_issuer == Some(issuer)) || issuer.contains(PERSONAL_ACCOUNTS)
 }
 
 /// The kinds, in the order in which they are offered.

@@ -128,6 +128,7 @@ impl Arguments {
         let config = answers.check(&folder, registry).map_err(Failure::Usage)?;
         let admin = self.first_administrator(config.normalise)?;
         let mut written = vec![self.config.display().to_string()];
+        let has_older = folder.join(SECRET_FILE).exists();
         if let ClientSecret::Given(secret) = &secret {
             answers.secret = Secret::InFile(SECRET_FILE.to_owned());
             let file = folder.join(SECRET_FILE);
@@ -135,7 +136,9 @@ impl Arguments {
             written.push(file.display().to_string());
         }
         if let Err(failure) = write(&self.config, &answers.file(), READABLE, self.force) {
-            if let ClientSecret::Given(_) = secret {
+            if let ClientSecret::Given(_) = secret
+                && !has_older
+            {
                 drop(std::fs::remove_file(folder.join(SECRET_FILE)));
             }
             return Err(failure);
@@ -159,6 +162,10 @@ impl Arguments {
 
     /// Refuses a file that exists, unless it may be replaced.
     fn refuse_existing(&self, file: &Path) -> Result<(), Failure> {
+        if file.is_dir() {
+            let file = file.display();
+            return Err(Failure::Usage(format!("{file} is a folder, and nothing was written; name a file")));
+        }
         if self.force || std::fs::symlink_metadata(file).is_err() {
             return Ok(());
         }
@@ -196,6 +203,11 @@ impl Arguments {
         if self.domain.is_some() && kind.name != "google" {
             return Err(Failure::Usage("--domain is for --provider google".to_owned()));
         }
+        if let Some(domain) = self.domain.as_deref().filter(|domain| !is_domain(domain)) {
+            let reason =
+                format!("nothing was written: `{domain}` is no domain; write one such as example.com");
+            return Err(Failure::Usage(reason));
+        }
         match missing.is_empty() {
             true => Ok(answers),
             false => Err(Failure::Usage(format!(
@@ -221,7 +233,13 @@ impl Arguments {
         let mut line = Zeroizing::new(String::new());
         let read = std::io::stdin().lock().read_line(&mut line);
         read.map_err(|error| Failure::Usage(format!("cannot read the client secret: {error}")))?;
-        Ok(ClientSecret::Given(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())))
+        let secret = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
+        if secret.is_empty() {
+            let reason =
+                "nothing was written: standard input has no client secret; without one, use --public-client";
+            return Err(Failure::Usage(reason.to_owned()));
+        }
+        Ok(ClientSecret::Given(secret))
     }
 
     /// Returns the administrator to add, with the password's hash.
@@ -252,17 +270,18 @@ impl Arguments {
         let Answers { kind, listen, .. } = answers;
         let mut text = format!("\nAt {}: {}.\nEnter there:\n", kind.title, kind.registration);
         for provider in &config.providers {
-            for (uri, address) in provider_check::uris(config, provider) {
+            let uris = provider_check::uris(config, provider).into_iter();
+            let is_used = |uri: &str| kind.sends_logouts || !uri.starts_with("back-channel");
+            for (uri, address) in uris.filter(|(uri, _)| is_used(uri)) {
                 text.push_str(&format!("  {uri:<26} {address}\n"));
             }
         }
-        text.push_str(match kind.sends_logouts {
-            true => "The provider must reach the back-channel address itself. ",
-            false => "This provider sends no back-channel logout; the address is there for one that does. ",
-        });
+        if kind.sends_logouts {
+            text.push_str("The provider must reach the back-channel address itself. ");
+        }
         text.push_str("More: docs/guide/providers.md\n\n");
         text.push_str(&format!(
-            "nginx passes {}/ on to {listen}, and asks /auth for each application: docs/guide/forward-auth.md#nginx\n\n",
+            "nginx passes {}/ on to {listen}, and asks its /auth for each application: docs/guide/forward-auth.md#nginx\n\n",
             answers.public_url.trim_end_matches('/'),
         ));
         let file = self.config.display();
@@ -275,6 +294,11 @@ impl Arguments {
         text.push_str(&format!("  claimgate doctor --config {file}   # while it runs\n"));
         output::escaped(&text)
     }
+}
+
+/// Reports whether a text is a name such as `example.com`: the claim `hd` holds one, and is compared exactly.
+fn is_domain(text: &str) -> bool {
+    text.contains('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
 }
 
 /// Returns the folder of a file; `.` for a name alone.

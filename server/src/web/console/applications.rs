@@ -106,8 +106,8 @@ pub(crate) fn page(app: &App, question: &Question, answer: &Result<Answer<'_>, R
         return html! {
             section.card aria-labelledby="none" {
                 header { h2 #none { "No rules" } }
-                p { "The file has no " code { "[[application]]" } ": forward-auth admits every signed-in user, and where the proxy names "
-                    code { "?team=" } ", the members of these teams." }
+                p { "The file has no " code { "[[application]]" } ": forward-auth admits every signed-in user, or only members of the teams in the proxy's "
+                    code { "?team=" } "." }
                 p.muted { "With rules, each request is judged by host, path and method, and tried out here." }
             }
         };
