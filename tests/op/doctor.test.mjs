@@ -89,7 +89,7 @@ test('a server behind nginx, and what its proxy does wrong', async (t) => {
 
 test('a proxy that is missing from trusted_proxies, or does not say from where requests come', async () => {
   for (const [settings, lines, said] of [
-    [{ trusted_proxies: [], metrics_from: ['127.0.0.1'] }, FORWARDED, /PROBLEM  the server does not know from where people come.*write the proxy's address into trusted_proxies/],
+    [{ trusted_proxies: [], metrics_from: ['127.0.0.1'] }, FORWARDED, /PROBLEM  the server does not see where people come from.*write the proxy's address into trusted_proxies/],
     [{ trusted_proxies: [], metrics_from: ['127.0.0.2'] }, '', /PROBLEM  the server takes this machine \(127\.0\.0\.1\) for one of metrics_from.*let it send X-Forwarded-For/],
     [{ metrics_from: ['127.0.0.1'] }, FORWARDED, /ok       the server knows the address of this machine, 127\.0\.0\.1/],
     [{ trusted_proxies: ['127.0.0.0/8'] }, FORWARDED, /note     this machine \(127\.0\.0\.1\) counts as a proxy/],
