@@ -92,7 +92,7 @@ test('a proxy that is missing from trusted_proxies, or does not say from where r
     [{ trusted_proxies: [], metrics_from: ['127.0.0.1'] }, FORWARDED, /PROBLEM  the server does not see where people come from.*write the proxy's address into trusted_proxies/],
     [{ trusted_proxies: [], metrics_from: ['127.0.0.2'] }, '', /PROBLEM  the server takes this machine \(127\.0\.0\.1\) for one of metrics_from.*let it send X-Forwarded-For/],
     [{ metrics_from: ['127.0.0.1'] }, FORWARDED, /ok       the server knows the address of this machine, 127\.0\.0\.1/],
-    [{ trusted_proxies: ['127.0.0.0/8'] }, FORWARDED, /note     this machine \(127\.0\.0\.1\) counts as a proxy/],
+    [{ trusted_proxies: ['127.0.0.0/8'] }, FORWARDED, /note     this machine \(127\.0\.0\.1\) is a proxy for the server/],
   ]) {
     write({ providers: [provider], server: { ...server, ...settings } });
     await gate.reload();
