@@ -49,3 +49,44 @@ impl SqliteRecords<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use claimgate::oidc::facts::SessionFacts;
+    use claimgate::oidc::records::{SessionRecords, SignInRecords};
+    use claimgate::oidc::session::{Origin, Session};
+    use claimgate::oidc::user::UserKind;
+    use claimgate::time::UnixTime;
+
+    use super::super::SqliteStore;
+    use super::*;
+
+    const ID: SessionId = SessionId([1; 16]);
+
+    #[test]
+    fn a_purge_while_a_use_is_written_keeps_the_session_in_memory() {
+        let store = SqliteStore::in_memory().expect("a store");
+        store.set_idle_time(Some(Duration::from_secs(1800)), UnixTime(0));
+        let open = |records: &mut SqliteRecords<'_>| -> Result<(), StoreError> {
+            let user = records.create_user("ada", UserKind::Regular, UnixTime(0))?.id;
+            let (origin, facts) = (Origin::Password, SessionFacts::default());
+            let (created, expires) = (UnixTime(0), UnixTime(10_000));
+            records.open_session(&Session { id: ID, user, origin, facts, created, expires })
+        };
+        store.transact_blocking(open).expect("a session");
+        assert!(store.session(ID, UnixTime(1700)).is_some());
+        let ends = store.index.take_ends(true);
+        let moved = ends.clone();
+        let write = move |records: &mut SqliteRecords<'_>| records.move_ends(&moved);
+        store.transact_blocking(write).expect("a write");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(store.purge(UnixTime(1800))).expect("a purge");
+        store.index.note_ends(&ends);
+        assert!(store.session(ID, UnixTime(3499)).is_some(), "memory has what the file has");
+        runtime.block_on(store.purge(UnixTime(3500))).expect("a purge");
+        assert_eq!(store.live_sessions(), 1, "the use at 3499 waits");
+        store.index.take_ends(true);
+        runtime.block_on(store.purge(UnixTime(3500))).expect("a purge");
+        assert_eq!(store.live_sessions(), 0);
+    }
+}

@@ -127,11 +127,15 @@ impl<'t> SqliteRecords<'t> {
         Ok(())
     }
 
-    /// Deletes sessions that have expired.
+    /// Deletes sessions that have expired. A session whose use was written in the meantime goes on, in memory too.
     pub(super) fn purge_sessions(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {
-            self.execute("DELETE FROM session WHERE id = ?1 AND expires <= ?2", params![session.0, now.0])?;
-            self.effects.push(Effect::Ended(*session));
+            let sql = "DELETE FROM session WHERE id = ?1 AND expires <= ?2";
+            let is_deleted = self.execute(sql, params![session.0, now.0])? > 0;
+            let exists = "SELECT 1 FROM session WHERE id = ?1";
+            if is_deleted || self.query_first(exists, [session.0], |_| Ok(()))?.is_none() {
+                self.effects.push(Effect::Ended(*session));
+            }
         }
         Ok(())
     }

@@ -64,6 +64,11 @@ impl SessionEnd {
         self.stored.load(Ordering::Acquire) <= now
     }
 
+    /// Reports whether a use is to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) != NONE
+    }
+
     /// Moves the end of a session that is not over to `end`, in memory.
     fn move_to(&self, end: i64, step: i64) -> Writing {
         let (stored, wanted) = (self.stored.load(Ordering::Relaxed), self.wanted.load(Ordering::Relaxed));

@@ -308,13 +308,14 @@ impl SessionIndex {
         }
     }
 
-    /// Returns the sessions that have expired.
+    /// Returns the sessions that have expired, without those of which a use is to be written.
     pub(super) fn expired(&self, now: UnixTime) -> Vec<SessionId> {
+        let is_expired = |end: &SessionEnd| end.is_over(now.0) && !end.is_waiting();
         let mut expired = Vec::new();
         for shard in &self.shards {
             let sessions = shard.read();
             expired
-                .extend(sessions.iter().filter(|(_, session)| session.end.is_over(now.0)).map(|(id, _)| *id));
+                .extend(sessions.iter().filter(|(_, session)| is_expired(&session.end)).map(|(id, _)| *id));
         }
         expired
     }

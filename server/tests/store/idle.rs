@@ -31,6 +31,11 @@ fn write(store: &SqliteStore, all: bool) {
     runtime.block_on(store.write_uses(all)).unwrap();
 }
 
+fn purge(store: &SqliteStore, seconds: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.purge(at(seconds))).unwrap();
+}
+
 fn listed(store: &SqliteStore, seconds: u64) -> Vec<i64> {
     let list = move |records: &mut claimgate_server::store::SqliteRecords<'_>| {
         records.list_sessions(None, 9, at(seconds))
@@ -112,4 +117,20 @@ fn a_use_revives_no_session_that_was_ended() {
     write(&store, true);
     assert!(!is_live(&store, 1000));
     assert_eq!(listed(&store, 1000), [0; 0]);
+}
+
+#[test]
+fn a_purge_leaves_a_session_whose_use_is_to_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claimgate.db");
+    let store = server(&file);
+    open(&store, "ada", 1, 10_000);
+    assert!(is_live(&store, 1790));
+    purge(&store, 1800);
+    write(&store, false);
+    assert_eq!(listed(&store, 1800), [3590]);
+    purge(&store, 3590);
+    assert_eq!(store.live_sessions(), 0);
+    drop(store);
+    assert_eq!(listed(&server(&file), 0), [0; 0], "memory and file agree");
 }
