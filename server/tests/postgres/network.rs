@@ -270,3 +270,47 @@ fn a_node_300_ms_away_serves_and_keeps_the_bound() {
         assert_eq!(record.check(BOUND, &here).await, []);
     });
 }
+
+/// Serves the database at a port that closes each connection on which a statement has these words.
+async fn closing_at(engine: &Engine, words: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, socket) = (listener.local_addr().unwrap().port(), engine.socket());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = UnixStream::connect(&socket).await.unwrap();
+            let ((mut from_client, to_client), (from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(pass_on(from_server, to_client, Duration::ZERO));
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 1 << 16];
+                while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+                    let has_words = bytes[..count].windows(words.len()).any(|part| part == words.as_bytes());
+                    if has_words || to_server.write_all(&bytes[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_logout_whose_user_cannot_be_read_ends_its_session() {
+    let Some(engine) = Engine::shared() else { return };
+    runtime().block_on(async {
+        let database = engine.new_database().await;
+        let here = PgStore::open(engine.server(&database), settings()).await.unwrap();
+        let mut config = tokio_postgres::Config::new();
+        let port = closing_at(engine, "WITH ORDINALITY AS named").await;
+        config.host("127.0.0.1").port(port).user(&database).dbname(&database);
+        let node = PgStore::open(Server::new(config, None), settings()).await.unwrap();
+        for (node, sid, is_read) in [(&here, "s", true), (&node, "t", false)] {
+            let session = sign_in(node, sid, Some(sid)).await;
+            let ended = node.log_out_with_owners(&[logout(sid, of_sid(sid))]).await.unwrap();
+            let ended = ended[0].as_ref().unwrap();
+            assert_eq!((ended.ended.sessions, ended.owner.is_some()), (1, is_read), "{sid}");
+            until(&here, session, None).await;
+        }
+    });
+}

@@ -1,6 +1,8 @@
 //! Logouts as batches, and what they mean for tokens that are presented.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::error::PostgresError;
 use super::node::PgStore;
@@ -16,6 +18,8 @@ use claimgate::oidc::user::UserId;
 
 /// Longest time that the record of a logout is kept: a year, more than any token lives.
 const LONGEST_RETENTION: Duration = Duration::from_secs(366 * 86_400);
+/// Shortest time between two lines of the log about users that cannot be read.
+const OWNERS_PAUSE: Duration = Duration::from_secs(60);
 
 /// A logout to apply.
 #[derive(Clone, Debug)]
@@ -107,6 +111,16 @@ pub(super) fn jti_tag(issuer: &str, jti: &str) -> Vec<u8> {
     jti_fingerprint(issuer, jti).0.to_vec()
 }
 
+/// Logs that the events of logouts lack the users, at most once within [`OWNERS_PAUSE`].
+fn report_unknown_owners(error: &PostgresError) {
+    static REPORTED: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut reported = REPORTED.lock();
+    if reported.is_none_or(|at| at.elapsed() >= OWNERS_PAUSE) {
+        *reported = Some(Instant::now());
+        tracing::warn!(%error, "the users of logged-out sessions cannot be read: the log of events does not name them");
+    }
+}
+
 impl PgStore {
     /// Applies logouts in one transaction: each ends the sessions that it names, and is recorded. A replayed one has
     /// no effect, and does not affect the others.
@@ -155,7 +169,7 @@ impl PgStore {
     }
 
     /// Applies logouts as [`log_out`](Self::log_out) does, and returns with each the user of the session that it names by
-    /// `sid` alone.
+    /// `sid` alone; none if the users cannot be read, which affects no logout.
     ///
     /// # Errors
     /// [`PostgresError`]: one for all.
@@ -163,24 +177,34 @@ impl PgStore {
         &self,
         logouts: &[Logout],
     ) -> Result<Vec<Result<LoggedOut, Replayed>>, PostgresError> {
+        let owners = self.owners(logouts).await.unwrap_or_else(|error| {
+            report_unknown_owners(&error);
+            vec![None; logouts.len()]
+        });
+        Ok(LoggedOut::all(self.apply_logouts(logouts).await?, owners))
+    }
+
+    /// Returns for each logout the user of the session that it names by `sid` alone.
+    async fn owners(&self, logouts: &[Logout]) -> Result<Vec<Option<UserId>>, PostgresError> {
         let named = logouts.iter().enumerate();
         let named = named.filter_map(|(at, logout)| Some((at, &logout.issuer, sid_alone(&logout.target)?)));
         let mut owners = vec![None; logouts.len()];
         let named: Vec<_> = named.collect();
-        if !named.is_empty() {
-            let sql = "SELECT named.at, s.user_id FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS named (issuer, tag, at)
-                JOIN issuers i ON i.name = named.issuer JOIN sessions s ON s.sid_tag = named.tag AND s.issuer = i.id";
-            let issuers: Vec<&str> = named.iter().map(|(_, issuer, _)| issuer.as_str()).collect();
-            let tags: Vec<Vec<u8>> = named.iter().map(|(_, _, sid)| tag(sid)).collect();
-            for row in self.read(sql, &[&issuers, &tags]).await? {
-                let (at, user): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-                let place = usize::try_from(at - 1).ok().and_then(|at| named.get(at));
-                if let Some((at, ..)) = place {
-                    owners[*at] = Some(UserId(user));
-                }
+        if named.is_empty() {
+            return Ok(owners);
+        }
+        let sql = "SELECT named.at, s.user_id FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS named (issuer, tag, at)
+            JOIN issuers i ON i.name = named.issuer JOIN sessions s ON s.sid_tag = named.tag AND s.issuer = i.id";
+        let issuers: Vec<&str> = named.iter().map(|(_, issuer, _)| issuer.as_str()).collect();
+        let tags: Vec<Vec<u8>> = named.iter().map(|(_, _, sid)| tag(sid)).collect();
+        for row in self.read(sql, &[&issuers, &tags]).await? {
+            let (at, user): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let place = usize::try_from(at - 1).ok().and_then(|at| named.get(at));
+            if let Some((at, ..)) = place {
+                owners[*at] = Some(UserId(user));
             }
         }
-        Ok(LoggedOut::all(self.apply_logouts(logouts).await?, owners))
+        Ok(owners)
     }
 
     /// Returns why a verified token is not accepted any more: its session or subject was logged out at or after its
