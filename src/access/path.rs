@@ -59,7 +59,7 @@ impl Choices {
     const END: u8 = 1;
     /// Removes `;` and what follows it from each segment, before `%2F` is decoded.
     const EARLY: u8 = 2;
-    /// Decodes `%2F`, `%3B`, `%25`, `%3F` and `%23`.
+    /// Decodes `%2F`, `%3B`, `%25`, `%3F` and `%23`, and takes [`CURRENCIES`] for backslashes.
     const DECODE: u8 = 4;
     /// Removes `;` and what follows it from each segment.
     const PARAMETERS: u8 = 8;
@@ -86,6 +86,12 @@ const ENCODED: [(u8, char); 5] =
 
 /// Stands for an encoded `%`.
 const PERCENT: char = '\u{3}';
+
+/// The yen and the won sign, which Windows converts to a backslash where the code page is Japanese or Korean.
+const CURRENCIES: [char; 2] = ['\u{a5}', '\u{20a9}'];
+
+/// The dot, and those that Windows converts to one in single code pages.
+const DOTS: [char; 4] = ['.', '\u{b7}', '\u{2022}', '\u{2026}'];
 
 /// Stands before the two digits of a letter, a digit, or one of `-._~` that is encoded, though nothing requires it, in
 /// the readings of applications that compare names as they are written.
@@ -138,7 +144,7 @@ pub(super) fn readings(path_and_query: &str) -> Result<Vec<Reading>, PathProblem
     let decoded = decode(path, false)?;
     let written = decode(path, true)?;
     // Each of these begins a segment in some reading.
-    if decoded.matches(['/', '\u{1}']).count() > MAX_SEGMENTS {
+    if decoded.matches(['/', '\u{1}']).count() + decoded.matches(CURRENCIES).count() > MAX_SEGMENTS {
         return Err(PathProblem::Long);
     }
     let changes = changes(&decoded);
@@ -173,16 +179,21 @@ pub(super) fn of_pattern(path: &str) -> Result<Option<(Reading, Reading)>, PathP
 
 /// Returns the choices that may change a decoded path.
 fn changes(path: &str) -> u8 {
-    let is_mark = |character: char| ENCODED.iter().any(|(_, mark)| *mark == character);
+    let is_mark = |character: char| {
+        ENCODED.iter().any(|(_, mark)| *mark == character) || CURRENCIES.contains(&character)
+    };
     let ends_name = |character: char| matches!(character, '/' | ';') || is_mark(character);
     let folds = |character: char| character.is_ascii_uppercase() || character == '+' || !character.is_ascii();
     [
         (Choices::END, path.contains(['\u{4}', '\u{5}'])),
-        (Choices::EARLY, path.contains(';') && path.contains('\u{1}')),
+        (Choices::EARLY, path.contains(';') && (path.contains('\u{1}') || path.contains(CURRENCIES))),
         (Choices::DECODE, path.contains(is_mark)),
         (Choices::PARAMETERS, path.contains([';', '\u{2}'])),
         (Choices::FOLD, path.contains(folds) || path.split(ends_name).any(|name| name.ends_with(['.', ' ']))),
-        (Choices::MERGE, path.contains("//") || path.contains([';', '\u{1}', '\u{2}'])),
+        (
+            Choices::MERGE,
+            path.contains("//") || path.contains([';', '\u{1}', '\u{2}']) || path.contains(CURRENCIES),
+        ),
         (Choices::FORMAT, path.contains('.') || (!path.is_ascii() && fold(path).contains('.'))),
     ]
     .into_iter()
@@ -200,6 +211,7 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
         for (character, mark) in ENCODED {
             path = path.replace(mark, char::from(character).encode_utf8(&mut [0; 4]));
         }
+        path = path.replace(CURRENCIES, "\\");
     }
     if choices.has(Choices::PARAMETERS) {
         path = without_parameters(&path);
@@ -212,10 +224,9 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
         path = fold(&path);
     }
     let mut text = String::with_capacity(path.len());
-    for segment in path.split('/').skip(1) {
-        let is_dots =
-            segment.contains('.') && segment.chars().all(|character| matches!(character, '.' | ' '));
-        if is_dots {
+    for segment in path.split(['/', '\\']).skip(1) {
+        let is_dots = |character: char| character == ' ' || DOTS.contains(&character);
+        if segment.contains(DOTS) && segment.chars().all(is_dots) {
             return Err(PathProblem::Dots);
         }
         let segment = if is_folded { segment.trim_end_matches(['.', ' ']) } else { segment };
@@ -231,8 +242,11 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
 }
 
 fn without_parameters(path: &str) -> String {
-    let names: Vec<_> = path.split('/').map(|name| name.split(';').next().unwrap_or_default()).collect();
-    names.join("/")
+    let names = path.split_inclusive(['/', '\\']).flat_map(|name| match name.split_once(';') {
+        Some((name, parameters)) => [name, parameters.matches(['/', '\\']).next().unwrap_or_default()],
+        None => [name, ""],
+    });
+    names.collect()
 }
 
 /// Folds a path as file systems, databases and applications do that ignore case, accents and invisible characters, take
@@ -300,15 +314,15 @@ fn decode(path: &str, as_written: bool) -> Result<String, PathProblem> {
 
 /// Returns what stands for a character that applications, or the file systems and databases behind them, may take for one
 /// that divides a path: its mark, as if that one were encoded, or the backslash itself. These are the compatible characters of
-/// Unicode (NFKD), and two slashes that Windows converts to one.
+/// Unicode (NFKD), and those that Windows converts to one in most code pages ("best fit").
 const fn compatible(character: char) -> Option<char> {
     match character {
         '\u{ff0f}' | '\u{2044}' | '\u{2215}' => Some('\u{1}'),
         '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}' => Some('\u{2}'),
-        '\u{fe6a}' | '\u{ff05}' => Some(PERCENT),
+        '\u{66a}' | '\u{fe6a}' | '\u{ff05}' => Some(PERCENT),
         '\u{fe16}' | '\u{fe56}' | '\u{ff1f}' | '\u{2047}'..='\u{2049}' => Some('\u{4}'),
         '\u{fe5f}' | '\u{ff03}' => Some('\u{5}'),
-        '\u{fe68}' | '\u{ff3c}' => Some('\\'),
+        '\u{2216}' | '\u{fe68}' | '\u{ff3c}' => Some('\\'),
         _ => None,
     }
 }

@@ -86,6 +86,12 @@ fn the_first_rule_that_fits_decides() {
         ("/pages/%E4%BD%95%EF%BC%9F", "GET", 5),
         ("/pages/100%25", "GET", 5),
         ("/pages/100%EF%BC%85%E3%81%AE", "GET", 5),
+        // Prices, and a file with a price.
+        ("/%C2%A5100", "GET", 5),
+        ("/pages/%E2%82%A91,000-%C2%A5100.pdf", "GET", 5),
+        ("/hooks/%C2%A5100", "POST", 1),
+        ("/pages/100%D9%AA", "GET", 5),
+        ("/pages/A%C2%B7B%E2%80%A6", "GET", 5),
         ("/pages/jquery.min.js", "GET", 5),
         ("/archive/2026", "POST", 4),
         ("/pages/Z%C3%BCrich%20(Stadt)", "GET", 5),
@@ -96,6 +102,7 @@ fn the_first_rule_that_fits_decides() {
 }
 
 // attack: access.path
+// attack: access.path-of-compatible-characters
 #[test]
 fn no_spelling_of_a_path_escapes_its_rule() {
     let wiki = wiki();
@@ -186,6 +193,19 @@ fn no_spelling_of_a_path_escapes_its_rule() {
         "/x/..%EF%BC%BCadmin",
         "/x/..%E2%88%95admin",
         "/hooks/a%E2%81%84..%E2%81%84..%E2%81%84admin",
+        "/admin%E2%88%96x",
+        "/hooks/%E2%88%96..%E2%88%96..%E2%88%96admin",
+        "/x/%D9%AA2e%D9%AA2e/admin",
+        // Dots of single code pages.
+        "/hooks/%C2%B7%C2%B7/admin",
+        "/hooks/.%E2%80%A2/admin",
+        // Backslashes of Japanese and Korean code pages.
+        "/admin%C2%A5users",
+        "/%E2%82%A9admin",
+        "/hooks/%C2%A5..%C2%A5..%C2%A5admin",
+        "/hooks/..%E2%82%A9admin",
+        "/hooks/x;%C2%A5..%C2%A5admin",
+        "/hooks/x%3B%E2%82%A9..%E2%82%A9admin",
         "/admin%00/users",
         "/admin%0a/users",
         "/admin\t/users",
