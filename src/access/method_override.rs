@@ -1,5 +1,7 @@
 //! Methods that an application may take a request for, beside its own: those that headers and parameters name.
 
+use percent_encoding::percent_decode_str;
+
 /// Most methods of one request and paths of headers together: one header of each name.
 pub(super) const MOST_OVERRIDES: usize = 7;
 
@@ -40,14 +42,21 @@ pub(super) fn methods<'t>(
     methods
 }
 
-/// Returns the methods that the parameters of a target name: behind `?`, which may be encoded, and between whatever
-/// applications divide parameters by.
-fn of_target(target: &str) -> impl Iterator<Item = String> {
-    let parts = target
-        .split(['?', '&', ';', '#'])
-        .flat_map(|part| part.split("%3f"))
-        .flat_map(|part| part.split("%3F"));
-    parts.skip(1).flat_map(|part| url::form_urlencoded::parse(part.as_bytes())).filter_map(|(name, value)| {
+/// Returns the methods that the parameters of a target name: as it is written, and as an application reads it that decodes it
+/// before it looks for `?` and for what divides parameters.
+fn of_target(target: &str) -> Vec<String> {
+    let decoded = percent_decode_str(target).decode_utf8_lossy();
+    let mut methods: Vec<_> = of_parameters(target).collect();
+    if decoded != target {
+        methods.extend(of_parameters(&decoded));
+    }
+    methods
+}
+
+/// Returns the methods that parameters name: behind `?`, and between whatever applications divide parameters by.
+fn of_parameters(target: &str) -> impl Iterator<Item = String> {
+    let parts = target.split(['?', '&', ';', '#']).skip(1);
+    parts.flat_map(|part| url::form_urlencoded::parse(part.as_bytes())).filter_map(|(name, value)| {
         let (name, method) = (plain(&name), capitals(&value));
         let is_override = PARAMETERS.contains(&name.as_str())
             || (AMBIGUOUS_PARAMETERS.contains(&name.as_str()) && METHODS.contains(&method.as_str()));
