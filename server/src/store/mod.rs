@@ -277,7 +277,13 @@ impl SqliteStore {
         self.index.session(id, now)
     }
 
-    /// Returns the user of a live session, from memory.
+    /// Returns a live session, from memory. That is no use of the session.
+    #[must_use]
+    pub fn peek(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
+        self.index.peek(id, now)
+    }
+
+    /// Returns the user of a live session, from memory. That is a use of the session.
     #[must_use]
     pub fn session_user(&self, id: SessionId, now: UnixTime) -> Option<User> {
         self.session(id, now).map(|session| session.user)

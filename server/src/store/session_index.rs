@@ -198,14 +198,24 @@ impl SessionIndex {
 
     /// Returns a session with its user, if the session is live and the user active. That is a use of the session.
     pub(super) fn session(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
-        let (user, facts) = {
-            let shard = self.shard(id).read();
-            let session = shard.get(&id).filter(|session| !session.end.is_over(now.0))?;
-            self.uses.note(id, &session.end, now.0);
-            (session.user, session.facts())
-        };
-        let user = self.users.read().get(&user).filter(|user| user.active)?.to_user(user)?;
-        Some(LiveSession { user, facts })
+        self.look_up(id, now, |end| self.uses.note(id, end, now.0))
+    }
+
+    /// Returns what [`session`](Self::session) returns. That is no use of the session.
+    pub(super) fn peek(&self, id: SessionId, now: UnixTime) -> Option<LiveSession> {
+        self.look_up(id, now, |_| {})
+    }
+
+    /// Returns a live session of an active user, and calls `found` with its end.
+    fn look_up(&self, id: SessionId, now: UnixTime, found: impl FnOnce(&SessionEnd)) -> Option<LiveSession> {
+        let shard = self.shard(id).read();
+        let session = shard.get(&id).filter(|session| !session.end.is_over(now.0))?;
+        let users = self.users.read();
+        let user = users.get(&session.user).filter(|user| user.active)?;
+        found(&session.end);
+        let (id, facts) = (session.user, session.facts());
+        drop(shard);
+        Some(LiveSession { user: user.to_user(id)?, facts })
     }
 
     /// Sets the idle time. The sessions that are there end no later than so long from now without a further use.

@@ -255,7 +255,7 @@ impl App {
         self.store.session_id(&self.cookies.session_secret(headers)?)
     }
 
-    /// Returns the request's session, if it is live.
+    /// Returns the request's session, if it is live. That is a use of the session.
     ///
     /// # Errors
     /// [`Unsure`]: the store does not say in time whether it is.
@@ -266,12 +266,23 @@ impl App {
         }
     }
 
-    /// Returns the user of the request's session, if the session is live.
+    /// Returns the user of the request's session, if the session is live. That is a use of the session.
     ///
     /// # Errors
     /// [`Unsure`]: the store does not say in time whether it is.
     pub(crate) async fn user(&self, headers: &HeaderMap) -> Result<Option<User>, Unsure> {
         Ok(self.session(headers).await?.map(|session| session.user))
+    }
+
+    /// Returns the user of the request's session, if the session is live. That is no use of the session.
+    ///
+    /// # Errors
+    /// [`Unsure`]: the store does not say in time whether it is.
+    pub(crate) async fn peek(&self, headers: &HeaderMap) -> Result<Option<User>, Unsure> {
+        match self.session_id(headers) {
+            Some(session) => Ok(self.store.peek(session).await?.map(|session| session.user)),
+            None => Ok(None),
+        }
     }
 
     /// Reports whether an address is a trusted proxy's.

@@ -36,7 +36,11 @@ impl FromRequestParts<Server> for Current {
     }
 }
 
-/// The user of the request's live session.
+/// The mark of a route whose requests a page sends by itself, at an interval: these are no uses of the session.
+#[derive(Clone, Copy)]
+pub(super) struct Unattended;
+
+/// The user of the request's live session. That is a use of the session, unless the route is [`Unattended`].
 ///
 /// Rejection: [`Problem::SignedOut`] or [`Problem::Unsure`].
 pub(super) struct CurrentUser(pub(super) User);
@@ -46,7 +50,11 @@ impl FromRequestParts<Server> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
         let Ok(Current(app)) = Current::from_request_parts(parts, server).await;
-        app.user(&parts.headers).await?.map(Self).ok_or(Problem::SignedOut)
+        let user = match parts.extensions.get() {
+            Some(Unattended) => app.peek(&parts.headers).await?,
+            None => app.user(&parts.headers).await?,
+        };
+        user.map(Self).ok_or(Problem::SignedOut)
     }
 }
 

@@ -123,3 +123,22 @@ fn a_use_revives_no_session_that_was_ended() {
         until(&a, session, None).await;
     });
 }
+
+#[test]
+fn what_only_looks_at_a_session_is_no_use() {
+    with_database(async |server| {
+        let [a, b] = [node(&server, Some(HOUR / 2)).await, node(&server, Some(HOUR / 2)).await];
+        let mut connection = connect(&server).await.unwrap();
+        let session = sign_in(&a, "ada", None).await;
+        let pass = "UPDATE sessions SET expires = expires - interval '1000 s'";
+        connection.client().batch_execute(pass).await.unwrap();
+        for _ in 0..2 {
+            assert!(b.peek(session).await.unwrap().is_some(), "read, then from memory");
+            b.write_uses(true).await.unwrap();
+        }
+        assert!((790.0..=800.0).contains(&left(&mut connection, session).await.0));
+        assert!(is_live(&b, session).await);
+        b.write_uses(true).await.unwrap();
+        assert!((1790.0..=1800.0).contains(&left(&mut connection, session).await.0), "a use");
+    });
+}

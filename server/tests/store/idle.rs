@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use claimgate::oidc::records::{SignInRecords, UserRecords};
 use claimgate::oidc::session::SessionId;
+use claimgate::oidc::user::User;
 use claimgate::time::UnixTime;
 use claimgate_server::store::{AdminRecords, SqliteStore};
 
@@ -133,4 +135,23 @@ fn a_purge_leaves_a_session_whose_use_is_to_be_written() {
     assert_eq!(store.live_sessions(), 0);
     drop(store);
     assert_eq!(listed(&server(&file), 0), [0; 0], "memory and file agree");
+}
+
+#[test]
+fn what_only_looks_at_a_session_is_no_use_and_nor_is_a_request_of_a_user_who_is_switched_off() {
+    let store = SqliteStore::in_memory().unwrap();
+    store.set_idle_time(Some(IDLE), NOW);
+    open(&store, "ada", 1, 10_000);
+    assert_eq!(store.peek(ID, at(1700)).unwrap().user.username, "ada");
+    write(&store, true);
+    assert_eq!(listed(&store, 1700), [1800]);
+    let switch_off = |records: &mut claimgate_server::store::SqliteRecords<'_>| {
+        let ada = records.user_by_name("ada")?.unwrap();
+        records.update_user(&User { active: false, ..ada }, NOW)
+    };
+    store.transact_blocking(switch_off).unwrap();
+    assert!(!is_live(&store, 1700) && store.peek(ID, at(1700)).is_none());
+    write(&store, true);
+    assert_eq!(listed(&store, 1700), [1800]);
+    assert!(store.peek(ID, at(1800)).is_none());
 }

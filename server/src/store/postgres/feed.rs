@@ -284,6 +284,28 @@ impl Feed {
 
     /// Answers a question about a session from memory; that is a use of the session. The clock is read after the look-up.
     pub fn answer(&self, id: SessionId, clock: impl FnOnce() -> Duration) -> Answer {
+        self.look_up(id, clock, |end, now| self.uses.note(id, end, now))
+    }
+
+    /// Answers as [`answer`](Self::answer) does. That is no use of the session.
+    pub fn peek(&self, id: SessionId, clock: impl FnOnce() -> Duration) -> Answer {
+        self.look_up(id, clock, |_, _| {})
+    }
+
+    /// Notes the use of a session that was read, if it is in the cache.
+    pub fn note_use(&self, id: SessionId, now: Duration) {
+        let now = milliseconds(now);
+        if let Some(session) = self.sessions.get(&id).filter(|session| !session.end.is_over(now)) {
+            self.uses.note(id, &session.end, now);
+        }
+    }
+
+    fn look_up(
+        &self,
+        id: SessionId,
+        clock: impl FnOnce() -> Duration,
+        found: impl FnOnce(&SessionEnd, i64),
+    ) -> Answer {
         let lease_until = self.lease_until();
         let session = self.sessions.get(&id);
         let user = session.as_ref().and_then(|session| self.users.get(&session.user));
@@ -293,7 +315,7 @@ impl Feed {
         }
         match (session, user) {
             (Some(session), Some(user)) if !session.end.is_over(milliseconds(now)) => {
-                self.uses.note(id, &session.end, milliseconds(now));
+                found(&session.end, milliseconds(now));
                 Answer::Live(LiveSession { user: User::clone(&user), facts: session.facts.clone() })
             }
             _ => Answer::Unknown,
@@ -328,7 +350,6 @@ impl Feed {
             let LiveSession { user, facts } = session.clone();
             let at = |left| milliseconds(ticket.begun + left);
             let end = SessionEnd::new(at(remaining), at(lifetime.max(remaining)));
-            self.uses.note(id, &end, milliseconds(ticket.begun));
             let cached = CachedSession { user: user.id, facts, end };
             self.users.insert(cached.user, Arc::new(user));
             self.sessions.insert(id, Arc::new(cached));

@@ -209,7 +209,8 @@ impl PgStore {
         self.0.feed.lease_until()
     }
 
-    /// Answers a question about a session from memory. [`session`](Self::session) answers where this does not.
+    /// Answers a question about a session from memory; that is a use of the session. [`session`](Self::session) answers
+    /// where this does not.
     #[must_use]
     pub fn session_user(&self, id: SessionId) -> Answer {
         self.0.feed.answer(id, system::boot_time)
@@ -223,8 +224,8 @@ impl PgStore {
         Ok(self.session(id).await?.map(|session| session.user))
     }
 
-    /// Returns a live session; `None` if the session has ended, or never was, or its user is not active. Reads the
-    /// database if the session is not in memory, once for all who ask at a time.
+    /// Returns a live session; `None` if the session has ended, or never was, or its user is not active. That is a use
+    /// of the session. Reads the database if the session is not in memory, once for all who ask at a time.
     ///
     /// # Errors
     /// [`Unsure`].
@@ -234,6 +235,27 @@ impl PgStore {
             Answer::Unsure => return Err(Unsure),
             Answer::Unknown => {}
         }
+        let session = self.read_once(id).await?;
+        if session.is_some() {
+            self.0.feed.note_use(id, system::boot_time());
+        }
+        Ok(session)
+    }
+
+    /// Returns a live session, as [`session`](Self::session) does. That is no use of the session.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn peek(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
+        match self.0.feed.peek(id, system::boot_time) {
+            Answer::Live(session) => Ok(Some(session)),
+            Answer::Unsure => Err(Unsure),
+            Answer::Unknown => self.read_once(id).await,
+        }
+    }
+
+    /// Reads a session from the database, once for all who ask at a time.
+    async fn read_once(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut questions = self.0.questions.lock();

@@ -92,7 +92,7 @@ async fn sender(app: &App, username: &str) -> Result<(Sender, Option<ListedSessi
     let session = app.store.sessions_of(user.id).await.map_err(Refusal::Store)?.into_iter().next();
     let id = session.as_ref().and_then(|session| SessionId::from_hex(&session.id));
     let live = match id {
-        Some(id) => app.store.session(id).await.ok().flatten(),
+        Some(id) => app.store.peek(id).await.ok().flatten(),
         None => None,
     };
     let session = session.filter(|_| live.is_some());

@@ -67,7 +67,7 @@ async fn log_out<'a>(app: &'a App, query: &str) -> Result<&'a Provider, Problem>
 /// browsers send none to a frame in a page of another site.
 async fn stale_cookie(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
     app.cookies.session_secret(headers)?;
-    let is_live = !matches!(app.user(headers).await, Ok(None));
+    let is_live = !matches!(app.peek(headers).await, Ok(None));
     (!is_live).then(|| app.cookies.close_session())
 }
 

@@ -8,10 +8,10 @@ mod session;
 mod sessions;
 mod users;
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use crate::system;
 use crate::web::app::Server;
@@ -20,6 +20,7 @@ use crate::web::console::charts::MINUTES;
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::overview;
 use crate::web::console::session::{Console, english};
+use crate::web::extract::Unattended;
 use crate::web::problem::Problem;
 use crate::web::respond;
 use claimgate::oidc::records::StoreError;
@@ -31,7 +32,7 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin/mapping", get(mapping::show).post(mapping::submit))
         .route("/admin/mapping/answer", post(mapping::answer))
         .route("/admin/activity", get(activity::show))
-        .route("/admin/activity/list", get(activity::list))
+        .route("/admin/activity/list", get(activity::list).layer(Extension(Unattended)))
         .route("/admin/applications", get(applications::show).post(applications::submit))
         .route("/admin/applications/answer", post(applications::answer))
         .route("/admin/providers", get(providers::show))
