@@ -33,7 +33,7 @@ impl Store {
     /// [`StoreError`]: those that are not written wait for the next time.
     pub async fn write_uses(&self, all: bool) -> Result<(), StoreError> {
         match self {
-            Store::Sqlite(store) => store.write_uses(all).await,
+            Store::Sqlite(store) => store.write_uses(all, system::now()).await,
             Store::Postgres(store) => Ok(store.node.write_uses(all).await?),
         }
     }
@@ -81,7 +81,7 @@ mod tests {
         store.transact_blocking(write).expect("a write");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(store.purge(UnixTime(1800))).expect("a purge");
-        store.index.note_ends(&ends);
+        store.index.note_ends(&ends, UnixTime(1800));
         assert!(store.session(ID, UnixTime(3499)).is_some(), "memory has what the file has");
         runtime.block_on(store.purge(UnixTime(3500))).expect("a purge");
         assert_eq!(store.live_sessions(), 1, "the use at 3499 waits");

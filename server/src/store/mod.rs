@@ -300,11 +300,12 @@ impl SqliteStore {
         self.index.uses.step()
     }
 
-    /// Writes the uses of sessions that are due, or (`all`) all, in short steps: other work comes between them.
+    /// Writes the uses of sessions that are due, or (`all`) all, in short steps: other work comes between them. Where the
+    /// idle time was shortened meanwhile, what is written ends no later than so long after `now`, by a further write.
     ///
     /// # Errors
     /// [`StoreError`]: those that are not written wait for the next time.
-    pub async fn write_uses(&self, all: bool) -> Result<(), StoreError> {
+    pub async fn write_uses(&self, all: bool, now: UnixTime) -> Result<(), StoreError> {
         let ends = self.index.take_ends(all);
         for (number, chunk) in ends.chunks(WRITTEN_USES).enumerate() {
             let moved = chunk.to_vec();
@@ -312,7 +313,7 @@ impl SqliteStore {
                 self.index.give_back_ends(&ends[number * WRITTEN_USES..]);
                 return Err(error);
             }
-            self.index.note_ends(chunk);
+            self.index.note_ends(chunk, now);
         }
         Ok(())
     }

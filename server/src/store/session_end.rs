@@ -69,13 +69,20 @@ impl SessionEnd {
         self.wanted.load(Ordering::Acquire) != NONE
     }
 
+    /// Returns the end after the newest use, whether it is written or not.
+    fn newest(&self) -> i64 {
+        match self.wanted.load(Ordering::Acquire) {
+            NONE => self.stored.load(Ordering::Acquire),
+            wanted => wanted,
+        }
+    }
+
     /// Moves the end of a session that is not over to `end`, in memory.
     fn move_to(&self, end: i64, step: i64) -> Writing {
-        let (stored, wanted) = (self.stored.load(Ordering::Relaxed), self.wanted.load(Ordering::Relaxed));
-        let present = if wanted == NONE { stored } else { wanted };
-        if present == end {
+        if self.newest() == end {
             return Writing::Not;
         }
+        let stored = self.stored.load(Ordering::Relaxed);
         let is_due = |end: i64| end.abs_diff(stored) >= step.unsigned_abs();
         match self.wanted.swap(end, Ordering::AcqRel) {
             NONE if !is_due(end) => Writing::Later,
@@ -158,11 +165,21 @@ impl Uses {
         }
     }
 
-    /// Limits the rest of a session to the idle time, from now.
+    /// Limits the rest of a session to the idle time, from now: also that after a use that is to be written.
     pub(super) fn limit(&self, id: SessionId, session: &SessionEnd, now: i64) {
         let end = self.end_after_use(now, session.latest);
-        if !session.is_over(end) && session.move_to(end, 0) != Writing::Not {
+        if session.newest() > end {
+            session.wanted.store(end, Ordering::Release);
             self.soon.lock().push(id);
+        }
+    }
+
+    /// Notes the end that was written. If that is later than a use now would move it, it is limited: the idle time was
+    /// shortened meanwhile.
+    pub(super) fn note_written(&self, id: SessionId, session: &SessionEnd, end: i64, now: i64) {
+        session.note_stored(end);
+        if end > self.end_after_use(now, session.latest) {
+            self.limit(id, session, now);
         }
     }
 
@@ -271,5 +288,23 @@ mod tests {
         assert!(uses.set_idle_time(None));
         assert!(!uses.set_idle_time(None), "the same");
         assert_eq!(use_at(&uses, &unlimited, 200, false), Some(50_000));
+    }
+
+    #[test]
+    fn an_idle_time_that_is_switched_on_limits_the_uses_that_are_to_be_written_and_those_being_written() {
+        let uses = Uses::new(1);
+        let [waiting, in_flight] = [1000, 1000].map(|end| SessionEnd::new(end, 50_000));
+        uses.note(ID, &waiting, 100);
+        uses.note(ID, &in_flight, 100);
+        assert_eq!(in_flight.take(), Some(50_000));
+        assert!(uses.set_idle_time(Some(Duration::from_secs(1800))));
+        uses.limit(ID, &waiting, 200);
+        uses.limit(ID, &in_flight, 200);
+        assert_eq!(write(&uses, &waiting, false), Some(2000));
+        assert_eq!(write(&uses, &in_flight, true), None);
+        uses.note_written(ID, &in_flight, 50_000, 200);
+        assert_eq!(write(&uses, &in_flight, false), Some(2000));
+        uses.note_written(ID, &in_flight, 2000, 300);
+        assert_eq!(write(&uses, &in_flight, true), None, "it is limited already");
     }
 }

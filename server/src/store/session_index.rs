@@ -239,11 +239,11 @@ impl SessionIndex {
         taken.filter_map(end).collect()
     }
 
-    /// Notes the ends that were written.
-    pub(super) fn note_ends(&self, written: &[(SessionId, i64, i64)]) {
+    /// Notes the ends that were written; they are limited to the idle time, from now.
+    pub(super) fn note_ends(&self, written: &[(SessionId, i64, i64)], now: UnixTime) {
         for (id, end, _) in written {
             if let Some(session) = self.shard(*id).read().get(id) {
-                session.end.note_stored(*end);
+                self.uses.note_written(*id, &session.end, *end, now.0);
             }
         }
     }
