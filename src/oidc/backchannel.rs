@@ -85,6 +85,8 @@ pub struct ValidatedLogout {
     /// When the token arrived.
     arrived: UnixTime,
     jti: String,
+    /// Whether it may be applied twice if the store does not know any more whether it was.
+    is_repeatable: bool,
     token: ValidatedToken<AnyKind>,
 }
 
@@ -212,6 +214,7 @@ pub fn read(
         target,
         issued_at: token.issued_at().seconds(),
         jti: token.token_id().to_owned(),
+        is_repeatable: false,
         longest: LOGOUT_TOKEN_AGE,
     };
     announced.validated(token.of_any_kind(), leeway, received)
@@ -225,6 +228,8 @@ pub(super) struct Announced {
     pub(super) issued_at: UnixTime,
     /// The identifier that the store takes once.
     pub(super) jti: String,
+    /// Whether it may be applied twice if the store does not know any more whether it was.
+    pub(super) is_repeatable: bool,
     /// The maximum age of such tokens.
     pub(super) longest: Duration,
 }
@@ -237,7 +242,7 @@ impl Announced {
         leeway: u64,
         received: Position,
     ) -> ValidatedLogout {
-        let Self { issuer, target, issued_at, jti, longest } = self;
+        let Self { issuer, target, issued_at, jti, is_repeatable, longest } = self;
         let now = received.unix_time();
         // By then the token is too old, whatever its `exp`, also for a provider whose clock is ahead by the leeway.
         let longest = now.saturating_add(longest.as_secs() + 2 * leeway + 1);
@@ -253,7 +258,7 @@ impl Announced {
             until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME.as_secs() + leeway)),
         };
         let issued_until = issued_at.saturating_add(leeway);
-        ValidatedLogout { issued_until, arrived: now, record, jti, token }
+        ValidatedLogout { issued_until, arrived: now, record, jti, is_repeatable, token }
     }
 }
 
@@ -277,7 +282,11 @@ fn apply(
 ) -> Result<Result<Ended, Replayed>, StoreError> {
     let record = &logout.record;
     // 8. jti
-    if !records.record_logout(&logout.jti, record)? {
+    let is_new = match logout.is_repeatable {
+        true => records.record_repeatable_logout(&logout.jti, record)?,
+        false => records.record_logout(&logout.jti, record)?,
+    };
+    if !is_new {
         return Ok(Err(Replayed));
     }
     // 9 to 11, and §2.7: by sid that session, by sub alone all of them.

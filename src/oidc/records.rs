@@ -271,6 +271,13 @@ pub trait LogoutRecords {
     /// recorded before.
     fn record_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError>;
 
+    /// Records a logout that may be applied twice without harm, and its `jti`, as
+    /// [`record_logout`](Self::record_logout) does. A storage that drops records early, and whose `record_logout`
+    /// therefore returns `false` for a `jti` that may have been recorded, returns `false` here only for one that was.
+    fn record_repeatable_logout(&mut self, jti: &str, logout: &LogoutRecord) -> Result<bool, StoreError> {
+        self.record_logout(jti, logout)
+    }
+
     /// Ends the sessions that a logout names. By `sid`, the session ends whatever the time of its ID token; by
     /// subject, if the token was issued at or before `issued_until`, by the provider's clock. A session without a
     /// `sid` is included if its subject is named. Returns the number of sessions ended.

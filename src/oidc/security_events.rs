@@ -171,6 +171,8 @@ pub fn read(
         target,
         issued_at: token.issued_at().seconds(),
         jti: format!("security-event {} {}", token.issuer(), token.token_id()),
+        // A replay is acknowledged (RFC 8935 §2.2) and not sent again: an event taken for one by mistake is lost.
+        is_repeatable: true,
         longest: SECURITY_EVENT_AGE,
     };
     let logout = announced.validated(token.of_any_kind(), leeway.as_secs(), arrived.into());

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use claimgate::Verifier;
 use claimgate::claims::Policy;
-use claimgate::oidc::backchannel;
-use claimgate::oidc::records::{LogoutTarget, Position};
+use claimgate::oidc::backchannel::{self, Ended, Replayed};
+use claimgate::oidc::records::{LogoutRecord, LogoutRecords, LogoutTarget, Position, StoreError};
 use claimgate::oidc::security_events::{self, Reading, SecurityEventError};
+use claimgate::time::UnixTime;
 use serde_json::{Map, Value, json};
 
 use super::memory::MemoryStore;
@@ -193,4 +194,33 @@ fn a_refusal_has_the_code_that_transmitters_know() {
     assert_eq!(err(&Op::new().key, "jti", json!("k")), "invalid_key");
     assert_eq!(SecurityEventError::Authentication.err(), "authentication_failed");
     assert_eq!(SecurityEventError::Request.err(), "invalid_request");
+}
+
+/// A storage that has dropped records: each logout may have been recorded before.
+#[derive(Default)]
+struct Forgetful(Vec<String>);
+
+impl LogoutRecords for Forgetful {
+    fn record_logout(&mut self, _: &str, _: &LogoutRecord) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn record_repeatable_logout(&mut self, jti: &str, _: &LogoutRecord) -> Result<bool, StoreError> {
+        let is_new = !self.0.iter().any(|known| known == jti);
+        self.0.push(jti.to_owned());
+        Ok(is_new)
+    }
+
+    fn end_logged_out(&mut self, _: &str, _: &LogoutTarget, _: UnixTime) -> Result<usize, StoreError> {
+        Ok(1)
+    }
+}
+
+#[test]
+fn an_event_that_may_have_been_recorded_before_ends_sessions() {
+    let op = Op::new();
+    let claims = json!({"events": {format!("{RISC}account-disabled"): {}}, "sub": "s1"});
+    let Reading::Logout { logout, .. } = read(&op, ISSUER, claims) else { panic!("no logout") };
+    let results = backchannel::apply_all(&mut Forgetful::default(), &[*logout.clone(), *logout]).unwrap();
+    assert!(matches!(&results[..], [Ok(Ended { sessions: 1, .. }), Err(Replayed)]), "{results:?}");
 }

@@ -121,11 +121,15 @@ impl LogoutRecords {
     /// Records a logout in the present transaction. Returns `false`, and changes nothing, if the `jti` is known, or
     /// may have been dropped.
     pub(super) fn record(&mut self, jti: &str, record: &LogoutRecord) -> bool {
+        let watermark = self.known.generations.watermark();
+        let may_be_dropped = watermark.is_some_and(|dropped| record.issued_at <= dropped.token_issued_at);
+        !may_be_dropped && self.record_repeatable(jti, record)
+    }
+
+    /// Records a logout in the present transaction. Returns `false`, and changes nothing, if the `jti` is known.
+    pub(super) fn record_repeatable(&mut self, jti: &str, record: &LogoutRecord) -> bool {
         let tag = self.known.tagger.jti(jti_fingerprint(&record.issuer, jti));
-        let generations = &self.known.generations;
-        let may_be_dropped =
-            generations.watermark().is_some_and(|dropped| record.issued_at <= dropped.token_issued_at);
-        if may_be_dropped || generations.contains_jti(tag) {
+        if self.known.generations.contains_jti(tag) {
             return false;
         }
         self.add(&record.issuer, &LogoutEntry::new(jti, record));
@@ -442,6 +446,10 @@ mod tests {
         assert!(!committed(&mut records, "new", &logout("s", newest_dropped, 900)), "it may be a replay");
         assert!(committed(&mut records, "new", &logout("s", newest_dropped + 1, 900)));
         assert!(!committed(&mut records, "39", &logout("s", START + 39, 900)));
+        let (before, late) = (records.savepoint(), logout("late", START, 900));
+        assert!(records.record_repeatable("late", &late), "what may be a replay may as well be new");
+        assert!(!records.record_repeatable("late", &late), "it is known");
+        records.rollback_to(before);
         records.remove_expired(UnixTime(newest_dropped + 900));
         assert_eq!(records.newest("i", None, "never logged out"), None, "with the last of the dropped");
         assert_eq!(end_of(&records, START), TokenEnd::NotEnded);

@@ -295,6 +295,10 @@ impl records::LogoutRecords for SqliteRecords<'_> {
         Ok(self.logouts.record(jti, record))
     }
 
+    fn record_repeatable_logout(&mut self, jti: &str, record: &LogoutRecord) -> Result<bool, StoreError> {
+        Ok(self.logouts.record_repeatable(jti, record))
+    }
+
     fn end_logged_out(
         &mut self,
         issuer: &str,
