@@ -135,7 +135,8 @@ pub enum Reading {
 ///
 /// The subject is `sub_id` (RFC 9493), else the `subject` of the event, else `sub`. Formats:
 ///
-/// - `iss_sub`: the account, if `is_issuer` accepts `iss`;
+/// - `iss_sub`: the account, if `is_issuer` accepts `iss`, and the transmitter is that issuer or none (one tenant does not
+///   end the sessions of another);
 /// - `opaque`, if the transmitter is the issuer: the `sid` of a session in `session-revoked`, else the `sub` of an account;
 /// - `complex`: the account of `user`, and in `session-revoked` its session with the `sid` of `session`. Other members,
 ///   which would narrow the event, are not known here: the sessions of the account end on all devices;
@@ -248,7 +249,11 @@ impl Subjects<'_> {
     fn account(&self, subject: &Value) -> Option<Named> {
         match member(subject, "format")? {
             "iss_sub" => {
-                let issuer = member(subject, "iss").filter(|issuer| (self.is_issuer)(issuer))?;
+                let may_end = |issuer: &&str| match self.transmitter {
+                    Some(transmitter) => *issuer == transmitter,
+                    None => (self.is_issuer)(issuer),
+                };
+                let issuer = member(subject, "iss").filter(may_end)?;
                 Some(Named::account(issuer, member(subject, "sub")?))
             }
             "opaque" => Some(Named::account(self.transmitter?, member(subject, "id")?)),

@@ -20,13 +20,18 @@ const TRANSMITTER: &str = "https://events.example.com";
 
 /// Verifies and reads a token of a transmitter.
 fn read(op: &Op, transmitter: &str, claims: Value) -> Reading {
+    read_with(op, transmitter, claims, |issuer| issuer == ISSUER)
+}
+
+/// Reads as [`read`] does, where sessions are of these issuers.
+fn read_with(op: &Op, transmitter: &str, claims: Value, is_issuer: impl Fn(&str) -> bool) -> Reading {
     let mut all = json!({"iss": transmitter, "aud": CLIENT, "iat": NOW, "jti": "j1"});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     let header = Map::from_iter([("typ".to_owned(), json!("secevent+jwt"))]);
     let token = op.key.sign(&header, all.to_string().as_bytes()).unwrap();
     let verifier = Verifier::new(op.jws.clone(), Policy::security_event(transmitter, CLIENT)).unwrap();
     let token = verifier.verify(&token, Position(NOW_MS).unix_time()).unwrap();
-    security_events::read(token, |issuer| issuer == ISSUER, Duration::from_secs(60), Position(NOW_MS))
+    security_events::read(token, is_issuer, Duration::from_secs(60), Position(NOW_MS))
 }
 
 /// Returns what a token ends, as text.
@@ -118,6 +123,32 @@ fn a_subject_is_an_account_or_a_session_of_the_issuer() {
     let disabled = json!({format!("{RISC}account-disabled"): {}});
     assert_eq!(ends(&read(&op, ISSUER, json!({"events": disabled, "sub": "s1"}))), "account s1");
     assert_eq!(ends(&read(&op, TRANSMITTER, json!({"events": disabled, "sub": "s1"}))), "unknown -");
+}
+
+// attack: security-event.subject-of-another-issuer
+#[test]
+fn a_tenant_ends_no_session_of_another_and_a_separate_transmitter_those_of_all() {
+    const OTHER: &str = "https://other-tenant.example.com";
+    let op = Op::new();
+    let is_tenant = |issuer: &str| issuer == ISSUER || issuer == OTHER;
+    let account = json!({"format": "iss_sub", "iss": ISSUER, "sub": "s1"});
+    for (transmitter, wanted) in [(ISSUER, "account s1"), (OTHER, "unknown"), (TRANSMITTER, "account s1")] {
+        let complex = json!({"format": "complex", "user": account});
+        let aliases = json!({"format": "aliases", "identifiers": [account]});
+        for subject in [&account, &complex, &aliases] {
+            let claims = json!({"events": {format!("{CAEP}session-revoked"): {}}, "sub_id": subject});
+            let found = ends(&read_with(&op, transmitter, claims, is_tenant));
+            assert!(found.starts_with(wanted), "{transmitter} {subject}: {found}");
+        }
+    }
+    let user = json!({"format": "iss_sub", "iss": ISSUER, "sub": "s1"});
+    let session = json!({"format": "opaque", "id": "x"});
+    let both = json!({"format": "complex", "user": user, "session": session});
+    let claims = json!({"events": {format!("{CAEP}session-revoked"): {}}, "sub_id": both});
+    match read_with(&op, OTHER, claims, is_tenant) {
+        Reading::Logout { logout, .. } => assert_eq!(logout.record().issuer, OTHER, "its own session"),
+        reading => panic!("{reading:?}"),
+    }
 }
 
 #[test]
