@@ -51,7 +51,7 @@ impl<'r> Request<'r> {
         Self { host, path: Some(path), method: Some(method), methods: &[], paths: &[] }
     }
 
-    /// Returns the request without its path: the proxy does not say which it is.
+    /// Returns the request without its path and query: the proxy does not say which they are.
     #[must_use]
     pub fn without_path(self) -> Self {
         Self { path: None, ..self }
@@ -109,8 +109,8 @@ pub enum Ambiguity {
         /// The rule of another.
         other: String,
     },
-    /// Rules look at the path, and the proxy does not say which it is.
-    #[error("rules look at the path, and the proxy sends no X-Forwarded-Uri")]
+    /// Rules look at the path, or at the method, which a query can override, and the proxy does not say which path it is.
+    #[error("rules look at the path or the method, and the proxy sends no X-Forwarded-Uri, or several")]
     NoPath,
     /// Rules look at the method, and the proxy does not say which it is.
     #[error("rules look at the method, and the proxy sends no X-Forwarded-Method")]
@@ -324,7 +324,8 @@ impl Application {
         };
         let path = match request.path {
             Some(path) => path,
-            None if self.reads_paths => return Err(Ambiguity::NoPath),
+            // The query can override the method.
+            None if self.reads_paths || self.reads_methods => return Err(Ambiguity::NoPath),
             None => "",
         };
         let methods = self.methods_of(request, path, method);

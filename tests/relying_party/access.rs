@@ -283,6 +283,15 @@ fn a_method_that_is_not_certain_is_refused() {
         compile(&json!([{"hosts": ["wiki.example.com"], "rule": [{"allow": "signed_in"}]}])).unwrap();
     let selection = by_path.select(&request.without_method().without_path().overridden(&["DELETE"], &["/x"]));
     assert!(matches!(selection, Selection::Rule { .. }), "no rule looks at either");
+    // Rules on methods alone: the query, which can override the method, is not known.
+    let by_method = compile(&json!([{
+        "hosts": ["wiki.example.com"],
+        "rule": [{"methods": ["GET"], "allow": "anyone"}, {"allow": "no_one"}]
+    }]));
+    let by_method = by_method.unwrap();
+    assert!(matches!(by_method.select(&request), Selection::Rule { .. }));
+    let selection = by_method.select(&request.without_path());
+    assert!(matches!(selection, Selection::Ambiguous { reason: Ambiguity::NoPath, .. }), "{selection:?}");
 }
 
 // attack: access.method-in-the-query

@@ -1,11 +1,13 @@
 //! What a browser or a program requests of an application, as the proxy before it says.
 
+use std::borrow::Cow;
+
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::app::App;
 use super::problem::AccessReason;
-use claimgate::access::{Application, Request, Rule, Selection};
+use claimgate::access::{Application, Applications, Request, Rule, Selection};
 use claimgate::oidc::return_to::MAX_RETURN_TO;
 
 /// The rule that decides on a request, and its application.
@@ -53,22 +55,31 @@ impl<'r> Requested<'r> {
     /// # Errors
     /// Why no rule decides, for which the request is refused.
     pub(crate) fn decided<'a>(&self, app: &'a App) -> Result<Option<Decided<'a>>, AccessReason> {
-        let applications = &app.config.applications;
+        self.decided_by(&app.config.applications)
+    }
+
+    fn decided_by<'a>(&self, applications: &'a Applications) -> Result<Option<Decided<'a>>, AccessReason> {
         if applications.is_empty() {
             return Ok(None);
         }
         // Of a header that occurs twice it is not certain which one the application sees.
         let once = |name: &str| self.headers.get_all(name).iter().nth(1).is_none();
         let host = self.host().filter(|_| once("x-forwarded-host") && once("host")).unwrap_or_default();
-        let path = self.path().filter(|_| once(FORWARDED_URI));
-        let values = |names: [&str; 3]| -> Vec<&str> {
+        // Bytes beyond ASCII hide no parameter beside them.
+        let text = |value: &'r HeaderValue| String::from_utf8_lossy(value.as_bytes());
+        let path = match self.headers.get(FORWARDED_URI) {
+            Some(path) => once(FORWARDED_URI).then(|| text(path)),
+            None => self.path().map(Cow::Borrowed),
+        };
+        let values = |names: [&str; 3]| -> Vec<Cow<'_, str>> {
             let named = self.headers.iter().filter(|(name, _)| names.contains(&&*plain(name.as_str())));
-            named.map(|(_, value)| value.to_str().unwrap_or_default()).collect()
+            named.map(|(_, value)| text(value)).collect()
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
-        let paths: Vec<&str> = paths.into_iter().map(path_of).collect();
+        let methods: Vec<&str> = methods.iter().map(AsRef::as_ref).collect();
+        let paths: Vec<&str> = paths.iter().map(|path| path_of(path)).collect();
         let method = self.forwarded_method().filter(|_| once(FORWARDED_METHOD));
-        let request = Request::new(host, path.unwrap_or_default(), method.unwrap_or_default());
+        let request = Request::new(host, path.as_deref().unwrap_or_default(), method.unwrap_or_default());
         let request = if path.is_none() { request.without_path() } else { request };
         let request = if method.is_none() { request.without_method() } else { request };
         match applications.select(&request.overridden(&methods, &paths)) {
@@ -146,5 +157,48 @@ fn path_of(address: &str) -> &str {
     match address.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
         _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claimgate::access::Ambiguity;
+
+    use super::*;
+
+    /// Returns the number of the rule on methods alone that decides on a `GET` with these headers, or why none does.
+    fn decide(headers: &[(&str, &[u8])]) -> Result<usize, AccessReason> {
+        let rules = serde_json::json!([{
+            "hosts": ["wiki.example.com"],
+            "rule": [{"methods": ["GET"], "allow": "anyone"}, {"allow": "no_one"}]
+        }]);
+        let applications = Applications::compile(&serde_json::from_value::<Vec<_>>(rules).unwrap()).unwrap();
+        let given = [("host", &b"wiki.example.com"[..]), (FORWARDED_METHOD, b"GET")];
+        let headers = given.iter().chain(headers).map(|(name, value)| {
+            (name.parse::<axum::http::HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())
+        });
+        let mut sent = HeaderMap::new();
+        headers.for_each(|(name, value)| _ = sent.append(name, value));
+        let requested = Requested { method: &Method::GET, uri: &Uri::from_static("/auth"), headers: &sent };
+        requested.decided_by(&applications).map(|decided| decided.unwrap().rule.number())
+    }
+
+    // attack: access.method-in-the-query
+    #[test]
+    fn access_by_method_needs_one_path_that_hides_no_parameter() {
+        assert!(matches!(decide(&[(FORWARDED_URI, b"/x?a=1")]), Ok(1)));
+        assert!(matches!(decide(&[(FORWARDED_URI, b"/x?a=\xe9")]), Ok(1)));
+        for headers in [&[][..], &[(FORWARDED_URI, &b"/x"[..]), (FORWARDED_URI, b"/x?_method=DELETE")]] {
+            let decided = decide(headers).err();
+            assert!(matches!(decided, Some(AccessReason::Ambiguous(Ambiguity::NoPath))), "{headers:?}");
+        }
+        for headers in [
+            &[(FORWARDED_URI, &b"/x?_method=DELETE&a=\xe9"[..])][..],
+            &[(FORWARDED_URI, b"/x"), ("x-original-url", b"/x?_method=DELETE&a=\xe9")],
+        ] {
+            let decided = decide(headers).err();
+            let is_override = matches!(decided, Some(AccessReason::Ambiguous(Ambiguity::Override { .. })));
+            assert!(is_override, "{headers:?}");
+        }
     }
 }
