@@ -46,7 +46,7 @@ impl PathPattern {
             .map_err(|problem| refuse(&problem.to_string(), as_sent))?
             .ok_or_else(|| {
                 refuse(
-                    "has an encoded slash or percent sign, `;` or `//`, which applications read in several ways",
+                    "has an encoded slash or percent sign, `;`, `//`, or a yen or won sign, which applications read in several ways",
                     "write the path above it with `/*`",
                 )
             })?;

@@ -467,6 +467,10 @@ fn mistakes_are_named() {
             json!([{"paths": ["/a%2fb"], "allow": "anyone"}]),
             "[0].rule[0].paths[0]: `/a%2fb` has an encoded slash",
         ),
+        (
+            json!([{"paths": ["/%C2%A5"], "allow": "anyone"}]),
+            "[0].rule[0].paths[0]: `/%C2%A5` has an encoded slash or percent sign, `;`, `//`, or a yen or won sign",
+        ),
         (json!([{"allow": "signed_in"}, {"teams": ["A"]}]), "[0].rule[1]: can never decide: rule 1"),
         (
             json!([{"paths": ["/a/*"], "allow": "anyone"}, {"paths": ["/b", "/a/b/*"], "teams": ["A"]}]),
