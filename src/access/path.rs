@@ -12,7 +12,7 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 pub(super) const MAX_PATH: usize = 4_096;
 /// Most segments of a path that is read.
 const MAX_SEGMENTS: usize = 256;
-/// Most choices that may change one path: 32 readings, each with two formats or none, and eight more of what is encoded
+/// Most choices that may change one path: 64 readings, or 32 with two formats each, and eight more of what is encoded
 /// without need.
 const MAX_CHOICES: u32 = 6;
 
@@ -59,7 +59,7 @@ impl Choices {
     const END: u8 = 1;
     /// Removes `;` and what follows it from each segment, before `%2F` is decoded.
     const EARLY: u8 = 2;
-    /// Decodes `%2F`, `%3B`, `%25`, `%3F` and `%23`, and takes [`CURRENCIES`] for backslashes.
+    /// Decodes `%2F`, `%3B`, `%25`, `%3F` and `%23`.
     const DECODE: u8 = 4;
     /// Removes `;` and what follows it from each segment.
     const PARAMETERS: u8 = 8;
@@ -67,10 +67,12 @@ impl Choices {
     const FOLD: u8 = 16;
     /// Removes empty segments.
     const MERGE: u8 = 32;
+    /// Takes [`CURRENCIES`] for backslashes, after `%2F` is decoded and before parameters are removed.
+    const BACKSLASHES: u8 = 64;
     /// The number of combinations of those above.
-    const COUNT: u8 = 64;
+    const COUNT: u8 = 128;
     /// Removes a format from the last segment, as [`Reading::without_formats`] does.
-    const FORMAT: u8 = 64;
+    const FORMAT: u8 = 128;
     /// Those of an application that compares names as they are written.
     const LITERAL: u8 = Self::PARAMETERS | Self::FOLD | Self::MERGE;
 
@@ -179,10 +181,10 @@ pub(super) fn of_pattern(path: &str) -> Result<Option<(Reading, Reading)>, PathP
 
 /// Returns the choices that may change a decoded path.
 fn changes(path: &str) -> u8 {
-    let is_mark = |character: char| {
-        ENCODED.iter().any(|(_, mark)| *mark == character) || CURRENCIES.contains(&character)
+    let is_mark = |character: char| ENCODED.iter().any(|(_, mark)| *mark == character);
+    let ends_name = |character: char| {
+        matches!(character, '/' | ';') || is_mark(character) || CURRENCIES.contains(&character)
     };
-    let ends_name = |character: char| matches!(character, '/' | ';') || is_mark(character);
     let folds = |character: char| character.is_ascii_uppercase() || character == '+' || !character.is_ascii();
     [
         (Choices::END, path.contains(['\u{4}', '\u{5}'])),
@@ -194,6 +196,7 @@ fn changes(path: &str) -> u8 {
             Choices::MERGE,
             path.contains("//") || path.contains([';', '\u{1}', '\u{2}']) || path.contains(CURRENCIES),
         ),
+        (Choices::BACKSLASHES, path.contains(CURRENCIES)),
         (Choices::FORMAT, path.contains('.') || (!path.is_ascii() && fold(path).contains('.'))),
     ]
     .into_iter()
@@ -211,6 +214,8 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
         for (character, mark) in ENCODED {
             path = path.replace(mark, char::from(character).encode_utf8(&mut [0; 4]));
         }
+    }
+    if choices.has(Choices::BACKSLASHES) {
         path = path.replace(CURRENCIES, "\\");
     }
     if choices.has(Choices::PARAMETERS) {
