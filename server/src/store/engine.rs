@@ -138,17 +138,6 @@ impl Store {
         }
     }
 
-    /// Returns a live session. That is no use of it.
-    ///
-    /// # Errors
-    /// [`Unsure`].
-    pub async fn peek(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
-        match self {
-            Store::Sqlite(store) => Ok(store.peek(id, system::now())),
-            Store::Postgres(store) => store.node.peek(id).await,
-        }
-    }
-
     /// Returns why a verified token is not accepted any more; see [`SqliteStore::revocation`].
     ///
     /// # Errors

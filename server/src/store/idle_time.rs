@@ -5,12 +5,24 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::engine::Store;
+use super::postgres::Unsure;
 use super::records::SqliteRecords;
 use crate::system;
 use claimgate::oidc::records::StoreError;
-use claimgate::oidc::session::SessionId;
+use claimgate::oidc::session::{LiveSession, SessionId};
 
 impl Store {
+    /// Returns a live session. That is no use of it.
+    ///
+    /// # Errors
+    /// [`Unsure`].
+    pub async fn peek(&self, id: SessionId) -> Result<Option<LiveSession>, Unsure> {
+        match self {
+            Store::Sqlite(store) => Ok(store.peek(id, system::now())),
+            Store::Postgres(store) => store.node.peek(id).await,
+        }
+    }
+
     /// Sets the idle time: a session is over once it was not used for so long.
     pub fn set_idle_time(&self, idle: Option<Duration>) {
         match self {
