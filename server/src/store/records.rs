@@ -130,10 +130,9 @@ impl<'t> SqliteRecords<'t> {
     /// Deletes sessions that have expired. A session whose use was written in the meantime goes on, in memory too.
     pub(super) fn purge_sessions(&mut self, sessions: &[SessionId], now: UnixTime) -> Result<(), StoreError> {
         for session in sessions {
-            let sql = "DELETE FROM session WHERE id = ?1 AND expires <= ?2";
-            let is_deleted = self.execute(sql, params![session.0, now.0])? > 0;
-            let exists = "SELECT 1 FROM session WHERE id = ?1";
-            if is_deleted || self.query_first(exists, [session.0], |_| Ok(()))?.is_none() {
+            let lives = "SELECT 1 FROM session WHERE id = ?1 AND expires > ?2";
+            if self.query_first(lives, params![session.0, now.0], |_| Ok(()))?.is_none() {
+                self.execute("DELETE FROM session WHERE id = ?1", params![session.0])?;
                 self.effects.push(Effect::Ended(*session));
             }
         }
