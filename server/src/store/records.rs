@@ -158,9 +158,8 @@ impl UserRecords for SqliteRecords<'_> {
 
 impl SessionRecords for SqliteRecords<'_> {
     fn open_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        let user = self.user(session.user)?;
-        let user =
-            user.ok_or_else(|| StoreError { reason: "the user of the session does not exist".to_owned() })?;
+        let unknown = || StoreError { reason: "the user of the session does not exist".to_owned() };
+        let user = self.user(session.user)?.ok_or_else(unknown)?;
         let oidc = match &session.origin {
             Origin::Oidc(origin) => Some(origin),
             Origin::Password => None,
