@@ -172,15 +172,19 @@ mod tests {
             "hosts": ["wiki.example.com"],
             "rule": [{"methods": ["GET"], "allow": "anyone"}, {"allow": "no_one"}]
         }]);
-        let applications = Applications::compile(&serde_json::from_value::<Vec<_>>(rules).unwrap()).unwrap();
+        let applications =
+            Applications::compile(&serde_json::from_value::<Vec<_>>(rules).expect("rules")).expect("rules");
         let given = [("host", &b"wiki.example.com"[..]), (FORWARDED_METHOD, b"GET")];
         let headers = given.iter().chain(headers).map(|(name, value)| {
-            (name.parse::<axum::http::HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())
+            (
+                name.parse::<axum::http::HeaderName>().expect("a name"),
+                HeaderValue::from_bytes(value).expect("a value"),
+            )
         });
         let mut sent = HeaderMap::new();
         headers.for_each(|(name, value)| _ = sent.append(name, value));
         let requested = Requested { method: &Method::GET, uri: &Uri::from_static("/auth"), headers: &sent };
-        requested.decided_by(&applications).map(|decided| decided.unwrap().rule.number())
+        requested.decided_by(&applications).map(|decided| decided.expect("a decision").rule.number())
     }
 
     // attack: access.method-in-the-query
