@@ -61,7 +61,7 @@ impl SecurityEventError {
         }
     }
 
-    /// Returns the code that the transmitter is told (RFC 8935 §2.4).
+    /// Returns the error code of the answer to the transmitter (RFC 8935 §2.4).
     #[must_use]
     pub fn err(&self) -> &'static str {
         match self {

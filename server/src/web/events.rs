@@ -10,6 +10,7 @@ use super::request_log::{self, Fields};
 use crate::store::{Event, EventKind, LoggedOut};
 use claimgate::oidc::records::LogoutTarget;
 use claimgate::oidc::session::Origin;
+use claimgate::text::for_display;
 
 /// Returns the event of a sign-in by the request at hand, without its user; `None` if events are not recorded.
 pub(crate) fn sign_in(app: &App, way: &'static str) -> Option<Event> {
@@ -77,6 +78,16 @@ pub(crate) fn signed_out(app: &App, user: &str, provider: Option<&str>, origin: 
             Origin::Password => event,
         }
     });
+}
+
+/// Returns the subject and the `sid` that a logout names, escaped and cut for the log.
+pub(crate) fn names_of(target: &LogoutTarget) -> (Option<String>, Option<String>) {
+    match target {
+        LogoutTarget::Session { sid, subject } => {
+            (subject.as_deref().map(for_display), Some(for_display(sid)))
+        }
+        LogoutTarget::Subject(subject) => (Some(for_display(subject)), None),
+    }
 }
 
 /// Notes a logout by a provider under one of its issuers. The channel is `back_channel`, `front_channel` or

@@ -114,11 +114,6 @@ pub(crate) fn client() -> Option<IpAddr> {
     REQUEST.try_with(|request| request.client).ok()
 }
 
-/// Returns the provider that was noted of the request at hand.
-pub(crate) fn provider() -> Option<String> {
-    REQUEST.try_with(|request| request.noted.borrow().provider.clone()).ok().flatten()
-}
-
 /// Returns the fields of the request at hand.
 pub(crate) fn fields() -> Fields {
     let within = REQUEST.try_with(|request| {

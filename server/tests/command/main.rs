@@ -20,6 +20,7 @@ mod operator;
 mod pages_settings;
 mod presented_tokens;
 mod query;
+mod refused_settings;
 mod security_event_settings;
 mod store_settings;
 mod support;

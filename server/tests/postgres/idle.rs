@@ -1,4 +1,4 @@
-//! Sessions that are over because nobody uses them, at several nodes.
+//! The idle time of sessions, at several nodes.
 
 use std::time::Duration;
 

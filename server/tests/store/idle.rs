@@ -1,4 +1,4 @@
-//! Sessions that are over because nobody uses them.
+//! The idle time of sessions.
 
 use std::path::Path;
 use std::time::Duration;

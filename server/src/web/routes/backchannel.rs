@@ -20,8 +20,6 @@ use crate::web::provider::Provider;
 use crate::web::request_log::{self, Fields};
 use crate::web::{events, respond, token_log};
 use claimgate::oidc::backchannel::{self, Ended, LogoutError};
-use claimgate::oidc::records::LogoutTarget;
-use claimgate::text::for_display;
 use claimgate::verifier::unverified_issuer;
 use claimgate_remote::keys::may_lack_key;
 
@@ -45,34 +43,21 @@ async fn log_out_and_report(
     permit: Permit,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<LoggedOut, Problem> {
+) -> Result<(), Problem> {
     let token = token_of_request(headers, body)?;
     let result = log_out(app, permit, &token).await;
-    match &result {
-        Err(Problem::Logout(LogoutError::Token(error))) => {
-            token_log::refused("logout token", &token, error.code(), Some(error));
-        }
-        Ok(logout) => report(app, &token, logout),
-        _ => {}
+    if let Err(Problem::Logout(LogoutError::Token(error))) = &result {
+        token_log::refused("logout token", &token, error.code(), Some(error));
     }
     result
 }
 
-/// Notes a logout, and logs whose sessions ended.
-fn report(app: &App, token: &str, logout: &LoggedOut) {
-    if let Some(Ok(provider)) = request_log::provider().map(|id| app.provider(&id)) {
-        // It verified.
-        let issuer = unverified_issuer(token).ok();
-        let issuer = provider.config.issuer_named(issuer.as_deref());
-        events::logged_out(app, (provider, issuer), ("back_channel", ""), logout);
-    }
+/// Notes a logout, and logs whose sessions ended. The issuer is that of the verified token.
+fn report(app: &App, (provider, issuer): (&Provider, &str), logout: &LoggedOut) {
+    events::logged_out(app, (provider, issuer), ("back_channel", ""), logout);
     let Ended { sessions: ended, target: Some(target) } = &logout.ended else { return };
     let Fields { client, host, provider, .. } = request_log::fields();
-    let (subject, sid) = match target {
-        LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
-        LogoutTarget::Subject(subject) => (Some(subject.as_str()), None),
-    };
-    let (subject, sid) = (subject.map(for_display), sid.map(for_display));
+    let (subject, sid) = events::names_of(target);
     info!(client, provider, subject, sid, ended, host, "back-channel logout");
 }
 
@@ -84,8 +69,8 @@ fn token_of_request(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem>
     Ok(backchannel::token_of_form(body)?)
 }
 
-/// Applies a logout token.
-async fn log_out(app: &App, permit: Permit, token: &str) -> Result<LoggedOut, Problem> {
+/// Applies a logout token, and reports what it has ended.
+async fn log_out(app: &App, permit: Permit, token: &str) -> Result<(), Problem> {
     // The issuer only chooses the provider whose keys verify the token.
     let issuer = unverified_issuer(token).map_err(LogoutError::from)?;
     let provider = app.provider_of_issuer(&issuer).ok_or_else(|| {
@@ -96,12 +81,14 @@ async fn log_out(app: &App, permit: Permit, token: &str) -> Result<LoggedOut, Pr
     let mut renewal = provider.remote.renewal();
     loop {
         let result = verify_and_log_out(app, provider, permit.clone(), token).await;
-        let Err(Problem::Logout(LogoutError::Token(error))) = &result else { return result };
+        let Err(Problem::Logout(LogoutError::Token(error))) = &result else {
+            return result.map(|logout| report(app, (provider, &issuer), &logout));
+        };
         if !renewal.renew(token, error).await? {
             if may_lack_key(error) {
                 app.metrics().verified(Err(error.code()));
             }
-            return result;
+            return result.map(|_| ());
         }
     }
 }

@@ -25,9 +25,7 @@ use crate::web::transmitter::Transmitter;
 use crate::web::{events, respond, token_log};
 use claimgate::claims::SecurityEvent;
 use claimgate::oidc::backchannel::{Ended, LogoutError, ValidatedLogout};
-use claimgate::oidc::records::LogoutTarget;
 use claimgate::oidc::security_events::{self, Reading, SecurityEventError};
-use claimgate::text::for_display;
 use claimgate::verifier::ValidatedToken;
 
 /// The outcomes of accepted events, in the metrics.
@@ -150,10 +148,6 @@ fn report(app: &App, (provider, issuer): (&Provider, &str), event: &str, logout:
     events::logged_out(app, (provider, issuer), ("security_event", &detail), logout);
     let Ended { sessions: ended, target: Some(target) } = &logout.ended else { return };
     let Fields { client, host, provider, .. } = request_log::fields();
-    let (subject, sid) = match target {
-        LogoutTarget::Session { sid, subject } => (subject.as_deref(), Some(sid.as_str())),
-        LogoutTarget::Subject(subject) => (Some(subject.as_str()), None),
-    };
-    let (subject, sid) = (subject.map(for_display), sid.map(for_display));
+    let (subject, sid) = events::names_of(target);
     info!(client, provider, subject, sid, ended, event, host, "logout by a security event");
 }
