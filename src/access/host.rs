@@ -1,5 +1,6 @@
 //! Hosts: their normal form, and the applications by host.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::AccessError;
@@ -35,7 +36,7 @@ impl HostIndex {
         if written != name && host.parse::<std::net::Ipv4Addr>().is_ok() {
             return Err(AccessError::new(setting, format!("`{written}`: an address has no hosts below it")));
         }
-        match hosts.insert(host, application) {
+        match hosts.insert(host.into_owned(), application) {
             Some(_) => Err(AccessError::with_remedy(
                 setting,
                 format!("`{written}` is written twice, and a host belongs to one application"),
@@ -64,7 +65,7 @@ impl HostIndex {
 
 /// Returns a host of a request in normal form: without the port and a final dot, in lower case. `None` for what is no
 /// host name, IPv4 address or IPv6 address in brackets.
-pub(super) fn of_request(host: &str) -> Option<String> {
+pub(super) fn of_request(host: &str) -> Option<Cow<'_, str>> {
     let name = match host.strip_prefix('[') {
         Some(_) => &host[..=host.find(']')?],
         None => host.split(':').next().unwrap_or_default(),
@@ -79,17 +80,23 @@ pub(super) fn of_request(host: &str) -> Option<String> {
 }
 
 /// Parses a host without a port. Names beyond ASCII have the form that clients send (`xn--…`) only.
-fn parse(name: &str) -> Option<String> {
+fn parse(name: &str) -> Option<Cow<'_, str>> {
     if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
         let address: std::net::Ipv6Addr = address.parse().ok()?;
-        return Some(format!("[{address}]"));
+        return Some(Cow::Owned(format!("[{address}]")));
     }
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        return None;
+    }
+    Some(match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Methods that an application may take a request for, beside its own: those that headers and parameters name.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// Most methods of one request and paths of headers together: one header of each name.
@@ -24,19 +26,18 @@ const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 /// Returns the methods that an application may take a request for, each once, its own first: its own, in capitals as some
 /// take it, those that headers name, and those that parameters of a target name; one more than [`MOST_OVERRIDES`]
 /// at most. A target is a path with its query.
-pub(super) fn methods<'t>(
-    own: &str,
+pub(super) fn methods<'m, 't>(
+    own: &'m str,
     headers: &[&str],
     targets: impl Iterator<Item = &'t str>,
-) -> Vec<String> {
+) -> Vec<Cow<'m, str>> {
+    let in_capitals = own.bytes().any(|byte| byte.is_ascii_lowercase()).then(|| own.to_ascii_uppercase());
     // Applications take the first or the last of several.
     let in_headers = headers.iter().flat_map(|methods| methods.split(',')).map(capitals);
-    let mut methods = vec![own.to_owned()];
-    for method in
-        std::iter::once(own.to_ascii_uppercase()).chain(in_headers).chain(targets.flat_map(of_target))
-    {
-        if methods.len() <= MOST_OVERRIDES && !methods.contains(&method) {
-            methods.push(method);
+    let mut methods = vec![Cow::Borrowed(own)];
+    for method in in_capitals.into_iter().chain(in_headers).chain(targets.flat_map(of_target)) {
+        if methods.len() <= MOST_OVERRIDES && !methods.iter().any(|known| *known == method) {
+            methods.push(Cow::Owned(method));
         }
     }
     methods
@@ -57,10 +58,12 @@ fn of_target(target: &str) -> Vec<String> {
 fn of_parameters(target: &str) -> impl Iterator<Item = String> {
     let parts = target.split(['?', '&', ';', '#']).skip(1);
     parts.flat_map(|part| url::form_urlencoded::parse(part.as_bytes())).filter_map(|(name, value)| {
-        let (name, method) = (plain(&name), capitals(&value));
-        let is_override = PARAMETERS.contains(&name.as_str())
-            || (AMBIGUOUS_PARAMETERS.contains(&name.as_str()) && METHODS.contains(&method.as_str()));
-        is_override.then_some(method)
+        let is_one_of = |names: &[&str]| names.iter().any(|own| is_read_as(&name, own));
+        if is_one_of(&PARAMETERS) {
+            return Some(capitals(&value));
+        }
+        let method = is_one_of(&AMBIGUOUS_PARAMETERS).then(|| capitals(&value))?;
+        METHODS.contains(&method.as_str()).then_some(method)
     })
 }
 
@@ -68,10 +71,13 @@ fn capitals(method: &str) -> String {
     method.trim().to_ascii_uppercase()
 }
 
-/// Returns the name of a parameter as the most lenient application reads it: without white space around it and what
-/// follows NUL or `[`, in small letters, all characters but letters and digits as one.
-fn plain(name: &str) -> String {
+/// Reports whether the most lenient application reads the name of a parameter as this one: without white space around it and
+/// what follows NUL or `[`, in small letters, all characters but letters and digits as one.
+fn is_read_as(name: &str, own: &str) -> bool {
     let is_space = |character: char| character.is_whitespace() || character == '[';
     let name = name.trim_start_matches(is_space).split(['\0', '[']).next().unwrap_or_default().trim_end();
-    name.replace(|character: char| !character.is_ascii_alphanumeric(), "-").to_ascii_lowercase()
+    let plain = |character: char| {
+        if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
+    };
+    name.chars().map(plain).eq(own.chars())
 }

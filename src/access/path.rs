@@ -143,6 +143,31 @@ pub(super) fn readings(path_and_query: &str) -> Result<Vec<Reading>, PathProblem
     if path.len() > MAX_PATH {
         return Err(PathProblem::Long);
     }
+    match only_reading(path) {
+        Some(reading) => Ok(vec![reading]),
+        None => all_readings(path),
+    }
+}
+
+/// Returns the reading of a path that every application reads in one way, without looking further: of small letters, digits,
+/// `-`, `_`, `~` and single slashes.
+fn only_reading(path: &str) -> Option<Reading> {
+    let mut slashes = 0;
+    let mut behind_slash = false;
+    for byte in path.bytes() {
+        match byte {
+            b'/' if behind_slash => return None,
+            b'/' => slashes += 1,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {}
+            _ => return None,
+        }
+        behind_slash = byte == b'/';
+    }
+    let text = path.strip_suffix('/').unwrap_or(path).to_owned();
+    (slashes <= MAX_SEGMENTS).then_some(Reading { text, is_folded: false, is_without_format: false })
+}
+
+fn all_readings(path: &str) -> Result<Vec<Reading>, PathProblem> {
     let decoded = decode(path, false)?;
     let written = decode(path, true)?;
     // Each of these begins a segment in some reading.
@@ -348,6 +373,22 @@ mod tests {
 
     /// `a/c` and its like hold letters: [`fold`] has them as a name and a slash.
     const WITH_LETTERS: [char; 4] = ['\u{2100}', '\u{2101}', '\u{2105}', '\u{2106}'];
+
+    proptest::proptest! {
+        #[test]
+        fn the_only_reading_is_all_of_them(path in "/([a-zA-Z0-9_~/-]|[.;%+\\u{e9}]|%2[5eF]){0,12}") {
+            if let Some(reading) = only_reading(&path) {
+                proptest::prop_assert_eq!(all_readings(&path), Ok(vec![reading]));
+            }
+        }
+    }
+
+    #[test]
+    fn long_paths_of_plain_characters_are_refused() {
+        assert!(only_reading(&"/a".repeat(MAX_SEGMENTS)).is_some());
+        assert_eq!(readings(&"/a".repeat(MAX_SEGMENTS + 1)), Err(PathProblem::Long));
+        assert_eq!(readings(&format!("/{}", "a".repeat(MAX_PATH))), Err(PathProblem::Long));
+    }
 
     // attack: access.path-of-compatible-characters
     #[test]

@@ -1,5 +1,7 @@
 //! Applications and their rules, compiled; and the selection of the rule for a request.
 
+use std::borrow::Cow;
+
 use super::AccessError;
 use super::headers::Headers;
 use super::host::{self, HostIndex};
@@ -338,7 +340,7 @@ impl Application {
         }
         let readings = self.readings(path)?;
         let found = self.first_of(&readings, method)?;
-        let alike = |readings: &[Reading], method: &String| match self.first_of(readings, method)? {
+        let alike = |readings: &[Reading], method: &str| match self.first_of(readings, method)? {
             other if decide_alike(found, other) => Ok(()),
             other => Err(Ambiguity::Override { one: describe(found), other: describe(other) }),
         };
@@ -351,13 +353,13 @@ impl Application {
     }
 
     /// Returns the methods that an application may take a request for, its own first; that one alone if no rule looks at it.
-    fn methods_of(&self, request: &Request<'_>, path: &str, own: &str) -> Vec<String> {
+    fn methods_of<'m>(&self, request: &Request<'_>, path: &str, own: &'m str) -> Vec<Cow<'m, str>> {
         match self.reads_methods {
             true => {
                 let targets = std::iter::once(path).chain(request.paths.iter().copied());
                 method_override::methods(own, request.methods, targets)
             }
-            false => vec![own.to_owned()],
+            false => vec![Cow::Borrowed(own)],
         }
     }
 

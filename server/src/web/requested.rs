@@ -72,7 +72,8 @@ impl<'r> Requested<'r> {
             None => self.path().map(Cow::Borrowed),
         };
         let values = |names: [&str; 3]| -> Vec<Cow<'_, str>> {
-            let named = self.headers.iter().filter(|(name, _)| names.contains(&&*plain(name.as_str())));
+            let is_named = |name: &str| names.iter().any(|own| is_read_as(name, own));
+            let named = self.headers.iter().filter(|(name, _)| is_named(name.as_str()));
             named.map(|(_, value)| text(value)).collect()
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
@@ -147,9 +148,11 @@ impl<'r> Requested<'r> {
     }
 }
 
-/// Returns the name of a header as CGI, WSGI and PHP read it: all characters but letters and digits are one.
-fn plain(name: &str) -> String {
-    name.replace(|character: char| !character.is_ascii_alphanumeric(), "-")
+/// Reports whether CGI, WSGI and PHP read the name of a header, which is in lower case, as this one: all characters but letters
+/// and digits are one.
+fn is_read_as(name: &str, own: &str) -> bool {
+    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    name.len() == own.len() && name.bytes().map(plain).eq(own.bytes())
 }
 
 /// Returns the path and the query of what a header names: a path, or an address with scheme and host.
