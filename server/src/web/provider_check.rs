@@ -69,7 +69,19 @@ async fn check_provider(provider: &Provider, steps: &mut Steps) {
     if let Some(uri) = &metadata.jwks_uri {
         match client.fetch(jwks::request(uri), Limits::DEFAULT.jwks_bytes).await {
             Err(error) => steps.problem(&error.to_string()),
-            Ok(response) => check_keys(provider, &response, steps),
+            Ok(response) => {
+                check_keys(provider, (&response, &provider.algorithms), provider.uses_only_secret(), steps);
+            }
+        }
+    }
+    if let Some(keys) = provider.security_events.as_ref().and_then(|events| events.keys.as_ref()) {
+        let address = keys.uri.as_str();
+        match client.fetch(jwks::request(&keys.uri), Limits::DEFAULT.jwks_bytes).await {
+            Err(error) => steps.problem(&format!("keys of its security events: {error}")),
+            Ok(response) => {
+                steps.good(&format!("the keys of its security events are at {address}"));
+                check_keys(provider, (&response, &keys.algorithms), false, steps);
+            }
         }
     }
     check_client(provider, &metadata, &client, steps).await;
@@ -240,13 +252,17 @@ fn check_scopes(provider: &Provider, metadata: &ProviderMetadata, steps: &mut St
     }
 }
 
-fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, steps: &mut Steps) {
+fn check_keys(
+    provider: &Provider,
+    (response, algorithms): (&claimgate::oidc::Response, &[String]),
+    uses_only_secret: bool,
+    steps: &mut Steps,
+) {
     let keys = match jwks::read(response) {
         Ok((keys, _)) => keys,
         Err(error) => return steps.problem(&format!("{error} [{}]", error.code())),
     };
-    let Ok(verifier) =
-        JwsVerifier::with_any_keys(&provider.registry, &provider.algorithms, &keys, Limits::DEFAULT)
+    let Ok(verifier) = JwsVerifier::with_any_keys(&provider.registry, algorithms, &keys, Limits::DEFAULT)
     else {
         return;
     };
@@ -259,8 +275,9 @@ fn check_keys(provider: &Provider, response: &claimgate::oidc::Response, steps: 
     if is_secret {
         steps.problem("the provider publishes secret keys: every reader can sign tokens in its name");
     }
-    match (known.usable, provider.uses_only_secret()) {
-        (0, false) => steps.problem("none of the provider's keys fits `algorithms`"),
+    match (known.usable, uses_only_secret) {
+        (0, false) => steps
+            .problem(&format!("none of these keys fits `algorithms`, which are {}", algorithms.join(", "))),
         (0, true) => steps
             .note("the provider publishes no key for `algorithms`: the client secret verifies its tokens"),
         (usable, _) => steps.good(&count(usable, "usable key")),

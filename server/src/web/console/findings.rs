@@ -7,6 +7,7 @@ use crate::plural::count;
 use crate::web::app::App;
 use crate::web::provider::Provider;
 use claimgate_config::Severity;
+use claimgate_remote::RemoteKeys;
 
 /// The age of keys, in seconds, from which their refresh is overdue.
 const OLD_KEYS: i64 = 24 * 3600;
@@ -40,27 +41,76 @@ pub(crate) fn all(app: &App) -> Vec<Finding> {
 }
 
 fn of_provider(provider: &Provider) -> Vec<Finding> {
-    let (health, name) = (provider.remote.health(), &provider.config.display_name);
+    let (config, name) = (&provider.config, &provider.config.display_name);
+    let mut found = of_fetches(&Fetched {
+        remote: &provider.remote,
+        name,
+        source: &config.issuer,
+        algorithms: &config.algorithms,
+        needs_keys: !config.uses_only_secret(),
+        effect: "sign-ins there fail",
+    });
+    let transmitter = provider.transmitter.as_ref().map(|transmitter| &transmitter.remote);
+    let its_keys = config.security_events.as_ref().and_then(|events| events.keys.as_ref());
+    if let Some((remote, keys)) = transmitter.zip(its_keys) {
+        found.extend(of_fetches(&Fetched {
+            remote,
+            name: &format!("{name} (security events)"),
+            source: keys.uri.as_str(),
+            algorithms: &keys.algorithms,
+            needs_keys: true,
+            effect: "its security events are refused",
+        }));
+    }
+    if let Some(metadata) = provider.remote.known_metadata()
+        && metadata.backchannel_logout != Some(true)
+    {
+        found.push(Finding {
+            weight: Weight::Note,
+            title: format!("{name}: the provider does not announce back-channel logout"),
+            detail: None,
+            remedy: "Sessions here last until they expire, whatever is signed out there, unless it sends logouts without saying so. Shorten `session_lifetime` if that is too long.".to_owned(),
+            place: None,
+        });
+    }
+    found
+}
+
+/// Keys that are fetched.
+struct Fetched<'a> {
+    remote: &'a RemoteKeys,
+    name: &'a str,
+    /// Where they are fetched from.
+    source: &'a str,
+    algorithms: &'a [String],
+    /// Whether tokens are verified by keys, and not by the client secret.
+    needs_keys: bool,
+    /// What follows if there are none.
+    effect: &'a str,
+}
+
+fn of_fetches(fetched: &Fetched<'_>) -> Vec<Finding> {
+    let Fetched { remote, name, source, algorithms, needs_keys, effect } = fetched;
+    let health = remote.health();
     let mut found = Vec::new();
-    let has_keys = health.usable_keys > 0 || provider.config.uses_only_secret();
+    let has_keys = health.usable_keys > 0 || !needs_keys;
     if let Some(error) = &health.last_error {
         let (weight, title) = match has_keys {
             true => (
                 Weight::Warning,
                 format!("{name}: the last fetch of its keys failed; those fetched before are in use"),
             ),
-            false => (Weight::Problem, format!("{name}: its keys cannot be fetched; sign-ins there fail")),
+            false => (Weight::Problem, format!("{name}: its keys cannot be fetched; {effect}")),
         };
         let remedy = format!(
-            "Check that this server reaches {}; `claimgate config check --online` walks through each step.",
-            provider.config.issuer
+            "Check that this server reaches {source}; `claimgate config check --online` walks through each step."
         );
         found.push(Finding { weight, title, detail: Some(error.clone()), remedy, place: None });
     } else if health.fetches > 0 && !has_keys {
         found.push(Finding {
             weight: Weight::Problem,
-            title: format!("{name}: none of its keys fits `algorithms`"),
-            detail: Some(format!("algorithms = {:?}", provider.config.algorithms)),
+            title: format!("{name}: none of its keys fits `algorithms`; {effect}"),
+            detail: Some(format!("algorithms = {algorithms:?}")),
             remedy: "Name in `algorithms` what the provider signs with; `claimgate config check --online` says what that is.".to_owned(),
             place: None,
         });
@@ -71,17 +121,6 @@ fn of_provider(provider: &Provider) -> Vec<Finding> {
             title: format!("{name}: its keys were fetched {} ago", frame::duration(age)),
             detail: None,
             remedy: "A key that the provider has withdrawn since is still accepted: look for the error of the fetch in the log.".to_owned(),
-            place: None,
-        });
-    }
-    if let Some(metadata) = provider.remote.known_metadata()
-        && metadata.backchannel_logout != Some(true)
-    {
-        found.push(Finding {
-            weight: Weight::Note,
-            title: format!("{name}: the provider does not announce back-channel logout"),
-            detail: None,
-            remedy: "Sessions here last until they expire, whatever is signed out there, unless it sends logouts without saying so. Shorten `session_lifetime` if that is too long.".to_owned(),
             place: None,
         });
     }

@@ -10,6 +10,7 @@ use crate::web::provider::Provider;
 use crate::web::provider_check;
 use claimgate::key::KeyError;
 use claimgate::oidc::client::AuthMethod;
+use claimgate_remote::RemoteKeys;
 
 /// Most characters of one step that are shown: a part of it is the provider's text.
 const MAX_STEP: usize = 600;
@@ -42,7 +43,10 @@ fn card(app: &App, index: usize, provider: &Provider, tested: Option<&Tested>) -
             @if let Some(tested) = tested { (result(tested)) }
             div.columns {
                 div.part { h3 { "Settings" } (settings(provider)) }
-                div.part { h3 { "Keys" } (keys(provider)) }
+                div.part { h3 { "Keys" } (keys(&provider.remote, provider.config.uses_only_secret())) }
+                @for remote in provider.own_remotes().skip(1) {
+                    div.part { h3 { "Keys of its security events" } (keys(remote, false)) }
+                }
             }
             div.part { h3 { "Addresses to register at the provider" } (uris(app, provider)) }
             form.actions.test method="post" action=(action) {
@@ -72,15 +76,15 @@ fn settings(provider: &Provider) -> Markup {
     }
 }
 
-fn keys(provider: &Provider) -> Markup {
-    let health = provider.remote.health();
-    let report = provider.remote.jws().key_report();
+fn keys(remote: &RemoteKeys, uses_only_secret: bool) -> Markup {
+    let health = remote.health();
+    let report = remote.jws().key_report();
     html! {
         dl {
             dt { "In use" }
             dd {
                 (health.usable_keys) " "
-                @if provider.config.uses_only_secret() { span.muted { "(the client secret verifies tokens)" } }
+                @if uses_only_secret { span.muted { "(the client secret verifies tokens)" } }
             }
             dt { "Last refresh" }
             dd { @match health.keys_age { Some(age) => { (frame::duration(age)) " ago" }, None => "never" } }
