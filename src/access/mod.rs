@@ -43,6 +43,7 @@ mod headers;
 mod host;
 mod method_override;
 mod path;
+mod path_override;
 mod pattern;
 mod rule;
 mod rules;

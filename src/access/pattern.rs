@@ -77,8 +77,9 @@ impl PathPattern {
         begins && (self.is_prefix || segments.next().is_none())
     }
 
-    /// Reports whether every path that another pattern matches matches this one.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    /// Reports whether every path that another pattern matches, or every path at all, matches this one.
+    pub(super) fn covers(&self, other: Option<&Self>) -> bool {
+        let Some(other) = other else { return self.is_prefix && self.segments.is_empty() };
         let enough = match self.is_prefix {
             true => other.segments.len() >= self.segments.len(),
             false => !other.is_prefix && other.segments.len() == self.segments.len(),

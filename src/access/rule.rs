@@ -98,31 +98,48 @@ impl Rule {
         Ok(rule)
     }
 
-    /// Checks that the rule decides for a request at all.
+    /// Checks that the rule, and each of its paths, decides for a request at all.
     ///
     /// # Errors
     /// An [`AccessError`] if those before it fit all its requests, or all of one of its paths.
     pub(super) fn check_reachable(&self, before: &[Rule], setting: &SettingPath) -> Result<(), AccessError> {
-        let unreachable = |setting: SettingPath, rule: &Rule| {
-            let reason = format!("can never decide: rule {} fits all its requests", rule.number);
-            AccessError::with_remedy(setting, reason, "place it before that rule, or remove it")
+        let refuse_if_covered = |setting: SettingPath, path: Option<&PathPattern>| {
+            let Some(rules) = self.covered_by(path, before) else { return Ok(()) };
+            let (rules, remedy) = match rules.as_slice() {
+                [rule] => (format!("rule {rule} fits"), "place it before that rule, or remove it"),
+                rules => {
+                    let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+                    (
+                        format!("rules {} fit", rules.join(" and ")),
+                        "place it before those rules, or remove it",
+                    )
+                }
+            };
+            let reason = format!("can never decide: {rules} all its requests");
+            Err(AccessError::with_remedy(setting, reason, remedy))
         };
-        let by_method: Vec<&Rule> = before
-            .iter()
-            .filter(|rule| {
-                rule.methods.is_empty()
-                    || !self.methods.is_empty() && self.methods.iter().all(|method| rule.takes(method))
-            })
-            .collect();
-        if let Some(rule) = by_method.iter().find(|rule| rule.paths.is_empty()) {
-            return Err(unreachable(setting.clone(), rule));
+        refuse_if_covered(setting.clone(), None)?;
+        let mut paths = self.paths.iter().enumerate();
+        paths.try_for_each(|(index, path)| refuse_if_covered(setting.name("paths").index(index), Some(path)))
+    }
+
+    /// Returns the numbers of the rules before it that together fit all its requests for a path, or for every path; `None`
+    /// if they do not.
+    fn covered_by(&self, path: Option<&PathPattern>, before: &[Rule]) -> Option<Vec<usize>> {
+        let every_method = [None];
+        let own: Vec<Option<&String>> = self.methods.iter().map(Some).collect();
+        let methods = if own.is_empty() { &every_method[..] } else { &own };
+        let mut numbers = Vec::new();
+        for method in methods {
+            let covers = |rule: &&Rule| {
+                (rule.methods.is_empty() || method.is_some_and(|method| rule.takes(method)))
+                    && (rule.paths.is_empty() || rule.paths.iter().any(|own| own.covers(path)))
+            };
+            numbers.push(before.iter().find(covers)?.number);
         }
-        for (index, path) in self.paths.iter().enumerate() {
-            if let Some(rule) = by_method.iter().find(|rule| rule.paths.iter().any(|own| own.covers(path))) {
-                return Err(unreachable(setting.name("paths").index(index), rule));
-            }
-        }
-        Ok(())
+        numbers.sort_unstable();
+        numbers.dedup();
+        Some(numbers)
     }
 
     /// Returns its number among the application's rules, from 1.

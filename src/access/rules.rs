@@ -7,6 +7,7 @@ use super::headers::Headers;
 use super::host::{self, HostIndex};
 use super::method_override::{self, MOST_OVERRIDES};
 use super::path::{self, PathProblem, Reading};
+use super::path_override;
 use super::rule::Rule;
 use super::spec::ApplicationSpec;
 use super::who::compile_claims;
@@ -65,8 +66,9 @@ impl<'r> Request<'r> {
         Self { method: None, ..self }
     }
 
-    /// Returns the request with the methods that headers name beside its own (`X-HTTP-Method-Override`), and the paths
-    /// (`X-Original-URL`): applications take the one or the other.
+    /// Returns the request with the values of headers that name a method beside its own (`X-HTTP-Method-Override`), and a
+    /// path or an address (`X-Original-URL`): applications take the one or the other. Proxies join repeated headers with
+    /// commas, so that each part of a value counts.
     #[must_use]
     pub fn overridden(self, methods: &'r [&'r str], paths: &'r [&'r str]) -> Self {
         Self { methods, paths, ..self }
@@ -143,8 +145,8 @@ impl Applications {
     ///
     /// # Errors
     /// An [`AccessError`] of the first setting that is not usable: a host that is none or belongs to another
-    /// application, a pattern that is no path, a rule that says nothing of who is admitted, and a rule, path or method
-    /// that can never decide because those before it fit all its requests.
+    /// application, a pattern that is no path, a rule that says nothing of who is admitted, and a rule or path that can
+    /// never decide because those before it fit all its requests.
     pub fn compile(specs: &[ApplicationSpec]) -> Result<Self, AccessError> {
         let mut hosts = HostIndex::default();
         let mut applications: Vec<Application> = Vec::with_capacity(specs.len());
@@ -330,12 +332,15 @@ impl Application {
             None if self.reads_paths || self.reads_methods => return Err(Ambiguity::NoPath),
             None => "",
         };
-        let methods = self.methods_of(request, path, method);
-        let paths: &[&str] = if self.reads_paths { request.paths } else { &[] };
+        let targets = path_override::targets(request.paths);
+        let methods = self.methods_of(request, path, (method, &targets));
+        let paths: &[Cow<'_, str>] = if self.reads_paths { &targets } else { &[] };
         // Strangers send as many as fit into a head, and each costs a look at all rules.
-        let bytes = std::iter::once(&path).chain(paths).filter_map(|path| path.split('?').next());
-        let is_long = !paths.is_empty() && bytes.map(str::len).sum::<usize>() > path::MAX_PATH;
-        if is_long || methods.len() + paths.len() > MOST_OVERRIDES {
+        let sent = std::iter::once(path).chain(paths.iter().map(AsRef::as_ref));
+        let bytes = sent.filter_map(|path| path.split('?').next()).map(str::len);
+        let is_long = !paths.is_empty() && bytes.sum::<usize>() > path::MAX_PATH;
+        let looked_at = if self.reads_methods { targets.len() } else { paths.len() };
+        if is_long || methods.len() + looked_at > MOST_OVERRIDES {
             return Err(Ambiguity::Overrides);
         }
         let readings = self.readings(path)?;
@@ -353,10 +358,15 @@ impl Application {
     }
 
     /// Returns the methods that an application may take a request for, its own first; that one alone if no rule looks at it.
-    fn methods_of<'m>(&self, request: &Request<'_>, path: &str, own: &'m str) -> Vec<Cow<'m, str>> {
+    fn methods_of<'m>(
+        &self,
+        request: &Request<'_>,
+        path: &str,
+        (own, overriding): (&'m str, &[Cow<'_, str>]),
+    ) -> Vec<Cow<'m, str>> {
         match self.reads_methods {
             true => {
-                let targets = std::iter::once(path).chain(request.paths.iter().copied());
+                let targets = std::iter::once(path).chain(overriding.iter().map(AsRef::as_ref));
                 method_override::methods(own, request.methods, targets)
             }
             false => vec![Cow::Borrowed(own)],

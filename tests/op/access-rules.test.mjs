@@ -122,6 +122,10 @@ test('no spelling of a path reaches the application by another rule', async () =
       assert.equal((await send('GET', '/hooks/x', { [header]: path })).status, 403, `${header}: ${path}`);
     }
     assert.equal((await send('GET', '/hooks/x', { [header]: `${site}/hooks/y` })).status, 200, header);
+    // Two headers, as some proxies join them.
+    for (const paths of ['/hooks/x,/admin/x', '/admin/x, /hooks/x?', `${site}/hooks/x?,${site}/admin/x`]) {
+      assert.equal((await send('GET', '/hooks/x', { [header]: paths })).status, 403, `${header}: ${paths}`);
+    }
   }
   // Spellings of one reading are those of the path.
   assert.equal((await send('GET', '/admin/%78', cookieOf('ada'))).status, 200);

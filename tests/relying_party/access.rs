@@ -277,6 +277,11 @@ fn a_method_that_is_not_certain_is_refused() {
         ambiguous(request.overridden(&[], &["/archive/2026?_method=DELETE"])),
         Some(Ambiguity::Override { .. })
     ));
+    // Two headers that a proxy has joined.
+    assert!(matches!(
+        ambiguous(request.overridden(&[], &["/archive/2026?_method=DELETE,/archive/2026"])),
+        Some(Ambiguity::Override { .. })
+    ));
     // One header of two values, of which applications take the first.
     assert!(matches!(ambiguous(request.overridden(&["DELETE, GET"], &[])), Some(Ambiguity::Override { .. })));
     assert_eq!(ambiguous(request.without_method()), Some(Ambiguity::NoMethod));
@@ -355,11 +360,15 @@ fn a_request_with_many_methods_and_paths_costs_no_more() {
     let paths = ["/hooks/y"; 100];
     let selection = wiki.select(&request.overridden(&["GET"; 100], &paths[..6]));
     assert!(matches!(selection, Selection::Rule { .. }), "the same method once: {selection:?}");
-    for selection in [wiki.select(&request.overridden(&[], &paths)), {
-        let query =
-            ["A", "B", "C", "D", "E", "F", "G", "H"].map(|method| format!("_method={method}")).join("&");
-        wiki.select(&Request::new("wiki.example.com", &format!("/hooks/x?{query}"), "GET"))
-    }] {
+    for selection in [
+        wiki.select(&request.overridden(&[], &paths)),
+        wiki.select(&request.overridden(&[], &[&",".repeat(60_000)])),
+        {
+            let query =
+                ["A", "B", "C", "D", "E", "F", "G", "H"].map(|method| format!("_method={method}")).join("&");
+            wiki.select(&Request::new("wiki.example.com", &format!("/hooks/x?{query}"), "GET"))
+        },
+    ] {
         let Selection::Ambiguous { reason, .. } = selection else { panic!("{selection:?}") };
         assert_eq!(reason, Ambiguity::Overrides);
     }
@@ -373,9 +382,23 @@ fn a_path_that_a_header_names_must_lead_to_the_same_rule() {
     let select =
         |paths: &[&str]| matches!(wiki.select(&request.overridden(&[], paths)), Selection::Rule { .. });
     assert!(select(&["/hooks/y", "/hooks/x?z"]));
-    for path in ["/admin", "/hooks/../admin", "", "\u{e4}"] {
+    for path in ["/admin", "/hooks/../admin", "", "\u{e4}", "https://wiki.example.com/admin"] {
         assert!(!select(&["/hooks/y", path]), "{path}");
     }
+    assert!(select(&["https://wiki.example.com/hooks/y"]));
+    // Proxies join repeated headers, in either order.
+    for joined in [
+        "/hooks/y,/admin",
+        "/admin,/hooks/y",
+        "/admin, /hooks/y?",
+        "/hooks/y?, /admin",
+        "/hooks/y?,admin",
+        "/hooks/y, https://wiki.example.com/admin",
+        "https://wiki.example.com/hooks/y?,https://wiki.example.com/admin",
+    ] {
+        assert!(!select(&[joined]), "{joined}");
+    }
+    assert!(select(&["/hooks/y,/hooks/z"]));
 }
 
 #[test]
@@ -480,6 +503,26 @@ fn mistakes_are_named() {
         (
             json!([{"methods": ["GET"], "allow": "anyone"}, {"methods": ["HEAD"], "paths": ["/x"], "teams": ["A"]}]),
             "[0].rule[1]: can never decide: rule 1",
+        ),
+        (
+            json!([{"paths": ["/*"], "allow": "signed_in"}, {"teams": ["A"]}]),
+            "[0].rule[1]: can never decide: rule 1 fits",
+        ),
+        (
+            json!([
+                {"methods": ["GET"], "allow": "signed_in"},
+                {"methods": ["POST"], "paths": ["/*"], "allow": "signed_in"},
+                {"methods": ["POST", "HEAD", "GET"], "teams": ["A"]},
+            ]),
+            "[0].rule[2]: can never decide: rules 1 and 2 fit",
+        ),
+        (
+            json!([
+                {"methods": ["GET"], "paths": ["/a/*"], "allow": "signed_in"},
+                {"methods": ["POST"], "allow": "signed_in"},
+                {"methods": ["POST", "GET"], "paths": ["/b", "/a/b"], "teams": ["A"]},
+            ]),
+            "[0].rule[2].paths[1]: can never decide: rules 1 and 2 fit",
         ),
     ] {
         let message = rules(written.clone());

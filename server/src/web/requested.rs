@@ -78,7 +78,7 @@ impl<'r> Requested<'r> {
         };
         let (methods, paths) = (values(METHODS), values(PATHS));
         let methods: Vec<&str> = methods.iter().map(AsRef::as_ref).collect();
-        let paths: Vec<&str> = paths.iter().map(|path| path_of(path)).collect();
+        let paths: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
         let method = self.forwarded_method().filter(|_| once(FORWARDED_METHOD));
         let request = Request::new(host, path.as_deref().unwrap_or_default(), method.unwrap_or_default());
         let request = if path.is_none() { request.without_path() } else { request };
@@ -153,14 +153,6 @@ impl<'r> Requested<'r> {
 fn is_read_as(name: &str, own: &str) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.len() == own.len() && name.bytes().map(plain).eq(own.bytes())
-}
-
-/// Returns the path and the query of what a header names: a path, or an address with scheme and host.
-fn path_of(address: &str) -> &str {
-    match address.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |at| &rest[at..]),
-        _ => address,
-    }
 }
 
 #[cfg(test)]
