@@ -60,4 +60,4 @@ pub use rules::{Ambiguity, Application, Applications, Request, Selection};
 pub use spec::{
     Allow, ApplicationSpec, ConditionSpec, Content, Encoding, HeaderSpec, HeadersSpec, Preset, RuleSpec,
 };
-pub use who::{Missing, Who};
+pub use who::{Missing, MissingTeams, Who};

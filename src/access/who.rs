@@ -31,20 +31,84 @@ pub struct Condition {
     claims: Vec<ClaimDemand>,
 }
 
-/// What a user lacks who is refused by a rule, for the log and the refused user.
+/// What a user lacks who is refused by a rule: a text for the log, and the teams for the refused user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing(String);
+pub struct Missing {
+    text: String,
+    teams: Option<MissingTeams>,
+}
+
+/// The teams that a refused user can ask for: a member is admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingTeams {
+    /// Each of them is enough.
+    OneOf(Vec<String>),
+    /// All of them are needed.
+    AllOf(Vec<String>),
+}
+
+impl MissingTeams {
+    /// Returns those of conditions; `None` if one of these demands something other than teams.
+    fn of(conditions: &[Condition]) -> Option<Self> {
+        let is_on_teams = |condition: &Condition| {
+            let Condition { teams, all_teams, users, kinds, clients, claims } = condition;
+            users.is_empty()
+                && kinds.is_empty()
+                && clients.is_empty()
+                && claims.is_empty()
+                && (teams.is_empty() || all_teams.is_empty())
+        };
+        if !conditions.iter().all(is_on_teams) {
+            return None;
+        }
+        match conditions {
+            [Condition { all_teams, .. }] if all_teams.len() > 1 => Some(Self::AllOf(all_teams.clone())),
+            _ if conditions.iter().any(|condition| condition.all_teams.len() > 1) => None,
+            _ => {
+                let names = conditions
+                    .iter()
+                    .flat_map(|condition| condition.teams.iter().chain(&condition.all_teams));
+                let mut one_of: Vec<String> = Vec::new();
+                for name in names {
+                    if !one_of.contains(name) {
+                        one_of.push(name.clone());
+                    }
+                }
+                Some(Self::OneOf(one_of))
+            }
+        }
+    }
+
+    /// Returns the names of the teams.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            MissingTeams::OneOf(names) | MissingTeams::AllOf(names) => names,
+        }
+    }
+}
 
 impl Missing {
     /// Returns a demand on claims that is not met.
     pub(super) fn of_claim(demand: &ClaimDemand) -> Self {
-        Self(format!("those with {demand}"))
+        Self { text: format!("those with {demand}"), teams: None }
+    }
+
+    fn other(text: &str) -> Self {
+        Self { text: text.to_owned(), teams: None }
+    }
+
+    /// Returns the teams that the user can ask for; `None` where the rule demands something else, too.
+    #[must_use]
+    pub fn teams(&self) -> Option<&MissingTeams> {
+        self.teams.as_ref()
     }
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -99,10 +163,10 @@ impl Who {
     pub(super) fn check(&self, caller: &Caller<'_>) -> Result<Verdict, Missing> {
         match self {
             Who::Anyone => Ok(Verdict::Met),
-            Who::NoOne => Err(Missing("no one".to_owned())),
+            Who::NoOne => Err(Missing::other("no one")),
             Who::SignedIn(conditions) if conditions.is_empty() => match caller.user {
                 Some(_) => Ok(Verdict::Met),
-                None => Err(Missing("a user who has signed in here".to_owned())),
+                None => Err(Missing::other("a user who has signed in here")),
             },
             Who::SignedIn(conditions) => {
                 let verdicts: Vec<Verdict> =
@@ -113,7 +177,7 @@ impl Who {
                     return Ok(verdict);
                 }
                 let wanted: Vec<String> = conditions.iter().map(ToString::to_string).collect();
-                Err(Missing(wanted.join(", or ")))
+                Err(Missing { text: wanted.join(", or "), teams: MissingTeams::of(conditions) })
             }
         }
     }
@@ -128,19 +192,6 @@ impl Who {
     pub(super) fn names_clients(&self) -> bool {
         matches!(self, Who::SignedIn(conditions)
             if conditions.iter().any(|condition| !condition.clients.is_empty()))
-    }
-
-    /// Returns the teams that a refused user can ask for: those of the first condition, if it is one on teams.
-    #[must_use]
-    pub fn teams(&self) -> &[String] {
-        match self {
-            Who::SignedIn(conditions) => match conditions.first() {
-                Some(condition) if !condition.teams.is_empty() => &condition.teams,
-                Some(condition) => &condition.all_teams,
-                None => &[],
-            },
-            Who::Anyone | Who::NoOne => &[],
-        }
     }
 }
 

@@ -215,15 +215,20 @@ test('the log and the page say which rule refused whom', async () => {
   assert.equal(page.status, 403);
   assert.match(page.text, /signed in as <b id="user">grace<\/b>/);
   assert.match(page.text, /members of the team Administrators/);
+  assert.match(page.text, /access rules: <code id="rule">wiki, rule 3<\/code>/);
   const [line] = gate.logged('request.forbidden').map((text) => JSON.parse(text)).filter(({ level }) => level === 'WARN');
   const { user, rule, teams, application: address, error } = line;
   assert.deepEqual({ user, rule, teams, address, error }, { user: 'grace', rule: 'wiki, rule 3', teams: 'Administrators', address: `${site}/admin/x`, error: 'the rule admits the team Administrators' });
   const nothing = await new Agent().request(`${site}/nothing`, { headers: PAGE });
   assert.equal(nothing.status, 403);
   assert.match(nothing.text, /not open to anyone/);
+  assert.match(nothing.text, /<code id="rule">wiki<\/code>/);
+  assert.equal((await people.grace.request(`${site}/pages/../admin`, { headers: PAGE })).status, 403);
   await until('both refusals are recorded', () => ['request.forbidden', 'access.no_rule'].every((code) => gate.events('--kind', 'access_refusal', '--since', '10s').some((event) => event.code === code)));
   const refused = gate.events('--kind', 'access_refusal', '--user', 'grace').at(-1);
   assert.deepEqual([refused.rule, refused.application, refused.client], ['wiki, rule 3', site, '127.0.0.1']);
+  const by = (code) => gate.events('--kind', 'access_refusal').findLast((event) => event.code === code);
+  assert.equal(by('access.no_rule').rule, 'wiki');
   assert.ok(!JSON.stringify(gate.events()).includes('secret'));
 });
 

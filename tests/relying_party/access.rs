@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use claimgate::access::{
-    Ambiguity, ApplicationSpec, Applications, Caller, Denial, Headers, Request, Rule, Selection,
+    Ambiguity, ApplicationSpec, Applications, Caller, Denial, Headers, MissingTeams, Request, Rule, Selection,
 };
 use claimgate::claims::Claims;
 use claimgate::limits::Limits;
@@ -411,6 +411,36 @@ fn a_request_that_no_rule_fits_is_refused() {
 }
 
 #[test]
+fn a_refused_user_learns_which_teams_are_enough() {
+    let one_of = |teams: &[&str]| Some(MissingTeams::OneOf(teams.iter().map(ToString::to_string).collect()));
+    for (rule, teams) in [
+        (json!({"teams": ["A"]}), one_of(&["A"])),
+        (json!({"teams": ["A", "B"]}), one_of(&["A", "B"])),
+        (json!({"all_teams": ["A"]}), one_of(&["A"])),
+        (json!({"all_teams": ["A", "B"]}), Some(MissingTeams::AllOf(vec!["A".to_owned(), "B".to_owned()]))),
+        (
+            json!({"any_of": [{"teams": ["A", "B"]}, {"all_teams": ["C"]}, {"teams": ["A"]}]}),
+            one_of(&["A", "B", "C"]),
+        ),
+        (json!({"any_of": [{"teams": ["A"]}, {"all_teams": ["B", "C"]}]}), None),
+        (json!({"any_of": [{"teams": ["A"]}, {"users": ["zoe"]}]}), None),
+        (json!({"teams": ["A"], "users": ["ada"]}), None),
+        (json!({"teams": ["A"], "kinds": ["admin"]}), None),
+        (json!({"teams": ["A"], "all_teams": ["B"]}), None),
+        (json!({"allow": "no_one"}), None),
+    ] {
+        let applications = compile(&json!([{"hosts": ["a.example.com"], "rule": [rule]}])).unwrap();
+        let selection = applications.select(&Request::new("a.example.com", "/", "GET"));
+        let Selection::Rule { rule: selected, .. } = selection else { panic!("{selection:?}") };
+        let stranger = user(&[], UserKind::Regular);
+        match selected.check(&Caller::from(&stranger), UnixTime(0)) {
+            Err(Denial::Missing(missing)) => assert_eq!(missing.teams(), teams.as_ref(), "{rule}"),
+            other => panic!("{rule}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn conditions_hold_together_and_alternatives_apart() {
     let (regular, admin) = (UserKind::Regular, UserKind::Admin);
     for (rule, teams, kind, admitted) in [
@@ -424,7 +454,7 @@ fn conditions_hold_together_and_alternatives_apart() {
         (json!({"kinds": ["admin"]}), &[], regular, false),
         (json!({"teams": ["A"], "users": ["grace"]}), &["A"], regular, false),
         (json!({"teams": ["A"], "kinds": ["admin"]}), &["A"], admin, true),
-        (json!({"any_of": [{"teams": ["A"]}, {"users": ["ada"]}]}), &[], regular, true),
+        (json!({"any_of": [{"teams": ["A"]}, {"users": ["zoe"]}]}), &[], regular, true),
         (
             json!({"any_of": [{"teams": ["A"]}, {"users": ["grace"], "kinds": ["regular"]}]}),
             &[],

@@ -129,6 +129,12 @@ impl Arguments {
     fn bearer(&self, config: &Config) -> Result<Sender, Failure> {
         let provider = self.provider(config)?;
         let claims = self.source(provider)?.claims;
+        let refused = |error: ClaimsError| Failure::Refused {
+            code: error.code(),
+            message: format!("a bearer token with these claims would be refused: {error}"),
+        };
+        let mut demands = provider.demands.presented.iter();
+        demands.try_for_each(|demand| demand.check(claims.as_value())).map_err(refused)?;
         let user = match claims.subject().filter(|_| config.server.is_some()) {
             Some(subject) => {
                 let link = (provider.issuer_named(claims.issuer()).to_owned(), subject.to_owned());
@@ -143,6 +149,11 @@ impl Arguments {
     fn person(&self, config: &Config) -> Result<Sender, Failure> {
         let provider = self.provider(config)?;
         let source = self.source(provider)?;
+        let refused = |error: ClaimsError| Failure::Refused {
+            code: error.code(),
+            message: format!("a sign-in with these claims would be refused: {error}"),
+        };
+        provider.check_demands(source.claims.as_value()).map_err(refused)?;
         let identity = provider
             .mapping
             .identify(source.claims.as_value())

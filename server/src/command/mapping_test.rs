@@ -127,7 +127,7 @@ impl TestArguments {
 }
 
 impl Case {
-    /// Compares what the mapping makes of the claims with what is expected.
+    /// Compares what a sign-in makes of the claims, by the demands on them and the mapping, with what is expected.
     ///
     /// # Errors
     /// What is wrong with the case itself.
@@ -141,16 +141,20 @@ impl Case {
             let reason = "write what is expected: any of username, teams, admin and profile, or refused";
             return Err(wrong(reason.to_owned()));
         }
-        let differences = match (provider.mapping.identify(&claims), &self.refused) {
+        let identified =
+            provider.check_demands(&claims).map_err(|error| (error.code(), error.to_string())).and_then(
+                |()| provider.mapping.identify(&claims).map_err(|error| (error.code(), error.to_string())),
+            );
+        let differences = match (identified, &self.refused) {
             (Ok(identity), None) => self.differences(&identity),
             (Ok(identity), Some(refused)) => {
                 vec![format!("expected the refusal {refused}, found the username {:?}", identity.username)]
             }
-            (Err(error), Some(refused)) if error.code() == refused => Vec::new(),
-            (Err(error), Some(refused)) => {
-                vec![format!("expected the refusal {refused}, found {}: {error}", error.code())]
+            (Err((code, _)), Some(refused)) if code == refused => Vec::new(),
+            (Err((code, error)), Some(refused)) => {
+                vec![format!("expected the refusal {refused}, found {code}: {error}")]
             }
-            (Err(error), None) => vec![format!("expected an identity, found {}: {error}", error.code())],
+            (Err((code, error)), None) => vec![format!("expected an identity, found {code}: {error}")],
         };
         Ok(Outcome { name: self.name, differences })
     }

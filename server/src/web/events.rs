@@ -4,7 +4,7 @@ use tracing::error;
 
 use super::app::App;
 use super::extract::Admin;
-use super::problem::Problem;
+use super::problem::{AccessReason, Problem};
 use super::provider::Provider;
 use super::request_log::{self, Fields};
 use crate::store::{Event, EventKind, LoggedOut};
@@ -48,6 +48,10 @@ pub(crate) fn not_admitted(app: &App, problem: &Problem, address: impl FnOnce() 
         Problem::Access(refusal) => {
             let event = refusal.user.iter().fold(event, |event, user| event.user(user));
             let event = refusal.rule.iter().fold(event, |event, rule| event.rule(rule));
+            let event = match &refusal.reason {
+                AccessReason::Ambiguous(_, ambiguity) => event.detail(&ambiguity.to_string()),
+                _ => event,
+            };
             let of_client = refusal.token_client.iter();
             of_client.fold(event, |event, client| event.detail(&format!("client {client}")))
         }

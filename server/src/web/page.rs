@@ -264,20 +264,29 @@ pub(crate) fn problem(view: &View<'_>, title: &str, notice: &Notice<'_>, return_
     Content::new(title, body).with_icon(Icon::Problem).framed(view)
 }
 
+/// Whom an application's rule refuses.
+pub(crate) struct Refused<'a> {
+    pub(crate) user: Option<&'a str>,
+    /// The application, and the number of the rule, for whom the user asks for access.
+    pub(crate) rule: Option<&'a str>,
+}
+
 /// The page of an application whose proxy refuses the user. It is shown at the application's address, so
 /// that every address in it is absolute.
 pub(crate) fn no_access(
     view: &View<'_>,
     title: &str,
     notice: &Notice<'_>,
-    user: Option<&str>,
+    refused: &Refused<'_>,
     address: &str,
 ) -> Markup {
+    let user = refused.user;
     let (url, texts) = (&view.app.server.public_url, view.texts());
     let another = SignInLink { another_account: true, ..SignInLink::returning_to(address) };
     let body = html! {
         @if let Some(user) = user { p { (fill_markup(texts.signed_in_as, &html! { b #user { (user) } })) } }
         (notice.markup(texts))
+        @if let Some(rule) = refused.rule { p.small { (texts.refused_by) " " code #rule { (rule) } } }
         @if user.is_some() {
             div.actions {
                 a.button #another href=(sign_in_url(url.join("/login"), &another)) { (texts.another_account) }

@@ -8,7 +8,7 @@ use super::password::PasswordError;
 use super::shares::Exhausted;
 use crate::store::postgres::Unsure;
 use crate::store::{LogoutsDropped, RevocationError};
-use claimgate::access::{Ambiguity, Authentication, Insufficient, Missing};
+use claimgate::access::{Ambiguity, Authentication, Insufficient, Missing, MissingTeams};
 use claimgate::claims::ClaimsError;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::accounts::AccountError;
@@ -158,7 +158,7 @@ pub(crate) struct AccessRefusal {
     pub(crate) token_client: Option<String>,
     /// Whether the request has a bearer token in place of a session.
     pub(crate) is_bearer: bool,
-    /// The application and the number of the rule that decided.
+    /// The application, and the number of the rule that does not admit the request; without one if none fits.
     pub(crate) rule: Option<String>,
     /// Host and path of the application, as the proxy reports them.
     pub(crate) application: String,
@@ -172,33 +172,32 @@ pub(crate) struct AccessRefusal {
 pub(crate) enum AccessReason {
     /// The user is in none of the teams that the proxy's query names.
     #[error("the user is in none of the teams that are admitted")]
-    Team(Vec<String>),
+    Team(MissingTeams),
     /// The rule does not admit the user.
-    #[error("the rule admits {missing}")]
-    Rule {
-        missing: Missing,
-        /// The teams that the user could ask for.
-        teams: Vec<String>,
-    },
+    #[error("the rule admits {0}")]
+    Rule(Missing),
     /// The rule demands another authentication.
     #[error(transparent)]
     Authentication(Insufficient),
     #[error("no [[application]] has this host")]
     NoApplication,
+    /// No rule of the application with this name.
     #[error("no rule of the application fits the request")]
-    NoRule,
-    #[error("the request is ambiguous: {0}")]
-    Ambiguous(Ambiguity),
+    NoRule(String),
+    /// The application has this name.
+    #[error("the request is ambiguous: {1}")]
+    Ambiguous(String, Ambiguity),
     #[error("the headers of the user have {0} bytes, more than applications and proxies accept")]
     Headers(usize),
 }
 
 impl AccessReason {
-    /// Returns the teams of which the user needs one, as far as the rule names them.
-    pub(crate) fn teams(&self) -> &[String] {
+    /// Returns the teams that the user can ask for.
+    pub(crate) fn teams(&self) -> Option<&MissingTeams> {
         match self {
-            AccessReason::Team(teams) | AccessReason::Rule { teams, .. } => teams,
-            _ => &[],
+            AccessReason::Team(teams) => Some(teams),
+            AccessReason::Rule(missing) => missing.teams(),
+            _ => None,
         }
     }
 
@@ -213,10 +212,10 @@ impl AccessReason {
     fn code(&self) -> &'static str {
         match self {
             AccessReason::Authentication(_) => "access.authentication",
-            AccessReason::Team(_) | AccessReason::Rule { .. } => "request.forbidden",
+            AccessReason::Team(_) | AccessReason::Rule(_) => "request.forbidden",
             AccessReason::NoApplication => "access.no_application",
-            AccessReason::NoRule => "access.no_rule",
-            AccessReason::Ambiguous(_) => "access.ambiguous",
+            AccessReason::NoRule(_) => "access.no_rule",
+            AccessReason::Ambiguous(..) => "access.ambiguous",
             AccessReason::Headers(_) => "access.headers",
         }
     }

@@ -86,8 +86,10 @@ impl<'r> Requested<'r> {
         match applications.select(&request.overridden(&methods, &paths)) {
             Selection::Rule { application, rule } => Ok(Some(Decided { application, rule })),
             Selection::NoApplication => Err(AccessReason::NoApplication),
-            Selection::NoRule(_) => Err(AccessReason::NoRule),
-            Selection::Ambiguous { reason, .. } => Err(AccessReason::Ambiguous(reason)),
+            Selection::NoRule(application) => Err(AccessReason::NoRule(application.name().to_owned())),
+            Selection::Ambiguous { application, reason } => {
+                Err(AccessReason::Ambiguous(application.name().to_owned(), reason))
+            }
         }
     }
 
@@ -189,14 +191,14 @@ mod tests {
         assert!(matches!(decide(&[(FORWARDED_URI, b"/x?a=\xe9")]), Ok(1)));
         for headers in [&[][..], &[(FORWARDED_URI, &b"/x"[..]), (FORWARDED_URI, b"/x?_method=DELETE")]] {
             let decided = decide(headers).err();
-            assert!(matches!(decided, Some(AccessReason::Ambiguous(Ambiguity::NoPath))), "{headers:?}");
+            assert!(matches!(decided, Some(AccessReason::Ambiguous(_, Ambiguity::NoPath))), "{headers:?}");
         }
         for headers in [
             &[(FORWARDED_URI, &b"/x?_method=DELETE&a=\xe9"[..])][..],
             &[(FORWARDED_URI, b"/x"), ("x-original-url", b"/x?_method=DELETE&a=\xe9")],
         ] {
             let decided = decide(headers).err();
-            let is_override = matches!(decided, Some(AccessReason::Ambiguous(Ambiguity::Override { .. })));
+            let is_override = matches!(decided, Some(AccessReason::Ambiguous(_, Ambiguity::Override { .. })));
             assert!(is_override, "{headers:?}");
         }
     }

@@ -161,7 +161,7 @@ impl Problem {
         let teams = refusal.reason.teams();
         AccessFields {
             user: refusal.user.clone().or(user),
-            teams: (!teams.is_empty()).then(|| for_display(&teams.join(", "))),
+            teams: teams.map(|teams| for_display(&teams.names().join(", "))),
             application: Some(for_display(&refusal.application)),
             rule: refusal.rule.clone(),
             token_client: refusal.token_client.as_deref().map(for_display),
@@ -183,7 +183,8 @@ impl Problem {
     pub(crate) fn application_page(&self, view: &View<'_>, address: &str) -> Response {
         match self {
             Problem::Access(refusal) => self.render(view, |title, notice| {
-                page::no_access(view, title, notice, refusal.user.as_deref(), address)
+                let refused = page::Refused { user: refusal.user.as_deref(), rule: refusal.rule.as_deref() };
+                page::no_access(view, title, notice, &refused, address)
             }),
             _ => self.page(view),
         }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::problem::{AccessReason, AdminError, Problem};
 use super::texts::{Language, Texts, fill};
+use claimgate::access::MissingTeams;
 use claimgate::identity::IdentityError;
 use claimgate::oidc::authorization::CallbackError;
 use claimgate::oidc::backchannel::LogoutError;
@@ -197,15 +198,18 @@ fn provider_refusal(error: &str, description: Option<&str>, texts: &Texts) -> St
 
 /// Returns what a person reads whose request is not admitted to an application.
 fn access(reason: &AccessReason, texts: &Texts) -> Cow<'static, str> {
-    match (reason, reason.teams()) {
-        (AccessReason::Team(_) | AccessReason::Rule { .. }, [team]) => {
-            fill(texts.for_team, &[("team", team)])
-        }
-        (AccessReason::Team(_), teams) => fill(texts.for_teams, &[("teams", &teams.join(", "))]),
-        (AccessReason::Rule { .. }, _) => texts.not_for_you.into(),
-        (AccessReason::Authentication(_), _) => texts.again_needed.into(),
-        (AccessReason::NoApplication | AccessReason::NoRule, _) => texts.for_no_one.into(),
-        (AccessReason::Ambiguous(_), _) => texts.ambiguous.into(),
-        (AccessReason::Headers(_), _) => texts.too_many_teams.into(),
+    match reason {
+        AccessReason::Team(_) | AccessReason::Rule(_) => match reason.teams() {
+            Some(teams) => match (teams.names(), teams) {
+                ([team], _) => fill(texts.for_team, &[("team", team)]),
+                (teams, MissingTeams::OneOf(_)) => fill(texts.for_teams, &[("teams", &teams.join(", "))]),
+                (teams, _) => fill(texts.for_all_teams, &[("teams", &teams.join(", "))]),
+            },
+            None => texts.not_for_you.into(),
+        },
+        AccessReason::Authentication(_) => texts.again_needed.into(),
+        AccessReason::NoApplication | AccessReason::NoRule(_) => texts.for_no_one.into(),
+        AccessReason::Ambiguous(..) => texts.ambiguous.into(),
+        AccessReason::Headers(_) => texts.too_many_teams.into(),
     }
 }

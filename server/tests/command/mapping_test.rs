@@ -120,3 +120,42 @@ fn a_mistake_in_a_case_is_wrong_usage() {
         );
     }
 }
+
+#[test]
+fn claims_that_the_provider_must_have_are_demanded_of_a_case() {
+    let folder = Folder::new();
+    let demand = "[[provider.claim]]\npath = \"hd\"\none_of = [\"example.com\"]\n\n[identity]";
+    let config = folder.write("claimgate.toml", &CONFIG.replace("[identity]", demand));
+    let test = |hd: &str, expected: &str| {
+        let case = format!(
+            "[[case]]\nname = \"x\"\nclaims = {{ preferred_username = \"ada\", hd = \"{hd}\" }}\n{expected}\n"
+        );
+        let file = folder.write("cases.toml", &case);
+        run(&["mapping", "test", &file, "--config", &config])
+    };
+    for (hd, expected, code) in [
+        ("example.com", "username = \"ada\"", 0),
+        ("evil.example", "username = \"ada\"", 1),
+        ("evil.example", "refused = \"claims.value\"", 0),
+        ("example.com", "refused = \"claims.value\"", 1),
+    ] {
+        let done = test(hd, expected);
+        assert_eq!(done.code, code, "{hd}, {expected}: {}{}", done.out, done.err);
+    }
+    let rules =
+        "\n[[application]]\nhosts = [\"wiki.example.com\"]\n[[application.rule]]\nallow = \"signed_in\"\n";
+    let text = CONFIG.replace("[identity]", demand) + rules;
+    let config = folder.write("claimgate.toml", &text);
+    let explain = |hd: &str| {
+        let claims = format!(r#"{{"preferred_username": "ada", "hd": "{hd}"}}"#);
+        run(&["explain", "--config", &config, "--url", "https://wiki.example.com/", &claims])
+    };
+    assert_eq!(explain("example.com").code, 0, "{}", explain("example.com").err);
+    let refused = explain("evil.example");
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("error[claims.value]: a sign-in with these claims would be refused"),
+        "{}",
+        refused.err
+    );
+}

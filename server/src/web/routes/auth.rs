@@ -19,7 +19,7 @@ use crate::web::respond;
 use crate::web::sender::{self, Sender};
 use crate::web::sign_in_link::SignInLink;
 use crate::web::texts::Language;
-use claimgate::access::{Caller, Denial, Who};
+use claimgate::access::{Caller, Denial, MissingTeams, Who};
 
 /// `/auth`: 200 and the identity; 401 without a session; 503 if the store does not say whether the session is live; 403 if a
 /// rule does not admit the request, or if the user is in none of the teams named in the query.
@@ -123,8 +123,7 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
     if let Some(decided) = decided.filter(|decided| *decided.rule.who() == Who::NoOne)
         && let Err(Denial::Missing(missing)) = decided.rule.check(&Caller::default(), system::now())
     {
-        let reason = AccessReason::Rule { missing, teams: Vec::new() };
-        return Err(refusal(app, requested, reason, Some(decided), &unknown));
+        return Err(refusal(app, requested, AccessReason::Rule(missing), Some(decided), &unknown));
     }
     let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
     let sender = match decided.filter(|_| !is_open) {
@@ -149,13 +148,18 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
         };
         let denial = decided.and_then(|decided| decided.rule.check(&caller, system::now()).err());
         if let (Some(decided), Some(Denial::Missing(missing))) = (decided, &denial) {
-            let teams = decided.rule.who().teams().to_vec();
-            let reason = AccessReason::Rule { missing: missing.clone(), teams };
+            let reason = AccessReason::Rule(missing.clone());
             return Err(refusal(app, requested, reason, Some(decided), &sender));
         }
         let is_in = |team: &String| caller.user.is_some_and(|user| user.teams.contains_key(team));
         if !wanted.is_empty() && !wanted.iter().any(is_in) {
-            return Err(refusal(app, requested, AccessReason::Team(wanted.to_vec()), decided, &sender));
+            return Err(refusal(
+                app,
+                requested,
+                AccessReason::Team(MissingTeams::OneOf(wanted.to_vec())),
+                decided,
+                &sender,
+            ));
         }
         if let Some(Denial::Authentication(insufficient)) = denial {
             let reason = AccessReason::Authentication(insufficient);
@@ -207,8 +211,12 @@ fn refusal(
     let address = requested.address(app);
     // The query is the application's own, and may hold secrets.
     let application = address.split(['?', '#']).next().unwrap_or_default().to_owned();
-    let rule = decided
-        .map(|Decided { application, rule }| format!("{}, rule {}", application.name(), rule.number()));
+    let rule = match &reason {
+        AccessReason::NoRule(name) | AccessReason::Ambiguous(name, _) => Some(name.clone()),
+        AccessReason::Rule(_) | AccessReason::Authentication(_) => decided
+            .map(|Decided { application, rule }| format!("{}, rule {}", application.name(), rule.number())),
+        AccessReason::Team(_) | AccessReason::NoApplication | AccessReason::Headers(_) => None,
+    };
     Problem::Access(Box::new(AccessRefusal {
         reason,
         user: sender.user.as_ref().map(|user| user.username.clone()),

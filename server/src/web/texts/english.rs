@@ -130,6 +130,8 @@ pub(super) const TEXTS: Texts = Texts {
 
     for_team: "This application is for members of the team {team}.",
     for_teams: "This application is for members of one of the teams {teams}.",
+    for_all_teams: "This application is for members of all of the teams {teams}.",
+    refused_by: "Refused by the access rules:",
     not_for_you: "This part of the application is not open to your account. If you need it, ask your administrator, and give the reference below.",
     for_no_one: "This address is not open to anyone. If it should be, tell your administrator the reference below.",
     ambiguous: "This address can be read in more than one way. Open the application at its start, and follow its links from there.",

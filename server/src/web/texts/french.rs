@@ -130,6 +130,8 @@ pub(super) const TEXTS: Texts = Texts {
 
     for_team: "Cette application est réservée aux membres de l’équipe {team}.",
     for_teams: "Cette application est réservée aux membres d’une des équipes {teams}.",
+    for_all_teams: "Cette application est réservée aux membres de toutes les équipes {teams}.",
+    refused_by: "Refusé par les règles d’accès :",
     not_for_you: "Cette partie de l’application n’est pas ouverte à votre compte. Si vous en avez besoin, adressez-vous à votre administrateur et communiquez-lui la référence ci-dessous.",
     for_no_one: "Cette adresse n’est ouverte à personne. Si elle devait l’être, communiquez la référence ci-dessous à votre administrateur.",
     ambiguous: "Cette adresse peut se lire de plusieurs façons. Ouvrez la page d’accueil de l’application et suivez ses liens.",

@@ -130,6 +130,8 @@ pub(super) const TEXTS: Texts = Texts {
 
     for_team: "Diese Anwendung ist für Mitglieder der Gruppe {team}.",
     for_teams: "Diese Anwendung ist für Mitglieder einer der Gruppen {teams}.",
+    for_all_teams: "Diese Anwendung ist für Mitglieder aller Gruppen {teams}.",
+    refused_by: "Abgelehnt durch die Zugriffsregeln:",
     not_for_you: "Dieser Teil der Anwendung steht Ihrem Konto nicht offen. Wenn Sie ihn brauchen, wenden Sie sich an Ihre Administration und nennen Sie die Kennung unten.",
     for_no_one: "Diese Adresse steht niemandem offen. Wenn sie es sollte, nennen Sie Ihrer Administration die Kennung unten.",
     ambiguous: "Diese Adresse lässt sich auf mehr als eine Weise lesen. Öffnen Sie die Startseite der Anwendung und folgen Sie von dort den Links.",

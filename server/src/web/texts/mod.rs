@@ -187,7 +187,7 @@ texts! {
     logout_token, bearer_token, cross_site, not_signed_in, forbidden, not_found, method, bad_request, taken, too_large,
     too_slow, too_many_requests, administration;
     // Applications.
-    for_team, for_teams, not_for_you, for_no_one, ambiguous, too_many_teams, again_needed;
+    for_team, for_teams, for_all_teams, refused_by, not_for_you, for_no_one, ambiguous, too_many_teams, again_needed;
 }
 
 #[cfg(test)]

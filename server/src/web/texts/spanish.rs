@@ -130,6 +130,8 @@ pub(super) const TEXTS: Texts = Texts {
 
     for_team: "Esta aplicación es para miembros del equipo {team}.",
     for_teams: "Esta aplicación es para miembros de uno de los equipos {teams}.",
+    for_all_teams: "Esta aplicación es para miembros de todos los equipos {teams}.",
+    refused_by: "Denegado por las reglas de acceso:",
     not_for_you: "Esta parte de la aplicación no está abierta a su cuenta. Si la necesita, consulte a su administrador e indíquele la referencia que aparece abajo.",
     for_no_one: "Esta dirección no está abierta a nadie. Si debería estarlo, indique a su administrador la referencia que aparece abajo.",
     ambiguous: "Esta dirección se puede leer de más de una manera. Abra la aplicación por su página de inicio y siga sus enlaces desde allí.",
