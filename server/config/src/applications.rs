@@ -1,13 +1,17 @@
 //! `[[application]]`: from rules as they are written to rules that decide.
 
 use claimgate::access::{
-    AccessError, ApplicationSpec, Applications, Content, HeaderSpec, Headers, HeadersSpec,
+    AccessError, Allow, ApplicationSpec, Applications, ConditionSpec, Content, HeaderSpec, Headers,
+    HeadersSpec, RuleSpec,
 };
-use claimgate::claims::ClaimSpec;
+use claimgate::claims::{ClaimSpec, TokenKind};
 use claimgate::identity::{Normalisation, SettingPath, normal_username};
+use claimgate::oidc::user::UserKind;
+use url::Url;
 
-use super::error::Problem;
-use super::section::{Faulty, Source};
+use super::checked::{Provider, Server};
+use super::error::{Problem, Severity};
+use super::section::{Faulty, Section, Source};
 
 /// Compiles the applications, and the headers of a request that none of them decides on. Applications without headers of
 /// their own get those of `[headers]`. A username in a rule must have the form that usernames here have: it is compared
@@ -50,6 +54,96 @@ pub(super) fn resolve(
         return Err(source.record(source.document.fault(&setting, Problem::Value(reason.into()))));
     }
     Ok((applications, shared))
+}
+
+/// Warns of applications that browsers or programs cannot use as they are meant to.
+pub(super) fn warn(
+    source: &Source<'_>,
+    path: &SettingPath,
+    specs: &[ApplicationSpec],
+    (server, providers): (Option<&Server>, &[Provider]),
+) {
+    for (index, spec) in specs.iter().enumerate() {
+        let section = source.section(path.index(index));
+        if let Some(server) = server {
+            warn_of_hosts(&section, spec, server);
+        }
+        for (audience, provider) in spec
+            .bearer_audience
+            .iter()
+            .flat_map(|audience| providers.iter().map(move |provider| (audience, provider)))
+        {
+            if provider.presented == TokenKind::IdToken && provider.client.id == *audience {
+                let reason = format!(
+                    "`{audience}` is the client of `{}`: the ID token of every sign-in there is a bearer token for this application",
+                    provider.id
+                );
+                let remedy = "have programs get access tokens for an audience of the application's own, with `kind = \"access_token\"` in [provider.verify]";
+                section.warn("bearer_audience", (reason, remedy));
+            }
+        }
+        for (setting, kinds) in kinds(&section.path, spec) {
+            if !kinds.is_empty()
+                && kinds.iter().all(|kind| UserKind::from_name(kind).is_some_and(never_signs_in))
+            {
+                let reason = (
+                    "no one of these kinds signs in, so that the rule admits no one",
+                    "write `regular`, `admin` or `super-admin`, or admit programs by `clients`",
+                );
+                section.remark(&setting, Severity::Warning, reason.into());
+            }
+        }
+    }
+}
+
+fn never_signs_in(kind: UserKind) -> bool {
+    matches!(kind, UserKind::Portal | UserKind::Api | UserKind::System)
+}
+
+/// Warns of hosts to which browsers send no session, and of Claimgate's own.
+fn warn_of_hosts(section: &Section<'_>, spec: &ApplicationSpec, server: &Server) {
+    let is_for_people = |rule: &RuleSpec| !matches!(rule.allow, Some(Allow::Anyone | Allow::NoOne));
+    let is_for_people = spec.bearer_audience.is_empty() && spec.rule.iter().any(is_for_people);
+    let own = Url::parse(&server.public_url.origin).ok();
+    let Some(own) = own.as_ref().and_then(Url::host_str) else { return };
+    for (index, written) in spec.hosts.iter().enumerate() {
+        let host = written.trim_start_matches("*.").trim_end_matches('.').to_ascii_lowercase();
+        let reaches = match &server.cookie_domain {
+            Some(domain) => host == *domain || host.ends_with(&format!(".{domain}")),
+            None => host == own && !written.starts_with("*."),
+        };
+        let setting = section.path.name("hosts").index(index);
+        if host == own && !written.starts_with("*.") && server.public_url.path.is_empty() {
+            let reason = (
+                format!("`{written}` is the host of `public_url`, whose addresses are all Claimgate's"),
+                "write the application's own host, or a path in `public_url`",
+            );
+            section.remark(&setting, Severity::Warning, reason.into());
+        } else if is_for_people && !reaches {
+            let sessions = server.cookie_domain.as_deref().unwrap_or(own);
+            let reason = (
+                format!(
+                    "browsers send `{written}` no session of {sessions}: people who have signed in are asked to sign in again"
+                ),
+                "write a `cookie_domain` above this host and that of `public_url`",
+            );
+            section.remark(&setting, Severity::Warning, reason.into());
+        }
+    }
+}
+
+/// Returns the kinds in rules, each list with its setting.
+fn kinds(path: &SettingPath, spec: &ApplicationSpec) -> Vec<(SettingPath, Vec<String>)> {
+    let mut found = Vec::new();
+    for (index, rule) in spec.rule.iter().enumerate() {
+        let setting = path.name("rule").index(index);
+        found.push((setting.name("kinds"), rule.kinds.clone()));
+        let alternatives = rule.any_of.iter().enumerate();
+        found.extend(alternatives.map(|(index, condition): (usize, &ConditionSpec)| {
+            (setting.name("any_of").index(index).name("kinds"), condition.kinds.clone())
+        }));
+    }
+    found
 }
 
 fn note_claims_of_headers(source: &Source<'_>, setting: &SettingPath, headers: &HeadersSpec) {

@@ -139,6 +139,9 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let ((sign_in, password, idle_time), server, providers) = (sign_in?, server?, providers?);
     let ((applications, headers), events, pages) = (applications?, events?, pages?);
     let admin_clients = admin_clients(source, &providers, &applications)?;
+    let path = SettingPath::of("application");
+    let specs: Option<Vec<ApplicationSpec>> = read(source, &path)?;
+    applications::warn(source, &path, &specs.unwrap_or_default(), (server.as_ref(), &providers));
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);

@@ -103,3 +103,54 @@ fn rules_of_access_name_the_claims_that_sessions_keep() {
         assert!(error.contains(said), "{error} should say {said}");
     }
 }
+
+#[test]
+fn applications_that_cannot_be_used_as_they_are_meant_are_warned_of() {
+    let notes = |server: &str, application: &str| -> Vec<String> {
+        let text = format!(
+            "[server]\npublic_url = \"https://sso.example.com{server}\ndatabase = \"x.db\"\n\n{PROVIDER}\
+             [[application]]\n{application}\n"
+        );
+        parse(&text).unwrap().notes.iter().map(ToString::to_string).collect()
+    };
+    let signed_in = "rule = [{ allow = \"signed_in\" }]";
+    let shared = "\"\ncookie_domain = \"example.com\"";
+    for (server, application, said) in [
+        ("\"", format!("hosts = [\"wiki.example.com\"]\n{signed_in}"), Some("no session of sso.example.com")),
+        (
+            shared,
+            format!("hosts = [\"wiki.example.com\", \"wiki.example.net\"]\n{signed_in}"),
+            Some("hosts[1]: warning: browsers send `wiki.example.net` no session of example.com"),
+        ),
+        (shared, format!("hosts = [\"*.example.com\"]\n{signed_in}"), None),
+        (shared, format!("hosts = [\"SSO.example.com\"]\n{signed_in}"), Some("is the host of `public_url`")),
+        ("/sso\"", format!("hosts = [\"sso.example.com\"]\n{signed_in}"), None),
+        ("\"", "hosts = [\"status.example.net\"]\nrule = [{ allow = \"anyone\" }]".to_owned(), None),
+        (
+            "\"",
+            format!("hosts = [\"api.example.net\"]\nbearer_audience = [\"https://api\"]\n{signed_in}"),
+            None,
+        ),
+        (
+            shared,
+            format!("hosts = [\"api.example.com\"]\nbearer_audience = [\"crm\"]\n{signed_in}"),
+            Some("`crm` is the client of `oidc`: the ID token of every sign-in"),
+        ),
+        (
+            shared,
+            "hosts = [\"a.example.com\"]\nrule = [{ any_of = [{ teams = [\"A\"] }, { kinds = [\"api\"] }] }]"
+                .to_owned(),
+            Some("rule[0].any_of[1].kinds: warning: no one of these kinds signs in"),
+        ),
+        (shared, "hosts = [\"a.example.com\"]\nrule = [{ kinds = [\"admin\", \"api\"] }]".to_owned(), None),
+    ] {
+        let notes = notes(server, &application);
+        let of_application: Vec<_> = notes.iter().filter(|note| note.contains("application[0]")).collect();
+        match said {
+            Some(said) => {
+                assert!(of_application.iter().any(|note| note.contains(said)), "{application}: {notes:?}");
+            }
+            None => assert!(of_application.is_empty(), "{application}: {notes:?}"),
+        }
+    }
+}
