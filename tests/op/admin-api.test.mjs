@@ -128,6 +128,8 @@ test('the sign-in session alone administers nothing; a fresh password opens a se
   assert.equal((await root.openAdministration(gate, 'incorrect horse battery staple')).status, 403);
   assert.equal(await list(root), '401 admin.session');
   const opened = await root.openAdministration(gate);
+  // Recorded before the answer.
+  assert.ok(gate.events('--kind', 'sign_in', '--since', '1h').some(({ code }) => code === 'administration'));
   assert.equal(opened.status, 200);
   const lasts = JSON.parse(opened.text).ends - Date.now() / 1000;
   assert.ok(lasts > 14 * 60 && lasts <= 15 * 60 + 1, `${lasts}`);

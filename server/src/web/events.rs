@@ -125,13 +125,16 @@ pub(crate) fn logged_out(
     });
 }
 
-/// Notes that an administrator has opened a session of the administration.
-pub(crate) fn administration_opened(app: &App, user: &str) {
-    if app.config.events.enabled {
-        app.process.events.add(EventKind::SignIn, || {
-            Event::new(EventKind::SignIn, "administration").client(request_log::client()).user(user)
-        });
+/// Records that an administrator opens a session of the administration. It opens only once that is in the store.
+///
+/// # Errors
+/// [`Problem::Store`].
+pub(crate) async fn administration_opened(app: &App, user: &str) -> Result<(), Problem> {
+    if !app.config.events.enabled {
+        return Ok(());
     }
+    let event = Event::new(EventKind::SignIn, "administration").client(request_log::client()).user(user);
+    Ok(app.store.record_events(vec![event]).await?)
 }
 
 /// Returns the event of a change that an administrator, or a program, makes by the request at hand.

@@ -40,7 +40,7 @@ pub(super) async fn open_session(
 /// Opens the session of an administrator who proves a password. Returns its cookies, and when it ends.
 ///
 /// # Errors
-/// Those of [`password_check::authenticate`].
+/// Those of [`password_check::authenticate`]; [`Problem::Store`].
 pub(super) async fn open(
     app: &App,
     address: IpAddr,
@@ -50,7 +50,7 @@ pub(super) async fn open(
     // A password that is changed from here on ends the sign-in session, and with it this one.
     let checked = password_check::authenticate(app, address, &admin.user.username, password).await;
     checked.inspect_err(|problem| events::refused(app, problem))?;
-    events::administration_opened(app, &admin.user.username);
+    events::administration_opened(app, &admin.user.username).await?;
     let opened = administration::open(app, admin.session, &admin.user);
     let Fields { client, host, .. } = request_log::fields();
     info!(client, user = admin.user.username, session = %admin.session, host, "administration session opened");
