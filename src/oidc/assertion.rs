@@ -1,61 +1,85 @@
 //! Client authentication by a signed assertion (RFC 7523 §2.2).
 
-use serde_json::{Map, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::client::{AuthMethod, Authentication, Client, Secret};
 use super::{Random, random_token};
 use crate::json::MemberFault;
-use crate::sign::{self, SignError, Signer, SigningKey};
+use crate::sign::{SignError, SigningKey, Unsigned};
 use crate::time::UnixTime;
 
 /// Validity of a client assertion, in seconds.
 const ASSERTION_LIFETIME: u64 = 60;
 
-/// Returns the client's assertion for an audience, or its plain proof where the method is another.
-///
-/// # Errors
-/// A [`SignError`]: there is no private key, or it cannot sign.
-pub(super) fn authenticate(
-    client: &Client,
-    method: AuthMethod,
-    audience: &str,
-    now: UnixTime,
-    random: Random<'_>,
-) -> Result<Authentication, SignError> {
-    let secret = client.secret.as_ref().map_or("", Secret::expose);
-    let token = match (method, &client.key) {
-        (AuthMethod::SecretJwt, _) => {
-            let key = SigningKey::from_secret(secret.as_bytes(), "HS256")?;
-            assertion(client, &key, audience, now, random)?
-        }
-        (AuthMethod::PrivateKeyJwt, Some(key)) => assertion(client, &**key, audience, now, random)?,
-        (AuthMethod::PrivateKeyJwt, None) => {
-            return Err(SignError::Member { member: "private key", fault: MemberFault::Absent });
-        }
-        _ => return Ok(client.plain_authentication(method)),
-    };
-    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned();
-    Ok(Authentication {
-        basic: None,
-        parameters: vec![
-            ("client_id", Zeroizing::new(client.id.clone())),
-            ("client_assertion_type", Zeroizing::new(kind)),
-            ("client_assertion", Zeroizing::new(token)),
-        ],
-    })
+/// The client's proof, or what its signer has still to sign.
+pub(super) enum Proof<'c> {
+    Complete(Authentication),
+    Unsigned(&'c Client, Unsigned<'c>),
 }
 
-fn assertion(
-    client: &Client,
-    key: &dyn Signer,
-    audience: &str,
-    now: UnixTime,
-    random: Random<'_>,
-) -> Result<String, SignError> {
+impl<'c> Proof<'c> {
+    /// Makes the client's proof for an audience. The assertion of a client secret is signed at once.
+    ///
+    /// # Errors
+    /// A [`SignError`]: there is no private key, or the secret cannot sign.
+    pub(super) fn new(
+        client: &'c Client,
+        method: AuthMethod,
+        audience: &str,
+        now: UnixTime,
+        random: Random<'_>,
+    ) -> Result<Self, SignError> {
+        Ok(match (method, &client.key) {
+            (AuthMethod::SecretJwt, _) => {
+                let secret = client.secret.as_ref().map_or("", Secret::expose);
+                let key = SigningKey::from_secret(secret.as_bytes(), "HS256")?;
+                let claims = claims(client, audience, now, random);
+                Proof::Complete(authentication(client, Unsigned::new(&key, &claims).sign()?))
+            }
+            (AuthMethod::PrivateKeyJwt, Some(key)) => {
+                Proof::Unsigned(client, Unsigned::new(&**key, &claims(client, audience, now, random)))
+            }
+            (AuthMethod::PrivateKeyJwt, None) => {
+                return Err(SignError::Member { member: "private key", fault: MemberFault::Absent });
+            }
+            _ => Proof::Complete(client.plain_authentication(method)),
+        })
+    }
+
+    /// Returns the complete proof; it takes as long as the client's signer does.
+    pub(super) fn sign(self) -> Result<Authentication, SignError> {
+        match self {
+            Proof::Complete(complete) => Ok(complete),
+            Proof::Unsigned(client, assertion) => Ok(authentication(client, assertion.sign()?)),
+        }
+    }
+
+    /// Returns the complete proof; the client's signer is awaited.
+    pub(super) async fn sign_async(self) -> Result<Authentication, SignError> {
+        match self {
+            Proof::Complete(complete) => Ok(complete),
+            Proof::Unsigned(client, assertion) => Ok(authentication(client, assertion.sign_async().await?)),
+        }
+    }
+}
+
+fn claims(client: &Client, audience: &str, now: UnixTime, random: Random<'_>) -> Vec<u8> {
     let claims = json!({
         "iss": client.id, "sub": client.id, "aud": audience, "jti": random_token(random),
         "iat": now.0, "exp": now.saturating_add(ASSERTION_LIFETIME).0,
     });
-    sign::sign(key, &Map::new(), claims.to_string().as_bytes())
+    claims.to_string().into_bytes()
+}
+
+fn authentication(client: &Client, assertion: String) -> Authentication {
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned();
+    Authentication {
+        basic: None,
+        parameters: vec![
+            ("client_id", Zeroizing::new(client.id.clone())),
+            ("client_assertion_type", Zeroizing::new(kind)),
+            ("client_assertion", Zeroizing::new(assertion)),
+        ],
+    }
 }

@@ -28,14 +28,15 @@ use zeroize::Zeroizing;
 use super::client::{Client, Secret};
 use super::discovery::ProviderMetadata;
 use super::id_token::{IdTokenError, ValidatedIdToken, check_access_token_hash};
-use super::token::{self, Secrets, TokenError, TokenRequest, Tokens};
+use super::token::{self, Grant, Secrets, TokenError, TokenRequest, Tokens};
 use super::{Random, Response};
 use crate::claims::{Claims, IdToken};
 use crate::time::UnixTime;
 use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
-/// Builds the refresh request. It blocks for as long as the client's own `Signer` does, if it has one.
+/// Builds the refresh request. It blocks for as long as the client's own `Signer` does, if it has one; `request_async`
+/// awaits it.
 ///
 /// # Errors
 /// `TokenError::Assertion`, with the feature `client-assertion`.
@@ -46,9 +47,23 @@ pub fn request(
     now: impl Into<UnixTime>,
     random: Random<'_>,
 ) -> Result<TokenRequest, TokenError> {
-    let refresh_token = refresh_token.expose();
-    let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
-    token::post(&grant, &[refresh_token], client, metadata, now.into(), random)
+    Grant::refresh(refresh_token).request(client, metadata, now.into(), random)
+}
+
+/// Does the same as [`request`] without blocking the thread where the client's own [`Signer`](crate::sign::Signer)
+/// waits for something beyond this process, as [`token::request_async`] does.
+///
+/// # Errors
+/// [`TokenError::Assertion`].
+#[cfg(feature = "client-assertion")]
+pub fn request_async<'a, T: Into<UnixTime>>(
+    refresh_token: &'a Secret,
+    client: &'a Client,
+    metadata: &'a ProviderMetadata,
+    now: T,
+    random: Random<'_>,
+) -> impl Future<Output = Result<TokenRequest, TokenError>> + Send + use<'a, T> {
+    Grant::refresh(refresh_token).request_async(client, metadata, now.into(), random)
 }
 
 /// Parses the response (Core §12.2). A refresh token or a scope that it does not name stays as it was `before`; a new

@@ -6,8 +6,10 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "client-assertion")]
+use super::assertion::Proof;
 use super::authorization::AuthorizationResponse;
-use super::client::{Client, Secret};
+use super::client::{Authentication, Client, Secret};
 use super::discovery::ProviderMetadata;
 use super::endpoint::form;
 use super::status::UnexpectedStatus;
@@ -167,7 +169,8 @@ pub struct TokenRequest {
 
 crate::text::redacted_debug!(TokenRequest);
 
-/// Builds the token request (Core §3.1.3.1). It blocks for as long as the client's own `Signer` does, if it has one.
+/// Builds the token request (Core §3.1.3.1). It blocks for as long as the client's own `Signer` does, if it has one;
+/// `request_async` awaits it.
 ///
 /// # Errors
 /// `TokenError::Assertion`, with the feature `client-assertion`.
@@ -179,41 +182,152 @@ pub fn request(
     now: impl Into<UnixTime>,
     random: Random<'_>,
 ) -> Result<TokenRequest, TokenError> {
-    let (code, code_verifier) = (authorization.code.as_str(), authorization.code_verifier.as_str());
-    let grant = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", redirect_uri),
-        ("code_verifier", code_verifier),
-    ];
-    post(&grant, &[code, code_verifier], client, metadata, now.into(), random)
+    Grant::code(authorization, redirect_uri).request(client, metadata, now.into(), random)
 }
 
-/// Builds the request that presents a grant, of which `secrets` are a part, with the client's proof.
-#[cfg_attr(
-    not(feature = "client-assertion"),
-    expect(unused_variables, reason = "only an assertion has a time and can fail")
-)]
-pub(super) fn post(
-    grant: &[(&str, &str)],
-    secrets: &[&str],
+/// Does the same as [`request`] without blocking the thread where the client's own [`Signer`](crate::sign::Signer)
+/// waits for something beyond this process, such as a key service: it awaits
+/// [`Signer::signature_async`](crate::sign::Signer::signature_async). Random bytes are drawn before it is awaited, so that the
+/// future is `Send`, whatever the source is.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use claimgate::alg::Unavailable;
+/// use claimgate::oidc::authorization::AuthorizationResponse;
+/// use claimgate::oidc::client::Client;
+/// use claimgate::oidc::discovery::ProviderMetadata;
+/// use claimgate::oidc::token::{self, TokenError, TokenRequest};
+/// use claimgate::sign::{SignError, Signer, Signing};
+///
+/// /// A key service over the network.
+/// #[derive(Debug)]
+/// struct KeyService { /* an HTTP client, the key's name */ }
+///
+/// # impl KeyService { async fn ask(&self, _: &[u8]) -> Result<Vec<u8>, SignError> { Ok(vec![0; 64]) } }
+/// impl Signer for KeyService {
+///     fn algorithm(&self) -> &str {
+///         "ES256"
+///     }
+///
+///     fn kid(&self) -> Option<&str> {
+///         Some("key-1")
+///     }
+///
+///     fn signature(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+///         Err(Unavailable::new("the key service can only be awaited").into())
+///     }
+///
+///     fn signature_async<'s>(&'s self, signing_input: &'s [u8]) -> Option<Signing<'s>> {
+///         Some(Box::pin(self.ask(signing_input)))
+///     }
+/// }
+///
+/// async fn redeem(
+///     authorization: &AuthorizationResponse,
+///     metadata: &ProviderMetadata,
+///     random: &mut dyn FnMut(&mut [u8]),
+/// ) -> Result<TokenRequest, TokenError> {
+///     let mut client = Client::new("crm"); // once, in a program
+///     client.key = Some(Arc::new(KeyService {}));
+///     let now = std::time::SystemTime::now();
+///     let redirect_uri = "https://crm.example.com/callback";
+///     token::request_async(authorization, &client, metadata, redirect_uri, now, random).await
+/// }
+/// ```
+///
+/// # Errors
+/// [`TokenError::Assertion`].
+#[cfg(feature = "client-assertion")]
+pub fn request_async<'a, T: Into<UnixTime>>(
+    authorization: &'a AuthorizationResponse,
+    client: &'a Client,
+    metadata: &'a ProviderMetadata,
+    redirect_uri: &'a str,
+    now: T,
+    random: Random<'_>,
+) -> impl Future<Output = Result<TokenRequest, TokenError>> + Send + use<'a, T> {
+    Grant::code(authorization, redirect_uri).request_async(client, metadata, now.into(), random)
+}
+
+/// What the client presents for tokens: parameters of the request, and the values among them that are secret.
+pub(super) struct Grant<'a> {
+    parameters: Vec<(&'static str, &'a str)>,
+    secrets: Vec<&'a str>,
+}
+
+impl<'a> Grant<'a> {
+    fn code(authorization: &'a AuthorizationResponse, redirect_uri: &'a str) -> Self {
+        let (code, code_verifier) = (authorization.code.as_str(), authorization.code_verifier.as_str());
+        let parameters = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", code_verifier),
+        ];
+        Self { parameters, secrets: vec![code, code_verifier] }
+    }
+
+    pub(super) fn refresh(refresh_token: &'a Secret) -> Self {
+        let refresh_token = refresh_token.expose();
+        let parameters = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        Self { parameters, secrets: vec![refresh_token] }
+    }
+
+    /// Builds the request with the client's proof, which its signer signs.
+    #[cfg_attr(
+        not(feature = "client-assertion"),
+        expect(unused_variables, reason = "only an assertion has a time and can fail")
+    )]
+    pub(super) fn request(
+        &self,
+        client: &Client,
+        metadata: &ProviderMetadata,
+        now: UnixTime,
+        random: Random<'_>,
+    ) -> Result<TokenRequest, TokenError> {
+        let method = client.method(&metadata.token_auth_methods);
+        #[cfg(feature = "client-assertion")]
+        let proof = Proof::new(client, method, metadata.token_endpoint.as_str(), now, random)
+            .and_then(Proof::sign)
+            .map_err(TokenError::Assertion)?;
+        #[cfg(not(feature = "client-assertion"))]
+        let proof = client.plain_authentication(method);
+        Ok(post(self, client, metadata, &proof))
+    }
+
+    /// Does the same; the client's signer is awaited.
+    #[cfg(feature = "client-assertion")]
+    pub(super) fn request_async(
+        self,
+        client: &'a Client,
+        metadata: &'a ProviderMetadata,
+        now: UnixTime,
+        random: Random<'_>,
+    ) -> impl Future<Output = Result<TokenRequest, TokenError>> + Send + use<'a> {
+        let method = client.method(&metadata.token_auth_methods);
+        let proof = Proof::new(client, method, metadata.token_endpoint.as_str(), now, random);
+        async move {
+            let signed = match proof {
+                Ok(proof) => proof.sign_async().await,
+                Err(error) => Err(error),
+            };
+            Ok(post(&self, client, metadata, &signed.map_err(TokenError::Assertion)?))
+        }
+    }
+}
+
+fn post(
+    grant: &Grant<'_>,
     client: &Client,
     metadata: &ProviderMetadata,
-    now: UnixTime,
-    random: Random<'_>,
-) -> Result<TokenRequest, TokenError> {
-    let endpoint = &metadata.token_endpoint;
-    let method = client.method(&metadata.token_auth_methods);
-    #[cfg(feature = "client-assertion")]
-    let proof = super::assertion::authenticate(client, method, endpoint.as_str(), now, random)
-        .map_err(TokenError::Assertion)?;
-    #[cfg(not(feature = "client-assertion"))]
-    let proof = client.plain_authentication(method);
+    proof: &Authentication,
+) -> TokenRequest {
     let own = proof.parameters.iter().map(|(name, value)| (*name, value.as_str()));
-    let body = form(grant.iter().copied().chain(own));
+    let body = form(grant.parameters.iter().copied().chain(own));
     let mut request = http::Request::builder()
         .method(http::Method::POST)
-        .uri(endpoint.as_str())
+        .uri(metadata.token_endpoint.as_str())
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     if let Some(credentials) = &proof.basic {
@@ -223,13 +337,14 @@ pub(super) fn post(
         request = request.header(AUTHORIZATION, value);
     }
     let http = request.body(body.into_bytes()).expect("a parsed URL is a URI");
-    let secrets = secrets
+    let secrets = grant
+        .secrets
         .iter()
         .copied()
         .chain(client.secret.as_ref().map(Secret::expose))
         .chain(proof.basic.as_ref().map(|credentials| credentials.as_str()))
         .chain(proof.assertion());
-    Ok(TokenRequest { http, secrets: Secrets::new(secrets) })
+    TokenRequest { http, secrets: Secrets::new(secrets) }
 }
 
 /// The secrets of a token request. A provider may repeat them in its error response, whose text is

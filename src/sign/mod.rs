@@ -25,6 +25,8 @@ use crate::json::{self, JsonError, MemberFault};
 use crate::limits::Limits;
 use private_key::Material;
 
+#[cfg(feature = "client-assertion")]
+pub(crate) use signer::Unsigned;
 pub use signer::{Signer, Signing, sign, sign_async};
 
 /// Returns the JWS names of the algorithms that can sign: those of [`Registry::builtin`].

@@ -77,6 +77,32 @@ pub fn sign(signer: &dyn Signer, header: &Map<String, Value>, payload: &[u8]) ->
     compact(signer, completed(signer, header).as_bytes(), payload)
 }
 
+/// What a signer is asked to sign: header and payload of a token whose signature is still to come.
+#[cfg(feature = "client-assertion")]
+pub(crate) struct Unsigned<'s> {
+    signer: &'s dyn Signer,
+    input: String,
+}
+
+#[cfg(feature = "client-assertion")]
+impl<'s> Unsigned<'s> {
+    /// Takes a payload; the header has `alg` and `kid` alone.
+    pub(crate) fn new(signer: &'s dyn Signer, payload: &[u8]) -> Self {
+        Self { signer, input: signing_input(completed(signer, &Map::new()).as_bytes(), payload) }
+    }
+
+    /// Returns the compact token; it takes as long as the signer does.
+    pub(crate) fn sign(self) -> Result<String, SignError> {
+        let signature = self.signer.signature(self.input.as_bytes())?;
+        Ok(joined(self.input, &signature))
+    }
+
+    /// Returns the compact token; the signer is awaited.
+    pub(crate) async fn sign_async(self) -> Result<String, SignError> {
+        awaited(self.signer, self.input).await
+    }
+}
+
 /// Does the same as [`sign`] without blocking the thread where the signer waits for something beyond this process: it
 /// awaits [`Signer::signature_async`].
 ///
@@ -117,12 +143,15 @@ pub async fn sign_async(
     header: &Map<String, Value>,
     payload: &[u8],
 ) -> Result<String, SignError> {
-    let input = signing_input(completed(signer, header).as_bytes(), payload);
+    awaited(signer, signing_input(completed(signer, header).as_bytes(), payload)).await
+}
+
+async fn awaited(signer: &dyn Signer, input: String) -> Result<String, SignError> {
     let signature = match signer.signature_async(input.as_bytes()) {
         Some(signing) => signing.await?,
         None => signer.signature(input.as_bytes())?,
     };
-    Ok(format!("{input}.{}", base64url::encode(&signature)))
+    Ok(joined(input, &signature))
 }
 
 /// Returns the JSON of a header with `alg` and `kid`.
@@ -143,7 +172,11 @@ fn signing_input(header: &[u8], payload: &[u8]) -> String {
 pub(super) fn compact(signer: &dyn Signer, header: &[u8], payload: &[u8]) -> Result<String, SignError> {
     let input = signing_input(header, payload);
     let signature = signer.signature(input.as_bytes())?;
-    Ok(format!("{input}.{}", base64url::encode(&signature)))
+    Ok(joined(input, &signature))
+}
+
+fn joined(input: String, signature: &[u8]) -> String {
+    input + "." + &base64url::encode(signature)
 }
 
 impl Signer for SigningKey {

@@ -152,14 +152,9 @@ async fn check_client(
     let expected = CallbackProvider { id: &provider.id, issuer: &provider.issuer, metadata };
     let response = pending.accept(&expected, &CallbackParameters::parse(&query), now, |_| true);
     let response = response.expect("the query carries the state and the issuer of the request above");
-    let request = token::request(
-        &response,
-        &provider.client,
-        metadata,
-        "https://check.invalid/",
-        now,
-        &mut system::random,
-    );
+    let (client_of, random) = (&provider.client, &mut system::random);
+    let request =
+        token::request_async(&response, client_of, metadata, "https://check.invalid/", now, random).await;
     let request = match request {
         Ok(request) => request,
         Err(error) => return steps.problem(&format!("{error} [{}]", error.code())),

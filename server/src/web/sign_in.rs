@@ -157,8 +157,9 @@ async fn redeem(
     authorization: &AuthorizationResponse,
 ) -> Result<TokenResponse, Problem> {
     let client = &provider.config.client;
+    let random = &mut system::random;
     let request =
-        token::request(authorization, client, metadata, redirect_uri, system::now(), &mut system::random)?;
+        token::request_async(authorization, client, metadata, redirect_uri, system::now(), random).await?;
     let response = provider.client.fetch(request.http, MAX_RESPONSE).await?;
     Ok(token::read(&response, &request.secrets)?)
 }
