@@ -59,7 +59,8 @@ enum Payload {
 }
 
 impl Claims {
-    /// Parses a payload.
+    /// Parses a payload, **unverified**: the claims of an accepted token are
+    /// [`ValidatedToken::claims`](crate::verifier::ValidatedToken::claims).
     ///
     /// # Errors
     /// [`ClaimsError::Json`] for anything but one JSON object without duplicate members;

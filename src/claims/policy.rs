@@ -151,12 +151,18 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Rejects a policy that would accept the tokens of any issuer or for any audience.
+    /// Rejects a policy that would accept the tokens of any issuer or for any audience, and one with an empty name, such
+    /// as that of a variable which is not set.
     ///
     /// # Errors
-    /// [`BuildError::NoIssuer`] and [`BuildError::NoAudience`], for all kinds but [`TokenKind::Jwt`].
+    /// [`BuildError::NoIssuer`] and [`BuildError::NoAudience`]; a policy of [`TokenKind::Jwt`] needs neither, but no name
+    /// may be empty.
     pub fn check(&self) -> Result<(), BuildError> {
-        if self.rules.kind == TokenKind::Jwt {
+        if self.issuers().any(str::is_empty) {
+            Err(BuildError::NoIssuer)
+        } else if self.rules.audiences.iter().any(String::is_empty) {
+            Err(BuildError::NoAudience)
+        } else if self.rules.kind == TokenKind::Jwt {
             Ok(())
         } else if self.issuers().next().is_none() && self.rules.tenants.is_none() {
             Err(BuildError::NoIssuer)
@@ -329,23 +335,23 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Does not compare `exp` with the time.
+    /// **Danger.** Does not compare `exp` with the time: an expired token is accepted.
     #[must_use]
-    pub fn ignore_expiry(mut self) -> Self {
+    pub fn danger_ignore_expiry(mut self) -> Self {
         self.rules.check_expiry = false;
         self
     }
 
-    /// Does not compare `nbf` with the time.
+    /// **Danger.** Does not compare `nbf` with the time.
     #[must_use]
-    pub fn ignore_not_before(mut self) -> Self {
+    pub fn danger_ignore_not_before(mut self) -> Self {
         self.rules.check_not_before = false;
         self
     }
 
-    /// Does not compare `iat` with the time; [`max_token_age`](Self::max_token_age) still does.
+    /// **Danger.** Does not compare `iat` with the time: a token may come from the future. [`max_token_age`](Self::max_token_age) still does.
     #[must_use]
-    pub fn ignore_issued_at(mut self) -> Self {
+    pub fn danger_ignore_issued_at(mut self) -> Self {
         self.rules.check_issued_at = false;
         self
     }

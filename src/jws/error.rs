@@ -84,16 +84,24 @@ pub enum BuildError {
     /// No key could ever verify a token.
     #[error(transparent)]
     Keys(#[from] NoUsableKey),
-    /// The policy names no issuer, so that every issuer's tokens would be accepted (RFC 8725 §3.8).
+    /// The policy names no issuer, or an empty one, so that every issuer's tokens would be accepted (RFC 8725 §3.8).
     #[error("the policy names no issuer; name the one whose keys these are")]
     NoIssuer,
-    /// The policy names no audience, so that tokens for every recipient would be accepted (RFC 7519 §4.1.3).
+    /// The policy names no audience, or an empty one, so that tokens for every recipient would be accepted (RFC 7519 §4.1.3).
     #[error("the policy names no audience; name the one that the tokens must be for")]
     NoAudience,
     /// Two verifiers name the same issuer.
     #[error("two verifiers name the issuer `{issuer}`")]
     SharedIssuer {
         /// The issuer.
+        issuer: String,
+    },
+    /// Verifiers of two issuers share their keys, so that each issuer could sign for the other (RFC 8725 §3.8).
+    #[error(
+        "the verifier of the issuer `{issuer}` has the keys of another issuer's; build one by its own keys"
+    )]
+    SharedKeys {
+        /// The second of the issuers.
         issuer: String,
     },
     /// The registry could not be built.
@@ -114,6 +122,7 @@ impl BuildError {
             BuildError::NoIssuer => "build.no_issuer",
             BuildError::NoAudience => "build.no_audience",
             BuildError::SharedIssuer { .. } => "build.shared_issuer",
+            BuildError::SharedKeys { .. } => "build.shared_keys",
             BuildError::Registry(error) => error.code(),
         }
     }

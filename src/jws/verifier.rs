@@ -169,6 +169,11 @@ impl JwsVerifier {
         &self.limits
     }
 
+    /// Returns what tells keys that are replaced together from others.
+    pub(crate) fn keys_id(&self) -> usize {
+        Arc::as_ptr(&self.keys).addr()
+    }
+
     /// Returns the present key table, by whose address a cache recognises a replacement.
     #[cfg(feature = "cache")]
     pub(crate) fn key_table(&self) -> Arc<KeyTable> {
@@ -233,6 +238,7 @@ impl JwsVerifier {
     /// several of one size. Of the rest of a batch, five to seven cost as much as eight, and up to four are verified
     /// one by one: a program that can wait collects a multiple of eight. A batch of other algorithms costs what its
     /// tokens cost.
+    #[must_use]
     pub fn verify_batch(&self, tokens: &[&str]) -> Vec<Result<VerifiedJws, JwsError>> {
         self.verify_batch_by(&self.keys.load(), tokens)
     }

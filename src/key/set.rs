@@ -61,25 +61,35 @@ impl KeySet {
         Self::new([VerificationKey::from_secret(secret)])
     }
 
-    /// Parses a JWK set: an object whose member `keys` is an array of JWKs (RFC 7517 §5). A byte order mark
-    /// before it is ignored.
+    /// Parses a JWK set as issuers publish it: an object whose member `keys` is an array of JWKs (RFC 7517 §5). A byte
+    /// order mark before it is ignored. A symmetric key in it is no secret to its readers, who could sign with it where
+    /// HMAC algorithms are allowed: it is skipped as [`KeyError::Private`]. A key pair is used for its public half.
     ///
     /// # Errors
     /// [`KeyError::SetTooLarge`], [`KeyError::SetJson`] or [`KeyError::Member`] if the set itself is
     /// malformed. A malformed key in it, also one that holds a member twice, is in
     /// [`skipped`](Self::skipped) instead.
     pub fn from_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
-        Self::read(text, limits, false)
+        Self::read(text, limits, true)
     }
 
-    /// Parses a JWK set from a public address. A symmetric key in it is not secret and is skipped as
-    /// [`KeyError::Private`]: where HMAC algorithms are allowed, any reader of the set could sign with it. A key
-    /// pair is used for its public half.
+    /// Parses a JWK set that is kept secret, such as a file of the program: symmetric keys in it are used, too.
+    ///
+    /// ```
+    /// use claimgate::key::KeySet;
+    /// use claimgate::limits::Limits;
+    ///
+    /// let set = br#"{"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}]}"#;
+    /// assert_eq!(KeySet::from_jwks_with_secrets(set, &Limits::DEFAULT)?.keys().len(), 1);
+    /// let published = KeySet::from_jwks(set, &Limits::DEFAULT)?;
+    /// assert_eq!((published.keys().len(), published.skipped()[0].reason.code()), (0, "key.private"));
+    /// # Ok::<(), claimgate::key::KeyError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`from_jwks`](Self::from_jwks).
-    pub fn from_published_jwks(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
-        Self::read(text, limits, true)
+    pub fn from_jwks_with_secrets(text: &[u8], limits: &Limits) -> Result<Self, KeyError> {
+        Self::read(text, limits, false)
     }
 
     fn read(text: &[u8], limits: &Limits, published: bool) -> Result<Self, KeyError> {

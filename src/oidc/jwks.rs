@@ -57,7 +57,7 @@ pub fn read(response: &Response) -> Result<(KeySet, Option<Duration>), JwksError
     if response.status() != http::StatusCode::OK {
         return Err(JwksError::Status(UnexpectedStatus::of(response, str::to_owned)));
     }
-    let keys = KeySet::from_published_jwks(response.body(), &Limits::DEFAULT)?;
+    let keys = KeySet::from_jwks(response.body(), &Limits::DEFAULT)?;
     let control = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     Ok((keys, control.and_then(max_age)))
 }

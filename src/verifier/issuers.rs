@@ -1,6 +1,6 @@
 //! Several issuers, each with its own keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{ValidatedToken, Verifier};
 use crate::claims::{ClaimsError, Kind};
@@ -49,17 +49,21 @@ impl<K: Kind> Issuers<K> {
     ///
     /// # Errors
     /// [`BuildError::NoIssuer`] if there is no verifier, or one whose policy names no issuer;
-    /// [`BuildError::SharedIssuer`] if two verifiers name the same one.
+    /// [`BuildError::SharedIssuer`] if two verifiers name the same one; [`BuildError::SharedKeys`] if two are made of
+    /// clones of one [`JwsVerifier`](crate::jws::JwsVerifier).
     pub fn new(verifiers: impl IntoIterator<Item = Verifier<K>>) -> Result<Self, BuildError> {
         let verifiers: Vec<_> = verifiers.into_iter().collect();
-        let mut by_name = HashMap::new();
+        let (mut by_name, mut keys) = (HashMap::new(), HashSet::new());
         for (index, verifier) in verifiers.iter().enumerate() {
             let mut names = verifier.policy().issuers().peekable();
-            names.peek().ok_or(BuildError::NoIssuer)?;
+            let issuer = *names.peek().ok_or(BuildError::NoIssuer)?;
             for name in names {
                 if by_name.insert(name.to_owned(), index).is_some_and(|other| other != index) {
                     return Err(BuildError::SharedIssuer { issuer: name.to_owned() });
                 }
+            }
+            if !keys.insert(verifier.jws().keys_id()) {
+                return Err(BuildError::SharedKeys { issuer: issuer.to_owned() });
             }
         }
         let limits = verifiers.iter().map(|verifier| *verifier.jws().limits());
@@ -97,6 +101,7 @@ impl<K: Kind> Issuers<K> {
     }
 
     /// Verifies many tokens at the time `now`; see [`Verifier::verify_batch`].
+    #[must_use]
     pub fn verify_batch(
         &self,
         tokens: &[&str],

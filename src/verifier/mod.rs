@@ -180,6 +180,7 @@ impl<K: Kind> Verifier<K> {
     /// assert_eq!(results[1].as_ref().unwrap_err().code(), "jws.base64url");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn verify_batch(
         &self,
         tokens: &[&str],

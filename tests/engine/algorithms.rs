@@ -112,7 +112,7 @@ fn a_batch_says_what_one_by_one_says() {
     let good = good();
     let all: Vec<&str> = good.iter().map(|token| token.algorithm.as_str()).collect();
     let jwks = json!({"keys": good.iter().map(|token| &token.jwk).collect::<Vec<_>>()});
-    let keys = KeySet::from_jwks(jwks.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    let keys = KeySet::from_jwks_with_secrets(jwks.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
     let verifier = verifier(&all, &keys);
     let mut tokens: Vec<String> = Vec::new();
     for token in &good {
@@ -227,7 +227,7 @@ fn an_algorithm_prepares_permitted_keys_of_its_family_alone() {
         {"kid": "its own", "kty": "oct", "k": "AAAA", "alg": "X1", "use": "sig"},
         {"kid": "free", "kty": "oct", "k": "AAAA"},
     ]});
-    let keys = KeySet::from_jwks(keys.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    let keys = KeySet::from_jwks_with_secrets(keys.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
     let report = JwsVerifier::new(&registry, ["X1"], &keys, Limits::DEFAULT).unwrap().key_report();
     assert_eq!(*prepared.lock().unwrap(), ["its own", "free"]);
     assert_eq!(report.usable, 2);

@@ -116,7 +116,7 @@ proptest! {
         let _ = KeySet::from_pem(&text);
         let _ = KeySet::from_pem(&format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----"));
         let _ = KeySet::from_jwk(&bytes, LIMITS);
-        let _ = KeySet::from_jwks(text.as_bytes(), LIMITS);
+        let _ = KeySet::from_jwks_with_secrets(text.as_bytes(), LIMITS);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn with(mut jwk: Value, name: &str, value: Value) -> Value {
 }
 
 fn set(keys: &[Value]) -> KeySet {
-    KeySet::from_jwks(json!({ "keys": keys }).to_string().as_bytes(), &Limits::DEFAULT).unwrap()
+    KeySet::from_jwks_with_secrets(json!({ "keys": keys }).to_string().as_bytes(), &Limits::DEFAULT).unwrap()
 }
 
 fn verifier(allowed: &[&str], keys: &KeySet) -> JwsVerifier {
@@ -155,7 +155,7 @@ fn a_malformed_jwk_names_its_member() {
 fn a_set_is_bounded_and_well_formed() {
     let limits = Limits { keys_in_set: 3, jwks_bytes: 400, ..Limits::DEFAULT };
     let text = |count: usize| json!({"keys": vec![json!({"kty": "oct", "k": "AA"}); count]}).to_string();
-    let read = |text: &str| code_of(KeySet::from_jwks(text.as_bytes(), &limits));
+    let read = |text: &str| code_of(KeySet::from_jwks_with_secrets(text.as_bytes(), &limits));
     assert_eq!(read(&text(3)), "read");
     assert_eq!(read(&text(4)), "key.set_too_large");
     assert_eq!(read(&format!("{:400}", r#"{"keys":[]}"#)), "read");
@@ -443,7 +443,7 @@ fn a_key_that_holds_a_member_twice_is_skipped_alone() {
     let good = with(oct(SECRET), "kid", json!("good")).to_string();
     let text =
         format!(r#"{{"keys":[[{{"a":1,"a":2}}],{{"kty":"oct","kid":"twice","k":"AA","k":"AB"}},{good}]}}"#);
-    let keys = KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap();
+    let keys = KeySet::from_jwks_with_secrets(text.as_bytes(), &Limits::DEFAULT).unwrap();
     assert_eq!(keys.keys().len(), 1);
     assert_eq!(keys.skipped()[1].to_string(), r#"key 1 (kid "twice"): the key holds the member `k` twice"#);
     let verifier = verifier(&["HS256"], &keys);
@@ -462,7 +462,7 @@ fn a_published_private_key_is_noticed_and_its_public_half_used() {
         with(short_x(), "d", json!(null)),
     ]});
     let text = jwks.to_string();
-    let keys = KeySet::from_published_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap();
+    let keys = KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap();
     let private: Vec<bool> = keys.keys().iter().map(VerificationKey::was_private).collect();
     assert_eq!(private, [false, true, false]);
     assert_eq!(keys.skipped()[0].reason, KeyError::Private);
@@ -475,7 +475,7 @@ fn a_byte_order_mark_before_a_key_file_is_ignored() {
     let jwk = format!("\u{feff}{}", oct(SECRET));
     assert_eq!(code_of(KeySet::from_jwk(jwk.as_bytes(), &Limits::DEFAULT)), "read");
     let jwks = format!("\u{feff}{}", json!({"keys": [oct(SECRET)]}));
-    assert_eq!(code_of(KeySet::from_jwks(jwks.as_bytes(), &Limits::DEFAULT)), "read");
+    assert_eq!(code_of(KeySet::from_jwks_with_secrets(jwks.as_bytes(), &Limits::DEFAULT)), "read");
     let text = format!("\u{feff}{}", pem("rsa.spki.pem"));
     assert_eq!(code_of(KeySet::from_pem(&text)), "read");
     assert_eq!(code_of(KeySet::from_jwk(b"\xef\xbb\xbf\xef\xbb\xbf{}", &Limits::DEFAULT)), "key.json");

@@ -92,6 +92,52 @@ fn an_issuer_has_one_verifier_and_may_have_several_names() {
     assert_eq!(codes(&issuers, &[&named, &alias]), ["valid", "valid"]);
 }
 
+// attack: kid.other-issuer
+#[test]
+fn the_keys_of_two_issuers_are_not_shared() {
+    let jws = |secrets: &[&[u8]]| {
+        let keys = KeySet::new(secrets.iter().map(|secret| VerificationKey::from_secret(secret)));
+        JwsVerifier::new(&Registry::builtin(), ["HS256"], &keys, Limits::DEFAULT).unwrap()
+    };
+    let of = |jws: &JwsVerifier, issuer: &str| {
+        Verifier::new(jws.clone(), Policy::access_token(issuer, "crm")).unwrap()
+    };
+    let shared = jws(&[KEY_A, KEY_B]);
+    let refused = Issuers::new([of(&shared, A), of(&shared, B)]).unwrap_err();
+    assert_eq!(refused, BuildError::SharedKeys { issuer: B.to_owned() });
+    assert_eq!(refused.code(), "build.shared_keys");
+    assert!(Issuers::new([of(&jws(&[KEY_A]), A), of(&jws(&[KEY_B]), B)]).is_ok());
+}
+
+/// The name of a variable that is not set is empty.
+#[test]
+fn an_empty_name_is_none() {
+    let build = |policy: Policy<AnyKind>| {
+        let builder = Verifier::builder().algorithms(["HS256"]).keys(KeySet::from_secret(KEY_A));
+        builder.policy(policy).build().map_or_else(|error| error.code(), |_| "built")
+    };
+    for &kind in TokenKind::ALL {
+        let named = Policy::of_kind(kind).issuer(A).audience("crm");
+        assert_eq!(build(named.clone()), "built", "{kind}");
+        assert_eq!(build(named.clone().issuer("")), "build.no_issuer", "{kind}");
+        assert_eq!(build(named.clone().issuer_alias("")), "build.no_issuer", "{kind}");
+        assert_eq!(build(named.audience("")), "build.no_audience", "{kind}");
+    }
+}
+
+#[test]
+fn a_published_symmetric_key_verifies_nothing() {
+    let k = base64url::encode(KEY_A);
+    let set = json!({"keys": [{"kty": "oct", "k": k, "alg": "HS256"}]}).to_string();
+    let build = |keys: KeySet| {
+        let builder = Verifier::builder().algorithms(["HS256"]).keys(keys);
+        builder.policy(Policy::access_token(A, "crm")).build().map_or_else(|error| error.code(), |_| "built")
+    };
+    assert_eq!(build(KeySet::from_jwks(set.as_bytes(), &Limits::DEFAULT).unwrap()), "key.none_usable");
+    let own = KeySet::from_jwks_with_secrets(set.as_bytes(), &Limits::DEFAULT).unwrap();
+    assert_eq!(build(own), "built");
+}
+
 #[test]
 fn the_limits_of_one_issuer_refuse_no_token_of_another() {
     let short_heads =

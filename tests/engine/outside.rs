@@ -80,7 +80,7 @@ impl PreparedKey for Answer {
 /// Returns a set with a key for each answer, without a `kid`.
 fn keys(answers: &[&str]) -> KeySet {
     let keys: Vec<_> = answers.iter().map(|answer| json!({"kty": "SCRIPT", "answer": answer})).collect();
-    KeySet::from_jwks(json!({"keys": keys}).to_string().as_bytes(), &Limits::DEFAULT).unwrap()
+    KeySet::from_jwks_with_secrets(json!({"keys": keys}).to_string().as_bytes(), &Limits::DEFAULT).unwrap()
 }
 
 fn token(algorithm: &str, claims: &Value) -> String {
@@ -214,7 +214,10 @@ fn issuers_await_the_keys_of_their_own() {
 fn the_built_in_algorithms_never_wait() {
     let verifier = Verifier::builder()
         .algorithms(["RS256"])
-        .keys(KeySet::from_jwks(include_bytes!("../../vectors/demo/jwks.json"), &Limits::DEFAULT).unwrap())
+        .keys(
+            KeySet::from_jwks_with_secrets(include_bytes!("../../vectors/demo/jwks.json"), &Limits::DEFAULT)
+                .unwrap(),
+        )
         .policy(Policy::id_token("https://idp.example.com/realms/acme", "crm"))
         .build()
         .unwrap();

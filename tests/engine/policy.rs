@@ -104,7 +104,7 @@ fn maximum_age_is_exact_and_makes_iat_required() {
         ),
         "claims.too_old"
     );
-    let ignoring = policy.ignore_issued_at();
+    let ignoring = policy.danger_ignore_issued_at();
     assert_eq!(judge(&ignoring, None, &json!({"iat": NOW - 311}), NOW), "claims.too_old");
 }
 
@@ -151,12 +151,12 @@ fn nothing_overflows_at_the_ends() {
 fn times_can_be_ignored_one_by_one_but_never_mistyped() {
     let claims = json!({"exp": 1, "nbf": NOW + 999, "iat": NOW + 999});
     assert_eq!(judge(&jwt(), None, &claims, NOW), "claims.expired");
-    assert_eq!(judge(&jwt().ignore_expiry(), None, &claims, NOW), "claims.not_yet_valid");
+    assert_eq!(judge(&jwt().danger_ignore_expiry(), None, &claims, NOW), "claims.not_yet_valid");
     assert_eq!(
-        judge(&jwt().ignore_expiry().ignore_not_before(), None, &claims, NOW),
+        judge(&jwt().danger_ignore_expiry().danger_ignore_not_before(), None, &claims, NOW),
         "claims.issued_in_future"
     );
-    let all = jwt().ignore_expiry().ignore_not_before().ignore_issued_at();
+    let all = jwt().danger_ignore_expiry().danger_ignore_not_before().danger_ignore_issued_at();
     assert_eq!(judge(&all, None, &claims, NOW), "valid");
     for claim in ["exp", "nbf", "iat"] {
         for value in [json!("1"), json!(null), json!(true), json!([1]), json!({}), json!(-1)] {
@@ -217,9 +217,10 @@ fn what_a_preset_requires_cannot_be_waived() {
 // finding: S24, D15
 #[test]
 fn a_logout_token_is_no_plain_jwt() {
-    for policy in
-        [Policy::jwt().any_audience(), Policy::jwt().any_audience().require_only(["sub"]).ignore_expiry()]
-    {
+    for policy in [
+        Policy::jwt().any_audience(),
+        Policy::jwt().any_audience().require_only(["sub"]).danger_ignore_expiry(),
+    ] {
         assert_eq!(judge(&policy, Some("logout+jwt"), &logout_claims(), NOW), "claims.typ");
         assert_eq!(judge(&policy, Some("application/logout+jwt"), &logout_claims(), NOW), "claims.typ");
         assert_eq!(judge(&policy, Some("JWT"), &logout_claims(), NOW), "claims.typ");

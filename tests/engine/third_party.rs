@@ -67,7 +67,7 @@ fn keys(key: &Map<String, Value>) -> Result<KeySet, String> {
     let (form, value) = key.iter().next().unwrap();
     match form.as_str() {
         "jwk" => KeySet::from_jwk(value.to_string().as_bytes(), limits),
-        "jwks" => KeySet::from_jwks(value.to_string().as_bytes(), limits),
+        "jwks" => KeySet::from_jwks_with_secrets(value.to_string().as_bytes(), limits),
         "pem" => KeySet::from_pem(value.as_str().unwrap()),
         "secret_b64u" => {
             Ok(KeySet::from_secret(&base64url::decode(value.as_str().unwrap().as_bytes()).unwrap()))
@@ -205,7 +205,7 @@ fn key_sets_of_running_providers() {
             continue;
         }
         sets += 1;
-        let set = KeySet::from_jwks(&std::fs::read(&path).unwrap(), &Limits::DEFAULT).unwrap();
+        let set = KeySet::from_jwks_with_secrets(&std::fs::read(&path).unwrap(), &Limits::DEFAULT).unwrap();
         assert!(!set.keys().is_empty(), "{}", path.display());
         assert_eq!(set.skipped(), [], "{}", path.display());
         let registry = Registry::builtin();

@@ -83,9 +83,9 @@ impl Rules {
         policy = self.authorized_parties.iter().fold(policy, Policy::trusted_party);
         for claim in &self.ignore {
             policy = match claim.as_str() {
-                "exp" => policy.ignore_expiry(),
-                "nbf" => policy.ignore_not_before(),
-                "iat" => policy.ignore_issued_at(),
+                "exp" => policy.danger_ignore_expiry(),
+                "nbf" => policy.danger_ignore_not_before(),
+                "iat" => policy.danger_ignore_issued_at(),
                 other => panic!("{other} cannot be ignored"),
             };
         }
@@ -115,7 +115,9 @@ impl Input {
     fn keys(&self) -> Result<KeySet, &'static str> {
         let limits = &Limits::DEFAULT;
         let keys = match (&self.jwks, &self.jwk, &self.pem, &self.secret_b64u) {
-            (Some(set), None, None, None) => KeySet::from_jwks(set.to_string().as_bytes(), limits),
+            (Some(set), None, None, None) => {
+                KeySet::from_jwks_with_secrets(set.to_string().as_bytes(), limits)
+            }
             (None, Some(key), None, None) => KeySet::from_jwk(key.to_string().as_bytes(), limits),
             (None, None, Some(text), None) => KeySet::from_pem(text),
             (None, None, None, Some(text)) => {
@@ -208,7 +210,7 @@ fn the_demonstration_verifies_for_years() {
     let token = std::fs::read_to_string(demo.join("token.txt")).unwrap();
     let verifier = Verifier::builder()
         .algorithms(["RS256"])
-        .keys(KeySet::from_jwks(&keys, &Limits::DEFAULT).unwrap())
+        .keys(KeySet::from_jwks_with_secrets(&keys, &Limits::DEFAULT).unwrap())
         .policy(Policy::id_token("https://idp.example.com/realms/acme", "crm"))
         .build()
         .unwrap();

@@ -263,10 +263,13 @@ fn large_key_sets_are_refused_at_once() {
     for (count, code) in [(1_001, "key.set_too_large"), (10_000, "key.json"), (100_000, "key.set_too_large")]
     {
         let text = many(count);
-        let refusal = KeySet::from_jwks(text.as_bytes(), &Limits::DEFAULT).unwrap_err();
+        let refusal = KeySet::from_jwks_with_secrets(text.as_bytes(), &Limits::DEFAULT).unwrap_err();
         assert_eq!(refusal.code(), code, "{count}");
     }
-    assert_eq!(KeySet::from_jwks(many(1_000).as_bytes(), &Limits::DEFAULT).unwrap().keys().len(), 1_000);
+    assert_eq!(
+        KeySet::from_jwks_with_secrets(many(1_000).as_bytes(), &Limits::DEFAULT).unwrap().keys().len(),
+        1_000
+    );
 }
 
 #[test]

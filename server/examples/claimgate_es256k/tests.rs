@@ -36,7 +36,7 @@ fn other_key() -> Value {
 fn verifier(algorithm: impl Algorithm + 'static, keys: &[Value]) -> JwsVerifier {
     let registry = Registry::builder().builtin().register(Arc::new(algorithm)).build().expect("a new name");
     let set = json!({ "keys": keys }).to_string();
-    let keys = KeySet::from_jwks(set.as_bytes(), &Limits::DEFAULT).expect("a key set");
+    let keys = KeySet::from_jwks_with_secrets(set.as_bytes(), &Limits::DEFAULT).expect("a key set");
     JwsVerifier::with_any_keys(&registry, ["ES256K", "RS256"], &keys, Limits::DEFAULT)
         .expect("registered names")
 }

@@ -21,7 +21,7 @@ pub(crate) fn load(file: &Path, registry: &Registry) -> Result<Config, Failure> 
 /// Reads the key file of a provider.
 pub(crate) fn keys(provider: &Provider) -> Result<KeySet, Failure> {
     let file = provider.jwks_file.as_ref().map_or_else(String::new, |file| file.display().to_string());
-    KeySet::from_jwks(&input::read(&file)?, &Limits::DEFAULT)
+    KeySet::from_jwks_with_secrets(&input::read(&file)?, &Limits::DEFAULT)
         .map_err(|error| Failure::Usage(format!("{file}: {error} [{}]", error.code())))
 }
 

@@ -118,7 +118,7 @@ impl Findings {
         let file = named.path.display();
         let read = std::fs::read(&named.path).map_err(|error| format!("{file}: {error}"));
         let keys = read.and_then(|text| {
-            KeySet::from_jwks(&text, &Limits::DEFAULT)
+            KeySet::from_jwks_with_secrets(&text, &Limits::DEFAULT)
                 .map_err(|error| format!("{file}: {error} [{}]", error.code()))
         });
         let keys = match keys {

@@ -190,7 +190,7 @@ impl Arguments {
         let (name, keys) = match (&self.jwks, &self.key, &self.secret_file) {
             (Some(file), None, None) => {
                 let bytes = input::read(file)?;
-                let keys = KeySet::from_jwks(&bytes, &Limits::DEFAULT);
+                let keys = KeySet::from_jwks_with_secrets(&bytes, &Limits::DEFAULT);
                 (file, keys.map_err(|error| (error, hint(&bytes, "--jwks"))))
             }
             (None, Some(file), None) => {

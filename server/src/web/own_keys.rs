@@ -11,7 +11,8 @@ pub(super) fn own_keys(config: &config::Provider) -> Result<KeySet, ProviderSetu
     if let Some(file) = &config.jwks_file {
         let refused = |reason: String| ProviderSetupError::Keys { file: file.display().to_string(), reason };
         let text = std::fs::read(file).map_err(|error| refused(error.to_string()))?;
-        let set = KeySet::from_jwks(&text, &Limits::DEFAULT).map_err(|error| refused(error.to_string()))?;
+        let set = KeySet::from_jwks_with_secrets(&text, &Limits::DEFAULT)
+            .map_err(|error| refused(error.to_string()))?;
         keys.append(&set);
     }
     let hmac = config.uses_secret();

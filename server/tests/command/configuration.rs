@@ -35,7 +35,8 @@ fn the_rsa_kernel_has_a_switch() {
         let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
         let config = parse(&format!("{server}{line}{PROVIDER}")).unwrap();
         let provider = &config.providers[0];
-        let keys = claimgate::key::KeySet::from_jwks(&keys, &claimgate::limits::Limits::DEFAULT).unwrap();
+        let keys = claimgate::key::KeySet::from_jwks_with_secrets(&keys, &claimgate::limits::Limits::DEFAULT)
+            .unwrap();
         let verifier = claimgate::Verifier::builder().registry(provider.registry.clone()).keys(keys);
         let verifier = verifier
             .algorithms(provider.algorithms.clone())

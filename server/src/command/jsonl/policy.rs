@@ -59,9 +59,9 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
                 policy
             }
             "ignore" => list()?.iter().try_fold(policy, |policy, claim| match claim.as_str() {
-                "exp" => Ok(policy.ignore_expiry()),
-                "nbf" => Ok(policy.ignore_not_before()),
-                "iat" => Ok(policy.ignore_issued_at()),
+                "exp" => Ok(policy.danger_ignore_expiry()),
+                "nbf" => Ok(policy.danger_ignore_not_before()),
+                "iat" => Ok(policy.danger_ignore_issued_at()),
                 _ => Err(wrong_type("ignore")),
             })?,
             _ => return Err(Malformed::new("input.member", format!("unknown member `policy.{name}`"))),

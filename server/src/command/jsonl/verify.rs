@@ -165,7 +165,9 @@ fn keys(members: &mut Members) -> Result<Keys, Malformed> {
     for name in ["jwks", "jwk", "pem", "secret_b64u"] {
         let Some(value) = members.remove(name) else { continue };
         found.push(match (name, value) {
-            ("jwks", set @ Value::Object(_)) => KeySet::from_jwks(set.to_string().as_bytes(), &LINE_LIMITS),
+            ("jwks", set @ Value::Object(_)) => {
+                KeySet::from_jwks_with_secrets(set.to_string().as_bytes(), &LINE_LIMITS)
+            }
             ("jwk", key @ Value::Object(_)) => KeySet::from_jwk(key.to_string().as_bytes(), &LINE_LIMITS),
             ("pem", Value::String(text)) => KeySet::from_pem(&text),
             ("secret_b64u", Value::String(text)) => {
