@@ -6,7 +6,7 @@ use claimgate::oidc::records::RenamedIssuer;
 use serde_json::json;
 
 use super::confirmation::confirm;
-use super::database::{DatabaseArguments, OpenDatabase, change, find, open, rehearse, settings, transact};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, look, open, rehearse, settings};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
 use crate::store::AdminRecords;
@@ -115,7 +115,7 @@ impl ShowArguments {
         let user = find(&store, &self.username)?;
         let id = user.id;
         let now = system::now();
-        let (links, sessions) = transact(&store, move |records| {
+        let (links, sessions) = look(&store, move |records| {
             Ok::<_, AccountError>((records.list_links(id)?, records.list_sessions(Some(id), u32::MAX, now)?))
         })?;
         if self.format == Format::Json {

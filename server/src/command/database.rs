@@ -59,6 +59,18 @@ impl OpenDatabase {
         }
     }
 
+    fn look<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(store) => store.administer_blocking(work),
+            Engine::Postgres(runtime, administration) => runtime.block_on(administration.look(work)),
+        }
+    }
+
     /// Lists events.
     ///
     /// # Errors
@@ -75,7 +87,7 @@ impl OpenDatabase {
 
 /// Opens the database that a configuration file names, and logs warnings about it to standard error. No secret of
 /// the file is read but the password of PostgreSQL. A file that is missing is an error: the command's user would own it,
-/// and the service could not open it.
+/// and the service could not open it. So is a database of PostgreSQL without a schema.
 pub(crate) fn open(config: &Path) -> Result<OpenDatabase, Failure> {
     open_as(config, false)
 }
@@ -93,7 +105,14 @@ fn open_as(config: &Path, creates: bool) -> Result<OpenDatabase, Failure> {
         Store::Sqlite(file) => file,
         Store::Postgres(settings) => {
             let runtime = runtime()?;
-            let open = async { Administration::open(postgres::server(&settings)?).await };
+            let open = async {
+                let server = postgres::server(&settings)?;
+                if creates {
+                    Administration::open(server).await
+                } else {
+                    Administration::open_existing(server).await
+                }
+            };
             let administration = runtime.block_on(open).map_err(|error| postgres::failure(&error))?;
             let engine = Engine::Postgres(runtime, Box::new(administration));
             return Ok(OpenDatabase { engine, records_events });
@@ -160,8 +179,8 @@ pub(crate) fn database_file(config: &Path, instead: &str) -> Result<PathBuf, Fai
     }
 }
 
-/// Runs work in one transaction.
-pub(crate) fn transact<T, E>(
+/// Runs work that only reads in one transaction.
+pub(crate) fn look<T, E>(
     store: &OpenDatabase,
     work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Failure>
@@ -169,7 +188,7 @@ where
     T: Send + 'static,
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
-    store.administer(work).map_err(Into::into)
+    store.look(work).map_err(Into::into)
 }
 
 /// Makes a change in one transaction, records it as an event and leaves a notice of it for the log of the server: which
@@ -184,7 +203,7 @@ where
     E: From<StoreError> + Into<Failure> + Send + 'static,
 {
     let (about, records_events) = (about.to_owned(), store.records_events);
-    transact(store, move |records| {
+    let changed = store.administer(move |records| {
         // A session that ends has an owner until then.
         let session = SessionId::from_hex(&about);
         let owner = session.map(|session| records.session_owner(session)).transpose()?.flatten();
@@ -195,7 +214,8 @@ where
             records.record_event(&event)?;
         }
         Ok::<T, E>(result)
-    })
+    });
+    changed.map_err(Into::into)
 }
 
 /// Returns the event of a change that a command has made.
@@ -249,7 +269,7 @@ impl<T, E: From<StoreError>> From<StoreError> for RolledBack<T, E> {
 /// Returns the user of a name.
 pub(crate) fn find(store: &OpenDatabase, username: &str) -> Result<User, Failure> {
     let name = username.to_owned();
-    transact(store, move |records| accounts::user_named(records, &name))?.ok_or_else(|| Failure::Refused {
+    look(store, move |records| accounts::user_named(records, &name))?.ok_or_else(|| Failure::Refused {
         code: "request.not_found",
         message: format!("there is no user `{username}`"),
     })

@@ -14,7 +14,7 @@ use claimgate::time::UnixTime;
 use serde_json::json;
 
 use super::configuration::{load, verifier};
-use super::database::{find, open, transact};
+use super::database::{find, look, open};
 use super::explain_access;
 use super::rehearsal::rehearse;
 use crate::command::input;
@@ -138,7 +138,7 @@ impl Arguments {
         let user = match claims.subject().filter(|_| config.server.is_some()) {
             Some(subject) => {
                 let link = (provider.issuer_named(claims.issuer()).to_owned(), subject.to_owned());
-                transact(&open(&self.config)?, move |records| records.user_by_link(&link.0, &link.1))?
+                look(&open(&self.config)?, move |records| records.user_by_link(&link.0, &link.1))?
             }
             None => None,
         };

@@ -6,7 +6,7 @@ use claimgate::claims::Claims;
 use claimgate::identity::Identity;
 use claimgate::oidc::records::{self, Lookup};
 
-use super::database::{open, transact};
+use super::database::{look, open};
 use crate::command::output::Failure;
 use crate::web::rehearsal;
 use claimgate_config::{Config, Provider};
@@ -23,7 +23,7 @@ pub(crate) fn rehearse(
     let issuer = provider.issuer_named(claims.issuer()).to_owned();
     let subject = claims.subject().unwrap_or_default().to_owned();
     let username = identity.username.clone();
-    let view = transact(&store, move |records| {
+    let view = look(&store, move |records| {
         let person = Lookup { issuer: &issuer, subject: &subject, sid: None, username: &username };
         records::view(records, &person)
     })?;

@@ -4,7 +4,7 @@ use claimgate::oidc::accounts::{self, AccountError, Administrator};
 use claimgate::oidc::session::SessionId;
 use serde_json::json;
 
-use super::database::{DatabaseArguments, OpenDatabase, change, find, open, transact};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, look, open};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
 use crate::system;
@@ -86,7 +86,7 @@ fn unknown(error: AccountError) -> Failure {
 
 fn list(store: &OpenDatabase, user: Option<&str>, limit: u32, format: Format) -> Result<(), Failure> {
     let user = user.map(|name| find(store, name)).transpose()?.map(|user| user.id);
-    let sessions = transact(store, move |records| records.list_sessions(user, limit, system::now()))?;
+    let sessions = look(store, move |records| records.list_sessions(user, limit, system::now()))?;
     if format == Format::Json {
         return output::document(&json!(sessions), format);
     }

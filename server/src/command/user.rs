@@ -9,9 +9,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
-use super::database::{
-    DatabaseArguments, OpenDatabase, change, find, open, open_or_create, settings, transact,
-};
+use super::database::{DatabaseArguments, OpenDatabase, change, find, look, open, open_or_create, settings};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
 use crate::store::ListedUser;
@@ -191,7 +189,7 @@ fn all_users(store: &OpenDatabase) -> Result<Vec<ListedUser>, Failure> {
     let mut users: Vec<ListedUser> = Vec::new();
     loop {
         let after = users.last().map_or_else(String::new, |last| last.user.username.clone());
-        let page = transact(store, move |records| records.list_users(&after, 1000))?;
+        let page = look(store, move |records| records.list_users(&after, 1000))?;
         if page.is_empty() {
             return Ok(users);
         }

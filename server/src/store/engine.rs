@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::key::Key;
+use super::kind_change::change_kind;
 use super::logged_out::LoggedOut;
 use super::postgres::{Administration, Logout, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
 use super::{
@@ -19,15 +20,14 @@ use super::{
     PeopleCounts, PresentedToken, Revocation, SqliteStore,
 };
 use crate::system;
-use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};
 use claimgate::oidc::backchannel::{Replayed, ValidatedLogout};
 use claimgate::oidc::client::Secret;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
-use claimgate::oidc::records::{Lookup, MAX_SESSIONS_OF_USER, Position, StoreError, view};
+use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
 use claimgate::oidc::session::{LiveSession, NewSession, Origin, SessionId};
-use claimgate::oidc::sign_in::{self, Account, Person, SignInError, SignInPolicy, SignedIn};
+use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
 
@@ -353,12 +353,29 @@ impl Store {
         }
     }
 
+    /// Runs work that only reads in one transaction. Over PostgreSQL it waits for none that writes, and what it writes
+    /// is an error.
+    ///
+    /// # Errors
+    /// The error of the work, or a [`StoreError`].
+    pub async fn look<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
+    {
+        match self {
+            Store::Sqlite(store) => store.administer(work).await,
+            Store::Postgres(store) => store.administration.look(work).await,
+        }
+    }
+
     /// Counts users and live sessions.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn count_people(&self, now: UnixTime) -> Result<PeopleCounts, StoreError> {
-        let counts = self.administer(move |records| records.count_people(now)).await?;
+        let counts = self.look(move |records| records.count_people(now)).await?;
         Ok(match self {
             Store::Sqlite(store) => {
                 PeopleCounts { sessions: u64::try_from(store.live_sessions()).unwrap_or(u64::MAX), ..counts }
@@ -466,35 +483,4 @@ async fn on_a_thread<T: Send + 'static>(
     let store = store.clone();
     let done = tokio::task::spawn_blocking(move || work(&store)).await;
     done.unwrap_or_else(|error| Err(StoreError { reason: error.to_string() }))
-}
-
-/// Decides a sign-in within a transaction. If its groups make the user one of another kind, changes the kind, which ends
-/// the sessions of before, links the person, so that no other gets the user, and records both as an event.
-fn change_kind(
-    records: &mut dyn AdminRecords,
-    person: &Person,
-    (fields, policy, session): (&[&str], &SignInPolicy, NewSession),
-    event: Option<&Event>,
-) -> Result<(), SignInError> {
-    let plan = sign_in::decide(view(records, &person.lookup())?, person, fields, policy, session)?;
-    let changed = plan.account.changed_kind();
-    let (Account::Linked(user, _) | Account::Unlinked(user, _), Some((from, to))) =
-        (&plan.account.account, changed)
-    else {
-        return Ok(());
-    };
-    let Lookup { issuer, subject, .. } = person.lookup();
-    if matches!(plan.account.account, Account::Unlinked(..)) {
-        records.link(issuer, subject, user.id)?;
-    }
-    let changes = UserChanges { kind: Some(to), ..UserChanges::default() };
-    match accounts::change(records, Administrator::OPERATOR, user.id, changes, system::now()) {
-        Ok(_) => {}
-        Err(AccountError::Store(error)) => return Err(error.into()),
-        Err(error) => return Err(StoreError { reason: error.to_string() }.into()),
-    }
-    match event {
-        Some(event) => Ok(records.record_event(&event.of_kind(user, from, to))?),
-        None => Ok(()),
-    }
 }

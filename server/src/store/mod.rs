@@ -20,6 +20,7 @@ mod file;
 mod idle_time;
 mod inspection;
 mod key;
+mod kind_change;
 mod listing;
 mod logged_out;
 mod logout_batches;

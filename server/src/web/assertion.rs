@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::signing_keys::{PUBLISHED_AFTER, SigningKeys};
-use crate::store::Store;
+use crate::store::{AdminRecords, Store};
 use claimgate::access::Caller;
 use claimgate::oidc::records::StoreError;
 use claimgate::time::UnixTime;
@@ -139,23 +139,33 @@ impl Assertions {
     }
 }
 
-/// Reads the keys, and writes those that are due, in one transaction: servers of one database have the same keys.
+/// Reads the keys; where one is due, writes them, in a transaction that reads them again: servers of one database have the
+/// same keys.
 async fn read(store: &Store, now: UnixTime) -> Result<SigningKeys, StoreError> {
     let own = store.clone();
-    let read = store.administer(move |records| {
-        let opened = records.kept(KEYS)?.and_then(|sealed| own.key().open(KEYS, &sealed));
-        let mut keys = opened.and_then(|text| SigningKeys::parse(&text)).unwrap_or_default();
+    let mut keys = store.look(move |records| kept_keys(records, &own)).await?;
+    if !keys.advance(now) {
+        return Ok(keys);
+    }
+    let own = store.clone();
+    let written = store.administer(move |records| {
+        let mut keys = kept_keys(records, &own)?;
         let changed = keys.advance(now);
         if changed {
             records.keep(KEYS, &own.key().seal(KEYS, &keys.to_text()))?;
         }
         Ok::<_, StoreError>((keys, changed))
     });
-    let (keys, changed) = read.await?;
+    let (keys, changed) = written.await?;
     if changed {
         info!("the keys of assertions have changed");
     }
     Ok(keys)
+}
+
+fn kept_keys(records: &mut dyn AdminRecords, store: &Store) -> Result<SigningKeys, StoreError> {
+    let opened = records.kept(KEYS)?.and_then(|sealed| store.key().open(KEYS, &sealed));
+    Ok(opened.and_then(|text| SigningKeys::parse(&text)).unwrap_or_default())
 }
 
 #[cfg(test)]

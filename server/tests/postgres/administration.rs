@@ -230,6 +230,27 @@ fn a_row_that_cannot_be_read_does_not_hide_the_others() {
     });
 }
 
+#[test]
+fn what_looks_takes_no_position_waits_for_no_lock_and_cannot_write() {
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        add(&administration, "ada").await.unwrap();
+        let mut connection = connect(&server).await.unwrap();
+        let held = connection.client().transaction().await.unwrap();
+        let before: i64 = held.query_one("SELECT seq FROM ord FOR UPDATE", &[]).await.unwrap().get(0);
+        let users = administration.look(|records| records.list_users("", 10)).await.unwrap();
+        assert_eq!(users.len(), 1);
+        let administered = administration.administer(|records| records.list_users("", 10)).await.unwrap_err();
+        assert!(administered.reason.contains("`claimgate doctor` names it"), "{administered}");
+        drop(held);
+        let written = administration.look(|records| records.leave_notice("user add", "grace")).await;
+        assert!(written.is_err(), "{written:?}");
+        let after: i64 = connection.client().query_one("SELECT seq FROM ord", &[]).await.unwrap().get(0);
+        assert_eq!(before, after);
+        assert_eq!(administration.take_notices().await.unwrap(), []);
+    });
+}
+
 fn signed_in(id: u8, user: &User, issuer: &str, subject: &str, sid: Option<&str>, issued_at: i64) -> Session {
     let origin = OidcOrigin {
         issuer: issuer.to_owned(),

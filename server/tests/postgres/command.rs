@@ -98,6 +98,30 @@ fn commands_work_on_the_database_that_the_store_names() {
 }
 
 #[test]
+fn a_command_that_looks_makes_no_schema_and_waits_for_no_lock() {
+    let Some(engine) = Engine::shared() else { return };
+    let database = runtime().block_on(engine.new_database());
+    let site = Site::of(engine, &database, &database);
+    let looks: [&[&str]; 3] = [&["session", "list"], &["user", "list"], &["log"]];
+    for arguments in looks {
+        let (code, message) = site.refuses(arguments);
+        assert!(code == Some(2) && message.contains("holds no store yet"), "{arguments:?}: {message}");
+    }
+    let sql = "SELECT count(*) FROM pg_namespace WHERE nspname = 'claimgate'";
+    runtime().block_on(async {
+        let superuser = engine.superuser(&database).await;
+        assert_eq!(superuser.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+        site.says(&["user", "add", "ada", "--no-password"]);
+        superuser.batch_execute("BEGIN; SELECT FROM claimgate.ord FOR UPDATE").await.unwrap();
+        for arguments in looks {
+            site.says(arguments);
+        }
+        let (code, message) = site.refuses(&["user", "deactivate", "ada"]);
+        assert!(code == Some(2) && message.contains("`claimgate doctor` names it"), "{message}");
+    });
+}
+
+#[test]
 fn a_server_that_cannot_start_over_postgresql_says_what_to_do() {
     let Some(engine) = Engine::shared() else { return };
     let newer = runtime().block_on(async {
@@ -170,7 +194,8 @@ fn a_password_comes_from_a_file_or_the_environment_and_is_shown_nowhere() {
     });
     let url = engine.url(&database, &database);
     let site = Site::new(&format!("[store]\nurl = \"{url}\"\npassword_env = \"STORE_PASSWORD\""));
-    let ran = site.command(&["user", "list"]).env("STORE_PASSWORD", "open sesame").output().unwrap();
+    let add = ["user", "add", "ada", "--no-password"];
+    let ran = site.command(&add).env("STORE_PASSWORD", "open sesame").output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let ran = site.command(&["user", "list"]).env("STORE_PASSWORD", "close sesame").output().unwrap();
     let message = String::from_utf8(ran.stderr).unwrap();
@@ -250,5 +275,5 @@ fn a_database_file_is_copied_into_an_empty_database_once() {
     assert!(users.contains("ada") && users.contains("grace"), "{users}");
     let (code, message) = site.refuses(&copy);
     assert_eq!(code, Some(2));
-    assert!(message.contains("holds data of a store: name an empty one"), "{message}");
+    assert!(message.contains("holds data of a store (2 users, 2 events, 2 notices): name an empty one"), "{message}");
 }

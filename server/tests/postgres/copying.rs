@@ -218,7 +218,30 @@ fn nothing_is_copied_into_a_database_that_is_in_use_or_not_empty() {
             Ok(COPIED),
             "a server has followed it and written nothing"
         );
-        assert_eq!(copy_from_sqlite(&server, &file).await, Err(CopyError::NotEmpty));
+        assert_eq!(
+            copy_from_sqlite(&server, &file).await,
+            Err(not_empty("2 users, 2 links, 3 sessions, 3 logouts, 3 events"))
+        );
+    });
+}
+
+fn not_empty(rows: &str) -> CopyError {
+    CopyError::NotEmpty(rows.to_owned())
+}
+
+#[test]
+fn a_database_is_empty_by_its_rows() {
+    let (_folder, file) = sqlite_store();
+    with_database(async |server| {
+        let administration = Administration::open(server.clone()).await.unwrap();
+        administration.administer(|records| records.leave_notice("user remove", "ada")).await.unwrap();
+        assert_eq!(copy_from_sqlite(&server, &file).await, Err(not_empty("1 notice")));
+        administration.take_notices().await.unwrap();
+        let count = "SELECT seq FROM ord";
+        let before: i64 =
+            connect(&server).await.unwrap().client().query_one(count, &[]).await.unwrap().get(0);
+        assert!(before > 0, "it was written to");
+        assert_eq!(copy_from_sqlite(&server, &file).await, Ok(COPIED));
     });
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio_postgres::IsolationLevel;
 
 use super::connection::{Connection, Server};
 use super::error::PostgresError;
 use super::keys::Keys;
 use super::records::{PostgresRecords, confirm, wait};
-use super::schema::migrate;
+use super::schema::{exists, migrate};
 use crate::store::AdminRecords;
 use crate::store::key::Key;
 use claimgate::oidc::client::Secret;
@@ -30,7 +31,23 @@ impl Administration {
     /// # Errors
     /// A [`PostgresError`].
     pub async fn open(server: Server) -> Result<Self, PostgresError> {
+        let connection = server.connect().await?;
+        Self::open_on(connection, server).await
+    }
+
+    /// Opens a database that has a schema, which is brought to the present version.
+    ///
+    /// # Errors
+    /// [`PostgresError::NoSchema`], and nothing is made; or another [`PostgresError`].
+    pub async fn open_existing(server: Server) -> Result<Self, PostgresError> {
         let mut connection = server.connect().await?;
+        if !exists(&mut connection).await? {
+            return Err(PostgresError::NoSchema);
+        }
+        Self::open_on(connection, server).await
+    }
+
+    async fn open_on(mut connection: Connection, server: Server) -> Result<Self, PostgresError> {
         migrate(&mut connection).await?;
         let keys = Keys::load(&connection).await?;
         Ok(Self { server, keys: Arc::new(keys), turn: Mutex::new(()) })
@@ -75,12 +92,36 @@ impl Administration {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
     {
+        self.on_a_connection(|connection, runtime, key| change(connection, runtime, key, work)).await
+    }
+
+    /// Runs work that only reads, in one transaction on a connection of its own: it sees one state of the database,
+    /// takes no position and waits for no transaction that writes. What it writes is an error.
+    ///
+    /// # Errors
+    /// The error of the work, or a [`StoreError`].
+    pub async fn look<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut dyn AdminRecords) -> Result<T, E> + Send + 'static,
+    {
+        self.on_a_connection(|connection, runtime, key| look(connection, runtime, key, work)).await
+    }
+
+    async fn on_a_connection<T, E>(
+        &self,
+        run: impl FnOnce(&mut Connection, &Handle, &Key) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let _turn = self.turn.lock().await;
         let mut connection = self.server.connect().await.map_err(StoreError::from)?;
         let (runtime, keys) = (Handle::current(), Arc::clone(&self.keys));
         // The work waits for one statement after the other, which a thread of the runtime must not.
-        let done =
-            tokio::task::spawn_blocking(move || run(&mut connection, &runtime, &keys.sealing, work)).await;
+        let done = tokio::task::spawn_blocking(move || run(&mut connection, &runtime, &keys.sealing)).await;
         done.unwrap_or_else(|error| Err(StoreError { reason: error.to_string() }.into()))
     }
 }
@@ -94,7 +135,7 @@ pub struct Notice {
     pub about: String,
 }
 
-fn run<T, E: From<StoreError>>(
+fn change<T, E: From<StoreError>>(
     connection: &mut Connection,
     runtime: &Handle,
     key: &Key,
@@ -106,5 +147,23 @@ fn run<T, E: From<StoreError>>(
     let result = work(&mut records)?;
     records.commit()?;
     confirm(runtime, connection).map_err(StoreError::from)?;
+    Ok(result)
+}
+
+fn look<T, E: From<StoreError>>(
+    connection: &mut Connection,
+    runtime: &Handle,
+    key: &Key,
+    work: impl FnOnce(&mut dyn AdminRecords) -> Result<T, E>,
+) -> Result<T, E> {
+    let begin = connection
+        .client()
+        .build_transaction()
+        .read_only(true)
+        .isolation_level(IsolationLevel::RepeatableRead);
+    let begun = wait(runtime, begin.start()).map_err(StoreError::from)?;
+    let mut records = PostgresRecords::reading(begun, runtime, key);
+    let result = work(&mut records)?;
+    records.end()?;
     Ok(result)
 }

@@ -61,6 +61,12 @@ pub enum PostgresError {
     /// The server is a standby, or its database is read-only.
     #[error("the server is a standby or read-only: name the primary, or all hosts")]
     ReadOnly,
+    /// The database has no schema.
+    #[error(
+        "the database holds no store yet: `claimgate serve` or `claimgate user add` makes it, or the URL names another \
+         database"
+    )]
+    NoSchema,
     /// The schema is that of a newer program.
     #[error(
         "the schema has version {found}, and this program works with {known} at most: install the newer program"
@@ -85,6 +91,11 @@ pub enum PostgresError {
         /// The newest version that the oldest program knows.
         oldest: i32,
     },
+    /// A lock was not free in time. Nothing was changed.
+    #[error(
+        "another transaction holds the database for too long: {0}; `claimgate doctor` names it, and nothing was changed"
+    )]
+    Locked(String),
     /// A statement failed, and changed nothing.
     #[error("PostgreSQL refused a statement: {0}")]
     Refused(String),
@@ -136,8 +147,8 @@ pub enum CopyError {
     #[error(transparent)]
     Target(#[from] PostgresError),
     /// The target holds data.
-    #[error("PostgreSQL's database holds data of a store: name an empty one")]
-    NotEmpty,
+    #[error("PostgreSQL's database holds data of a store ({0}): name an empty one")]
+    NotEmpty(String),
     /// A server follows the target.
     #[error("a server runs on PostgreSQL's database: stop it first")]
     InUse,
@@ -173,6 +184,7 @@ impl From<tokio_postgres::Error> for PostgresError {
             Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => PostgresError::ReadOnly,
             // Class 57: the server ends the connection, and the commit may have happened.
             Some(code) if code.code().starts_with("57P") => PostgresError::Lost(reason(&error)),
+            Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => PostgresError::Locked(reason(&error)),
             Some(_) => PostgresError::Refused(reason(&error)),
             // A value of a row, not the connection.
             None if is_about_a_value(&error) => PostgresError::Unreadable(reason(&error)),

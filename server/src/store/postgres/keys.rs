@@ -40,14 +40,21 @@ impl Keys {
 
 /// Returns a key by name; makes it if there is none.
 async fn load(connection: &Connection, name: &str) -> Result<Zeroizing<Vec<u8>>, PostgresError> {
+    if let Some(key) = read(connection, name).await? {
+        return Ok(key);
+    }
     let mut key = Zeroizing::new(vec![0; KEY_LEN]);
     system::random(&mut key);
     let insert = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     connection.query(insert, &[&name, &key.as_slice()]).await?;
     // Another node may have been first.
+    let key = read(connection, name).await?;
+    key.ok_or_else(|| PostgresError::Unreadable(format!("the {name} is missing")))
+}
+
+async fn read(connection: &Connection, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, PostgresError> {
     let rows = connection.read("SELECT value FROM meta WHERE name = $1", &[&name]).await?;
-    let row = rows.first().ok_or_else(|| PostgresError::Unreadable(format!("the {name} is missing")))?;
-    Ok(Zeroizing::new(row.try_get(0)?))
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.map(Zeroizing::new))
 }
 
 /// The key that authenticates the secrets of sessions, so that an invented one is refused without a question to the

@@ -1,5 +1,6 @@
 //! The port [`Records`] on PostgreSQL, for administration: one transaction whose first statement locks the order row,
-//! so that nothing else is written until it ends. What it ended and changed is one step of the feed.
+//! so that nothing else is written until it ends. What it ended and changed is one step of the feed. A transaction that
+//! only reads takes no position and waits for no lock.
 //!
 //! A sign-in or a logout is one call of a function of the database instead: this holds the lock over many.
 
@@ -69,7 +70,7 @@ pub(super) struct PostgresRecords<'t> {
     transaction: Transaction<'t>,
     runtime: &'t Handle,
     key: &'t Key,
-    /// The position of the transaction.
+    /// The position of the transaction; 0 if it only reads.
     position: i64,
     /// The sessions that it ended, for the feed.
     ended: Vec<Vec<u8>>,
@@ -91,11 +92,15 @@ impl<'t> PostgresRecords<'t> {
         runtime: &'t Handle,
         key: &'t Key,
     ) -> Result<Self, StoreError> {
-        let (ended, changed) = (Vec::new(), BTreeSet::new());
-        let mut records = Self { transaction, runtime, key, position: 0, ended, changed };
+        let mut records = Self::reading(transaction, runtime, key);
         let row = records.query_first("SELECT take_position()", &[])?;
         records.position = row.map_or(0, |row| row.get(0));
         Ok(records)
+    }
+
+    /// Begins a transaction that only reads: one in which PostgreSQL refuses to write.
+    pub(super) fn reading(transaction: Transaction<'t>, runtime: &'t Handle, key: &'t Key) -> Self {
+        Self { transaction, runtime, key, position: 0, ended: Vec::new(), changed: BTreeSet::new() }
     }
 
     pub(super) fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -168,6 +173,11 @@ impl<'t> PostgresRecords<'t> {
         let statement = async { Ok(self.transaction.execute(sql, parameters).await?) };
         let rows = within_time(self.runtime, LONG_TIMEOUT, statement)?;
         Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+
+    /// Ends a transaction that only read.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        Ok(wait(self.runtime, self.transaction.commit())?)
     }
 
     /// Writes the step of the feed and commits.

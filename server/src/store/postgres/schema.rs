@@ -42,6 +42,15 @@ pub(super) fn newest_version() -> i32 {
     newest_of(MIGRATIONS)
 }
 
+/// Reports whether there is a schema of a version. Makes nothing.
+///
+/// # Errors
+/// A [`PostgresError`].
+pub(super) async fn exists(connection: &mut Connection) -> Result<bool, PostgresError> {
+    let sql = "SELECT to_regclass('claimgate.schema_version') IS NOT NULL";
+    Ok(connection.client().query_one(sql, &[]).await?.try_get(0)?)
+}
+
 /// Brings the schema to the version of this program; see [`migrate_to`].
 ///
 /// # Errors

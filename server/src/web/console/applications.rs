@@ -87,7 +87,7 @@ async fn sender(app: &App, username: &str) -> Result<(Sender, Option<ListedSessi
         return Ok((Sender::default(), None));
     }
     let name = username.to_owned();
-    let user = app.store.administer(move |records| accounts::user_named(records, &name));
+    let user = app.store.look(move |records| accounts::user_named(records, &name));
     let user = user.await.map_err(Refusal::Store)?.ok_or_else(|| Refusal::User(username.to_owned()))?;
     let session = app.store.sessions_of(user.id).await.map_err(Refusal::Store)?.into_iter().next();
     let id = session.as_ref().and_then(|session| SessionId::from_hex(&session.id));

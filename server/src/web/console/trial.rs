@@ -112,7 +112,7 @@ pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'
             let issuer = provider.config.issuer_named(claims.issuer()).to_owned();
             let username = identity.username.clone();
             let subject = claims.subject().unwrap_or_default().to_owned();
-            let view = app.store.administer(move |records| {
+            let view = app.store.look(move |records| {
                 let person = Lookup { issuer: &issuer, subject: &subject, sid: None, username: &username };
                 records::view(records, &person)
             });

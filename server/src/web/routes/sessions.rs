@@ -31,7 +31,7 @@ pub(super) async fn list(
     let limit = parameters.limit.unwrap_or(100).min(1000);
     let list = app
         .store
-        .administer(move |records| records.list_sessions(user, limit, system::now()).map_err(Problem::from));
+        .look(move |records| records.list_sessions(user, limit, system::now()).map_err(Problem::from));
     Ok(respond::document(json!({"sessions": list.await?})))
 }
 

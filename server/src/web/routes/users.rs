@@ -29,13 +29,12 @@ pub(super) async fn list(
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     let limit = page.limit.unwrap_or(100).min(1000);
-    let list =
-        app.store.administer(move |records| records.list_users(&page.after, limit).map_err(Problem::from));
+    let list = app.store.look(move |records| records.list_users(&page.after, limit).map_err(Problem::from));
     Ok(respond::document(json!({"users": list.await?})))
 }
 
 pub(super) async fn show(Current(app): Current, _: Admin, Path(id): Path<i64>) -> Result<Response, Problem> {
-    let user = app.store.administer(move |records| records.user(UserId(id)).map_err(Problem::from));
+    let user = app.store.look(move |records| records.user(UserId(id)).map_err(Problem::from));
     Ok(respond::document(json!(user.await?.ok_or(Problem::NotFound)?)))
 }
 

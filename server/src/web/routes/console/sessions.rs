@@ -33,7 +33,7 @@ pub(super) async fn list(console: Console, search: Result<Query<Search>, Problem
         Err(problem) => return problem.page(&english(&console.app)),
     };
     let (page, now, wanted) = (page.min(LAST_PAGE), system::now(), text.trim().to_lowercase());
-    let found = console.app.store.administer(move |records| {
+    let found = console.app.store.look(move |records| {
         records.search_sessions(&wanted, page * PAGE, PAGE + 1, now).map_err(Problem::from)
     });
     let mut rows = match found.await {
@@ -66,7 +66,7 @@ pub(super) async fn teams(console: Console, search: Result<Query<Search>, Proble
         Ok(Query(search)) => search,
         Err(problem) => return problem.page(&english(&console.app)),
     };
-    let all = console.app.store.administer(|records| records.list_teams().map_err(Problem::from));
+    let all = console.app.store.look(|records| records.list_teams().map_err(Problem::from));
     let mut rows = match all.await {
         Ok(rows) => rows,
         Err(problem) => return problem.page(&english(&console.app)),

@@ -38,7 +38,7 @@ pub(super) async fn list(console: Console, search: Result<Query<Search>, Problem
     let listed = console
         .app
         .store
-        .administer(move |records| records.search_users(&wanted, &after, PAGE + 1).map_err(Problem::from));
+        .look(move |records| records.search_users(&wanted, &after, PAGE + 1).map_err(Problem::from));
     let mut users = match listed.await {
         Ok(users) => users,
         Err(problem) => return problem.page(&english(&console.app)),
@@ -71,8 +71,7 @@ pub(super) async fn show(
 
 async fn page(console: &Console, id: UserId, done: Option<&str>) -> Response {
     let now = system::now();
-    let details =
-        console.app.store.administer(move |records| details(records, id, now).map_err(Problem::from));
+    let details = console.app.store.look(move |records| details(records, id, now).map_err(Problem::from));
     let details = match details.await {
         Ok(Some(details)) => details,
         Ok(None) => return Problem::NotFound.page(&english(&console.app)),
