@@ -137,6 +137,23 @@ fn a_server_that_cannot_start_over_postgresql_says_what_to_do() {
         engine.superuser("postgres").await.batch_execute(&sql).await.unwrap();
         database
     });
+    let (secret, full, latin, database) = runtime().block_on(async {
+        let [secret, full, latin, database] = [
+            engine.new_database().await,
+            engine.new_database().await,
+            engine.new_database().await,
+            engine.new_database().await,
+        ];
+        let superuser = engine.superuser("postgres").await;
+        superuser.batch_execute(&format!("ALTER USER {full} CONNECTION LIMIT 0")).await.unwrap();
+        superuser.batch_execute(&format!("DROP DATABASE {latin}")).await.unwrap();
+        let sql =
+            format!("CREATE DATABASE {latin} OWNER {latin} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0");
+        superuser.batch_execute(&sql).await.unwrap();
+        engine.require_password(&secret);
+        superuser.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        (secret, full, latin, database)
+    });
     let url = |url: &str| Site::new(&format!("[store]\nurl = \"{url}\""));
     let old = old_server();
     let old = format!("postgres://ada@127.0.0.1:{old}/ada");
@@ -148,6 +165,20 @@ fn a_server_that_cannot_start_over_postgresql_says_what_to_do() {
         (Site::of(engine, &standby, &standby), "name the primary, or all hosts"),
         (Site::of(engine, &newer, &newer), "has version 900, and this program works with "),
         (url(&old), "PostgreSQL 12 is too old: version 15 or later is needed"),
+        (Site::of(engine, &secret, &secret), "demands a password: write it to a file that `password_file`"),
+        (Site::of(engine, &full, &full), "max_connections"),
+        (Site::of(engine, &latin, &latin), "has the encoding LATIN1"),
+        (
+            url(&format!("postgres://ada@127.0.0.1:{}/ada?sslmode=require", server_without_tls())),
+            "does not offer TLS: switch `ssl` on",
+        ),
+        (
+            Site::new(&format!(
+                "[store]\nurl = \"{}\"\nrequire_synchronous = true",
+                engine.url(&database, &database)
+            )),
+            "is empty): name one there, or take `require_synchronous` out",
+        ),
     ] {
         let (code, message) = site.refuses(&["serve", "--log-level", "error"]);
         assert!(code == Some(2) && message.contains(said), "{said}: {message}");
@@ -203,6 +234,18 @@ fn a_password_comes_from_a_file_or_the_environment_and_is_shown_nowhere() {
     let site = Site::new(&format!("[store]\nurl = \"{url}\"\npassword_file = \"password\""));
     std::fs::write(site.folder.path().join("password"), "open sesame\n").unwrap();
     site.says(&["user", "list"]);
+}
+
+/// Answers a request for TLS as PostgreSQL does without it. Returns the port.
+fn server_without_tls() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            drop(client.read(&mut [0; 8]).and_then(|_| client.write_all(b"N")));
+        }
+    });
+    port
 }
 
 /// Answers as PostgreSQL 12 does, up to its version. No such version is installed. Returns the port.

@@ -64,14 +64,33 @@ fn the_certificate_of_the_server_is_verified_for_its_host() {
         let mut connection = at("localhost", Some(trusting(authority.path()))).connect().await.unwrap();
         let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         assert!(connection.client().query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
-        for (case, server) in [
-            ("an authority that is not trusted", at("localhost", Some(trusting(other.path())))),
-            ("the name of another host", at("db", Some(trusting(authority.path())))),
+        for (case, server, remedy) in [
+            ("an authority that is not trusted", at("localhost", Some(trusting(other.path()))), "`ca_file`"),
+            ("the name of another host", at("db", Some(trusting(authority.path()))), "host of the URL"),
         ] {
-            let refused = server.connect().await.err();
-            assert!(matches!(refused, Some(PostgresError::Connect { .. })), "{case}: {refused:?}");
+            let refused = server.connect().await.err().unwrap();
+            assert!(matches!(refused, PostgresError::Certificate { .. }), "{case}: {refused}");
+            assert!(refused.to_string().contains(remedy), "{case}: {refused}");
         }
         let refused = at("localhost", None).connect().await.err();
         assert!(matches!(refused, Some(PostgresError::Denied(_))), "no TLS: {refused:?}");
     });
+}
+
+#[test]
+fn a_self_signed_certificate_says_what_is_wrong_with_it() {
+    let authority = tempfile::tempdir().unwrap();
+    let sign = |data: &Path| {
+        make_authority(data);
+        std::fs::copy(data.join("ca.pem"), authority.path().join("ca.pem")).unwrap();
+        std::fs::rename(data.join("ca.pem"), data.join("server.pem")).unwrap();
+        std::fs::rename(data.join("ca.key"), data.join("server.key")).unwrap();
+    };
+    let Some(engine) = Engine::start_with_tls(sign) else { return };
+    let mut config = tokio_postgres::Config::new();
+    config.host("localhost").hostaddr([127, 0, 0, 1].into()).port(engine.port.unwrap());
+    config.user("super").dbname("postgres");
+    let server = Server::new(config, Some(trusting(authority.path())));
+    let refused = runtime().block_on(server.connect()).err().unwrap();
+    assert!(refused.to_string().contains("without `CA:TRUE`"), "{refused}");
 }

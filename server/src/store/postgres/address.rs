@@ -45,7 +45,8 @@ impl Address<'_> {
         let config = self.parse()?;
         if config.get_password().is_some() {
             return Err(refused(
-                "it holds a password, which logs and messages would show: write it in a file of its own",
+                "it holds a password, which logs and messages would show: write it to a file that `password_file` of [store] \
+                 names",
             ));
         }
         if config.get_user().is_none() || config.get_dbname().is_none() || config.get_hosts().is_empty() {

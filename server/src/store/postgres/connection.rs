@@ -14,7 +14,7 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
-use super::error::{OLDEST_VERSION, PostgresError, reason};
+use super::error::{OLDEST_VERSION, PostgresError};
 use super::tls::Tls;
 use claimgate::oidc::client::Secret;
 
@@ -107,9 +107,7 @@ impl Server {
     /// Connects.
     ///
     /// # Errors
-    /// [`PostgresError::Connect`], [`PostgresError::Denied`], [`PostgresError::NoDatabase`],
-    /// [`PostgresError::ReadOnly`], [`PostgresError::TooOld`], [`PostgresError::NoStandby`] or
-    /// [`PostgresError::Lost`].
+    /// Those of [`PostgresError`] that say why a server cannot be used: [`PostgresError::Connect`] and others.
     pub async fn connect(&self) -> Result<Connection, PostgresError> {
         let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
         let most = CONNECT_TIMEOUT.saturating_mul(hosts.saturating_add(1));
@@ -119,17 +117,7 @@ impl Server {
     }
 
     async fn connect_and_prepare(&self) -> Result<Connection, PostgresError> {
-        let failed = |error: tokio_postgres::Error| {
-            let reason = reason(&error);
-            // The driver has no code for it: a host was reached, and is not the one asked for.
-            if reason.contains("database does not allow writes") {
-                return PostgresError::ReadOnly;
-            }
-            match PostgresError::from(error) {
-                error @ (PostgresError::Denied(_) | PostgresError::NoDatabase(_)) => error,
-                _ => PostgresError::Connect { address: self.address(), reason },
-            }
-        };
+        let failed = |error| PostgresError::of_connecting(error, self.address());
         let mut config = self.config.clone();
         if let Some(password) = self.password.load_full() {
             config.password(password.expose());
@@ -189,15 +177,17 @@ impl Connection {
         Self { client, warning, driver, requires_standby: false, statements: Mutex::default() }
     }
 
-    /// Checks the version of the server and makes the settings of the session.
+    /// Checks the version of the server and the encoding of the database, and makes the settings of the session.
     async fn prepare_session(&self) -> Result<(), PostgresError> {
-        let row = self
-            .client
-            .query_one("SELECT current_setting('server_version_num')::integer / 10000", &[])
-            .await?;
+        let sql = "SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_encoding')";
+        let row = self.client.query_one(sql, &[]).await?;
         let version = u32::try_from(row.get::<_, i32>(0)).unwrap_or(0);
         if version < OLDEST_VERSION {
             return Err(PostgresError::TooOld(version));
+        }
+        let encoding: &str = row.try_get(1)?;
+        if encoding != "UTF8" {
+            return Err(PostgresError::Encoding(encoding.to_owned()));
         }
         let lock_timeout = format!("SET lock_timeout = {};", LOCK_TIMEOUT.as_millis());
         self.client.batch_execute(&(lock_timeout + SETTINGS)).await?;

@@ -1,7 +1,9 @@
 //! Why PostgreSQL cannot be used, or did not do what it was asked to.
 
 use std::error::Error as _;
+use std::io;
 
+use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{WasNull, WrongType};
 
@@ -40,6 +42,37 @@ pub enum PostgresError {
         /// PostgreSQL's message, or the system's.
         reason: String,
     },
+    /// The server demands a password, and there is none.
+    #[error("PostgreSQL at {0} demands a password: write it to a file that `password_file` of [store] names")]
+    NoPassword(String),
+    /// The server does not offer TLS.
+    #[error(
+        "PostgreSQL at {0} does not offer TLS: switch `ssl` on in its configuration; on this machine, or with \
+         `danger_plaintext`, write `sslmode=disable` in the URL"
+    )]
+    NoTls(String),
+    /// The server's certificate does not count.
+    #[error("the certificate of PostgreSQL at {address} is refused ({reason}): {remedy}")]
+    Certificate {
+        /// The hosts, without the password.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The server has no connection left.
+    #[error(
+        "PostgreSQL has no connection left: {0}; raise its `max_connections`, or the limit of the user or the database \
+         (`ALTER ROLE name CONNECTION LIMIT -1`): each server takes up to eight"
+    )]
+    Full(String),
+    /// The database cannot hold every name.
+    #[error(
+        "the database has the encoding {0}, which does not have all names: make it with `createdb --encoding UTF8 \
+         --template template0 --owner USER NAME`"
+    )]
+    Encoding(String),
     /// The user or the password is refused.
     #[error(
         "PostgreSQL refuses the user: {0}; check the user in the URL, `password_file`, and PostgreSQL's pg_hba.conf"
@@ -112,7 +145,10 @@ pub enum PostgresError {
     OtherHistory,
     /// A synchronous standby is required, and the server has none. What was committed meanwhile does not count as
     /// done.
-    #[error("the server has no synchronous standby (synchronous_standby_names is empty)")]
+    #[error(
+        "the server has no synchronous standby (synchronous_standby_names is empty): name one there, or take \
+         `require_synchronous` out of [store], with which a failover loses nothing"
+    )]
     NoStandby,
     /// Too much work waits, or the work waited for too long.
     #[error("too much work is waiting")]
@@ -177,6 +213,7 @@ impl From<tokio_postgres::Error> for PostgresError {
             Some(code) if code.code() == NO_STANDBY => PostgresError::NoStandby,
             // Class 28: authorization.
             Some(code) if code.code().starts_with("28") => PostgresError::Denied(reason(&error)),
+            Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => PostgresError::Full(reason(&error)),
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
                 PostgresError::NoDatabase(reason(&error))
             }
@@ -191,6 +228,55 @@ impl From<tokio_postgres::Error> for PostgresError {
             None => PostgresError::Lost(reason(&error)),
         }
     }
+}
+
+impl PostgresError {
+    /// Returns why a server at an address cannot be connected to.
+    pub(super) fn of_connecting(error: tokio_postgres::Error, address: String) -> Self {
+        let reason = reason(&error);
+        // The driver has no codes for these: a host was reached, and is not the one asked for; and it demands what
+        // the configuration does not have.
+        if reason.contains("database does not allow writes") {
+            return PostgresError::ReadOnly;
+        }
+        if reason.contains("password missing") {
+            return PostgresError::NoPassword(address);
+        }
+        if reason.contains("server does not support TLS") {
+            return PostgresError::NoTls(address);
+        }
+        if let Some(remedy) = certificate_remedy(&error) {
+            return PostgresError::Certificate { address, reason, remedy };
+        }
+        match PostgresError::from(error) {
+            error @ (PostgresError::Denied(_) | PostgresError::NoDatabase(_) | PostgresError::Full(_)) => {
+                error
+            }
+            _ => PostgresError::Connect { address, reason },
+        }
+    }
+}
+
+/// Returns what to do about a certificate that is refused; `None` if the error is another.
+fn certificate_remedy(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let failed = error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(fault) = failed else { return None };
+    Some(match fault {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "write a name of the certificate as the host of the URL, or have it made for that host"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "renew it, and check the clock of this machine"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "check the clock of this machine"
+        }
+        _ if failed.to_string().contains("CaUsedAsEndEntity") => {
+            "it is one of an authority, as self-signed ones often are: make one without `CA:TRUE`, or have it signed by \
+             an authority that `ca_file` of [store] names"
+        }
+        _ => "name the certificate of its authority in `ca_file` of [store]",
+    })
 }
 
 /// Reports whether a value of a row is NULL or of another type than it should be.
