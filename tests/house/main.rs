@@ -12,6 +12,7 @@ mod security_table;
 #[path = "../engine/shared_data.rs"]
 mod shared_data;
 /// The Rust sources, and their code alone.
+mod skipped;
 mod source;
 /// Dependencies, licences and build scripts.
 mod supply_chain;

@@ -8,7 +8,7 @@ use claimgate_server::store::postgres::{Logout, PgStore, PostgresError, Settings
 use rustix::fs::statvfs;
 use tempfile::TempDir;
 
-use super::engine::{Engine, new_folder, runtime, unprivileged};
+use super::engine::{Engine, new_folder, runtime, skip_fault, unprivileged};
 use super::nodes::{sign_in, until};
 use super::people::{logout, of_sid};
 use super::record::{Record, clock};
@@ -26,7 +26,7 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = new_folder();
         let Some((user, group)) = unprivileged() else {
-            eprintln!("SKIPPED: file systems cannot be mounted here: not root");
+            skip_fault("file systems cannot be mounted here: not root");
             return None;
         };
         let options = format!("size=32m,mode=0700,uid={user},gid={group}");
@@ -37,7 +37,7 @@ impl SmallDisk {
             .unwrap();
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            eprintln!("SKIPPED: file systems cannot be mounted here: {error}");
+            skip_fault(&format!("file systems cannot be mounted here: {error}"));
             return None;
         }
         Some(Self(folder))

@@ -59,6 +59,15 @@ fn binaries() -> Option<PathBuf> {
     newest.map(|(_, path)| path).or_else(by_config)
 }
 
+/// Says that a test is skipped because a fault cannot be made here; fails where `CLAIMGATE_REQUIRE_FAULTS` is set.
+pub(crate) fn skip_fault(reason: &str) {
+    assert!(
+        std::env::var_os("CLAIMGATE_REQUIRE_FAULTS").is_none(),
+        "CLAIMGATE_REQUIRE_FAULTS is set, and {reason}"
+    );
+    eprintln!("SKIPPED: {reason}");
+}
+
 /// Returns the numbers of a user to run PostgreSQL as: it refuses to run as root.
 pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::getuid().is_root() {

@@ -1,5 +1,6 @@
 //! The store over PostgreSQL, against a server that the tests start. Without an installed PostgreSQL they are
-//! skipped, or fail where `CLAIMGATE_REQUIRE_POSTGRES` is set.
+//! skipped, or fail where `CLAIMGATE_REQUIRE_POSTGRES` is set. Likewise `CLAIMGATE_REQUIRE_FAULTS`, for those that set
+//! clocks, cut networks and fill disks, which root may do where Linux has name spaces.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -7,7 +7,7 @@ use claimgate::oidc::session::SessionId;
 use claimgate_server::store::postgres::{PgStore, Settings};
 use tokio::time::sleep;
 
-use super::engine::{Engine, connect, runtime};
+use super::engine::{Engine, connect, runtime, skip_fault};
 use super::node_process::NodeProcess;
 use super::nodes::sign_in;
 use super::people::{logout, of_sid};
@@ -70,7 +70,7 @@ fn a_node_that_is_killed_in_a_storm_loses_nothing_that_it_acknowledged() {
 /// Starts a node whose clock is `days` ahead; `None`, with a line that says so, without `faketime`.
 fn start_ahead(days: i64, address: &str) -> Option<NodeProcess> {
     let Ok(output) = Command::new("faketime").arg("--version").output() else {
-        eprintln!("SKIPPED: `faketime` is not installed (Debian: faketime)");
+        skip_fault("`faketime` is not installed (Debian: faketime)");
         return None;
     };
     assert!(output.status.success());
