@@ -3,13 +3,16 @@
 
 use claimgate::oidc::accounts::{self, AccountError, Administrator, Severed};
 use claimgate::oidc::records::RenamedIssuer;
+use claimgate::oidc::user::User;
 use serde_json::json;
 
 use super::confirmation::confirm;
-use super::database::{DatabaseArguments, OpenDatabase, change, find, look, open, rehearse, settings};
+use super::database::{
+    DatabaseArguments, Found, OpenDatabase, change, find, find_row, look, open, rehearse, settings,
+};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
-use crate::store::AdminRecords;
+use crate::store::{AdminRecords, UserRow};
 use crate::system;
 
 #[derive(clap::Args)]
@@ -112,32 +115,53 @@ pub(crate) enum ProviderCommand {
 impl ShowArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let store = open(&self.database.config)?;
-        let user = find(&store, &self.username)?;
-        let id = user.id;
+        let found = find_row(&store, &self.username)?;
+        let id = found.id();
         let now = system::now();
         let (links, sessions) = look(&store, move |records| {
             Ok::<_, AccountError>((records.list_links(id)?, records.list_sessions(Some(id), u32::MAX, now)?))
         })?;
         if self.format == Format::Json {
-            return output::document(
-                &json!({"user": user, "links": links, "sessions": sessions}),
-                self.format,
-            );
+            let document = match found {
+                Found::User(user) => json!({"user": user, "links": links, "sessions": sessions}),
+                Found::Row(row, reason) => {
+                    json!({"unreadable": reason, "row": row, "links": links, "sessions": sessions})
+                }
+            };
+            return output::document(&document, self.format);
         }
-        let state = if user.active { "active" } else { "inactive" };
-        let mut text = format!("{}  {}  {state}\n", user.username, user.kind.name());
-        for (field, value) in &user.profile {
-            text.push_str(&format!("  {field}: {value}\n"));
-        }
-        for team in user.teams.keys() {
-            text.push_str(&format!("  team {team}\n"));
-        }
+        let mut text = match &found {
+            Found::User(user) => described(user),
+            Found::Row(row, reason) => as_written(row, reason),
+        };
         for link in &links {
             text.push_str(&format!("  linked to {} at {}\n", link.subject, link.issuer));
         }
         text.push_str(&format!("  {}\n", count(sessions.len(), "session")));
         output::write(output::escaped(&text).as_bytes())
     }
+}
+
+fn described(user: &User) -> String {
+    let state = if user.active { "active" } else { "inactive" };
+    let mut text = format!("{}  {}  {state}\n", user.username, user.kind.name());
+    for (field, value) in &user.profile {
+        text.push_str(&format!("  {field}: {value}\n"));
+    }
+    for team in user.teams.keys() {
+        text.push_str(&format!("  team {team}\n"));
+    }
+    text
+}
+
+fn as_written(row: &UserRow, reason: &str) -> String {
+    let mut text = format!("{}  cannot be read ({reason}); the row as it is written:\n", row.username);
+    let columns =
+        [("kind", &row.kind), ("active", &row.active), ("profile", &row.profile), ("teams", &row.teams)];
+    for (column, value) in columns {
+        text.push_str(&format!("  {column}: {}\n", value.as_deref().unwrap_or("no text")));
+    }
+    text
 }
 
 impl RenameArguments {
@@ -185,21 +209,26 @@ impl UnlinkArguments {
 impl RemoveArguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let store = open(&self.database.config)?;
-        let user = find(&store, &self.username)?;
+        let found = find_row(&store, &self.username)?;
+        let (id, is_unreadable) = (found.id(), matches!(found, Found::Row(..)));
+        let username = found.username().to_owned();
         let question = |found: Severed| {
             format!(
                 "This erases the user {} with {} and {}. It cannot be undone.",
-                user.username,
+                username,
                 count(found.links, "link"),
                 count(found.sessions, "session")
             )
         };
         // The notice does not repeat the name that is erased.
-        let about = format!("user {}", user.id.0);
+        let about = format!("user {}", id.0);
         let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
-            Ok(accounts::remove(records, Administrator::OPERATOR, user.id, system::now())?)
+            if is_unreadable {
+                records.clear_user(id)?;
+            }
+            Ok(accounts::remove(records, Administrator::OPERATOR, id, system::now())?)
         })?;
-        write(&format!("removed {}; {}", user.username, severed(removed)))
+        write(&format!("removed {username}; {}", severed(removed)))
     }
 }
 

@@ -8,11 +8,14 @@ use tokio::runtime::Runtime;
 use super::runtime::runtime;
 use super::{logging, postgres};
 use crate::store::postgres::Administration;
-use crate::store::{self, AdminRecords, BY_COMMAND, Event, EventKind, EventQuery, ListedEvent, SqliteStore};
+use crate::store::{
+    self, AdminRecords, BY_COMMAND, Event, EventKind, EventQuery, ListedEvent, SqliteStore, UNREADABLE,
+    UserRow,
+};
 use claimgate::oidc::accounts;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::SessionId;
-use claimgate::oidc::user::User;
+use claimgate::oidc::user::{User, UserId};
 use claimgate_config::{Config, Database, Store};
 
 use crate::command::output::Failure;
@@ -266,11 +269,56 @@ impl<T, E: From<StoreError>> From<StoreError> for RolledBack<T, E> {
     }
 }
 
+/// A user that a command names.
+pub(crate) enum Found {
+    /// The user.
+    User(User),
+    /// The row, and why it cannot be read.
+    Row(UserRow, String),
+}
+
+impl Found {
+    /// Returns the user's identifier.
+    pub(crate) fn id(&self) -> UserId {
+        match self {
+            Found::User(user) => user.id,
+            Found::Row(row, _) => row.id,
+        }
+    }
+
+    /// Returns the user's name.
+    pub(crate) fn username(&self) -> &str {
+        match self {
+            Found::User(user) => &user.username,
+            Found::Row(row, _) => &row.username,
+        }
+    }
+}
+
+/// Returns the user of a name, or the row if it cannot be read.
+pub(crate) fn find_row(store: &OpenDatabase, username: &str) -> Result<Found, Failure> {
+    let name = username.to_owned();
+    match store.look(move |records| accounts::user_named(records, &name)) {
+        Ok(Some(user)) => Ok(Found::User(user)),
+        Ok(None) => Err(Failure::Refused {
+            code: "request.not_found",
+            message: format!("there is no user `{username}`"),
+        }),
+        Err(error) => {
+            let name = username.to_owned();
+            let row = look(store, move |records| records.user_row(&name))?;
+            row.map(|row| Found::Row(row, error.reason.clone())).ok_or_else(|| error.into())
+        }
+    }
+}
+
 /// Returns the user of a name.
 pub(crate) fn find(store: &OpenDatabase, username: &str) -> Result<User, Failure> {
-    let name = username.to_owned();
-    look(store, move |records| accounts::user_named(records, &name))?.ok_or_else(|| Failure::Refused {
-        code: "request.not_found",
-        message: format!("there is no user `{username}`"),
-    })
+    match find_row(store, username)? {
+        Found::User(user) => Ok(user),
+        Found::Row(row, reason) => Err(Failure::Usage(format!(
+            "the row of the user {:?} cannot be read ({reason}): {UNREADABLE}",
+            row.username
+        ))),
+    }
 }

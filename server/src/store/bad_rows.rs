@@ -4,6 +4,10 @@ use tracing::warn;
 
 use crate::plural::count;
 
+/// What to do about the row of a user that cannot be read.
+pub const UNREADABLE: &str =
+    "`claimgate user show NAME` shows what it holds, and `claimgate user remove NAME` removes the user";
+
 /// The rows that one read has skipped.
 #[derive(Default)]
 pub(super) struct BadRows {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use super::bad_rows::UNREADABLE;
 use super::events::sqlite as events;
 use super::file;
 use super::logout_batches::read_row;
@@ -144,8 +145,13 @@ impl Inspection {
             rows_read += 1;
             if let Err(error) = read(row) {
                 let id: i64 = row.get(number)?;
-                self.problems
-                    .push(format!("row {id} of the table {table} cannot be read and is skipped ({error}): restore a backup, or correct it with SQLite"));
+                let (what, remedy) = match (table, row.get::<_, String>(1)) {
+                    ("user", Ok(name)) => (format!(", {name:?},"), UNREADABLE),
+                    _ => (String::new(), "restore a backup, or correct it with SQLite"),
+                };
+                self.problems.push(format!(
+                    "row {id} of the table {table}{what} cannot be read and is skipped ({error}): {remedy}"
+                ));
             }
         }
         if self.problems.len() == before {

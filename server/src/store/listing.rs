@@ -10,7 +10,7 @@ use super::records::{SqliteRecords, USER, read_user};
 use crate::system;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
-use claimgate::oidc::user::{User, UserId};
+use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
 /// A user in a list.
@@ -25,6 +25,23 @@ pub struct ListedUser {
     pub links: u32,
     /// Number of sessions.
     pub sessions: u32,
+}
+
+/// The row of a user as it is written, for a user that cannot be read. A column that holds no text is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserRow {
+    /// The identifier.
+    pub id: UserId,
+    /// The name.
+    pub username: String,
+    /// The name of the kind.
+    pub kind: Option<String>,
+    /// Whether the user may sign in.
+    pub active: Option<String>,
+    /// The profile, as JSON.
+    pub profile: Option<String>,
+    /// The teams, as JSON.
+    pub teams: Option<String>,
 }
 
 /// A team in a list.
@@ -136,6 +153,18 @@ pub trait AdminRecords: Records {
     /// [`StoreError`]: the database failed.
     fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError>;
 
+    /// Returns the row of the user with a name, whatever the other columns hold.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn user_row(&mut self, username: &str) -> Result<Option<UserRow>, StoreError>;
+
+    /// Makes the row of a user readable, before the user is removed: inactive, and without profile and teams.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn clear_user(&mut self, user: UserId) -> Result<(), StoreError>;
+
     /// Leaves a notice of a change for the log of the server: which command, about which user or session.
     ///
     /// # Errors
@@ -241,6 +270,29 @@ impl AdminRecords for SqliteRecords<'_> {
         self.query_all("link", sql, [user.0], |row| {
             Ok(ListedLink { issuer: row.get(0)?, subject: row.get(1)? })
         })
+    }
+
+    fn user_row(&mut self, username: &str) -> Result<Option<UserRow>, StoreError> {
+        let sql =
+            "SELECT id, username, kind, CAST(active AS TEXT), profile, teams FROM user WHERE username = ?1";
+        let text = |row: &rusqlite::Row<'_>, column| row.get::<usize, Option<String>>(column).ok().flatten();
+        self.query_first(sql, [username], |row| {
+            Ok(UserRow {
+                id: UserId(row.get(0)?),
+                username: row.get(1)?,
+                kind: text(row, 2),
+                active: text(row, 3),
+                profile: text(row, 4),
+                teams: text(row, 5),
+            })
+        })
+    }
+
+    fn clear_user(&mut self, user: UserId) -> Result<(), StoreError> {
+        // What was there is overwritten, as by a removal.
+        self.connection.pragma_update(None, "secure_delete", true).map_err(|error| store_error(&error))?;
+        let sql = "UPDATE user SET kind = ?2, active = 0, profile = '{}', teams = '{}' WHERE id = ?1";
+        self.execute(sql, params![user.0, UserKind::default().name()]).map(drop)
     }
 
     fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {

@@ -55,6 +55,7 @@ use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
 
 pub use backup::{Progress, Restored, back_up, restore};
+pub use bad_rows::UNREADABLE;
 pub use engine::{RevocationError, Store};
 pub(crate) use error::work_lost;
 pub use events::{
@@ -63,7 +64,7 @@ pub use events::{
 };
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use inspection::{Inspection, inspect};
-pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts};
+pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts, UserRow};
 pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;

@@ -56,6 +56,15 @@ fn a_broken_row_does_not_stop_the_command() {
     assert_eq!(listed.code, 0);
     assert!(listed.out.starts_with("two  regular  inactive"), "{}", listed.out);
     assert!(listed.err.contains("cannot be read") && listed.err.contains("rows=1"), "{}", listed.err);
+    let of_one = |words: &[&str]| run(&[&["user"], words, &["one", "--config", &config]].concat());
+    let shown = of_one(&["show"]);
+    assert!(shown.code == 0 && shown.out.contains("teams: [broken"), "{}{}", shown.out, shown.err);
+    let changed = of_one(&["deactivate"]);
+    assert!(changed.code == 2 && changed.err.contains("`claimgate user remove NAME`"), "{}", changed.err);
+    let removed = of_one(&["remove", "--yes"]);
+    assert!(removed.code == 0 && removed.out.contains("removed one"), "{}{}", removed.out, removed.err);
+    assert_eq!(of_one(&["show"]).code, 1, "there is no such user");
+    assert!(!run(&["user", "list", "--config", &config]).err.contains("cannot be read"));
 }
 
 // finding: S13, S14, D8
@@ -116,7 +125,8 @@ fn doctor_reports_what_is_wrong_and_changes_nothing() {
     for said in [
         "claimgate.db (mode 640)",
         "rows without their user: 1",
-        "row 1 of the table user cannot be read",
+        "row 1 of the table user, \"one\", cannot be read",
+        "`claimgate user remove NAME` removes the user",
         "row 1 of the table logout_batch cannot be read",
         "row 1 of the table ended_session cannot be read",
         "breaks the rules of usernames: the username holds U+200B",

@@ -122,6 +122,24 @@ fn a_command_that_looks_makes_no_schema_and_waits_for_no_lock() {
 }
 
 #[test]
+fn a_user_that_cannot_be_read_is_shown_and_removed() {
+    let Some(engine) = Engine::shared() else { return };
+    let database = runtime().block_on(engine.new_database());
+    let site = Site::of(engine, &database, &database);
+    site.says(&["user", "add", "ada", "--no-password"]);
+    let damage = "UPDATE claimgate.users SET kind = 'unheard of', teams = '[broken'";
+    runtime().block_on(async { engine.superuser(&database).await.batch_execute(damage).await.unwrap() });
+    let shown = site.says(&["user", "show", "ada"]);
+    assert!(shown.contains("teams: [broken") && shown.contains("kind: unheard of"), "{shown}");
+    let (code, message) = site.refuses(&["user", "deactivate", "ada"]);
+    assert!(code == Some(2) && message.contains("`claimgate user remove NAME`"), "{message}");
+    let report = String::from_utf8(site.run(&["doctor", "--offline"]).stdout).unwrap();
+    assert!(report.contains(": \"ada\"; `claimgate user show NAME`"), "{report}");
+    assert!(site.says(&["user", "remove", "ada", "--yes"]).contains("removed ada"));
+    assert_eq!(site.says(&["user", "list"]), "");
+}
+
+#[test]
 fn a_server_that_cannot_start_over_postgresql_says_what_to_do() {
     let Some(engine) = Engine::shared() else { return };
     let newer = runtime().block_on(async {
@@ -318,5 +336,8 @@ fn a_database_file_is_copied_into_an_empty_database_once() {
     assert!(users.contains("ada") && users.contains("grace"), "{users}");
     let (code, message) = site.refuses(&copy);
     assert_eq!(code, Some(2));
-    assert!(message.contains("holds data of a store (2 users, 2 events, 2 notices): name an empty one"), "{message}");
+    assert!(
+        message.contains("holds data of a store (2 users, 2 events, 2 notices): name an empty one"),
+        "{message}"
+    );
 }

@@ -9,7 +9,7 @@ use super::connection::Server;
 use super::error::PostgresError;
 use super::rows::read_user;
 use crate::plural::count;
-use crate::store::bad_rows::BadRows;
+use crate::store::bad_rows::{BadRows, UNREADABLE};
 use crate::store::inspection::username_fault;
 use crate::system;
 use claimgate::identity::Normalisation;
@@ -211,12 +211,17 @@ impl Condition {
         let sql =
             "SELECT id, username, kind, active, profile, teams FROM users WHERE id > $1 ORDER BY id LIMIT $2";
         let (mut last, mut faults, mut bad) = (i64::MIN, Vec::new(), BadRows::default());
+        let mut unreadable = Vec::new();
         loop {
             let rows = client.query(sql, &[&last, &PAGE]).await?;
             let Some(newest) = rows.last() else { break };
             last = newest.try_get(0)?;
             for row in &rows {
-                let Some(user) = bad.read(read_user(row, 0)).flatten() else { continue };
+                let Some(user) = bad.read(read_user(row, 0)).flatten() else {
+                    let name = row.try_get::<_, String>(1).ok().filter(|_| unreadable.len() < MOST_NAMED);
+                    unreadable.extend(name.map(|name| format!("{name:?}")));
+                    continue;
+                };
                 let fault = match username_fault(&user.username, normalisation) {
                     Some(Ok(normal)) => format!("sign-ins look up {normal:?}; see `claimgate user rename`"),
                     Some(Err(error)) => error.to_string(),
@@ -229,7 +234,8 @@ impl Condition {
             }
         }
         if let Some(reason) = bad.describe() {
-            self.bad_rows.push(format!("of the table users {reason}"));
+            let names = unreadable.join(", ");
+            self.bad_rows.push(format!("of the table users {reason}: {names}; {UNREADABLE}"));
         }
         let more = faults.len().saturating_sub(MOST_NAMED);
         self.bad_rows.extend(faults.into_iter().take(MOST_NAMED));

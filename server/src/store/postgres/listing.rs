@@ -7,10 +7,12 @@ use super::events::to_parameter;
 use super::node::PgStore;
 use super::records::{Parameter, PostgresRecords, USER, read_user};
 use crate::store::bad_rows::BadRows;
-use crate::store::{AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts};
+use crate::store::{
+    AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts, UserRow,
+};
 use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Records, StoreError};
 use claimgate::oidc::session::SessionId;
-use claimgate::oidc::user::UserId;
+use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 
 /// Lists the live sessions of the user `$1`, or of all whose names have `$3` in them, the newest first and at most `$2`,
@@ -116,6 +118,25 @@ impl AdminRecords for PostgresRecords<'_> {
     fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {
         let links = self.subjects_of(user, None)?;
         Ok(links.into_iter().map(|(issuer, subject)| ListedLink { issuer, subject }).collect())
+    }
+
+    fn user_row(&mut self, username: &str) -> Result<Option<UserRow>, StoreError> {
+        let sql = "SELECT id, username, kind, active::text, profile, teams FROM users WHERE username = $1";
+        let row = self.query_first(sql, &[&username])?;
+        let text = |row: &Row, column| row.try_get::<usize, Option<String>>(column).ok().flatten();
+        Ok(row.map(|row| UserRow {
+            id: UserId(row.get(0)),
+            username: row.get(1),
+            kind: text(&row, 2),
+            active: text(&row, 3),
+            profile: text(&row, 4),
+            teams: text(&row, 5),
+        }))
+    }
+
+    fn clear_user(&mut self, user: UserId) -> Result<(), StoreError> {
+        let sql = "UPDATE users SET kind = $2, active = false, profile = '{}', teams = '{}' WHERE id = $1";
+        self.execute(sql, &[&user.0, &UserKind::default().name()]).map(drop)
     }
 
     fn leave_notice(&mut self, action: &str, about: &str) -> Result<(), StoreError> {
