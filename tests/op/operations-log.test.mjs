@@ -317,7 +317,7 @@ test('a refusal’s line says what was found, and debug has the token under the 
 
 for (const format of ['json', 'text']) {
   // finding: A5
-  test(`fail2ban: the filter finds the clients of refused passwords in the log as ${format}, and no other`, async () => {
+  test(`fail2ban: the filter finds the clients of refused passwords in the log as ${format}, and no other`, async (t) => {
     await serve({ server: { trusted_proxies: ['127.0.0.1'] }, start: { logLevel: 'info', logFormat: format } });
     gate.addUser('root', 'super-admin');
     const attempt = (client, username, password) => new Agent().signInByPassword(gate, username, password, { headers: { 'x-forwarded-for': client, ...SAME_ORIGIN } });
@@ -331,9 +331,10 @@ for (const format of ['json', 'text']) {
     const expressions = [first, ...more.trim().split('\n')].map((text) => new RegExp(text.trim().replace('<HOST>', '(?<host>[0-9a-f.:]+)')));
     const found = gate.log.split('\n').flatMap((line) => expressions.flatMap((expression) => expression.exec(line)?.groups.host ?? []));
     assert.deepEqual(found, ['203.0.113.1', '2001:db8::1', '203.0.113.2', '203.0.113.2', '203.0.113.2']);
-    // fail2ban itself, where it is installed.
     const run = spawnSync('fail2ban-regex', ['--print-all-matched', gate.logFile, fileURLToPath(file)], { encoding: 'utf8' });
-    if (run.status === 0) assert.match(run.stdout, / 5 matched/);
+    if (run.error?.code === 'ENOENT') return t.skip('fail2ban is not installed, and cannot be: its filter was read by a model of it alone');
+    assert.equal(run.status, 0, `${run.stdout}${run.stderr}`);
+    assert.match(run.stdout, / 5 matched/);
   });
 }
 
