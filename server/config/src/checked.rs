@@ -147,9 +147,18 @@ pub struct Logo {
 #[derive(Clone, Debug)]
 pub enum Store {
     /// In a file of SQLite, for one server.
-    Sqlite(PathBuf),
+    Sqlite(Sqlite),
     /// In PostgreSQL, for several servers.
     Postgres(Postgres),
+}
+
+/// A file of SQLite, and what a server keeps of it in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sqlite {
+    /// The file.
+    pub file: PathBuf,
+    /// Most bytes of the logouts in memory.
+    pub logout_memory: usize,
 }
 
 /// How PostgreSQL is reached, and what is required of it.
@@ -176,7 +185,7 @@ impl Store {
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Store::Sqlite(file), Store::Sqlite(other)) => file == other,
+            (Store::Sqlite(one), Store::Sqlite(other)) => one == other,
             (Store::Postgres(one), Store::Postgres(other)) => {
                 let settings = |store: &Postgres| {
                     (store.danger_plaintext, store.revocation_bound, store.require_synchronous)

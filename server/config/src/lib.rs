@@ -37,7 +37,7 @@ use claimgate::alg::Registry;
 
 pub use checked::{
     AdminClient, Administration, Config, Database, Demands, Events, Listener, Logo, Pages, Postgres,
-    Provider, PublicUrl, SecurityEvents, Server, Store, TransmitterKeys, Trust,
+    Provider, PublicUrl, SecurityEvents, Server, Sqlite, Store, TransmitterKeys, Trust,
 };
 pub use color::{Color, LEGIBLE};
 use document::Document;

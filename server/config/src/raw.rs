@@ -15,6 +15,7 @@ pub(super) struct Server {
     pub(super) public_url: Option<String>,
     pub(super) listen: Option<String>,
     pub(super) database: Option<PathBuf>,
+    pub(super) logout_memory: Option<u64>,
     pub(super) tls_certificate: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     #[serde(default)]

@@ -56,7 +56,7 @@ pub(super) fn database(document: &Document<'_>, folder: &Path) -> Result<Option<
         let identity: Option<MappingSpec> = read(&source, &SettingPath::of("identity"))?;
         let Some(server) = server else { return Ok(None) };
         let section = source.section(SettingPath::of("server"));
-        let store = server::store(&section, server.database.as_deref(), postgres(&source)?)?;
+        let store = server::store(&section, &server, postgres(&source)?)?;
         let events = events(&source)?;
         Ok(Some(Database { store, normalise: identity.unwrap_or_default().normalise, events }))
     };

@@ -1,6 +1,7 @@
 //! `[server]`: from its settings to how the server runs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use claimgate::oidc::client::Secret;
@@ -9,7 +10,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::administration;
-use super::checked::{Listener, Postgres, PublicUrl, Server, Store};
+use super::checked::{Listener, Postgres, PublicUrl, Server, Sqlite, Store};
 use super::files::FileContent;
 use super::raw;
 use super::section::{Faulty, Section};
@@ -33,23 +34,44 @@ fn state_folder() -> Option<PathBuf> {
     std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
 }
 
+/// Bytes of the logouts in memory: the default, and the fewest and the most. A generation of logouts, and those that
+/// are being sorted, take 233 MiB whatever the limit.
+const LOGOUT_MEMORY: (u64, RangeInclusive<u64>) = (1 << 30, 256 << 20..=1 << 40);
+
 /// Returns where the data is: in the PostgreSQL of `[store]`, else in the database file.
 pub(super) fn store(
     section: &Section<'_>,
-    database: Option<&Path>,
+    raw: &raw::Server,
     postgres: Option<Postgres>,
 ) -> Result<Store, Faulty> {
-    match (postgres, database) {
-        (Some(_), Some(_)) => {
+    match (postgres, raw.database.as_deref(), raw.logout_memory) {
+        (Some(_), Some(_), _) => {
             let message = "names an SQLite file, and [store] names PostgreSQL: the data is in one of them";
             Err(section.fault("database", (message, "remove `database`, or the table [store]")))
         }
-        (Some(postgres), None) => Ok(Store::Postgres(postgres)),
-        (None, database) => {
+        (Some(_), None, Some(_)) => {
+            let message = "bounds logouts in a server's memory, and PostgreSQL keeps them in its tables";
+            Err(section.fault("logout_memory", (message, "remove it, or the table [store]")))
+        }
+        (Some(postgres), None, None) => Ok(Store::Postgres(postgres)),
+        (None, database, memory) => {
+            let logout_memory = logout_memory(section, memory);
             let file = self::database(section.source.folder, database);
-            Ok(Store::Sqlite(section.record_file("database", file, FileContent::Database)))
+            let file = section.record_file("database", file, FileContent::Database);
+            Ok(Store::Sqlite(Sqlite { file, logout_memory: logout_memory? }))
         }
     }
+}
+
+fn logout_memory(section: &Section<'_>, written: Option<u64>) -> Result<usize, Faulty> {
+    let (default, range) = LOGOUT_MEMORY;
+    let bytes = usize::try_from(written.unwrap_or(default)).ok();
+    bytes.filter(|_| range.contains(&written.unwrap_or(default))).ok_or_else(|| {
+        section.fault(
+            "logout_memory",
+            "must be a number of bytes from 268435456 (256 MiB) to 1099511627776 (1 TiB)",
+        )
+    })
 }
 
 /// Resolves the table; every fault in it is recorded. `postgres` is the table `[store]`.
@@ -59,7 +81,7 @@ pub(super) fn resolve(
     postgres: Result<Option<Postgres>, Faulty>,
 ) -> Result<Server, Faulty> {
     let verify_secret = verify_secret(section, &raw);
-    let store = postgres.and_then(|postgres| store(section, raw.database.as_deref(), postgres));
+    let store = postgres.and_then(|postgres| store(section, &raw, postgres));
     let public_url = public_url(section, raw.public_url);
     let listen = listen(section, raw.listen.as_deref());
     let tls = tls(section, raw.tls_certificate.as_deref(), raw.tls_key.as_deref());

@@ -105,7 +105,7 @@ fn open_as(config: &Path, creates: bool) -> Result<OpenDatabase, Failure> {
     let Database { store, events, .. } = settings(config)?;
     let records_events = events.enabled;
     let file = match store {
-        Store::Sqlite(file) => file,
+        Store::Sqlite(sqlite) => sqlite.file,
         Store::Postgres(settings) => {
             let runtime = runtime()?;
             let open = async {
@@ -147,7 +147,7 @@ impl Drop for ServerStore {
 /// Opens the store of a server. No other server may use a database file.
 pub(crate) async fn open_for_server(store: &Store) -> Result<ServerStore, Failure> {
     match store {
-        Store::Sqlite(file) => SqliteStore::open_for_server(file)
+        Store::Sqlite(sqlite) => SqliteStore::open_within(&sqlite.file, sqlite.logout_memory)
             .map(|store| ServerStore(store::Store::Sqlite(store)))
             .map_err(|error| Failure::Usage(error.to_string())),
         Store::Postgres(settings) => {
@@ -175,7 +175,7 @@ pub(crate) fn settings(file: &Path) -> Result<Database, Failure> {
 /// with PostgreSQL.
 pub(crate) fn database_file(config: &Path, instead: &str) -> Result<PathBuf, Failure> {
     match settings(config)?.store {
-        Store::Sqlite(file) => Ok(file),
+        Store::Sqlite(sqlite) => Ok(sqlite.file),
         Store::Postgres(settings) => {
             Err(Failure::Usage(format!("the data is in PostgreSQL, at {}: {instead}", settings.url)))
         }

@@ -12,7 +12,7 @@
 //! of a quarter of an hour. An entry may be known longer than it must be, which refuses nothing that it would not
 //! have refused before: what it ends was issued, or begun, before it.
 //!
-//! All together take at most [`MEMORY`]. Beyond that the oldest generation is dropped early, and the [`Watermark`]
+//! All together take at most [`MEMORY`], or what `logout_memory` says. Beyond that the oldest generation is dropped early, and the [`Watermark`]
 //! takes its place: whatever one of its entries could have refused is refused, or cannot be judged.
 
 use std::collections::BTreeMap;
@@ -25,9 +25,10 @@ use super::logout_entry::{LogoutEntry, Tagger, TargetTagger};
 use super::logout_generation::{Collected, Ended, Hashed, Newest, Sorted, Span};
 use claimgate::time::UnixTime;
 
-/// Most bytes of all logouts in memory: 25,000 logouts a second with `sid` and `sub` for a quarter of an hour, and some
-/// more. Beyond that the oldest are dropped, and what they could have refused is refused.
-pub(super) const MEMORY: usize = 1 << 30;
+/// Most bytes of all logouts in memory unless the configuration says otherwise: 25,000 logouts a second with `sid` and
+/// `sub` for a quarter of an hour, and some more. Beyond that the oldest are dropped, and what they could have refused
+/// is refused.
+const MEMORY: usize = 1 << 30;
 
 /// Most logouts of one generation: they fill hash tables of a power of two to seven eighths at most.
 const GENERATION: usize = 850_000;
@@ -95,11 +96,16 @@ pub(super) struct Generations {
 
 impl Default for Generations {
     fn default() -> Self {
-        Self::bounded(MEMORY - RESERVE, GENERATION)
+        Self::within(MEMORY)
     }
 }
 
 impl Generations {
+    /// Builds generations that take at most so many bytes in all.
+    pub(super) fn within(memory: usize) -> Self {
+        Self::bounded(memory.saturating_sub(RESERVE), GENERATION)
+    }
+
     pub(super) fn bounded(most_bytes: usize, generation: usize) -> Self {
         Self { state: Arc::default(), most_bytes, generation }
     }
@@ -228,7 +234,7 @@ impl Generations {
             let before = state.watermark;
             if before.is_none() {
                 tracing::error!(
-                    bytes = MEMORY,
+                    bytes = self.most_bytes.saturating_add(RESERVE),
                     "the memory for logouts is full, and the oldest are dropped: sign-ins that began before them are refused, and tokens that they could end cannot be judged"
                 );
             }
@@ -351,5 +357,17 @@ impl<'g> Loading<'g> {
             state.lineages[lineage].ended.push(Ended::Sorted(Arc::new(sorted)));
             self.generations.keep_within_bounds(&mut state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_limit_leaves_is_for_generations_that_have_ended() {
+        assert_eq!(Generations::within(RESERVE + 7).most_bytes, 7);
+        assert_eq!(Generations::default().most_bytes, MEMORY - RESERVE);
+        assert!(RESERVE < 256 << 20, "the least that the configuration accepts");
     }
 }

@@ -142,7 +142,7 @@ impl SqliteStore {
     /// [`StoreError`]: the file cannot be opened or made its owner's alone, is not a database, or has a newer
     /// schema.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::start(schema::open(file)?, Role::Beside, Key::temporary())
+        Self::start(schema::open(file)?, Role::Beside, Key::temporary(), KnownLogouts::default())
     }
 
     /// Opens the database file of a command, as [`open`](Self::open) does, without reading the sessions and logouts
@@ -151,7 +151,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`], as for [`open`](Self::open).
     pub fn open_for_command(file: &Path) -> Result<Self, StoreError> {
-        Self::start(schema::open(file)?, Role::Command, Key::temporary())
+        Self::start(schema::open(file)?, Role::Command, Key::temporary(), KnownLogouts::default())
     }
 
     /// Opens the database file of a server, as [`open`](Self::open) does, and locks it: one database serves one
@@ -160,9 +160,22 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`], as for [`open`](Self::open); a server runs on the database; the key cannot be read or made.
     pub fn open_for_server(file: &Path) -> Result<Self, StoreError> {
+        Self::open_locked(file, KnownLogouts::default())
+    }
+
+    /// Opens the database file of a server, as [`open_for_server`](Self::open_for_server) does, whose logouts in memory
+    /// take at most `logout_memory` bytes.
+    ///
+    /// # Errors
+    /// Those of [`open_for_server`](Self::open_for_server).
+    pub fn open_within(file: &Path, logout_memory: usize) -> Result<Self, StoreError> {
+        Self::open_locked(file, KnownLogouts::within(logout_memory))
+    }
+
+    fn open_locked(file: &Path, logouts: KnownLogouts) -> Result<Self, StoreError> {
         let lock = Lock::take(file)?;
         let connection = schema::open(file)?;
-        Self::start(connection, Role::Server { _lock: lock }, Key::load(file)?)
+        Self::start(connection, Role::Server { _lock: lock }, Key::load(file)?, logouts)
     }
 
     /// Opens a store in memory, for tests and demonstrations. It is lost with its last clone.
@@ -170,15 +183,19 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]: the thread or the database cannot be started.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::start(schema::open_in_memory()?, Role::Alone, Key::temporary())
+        Self::start(schema::open_in_memory()?, Role::Alone, Key::temporary(), KnownLogouts::default())
     }
 
-    fn start(connection: rusqlite::Connection, role: Role, key: Key) -> Result<Self, StoreError> {
+    fn start(
+        connection: rusqlite::Connection,
+        role: Role,
+        key: Key,
+        logouts: KnownLogouts,
+    ) -> Result<Self, StoreError> {
         let file = connection.path().filter(|file| !file.is_empty()).map(|file| Arc::from(Path::new(file)));
         let key = Arc::new(key);
         let index = Arc::new(SessionIndex::default());
         let (jobs, queue) = sync_channel(QUEUE);
-        let logouts = KnownLogouts::default();
         let records = LogoutRecords::new(logouts.clone());
         let writer = Writer::new(connection, role, Arc::clone(&key), Arc::clone(&index), records)?;
         let thread = std::thread::Builder::new()

@@ -201,6 +201,7 @@ async fn use_store_password(server: &Server, started_with: &Store) {
 /// Logs the changed settings that need a restart.
 fn warn_of_restart_settings(before: &claimgate_config::Server, after: &claimgate_config::Server) {
     let store = match (&before.store, &after.store) {
+        (Store::Sqlite(before), Store::Sqlite(after)) if before.file == after.file => "logout_memory",
         (Store::Sqlite(_), Store::Sqlite(_)) => "database",
         _ => "store",
     };

@@ -25,8 +25,10 @@ fn error(text: &str) -> String {
 
 #[test]
 fn the_data_is_in_a_file_or_in_postgresql() {
-    let Store::Sqlite(file) = store("database = \"x.db\"\n") else { panic!("SQLite") };
-    assert_eq!(file, Path::new("x.db"));
+    let Store::Sqlite(sqlite) = store("database = \"x.db\"\n") else { panic!("SQLite") };
+    assert_eq!((sqlite.file.as_path(), sqlite.logout_memory), (Path::new("x.db"), 1 << 30));
+    let Store::Sqlite(sqlite) = store("logout_memory = 8_589_934_592\n") else { panic!("SQLite") };
+    assert_eq!(sqlite.logout_memory, 8 << 30);
     let Store::Postgres(postgres) = store("[store]\nurl = \"postgres://u@h/d\"\npassword = \"p\"\n") else {
         panic!("PostgreSQL")
     };
@@ -45,6 +47,13 @@ fn each_fault_of_the_store_has_its_place() {
             format!("{SERVER}database = \"x.db\"\n[store]\n{url}{PROVIDER}"),
             "3:12: server.database: names an SQLite file, and [store] names PostgreSQL",
         ),
+        (
+            format!("{SERVER}logout_memory = 268_435_456\n[store]\n{url}{PROVIDER}"),
+            "3:17: server.logout_memory: bounds logouts in a server's memory, and PostgreSQL keeps them",
+        ),
+        (format!("{SERVER}logout_memory = 268_435_455\n{PROVIDER}"), "3:17: server.logout_memory: must be"),
+        (format!("{SERVER}logout_memory = 1_099_511_627_777\n{PROVIDER}"), "server.logout_memory: must be"),
+        (format!("{SERVER}logout_memory = -1\n{PROVIDER}"), "3:17: server.logout_memory: "),
         (format!("{SERVER}[store]\n{PROVIDER}"), "3:1: store.url: is missing; write the address"),
         (format!("[store]\n{url}{PROVIDER}"), "1:1: store: needs [server]"),
         (

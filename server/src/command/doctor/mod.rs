@@ -7,7 +7,7 @@ mod system;
 use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
-use claimgate_config::{Config, Fault, Severity, Store};
+use claimgate_config::{Config, Fault, Severity, Sqlite, Store};
 use serde_json::json;
 
 use super::database::settings;
@@ -51,7 +51,7 @@ impl Arguments {
         // Unreadable: reported at the end, after what else was found.
         let mut unreadable = None;
         match &settings.store {
-            Store::Sqlite(database) => {
+            Store::Sqlite(Sqlite { file: database, .. }) => {
                 report.line(&format!("database {}", database.display()));
                 match store::inspect(database, settings.normalise) {
                     Ok(found) => {
@@ -75,7 +75,7 @@ impl Arguments {
             Store::Postgres(store) => postgres::report_condition(&settings, store, &mut report)?,
         }
         let database = match &settings.store {
-            Store::Sqlite(database) => Some(database.as_path()),
+            Store::Sqlite(sqlite) => Some(sqlite.file.as_path()),
             Store::Postgres(_) => None,
         };
         check_files(file, database, &mut report);

@@ -152,10 +152,10 @@ impl Arguments {
         }
         // From the file: what is printed is what the server reads.
         let config = configuration::load(&self.config, registry)?;
-        if let Some(Store::Sqlite(database)) = config.server.as_ref().map(|server| &server.store)
-            && database.exists()
+        if let Some(Store::Sqlite(sqlite)) = config.server.as_ref().map(|server| &server.store)
+            && sqlite.file.exists()
         {
-            store::make_key(database)?;
+            store::make_key(&sqlite.file)?;
         }
         output::write(self.next_steps(&answers, &config).as_bytes())
     }
