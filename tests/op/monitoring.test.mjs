@@ -132,6 +132,7 @@ const FIRES = {
   ClaimgateGroupsLeftOut: [['claimgate_groups_left_out_total', '0+1x40', '0x40']],
   ClaimgateLogoutsDropped: [['claimgate_dropped_logouts', '5x40', '0x40']],
   ClaimgateStoreUnreachable: [['claimgate_store_lease_age_seconds', '10x40', '0x40']],
+  ClaimgateNoSynchronousStandby: [['claimgate_store_synchronous_standby', '0x40', '1x40']],
 };
 
 test('every alert fires on what it is about, and on nothing else', async () => {
