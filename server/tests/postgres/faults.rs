@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::engine::{Engine, connect, runtime, with_database};
-use super::nodes::{sign_in, until};
+use super::nodes::{Prey, sign_in, until};
 use super::people::{logout, of_sid};
 use super::record::{Record, Violation, clock};
 
@@ -30,8 +30,10 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
     let Some(mut engine) = Engine::start() else { return };
     let runtime = runtime();
     let server = engine.server(&runtime.block_on(engine.new_database()));
-    let node = runtime.block_on(PgStore::open(server, settings())).unwrap();
+    let node = runtime.block_on(PgStore::open(server.clone(), settings())).unwrap();
+    let other = runtime.block_on(PgStore::open(server, settings())).unwrap();
     let session = runtime.block_on(sign_in(&node, "ada", Some("s")));
+    let prey = runtime.block_on(Prey::of(&node, &other, 25));
     let killed = Arc::new(AtomicBool::new(false));
     let record = Arc::<Mutex<Record>>::default();
     let storms = (0..4_usize).map(|storm| {
@@ -39,7 +41,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
         runtime.spawn(async move {
             for number in 0.. {
                 let jti = format!("{storm}.{number}");
-                let result = node.apply_logouts(&[logout(&jti, of_sid("other"))]).await;
+                let result = node.apply_logouts(&[logout(&jti, of_sid(&jti))]).await;
                 if result.is_ok() {
                     record.lock().acknowledge(&jti, None);
                 } else if killed.load(Ordering::Acquire) {
@@ -50,7 +52,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
     });
     let storms: Vec<_> = storms.collect();
     let deadline = Instant::now() + PATIENCE;
-    while record.lock().len() < 50 {
+    while record.lock().len() < 1000 {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -76,6 +78,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_in_a_storm(
             sleep(Duration::from_millis(20)).await;
         }
         let record = record.lock().clone();
+        let record = prey.with(record, BOUND).await;
         assert_eq!(record.check(BOUND, &node).await, []);
     });
 }

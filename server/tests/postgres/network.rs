@@ -220,8 +220,8 @@ async fn pass_on(
     tokio::join!(read, write).1
 }
 
-/// Serves the database at a port from which each answer takes longer.
-async fn slow(engine: &Engine, delay: Duration) -> u16 {
+/// Serves the database at a port to which each request, and from which each answer, takes longer.
+async fn slow(engine: &Engine, [there, back]: [u64; 2]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, socket) = (listener.local_addr().unwrap().port(), engine.socket());
     tokio::spawn(async move {
@@ -229,8 +229,8 @@ async fn slow(engine: &Engine, delay: Duration) -> u16 {
             let server = UnixStream::connect(&socket).await.unwrap();
             let ((from_client, to_client), (from_server, to_server)) =
                 (client.into_split(), server.into_split());
-            tokio::spawn(pass_on(from_client, to_server, Duration::ZERO));
-            tokio::spawn(pass_on(from_server, to_client, delay));
+            tokio::spawn(pass_on(from_client, to_server, Duration::from_millis(there)));
+            tokio::spawn(pass_on(from_server, to_client, Duration::from_millis(back)));
         }
     });
     port
@@ -239,36 +239,45 @@ async fn slow(engine: &Engine, delay: Duration) -> u16 {
 #[test]
 fn a_node_300_ms_away_serves_and_keeps_the_bound() {
     let Some(engine) = Engine::shared() else { return };
+    // The way there, the way back, and both.
     runtime().block_on(async {
-        let database = engine.new_database().await;
-        let here = PgStore::open(engine.server(&database), settings()).await.unwrap();
-        let mut config = tokio_postgres::Config::new();
-        let port = slow(engine, Duration::from_millis(300)).await;
-        config.host("127.0.0.1").port(port).user(&database).dbname(&database);
-        let far = PgStore::open(Server::new(config, None), settings()).await.unwrap();
-        let session = sign_in(&far, "ada", Some("s")).await;
-        until(&far, session, Some("ada")).await;
-        here.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
-        let mut record = Record::default();
-        record.acknowledge("1", Some(session));
-        loop {
-            let asked = clock();
-            match far.ask(session).await {
-                Ok(Some(_)) => record.serve(session, asked),
-                Ok(None) => break,
-                Err(_) => {}
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-        assert_eq!(record.check(BOUND, &here).await, []);
-        let mut record = Record::default();
-        for number in 0..3 {
-            let jti = format!("far {number}");
-            far.apply_logouts(&[logout(&jti, of_sid("s"))]).await.unwrap();
-            record.acknowledge(&jti, None);
-        }
-        assert_eq!(record.check(BOUND, &here).await, []);
+        tokio::join!(
+            keeps_the_bound_from_afar(engine, [0, 300]),
+            keeps_the_bound_from_afar(engine, [300, 0]),
+            keeps_the_bound_from_afar(engine, [150, 150])
+        )
     });
+}
+
+async fn keeps_the_bound_from_afar(engine: &Engine, delays: [u64; 2]) {
+    let database = engine.new_database().await;
+    let here = PgStore::open(engine.server(&database), settings()).await.unwrap();
+    let mut config = tokio_postgres::Config::new();
+    let port = slow(engine, delays).await;
+    config.host("127.0.0.1").port(port).user(&database).dbname(&database);
+    let far = PgStore::open(Server::new(config, None), settings()).await.unwrap();
+    let session = sign_in(&far, "ada", Some("s")).await;
+    until(&far, session, Some("ada")).await;
+    here.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
+    let mut record = Record::default();
+    record.acknowledge("1", Some(session));
+    loop {
+        let asked = clock();
+        match far.ask(session).await {
+            Ok(Some(_)) => record.serve(session, asked),
+            Ok(None) => break,
+            Err(_) => {}
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(record.check(BOUND, &here).await, [], "{delays:?}");
+    let mut record = Record::default();
+    for number in 0..3 {
+        let jti = format!("far {number}");
+        far.apply_logouts(&[logout(&jti, of_sid("s"))]).await.unwrap();
+        record.acknowledge(&jti, None);
+    }
+    assert_eq!(record.check(BOUND, &here).await, [], "{delays:?}");
 }
 
 /// Serves the database at a port that closes each connection on which a statement has these words.

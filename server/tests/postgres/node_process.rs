@@ -217,11 +217,11 @@ async fn serve(node: PgStore, session: SessionId) {
     }
 }
 
-/// Sends logouts without a pause.
+/// Sends logouts without a pause, each of the session whose `sid` is its `jti`.
 async fn storm(node: PgStore, name: String) {
     for number in 0.. {
         let jti = format!("{name}.{number}");
-        if node.apply_logouts(&[logout(&jti, of_sid("other"))]).await.is_ok() {
+        if node.apply_logouts(&[logout(&jti, of_sid(&jti))]).await.is_ok() {
             say(&format!("acknowledged {jti}"));
         }
     }

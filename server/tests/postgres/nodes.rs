@@ -1,6 +1,8 @@
 //! Two nodes on one database.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use claimgate::oidc::backchannel::Replayed;
@@ -11,9 +13,12 @@ use claimgate::oidc::user::UserId;
 use claimgate::time::UnixTime;
 use claimgate_server::store::postgres::{Answer, Logout, PgStore, Server, Settings, Unsure};
 use claimgate_server::store::{PresentedToken, Revocation};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use super::engine::{connect, with_database};
 use super::people::{Visit, logout, new_id, of_sid};
+use super::record::{Record, clock};
 
 /// Longest wait for what follows within the revocation bound on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,6 +32,56 @@ pub(crate) async fn sign_in(node: &PgStore, subject: &str, sid: Option<&str>) ->
     let visit = Visit::now(node, subject, sid);
     assert!(visit.complete(node).await.unwrap().is_some(), "no logout overtakes it");
     visit.session.id
+}
+
+/// Sessions that the storms of a test end: the number `n` of storm `s` by the logout `s.n`, whose `sid` it is.
+pub(crate) struct Prey {
+    pub(crate) sessions: BTreeMap<String, SessionId>,
+    record: Arc<Mutex<Record>>,
+    waiter: AbortHandle,
+}
+
+impl Prey {
+    /// Opens `most` sessions for each of 4 storms at one node, and has another serve them without a pause from then on.
+    pub(crate) async fn of(opens: &PgStore, serves: &PgStore, most: usize) -> Self {
+        let mut sessions = BTreeMap::new();
+        for name in (0..4).flat_map(|storm| (0..most).map(move |number| format!("{storm}.{number}"))) {
+            let session = sign_in(opens, &name, Some(&name)).await;
+            until(serves, session, Some(&name)).await;
+            sessions.insert(name, session);
+        }
+        let record = Arc::<Mutex<Record>>::default();
+        let (node, all, served) =
+            (serves.clone(), sessions.values().copied().collect::<Vec<_>>(), Arc::clone(&record));
+        let serve = async move {
+            loop {
+                for session in &all {
+                    let asked = clock();
+                    if let Ok(Some(_)) = node.ask(*session).await {
+                        served.lock().serve(*session, asked);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waiter = tokio::spawn(serve).abort_handle();
+        while record.lock().served_and_ended().0 < sessions.len() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { sessions, record, waiter }
+    }
+
+    /// Returns a record of acknowledgements with the sessions that they ended and what was served of them, once a
+    /// session that is served for too long would have been; checks that this is the record of a storm that ended some.
+    pub(crate) async fn with(self, mut acknowledged: Record, bound: Duration) -> Record {
+        tokio::time::sleep(bound * 2).await;
+        self.waiter.abort();
+        acknowledged.name(&self.sessions);
+        let record = acknowledged.with_served_of(&self.record.lock());
+        let (served, ended) = record.served_and_ended();
+        assert!(served == self.sessions.len() && ended >= 20, "{served} served, {ended} of them ended");
+        record
+    }
 }
 
 async fn name_of(node: &PgStore, session: SessionId) -> Result<Option<String>, Unsure> {

@@ -9,12 +9,14 @@ use tokio::time::sleep;
 
 use super::engine::{Engine, connect, runtime, skip_fault};
 use super::node_process::NodeProcess;
-use super::nodes::sign_in;
+use super::nodes::{Prey, sign_in};
 use super::people::{logout, of_sid};
 use super::record::{Record, clock};
 
 /// The bound of the nodes of these tests.
 const BOUND: Duration = Duration::from_secs(1);
+/// How many logouts are acknowledged before a node is killed.
+const ACKNOWLEDGED: usize = 1000;
 /// How long a node is stopped.
 const STOPPED: Duration = Duration::from_secs(5);
 
@@ -55,14 +57,17 @@ fn a_node_that_is_killed_in_a_storm_loses_nothing_that_it_acknowledged() {
     runtime().block_on(async {
         let database = engine.new_database().await;
         let here = PgStore::open(engine.server(&database), settings()).await.unwrap();
+        let other = PgStore::open(engine.server(&database), settings()).await.unwrap();
+        let prey = Prey::of(&here, &other, 25).await;
         let mut node = NodeProcess::start(&[], &engine.address(&database), BOUND);
         for storm in 0..4 {
             node.begin(&format!("storm {storm}"));
         }
-        while node.record().len() < 200 {
+        while node.record().len() < ACKNOWLEDGED {
             sleep(Duration::from_millis(5)).await;
         }
         let record: Record = node.kill();
+        let record = prey.with(record, BOUND).await;
         assert_eq!(record.check(BOUND, &here).await, []);
     });
 }

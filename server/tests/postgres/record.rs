@@ -58,6 +58,19 @@ impl Record {
         self
     }
 
+    /// Notes which session each acknowledged logout ended, by `jti`.
+    pub(crate) fn name(&mut self, sessions: &BTreeMap<String, SessionId>) {
+        for (jti, (session, _)) in &mut self.acknowledged {
+            *session = sessions.get(jti).copied();
+        }
+    }
+
+    /// Returns how many sessions were served, and how many of them an acknowledged logout ended.
+    pub(crate) fn served_and_ended(&self) -> (usize, usize) {
+        let ended = self.acknowledged.values().filter_map(|(session, _)| session.as_ref());
+        (self.served.len(), ended.filter(|session| self.served.contains_key(session)).count())
+    }
+
     /// Returns how many logouts were acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.acknowledged.len()
