@@ -122,6 +122,7 @@ const FIRES = {
   ],
   ClaimgateNoKeys: [['claimgate_provider_keys', '0x40', '1x40']],
   ClaimgateKeysStale: [['claimgate_jwks_age_seconds', '3700+60x40', '0x40']],
+  ClaimgateClock: [['claimgate_provider_clock_offset_seconds', '-31x40', '29x40']],
   ClaimgateLogoutsRefused: [['claimgate_backchannel_logouts_total{outcome="claims.audience"}', '0+1x40', '0x40']],
   ClaimgateForgedTokens: [['claimgate_verifications_total{result="signature.invalid"}', '0+120x40', '0+6x40']],
   ClaimgatePasswordGuessing: [['claimgate_password_sign_ins_total{outcome="password.wrong"}', '0+60x40', '0+6x40']],

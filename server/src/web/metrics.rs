@@ -91,6 +91,7 @@ pub(crate) struct Metrics {
     node: NodeMetrics,
     jwks_age: Family<ProviderLabel, Gauge>,
     provider_keys: Family<ProviderLabel, Gauge>,
+    provider_clock_offset: Family<ProviderLabel, Gauge>,
 }
 
 /// Registers a counter of requests, by their outcome.
@@ -105,6 +106,13 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
+}
+
+/// Registers a gauge of seconds for each provider.
+fn seconds_of_provider(registry: &mut Registry, name: &str, help: &str) -> Family<ProviderLabel, Gauge> {
+    let gauges = Family::<ProviderLabel, Gauge>::default();
+    registry.register_with_unit(name, help, Unit::Seconds, gauges.clone());
+    gauges
 }
 
 impl Default for Metrics {
@@ -141,11 +149,12 @@ impl Default for Metrics {
         let help = "Events that were counted alone, or not recorded at all, because there were too many or the store failed";
         registry.register("dropped_events", help, dropped_events.clone());
         let node = NodeMetrics::register(&mut registry);
-        let jwks_age = Family::default();
         let help = "Time since a provider's keys were fetched";
-        registry.register_with_unit("jwks_age", help, Unit::Seconds, jwks_age.clone());
+        let jwks_age = seconds_of_provider(&mut registry, "jwks_age", help);
         let provider_keys = Family::default();
         registry.register("provider_keys", "Usable keys of a provider", provider_keys.clone());
+        let help = "Time by which a provider's clock is ahead of this machine's, by the last answer with its metadata or keys";
+        let provider_clock_offset = seconds_of_provider(&mut registry, "provider_clock_offset", help);
         Self {
             registry,
             verifications,
@@ -162,6 +171,7 @@ impl Default for Metrics {
             node,
             jwks_age,
             provider_keys,
+            provider_clock_offset,
         }
     }
 }
@@ -231,6 +241,9 @@ impl Metrics {
             let name = ProviderLabel { provider: provider.config.id.clone() };
             if let Some(age) = provider.remote.health().keys_age {
                 self.jwks_age.get_or_create(&name).set(age);
+            }
+            if let Some(ahead) = provider.clock_ahead() {
+                self.provider_clock_offset.get_or_create(&name).set(ahead);
             }
             let usable = i64::try_from(provider.remote.jws().key_report().usable).unwrap_or(i64::MAX);
             self.provider_keys.get_or_create(&name).set(usable);

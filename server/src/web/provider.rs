@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::own_keys::own_keys;
+use super::provider_clock::{NotingClient, ProviderClock};
 use super::provider_error::ProviderSetupError;
 use super::request_log;
 use super::shares::Shares;
@@ -33,6 +34,8 @@ pub struct Provider {
     pub(crate) client: HttpClient,
     /// Its metadata and keys.
     pub(crate) remote: Arc<RemoteKeys>,
+    /// Its clock, by the answers that brought these.
+    clock: Arc<ProviderClock>,
     pub(crate) id_tokens: Verifier<IdToken>,
     pub(crate) logout_tokens: Verifier<LogoutToken>,
     pub(crate) presented: Verifier<AnyKind>,
@@ -57,7 +60,9 @@ impl Provider {
         bearer_audiences: &[String],
     ) -> Result<Self, ProviderSetupError> {
         let client = http_client(&config)?;
-        let remote = RemoteKeys::new(remote_options(&config)?, Arc::new(client.clone()))?;
+        let clock = Arc::<ProviderClock>::default();
+        let noting = NotingClient { client: client.clone(), clock: Arc::clone(&clock) };
+        let remote = RemoteKeys::new(remote_options(&config)?, Arc::new(noting))?;
         let jws = remote.jws();
         let leeway = Duration::from_secs(config.leeway);
         let id = config.of_tenants(Policy::id_token(&config.issuer, &config.client.id));
@@ -103,6 +108,7 @@ impl Provider {
             },
             client,
             remote,
+            clock,
             config,
         })
     }
@@ -111,9 +117,16 @@ impl Provider {
 impl Provider {
     /// Takes over the documents that another instance of the provider has fetched.
     pub(crate) fn inherit(&self, old: &Provider) {
+        self.clock.inherit(&old.clock);
         for (own, old) in self.own_remotes().zip(old.own_remotes()) {
             own.inherit(old);
         }
+    }
+
+    /// Returns by how many seconds its clock is ahead of the one of this machine, as its last answer says it; `None`
+    /// before one that does.
+    pub(crate) fn clock_ahead(&self) -> Option<i64> {
+        self.clock.ahead()
     }
 
     /// Returns what is fetched for it: its own documents, then the keys of a transmitter that has its own.

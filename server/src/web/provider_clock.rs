@@ -1,12 +1,18 @@
 //! The clock of this machine beside the one of a provider, by the `Date` of its answers.
 
-use claimgate::oidc::Response;
+use std::sync::Arc;
+
+use claimgate::oidc::{Request, Response};
 use claimgate::time::UnixTime;
+use claimgate_remote::fetch::Fetching;
+use claimgate_remote::{Fetch, HttpClient};
 use http::header::DATE;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::check_steps::Outcome;
+use crate::system;
 
 /// Seconds between two clocks from which they differ: a `Date` has whole seconds, and the answer travels.
 const DIFFERENCE: i64 = 3;
@@ -18,14 +24,10 @@ pub(super) fn compare(
     (sent, answered): (UnixTime, UnixTime),
     leeway: u64,
 ) -> (Outcome, String) {
-    let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
-    let Some(date) = date.and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok()) else {
+    let Some(ahead) = ahead(response, (sent, answered)) else {
         let text = "the provider does not say what time it is: its clock is not compared with this one";
         return (Outcome::Note, text.to_owned());
     };
-    let date = date.unix_timestamp();
-    // Ahead of the provider: even when the answer was sent, at the latest by then.
-    let ahead = if date < sent.0 { date - sent.0 } else { (date - answered.0).max(0) };
     let apart = ahead.unsigned_abs();
     let side = if ahead > 0 { "behind" } else { "ahead of" };
     if ahead.abs() < DIFFERENCE {
@@ -41,6 +43,50 @@ pub(super) fn compare(
             set the clock by the network (timedatectl set-ntp true), here or at the provider"
         );
         (Outcome::Problem, text)
+    }
+}
+
+/// Returns by how many seconds at least the clock of a provider is ahead of the one of this machine, by the `Date` of an
+/// answer; less than 0 where it is behind, and 0 where it may be the same. `None` without a `Date`.
+fn ahead(response: &Response, (sent, answered): (UnixTime, UnixTime)) -> Option<i64> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?.unix_timestamp();
+    // A whole second of the provider, at some time between the two.
+    Some(if date < sent.0 { date - sent.0 } else { (date - answered.0).max(0) })
+}
+
+/// The clock of a provider, as the answers to what is fetched anyway show it.
+#[derive(Default)]
+pub(super) struct ProviderClock(Mutex<Option<i64>>);
+
+impl ProviderClock {
+    /// Returns by how many seconds it is ahead of the one of this machine; `None` before an answer with a `Date`.
+    pub(super) fn ahead(&self) -> Option<i64> {
+        *self.0.lock()
+    }
+
+    /// Takes over what another value knows.
+    pub(super) fn inherit(&self, old: &Self) {
+        *self.0.lock() = old.ahead();
+    }
+}
+
+/// An HTTP client that notes the clock of the provider that it asks.
+pub(super) struct NotingClient {
+    pub(super) client: HttpClient,
+    pub(super) clock: Arc<ProviderClock>,
+}
+
+impl Fetch for NotingClient {
+    fn fetch(&self, request: Request, limit: usize) -> Fetching<'_> {
+        Box::pin(async move {
+            let sent = system::now();
+            let response = self.client.fetch(request, limit).await?;
+            if let Some(ahead) = ahead(&response, (sent, system::now())) {
+                *self.clock.0.lock() = Some(ahead);
+            }
+            Ok(response)
+        })
     }
 }
 
