@@ -67,7 +67,7 @@ pub struct FieldTrace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FiredRule {
-    /// The rule's index in the list, from 0.
+    /// The rule's number in the list, from 1.
     pub rule: usize,
     /// The rule, as text.
     pub text: String,
@@ -75,6 +75,16 @@ pub struct FiredRule {
     pub group: String,
     /// The teams it gave; none if a capture was empty or the result is not a team name.
     pub teams: Vec<String>,
+}
+
+/// A team rule that matched no group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnfiredRule {
+    /// The rule's number in the list, from 1.
+    pub rule: usize,
+    /// The rule, as text.
+    pub text: String,
 }
 
 /// A decision, and what each rule found.
@@ -100,7 +110,7 @@ pub struct Explanation {
     /// The team rules that matched, in the order of the groups.
     pub fired: Vec<FiredRule>,
     /// The team rules that matched no group, at most the first two hundred.
-    pub unfired: Vec<String>,
+    pub unfired: Vec<UnfiredRule>,
     /// The number of team rules.
     pub team_rules: usize,
     /// The teams of every user.
@@ -125,6 +135,14 @@ impl Explanation {
                 self.refusal = Some(error);
             }
         }
+    }
+
+    /// Returns the explanation as text, with `place` of its number after each rule: where the rule stands in a file.
+    pub fn with_places<'e>(
+        &'e self,
+        place: &'e dyn Fn(usize) -> Option<String>,
+    ) -> impl fmt::Display + use<'e> {
+        Placed { explanation: self, place }
     }
 
     /// Returns the decision, the same that [`Mapping::identify`](super::Mapping::identify) makes.
@@ -207,8 +225,9 @@ impl Observer for Explanation {
     fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]) {
         self.team_rules = rules.len();
         let fired: BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
-        let unfired = rules.enumerate().filter(|(rule, _)| !fired.contains(rule));
-        self.unfired = unfired.take(UNFIRED).map(|(rule, text)| format!("rule {rule} ({text})")).collect();
+        let unfired = (1..).zip(rules).filter(|(rule, _)| !fired.contains(rule));
+        let unfired = unfired.map(|(rule, text)| UnfiredRule { rule, text: text.to_owned() });
+        self.unfired = unfired.take(UNFIRED).collect();
         self.default_teams = default_teams.to_vec();
     }
 }
@@ -260,8 +279,47 @@ impl Explanation {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_decision(f)?;
+        Placed { explanation: self, place: &|_| None }.fmt(f)
+    }
+}
+
+/// An explanation, and where its rules stand.
+struct Placed<'e> {
+    explanation: &'e Explanation,
+    place: &'e dyn Fn(usize) -> Option<String>,
+}
+
+impl fmt::Display for Placed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.explanation.fmt_decision(f)?;
         writeln!(f, "\nwhy")?;
+        self.explanation.fmt_values(f)?;
+        self.fmt_rules(f)
+    }
+}
+
+impl Placed<'_> {
+    fn fmt_rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation { fired, unfired, team_rules, .. } = self.explanation;
+        let place = |rule| (self.place)(rule).map(|place| format!(", {place}")).unwrap_or_default();
+        for FiredRule { rule, text, group, teams } in fired {
+            let on = if group.is_empty() { String::new() } else { format!(" on {group:?}") };
+            writeln!(f, "  rule {rule} ({text}) fired{on}: {teams:?}{}", place(*rule))?;
+        }
+        for UnfiredRule { rule, text } in unfired {
+            writeln!(f, "  rule {rule} ({text}) matched no group{}", place(*rule))?;
+        }
+        let fired: BTreeSet<usize> = fired.iter().map(|fired| fired.rule).collect();
+        match team_rules.saturating_sub(fired.len() + unfired.len()) {
+            0 => Ok(()),
+            more => writeln!(f, "  {more} more rules matched no group"),
+        }
+    }
+}
+
+impl Explanation {
+    /// Writes what the paths selected.
+    fn fmt_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for PathTrace { path, seen } in &self.username {
             writeln!(f, "  username from {path}: {seen}")?;
         }
@@ -288,17 +346,6 @@ impl fmt::Display for Explanation {
         if !self.default_teams.is_empty() {
             writeln!(f, "  default teams: {:?}", self.default_teams)?;
         }
-        for fired in &self.fired {
-            let on = if fired.group.is_empty() { String::new() } else { format!(" on {:?}", fired.group) };
-            writeln!(f, "  rule {} ({}) fired{on}: {:?}", fired.rule, fired.text, fired.teams)?;
-        }
-        for rule in &self.unfired {
-            writeln!(f, "  {rule} matched no group")?;
-        }
-        let fired: BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
-        match self.team_rules.saturating_sub(fired.len() + self.unfired.len()) {
-            0 => Ok(()),
-            more => writeln!(f, "  {more} more rules matched no group"),
-        }
+        Ok(())
     }
 }

@@ -28,9 +28,9 @@ use crate::limits::Limits;
 use crate::text::is_unsafe;
 
 pub use error::{IdentityError, MappingError, MappingProblem};
-pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen};
+pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen, UnfiredRule};
 pub use groups::GroupsState;
-pub use normal_form::normal_username;
+pub use normal_form::{composed, normal_username};
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec, Unmatched};
 

@@ -60,8 +60,9 @@ pub(super) fn fold(text: &str, normalisation: Normalisation) -> Result<String, I
     }
 }
 
-/// Returns the text in Normalization Form C: with it, é is one username however it was encoded.
-pub(super) fn composed(text: &str) -> Cow<'_, str> {
+/// Returns a text in Normalization Form C: with it, é is one character however it was encoded.
+#[must_use]
+pub fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }

@@ -134,7 +134,7 @@ impl TeamRules {
         let teams = teams.filter(|team| is_team_name(team));
         fired.extend(teams.map(|team| (rule, team)));
         observer.team_rule(&|| FiredRule {
-            rule,
+            rule: rule + 1,
             text: self.rules[rule].text.clone(),
             group: group.to_owned(),
             teams: fired[before..].iter().map(|(_, team)| team.clone()).collect(),

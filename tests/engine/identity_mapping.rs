@@ -443,10 +443,10 @@ fn conditions_look_at_the_other_groups() {
     let explanation = compile(&spec).explain(&json!({"sub": "x", "groups": ["staff", "emea", "c"]}));
     let text = explanation.to_string();
     assert!(
-        text.contains("rule 0 (group \"staff\", unless [\"contractors\"]) fired on \"staff\": [\"Staff\"]"),
+        text.contains("rule 1 (group \"staff\", unless [\"contractors\"]) fired on \"staff\": [\"Staff\"]"),
         "{text}"
     );
-    assert!(text.contains("rule 1 (all [\"staff\", \"emea\"]) fired: [\"EMEA staff\"]"), "{text}");
+    assert!(text.contains("rule 2 (all [\"staff\", \"emea\"]) fired: [\"EMEA staff\"]"), "{text}");
     assert!(text.contains("any [\"a\", \"b\"], unless [\"c\"]) matched no group"), "{text}");
 }
 
@@ -519,9 +519,14 @@ fn an_explanation_decides_the_same_and_names_the_rules() {
     assert_eq!(shown["profile"][0], json!({"field": "email", "path": "email", "seen": "absent"}));
     assert_eq!(shown["groups"][0]["seen"], "values");
     assert_eq!(shown["groups"][0]["value"], json!([["a", "evil\n"]]));
-    assert_eq!((explanation.fired[0].rule, explanation.fired[0].group.as_str()), (0, "a"));
+    assert_eq!((explanation.fired[0].rule, explanation.fired[0].group.as_str()), (1, "a"));
     assert_eq!(explanation.dropped_groups, ["evil\n"]);
-    assert_eq!(explanation.unfired, ["rule 1 (group \"b\")"]);
+    let unfired = &explanation.unfired[0];
+    assert_eq!((unfired.rule, unfired.text.as_str(), explanation.unfired.len()), (2, "group \"b\"", 1));
+    let place = |rule| (rule == 2).then(|| "claimgate.toml:12".to_owned());
+    let placed = explanation.with_places(&place).to_string();
+    assert!(placed.contains("rule 1 (group \"a\") fired on \"a\": [\"A\"]\n"), "{placed}");
+    assert!(placed.contains("rule 2 (group \"b\") matched no group, claimgate.toml:12\n"), "{placed}");
     assert_eq!(mapping.explain(&json!({})).code, Some("identity.no_username"));
 }
 

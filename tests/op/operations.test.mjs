@@ -232,5 +232,5 @@ test('debug: header and claims of every token, and which rules fired', async () 
   assert.equal(JSON.parse(logoutToken.header).typ, 'logout+jwt');
   assert.ok('events' in JSON.parse(logoutToken.claims));
   const mapping = lines().find(({ message }) => message === 'mapping');
-  assert.match(mapping.explanation, /rule 0 \(group "crm-admin"\) fired on "crm-admin"/);
+  assert.match(mapping.explanation, /rule 1 \(group "crm-admin"\) fired on "crm-admin"/);
 });

@@ -181,7 +181,8 @@ pub struct Postgres {
 }
 
 impl Store {
-    /// Reports whether two configurations say the same of the store, its password apart.
+    /// Reports whether two configurations say the same of the store, apart from what a reload takes over: the password and
+    /// the certificates.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
@@ -190,7 +191,7 @@ impl Store {
                 let settings = |store: &Postgres| {
                     (store.danger_plaintext, store.revocation_bound, store.require_synchronous)
                 };
-                (&one.url, &one.ca_file, settings(one)) == (&other.url, &other.ca_file, settings(other))
+                (&one.url, settings(one)) == (&other.url, settings(other))
             }
             _ => false,
         }
@@ -442,6 +443,15 @@ impl Config {
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// Returns where a team rule stands, by its number from 1: in the provider's own mapping, or else in that of all.
+    #[must_use]
+    pub fn team_rule_place(&self, provider: &Provider, rule: usize) -> Option<&Place> {
+        let index = self.providers.iter().position(|other| other.id == provider.id)?;
+        let own = format!("provider[{index}].identity");
+        let table = if self.places.contains_key(&own) { own } else { "identity".to_owned() };
+        self.places.get(&format!("{table}.team[{}]", rule.checked_sub(1)?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `claimgate explain`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use claimgate::Error;
@@ -27,11 +28,11 @@ use claimgate_config::{Config, Provider};
 #[command(after_help = "Examples:\n  \
     claimgate explain --config claimgate.toml - < token.txt\n  \
     claimgate explain --config claimgate.toml --format json claims.json\n  \
-    claimgate explain --config claimgate.toml --url https://wiki.example.com/admin/ --user ada\n  \
-    claimgate explain --config claimgate.toml --url https://wiki.example.com/save --method POST token.txt\n  \
-    claimgate explain --config claimgate.toml --url https://wiki.example.com/api/ --bearer token.txt\n\n\
+    claimgate explain --config claimgate.toml \\\n    --url https://wiki.example.com/admin/ --user ada\n  \
+    claimgate explain --config claimgate.toml \\\n    --url https://wiki.example.com/save --method POST token.txt\n  \
+    claimgate explain --config claimgate.toml \\\n    --url https://wiki.example.com/api/ --bearer token.txt\n\n\
     A token is verified first if the configuration names a jwks_file.\n\
-    With --url: which [[application.rule]] decides on the request, and whether it admits the user of --user, a\n\
+    With --url: which [[application.rule]] decides on the request, and whether it admits the user of --user, a \
     person with the claims, or, with neither, a client that is not signed in.\n\
     Exit codes: 0 an identity was decided, or the request is admitted; 1 refused; 2 wrong usage or unreadable input.")]
 pub(crate) struct Arguments {
@@ -106,7 +107,11 @@ impl Arguments {
             }
         });
         let outcome = Outcome { explanation: &explanation, unmet, link, changes };
-        self.print(source.verified, &outcome)?;
+        let place = |rule| {
+            let place = config.team_rule_place(provider, rule)?;
+            Some(format!("{}:{}", place.file, place.position.line))
+        };
+        self.print(source.verified, &outcome, &place)?;
         match (explanation.code, explanation.message) {
             (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
             _ => Ok(()),
@@ -227,19 +232,29 @@ impl Arguments {
         }
     }
 
-    fn print(&self, verified: bool, outcome: &Outcome<'_>) -> Result<(), Failure> {
+    /// Prints the outcome. `place` says where the team rule of a number stands.
+    fn print(
+        &self,
+        verified: bool,
+        outcome: &Outcome<'_>,
+        place: &dyn Fn(usize) -> Option<String>,
+    ) -> Result<(), Failure> {
         let Outcome { explanation, unmet, link, changes } = outcome;
         let refused = unmet.as_ref().map(|error| json!({"code": error.code(), "message": error.to_string()}));
         if self.format == Format::Json {
-            let mut answer =
-                json!({"verified": verified, "explanation": explanation, "refused": refused, "link": link});
+            let fired = explanation.fired.iter().map(|fired| fired.rule);
+            let rules = fired.chain(explanation.unfired.iter().map(|unfired| unfired.rule));
+            let places: BTreeMap<usize, String> =
+                rules.filter_map(|rule| Some((rule, place(rule)?))).collect();
+            let mut answer = json!({"verified": verified, "explanation": explanation, "places": places,
+                "refused": refused, "link": link});
             if let Some(changes) = changes {
                 answer["changes"] = json!(changes);
             }
             return output::document(&answer, self.format);
         }
         let heading = if verified { "VERIFIED" } else { "UNVERIFIED claims" };
-        let mut text = format!("{heading}\n\n{explanation}");
+        let mut text = format!("{heading}\n\n{}", explanation.with_places(place));
         if let Some(link) = link {
             text.push_str(&format!("  {link}\n"));
         }

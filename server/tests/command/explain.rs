@@ -44,6 +44,15 @@ fn explain_says_who_and_why() {
         (identity["username"].clone(), identity["teams"].clone()),
         (json!("alice"), json!(["Administrators"]))
     );
+    assert_eq!(done.json()["explanation"]["fired"][0]["rule"], 1);
+    assert_eq!(done.json()["places"], json!({"1": format!("{config}:11")}));
+    let shown = run(&["explain", "--config", &config, "--now", &now, &text]).out;
+    assert!(
+        shown.contains(&format!(
+            "rule 1 (group \"admins\") fired on \"admins\": [\"Administrators\"], {config}:11"
+        )),
+        "{shown}"
+    );
     let late = run(&["explain", "--config", &config, &text]);
     assert!(late.code == 1 && late.err.contains("claims.expired"), "{}", late.err);
     let unverified = run_with(&["explain", "--config", &config], claims.to_string().as_bytes());
@@ -67,7 +76,10 @@ fn config_check_names_file_line_and_field() {
     assert!(refused.err.contains("bad.toml:6") && refused.err.contains("colour"), "{}", refused.err);
     let lost = folder.write("lost.toml", CONFIG.replace("JWKS", "jwks_file = \"absent.json\""));
     assert!(run(&["config", "check", &lost]).err.contains("absent.json"));
-    assert_eq!(run(&["config", "check", "absent.toml"]).code, 2);
+    let absent = run(&["config", "check", "absent.toml"]);
+    assert!(absent.code == 2 && absent.err.contains("`claimgate init` writes one"), "{}", absent.err);
+    let folder = run(&["config", "check", &folder.path("")]);
+    assert!(folder.code == 2 && folder.err.contains("name a file in it"), "{}", folder.err);
 }
 
 /// The files that README names.

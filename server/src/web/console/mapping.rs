@@ -181,19 +181,22 @@ fn why(app: &App, trial: &Trial<'_>) -> Markup {
                     "Rule " (rule.rule) " (" (rule.text) ") fired"
                     @if !rule.group.is_empty() { " on " code { (rule.group) } }
                     @if rule.teams.is_empty() { ", and gave no team" } @else { ": " b { (rule.teams.join(", ")) } }
-                    " " (rule_place(app, trial.index, rule.rule))
+                    " " (rule_place(app, trial, rule.rule))
                 }))
             }
-            @for rule in unfired { (line(false, html! { (frame::capital(rule)) " matched no group" })) }
+            @for rule in unfired {
+                (line(false, html! {
+                    "Rule " (rule.rule) " (" (rule.text) ") matched no group " (rule_place(app, trial, rule.rule))
+                }))
+            }
         }
     }
 }
 
-/// Returns where a team rule stands in the file: in the provider's own mapping, or else in that of all.
-fn rule_place(app: &App, provider: usize, rule: usize) -> Markup {
-    let own = format!("provider[{provider}].identity");
-    let table = if app.config.places.contains_key(&own) { own } else { "identity".to_owned() };
-    frame::place(app, &format!("{table}.team[{rule}]"))
+/// Returns where a team rule stands in the file.
+fn rule_place(app: &App, trial: &Trial<'_>, rule: usize) -> Markup {
+    let place = app.config.team_rule_place(&trial.provider.config, rule);
+    html! { @if let Some(place) = place { (frame::file_line(&place.file, place.position.line)) } }
 }
 
 fn line(is_used: bool, text: Markup) -> Markup {

@@ -70,7 +70,6 @@ pub(crate) enum Source {
 
 /// What a mapping makes of claims.
 pub(crate) struct Trial<'a> {
-    pub(crate) index: usize,
     pub(crate) provider: &'a Provider,
     pub(crate) claims: Value,
     pub(crate) source: Source,
@@ -103,7 +102,7 @@ pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'
         return Err(Refusal::Empty);
     }
     let claims = read(text)?;
-    let (index, provider) = provider(app, &question.provider, &claims).ok_or(Refusal::Provider)?;
+    let provider = provider(app, &question.provider, &claims).ok_or(Refusal::Provider)?;
     let source = if text.starts_with('{') { Source::Written } else { verify(provider, text) };
     let explanation = provider.config.mapping.explain(claims.as_value());
     let unmet = provider.config.check_demands(claims.as_value()).err();
@@ -121,7 +120,7 @@ pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'
         }
         _ => Vec::new(),
     };
-    Ok(Trial { index, provider, claims: claims.as_value().clone(), source, explanation, unmet, changes })
+    Ok(Trial { provider, claims: claims.as_value().clone(), source, explanation, unmet, changes })
 }
 
 /// Reads claims, or those of a token without a look at its signature.
@@ -140,15 +139,15 @@ fn read(text: &str) -> Result<Claims, Refusal> {
 }
 
 /// Returns the named provider; without a name that of the issuer, or else the first.
-fn provider<'a>(app: &'a App, name: &str, claims: &Claims) -> Option<(usize, &'a Provider)> {
+fn provider<'a>(app: &'a App, name: &str, claims: &Claims) -> Option<&'a Provider> {
     let issuer = claims.as_value().get("iss").and_then(Value::as_str);
-    let mut all = app.providers.iter().map(|provider| &**provider).enumerate();
+    let mut all = app.providers.iter().map(|provider| &**provider);
     match name {
         "" => all
             .clone()
-            .find(|(_, provider)| issuer.is_some_and(|issuer| provider.config.accepts_issuer(issuer)))
+            .find(|provider| issuer.is_some_and(|issuer| provider.config.accepts_issuer(issuer)))
             .or_else(|| all.next()),
-        _ => all.find(|(_, provider)| provider.config.id == name),
+        _ => all.find(|provider| provider.config.id == name),
     }
 }
 
