@@ -48,8 +48,9 @@ fn note_passwords(section: &Section<'_>, has_own_host: bool) {
 /// Returns the origin that `admin_url` names: a host that no application shares.
 fn origin(section: &Section<'_>, public: &PublicUrl, own: &str) -> Result<String, Faulty> {
     let fault = |reason: String| section.fault("admin_url", reason);
-    let endpoint =
-        Endpoint::parse(own, false).map_err(|reason| fault(format!("`{own}` is not accepted: {reason}")))?;
+    let scheme = "write the address that browsers see; the proxy before Claimgate speaks TLS";
+    let endpoint = Endpoint::parse(own, false)
+        .map_err(|reason| section.endpoint_fault("admin_url", own, reason, scheme))?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| fault(error.to_string()))?;
     if url.path() != "/" || url.query().is_some() {
         return Err(fault("must have no path: the path of public_url is added to it".to_owned()));

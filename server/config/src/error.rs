@@ -120,7 +120,7 @@ pub struct Position {
 pub enum Problem {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
-    Read(String),
+    Read(Reason),
     /// The text is not TOML, or a setting is unknown or of the wrong type.
     #[error("{0}")]
     Syntax(Reason),
@@ -152,10 +152,11 @@ impl Fault {
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         match &self.problem {
-            Problem::Syntax(reason) | Problem::Value(reason) | Problem::File(reason) => {
-                reason.remedy.as_deref()
-            }
-            Problem::Read(_) | Problem::Mapping(_) => None,
+            Problem::Read(reason)
+            | Problem::Syntax(reason)
+            | Problem::Value(reason)
+            | Problem::File(reason) => reason.remedy.as_deref(),
+            Problem::Mapping(_) => None,
         }
     }
 
@@ -166,6 +167,7 @@ impl Fault {
             Problem::Syntax(reason) | Problem::Value(reason) | Problem::File(reason) => {
                 reason.message.clone()
             }
+            Problem::Read(reason) => format!("cannot be read: {}", reason.message),
             problem => problem.to_string(),
         }
     }

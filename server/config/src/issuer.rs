@@ -33,6 +33,10 @@ pub(super) fn resolve(section: &Section<'_>, raw: &raw::Provider) -> Result<Issu
             format!("write `{before}`, or `{before}/` if the document's own `issuer` ends with a slash");
         return Err(section.fault("issuer", (message, remedy)));
     }
+    if let Some(own) = own_form(&name) {
+        let message = format!("`{name}` is the `iss` of no token: the provider writes its own name `{own}`");
+        return Err(section.fault("issuer", (message, format!("write `{own}`"))));
+    }
     if name.contains(TenantIssuers::PLACEHOLDER) {
         let tenants = Some(tenants(section, raw, &name)?);
         return Ok(Issuer { name, tenants });
@@ -88,14 +92,36 @@ fn tenants(section: &Section<'_>, raw: &raw::Provider, template: &str) -> Result
     })
 }
 
+/// Returns the name that a well-known provider has in its tokens, where an issuer is another address of it.
+fn own_form(issuer: &str) -> Option<String> {
+    let url = Url::parse(issuer).ok()?;
+    let (host, bare) = (url.host_str()?, issuer.trim_end_matches('/'));
+    let own = if is_entra(host) {
+        let tenant = url.path_segments()?.next().filter(|tenant| !tenant.is_empty())?;
+        // The parser of URLs writes the braces of `{tenantid}` in another way.
+        let tenant = tenant.replace("%7B", "{").replace("%7D", "}");
+        format!("https://{host}/{tenant}/v2.0")
+    } else if host == "accounts.google.com" {
+        format!("https://{host}")
+    } else if host.ends_with(".auth0.com") {
+        format!("{bare}/")
+    } else {
+        return None;
+    };
+    (own != issuer).then_some(own)
+}
+
+/// Reports whether a host is one of Entra ID's, at which the tokens of its present version are issued.
+fn is_entra(host: &str) -> bool {
+    host.starts_with("login.microsoftonline.") || host == "login.partner.microsoftonline.cn"
+}
+
 /// Reports whether an issuer is one of the names by which Entra ID means all tenants.
 fn stands_for_all(issuer: &str) -> bool {
     let Ok(url) = Url::parse(issuer) else { return false };
     let of_all = ["common", "organizations", "consumers"];
     let tenant = url.path_segments().and_then(|mut segments| segments.next().map(str::to_owned));
-    let is_entra = url
-        .host_str()
-        .is_some_and(|host| host == "sts.windows.net" || host.starts_with("login.microsoftonline."));
+    let is_entra = url.host_str().is_some_and(|host| host == "sts.windows.net" || is_entra(host));
     issuer.contains(['{', '}']) || is_entra && tenant.is_some_and(|tenant| of_all.contains(&&*tenant))
 }
 

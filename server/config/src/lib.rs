@@ -31,6 +31,7 @@ mod admin_clients;
 mod resolve;
 mod secret_files;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use claimgate::alg::Registry;
@@ -96,7 +97,14 @@ fn read(file: &Path) -> Result<(String, String), ConfigError> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok((name, text)),
         Err(error) => {
-            let problem = Problem::Read(error.to_string());
+            let remedy = match error.kind() {
+                ErrorKind::NotFound => "`claimgate init` writes one, or name another file",
+                ErrorKind::PermissionDenied => "run the command as the user that runs the server, or as root",
+                ErrorKind::IsADirectory => "name a file in it",
+                ErrorKind::InvalidData => "save it as UTF-8",
+                _ => "see that the disk works, or name another file",
+            };
+            let problem = Problem::Read((error.to_string(), remedy).into());
             Err(Fault { file: name, position: None, setting: None, problem }.into())
         }
     }

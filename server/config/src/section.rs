@@ -129,15 +129,38 @@ impl Section<'_> {
     ) -> Result<Option<Endpoint>, Faulty> {
         let parse = |text: &String| {
             Endpoint::parse(text, http).map_err(|reason| {
-                let message = format!("`{text}` is not accepted: {reason}");
-                match reason {
-                    EndpointError::Scheme => self
-                        .fault(setting, (message, "`danger_allow_http = true` in [[provider]] accepts it")),
-                    _ => self.fault(setting, message),
-                }
+                self.endpoint_fault(
+                    setting,
+                    text,
+                    reason,
+                    "`danger_allow_http = true` in [[provider]] accepts it",
+                )
             })
         };
         text.map(parse).transpose()
+    }
+
+    /// Returns the fault of an address that is no endpoint, with what to write instead. `scheme`: that of one that is not
+    /// https.
+    pub(super) fn endpoint_fault(
+        &self,
+        setting: &str,
+        text: &str,
+        reason: EndpointError,
+        scheme: &str,
+    ) -> Faulty {
+        let message = format!("`{text}` is not accepted: {reason}");
+        let whole = format!("https://{}", text.trim_start_matches('/'));
+        let remedy = match reason {
+            EndpointError::Scheme => scheme.to_owned(),
+            EndpointError::Credentials => "write it without username and password".to_owned(),
+            EndpointError::Fragment => "write it without `#` and what follows".to_owned(),
+            _ if Endpoint::parse(&whole, false).is_ok() => {
+                format!("write the whole address, such as `{whole}`")
+            }
+            _ => "write a whole address, such as `https://sso.example.com`".to_owned(),
+        };
+        self.fault(setting, (message, remedy))
     }
 
     /// Returns the secret of `setting`, `setting_file` or `setting_env`, of which at most one is there.

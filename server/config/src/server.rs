@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use claimgate::oidc::client::Secret;
-use claimgate::oidc::endpoint::{Endpoint, EndpointError};
+use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -135,16 +135,9 @@ fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty
         text,
         "the address of the server for browsers, such as \"https://sso.example.com\"",
     )?;
-    let endpoint = Endpoint::parse(&text, false).map_err(|reason| {
-        let message = format!("`{text}` is not accepted: {reason}");
-        match reason {
-            EndpointError::Scheme => {
-                let remedy = "write the address that browsers see; the proxy before Claimgate speaks TLS";
-                section.fault(setting, (message, remedy))
-            }
-            _ => section.fault(setting, message),
-        }
-    })?;
+    let scheme = "write the address that browsers see; the proxy before Claimgate speaks TLS";
+    let endpoint = Endpoint::parse(&text, false)
+        .map_err(|reason| section.endpoint_fault(setting, &text, reason, scheme))?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;
     if url.query().is_some() {
         return Err(section.fault(setting, "must have no query"));
