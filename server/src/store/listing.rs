@@ -7,6 +7,7 @@ use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::events::{Event, EventLimits, sqlite as events};
 use super::records::{SqliteRecords, USER, read_user};
+use super::search::folded;
 use crate::system;
 use claimgate::oidc::records::{Records, StoreError};
 use claimgate::oidc::session::SessionId;
@@ -105,7 +106,8 @@ pub trait AdminRecords: Records {
         self.search_users("", after, limit)
     }
 
-    /// Returns up to `limit` users whose names have `text` in them, as [`list_users`](Self::list_users).
+    /// Returns up to `limit` users whose names have `text` in them, whatever its case and the composition of its
+    /// characters, as [`list_users`](Self::list_users).
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
@@ -134,8 +136,8 @@ pub trait AdminRecords: Records {
         now: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError>;
 
-    /// Returns up to `limit` live sessions of users whose names have `text` in them, the newest first, without the first
-    /// `skip`.
+    /// Returns up to `limit` live sessions of users whose names have `text` in them, as
+    /// [`search_users`](Self::search_users) finds them, the newest first, without the first `skip`.
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
@@ -194,7 +196,7 @@ pub trait AdminRecords: Records {
 /// the first `?5`.
 const SESSIONS: &str = "SELECT session.id, user.id, user.username, issuer, subject, sid, session.created, expires
     FROM session JOIN user ON user.id = session.user
-    WHERE expires > ?1 AND NOT is_ended(session.id) AND (?2 IS NULL OR user.id = ?2) AND instr(username, ?4) > 0
+    WHERE expires > ?1 AND NOT is_ended(session.id) AND (?2 IS NULL OR user.id = ?2) AND (?4 = '' OR instr(folded(username), ?4) > 0)
     ORDER BY session.created DESC, session.rowid DESC LIMIT ?3 OFFSET ?5";
 
 fn read_session(row: &rusqlite::Row<'_>) -> rusqlite::Result<ListedSession> {
@@ -216,9 +218,9 @@ impl AdminRecords for SqliteRecords<'_> {
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM link WHERE link.user = user.id),
                 (SELECT count(*) FROM session WHERE session.user = user.id AND NOT is_ended(session.id))
-            FROM user WHERE username > ?1 AND instr(username, ?3) > 0 ORDER BY username LIMIT ?2"
+            FROM user WHERE username > ?1 AND (?3 = '' OR instr(folded(username), ?3) > 0) ORDER BY username LIMIT ?2"
         );
-        self.query_all("user", &sql, params![after, limit, text], |row| {
+        self.query_all("user", &sql, params![after, limit, folded(text)], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.get(6)?,
@@ -262,7 +264,7 @@ impl AdminRecords for SqliteRecords<'_> {
         now: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
         let all = None::<i64>;
-        self.query_all("session", SESSIONS, params![now.0, all, limit, text, skip], read_session)
+        self.query_all("session", SESSIONS, params![now.0, all, limit, folded(text), skip], read_session)
     }
 
     fn list_links(&mut self, user: UserId) -> Result<Vec<ListedLink>, StoreError> {

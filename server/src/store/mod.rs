@@ -33,6 +33,7 @@ pub mod postgres;
 mod records;
 mod renaming;
 mod schema;
+mod search;
 mod session_end;
 mod session_index;
 mod session_origins;
@@ -68,6 +69,7 @@ pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUse
 pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
+pub(crate) use search::folded;
 
 use file::Lock;
 use key::Key;

@@ -17,6 +17,7 @@ use super::logout_records::LogoutRecords;
 use super::notices::Notices;
 use super::records::{SqliteRecords, read_sessions};
 use super::schema;
+use super::search;
 use super::session_index::{Effect, SessionIndex};
 use claimgate::oidc::records::StoreError;
 
@@ -99,6 +100,7 @@ impl Writer {
             role,
         };
         writer.ended.define(&writer.connection).map_err(|error| store_error(&error))?;
+        search::define(&writer.connection).map_err(|error| store_error(&error))?;
         if !matches!(writer.role, Role::Command) {
             writer.load().map_err(|error| store_error(&error))?;
         }

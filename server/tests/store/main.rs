@@ -24,6 +24,7 @@ mod facts;
 mod idle;
 mod races;
 mod revocation;
+mod search_contract;
 
 mod backup;
 mod files;
@@ -69,6 +70,12 @@ fn open(store: &SqliteStore, name: &'static str, id: u8, lifetime: u64) -> UserI
 
 fn who(store: &SqliteStore, id: u8) -> Option<String> {
     store.session_user(SessionId([id; 16]), NOW).map(|user| user.username.clone())
+}
+
+#[test]
+fn names_are_found_whatever_their_case_and_composition() {
+    let store = SqliteStore::in_memory().unwrap();
+    store.administer_blocking(search_contract::check).unwrap();
 }
 
 #[test]

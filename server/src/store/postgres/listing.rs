@@ -7,6 +7,7 @@ use super::events::to_parameter;
 use super::node::PgStore;
 use super::records::{Parameter, PostgresRecords, USER, read_user};
 use crate::store::bad_rows::BadRows;
+use crate::store::search::Sought;
 use crate::store::{
     AdminRecords, Event, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts, UserRow,
 };
@@ -15,12 +16,12 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{UserId, UserKind};
 use claimgate::time::UnixTime;
 
-/// Lists the live sessions of the user `$1`, or of all whose names have `$3` in them, the newest first and at most `$2`,
-/// without the first `$4`.
+/// Lists the live sessions of the user `$1`, or of all whose names have `$3` in them, folded by `$5` and `$6`, the newest
+/// first and at most `$2`, without the first `$4`.
 const SESSIONS: &str = "SELECT sessions.id, users.id, users.username, issuers.name, subject, sid,
         extract(epoch FROM sessions.created)::double precision, extract(epoch FROM expires)::double precision
     FROM sessions JOIN users ON users.id = sessions.user_id LEFT JOIN issuers ON issuers.id = sessions.issuer
-    WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1) AND strpos(username, $3) > 0
+    WHERE expires > now() AND ($1::bigint IS NULL OR users.id = $1) AND strpos(translate(username, $5, $6), $3) > 0
     ORDER BY sessions.created DESC, sessions.id DESC LIMIT $2 OFFSET $4";
 
 impl PgStore {
@@ -29,8 +30,9 @@ impl PgStore {
     /// # Errors
     /// [`PostgresError`].
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<ListedSession>, PostgresError> {
-        let rows =
-            self.read(SESSIONS, &[&Some(user.0), &i64::from(MAX_SESSIONS_OF_USER), &"", &0i64]).await?;
+        let rows = self
+            .read(SESSIONS, &[&Some(user.0), &i64::from(MAX_SESSIONS_OF_USER), &"", &0i64, &"", &""])
+            .await?;
         Ok(readable("sessions", &rows, read_session))
     }
 }
@@ -62,9 +64,10 @@ impl AdminRecords for PostgresRecords<'_> {
             "SELECT {USER}, password IS NOT NULL,
                 (SELECT count(*) FROM links WHERE links.user_id = users.id),
                 (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
-            FROM users WHERE username > $1 AND strpos(username, $3) > 0 ORDER BY username LIMIT $2"
+            FROM users WHERE username > $1 AND strpos(translate(username, $4, $5), $3) > 0 ORDER BY username LIMIT $2"
         );
-        self.list("users", &sql, &[&after, &i64::from(limit), &text], |row| {
+        let Sought { text, from, to } = Sought::of(text);
+        self.list("users", &sql, &[&after, &i64::from(limit), &text, &from, &to], |row| {
             Ok(ListedUser {
                 user: read_user(row)?,
                 has_password: row.try_get(6)?,
@@ -100,7 +103,8 @@ impl AdminRecords for PostgresRecords<'_> {
         limit: u32,
         _: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let parameters: [Parameter<'_>; 4] = [&user.map(|user| user.0), &i64::from(limit), &"", &0i64];
+        let parameters: [Parameter<'_>; 6] =
+            [&user.map(|user| user.0), &i64::from(limit), &"", &0i64, &"", &""];
         self.list("sessions", SESSIONS, &parameters, read_session)
     }
 
@@ -111,7 +115,9 @@ impl AdminRecords for PostgresRecords<'_> {
         limit: u32,
         _: UnixTime,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let parameters: [Parameter<'_>; 4] = [&None::<i64>, &i64::from(limit), &text, &i64::from(skip)];
+        let Sought { text, from, to } = Sought::of(text);
+        let parameters: [Parameter<'_>; 6] =
+            [&None::<i64>, &i64::from(limit), &text, &i64::from(skip), &from, &to];
         self.list("sessions", SESSIONS, &parameters, read_session)
     }
 
