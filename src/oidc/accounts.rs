@@ -12,7 +12,11 @@ use crate::time::UnixTime;
 
 /// The party that administers accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Administrator(Rank);
+pub struct Administrator {
+    rank: Rank,
+    /// Whether a change may leave no super-admin who can sign in.
+    may_leave_none: bool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
@@ -40,6 +44,12 @@ pub enum AccountError {
         /// The users of the old issuer.
         usernames: Vec<String>,
     },
+    /// The change would leave no super-admin who can sign in, and the administrator has not confirmed that; see
+    /// [`Administrator::even_the_last_super_admin`].
+    #[error(
+        "this is the last super-admin who can sign in: without one, no one adds or changes super-admins over HTTP or in the console"
+    )]
+    LastSuperAdmin,
     /// The user or the session does not exist.
     #[error("not found")]
     NotFound,
@@ -59,6 +69,7 @@ impl AccountError {
             AccountError::Username(_) => "request.malformed",
             AccountError::Taken => "request.taken",
             AccountError::LinkedApart { .. } => "request.linked_apart",
+            AccountError::LastSuperAdmin => "request.last_super_admin",
             AccountError::NotFound => "request.not_found",
             AccountError::Store(error) => error.code(),
         }
@@ -67,10 +78,21 @@ impl AccountError {
 
 impl Administrator {
     /// The operator at the command line, who may do everything.
-    pub const OPERATOR: Self = Self(Rank::Operator);
+    pub const OPERATOR: Self = Self::of(Rank::Operator);
 
     /// A program that administers, with the rights of an administrator who is no super-admin.
-    pub const PROGRAM: Self = Self(Rank::Admin);
+    pub const PROGRAM: Self = Self::of(Rank::Admin);
+
+    const fn of(rank: Rank) -> Self {
+        Self { rank, may_leave_none: false }
+    }
+
+    /// Returns the same party, which has confirmed that its change may leave no super-admin who can sign in: without
+    /// this, [`change`] and [`remove`] refuse to switch off, remove or give another kind to the last one.
+    #[must_use]
+    pub const fn even_the_last_super_admin(self) -> Self {
+        Self { may_leave_none: true, ..self }
+    }
 
     /// Returns the administrator that a signed-in user is.
     ///
@@ -78,8 +100,8 @@ impl Administrator {
     /// [`AccountError::Forbidden`] for a user of another kind, or one that is not active.
     pub fn from_user(user: &User) -> Result<Self, AccountError> {
         match user.kind {
-            UserKind::SuperAdmin if user.active => Ok(Self(Rank::SuperAdmin)),
-            UserKind::Admin if user.active => Ok(Self(Rank::Admin)),
+            UserKind::SuperAdmin if user.active => Ok(Self::of(Rank::SuperAdmin)),
+            UserKind::Admin if user.active => Ok(Self::of(Rank::Admin)),
             _ => Err(AccountError::Forbidden),
         }
     }
@@ -102,7 +124,7 @@ impl Administrator {
     /// # Errors
     /// [`AccountError::Forbidden`].
     pub fn may_change(self, kind: UserKind) -> Result<(), AccountError> {
-        match (self.0, kind) {
+        match (self.rank, kind) {
             (Rank::Admin, UserKind::SuperAdmin) => Err(AccountError::Forbidden),
             _ => Ok(()),
         }
@@ -202,7 +224,8 @@ pub struct Changed {
 /// admitted as what the user was.
 ///
 /// # Errors
-/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`], [`AccountError::LastSuperAdmin`] or
+/// [`AccountError::Store`].
 pub fn change(
     records: &mut dyn Records,
     by: Administrator,
@@ -211,7 +234,7 @@ pub fn change(
     now: UnixTime,
 ) -> Result<Changed, AccountError> {
     let mut user = changeable(records, by, id)?;
-    let kind = user.kind;
+    let before = user.clone();
     if let Some(kind) = changes.kind {
         by.may_change(kind)?;
         user.kind = kind;
@@ -221,11 +244,12 @@ pub fn change(
     if let Some(teams) = changes.teams {
         user.teams = teams_by_hand(&user.teams, teams);
     }
+    keep_a_super_admin(records, by, &before, Some(&user))?;
     records.update_user(&user, now)?;
     if changes.active == Some(false) {
         revoke_tokens(records, user.id, None, now)?;
     }
-    let ended = if user.active && user.kind == kind { 0 } else { records.end_sessions_of(user.id)? };
+    let ended = if user.active && user.kind == before.kind { 0 } else { records.end_sessions_of(user.id)? };
     Ok(Changed { user, ended })
 }
 
@@ -288,7 +312,7 @@ pub fn unlink_issuer(
     by: Administrator,
     issuer: &str,
 ) -> Result<Severed, AccountError> {
-    if by != Administrator::OPERATOR {
+    if by.rank != Rank::Operator {
         return Err(AccountError::Forbidden);
     }
     let (links, sessions) = records.unlink_issuer(issuer)?;
@@ -299,13 +323,16 @@ pub fn unlink_issuer(
 /// refuse tokens issued until now.
 ///
 /// # Errors
-/// [`AccountError::NotFound`], [`AccountError::Forbidden`] or [`AccountError::Store`].
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`], [`AccountError::LastSuperAdmin`] or
+/// [`AccountError::Store`].
 pub fn remove(
     records: &mut dyn Records,
     by: Administrator,
     id: UserId,
     now: UnixTime,
 ) -> Result<Severed, AccountError> {
+    let user = changeable(records, by, id)?;
+    keep_a_super_admin(records, by, &user, None)?;
     let severed = unlink(records, by, id, None, now)?;
     records.remove_user(id)?;
     Ok(severed)
@@ -322,7 +349,7 @@ pub fn rename_issuer(
     old: &str,
     new: &str,
 ) -> Result<RenamedIssuer, AccountError> {
-    if by != Administrator::OPERATOR {
+    if by.rank != Rank::Operator {
         return Err(AccountError::Forbidden);
     }
     let apart = records.users_linked_apart(old, new)?;
@@ -401,6 +428,25 @@ fn changeable(records: &mut dyn Records, by: Administrator, id: UserId) -> Resul
     let user = records.user(id)?.ok_or(AccountError::NotFound)?;
     by.may_change(user.kind)?;
     Ok(user)
+}
+
+/// Rejects the change of a user from `before` to `after`, or its removal, that would leave no super-admin who can sign
+/// in: one that is active and has a password, for no super-admin signs in through a provider.
+fn keep_a_super_admin(
+    records: &mut dyn Records,
+    by: Administrator,
+    before: &User,
+    after: Option<&User>,
+) -> Result<(), AccountError> {
+    let counts = |user: &User| user.active && user.kind == UserKind::SuperAdmin;
+    if by.may_leave_none || !counts(before) || after.is_some_and(counts) {
+        return Ok(());
+    }
+    let can_sign_in = records.password(before.id)?.is_some();
+    if can_sign_in && !records.has_other_super_admin(before.id)? {
+        return Err(AccountError::LastSuperAdmin);
+    }
+    Ok(())
 }
 
 /// Returns the teams that an administrator wants: those that the mapping gave stay the mapping's.

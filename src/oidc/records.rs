@@ -297,6 +297,9 @@ pub trait Records: SignInRecords + PasswordRecords + LogoutRecords {
     /// Ends the sessions of a user. Returns the number of sessions ended.
     fn end_sessions_of(&mut self, user: UserId) -> Result<usize, StoreError>;
 
+    /// Reports whether there is a super-admin other than the user who is active and has a password.
+    fn has_other_super_admin(&mut self, user: UserId) -> Result<bool, StoreError>;
+
     /// Sets the password hash of a user.
     fn set_password(&mut self, user: UserId, hash: &str, now: UnixTime) -> Result<(), StoreError>;
 

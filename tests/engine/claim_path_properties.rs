@@ -49,10 +49,8 @@ fn rich_step() -> impl Strategy<Value = String> {
             prop::sample::select(vec!["==", "!=", "<", "<="]),
             prop::sample::select(vec!["1", "1.5", "'a'", "null", "true"]),
         );
-        let greater = (
-            prop::sample::select(vec![">", ">="]),
-            prop::sample::select(vec!["1", "1.5", "'a'", "null"]),
-        );
+        let greater =
+            (prop::sample::select(vec![">", ">="]), prop::sample::select(vec!["1", "1.5", "'a'", "null"]));
         let with_query = (
             prop::sample::select(vec!["==", "!=", "<"]),
             prop::sample::select(vec!["@.b", "$.a", "length(@.a)", "count(@.*)"]),

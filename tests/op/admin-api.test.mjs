@@ -60,6 +60,11 @@ test('administration: users, teams and sessions, for admins alone', async () => 
   assert.equal((await call(root, 'PUT', `/users/${id('boss')}/password`, { password: `${PASSWORD}!` })).status, 200);
   assert.equal(await boss.me(gate), undefined);
   assert.equal((await boss.signInByPassword(gate, 'boss', `${PASSWORD}!`)).status, 303);
+  for (const changes of [{ active: false }, { kind: 'admin' }]) {
+    const kept = await call(root, 'PATCH', `/users/${id('root')}`, changes);
+    assert.deepEqual([kept.status, kept.body.error], [409, 'request.last_super_admin']);
+    assert.match(kept.body.error_description, /even_last_super_admin/);
+  }
   assert.equal((await call(root, 'PATCH', `/users/${id('boss')}`, { active: false })).body.active, false);
   assert.equal(await boss.me(gate), undefined);
 

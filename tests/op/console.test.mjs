@@ -199,6 +199,47 @@ for (const scripts of [true, false]) {
   });
 }
 
+test('a problem within the console is a page of it, with a way back', async () => {
+  const root = new Agent();
+  await root.administer(gate, 'root');
+  for (const [path, status, back, said] of [
+    ['/admin/nothing/here', 404, '/admin', 'There is no page at this address'],
+    ['/admin/users/99', 404, '/admin/users', 'There is no page'],
+    ['/admin/users/x', 400, '/admin/users', 'A part of the address cannot be read.'],
+    ['/admin/users?page=1', 400, '/admin/users', '<code>page</code> is unknown'],
+    ['/admin/sessions?page=x', 400, '/admin/sessions', '<code>page</code> is unknown'],
+    ['/admin/teams?page=-1', 400, '/admin/teams', '<code>page</code> is unknown'],
+    ['/admin/activity?colour=x', 400, '/admin/activity', '<code>colour</code> is unknown'],
+    ['/admin/session', 405, '/admin', 'does not answer requests of this kind'],
+    ['/admin/providers/crm/test', 405, '/admin', 'does not answer requests of this kind'],
+  ]) {
+    const answer = await get(root, path);
+    assert.equal(answer.status, status, path);
+    for (const text of ['id="viewer"', `<a class="button quiet" href="${back}">`, 'id="reference"', said]) assert.ok(answer.text.includes(text), `${path}: ${text}: ${answer.text}`);
+    assert.match(answer.headers.get('content-security-policy'), /claimgate-console/);
+  }
+  const renamed = await post(root, '/admin/users/1', { action: 'rename', username: '\u202e' });
+  assert.equal(renamed.status, 400);
+  assert.match(renamed.text, /U\+202E.*href="\/admin\/users\/1">Back to the user/s);
+  // Whose sign-in is over while the password is typed.
+  const late = await post(new Agent(), '/admin/session', { password: PASSWORD, return_to: '/admin' });
+  assert.equal(late.status, 401);
+  assert.match(late.text, /You are not signed in.*Sign in with a password/s);
+});
+
+test('the last super-admin who can sign in is switched off after a second question', async () => {
+  const root = new Agent();
+  await root.administer(gate, 'root');
+  const asked = await post(root, '/admin/users/1', { action: 'deactivate' });
+  assert.equal(asked.status, 409);
+  assert.match(asked.text, /The last super-admin.*request\.last_super_admin.*claimgate user activate.*Switch off all the same/s);
+  assert.equal((await get(root, '/admin/users/1')).status, 200, 'still signed in');
+  const done = await post(root, '/admin/users/1', { action: 'deactivate', even_last_super_admin: 'true' });
+  assert.equal(done.status, 303);
+  assert.equal((await get(root, '/admin/users/1')).status, 401);
+  assert.equal((await gate.commandBeside(['user', 'activate', 'root', '--config', gate.config])).code, 0);
+});
+
 test('a fresh sign-in at the provider leads into the console', async () => {
   const { page, complaints, close } = await openBrowser({ scripts: false });
   try {
@@ -215,12 +256,19 @@ test('a fresh sign-in at the provider leads into the console', async () => {
 });
 
 // attack: administration.console
-test('the console answers at the host of admin_url alone', async () => {
+test('the console answers at the host of admin_url alone, and elsewhere an administrator is told where', async () => {
   const { gate: other } = await replace(undefined, op, { server: { admin_url: 'http://localhost:1' } });
   try {
-    const answer = await new Agent().request(`${other.url}/admin`, { headers: PAGE });
-    assert.equal(answer.status, 403);
-    assert.match(answer.text, /admin\.host/);
+    other.addUser('root', 'super-admin');
+    const root = new Agent();
+    await root.signInByPassword(other, 'root');
+    for (const [agent, isTold] of [[new Agent(), false], [root, true]]) {
+      const answer = await agent.request(`${other.url}/admin/users?text=a`, { headers: PAGE });
+      assert.equal(answer.status, 403);
+      assert.match(answer.text, /admin\.host/);
+      assert.equal(answer.text.includes('localhost:1'), isTold);
+      assert.equal(answer.text.includes('href="http://localhost:1/admin/users?text=a"'), isTold);
+    }
   } finally {
     await other.close();
   }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use claimgate::identity::Normalisation;
+use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
 use claimgate::oidc::facts::SessionFacts;
 use claimgate::oidc::frontchannel::NamedSession;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position, Records, RenamedIssuer, StoreError};
@@ -27,6 +29,7 @@ pub(crate) fn check<D: Database>(new: impl Fn() -> D) {
     links_find_their_user(&new());
     an_issuer_is_renamed_with_its_sessions_and_logouts(&new());
     a_user_is_renamed_and_removed(&new());
+    the_last_super_admin_stays(&new());
     sessions_open_and_end(&new());
     a_logout_ends_the_sessions_it_names(&new());
     a_front_channel_logout_ends_the_session_that_it_names(&new());
@@ -174,6 +177,39 @@ fn a_user_is_renamed_and_removed(store: &impl Database) {
     assert_eq!(run(store, |records| records.session_owner(SessionId([1; 16]))), None);
     assert_eq!(run(store, move |records| records.user(grace.id)).as_ref(), Some(&grace));
     assert_ne!(user(store, "lovelace").id, id, "an identifier is not given again");
+}
+
+/// Switching off, another kind and removal: each takes the last super-admin who can sign in only if that is confirmed.
+fn the_last_super_admin_stays(store: &impl Database) {
+    let by = Administrator::OPERATOR;
+    let add = |name: &'static str, has_password: bool| {
+        let mut new = NewUser::new(by, name, Normalisation::Default, UserKind::SuperAdmin).unwrap();
+        new.password_hash = has_password.then(|| "hash".to_owned());
+        store.transact(move |records| accounts::add(records, by, new, NOW)).unwrap().id
+    };
+    let change = |by, id, active, kind| {
+        let changes = UserChanges { active, kind, ..UserChanges::default() };
+        store.transact(move |records| accounts::change(records, by, id, changes, NOW)).map(drop)
+    };
+    let remove = |by, id| store.transact(move |records| accounts::remove(records, by, id, NOW)).map(drop);
+    let (root, spare, silent) = (add("root", true), add("spare", true), add("silent", false));
+    assert_eq!(change(by, root, Some(false), None), Ok(()), "another can sign in");
+    for (id, active, kind) in [
+        (spare, Some(false), None),
+        (spare, None, Some(UserKind::Admin)),
+        (spare, Some(false), Some(UserKind::SuperAdmin)),
+    ] {
+        assert_eq!(change(by, id, active, kind), Err(AccountError::LastSuperAdmin), "{active:?} {kind:?}");
+    }
+    assert_eq!(remove(by, spare), Err(AccountError::LastSuperAdmin), "one without a password cannot sign in");
+    assert!(run(store, move |records| records.user(spare)).unwrap().active);
+    assert_eq!(change(by, silent, Some(false), None), Ok(()), "nothing is lost with it");
+    assert_eq!(remove(by, root), Ok(()), "it is switched off");
+    assert_eq!(change(by, spare, None, Some(UserKind::SuperAdmin)), Ok(()));
+    let sure = by.even_the_last_super_admin();
+    assert_eq!(change(sure, spare, Some(false), None), Ok(()));
+    assert_eq!(change(by, spare, Some(true), None), Ok(()));
+    assert_eq!(remove(sure, spare), Ok(()));
 }
 
 fn sessions_open_and_end(store: &impl Database) {

@@ -204,6 +204,16 @@ impl Records for MemoryRecords {
         Ok(before - self.sessions.len())
     }
 
+    fn has_other_super_admin(&mut self, user: UserId) -> Result<bool, StoreError> {
+        let is_one = |other: &&User| {
+            other.id != user
+                && other.active
+                && other.kind == UserKind::SuperAdmin
+                && self.passwords.contains_key(&other.id)
+        };
+        Ok(self.users.values().find(is_one).is_some())
+    }
+
     fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
         self.passwords.insert(user, hash.to_owned());
         Ok(())

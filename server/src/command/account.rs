@@ -63,7 +63,7 @@ pub(crate) struct UnlinkArguments {
 #[command(after_help = "Examples:\n  \
     claimgate user remove ada\n  \
     claimgate user remove ada --yes\n\n\
-    Erases the user with profile, teams, password, links and sessions. With create_users = true the\n\
+    Erases the user with profile, teams, password, links and sessions. With create_users = true the \
     person's next sign-in makes a new user: to keep a person out, deactivate the user instead.\n\
     Backups and the log are not changed; logout records expire by themselves within the lifetime of a token.")]
 pub(crate) struct RemoveArguments {
@@ -80,9 +80,9 @@ pub(crate) struct RemoveArguments {
 pub(crate) enum ProviderCommand {
     /// Give the links, sessions and logout records of one issuer to another, after a provider has changed its name
     #[command(after_help = "Examples:\n  \
-        claimgate provider rename-issuer https://old.example.com https://new.example.com\n  \
-        claimgate provider rename-issuer https://old.example.com https://new.example.com --yes\n\n\
-        For a provider that keeps the subjects (`sub`) of its people. Otherwise `user unlink` lets each person be\n\
+        claimgate provider rename-issuer \\\n    https://old.example.com https://new.example.com\n  \
+        claimgate provider rename-issuer \\\n    https://old.example.com https://new.example.com --yes\n\n\
+        For a provider that keeps the subjects (`sub`) of its people. Otherwise `user unlink` lets each person be \
         linked again by username. Change `issuer` in the configuration file too.")]
     RenameIssuer {
         /// The issuer as it was
@@ -99,7 +99,7 @@ pub(crate) enum ProviderCommand {
     #[command(after_help = "Examples:\n  \
         claimgate provider unlink https://old.example.com\n  \
         claimgate provider unlink https://old.example.com --yes\n\n\
-        The next sign-in of each user may link it to the new provider's subject by username: see\n\
+        The next sign-in of each user may link it to the new provider's subject by username: see \
         link_by_username in the configuration file.")]
     Unlink {
         /// The issuer whose links are deleted
@@ -220,13 +220,20 @@ impl RemoveArguments {
                 count(found.sessions, "session")
             )
         };
-        // The notice does not repeat the name that is erased.
-        let about = format!("user {}", id.0);
-        let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
+        let remove = move |records: &mut dyn AdminRecords, by| -> Result<Severed, AccountError> {
             if is_unreadable {
                 records.clear_user(id)?;
             }
-            Ok(accounts::remove(records, Administrator::OPERATOR, id, system::now())?)
+            accounts::remove(records, by, id, system::now())
+        };
+        let undone = "`claimgate user add NAME --kind super-admin` adds another.";
+        let by = operator(&store, self.yes, (&username, undone), |by| {
+            move |records: &mut dyn AdminRecords| remove(records, by)
+        })?;
+        // The notice does not repeat the name that is erased.
+        let about = format!("user {}", id.0);
+        let removed = confirmed(&store, self.yes, question, ("user remove", &about), move |records| {
+            Ok(remove(records, by)?)
         })?;
         write(&format!("removed {username}; {}", severed(removed)))
     }
@@ -273,6 +280,35 @@ fn unlink_issuer(store: &OpenDatabase, issuer: String, yes: bool) -> Result<(), 
         Ok(unlinked)
     })?;
     write(&severed(unlinked))
+}
+
+/// Returns the operator for a change of a user: one who has confirmed it, if it would leave no super-admin who can sign
+/// in. `undone` says how it is undone.
+///
+/// # Errors
+/// [`Failure::Usage`] unless it is confirmed; those of the change.
+pub(super) fn operator<T, W>(
+    store: &OpenDatabase,
+    yes: bool,
+    (username, undone): (&str, &str),
+    change: impl FnOnce(Administrator) -> W,
+) -> Result<Administrator, Failure>
+where
+    T: Send + 'static,
+    W: FnOnce(&mut dyn AdminRecords) -> Result<T, AccountError> + Send + 'static,
+{
+    match rehearse(store, change(Administrator::OPERATOR)) {
+        Ok(_) => Ok(Administrator::OPERATOR),
+        Err(AccountError::LastSuperAdmin) => {
+            let question = format!(
+                "{username} is the last super-admin who can sign in. Without one, no one adds or changes super-admins over HTTP \
+                 or in the console; {undone}"
+            );
+            confirm(&question, yes)?;
+            Ok(Administrator::OPERATOR.even_the_last_super_admin())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a change after a question that says what the change would do.

@@ -3,16 +3,16 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
-use claimgate::oidc::accounts::{self, Administrator, NewUser, UserChanges};
-use claimgate::oidc::user::{User, UserKind};
+use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, NewUser, UserChanges};
+use claimgate::oidc::user::{User, UserId, UserKind};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments};
+use super::account::{RemoveArguments, RenameArguments, ShowArguments, UnlinkArguments, operator};
 use super::database::{DatabaseArguments, OpenDatabase, change, find, look, open, open_or_create, settings};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
-use crate::store::ListedUser;
+use crate::store::{AdminRecords, ListedUser};
 use crate::system;
 use crate::web::password;
 
@@ -51,10 +51,14 @@ pub(crate) enum UserCommand {
         database: DatabaseArguments,
     },
     /// Refuse all sign-ins of a user and end all sessions
-    #[command(after_help = "Example:\n  claimgate user deactivate ada")]
+    #[command(after_help = "Example:\n  claimgate user deactivate ada\n\n\
+        Of the last super-admin who can sign in it asks first: without one, no one adds or changes super-admins over HTTP or in the console.")]
     Deactivate {
         /// The username
         username: String,
+        /// Switch off the last super-admin without asking
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         database: DatabaseArguments,
     },
@@ -71,8 +75,8 @@ pub(crate) enum UserCommand {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate user add root --kind super-admin --config claimgate.toml\n  \
-    printf %s \"$PASSWORD\" | claimgate user add root --kind admin --password-stdin\n\n\
-    Without --password-stdin a terminal asks for the password. A user without a password\n\
+    printf %s \"$PASSWORD\" |\n    claimgate user add root --kind admin --password-stdin\n\n\
+    Without --password-stdin a terminal asks for the password. A user without a password \
     (--no-password) can sign in only through a provider.")]
 pub(crate) struct AddArguments {
     /// The username, kept as `[identity] normalise` says: in lower case unless it is "none"
@@ -110,12 +114,10 @@ impl UserCommand {
             UserCommand::Passwd { username, password_stdin, database } => {
                 set_password(&open(&database.config)?, &username, password_stdin)
             }
-            UserCommand::Deactivate { username, database } => {
-                set_active(&open(&database.config)?, &username, false)
+            UserCommand::Deactivate { username, yes, database } => {
+                deactivate(&open(&database.config)?, &username, yes)
             }
-            UserCommand::Activate { username, database } => {
-                set_active(&open(&database.config)?, &username, true)
-            }
+            UserCommand::Activate { username, database } => activate(&open(&database.config)?, &username),
         }
     }
 }
@@ -148,19 +150,28 @@ fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(),
     output::write(format!("password set; {} ended\n", count(ended, "session")).as_bytes())
 }
 
-fn set_active(store: &OpenDatabase, username: &str, active: bool) -> Result<(), Failure> {
+fn activate(store: &OpenDatabase, username: &str) -> Result<(), Failure> {
     let id = find(store, username)?.id;
+    change(store, ("user activate", username), set_active(id, true, Administrator::OPERATOR))?;
+    output::write(b"activated\n")
+}
+
+fn deactivate(store: &OpenDatabase, username: &str, yes: bool) -> Result<(), Failure> {
+    let user = find(store, username)?;
+    let undone = format!("`claimgate user activate {}` undoes it.", user.username);
+    let by = operator(store, yes, (&user.username, &undone), |by| set_active(user.id, false, by))?;
+    let changed = change(store, ("user deactivate", username), set_active(user.id, false, by))?;
+    output::write(format!("deactivated; {} ended\n", count(changed.ended, "session")).as_bytes())
+}
+
+/// Returns the work that switches a user on or off.
+fn set_active(
+    id: UserId,
+    active: bool,
+    by: Administrator,
+) -> impl FnOnce(&mut dyn AdminRecords) -> Result<Changed, AccountError> + Send + 'static {
     let changes = UserChanges { active: Some(active), ..UserChanges::default() };
-    let action = if active { "user activate" } else { "user deactivate" };
-    let changed = change(store, (action, username), move |records| {
-        accounts::change(records, Administrator::OPERATOR, id, changes, system::now())
-    })?;
-    let text = if active {
-        "activated\n".to_owned()
-    } else {
-        format!("deactivated; {} ended\n", count(changed.ended, "session"))
-    };
-    output::write(text.as_bytes())
+    move |records| accounts::change(records, by, id, changes, system::now())
 }
 
 fn list(store: &OpenDatabase, format: Format) -> Result<(), Failure> {

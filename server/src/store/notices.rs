@@ -35,6 +35,17 @@ impl Notices {
     }
 }
 
+/// Deletes the notices that name a user: without a server, those of earlier changes are still there.
+pub(super) fn forget(connection: &Connection, username: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT id, about FROM notice")?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(i64, String)> = found.collect::<Result<_, _>>()?;
+    for (id, _) in found.iter().filter(|(_, about)| names_user(about, username)) {
+        connection.execute("DELETE FROM notice WHERE id = ?1", [id])?;
+    }
+    Ok(())
+}
+
 /// Reports whether what a notice is about names a user, as it is kept or in another spelling.
 pub(super) fn names_user(about: &str, username: &str) -> bool {
     about.split(" to ").any(|name| {

@@ -12,7 +12,7 @@ use super::events::sqlite as events;
 use super::key::Key;
 use super::logout_batches;
 use super::logout_records::LogoutRecords;
-use super::notices::names_user;
+use super::notices;
 use super::session_end::SessionEnd;
 use super::session_index::{CompactUser, Effect, IndexedSession, SessionIndex, Snapshot, link_tag};
 use claimgate::oidc::facts::{KeptClaims, SessionFacts};
@@ -82,19 +82,6 @@ impl<'t> SqliteRecords<'t> {
         let (count, ended) = run().map_err(|error| store_error(&error))?;
         ended.into_iter().for_each(|id| self.effects.push(Effect::Ended(id)));
         Ok(count)
-    }
-
-    /// Deletes the notices that name a user: without a server, those of earlier changes are still there.
-    fn forget_notices_of(&mut self, username: &str) -> Result<(), StoreError> {
-        let read = || -> rusqlite::Result<Vec<(i64, String)>> {
-            let mut notices = self.connection.prepare("SELECT id, about FROM notice")?;
-            notices.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        };
-        let found = read().map_err(|error| store_error(&error))?;
-        for (id, _) in found.iter().filter(|(_, about)| names_user(about, username)) {
-            self.execute("DELETE FROM notice WHERE id = ?1", [id])?;
-        }
-        Ok(())
     }
 
     /// Tells the index whose tokens to refuse, if the update of a user switches the user off or on.
@@ -335,6 +322,12 @@ impl Records for SqliteRecords<'_> {
         )
     }
 
+    fn has_other_super_admin(&mut self, user: UserId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM user WHERE kind = ?2 AND active <> 0 AND password IS NOT NULL AND id <> ?1 LIMIT 1";
+        let parameters = params![user.0, UserKind::SuperAdmin.name()];
+        Ok(self.query_first(sql, parameters, |_| Ok(()))?.is_some())
+    }
+
     fn set_password(&mut self, user: UserId, hash: &str, now: UnixTime) -> Result<(), StoreError> {
         let sql = "UPDATE user SET password = ?2, updated = ?3 WHERE id = ?1";
         self.execute(sql, params![user.0, hash, now.0]).map(drop)
@@ -386,7 +379,7 @@ impl Records for SqliteRecords<'_> {
         self.execute("DELETE FROM session WHERE user = ?1", [id.0])?;
         self.unlink(id, None)?;
         if let Some(user) = self.user(id)? {
-            self.forget_notices_of(&user.username)?;
+            notices::forget(self.connection, &user.username).map_err(|error| store_error(&error))?;
             events::erase(self.connection, id, &user.username).map_err(|error| store_error(&error))?;
         }
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)

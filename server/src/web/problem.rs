@@ -108,6 +108,11 @@ pub(crate) enum Problem {
     Username(IdentityError),
     #[error("this username is taken")]
     Taken,
+    /// The change would leave no super-admin who can sign in, and that is not confirmed.
+    #[error(
+        "this is the last super-admin who can sign in: without one, no one adds or changes super-admins over HTTP or in the console"
+    )]
+    LastSuperAdmin,
     #[error("the request body is too large")]
     TooLarge,
     #[error("the request has too many header fields")]
@@ -259,6 +264,7 @@ impl Problem {
             Problem::Method => "request.method",
             Problem::BadRequest(_) | Problem::Member { .. } | Problem::Username(_) => "request.malformed",
             Problem::Taken => "request.taken",
+            Problem::LastSuperAdmin => "request.last_super_admin",
             Problem::TooLarge => "request.too_large",
             Problem::TooManyFields => "request.too_many_fields",
             Problem::SlowBody => "request.slow_body",
@@ -300,6 +306,7 @@ impl From<AccountError> for Problem {
             AccountError::Forbidden => Problem::Forbidden,
             AccountError::Username(error) => Problem::Username(error),
             AccountError::Taken => Problem::Taken,
+            AccountError::LastSuperAdmin => Problem::LastSuperAdmin,
             AccountError::NotFound => Problem::NotFound,
             AccountError::Store(error) => Problem::Store(error),
             // A reason that is new to this table.

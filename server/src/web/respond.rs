@@ -84,7 +84,7 @@ impl Problem {
             | Problem::TooManyLogouts => StatusCode::TOO_MANY_REQUESTS,
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Problem::Taken => StatusCode::CONFLICT,
+            Problem::Taken | Problem::LastSuperAdmin => StatusCode::CONFLICT,
             Problem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,

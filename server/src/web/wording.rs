@@ -54,9 +54,11 @@ impl Problem {
             | Problem::BearerToken(_)
             | Problem::VerifySecret
             | Problem::Admin(AdminError::Session) => texts.title_not_signed_in,
-            Problem::CrossSite | Problem::Forbidden | Problem::Admin(_) | Problem::AdminClient(_) => {
-                texts.title_not_allowed
-            }
+            Problem::CrossSite
+            | Problem::Forbidden
+            | Problem::Admin(_)
+            | Problem::AdminClient(_)
+            | Problem::LastSuperAdmin => texts.title_not_allowed,
             Problem::Access(refusal) if refusal.reason.authentication().is_some() => texts.sign_in_again,
             Problem::Access(_) => texts.title_no_access,
             Problem::NotFound => texts.title_not_found,
@@ -99,7 +101,7 @@ impl Problem {
             Problem::TooManyRequests | Problem::TooManyLogouts => texts.too_many_requests,
             Problem::CrossSite => texts.cross_site,
             Problem::SignedOut | Problem::NoToken | Problem::VerifySecret => texts.not_signed_in,
-            Problem::Forbidden | Problem::AdminClient(_) => texts.forbidden,
+            Problem::Forbidden | Problem::AdminClient(_) | Problem::LastSuperAdmin => texts.forbidden,
             Problem::Admin(_) => texts.administration,
             Problem::NotFound => texts.not_found,
             Problem::Method => texts.method,
@@ -117,7 +119,7 @@ impl Problem {
 
     /// Returns the text of a JSON document, in English: that of the page where the problem's own says more than a
     /// client may know, else the problem's own.
-    pub(super) fn description(&self) -> Cow<'static, str> {
+    pub(crate) fn description(&self) -> Cow<'static, str> {
         match self {
             Problem::SecurityEvent(SecurityEventError::Token(_)) => {
                 "The security event token is not accepted.".into()
@@ -137,6 +139,11 @@ impl Problem {
             | Problem::SecurityEvent(SecurityEventError::Store(_))
             | Problem::BearerToken(_)
             | Problem::Access(_) => self.message(Language::English.texts()),
+            Problem::LastSuperAdmin => format!(
+                "{self}. If it is meant, send `even_last_super_admin` as true too; `claimgate user activate`, or `claimgate user add \
+                 NAME --kind super-admin`, on the server undoes it"
+            )
+            .into(),
             _ => self.to_string().into(),
         }
     }

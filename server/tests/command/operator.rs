@@ -134,6 +134,28 @@ fn what_is_not_there_is_a_refusal_and_wrong_usage_is_not() {
 }
 
 #[test]
+fn the_last_super_admin_who_can_sign_in_is_confirmed() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let with = |arguments: &[&str]| run(&[arguments, &["--config", &config]].concat());
+    add(&config, &["root", "--kind", "super-admin", "--password-stdin"]);
+    add(&config, &["silent", "--kind", "super-admin", "--no-password"]);
+    for change in [&["user", "deactivate", "root"], &["user", "remove", "root"]] {
+        let asked = with(change);
+        assert_eq!(asked.code, 2, "{}", asked.err);
+        for said in ["the last super-admin who can sign in", "`claimgate user a", "add --yes"] {
+            assert!(asked.err.contains(said), "{said}: {}", asked.err);
+        }
+    }
+    assert!(with(&["user", "list"]).out.starts_with("root  super-admin  active"));
+    assert_eq!(with(&["user", "deactivate", "root", "--yes"]).out, "deactivated; 0 sessions ended\n");
+    assert_eq!(with(&["user", "activate", "root"]).code, 0);
+    add(&config, &["spare", "--kind", "super-admin", "--password-stdin"]);
+    assert_eq!(with(&["user", "deactivate", "root"]).code, 0, "another can sign in");
+    assert_eq!(with(&["user", "remove", "spare", "--yes"]).code, 0);
+}
+
+#[test]
 fn health_says_that_no_server_answers_and_reads_no_secret() {
     let folder = Folder::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

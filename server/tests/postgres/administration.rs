@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use super::contract;
 use super::engine::{Engine, connect, runtime, with_database};
+use super::search_contract;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -41,6 +42,45 @@ fn the_store_over_postgresql_keeps_the_contract_of_the_rules() {
     contract::check(|| {
         let open = async { Administration::open(engine.server(&engine.new_database().await)).await.unwrap() };
         PostgresDatabase { administration: runtime.block_on(open), runtime: Arc::clone(&runtime) }
+    });
+}
+
+#[test]
+fn names_are_found_whatever_their_case_and_composition() {
+    with_database(async |server| {
+        let administration = Administration::open(server).await.unwrap();
+        administration.administer(search_contract::check).await.unwrap();
+    });
+}
+
+/// Two super-admins who switch each other off at once: the one whose change comes second stays.
+#[test]
+fn of_two_super_admins_who_switch_each_other_off_one_stays() {
+    with_database(async |server| {
+        let nodes = [
+            Administration::open(server.clone()).await.unwrap(),
+            Administration::open(server).await.unwrap(),
+        ];
+        let mut ids = Vec::new();
+        for name in ["root", "spare"] {
+            let by = Administrator::OPERATOR;
+            let mut new = NewUser::new(by, name, Normalisation::Default, UserKind::SuperAdmin).unwrap();
+            new.password_hash = Some("hash".to_owned());
+            let added = nodes[0].administer(move |records| accounts::add(records, by, new, NOW)).await;
+            ids.push(added.unwrap().id);
+        }
+        let switch_off = |id| {
+            let changes = UserChanges { active: Some(false), ..UserChanges::default() };
+            move |records: &mut dyn AdminRecords| {
+                accounts::change(records, Administrator::OPERATOR, id, changes, NOW)
+            }
+        };
+        let (one, other) =
+            tokio::join!(nodes[0].administer(switch_off(ids[0])), nodes[1].administer(switch_off(ids[1])));
+        let refusals =
+            [&one, &other].into_iter().filter(|result| **result == Err(AccountError::LastSuperAdmin));
+        assert_eq!(refusals.count(), 1, "{one:?} {other:?}");
+        assert!(one.is_ok() || other.is_ok());
     });
 }
 

@@ -27,6 +27,8 @@ mod processes;
 mod races;
 mod record;
 mod schema;
+#[path = "../store/search_contract.rs"]
+mod search_contract;
 mod serving;
 mod standby;
 mod stores;

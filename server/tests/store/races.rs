@@ -3,7 +3,8 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, UserChanges};
+use claimgate::identity::Normalisation;
+use claimgate::oidc::accounts::{self, AccountError, Administrator, Changed, NewUser, UserChanges};
 use claimgate::oidc::backchannel::{self, Ended};
 use claimgate::oidc::records::{Position, Records, StoreError};
 use claimgate::oidc::session::{NewSession, SessionId};
@@ -170,4 +171,24 @@ fn a_logout_by_sid_ends_the_session_of_a_sign_in_in_the_queue_whatever_the_clock
         assert!(matches!(&ended[..], [Ok(Ended { sessions: 1, .. })]), "{ahead}");
         assert!(!is_open(&store, 1), "{ahead}");
     }
+}
+
+/// Two super-admins who switch each other off, both before either is done: the one whose change comes second stays.
+#[test]
+fn of_two_super_admins_who_switch_each_other_off_one_stays() {
+    let store = SqliteStore::in_memory().unwrap();
+    let by = Administrator::OPERATOR;
+    let ids = ["root", "spare"].map(|name| {
+        let mut new = NewUser::new(by, name, Normalisation::Default, UserKind::SuperAdmin).unwrap();
+        new.password_hash = Some("hash".to_owned());
+        store.transact_blocking(move |records| accounts::add(records, by, new, UnixTime(NOW))).unwrap().id
+    });
+    let batch = Batch::begin(&store);
+    let [one, other] = ids.map(|id| {
+        let changes = UserChanges { active: Some(false), ..UserChanges::default() };
+        batch.submit(move |records| accounts::change(records, by, id, changes, UnixTime(NOW)))
+    });
+    batch.run();
+    assert!(one.join().unwrap().is_ok());
+    assert_eq!(other.join().unwrap(), Err(AccountError::LastSuperAdmin));
 }

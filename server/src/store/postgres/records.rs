@@ -372,6 +372,12 @@ impl Records for PostgresRecords<'_> {
         self.end_where("user_id = $1", &[&user.0])
     }
 
+    fn has_other_super_admin(&mut self, user: UserId) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT 1 FROM users WHERE kind = $2 AND active AND password IS NOT NULL AND id <> $1 LIMIT 1";
+        Ok(self.query_first(sql, &[&user.0, &UserKind::SuperAdmin.name()])?.is_some())
+    }
+
     fn set_password(&mut self, user: UserId, hash: &str, _: UnixTime) -> Result<(), StoreError> {
         self.execute("UPDATE users SET password = $2, updated = now() WHERE id = $1", &[&user.0, &hash])?;
         self.change_users("id = $1", &user.0)

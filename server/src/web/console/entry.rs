@@ -21,6 +21,26 @@ pub(crate) fn arrival(app: &App, address: &str) -> Markup {
     frame::document(app, "Administration", Some(address), &body)
 }
 
+/// Returns the page for an administrator where the administration is not open. `elsewhere`: its address, where it is at
+/// another host.
+pub(crate) fn closed(app: &App, elsewhere: Option<&str>, notice: &Notice<'_>) -> Markup {
+    let body = card(
+        app,
+        &html! {
+            h1 { "Administration" }
+            (frame::notice(notice))
+            @if let Some(address) = elsewhere {
+                p { "It is at " code { (address) } ", where you sign in once more." }
+            }
+            div.stack {
+                @if let Some(address) = elsewhere { a.button #console href=(address) { "Open the console" } }
+                a.button.quiet href=(app.path("/")) { "To the front page" }
+            }
+        },
+    );
+    frame::document(app, "Administration", None, &body)
+}
+
 /// Returns the page for a browser without a session of the administration. `user`: who is signed in. `address`: where
 /// to go afterwards.
 pub(crate) fn sign_in(app: &App, user: Option<&User>, address: &str, notice: Option<&Notice<'_>>) -> Markup {
@@ -39,7 +59,7 @@ pub(crate) fn sign_in(app: &App, user: Option<&User>, address: &str, notice: Opt
                 },
                 None => p { "Sign in as an administrator." },
             }
-            @if let Some(notice) = notice { (notice_markup(notice)) }
+            @if let Some(notice) = notice { (frame::notice(notice)) }
             div.stack {
                 @for provider in providers {
                     a.button href=(link(&format!("/login/{}", provider.config.id), &fresh)) {
@@ -71,15 +91,6 @@ fn password_form(app: &App, address: &str) -> Markup {
             }
             input type="hidden" name="return_to" value=(address);
             button type="submit" { "Confirm" }
-        }
-    }
-}
-
-fn notice_markup(notice: &Notice<'_>) -> Markup {
-    html! {
-        div.notice.problem role="alert" {
-            p { (notice.message) }
-            p.small { "Error " code #code { (notice.code) } ", reference " code #reference { (notice.reference) } }
         }
     }
 }

@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{SCRIPT, STYLE};
 use crate::web::app::App;
+use crate::web::page::Notice;
 use claimgate::time::UnixTime;
 
 /// The pages in the navigation.
@@ -33,7 +34,7 @@ impl Page {
         Page::Teams,
     ];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Page::Overview => "Overview",
             Page::Mapping => "Mapping",
@@ -118,7 +119,7 @@ impl Icon {
 /// The heading of a page.
 pub(crate) struct Heading<'h> {
     pub(crate) title: &'h str,
-    /// What the page is for.
+    /// What the page is for; empty where the title says it.
     pub(crate) lead: &'h str,
 }
 
@@ -166,12 +167,22 @@ pub(crate) fn page(
                     }
                 }
                 main.page #main tabindex="-1" {
-                    div.head { h1 { (heading.title) } p { (heading.lead) } }
+                    div.head { h1 { (heading.title) } @if !heading.lead.is_empty() { p { (heading.lead) } } }
                     (body)
                 }
             }
         },
     )
+}
+
+/// Returns a problem, with its code and the reference of its line in the log.
+pub(crate) fn notice(notice: &Notice<'_>) -> Markup {
+    html! {
+        div.notice.problem role="alert" {
+            p { (prose(notice.message)) }
+            p.small { "Error " code #code { (notice.code) } ", reference " code #reference { (notice.reference) } }
+        }
+    }
 }
 
 /// Returns the name of the program, with its mark.

@@ -6,14 +6,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::assets::{SCRIPT, STYLE};
 use super::entry;
 use super::frame::{self, Heading, Page, Viewer};
 use crate::web::app::{App, Server};
 use crate::web::extract::{Current, SignedInAdmin};
-use crate::web::page::View;
+use crate::web::page::{Notice, View};
 use crate::web::problem::{AdminError, Problem};
 use crate::web::texts::Language;
 use crate::web::{administration, cross_site, respond};
@@ -64,6 +64,33 @@ impl Console {
         self.respond(frame::page(&self.app, &viewer, page, heading, body))
     }
 
+    /// Returns the page of a problem with the navigation, in the part that the request belongs to.
+    pub(crate) fn problem(&self, page: Page, problem: &Problem) -> Response {
+        let back = html! {
+            div.actions { a.button.quiet href=(self.app.path(page.path())) { "Back to " (page.name()) } }
+        };
+        self.problem_with(page, problem, &back)
+    }
+
+    /// Returns the page of a problem with the navigation, and what to do about it.
+    pub(crate) fn problem_with(&self, page: Page, problem: &Problem, body: &Markup) -> Response {
+        let viewer = Viewer { username: &self.admin.user.username, ends: self.ends };
+        let answer = problem.render(&english(&self.app), |title, notice| {
+            let title =
+                if matches!(problem, Problem::LastSuperAdmin) { "The last super-admin" } else { title };
+            let own = match problem {
+                Problem::Username(_)
+                | Problem::Member { .. }
+                | Problem::BadRequest(_)
+                | Problem::LastSuperAdmin => sentence(&problem.to_string()),
+                _ => notice.message.to_owned(),
+            };
+            let body = html! { (frame::notice(&Notice { message: &own, ..*notice })) (body) };
+            frame::page(&self.app, &viewer, page, &Heading { title, lead: "" }, &body)
+        });
+        respond::with_policy(answer, &self.policy)
+    }
+
     /// Returns a part of a page.
     pub(crate) fn respond(&self, markup: Markup) -> Response {
         respond::with_policy(respond::html(&english(&self.app), markup), &self.policy)
@@ -86,10 +113,33 @@ async fn refuse(app: &App, parts: &Parts, problem: Problem) -> Response {
             Ok(user) => entry::sign_in(app, user.as_ref(), &page_address(app, parts, &address), None),
             Err(unsure) => return Problem::from(unsure).page(&english(app)),
         },
+        Problem::Admin(closed) if is_page => return closed_to(app, parts, closed, &address).await,
         problem if is_page => return problem.page(&english(app)),
         problem => return problem.json(),
     };
     respond::with_policy(respond::way_in(markup), &policy(app, &parts.headers))
+}
+
+/// Answers where the administration is not open: an administrator who is signed in reads why, and where it is open.
+async fn closed_to(app: &App, parts: &Parts, closed: AdminError, address: &str) -> Response {
+    let problem = Problem::Admin(closed);
+    let user = app.peek(&parts.headers).await.ok().flatten();
+    if !user.is_some_and(|user| user.active && user.kind.is_admin()) {
+        return problem.page(&english(app));
+    }
+    let own = app.server.administration.origin.as_deref().filter(|_| closed == AdminError::Host);
+    let elsewhere = own.map(|own| format!("{own}{address}"));
+    let page = problem.render(&english(app), |_, notice| {
+        let notice = Notice { message: &sentence(&problem.description()), ..*notice };
+        entry::closed(app, elsewhere.as_deref(), &notice)
+    });
+    respond::with_policy(page, &policy(app, &parts.headers))
+}
+
+/// Returns a text with a capital at the beginning and a full stop at the end.
+fn sentence(text: &str) -> String {
+    let text = frame::capital(text);
+    if text.ends_with('.') { text } else { format!("{text}.") }
 }
 
 /// Returns the address to go to after the way in: that of the request if it is one of a page.

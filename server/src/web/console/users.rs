@@ -106,8 +106,7 @@ pub(crate) fn show(app: &App, details: &Details, done: Option<&str>, now: i64) -
             }
             section.card aria-labelledby="links" {
                 header { h2 #links { "Linked to" } }
-                @if links.is_empty() { p.muted { "No subject of a provider is linked to this user." } }
-                ul.rows {
+                @if links.is_empty() { p.muted { "No subject of a provider is linked to this user." } } @else { ul.rows {
                     @for link in links {
                         li {
                             @let provider = app.provider_of_issuer(&link.issuer);
@@ -115,12 +114,34 @@ pub(crate) fn show(app: &App, details: &Details, done: Option<&str>, now: i64) -
                             div.small.muted { (link.issuer) ", " code { (link.subject) } }
                         }
                     }
-                }
+                } }
             }
         }
         section.card aria-labelledby="sessions" {
             header { h2 #sessions { "Sessions" } span.small.muted { (count(sessions.len() as u64, "live session")) } }
             @if sessions.is_empty() { p.muted { "The user is not signed in." } } @else { (session_table(app, &action, sessions, now)) }
+        }
+    }
+}
+
+/// Returns what to do about a refused change of a user. `is_last`: it would have switched off the last super-admin who
+/// can sign in.
+pub(crate) fn refused(app: &App, id: i64, is_last: bool) -> Markup {
+    let user = app.path(&format!("/admin/users/{id}"));
+    html! {
+        @if is_last {
+            section.card {
+                p { "Switched off, the user is signed out of this console too. On the server "
+                    code { "claimgate user activate NAME" } " switches the user on again, and "
+                    code { "claimgate user add NAME --kind super-admin" } " adds another super-admin." }
+                form.actions method="post" action=(user) {
+                    input type="hidden" name="even_last_super_admin" value="true";
+                    a.button href=(user) { "Keep the user" }
+                    button.danger type="submit" name="action" value="deactivate" { "Switch off all the same" }
+                }
+            }
+        } @else {
+            div.actions { a.button.quiet href=(user) { "Back to the user" } }
         }
     }
 }

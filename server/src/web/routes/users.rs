@@ -92,10 +92,14 @@ pub(super) struct Changes {
     kind: Option<UserKind>,
     profile: Option<BTreeMap<String, String>>,
     teams: Option<BTreeSet<String>>,
+    /// Whether the change may leave no super-admin who can sign in.
+    #[serde(default)]
+    even_last_super_admin: bool,
 }
 
 impl Body for Changes {
-    const EXPECTED: &'static str = "send changes as JSON: active, kind, profile, teams";
+    const EXPECTED: &'static str =
+        "send changes as JSON: active, kind, profile, teams, even_last_super_admin";
 }
 
 pub(super) async fn change(
@@ -104,10 +108,11 @@ pub(super) async fn change(
     Path(id): Path<i64>,
     Json(changes): Json<Changes>,
 ) -> Result<Response, Problem> {
-    let Changes { active, kind, profile, teams } = changes;
+    let Changes { active, kind, profile, teams, even_last_super_admin } = changes;
     let changes = UserChanges { active, kind, profile, teams };
     let event = events::change(&admin, "user change").detail(&describe(&changes));
     let change = admin.change(&app, move |records, by| {
+        let by = if even_last_super_admin { by.even_the_last_super_admin() } else { by };
         let changed = accounts::change(records, by, UserId(id), changes, system::now())?;
         let event = event.user(&changed.user.username);
         Ok((changed, event))

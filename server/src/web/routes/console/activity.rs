@@ -6,7 +6,7 @@ use crate::store::ListedEvent;
 use crate::system;
 use crate::web::console::activity::{self, Filter};
 use crate::web::console::frame::{Heading, Page};
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::extract::Query;
 use crate::web::problem::Problem;
 
@@ -21,7 +21,7 @@ pub(super) async fn show(console: Console, filter: Result<Query<Filter>, Problem
             let body = activity::page(&console.app, &filter, &events);
             console.page(Page::Activity, &HEADING, &body)
         }
-        Err(problem) => problem.page(&english(&console.app)),
+        Err(problem) => console.problem(Page::Activity, &problem),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use crate::web::console::applications::{self, Question};
 use crate::web::console::frame::{Heading, Page};
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::extract::{Form, Query};
 use crate::web::problem::Problem;
 
@@ -17,14 +17,14 @@ const HEADING: Heading<'_> = Heading {
 pub(super) async fn show(console: Console, query: Result<Query<Question>, Problem>) -> Response {
     match query {
         Ok(Query(question)) => page(&console, &question).await,
-        Err(problem) => problem.page(&english(&console.app)),
+        Err(problem) => console.problem(Page::Applications, &problem),
     }
 }
 
 pub(super) async fn submit(console: Console, form: Result<Form<Question>, Problem>) -> Response {
     match form {
         Ok(Form(question)) => page(&console, &question).await,
-        Err(problem) => problem.page(&english(&console.app)),
+        Err(problem) => console.problem(Page::Applications, &problem),
     }
 }
 

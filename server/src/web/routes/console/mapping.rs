@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::mapping;
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::console::trial::{self, Question};
 use crate::web::extract::{Form, Query};
 use crate::web::problem::Problem;
@@ -31,14 +31,14 @@ pub(super) async fn show(console: Console, known: Result<Query<Known>, Problem>)
             let question = Question::of_user(&console.app, provider, user.trim());
             page(&console, &question).await
         }
-        Err(problem) => problem.page(&english(&console.app)),
+        Err(problem) => console.problem(Page::Mapping, &problem),
     }
 }
 
 pub(super) async fn submit(console: Console, form: Result<Form<Question>, Problem>) -> Response {
     match form {
         Ok(Form(question)) => page(&console, &question).await,
-        Err(problem) => problem.page(&english(&console.app)),
+        Err(problem) => console.problem(Page::Mapping, &problem),
     }
 }
 

@@ -10,7 +10,7 @@ mod users;
 
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 
 use crate::system;
@@ -19,7 +19,7 @@ use crate::web::console::assets::{SCRIPT, STYLE};
 use crate::web::console::charts::MINUTES;
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::overview;
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::extract::Unattended;
 use crate::web::problem::Problem;
 use crate::web::respond;
@@ -36,14 +36,15 @@ pub(super) fn routes() -> Router<Server> {
         .route("/admin/applications", get(applications::show).post(applications::submit))
         .route("/admin/applications/answer", post(applications::answer))
         .route("/admin/providers", get(providers::show))
-        .route("/admin/providers/{id}/test", post(providers::test))
+        .route("/admin/providers/{id}/test", post(providers::test).fallback(wrong_method))
         .route("/admin/users", get(users::list))
         .route("/admin/users/{id}", get(users::show).post(users::change))
         .route("/admin/sessions", get(sessions::list))
-        .route("/admin/sessions/{id}/end", post(sessions::end))
+        .route("/admin/sessions/{id}/end", post(sessions::end).fallback(wrong_method))
         .route("/admin/teams", get(sessions::teams))
-        .route("/admin/session", post(session::open))
-        .route("/admin/session/end", post(session::end))
+        .route("/admin/session", post(session::open).fallback(wrong_method))
+        .route("/admin/session/end", post(session::end).fallback(wrong_method))
+        .route("/admin/{*rest}", any(not_found))
         .route("/assets/console/{file}", get(asset))
 }
 
@@ -63,8 +64,17 @@ async fn overview(console: Console) -> Response {
                 Heading { title: "Overview", lead: "The state of this server, and what to do about it." };
             console.page(Page::Overview, &heading, &overview::page(app, people, &events))
         }
-        Err(error) => Problem::Store(error).page(&english(app)),
+        Err(error) => console.problem(Page::Overview, &Problem::Store(error)),
     }
+}
+
+async fn not_found(console: Console) -> Response {
+    console.problem(Page::Overview, &Problem::NotFound)
+}
+
+/// Answers a browser that goes to the address of a form: such addresses stand in its list of visited pages.
+async fn wrong_method(console: Console) -> Response {
+    console.problem(Page::Overview, &Problem::Method)
 }
 
 /// Serves the style sheet and the script, which hold nothing of this server.

@@ -7,7 +7,7 @@ use tracing::info;
 
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::providers::{self, Tested};
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::extract::Path;
 use crate::web::problem::Problem;
 use crate::web::{provider_check, request_log};
@@ -30,7 +30,7 @@ pub(super) async fn test(console: Console, id: Result<Path<String>, Problem>) ->
     let found = id.and_then(|Path(id)| app.provider(&id));
     let provider = match found {
         Ok(provider) => provider,
-        Err(problem) => return problem.page(&english(app)),
+        Err(problem) => return console.problem(Page::Providers, &problem),
     };
     let id = &provider.config.id;
     let tested = match app.process.limiter.begin_provider_test() {

@@ -12,6 +12,7 @@ use crate::web::console::session::{Console, english, policy};
 use crate::web::extract::{Body, ClientAddress, Current, Form, SignedInAdmin};
 use crate::web::problem::Problem;
 use crate::web::respond;
+use claimgate::oidc::user::User;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,20 +34,23 @@ pub(super) async fn open(
     admin: Result<SignedInAdmin, Problem>,
     form: Result<Form<Proof>, Problem>,
 ) -> Response {
+    // The way in once more, with what is wrong.
+    let again = |user: Option<&User>, return_to: &str, problem: &Problem| {
+        let page =
+            problem.render(&english(&app), |_, notice| entry::sign_in(&app, user, return_to, Some(notice)));
+        respond::with_policy(page, &policy(&app, &headers))
+    };
+    let start = app.path("/admin");
     let (admin, form) = match (admin, form) {
         (Ok(admin), Ok(Form(form))) => (admin, form),
-        (Err(problem), _) | (_, Err(problem)) => return problem.page(&english(&app)),
+        (Ok(admin), Err(problem)) => return again(Some(&admin.user), &start, &problem),
+        (Err(problem @ Problem::SignedOut), _) => return again(None, &start, &problem),
+        (Err(problem), _) => return problem.page(&english(&app)),
     };
     let return_to = console_address(&app, &form.return_to);
     match admin::open(&app, address, &admin, form.password).await {
         Ok((cookies, _)) => respond::with_cookies(respond::see_other(&return_to), cookies),
-        Err(problem @ (Problem::WrongPassword | Problem::TooManyPasswords)) => {
-            let page = problem.render(&english(&app), |_, notice| {
-                entry::sign_in(&app, Some(&admin.user), &return_to, Some(notice))
-            });
-            respond::with_policy(page, &policy(&app, &headers))
-        }
-        Err(problem) => problem.page(&english(&app)),
+        Err(problem) => again(Some(&admin.user), &return_to, &problem),
     }
 }
 

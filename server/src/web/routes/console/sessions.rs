@@ -4,9 +4,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::super::sessions::end_one;
+use crate::store::folded;
 use crate::system;
 use crate::web::console::frame::{Heading, Page};
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::console::sessions::{self, Listed, PAGE};
 use crate::web::extract::{Admin, Path, Query};
 use crate::web::problem::Problem;
@@ -30,15 +31,15 @@ pub(super) struct Search {
 pub(super) async fn list(console: Console, search: Result<Query<Search>, Problem>) -> Response {
     let Search { text, page, done } = match search {
         Ok(Query(search)) => search,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Sessions, &problem),
     };
-    let (page, now, wanted) = (page.min(LAST_PAGE), system::now(), text.trim().to_lowercase());
+    let (page, now, wanted) = (page.min(LAST_PAGE), system::now(), text.trim().to_owned());
     let found = console.app.store.look(move |records| {
         records.search_sessions(&wanted, page * PAGE, PAGE + 1, now).map_err(Problem::from)
     });
     let mut rows = match found.await {
         Ok(rows) => rows,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Sessions, &problem),
     };
     let has_next = rows.len() > PAGE as usize;
     rows.truncate(PAGE as usize);
@@ -57,22 +58,22 @@ pub(super) async fn end(console: Console, id: Result<Path<String>, Problem>) -> 
     };
     match ended {
         Ok(()) => respond::see_other(&app.path("/admin/sessions?done=true")),
-        Err(problem) => problem.page(&english(app)),
+        Err(problem) => console.problem(Page::Sessions, &problem),
     }
 }
 
 pub(super) async fn teams(console: Console, search: Result<Query<Search>, Problem>) -> Response {
     let Search { text, page, .. } = match search {
         Ok(Query(search)) => search,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Teams, &problem),
     };
     let all = console.app.store.look(|records| records.list_teams().map_err(Problem::from));
     let mut rows = match all.await {
         Ok(rows) => rows,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Teams, &problem),
     };
-    let (page, wanted) = (page.min(LAST_PAGE), text.trim().to_lowercase());
-    rows.retain(|team| team.team.to_lowercase().contains(&wanted));
+    let (page, wanted) = (page.min(LAST_PAGE), folded(text.trim()));
+    rows.retain(|team| folded(&team.team).contains(&wanted));
     let mut rows: Vec<_> = rows.into_iter().skip((page * PAGE) as usize).take(PAGE as usize + 1).collect();
     let has_next = rows.len() > PAGE as usize;
     rows.truncate(PAGE as usize);

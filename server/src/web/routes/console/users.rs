@@ -8,7 +8,7 @@ use crate::plural::count;
 use crate::store::AdminRecords;
 use crate::system;
 use crate::web::console::frame::{Heading, Page};
-use crate::web::console::session::{Console, english};
+use crate::web::console::session::Console;
 use crate::web::console::users::{self, Details, Found, PAGE};
 use crate::web::extract::{Admin, Body, Form, Path, Query};
 use crate::web::problem::Problem;
@@ -32,16 +32,16 @@ pub(super) struct Search {
 pub(super) async fn list(console: Console, search: Result<Query<Search>, Problem>) -> Response {
     let Search { text, after } = match search {
         Ok(Query(search)) => search,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Users, &problem),
     };
-    let (is_first, wanted) = (after.is_empty(), text.trim().to_lowercase());
+    let (is_first, wanted) = (after.is_empty(), text.trim().to_owned());
     let listed = console
         .app
         .store
         .look(move |records| records.search_users(&wanted, &after, PAGE + 1).map_err(Problem::from));
     let mut users = match listed.await {
         Ok(users) => users,
-        Err(problem) => return problem.page(&english(&console.app)),
+        Err(problem) => return console.problem(Page::Users, &problem),
     };
     let has_next = users.len() > PAGE as usize;
     users.truncate(PAGE as usize);
@@ -65,7 +65,7 @@ pub(super) async fn show(
 ) -> Response {
     match (id, done) {
         (Ok(Path(id)), Ok(Query(Done { done }))) => page(&console, UserId(id), done.as_deref()).await,
-        (Err(problem), _) | (_, Err(problem)) => problem.page(&english(&console.app)),
+        (Err(problem), _) | (_, Err(problem)) => console.problem(Page::Users, &problem),
     }
 }
 
@@ -74,8 +74,8 @@ async fn page(console: &Console, id: UserId, done: Option<&str>) -> Response {
     let details = console.app.store.look(move |records| details(records, id, now).map_err(Problem::from));
     let details = match details.await {
         Ok(Some(details)) => details,
-        Ok(None) => return Problem::NotFound.page(&english(&console.app)),
-        Err(problem) => return problem.page(&english(&console.app)),
+        Ok(None) => return console.problem(Page::Users, &Problem::NotFound),
+        Err(problem) => return console.problem(Page::Users, &problem),
     };
     let done = done.and_then(|name| ACTIONS.iter().find(|(known, _)| *known == name)).map(|(_, text)| *text);
     let heading = Heading { title: &details.user.username, lead: "One user, with links and sessions." };
@@ -110,6 +110,9 @@ pub(super) struct Change {
     username: String,
     #[serde(default)]
     session: String,
+    /// Whether the change may leave no super-admin who can sign in.
+    #[serde(default)]
+    even_last_super_admin: bool,
 }
 
 impl Body for Change {
@@ -122,16 +125,17 @@ pub(super) async fn change(
     form: Result<Form<Change>, Problem>,
 ) -> Response {
     let changed = match (id, form) {
-        (Ok(Path(id)), Ok(Form(change))) => {
-            make(&console, UserId(id), change).await.map(|action| (id, action))
-        }
-        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+        (Ok(Path(id)), Ok(Form(change))) => (id, make(&console, UserId(id), change).await),
+        (Err(problem), _) | (_, Err(problem)) => return console.problem(Page::Users, &problem),
     };
     match changed {
-        Ok((id, action)) => {
+        (id, Ok(action)) => {
             respond::see_other(&console.app.path(&format!("/admin/users/{id}?done={action}")))
         }
-        Err(problem) => problem.page(&english(&console.app)),
+        (id, Err(problem)) => {
+            let is_last = matches!(problem, Problem::LastSuperAdmin);
+            console.problem_with(Page::Users, &problem, &users::refused(&console.app, id, is_last))
+        }
     }
 }
 
@@ -173,6 +177,7 @@ async fn make(console: &Console, id: UserId, change: Change) -> Result<&'static 
                 _ => {
                     let changes =
                         UserChanges { active: Some(action == "activate"), ..UserChanges::default() };
+                    let by = if change.even_last_super_admin { by.even_the_last_super_admin() } else { by };
                     accounts::change(records, by, id, changes, now)?;
                     format!("{action}d")
                 }
