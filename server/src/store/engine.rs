@@ -21,7 +21,6 @@ use super::{
 };
 use crate::system;
 use claimgate::oidc::backchannel::{Replayed, ValidatedLogout};
-use claimgate::oidc::client::Secret;
 use claimgate::oidc::frontchannel::FrontChannelLogout;
 use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
@@ -79,15 +78,15 @@ impl Store {
         }
     }
 
-    /// Has further connections to PostgreSQL prove a password, those of a node that is open included. SQLite has none.
+    /// Has further connections to PostgreSQL, those of a node that is open included, use the password and the authorities
+    /// of another description of the server. SQLite has none.
     ///
     /// # Errors
-    /// A [`PostgresError`]: the password is another than before, and a connection with it fails. It stays in use, and
-    /// so do the connections that are there.
-    pub async fn use_password(&self, password: Option<&Secret>) -> Result<(), PostgresError> {
+    /// A [`PostgresError`]: a connection with them fails. They stay in use, and so do the connections that are there.
+    pub async fn use_access_of(&self, described: &Server) -> Result<(), PostgresError> {
         match self {
             Store::Sqlite(_) => Ok(()),
-            Store::Postgres(store) => store.administration.use_password(password).await,
+            Store::Postgres(store) => store.administration.use_access_of(described).await,
         }
     }
 

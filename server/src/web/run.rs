@@ -20,8 +20,9 @@ use super::connection::Acceptor;
 use super::connection_places::MAX_FILES;
 use super::events;
 use crate::store::EventLimits;
+use crate::store::postgres::Address;
 use crate::system;
-use claimgate_config::{Config, Events, Store};
+use claimgate_config::{Config, Events, Postgres, Store};
 
 /// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -172,7 +173,7 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 warn_of_restart_settings(&before.server, &server.app().server);
-                use_store_password(&server, &store).await;
+                use_store_access(&server, &store).await;
             }
             Err(error) => error!(%error, "the new configuration is not used; the old one stays in use"),
         }
@@ -186,15 +187,25 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
     while background.join_next().await.is_some() {}
 }
 
-/// Has new connections to PostgreSQL prove the password of the new configuration, if that names the database of the
-/// start.
-async fn use_store_password(server: &Server, started_with: &Store) {
+/// Has new connections to PostgreSQL use the password and the certificates (`ca_file`) of the new configuration, if that
+/// names the database of the start.
+async fn use_store_access(server: &Server, started_with: &Store) {
     let app = server.app();
-    if let Store::Postgres(settings) = &app.server.store
-        && started_with.is_like(&app.server.store)
-        && let Err(error) = app.store.use_password(settings.password.as_ref()).await
-    {
-        error!(%error, "the password of [store] has changed, and a new connection fails; those that are open go on");
+    let Store::Postgres(settings) = &app.server.store else { return };
+    if !started_with.is_like(&app.server.store) {
+        return;
+    }
+    let Postgres { url, password, ca_file, danger_plaintext, .. } = settings;
+    let (password, ca_file) = (password.as_ref(), ca_file.as_deref());
+    match (Address { url, password, ca_file, danger_plaintext: *danger_plaintext }).resolve() {
+        Ok(described) => {
+            if let Err(error) = app.store.use_access_of(&described).await {
+                error!(%error, "a new connection to [store] fails with the password and the ca_file as they are now; connections that are open go on");
+            }
+        }
+        Err(error) => {
+            error!(%error, "the password and the ca_file of [store] were not reloaded; the old ones stay in use");
+        }
     }
 }
 

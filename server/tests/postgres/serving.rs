@@ -191,7 +191,7 @@ fn new_connections_prove_the_password_of_a_reload() {
     std::fs::write(&file, "a wrong one\n").unwrap();
     serving.hang_up();
     let line = serving.until_logged(
-        "the password of [store] has changed, and a new connection fails; those that are open go on",
+        "a new connection to [store] fails with the password and the ca_file as they are now; connections that are open go on",
     );
     assert!(line["error"].as_str().unwrap().contains("password_file"), "{line}");
     std::fs::write(&file, "the second one\n").unwrap();

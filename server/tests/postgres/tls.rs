@@ -72,6 +72,13 @@ fn the_certificate_of_the_server_is_verified_for_its_host() {
             assert!(matches!(refused, PostgresError::Certificate { .. }), "{case}: {refused}");
             assert!(refused.to_string().contains(remedy), "{case}: {refused}");
         }
+        // As a reload has it: an authority that signs the server's next certificate is trusted without a restart.
+        let running = at("localhost", Some(trusting(other.path())));
+        let of_a_node = running.clone();
+        assert!(running.use_access_of(&at("localhost", Some(trusting(authority.path())))));
+        of_a_node.connect().await.unwrap();
+        assert!(running.use_access_of(&at("localhost", Some(trusting(other.path())))));
+        assert!(of_a_node.connect().await.is_err(), "and one that is not trusted any more");
         let refused = at("localhost", None).connect().await.err();
         assert!(matches!(refused, Some(PostgresError::Denied(_))), "no TLS: {refused:?}");
     });

@@ -14,7 +14,6 @@ use super::records::{PostgresRecords, confirm, wait};
 use super::schema::{exists, migrate};
 use crate::store::AdminRecords;
 use crate::store::key::Key;
-use claimgate::oidc::client::Secret;
 use claimgate::oidc::records::StoreError;
 
 /// The administration of one database.
@@ -53,13 +52,13 @@ impl Administration {
         Ok(Self { server, keys: Arc::new(keys), turn: Mutex::new(()) })
     }
 
-    /// Has all further connections of the servers of this value and of its node prove a password; see
-    /// [`Server::use_password`]. Connects once if it is another than before.
+    /// Has all further connections of the servers of this value and of its node use the password and the authorities of
+    /// another description of the server. Connects once if they may be others than before.
     ///
     /// # Errors
-    /// A [`PostgresError`] of that connection. The password stays in use.
-    pub async fn use_password(&self, password: Option<&Secret>) -> Result<(), PostgresError> {
-        if self.server.use_password(password) { self.server.connect().await.map(drop) } else { Ok(()) }
+    /// A [`PostgresError`] of that connection. What is described stays in use.
+    pub async fn use_access_of(&self, described: &Server) -> Result<(), PostgresError> {
+        if self.server.use_access_of(described) { self.server.connect().await.map(drop) } else { Ok(()) }
     }
 
     /// Takes the notices of the changes that commands have made, in their order: each is returned to one node, for

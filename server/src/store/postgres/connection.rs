@@ -79,6 +79,16 @@ impl Server {
         }
     }
 
+    /// Has the connections that this value and its clones make from now on prove the password of another description of
+    /// the server, and verify certificates by its authorities; those that are there go on. Returns whether that may be
+    /// another access than before.
+    pub fn use_access_of(&self, described: &Self) -> bool {
+        if let (Some(own), Some(described)) = (&self.tls, &described.tls) {
+            own.use_configuration_of(described);
+        }
+        self.use_password(described.password.load_full().as_deref()) || self.tls.is_some()
+    }
+
     /// Has each connection refuse a server without a synchronous standby, and count no commit as done unless
     /// `synchronous_standby_names` names one before and after it. A setting that is emptied and set again within one
     /// commit is not noticed.

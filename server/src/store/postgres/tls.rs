@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,15 +15,20 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// The TLS of connections to PostgreSQL. The server's certificate is verified for its host, by the roots of the
-/// configuration. Without channel binding.
+/// configuration. Without channel binding. A clone has the same configuration, also when it is replaced.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls(Arc<ArcSwap<ClientConfig>>);
 
 impl Tls {
     /// Builds the TLS of connections from a configuration of rustls.
     #[must_use]
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Self(config)
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+
+    /// Has the connections that this value and its clones make from now on use the configuration of another.
+    pub(super) fn use_configuration_of(&self, other: &Self) {
+        self.0.store(other.0.load_full());
     }
 }
 
@@ -36,7 +42,7 @@ where
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, InvalidDnsNameError> {
         let name = ServerName::try_from(domain)?.to_owned();
-        Ok(Handshake { connector: TlsConnector::from(Arc::clone(&self.0)), name })
+        Ok(Handshake { connector: TlsConnector::from(self.0.load_full()), name })
     }
 }
 
