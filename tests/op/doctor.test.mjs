@@ -54,10 +54,14 @@ async function behind(lines, probe = '/sso/healthz') {
 
 const FORWARDED = 'proxy_set_header X-Forwarded-For $remote_addr;';
 
-test('without a server the provider is asked, and that it does not run is no problem', async () => {
-  const { code, out } = await doctor();
-  assert.equal(code, 0, out);
-  for (const said of ['provider crm', 'the clock of this machine is that of the provider', 'the provider accepts the client', 'note     no server answers']) assert.ok(out.includes(said), `${said}: ${out}`);
+test('a server that does not run is a problem, and the provider is asked all the same', async () => {
+  const { code, out, problems } = await doctor();
+  assert.equal(code, 1, out);
+  for (const said of ['provider crm', 'the clock of this machine is that of the provider', 'the provider accepts the client']) assert.ok(out.includes(said), `${said}: ${out}`);
+  assert.equal(problems.length, 1, out);
+  assert.match(problems[0], /no server answers.*start it: `systemctl start claimgate`.*`claimgate serve --config .*`claimgate doctor --offline`/);
+  const offline = await gate.commandBeside(['doctor', '--offline', '--config', gate.config]);
+  assert.equal(offline.code, 0, offline.out);
 });
 
 test('a server behind nginx, and what its proxy does wrong', async (t) => {

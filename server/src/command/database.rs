@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 
 use super::runtime::runtime;
-use super::{logging, postgres};
+use super::{logging, owners, postgres};
 use crate::store::postgres::Administration;
 use crate::store::{
     self, AdminRecords, BY_COMMAND, Event, EventKind, EventQuery, ListedEvent, SqliteStore, UNREADABLE,
@@ -122,13 +122,20 @@ fn open_as(config: &Path, creates: bool) -> Result<OpenDatabase, Failure> {
         }
     };
     let is_new = !file.exists();
+    if is_new
+        && !creates
+        && let Some(remedy) = owners::remedy_for_command(&file)
+    {
+        return Err(Failure::Usage(format!("{} cannot be opened; {remedy}", file.display())));
+    }
     if is_new && !creates {
         return Err(Failure::Usage(format!(
             "{} does not exist: `claimgate serve` or `claimgate user add` makes it, or `database` names another file",
             file.display()
         )));
     }
-    let store = SqliteStore::open_for_command(&file).map_err(|error| Failure::Usage(error.to_string()))?;
+    let store = SqliteStore::open_for_command(&file)
+        .map_err(|error| unusable(&error, owners::remedy_for_command(&file)))?;
     if is_new {
         eprintln!("note: {} did not exist; it is a new database", file.display());
     }
@@ -149,7 +156,7 @@ pub(crate) async fn open_for_server(store: &Store) -> Result<ServerStore, Failur
     match store {
         Store::Sqlite(sqlite) => SqliteStore::open_within(&sqlite.file, sqlite.logout_memory)
             .map(|store| ServerStore(store::Store::Sqlite(store)))
-            .map_err(|error| Failure::Usage(error.to_string())),
+            .map_err(|error| unusable(&error, owners::remedy_for_server(file))),
         Store::Postgres(settings) => {
             let open = async {
                 store::Store::open_postgres(postgres::server(settings)?, postgres::node(settings)).await
@@ -157,6 +164,12 @@ pub(crate) async fn open_for_server(store: &Store) -> Result<ServerStore, Failur
             open.await.map(ServerStore).map_err(|error| postgres::failure(&error))
         }
     }
+}
+
+/// Returns the failure of a database file that cannot be opened, with what to do about it.
+fn unusable(error: &StoreError, remedy: Option<String>) -> Failure {
+    let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    Failure::Usage(format!("{error}{remedy}"))
 }
 
 /// Returns what a configuration file says of the database and of usernames given by hand.

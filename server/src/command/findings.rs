@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 
 use super::rights::Owners;
 use super::runtime::runtime;
-use super::{postgres, rights};
+use super::{owners, postgres, rights};
 use crate::command::output::Failure;
 use crate::store::postgres::PostgresError;
 use crate::web::provider::http_client;
@@ -72,6 +72,9 @@ impl Findings {
         if path.exists() && !is_database(path) {
             let message = format!("{file} is not a database");
             return self.faults.push(named.fault((message, "name another file, or move this one away")));
+        }
+        if let Some(foreign) = owners::foreign_files(path) {
+            self.notes.push(named.warning(foreign));
         }
         let rights = if path.exists() { access(path, Access::READ_OK | Access::WRITE_OK) } else { Ok(()) };
         if rights.and_then(|()| access(folder, Access::WRITE_OK | Access::EXEC_OK)).is_err() {

@@ -29,6 +29,7 @@ mod man;
 mod mapping_test;
 mod online;
 mod output;
+mod owners;
 mod postgres;
 mod query;
 mod rehearsal;
@@ -177,7 +178,7 @@ impl Command {
         claimgate init\n  \
         claimgate config check --online claimgate.toml\n  \
         claimgate serve --config claimgate.toml\n  \
-        claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
+        claimgate verify --jwks keys.json --alg RS256 \\\n    --issuer https://idp.example.com --audience crm - < token.txt\n  \
         claimgate query '$.realm_access.roles[*]' claims.json\n  \
         claimgate decode - < token.txt"
 )]

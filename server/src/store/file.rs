@@ -55,14 +55,37 @@ fn folder_of(file: &Path) -> PathBuf {
 /// The file cannot be created, or its rights cannot be changed because it belongs to another user.
 pub(super) fn restrict(database: &Path) -> io::Result<()> {
     if std::fs::metadata(database).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        return owner_only(&mut options).open(database).map(drop);
+        return match create(&real(database)) {
+            // Another process made it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            created => created.map(drop),
+        };
     }
     for file in [database.to_owned(), beside(database, "-wal"), beside(database, "-shm")] {
         narrow(&file)?;
     }
     Ok(())
+}
+
+/// Creates a file, for its owner alone. One that root creates in the folder of another user belongs to that user: a
+/// server that runs as that user could not open it otherwise.
+///
+/// # Errors
+/// The file exists, or cannot be created.
+pub(super) fn create(file: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let created = owner_only(&mut options).open(file)?;
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let folder = std::fs::metadata(folder_of(file))?;
+        if folder.uid() != 0 {
+            // It was created just now: no other file is given away.
+            fchown(&created, Some(folder.uid()), Some(folder.gid()))?;
+        }
+    }
+    Ok(created)
 }
 
 /// Takes the rights of other users away from a file, if it exists, and logs that. Returns whether there were any.
@@ -146,9 +169,13 @@ impl Lock {
         }
         let name = beside(database, ".lock");
         let failed = |error: io::Error| StoreError { reason: format!("{}: {error}", name.display()) };
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        let file = owner_only(&mut options).open(&name).map_err(failed)?;
+        let file = match create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().append(true).open(&name)
+            }
+            created => created,
+        };
+        let file = file.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError {

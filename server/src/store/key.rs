@@ -1,7 +1,6 @@
 //! The key file beside the database: its key seals the cookies of sign-ins and the ID tokens at rest, so that a copy
 //! of the database alone opens neither.
 
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -87,9 +86,7 @@ impl Key {
 
 fn create(name: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let key = random();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    let mut created = file::owner_only(&mut options).open(name)?;
+    let mut created = file::create(name)?;
     created.write_all(&key)?;
     created.sync_all()?;
     tracing::info!(file = %name.display(), "made a key for cookies and stored ID tokens");

@@ -17,6 +17,7 @@ mod keys;
 mod log;
 mod mapping_test;
 mod operator;
+mod owners;
 mod pages_settings;
 mod presented_tokens;
 mod query;

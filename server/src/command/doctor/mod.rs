@@ -15,7 +15,7 @@ use super::findings::Findings;
 use super::report::Report;
 use super::rights::Owners;
 use super::runtime::runtime;
-use super::{online, postgres, rights};
+use super::{online, owners, postgres, rights};
 use crate::command::output::{self, Failure, Format};
 use crate::plural::count;
 use crate::store;
@@ -108,7 +108,7 @@ impl Arguments {
             runtime.block_on(online::check_provider(provider, report));
         }
         if let Some(server) = &config.server {
-            runtime.block_on(site::ask(config, server, report));
+            runtime.block_on(site::ask(config, server, &self.config, report));
         }
         Ok(())
     }
@@ -180,5 +180,8 @@ fn check_files(config: &Path, database: Option<&Path>, report: &mut Report) {
     }
     if changeable.is_empty() {
         report.good("no other user of this machine may change them");
+    }
+    if let Some((message, remedy)) = database.and_then(owners::foreign_files) {
+        report.fault(&message, &remedy);
     }
 }

@@ -2,6 +2,7 @@
 //! browser would, through its public URL.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::Path;
 
 use claimgate::oidc::Response;
 use claimgate_config::{Config, Provider, Server};
@@ -53,7 +54,8 @@ pub(super) fn describe(server: &Server, report: &mut Report) {
 }
 
 /// Asks the server that runs, and reports what a browser would not get.
-pub(super) async fn ask(config: &Config, server: &Server, report: &mut Report) {
+/// `file` is the configuration file.
+pub(super) async fn ask(config: &Config, server: &Server, file: &Path, report: &mut Report) {
     report.line(&format!("the server that runs, through {}", server.public_url.join("")));
     let client = match HttpClient::new(None, true) {
         Ok(client) => client,
@@ -65,10 +67,14 @@ pub(super) async fn ask(config: &Config, server: &Server, report: &mut Report) {
     match (directly, publicly) {
         (_, Ok(())) => report.good("it answers"),
         (Err(_), Err(reason)) => {
-            return report.note(&format!(
-                "no server answers, neither there ({reason}) nor at {}: start it, and ask again while it runs",
-                server.listen
-            ));
+            return report.fault(
+                &format!("no server answers, neither there ({reason}) nor at {}", server.listen),
+                &format!(
+                    "start it: `systemctl start claimgate` where it is a service, or `claimgate serve --config {}`; where it is \
+                     not to run yet, `claimgate doctor --offline` asks neither it nor the providers",
+                    file.display()
+                ),
+            );
         }
         (Ok(()), Err(reason)) => {
             return report.fault(

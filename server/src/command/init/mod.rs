@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use self::file::{Answers, Secret};
 use self::kinds::{KINDS, Kind};
-use super::{configuration, user};
+use super::{configuration, owners, user};
 use crate::command::output::{self, Failure};
 use crate::store;
 use crate::web::provider_check;
@@ -31,9 +31,10 @@ const OWN: u32 = 0o600;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate init\n  \
-    claimgate init --provider keycloak --public-url https://sso.example.com \\\n    \
-    --issuer https://keycloak.example.com/realms/acme --client-id claimgate \\\n    \
-    --client-secret-file client-secret --admin root\n\n\
+    claimgate init --provider keycloak --client-id claimgate --admin root \\\n    \
+    --public-url https://sso.example.com \\\n    \
+    --issuer https://keycloak.example.com/realms/acme \\\n    \
+    --client-secret-file client-secret\n\n\
     A terminal asks for what the options leave open. Nothing is overwritten without --force.\n\
     Exit codes: 0 written, 2 an answer is missing or wrong, or a file exists; then nothing is written.")]
 pub(crate) struct Arguments {
@@ -104,6 +105,11 @@ enum ClientSecret {
     /// A public client has none.
     None,
 }
+
+/// The file that the service of the package reads, and where its unit stands.
+const UNIT_CONFIG: &str = "/etc/claimgate/claimgate.toml";
+const UNITS: [&str; 2] =
+    ["/usr/lib/systemd/system/claimgate.service", "/etc/systemd/system/claimgate.service"];
 
 /// The name of the file that the client secret is written to.
 const SECRET_FILE: &str = "client-secret";
@@ -284,15 +290,39 @@ impl Arguments {
             "nginx passes {}/ on to {listen}, and asks its /auth for each application: docs/guide/forward-auth.md#nginx\n\n",
             answers.public_url.trim_end_matches('/'),
         ));
+        text.push_str(&self.next_commands(config));
+        output::escaped(&text)
+    }
+
+    /// Returns the commands that come next. What uses the database is run by the user that its folder belongs to.
+    fn next_commands(&self, config: &Config) -> String {
         let file = self.config.display();
-        text.push_str("Next:\n");
+        let database = match config.server.as_ref().map(|server| &server.store) {
+            Some(Store::Sqlite(database)) => Some(database),
+            _ => None,
+        };
+        let service = database.and_then(|database| owners::service_user(database));
+        let as_service = service.as_ref().map(|user| format!("runuser -u {user} -- ")).unwrap_or_default();
+        let mut text = format!("Next{}:\n", if service.is_some() { ", as root" } else { "" });
+        let secret = folder_of(&self.config).join(SECRET_FILE);
+        if let Some(user) = service.as_ref().filter(|_| secret.exists()) {
+            let secret = secret.display();
+            text.push_str(&format!("  chgrp {user} {secret} && chmod 640 {secret}\n"));
+        }
         text.push_str(&format!("  claimgate config check --online {file}   # asks the provider\n"));
         if self.admin.is_none() {
-            text.push_str(&format!("  claimgate user add root --kind super-admin --config {file}\n"));
+            text.push_str(&format!(
+                "  {as_service}claimgate user add root --kind super-admin --config {file}\n"
+            ));
         }
-        text.push_str(&format!("  claimgate serve --config {file}\n"));
+        let is_units =
+            self.config == Path::new(UNIT_CONFIG) && UNITS.iter().any(|unit| Path::new(unit).exists());
+        text.push_str(&match is_units {
+            true => "  systemctl enable --now claimgate\n".to_owned(),
+            false => format!("  {as_service}claimgate serve --config {file}\n"),
+        });
         text.push_str(&format!("  claimgate doctor --config {file}   # while it runs\n"));
-        output::escaped(&text)
+        text
     }
 }
 
