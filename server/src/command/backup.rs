@@ -14,9 +14,9 @@ use crate::store;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate backup /var/backups/claimgate.db\n  \
-    claimgate backup \"claimgate-$(date +%F).db\" --config /etc/claimgate/claimgate.toml\n  \
+    claimgate backup \"claimgate-$(date +%F).db\" \\\n    --config /etc/claimgate/claimgate.toml\n  \
     claimgate backup --replace /var/backups/claimgate.db\n\n\
-    Works while the server runs. FILE is one file with the state of one moment, for its owner alone,\n\
+    Works while the server runs. FILE is one file with the state of one moment, for its owner alone, \
     and complete once it has its name. It holds password hashes and personal data.\n\
     Exit codes: 0 copied, 2 not copied.")]
 pub(crate) struct BackupArguments {
@@ -32,9 +32,9 @@ pub(crate) struct BackupArguments {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     systemctl stop claimgate\n  \
-    claimgate restore /var/backups/claimgate.db --config /etc/claimgate/claimgate.toml\n  \
+    claimgate restore /var/backups/claimgate.db \\\n    --config /etc/claimgate/claimgate.toml\n  \
     claimgate restore --yes claimgate-2026-01-31.db\n\n\
-    The server must not run. Users, teams and passwords are those of the backup afterwards: deactivate\n\
+    The server must not run. Users, teams and passwords are those of the backup afterwards: deactivate \
     again whom you deactivated since. All sessions end.\n\
     Exit codes: 0 restored, 2 nothing was changed.")]
 pub(crate) struct RestoreArguments {

@@ -21,8 +21,8 @@ use crate::command::output::{self, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  claimgate demo\n  \
-    claimgate demo --for http://127.0.0.1:8000/sso --client-secret-file client-secret\n\n\
-    Open the printed address: sign in as one of three people, see which rules decided their teams,\n\
+    claimgate demo --for http://127.0.0.1:8000/sso \\\n    --client-secret-file client-secret\n\n\
+    Open the printed address: sign in as one of three people, see which rules decided their teams, \
     and send a back-channel logout from the provider's page. Nothing is stored on disk.\n\
     Both addresses must be loopback addresses.")]
 pub(crate) struct Arguments {

@@ -16,7 +16,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[command(after_help = "Examples:\n  \
     claimgate health --config /etc/claimgate/claimgate.toml\n  \
     claimgate health --live --config /etc/claimgate/claimgate.toml\n\n\
-    Asks the server at the address `listen` of the file, and reads no secret. With TLS the certificate is not\n\
+    Asks the server at the address `listen` of the file, and reads no secret. With TLS the certificate is not \
     checked: the question goes to this machine and holds nothing secret.\n\
     Exit codes: 0 ready, 1 not ready or no answer, 2 the file cannot be read.")]
 pub(crate) struct Arguments {

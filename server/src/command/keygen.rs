@@ -10,7 +10,7 @@ use crate::command::output::{self, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    claimgate keygen --alg ES256 --kid test-1 --out private.jwk --public jwks.json\n  \
+    claimgate keygen --alg ES256 --kid test-1 \\\n    --out private.jwk --public jwks.json\n  \
     claimgate keygen --alg HS256")]
 pub(crate) struct Arguments {
     /// The algorithm of the key: RS, PS, HS or ES with 256/384/512, or EdDSA

@@ -18,9 +18,9 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 #[command(after_help = "Examples:\n  \
     claimgate log --since 2h\n  \
     claimgate log --user ada --kind sign_in,refusal,logout\n  \
-    claimgate log --kind administration --since 2026-01-01T00:00:00Z --limit 5000 --format json\n  \
+    claimgate log --kind administration --since 2026-01-01T00:00:00Z \\\n    --limit 5000 --format json\n  \
     claimgate log --follow --provider keycloak\n\n\
-    Prints the newest events, up to --limit, the oldest of them first. A refusal or a logout is there within a\n\
+    Prints the newest events, up to --limit, the oldest of them first. A refusal or a logout is there within a \
     second. A server under attack counts what it does not record one by one: see `dropped`.\n\
     Exit codes: 0 printed, also where there are none, 2 wrong usage or an unreadable database.")]
 pub(crate) struct Arguments {

@@ -34,12 +34,12 @@ impl MappingCommand {
 #[command(after_help = "Examples:\n  \
     claimgate mapping test cases.toml --config claimgate.toml\n  \
     claimgate mapping test cases.toml --format junit > report.xml\n\n\
-    Each [[case]] has `name`, `claims` (a table) or `claims_file` (JSON, beside the file), `provider` where the\n\
-    configuration has several, and what is expected: any of `username`, `teams` (in any order), `admin` (true or\n\
+    Each [[case]] has `name`, `claims` (a table) or `claims_file` (JSON, beside the file), `provider` where the \
+    configuration has several, and what is expected: any of `username`, `teams` (in any order), `admin` (true or \
     false, by `admin_groups`) and `profile`, or `refused`, the code of the refusal:\n\n  \
     [[case]]\n  \
     name = \"an administrator\"\n  \
-    claims = { sub = \"1\", preferred_username = \"ada\", groups = [\"crm-admin\"] }\n  \
+    claims = { sub = \"1\", preferred_username = \"ada\", groups = [\"admin\"] }\n  \
     username = \"ada\"\n  \
     teams = [\"Administrators\"]\n\n\
     Exit codes: 0 all as expected, 1 otherwise, 2 wrong usage or unreadable input.")]

@@ -18,8 +18,8 @@ use claimgate_config::{Config, Severity};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     claimgate serve --config /etc/claimgate/claimgate.toml\n  \
-    claimgate serve --config claimgate.toml --log-level debug --log-format text\n\n\
-    SIGHUP reloads the configuration without dropping a request (except listen addresses and the\n\
+    claimgate serve --config claimgate.toml \\\n    --log-level debug --log-format text\n\n\
+    SIGHUP reloads the configuration without dropping a request (except listen addresses and the \
     database, which need a restart); SIGTERM and SIGINT finish the requests in progress and stop.\n\
     Exit codes: 0 stopped by a signal, 2 the configuration or the system does not allow it.")]
 pub(crate) struct Arguments {

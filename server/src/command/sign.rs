@@ -10,8 +10,8 @@ use crate::command::output::{self, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    claimgate sign --key private.jwk --claims '{\"sub\":\"ada\",\"exp\":2000000000}'\n  \
-    claimgate sign --key private.pem --alg RS256 --typ logout+jwt --claims claims.json")]
+    claimgate sign --key private.jwk \\\n    --claims '{\"sub\":\"ada\",\"exp\":2000000000}'\n  \
+    claimgate sign --key private.pem --alg RS256 \\\n    --typ logout+jwt --claims claims.json")]
 pub(crate) struct Arguments {
     /// A private JWK, or a PEM file
     #[arg(long, value_name = "FILE")]

@@ -19,8 +19,8 @@ use crate::system;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    claimgate verify --jwks keys.json --alg RS256 --issuer https://idp.example.com --audience crm - < token.txt\n  \
-    claimgate verify --secret-file client-secret --alg HS256 --kind id_token --format json \"$TOKEN\"\n  \
+    claimgate verify --jwks keys.json --alg RS256 \\\n    --issuer https://idp.example.com --audience crm - < token.txt\n  \
+    claimgate verify --secret-file client-secret --alg HS256 \\\n    --kind id_token --format json \"$TOKEN\"\n  \
     claimgate verify --jsonl tokens.jsonl > verdicts.jsonl\n\n\
     A line for --jsonl: {\"id\":1,\"token\":\"…\",\"jwks\":{…},\"algorithms\":[\"RS256\"],\"policy\":{\"issuer\":\"…\"}}\n\
     Exit codes: 0 valid (with --jsonl: every line was answered), 1 refused, 2 wrong usage or unreadable input.")]
