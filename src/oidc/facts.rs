@@ -21,6 +21,9 @@ pub const MAX_KEPT_CLAIMS: usize = 4 * 1024;
 /// Greatest time by which `auth_time` may be later than `iat`, in seconds. A later one is not believed.
 const AUTH_TIME_LEEWAY: u64 = 60;
 
+/// The claims that say how the person authenticated (Core §2): those of the ID token of the sign-in alone.
+pub(super) const OF_THE_AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
+
 /// What a session keeps of its sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFacts {

@@ -11,6 +11,8 @@
 //!   → userinfo::request / merge  SignInClaims
 //!   → sign_in::decide            user found, linked, created or refused; profile and teams; session
 //!
+//! session_refresh::decide        what new claims of a refresh make of the user and the session
+//!
 //! logout::LogoutRequest          RP-Initiated Logout 1.0
 //! backchannel::apply_all         Back-Channel Logout 1.0: sessions ended, the logout recorded
 //! frontchannel::NamedSession     Front-Channel Logout 1.0: the session that a frame in the browser names ends
@@ -54,6 +56,7 @@ pub mod accounts;
 pub mod password;
 pub mod sync;
 pub mod sign_in;
+pub mod session_refresh;
 pub mod logout;
 pub mod backchannel;
 pub mod frontchannel;

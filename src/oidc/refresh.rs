@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, Secret};
 use super::discovery::ProviderMetadata;
+use super::facts::OF_THE_AUTHENTICATION;
 use super::id_token::{IdTokenError, ValidatedIdToken, check_access_token_hash};
 use super::token::{self, Grant, Secrets, TokenError, TokenRequest, Tokens};
 use super::{Random, Response};
@@ -134,6 +135,9 @@ pub struct OriginalIdToken {
     subject: String,
     issued_at: i64,
     nonce: Option<String>,
+    /// The claims that say how the person authenticated.
+    #[serde(default)]
+    authentication: Map<String, Value>,
 }
 
 crate::text::redacted_debug!(OriginalIdToken, issuer, subject, issued_at);
@@ -148,7 +152,36 @@ impl OriginalIdToken {
             subject: token.subject().to_owned(),
             issued_at: token.issued_at().seconds().0,
             nonce: nonce_of(token.claims()).map(str::to_owned),
+            authentication: OF_THE_AUTHENTICATION
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), token.claims().get(name)?.clone())))
+                .collect(),
         }
+    }
+
+    /// Returns `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Takes the new name of an issuer that was renamed since the sign-in.
+    #[must_use]
+    pub fn of_issuer(self, issuer: &str) -> Self {
+        Self { issuer: issuer.to_owned(), ..self }
+    }
+
+    /// Puts the claims that say how the person authenticated in place of those of a refresh, at which nobody did
+    /// (Core §12.2).
+    pub(super) fn restore_authentication(&self, claims: &mut Map<String, Value>) {
+        OF_THE_AUTHENTICATION.iter().for_each(|name| drop(claims.remove(*name)));
+        claims.extend(self.authentication.clone());
     }
 
     /// Checks that a token is about the same person at the same provider, was not issued before, and has the same nonce if
@@ -219,4 +252,104 @@ fn check(
     original.check(&token, leeway)?;
     check_access_token_hash(&token, refreshed.tokens.access_token().map(Secret::expose))?;
     Ok(ValidatedIdToken { token, raw: raw.clone(), tokens: refreshed.tokens.clone() })
+}
+
+/// Longest text of a [`StoredGrant`], in bytes: limits what a session takes on the disk. Refresh tokens have up to some
+/// 2,000 characters.
+pub const MAX_STORED_GRANT: usize = 16 * 1024;
+
+/// What a store keeps of a sign-in whose tokens are to be refreshed: the refresh token, and what the answer is compared
+/// with. A secret: as a text it is to be encrypted at rest. `Debug` prints no token.
+#[derive(Clone, Debug)]
+pub struct StoredGrant {
+    refresh_token: Secret,
+    original: OriginalIdToken,
+}
+
+#[derive(Serialize)]
+struct WrittenGrant<'g> {
+    refresh_token: &'g str,
+    original: &'g OriginalIdToken,
+}
+
+#[derive(Deserialize)]
+struct ReadGrant {
+    refresh_token: Zeroizing<String>,
+    original: OriginalIdToken,
+}
+
+impl StoredGrant {
+    /// Returns that of a sign-in; `None` if the provider issued no refresh token.
+    #[must_use]
+    pub fn of(id_token: &ValidatedIdToken) -> Option<Self> {
+        let refresh_token = id_token.tokens().refresh_token()?.clone();
+        Some(Self { refresh_token, original: OriginalIdToken::of(id_token) })
+    }
+
+    /// Returns the refresh token.
+    #[must_use]
+    pub fn refresh_token(&self) -> &Secret {
+        &self.refresh_token
+    }
+
+    /// Returns what an ID token is compared with.
+    #[must_use]
+    pub fn original(&self) -> &OriginalIdToken {
+        &self.original
+    }
+
+    /// Takes the new name of an issuer that was renamed since the sign-in.
+    #[must_use]
+    pub fn of_issuer(self, issuer: &str) -> Self {
+        Self { original: self.original.of_issuer(issuer), ..self }
+    }
+
+    /// Returns the grant as the answer to a refresh left it; `None` if it is the same: the provider sent no other refresh
+    /// token (RFC 6749 §6).
+    #[must_use]
+    pub fn rotated(&self, tokens: &Tokens) -> Option<Self> {
+        let new = tokens.refresh_token().filter(|new| new.expose() != self.refresh_token.expose())?;
+        Some(Self { refresh_token: new.clone(), original: self.original.clone() })
+    }
+
+    /// Returns the tokens before the refresh, as [`read_with_id_token`] takes them.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        let refresh_token = Some(self.refresh_token.clone());
+        Tokens { access_token: None, refresh_token, expires_in: None, scope: None }
+    }
+
+    /// Returns it as a text, to be sealed; `None` if that is longer than [`MAX_STORED_GRANT`].
+    #[must_use]
+    pub fn to_text(&self) -> Option<Zeroizing<String>> {
+        // No text that grows: what was copied on the way would stay in memory.
+        let mut text = Zeroizing::new(Vec::with_capacity(MAX_STORED_GRANT));
+        let written = WrittenGrant { refresh_token: self.refresh_token.expose(), original: &self.original };
+        serde_json::to_writer(Limited(&mut text), &written).ok()?;
+        String::from_utf8(std::mem::take(&mut *text)).ok().map(Zeroizing::new)
+    }
+
+    /// Reads a text of [`to_text`](Self::to_text); `None` for another.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let ReadGrant { refresh_token, original } = serde_json::from_str(text).ok()?;
+        Some(Self { refresh_token: Secret::new(refresh_token.to_string()), original })
+    }
+}
+
+/// A text that does not grow beyond its capacity.
+struct Limited<'t>(&'t mut Vec<u8>);
+
+impl std::io::Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_STORED_GRANT {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -327,7 +327,22 @@ pub fn decide_account(
         }
         Account::New { kind, profile, teams, .. } => (kind, profile, teams, SyncPolicy::CREATION),
     };
-    let mut changes = sync::plan((profile, teams), identity, fields, sync);
+    let policy = SignInPolicy { sync, ..*policy };
+    let changes = synchronise((kind, profile, teams), identity, fields, &policy)?;
+    Ok(AccountPlan { account, changes, groups_state: identity.groups_state.clone() })
+}
+
+/// Brings kind, profile and teams to what the identity says, by the policy. Returns the changes.
+///
+/// # Errors
+/// [`SignInError::Admin`].
+pub(super) fn synchronise(
+    (kind, profile, teams): (&mut UserKind, &mut Profile, &mut Teams),
+    identity: &Identity,
+    fields: &[&str],
+    policy: &SignInPolicy,
+) -> Result<Vec<Change>, SignInError> {
+    let mut changes = sync::plan((profile, teams), identity, fields, policy.sync);
     sync::apply((profile, teams), &changes);
     if let Some(change) = sync::plan_kind(*kind, identity, policy.sync) {
         if let Change::SetKind { to, .. } = &change {
@@ -338,7 +353,7 @@ pub fn decide_account(
     if kind.is_admin() && !policy.allow_admins {
         return Err(SignInError::Admin);
     }
-    Ok(AccountPlan { account, changes, groups_state: identity.groups_state.clone() })
+    Ok(changes)
 }
 
 /// Completes a sign-in within one transaction: view, decision and write. `fields` are the mapping's profile fields.
@@ -454,7 +469,7 @@ fn resolve(view: View, identity: &Identity, policy: &SignInPolicy) -> Result<Acc
     Ok(Account::New { username, kind: UserKind::Regular, profile: Profile::new(), teams: Teams::new() })
 }
 
-fn admit(user: &User, policy: &SignInPolicy) -> Result<(), SignInError> {
+pub(super) fn admit(user: &User, policy: &SignInPolicy) -> Result<(), SignInError> {
     match user.kind {
         UserKind::Portal | UserKind::Api | UserKind::System => Err(SignInError::Kind),
         UserKind::SuperAdmin => Err(SignInError::Admin),

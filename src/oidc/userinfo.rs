@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 use super::client::Secret;
 use super::discovery::ProviderMetadata;
+use super::facts::OF_THE_AUTHENTICATION;
 use super::id_token::ValidatedIdToken;
 use super::status::UnexpectedStatus;
+use super::token::Tokens;
 use super::{Request, Response, media_type};
 use crate::Error;
 use crate::claims::{Claims, Policy};
@@ -97,8 +99,14 @@ impl UserInfoError {
 /// Builds the UserInfo request, if there is an endpoint and an access token.
 #[must_use]
 pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Option<Request> {
+    request_by(metadata, &id_token.tokens)
+}
+
+/// Builds the UserInfo request of a refresh that brought no ID token, if there is an endpoint and an access token.
+#[must_use]
+pub fn request_by(metadata: &ProviderMetadata, tokens: &Tokens) -> Option<Request> {
     let endpoint = metadata.userinfo_endpoint.as_ref()?;
-    let access_token = id_token.tokens.access_token()?;
+    let access_token = tokens.access_token()?;
     let header = Zeroizing::new(format!("Bearer {}", access_token.expose()));
     let mut value = http::HeaderValue::from_str(&header).ok()?;
     value.set_sensitive(true);
@@ -120,8 +128,36 @@ pub fn merge(
     client_id: &str,
     now: impl Into<UnixTime>,
 ) -> Result<SignInClaims, UserInfoError> {
+    let about = Subject {
+        issuer: id_token.token().issuer(),
+        subject: id_token.token().subject(),
+        access_token: id_token.tokens.access_token(),
+    };
+    let more = read(&about, response, keys, client_id, now.into())?;
+    let claims = merged(id_token.claims().as_object(), more);
+    Ok(SignInClaims { id_token, claims: Value::Object(claims) })
+}
+
+/// Whom a response must be about, and the access token that it was asked for with.
+pub(super) struct Subject<'s> {
+    pub(super) issuer: &'s str,
+    pub(super) subject: &'s str,
+    pub(super) access_token: Option<&'s Secret>,
+}
+
+/// Parses the response about a subject.
+///
+/// # Errors
+/// A [`UserInfoError`].
+pub(super) fn read(
+    about: &Subject<'_>,
+    response: &Response,
+    keys: &JwsVerifier,
+    client_id: &str,
+    now: UnixTime,
+) -> Result<Map<String, Value>, UserInfoError> {
     if response.status() != http::StatusCode::OK {
-        let access_token = id_token.tokens.access_token().map_or("", Secret::expose);
+        let access_token = about.access_token.map_or("", Secret::expose);
         let redact = |text: &str| match access_token {
             "" => text.to_owned(),
             secret => text.replace(secret, "…"),
@@ -130,7 +166,7 @@ pub fn merge(
     }
     let found = media_type(response);
     let more = if found == "application/jwt" {
-        signed(&id_token, response, keys, client_id, now.into())?
+        signed(about.issuer, response, keys, client_id, now)?
     } else {
         json::parse_document(response.body(), &Limits::DEFAULT).map_err(|error| {
             if is_compact_jws(response.body()) {
@@ -142,7 +178,7 @@ pub fn merge(
     };
     // Core §5.3.2: without this check, a swapped access token would bring another person's groups.
     let reason = match more.get("sub") {
-        Some(Value::String(subject)) if subject == id_token.token().subject() => None,
+        Some(Value::String(subject)) if subject == about.subject => None,
         Some(Value::String(_)) => Some("is another subject"),
         Some(Value::Null) | None => Some("is absent"),
         Some(_) => Some("is not a string"),
@@ -150,12 +186,8 @@ pub fn merge(
     if let Some(reason) = reason {
         return Err(UserInfoError::Subject { reason });
     }
-    let claims = merged(id_token.claims().as_object(), more);
-    Ok(SignInClaims { id_token, claims: Value::Object(claims) })
+    Ok(more)
 }
-
-/// The claims that say how the person authenticated (Core §2). UserInfo, which is about the person, has no say in them.
-const OF_THE_AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
 
 /// The ending of a claim that says whether the claim named before it is verified (Core §5.1).
 const VERIFIED: &str = "_verified";
@@ -172,6 +204,7 @@ fn merged(own: &Map<String, Value>, more: Map<String, Value>) -> Map<String, Val
         subject == *name || has(own, &subject) || !has(&more, &subject)
     });
     for (name, value) in more {
+        // UserInfo, which is about the person, has no say in how the person authenticated.
         if OF_THE_AUTHENTICATION.contains(&name.as_str()) {
             continue;
         }
@@ -191,14 +224,14 @@ fn is_compact_jws(body: &[u8]) -> bool {
 /// required (Core §5.3.2: they SHOULD be there), for a token without them may have been made for another
 /// purpose.
 fn signed(
-    id_token: &ValidatedIdToken,
+    issuer: &str,
     response: &Response,
     keys: &JwsVerifier,
     client_id: &str,
     now: UnixTime,
 ) -> Result<Map<String, Value>, UserInfoError> {
     let policy = Policy::jwt().require_only([""; 0]);
-    let policy = policy.issuer(id_token.token().issuer()).audience(client_id);
+    let policy = policy.issuer(issuer).audience(client_id);
     let text = std::str::from_utf8(response.body()).map_err(|_| UserInfoError::Json(JsonError::Encoding))?;
     let jws = keys.verify(text.trim()).map_err(Error::from)?;
     let claims = Claims::parse(jws.payload(), keys.limits()).map_err(Error::from)?;

@@ -22,6 +22,7 @@ mod logout;
 mod password;
 mod provider_documents;
 mod refresh;
+mod session_refresh;
 mod security_events;
 mod sign_in;
 mod tokens;

@@ -1,0 +1,180 @@
+//! The decision on a session whose tokens were refreshed: what the provider says of the person now, and what that makes of
+//! the user and the session.
+//!
+//! ```text
+//! refresh::validate, userinfo::merge → RefreshedClaims
+//!   → RefreshedPerson::identify        by the mapping
+//!   → decide → RefreshPlan             by the user that the store holds: an error ends the session
+//! ```
+//!
+//! A refresh admits nobody: it creates, links and opens nothing, and the person has not authenticated. `acr`, `amr` and
+//! `auth_time` stay those of the sign-in.
+
+use serde_json::{Map, Value};
+
+use super::Response;
+use super::facts::KeptClaims;
+use super::refresh::OriginalIdToken;
+use super::sign_in::{self, SignInError, SignInPolicy};
+use super::sync::{AbsentGroups, Change, SyncPolicy};
+use super::token::Tokens;
+use super::user::{User, UserId, UserKind};
+use super::userinfo::{self, SignInClaims, Subject, UserInfoError};
+use crate::identity::{GroupsState, Identity, Mapping};
+use crate::jws::JwsVerifier;
+use crate::path::ClaimPath;
+use crate::time::UnixTime;
+
+/// The claims that a refresh brought.
+pub struct RefreshedClaims {
+    claims: Value,
+    is_whole: bool,
+}
+
+crate::text::redacted_debug!(RefreshedClaims, is_whole);
+
+impl RefreshedClaims {
+    /// Returns those of the new ID token and, if it was asked, of UserInfo. They are all that the provider says of the
+    /// person, as at a sign-in.
+    #[must_use]
+    pub fn whole(claims: SignInClaims, original: &OriginalIdToken) -> Self {
+        let mut claims = match claims.claims {
+            Value::Object(claims) => claims,
+            _ => Map::new(),
+        };
+        original.restore_authentication(&mut claims);
+        Self { claims: Value::Object(claims), is_whole: true }
+    }
+
+    /// Parses the answer of UserInfo to a refresh that brought no ID token. The ID token of the sign-in may have held
+    /// more: what is not there is not known.
+    ///
+    /// # Errors
+    /// A [`UserInfoError`]; [`UserInfoError::Subject`] if it is about another person.
+    pub fn of_userinfo(
+        response: &Response,
+        original: &OriginalIdToken,
+        tokens: &Tokens,
+        (keys, client_id): (&JwsVerifier, &str),
+        now: impl Into<UnixTime>,
+    ) -> Result<Self, UserInfoError> {
+        let (issuer, subject) = (original.issuer(), original.subject());
+        let about = Subject { issuer, subject, access_token: tokens.access_token() };
+        let mut claims = userinfo::read(&about, response, keys, client_id, now.into())?;
+        original.restore_authentication(&mut claims);
+        Ok(Self { claims: Value::Object(claims), is_whole: false })
+    }
+
+    /// Returns those of a refresh that brought tokens alone: the grant lives, and nothing new is known.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { claims: Value::Object(Map::new()), is_whole: false }
+    }
+
+    /// Returns the claims, as one object.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.claims
+    }
+
+    /// Reports whether they are all that the provider says of the person, so that what is not there does not exist.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+}
+
+/// A person whose refreshed claims were mapped.
+pub struct RefreshedPerson {
+    /// `None` if the claims do not tell.
+    identity: Option<Identity>,
+    /// The values of claims that the session keeps from now on; `None` if those stay that it has.
+    kept: Option<KeptClaims>,
+    is_whole: bool,
+}
+
+crate::text::redacted_debug!(RefreshedPerson, identity, is_whole);
+
+impl RefreshedPerson {
+    /// Maps the claims. `kept` are the paths whose values a session keeps. Returns also those whose values are left out; see
+    /// [`KeptClaims::of`].
+    ///
+    /// # Errors
+    /// [`SignInError::Identity`]: with these claims the person would not be admitted.
+    pub fn identify<'p>(
+        claims: &RefreshedClaims,
+        mapping: &Mapping,
+        kept: &'p [ClaimPath],
+    ) -> Result<(Self, Vec<&'p ClaimPath>), SignInError> {
+        let (identity, (kept, left_out)) = match (mapping.identify(&claims.claims), claims.is_whole) {
+            (Err(error), true) => return Err(error.into()),
+            (identity, false) => (identity.ok(), (None, Vec::new())),
+            (Ok(identity), true) => {
+                let (kept, left_out) = KeptClaims::of(&claims.claims, kept);
+                (Some(identity), (Some(kept), left_out))
+            }
+        };
+        Ok((Self { identity, kept, is_whole: claims.is_whole }, left_out))
+    }
+}
+
+/// What a refresh makes of the user and the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshPlan {
+    /// The user as it is after the refresh.
+    pub user: User,
+    /// The changes of kind, profile and teams, which `user` includes.
+    pub changes: Vec<Change>,
+    /// Whether the group claims were there.
+    pub groups_state: GroupsState,
+    /// The values of claims that the session keeps from now on; `None` if those stay that it has.
+    pub kept: Option<KeptClaims>,
+}
+
+impl RefreshPlan {
+    /// Returns the kind before and after, of a user that becomes another kind: all sessions of before end, the refreshed one
+    /// too.
+    #[must_use]
+    pub fn changed_kind(&self) -> Option<(UserKind, UserKind)> {
+        self.changes.iter().find_map(|change| match change {
+            Change::SetKind { from, to } => Some((*from, *to)),
+            _ => None,
+        })
+    }
+
+    /// Reports whether there is something to write: a change of the user, or of what the session keeps.
+    #[must_use]
+    pub fn changes_anything(&self, kept: &KeptClaims) -> bool {
+        !self.changes.is_empty() || self.kept.as_ref().is_some_and(|new| new != kept)
+    }
+}
+
+/// Decides what a refresh makes of the session of `owner`. `linked` is the user that the subject is linked to now; `fields`
+/// are the mapping's profile fields. Of the policy the rules of synchronisation count, and whether administrators sign in
+/// through a provider. Where the claims are not whole, one that is absent takes nothing away.
+///
+/// # Errors
+/// The [`SignInError`] for which the session ends: the person would not be admitted again. Never [`SignInError::Identity`]
+/// or [`SignInError::Store`].
+pub fn decide(
+    linked: Option<User>,
+    owner: UserId,
+    person: &RefreshedPerson,
+    fields: &[&str],
+    policy: &SignInPolicy,
+) -> Result<RefreshPlan, SignInError> {
+    let mut user = linked.filter(|user| user.id == owner).ok_or(SignInError::Unknown)?;
+    sign_in::admit(&user, policy)?;
+    let kept = person.kept.clone();
+    let Some(identity) = &person.identity else {
+        return Ok(RefreshPlan { user, changes: Vec::new(), groups_state: GroupsState::Absent, kept });
+    };
+    let sync = match person.is_whole {
+        true => policy.sync,
+        false => SyncPolicy { absent_empties: false, absent_groups: AbsentGroups::Keep, ..policy.sync },
+    };
+    let policy = SignInPolicy { sync, ..*policy };
+    let of_user = (&mut user.kind, &mut user.profile, &mut user.teams);
+    let changes = sign_in::synchronise(of_user, identity, fields, &policy)?;
+    Ok(RefreshPlan { user, changes, groups_state: identity.groups_state.clone(), kept })
+}
