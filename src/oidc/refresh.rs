@@ -274,7 +274,7 @@ struct WrittenGrant<'g> {
 
 #[derive(Deserialize)]
 struct ReadGrant {
-    refresh_token: Zeroizing<String>,
+    refresh_token: String,
     original: OriginalIdToken,
 }
 
@@ -333,7 +333,7 @@ impl StoredGrant {
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let ReadGrant { refresh_token, original } = serde_json::from_str(text).ok()?;
-        Some(Self { refresh_token: Secret::new(refresh_token.to_string()), original })
+        Some(Self { refresh_token: Secret::new(refresh_token), original })
     }
 }
 

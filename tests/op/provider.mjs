@@ -51,6 +51,11 @@ export class OpenIdProvider extends LoopbackServer {
     for (const [key, value] of this.storage) if (key.startsWith('Session:') && value.loginTs) value.loginTs -= seconds;
   }
 
+  /** Revokes all grants, as an administrator of the provider does who disables a person. */
+  revokeGrants() {
+    for (const key of [...this.storage.keys()]) if (/^(Grant|RefreshToken|Session):/.test(key)) this.storage.delete(key);
+  }
+
   /** Replaces all keys; sessions stay. */
   rotateKeys() {
     this.keys = freshKeys();
@@ -74,7 +79,9 @@ export class OpenIdProvider extends LoopbackServer {
         email: ['email', 'email_verified'],
         phone: ['phone_number'],
       },
-      scopes: ['openid', 'profile', 'email', 'phone'],
+      scopes: ['openid', 'profile', 'email', 'phone', 'offline_access'],
+      // Each refresh replaces the token, and one that is used twice ends the grant.
+      rotateRefreshToken: true,
       acrValues: ['mfa'],
       conformIdTokenClaims: false,
       clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],

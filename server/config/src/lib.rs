@@ -14,6 +14,7 @@ mod section;
 mod claim;
 mod checked;
 mod raw;
+mod refresh;
 mod settings;
 mod administration;
 mod store;

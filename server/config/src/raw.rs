@@ -154,6 +154,7 @@ pub(super) struct Provider {
     pub(super) response_mode: Option<String>,
     #[serde(default)]
     pub(super) authorization_parameters: BTreeMap<String, String>,
+    pub(super) refresh_interval: Option<Seconds>,
     pub(super) logout_url: Option<String>,
     #[serde(default)]
     pub(super) logout_from: Vec<String>,

@@ -156,7 +156,7 @@ pub(crate) async fn open_for_server(store: &Store) -> Result<ServerStore, Failur
     match store {
         Store::Sqlite(sqlite) => SqliteStore::open_within(&sqlite.file, sqlite.logout_memory)
             .map(|store| ServerStore(store::Store::Sqlite(store)))
-            .map_err(|error| unusable(&error, owners::remedy_for_server(file))),
+            .map_err(|error| unusable(&error, owners::remedy_for_server(&sqlite.file))),
         Store::Postgres(settings) => {
             let open = async {
                 store::Store::open_postgres(postgres::server(settings)?, postgres::node(settings)).await

@@ -52,7 +52,9 @@ impl Changes {
         };
         for effect in effects {
             match effect {
-                Effect::Opened { id, .. } | Effect::Ended(id) => write(SESSION, id.0.to_vec().into())?,
+                Effect::Opened { id, .. } | Effect::Ended(id) | Effect::KeptClaims { id, .. } => {
+                    write(SESSION, id.0.to_vec().into())?
+                }
                 Effect::RenamedIssuer { old, new } => write(RENAMED, format!("{old}\n{new}").into())?,
                 Effect::Linked => write(LINKED, Value::Integer(0))?,
                 Effect::Changed(user) => write(USER_CHANGED, user.id.0.into())?,

@@ -13,12 +13,13 @@ use claimgate::oidc::sync::Change;
 
 use super::error::store_error;
 use super::events::sqlite as events;
+use super::refreshes::SealedGrant;
 use super::schema;
 use super::{AdminRecords, Event, EventCount, EventQuery, ListedEvent, MAX_MINUTES, SqliteStore};
 use crate::system;
 
 impl SqliteStore {
-    /// Completes a sign-in through a provider, and records it as an event. `fields` are the mapping's profile fields.
+    /// Completes a sign-in through a provider, keeps its grant if there is one, and records it as an event. `fields` are the mapping's profile fields.
     ///
     /// # Errors
     /// A [`SignInError`]; nothing has changed then.
@@ -29,10 +30,14 @@ impl SqliteStore {
         policy: SignInPolicy,
         session: NewSession,
         event: Option<Event>,
+        grant: Option<SealedGrant>,
     ) -> Result<SignedIn, SignInError> {
         self.transact(move |records| {
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             let signed_in = sign_in::complete(records, &person, &fields, &policy, session, system::now())?;
+            if let Some(grant) = grant {
+                records.keep_grant(session.id, &grant)?;
+            }
             if let Some(event) = event {
                 let kind = signed_in.changes.iter().find_map(|change| match change {
                     Change::SetKind { from, to } => Some(event.of_kind(&signed_in.user, *from, *to)),

@@ -12,7 +12,6 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::key::Key;
-use super::kind_change::change_kind;
 use super::logged_out::LoggedOut;
 use super::postgres::{Administration, Logout, NodeState, PgStore, PostgresError, Server, Settings, Unsure};
 use super::{
@@ -26,7 +25,6 @@ use claimgate::oidc::password::{Authenticated, Candidate, PasswordSignInError};
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{MAX_SESSIONS_OF_USER, Position, StoreError};
 use claimgate::oidc::session::{LiveSession, NewSession, Origin, SessionId};
-use claimgate::oidc::sign_in::{Person, SignInError, SignInPolicy, SignedIn};
 use claimgate::oidc::user::{User, UserId};
 use claimgate::time::UnixTime;
 
@@ -43,7 +41,7 @@ pub enum Store {
 #[derive(Clone)]
 pub struct PostgresStore {
     pub(super) node: PgStore,
-    administration: Arc<Administration>,
+    pub(super) administration: Arc<Administration>,
     /// Runs the work that callers outside the runtime submit.
     runtime: Handle,
 }
@@ -170,37 +168,6 @@ impl Store {
             tracing::warn!(%error, "a user cannot be read");
             Unsure
         })
-    }
-
-    /// Completes a sign-in through a provider, and records it as an event if one is given: without user and subject.
-    /// `fields` are the mapping's profile fields.
-    ///
-    /// # Errors
-    /// A [`SignInError`]; nothing has changed then.
-    pub async fn sign_in(
-        &self,
-        person: Person,
-        fields: Vec<String>,
-        policy: SignInPolicy,
-        session: NewSession,
-        event: Option<Event>,
-    ) -> Result<SignedIn, SignInError> {
-        match self {
-            Store::Sqlite(store) => store.sign_in(person, fields, policy, session, event).await,
-            Store::Postgres(store) => {
-                let (person, names) = (Arc::new(person), fields.clone());
-                let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-                if store.node.changes_kind(&person, &fields, &policy, session).await? {
-                    let (person, event) = (Arc::clone(&person), event.clone());
-                    let work = move |records: &mut dyn AdminRecords| {
-                        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                        change_kind(records, &person, (&names, &policy, session), event.as_ref())
-                    };
-                    store.administration.administer(work).await?;
-                }
-                store.node.sign_in(&person, &fields, &policy, session, event).await
-            }
-        }
     }
 
     /// Marks the `state` of a sign-in as used at all servers of the database. Returns `false` if it was used at

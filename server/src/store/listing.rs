@@ -7,6 +7,7 @@ use super::bad_rows::BadRows;
 use super::error::store_error;
 use super::events::{Event, EventLimits, sqlite as events};
 use super::records::{SqliteRecords, USER, read_user};
+use super::refreshes::RefreshRecords;
 use super::search::folded;
 use crate::system;
 use claimgate::oidc::records::{Records, StoreError};
@@ -96,7 +97,7 @@ pub struct PeopleCounts {
 }
 
 /// The records for administration: those of the rules, lists and notices.
-pub trait AdminRecords: Records {
+pub trait AdminRecords: Records + RefreshRecords {
     /// Returns up to `limit` users ordered by name, beginning after the name `after`. A row that cannot be read is
     /// skipped and reported, here and in the other lists.
     ///

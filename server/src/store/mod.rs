@@ -20,7 +20,6 @@ mod file;
 mod idle_time;
 mod inspection;
 mod key;
-mod kind_change;
 mod listing;
 mod logged_out;
 mod logout_batches;
@@ -31,12 +30,14 @@ mod logout_records;
 mod notices;
 pub mod postgres;
 mod records;
+mod refreshes;
 mod renaming;
 mod schema;
 mod search;
 mod session_end;
 mod session_index;
 mod session_origins;
+mod sign_ins;
 mod sorted_tags;
 mod subjects;
 mod writer;
@@ -69,6 +70,9 @@ pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUse
 pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
+pub use refreshes::{
+    CLAIMED_FOR, DueRefresh, Judgement, KIND_CHANGED, NewRefresh, RefreshRecords, Refreshed,
+};
 pub(crate) use search::folded;
 
 use file::Lock;

@@ -11,6 +11,7 @@ use super::error::store_error;
 use super::events;
 use super::file;
 use super::logout_batches;
+use super::refreshes;
 use claimgate::oidc::records::StoreError;
 
 /// A step from one version of the schema to the next.
@@ -122,6 +123,7 @@ const MIGRATIONS: &[Migration] = &[
     -- The end of the lifetime. `expires` is earlier where there is an idle time; NULL where it is the same.
     ALTER TABLE session ADD COLUMN latest INTEGER;
 "),
+    Sql(refreshes::TABLE),
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -27,6 +27,11 @@ pub(super) enum Effect {
         session: IndexedSession,
     },
     Ended(SessionId),
+    /// A session keeps other values of claims.
+    KeptClaims {
+        id: SessionId,
+        claims: KeptClaims,
+    },
     Changed(User),
     /// The row of a user cannot be read any more.
     Unreadable(UserId),
@@ -55,7 +60,10 @@ impl Effect {
             | Effect::Activity { .. }
             | Effect::Linked
             | Effect::RenamedIssuer { .. } => true,
-            Effect::Opened { .. } | Effect::Ended(_) | Effect::PurgedLogouts(_) => false,
+            Effect::Opened { .. }
+            | Effect::Ended(_)
+            | Effect::KeptClaims { .. }
+            | Effect::PurgedLogouts(_) => false,
         }
     }
 
@@ -296,6 +304,11 @@ impl SessionIndex {
                     if let Some(session) = ended {
                         self.origins.replace(id, Some(session.origin), None);
                         self.release_user(session.user);
+                    }
+                }
+                Effect::KeptClaims { id, claims } => {
+                    if let Some(session) = self.shard(id).write().get_mut(&id) {
+                        session.claims = claims;
                     }
                 }
                 Effect::Activity { links, active: false } => self.inactive.write().extend(links),

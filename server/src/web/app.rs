@@ -25,8 +25,8 @@ use super::appearance::Appearance;
 use super::assertion::Assertions;
 use super::client_address;
 use super::cookie::Cookies;
+use super::counted_lines::CountedLines;
 use super::event_buffer::EventBuffer;
-use super::inactive_tokens::InactiveTokens;
 use super::limiter::Limiter;
 use super::logout_queue::LogoutQueue;
 use super::metrics::Metrics;
@@ -34,6 +34,7 @@ use super::password::Passwords;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::provider_error::ProviderSetupError;
+use super::refresh_places::Refreshes;
 use super::single_use::SingleUse;
 use crate::store::Store;
 use crate::store::postgres::Unsure;
@@ -81,7 +82,8 @@ pub(crate) struct ProcessState {
     pub(crate) events: EventBuffer,
     pub(crate) passwords: Passwords,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) inactive_tokens: InactiveTokens,
+    pub(crate) inactive_tokens: CountedLines,
+    pub(crate) refreshes: Refreshes,
     pub(crate) assertions: Assertions,
     /// In a demonstration: the explanation of each session's sign-in.
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
@@ -163,7 +165,8 @@ impl ProcessState {
             events: EventBuffer::default(),
             passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
-            inactive_tokens: InactiveTokens::default(),
+            inactive_tokens: CountedLines::default(),
+            refreshes: Refreshes::default(),
             assertions: Assertions::default(),
             explanations: explains.then(Mutex::default),
             untrusted_proxy_logged: AtomicBool::new(false),

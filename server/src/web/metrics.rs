@@ -28,6 +28,12 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderOutcome {
+    provider: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
     route: String,
     status: u16,
@@ -84,6 +90,7 @@ pub(crate) struct Metrics {
     sign_ins: Family<Outcome, Counter>,
     groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
+    refreshes: Family<ProviderOutcome, Counter>,
     requests: Durations,
     sessions: Gauge,
     dropped_logouts: Gauge,
@@ -135,6 +142,8 @@ impl Default for Metrics {
         let groups_left_out = Family::default();
         let help = "Sign-ins whose groups the provider left out, so that the teams stayed as they were";
         registry.register("groups_left_out", help, groups_left_out.clone());
+        let refreshes = Family::default();
+        registry.register("refreshes", "Refreshes of sessions at a provider by outcome", refreshes.clone());
         let requests: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register_with_unit(
             "request_duration",
@@ -164,6 +173,7 @@ impl Default for Metrics {
             sign_ins,
             groups_left_out,
             passwords,
+            refreshes,
             requests,
             sessions,
             dropped_logouts,
@@ -218,6 +228,11 @@ impl Metrics {
     /// Counts a sign-in with a password by its outcome.
     pub(crate) fn password_sign_in(&self, outcome: &'static str) {
         self.passwords.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a refresh of a session by its outcome.
+    pub(crate) fn refreshed(&self, provider: &str, outcome: &'static str) {
+        self.refreshes.get_or_create(&ProviderOutcome { provider: provider.to_owned(), outcome }).inc();
     }
 
     /// Counts events that were counted alone, or not recorded at all.

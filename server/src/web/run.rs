@@ -19,6 +19,7 @@ use super::app::Server;
 use super::connection::Acceptor;
 use super::connection_places::MAX_FILES;
 use super::events;
+use super::refreshes;
 use crate::store::EventLimits;
 use crate::store::postgres::Address;
 use crate::system;
@@ -96,10 +97,11 @@ pub async fn run(
 
     let handle = Handle::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(stop_gracefully(stop, handle.clone()));
+    tasks.spawn(stop_gracefully(stop, server.clone(), handle.clone()));
     tasks.spawn(purge(server.clone()));
     tasks.spawn(record_events(server.clone()));
     tasks.spawn(write_uses(server.clone()));
+    tasks.spawn(refreshes::run(server.clone()));
     tasks.spawn(reload(server.clone(), reloads, tls.clone()));
 
     let open_files = system::raise_open_files(MAX_FILES);
@@ -119,6 +121,8 @@ pub async fn run(
             limited(bound.acceptor(acceptor), handle).serve(service).await
         }
     };
+    // A refresh token that was replaced would be lost.
+    refreshes::finish(&server.app()).await;
     // Those of the last requests.
     events::flush(&server.app()).await;
     if let Err(error) = server.app().store.write_uses(true).await {
@@ -165,6 +169,7 @@ fn limited<A>(
 /// Puts each new configuration in use. The background tasks of the old one end with it.
 async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
+    refreshes::forget_unused(&server.app()).await;
     let store = server.app().server.store.clone();
     while let Some(config) = reloads.recv().await {
         let before = server.app();
@@ -172,6 +177,7 @@ async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option
             Ok(()) => {
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
+                refreshes::forget_unused(&server.app()).await;
                 warn_of_restart_settings(&before.server, &server.app().server);
                 use_store_access(&server, &store).await;
             }
@@ -233,8 +239,9 @@ pub(crate) async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsCon
         .map_err(|error| RunError::Tls { file: certificate.display().to_string(), reason: error.to_string() })
 }
 
-async fn stop_gracefully(stop: impl Future<Output = ()>, handle: Handle<SocketAddr>) {
+async fn stop_gracefully(stop: impl Future<Output = ()>, server: Server, handle: Handle<SocketAddr>) {
     stop.await;
+    refreshes::stop(&server.app());
     info!("stopping; requests in progress are finished");
     handle.graceful_shutdown(Some(GRACE));
 }

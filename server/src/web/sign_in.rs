@@ -11,9 +11,11 @@ use super::app::App;
 use super::events;
 use super::problem::Problem;
 use super::provider::Provider;
+use super::refreshes;
 use super::request_log::{self, Fields};
 use super::sign_in_link::SignInLink;
 use super::token_log;
+use crate::store::NewRefresh;
 use crate::system;
 use claimgate::access::Authentication;
 use claimgate::identity::GroupsState;
@@ -116,6 +118,7 @@ pub(crate) async fn complete(
     let redirect_uri = app.redirect_uri(provider, headers);
     let tokens = redeem(provider, &redirect_uri, &metadata, &authorization).await?;
     let id_token = validate(app, provider, &tokens, &authorization).await?;
+    let grant = refreshes::grant_of(app, provider, &id_token);
     let claims = claims(provider, &metadata, id_token).await?;
 
     let unmet = config.check_demands(claims.as_value()).err();
@@ -132,7 +135,7 @@ pub(crate) async fn complete(
     let secret = app.store.new_secret();
     let session = SessionId::of_secret(&secret);
     let new = NewSession { id: session, replaces: app.session_id(headers) };
-    let signed_in = record(app, provider, person, new).await?;
+    let signed_in = record(app, provider, person, (new, grant)).await?;
     if let (Some(explanations), Some(explanation)) = (&app.process.explanations, explanation) {
         explanations.lock().insert(session, explanation);
     }
@@ -249,16 +252,16 @@ fn identify_and_explain(
     (person, Some(explanation))
 }
 
-/// Records a sign-in and its event in one transaction.
+/// Records a sign-in, its event and its grant in one transaction.
 async fn record(
     app: &Arc<App>,
     provider: &Arc<Provider>,
     person: Person,
-    session: NewSession,
+    (session, grant): (NewSession, Option<NewRefresh>),
 ) -> Result<SignedIn, SignInError> {
     let fields = provider.config.mapping.profile_fields().map(str::to_owned).collect();
     let event = events::sign_in(app, "provider").map(|event| event.provider(&provider.config.id));
-    app.store.sign_in(person, fields, app.config.sign_in, session, event).await
+    app.store.sign_in(person, fields, app.config.sign_in, session, event, grant).await
 }
 
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {

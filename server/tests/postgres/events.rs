@@ -66,13 +66,13 @@ fn a_sign_in_and_its_event_are_written_together() {
         let event = || Some(Event::new(EventKind::SignIn, "provider").provider("idp"));
         let visit = Visit::now(&node, "ada", Some("s"));
         let plan = visit.plan(node.view(&visit.lookup()).await.unwrap()).unwrap();
-        node.write_plan(plan, event()).await.unwrap();
+        node.write_plan(plan, event(), None).await.unwrap();
         let visit = Visit::now(&node, "grace", Some("t"));
         let stale = visit.plan(node.view(&visit.lookup()).await.unwrap()).unwrap();
         let again = Visit::now(&node, "grace", Some("t"));
         let first = again.plan(node.view(&again.lookup()).await.unwrap()).unwrap();
-        node.write_plan(first, None).await.unwrap();
-        assert!(node.write_plan(stale, event()).await.is_err());
+        node.write_plan(first, None, None).await.unwrap();
+        assert!(node.write_plan(stale, event(), None).await.is_err());
         let administration = Administration::open(server).await.unwrap();
         let events =
             administration.list_events(&EventQuery { limit: 10, ..EventQuery::default() }).await.unwrap();

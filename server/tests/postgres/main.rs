@@ -24,8 +24,14 @@ mod node_process;
 mod nodes;
 mod people;
 mod processes;
+#[path = "../../../tests/relying_party/provider.rs"]
+#[expect(dead_code, reason = "the tests of the store need a part of the provider")]
+mod provider;
 mod races;
 mod record;
+#[path = "../store/refresh_contract.rs"]
+mod refresh_contract;
+mod refreshes;
 mod schema;
 #[path = "../store/search_contract.rs"]
 mod search_contract;

@@ -143,8 +143,11 @@ fn a_view_that_does_not_hold_writes_nothing() {
             created_twice[1].decide(&b).await.unwrap().unwrap(),
         ];
         let [first, second] = plans;
-        assert!(a.write_plan(first, None).await.unwrap().created);
-        assert_eq!(b.write_plan(second, None).await.unwrap_err().to_string(), "the data changed meanwhile");
+        assert!(a.write_plan(first, None, None).await.unwrap().created);
+        assert_eq!(
+            b.write_plan(second, None, None).await.unwrap_err().to_string(),
+            "the data changed meanwhile"
+        );
         assert_eq!(name_of(&b, created_twice[1].session.id).await, Ok(None));
         let again = created_twice[1].complete(&b).await.unwrap().unwrap();
         assert!(!again.created && !again.linked);
@@ -152,7 +155,7 @@ fn a_view_that_does_not_hold_writes_nothing() {
         let late = Visit::now(&b, "ada", Some("s"));
         let plan = late.decide(&b).await.unwrap().unwrap();
         a.apply_logouts(&[logout("1", of_sid("s"))]).await.unwrap();
-        assert!(b.write_plan(plan, None).await.is_err());
+        assert!(b.write_plan(plan, None, None).await.is_err());
         assert_eq!(name_of(&b, late.session.id).await, Ok(None));
     });
 }

@@ -89,7 +89,7 @@ impl Visit {
     pub(crate) async fn complete(&self, node: &PgStore) -> Result<Option<SignedIn>, PostgresError> {
         loop {
             let Some(plan) = self.decide(node).await? else { return Ok(None) };
-            match node.write_plan(plan, None).await {
+            match node.write_plan(plan, None, None).await {
                 Err(PostgresError::Stale) => {}
                 result => return result.map(Some),
             }

@@ -82,7 +82,7 @@ fn nothing_is_acknowledged_after_the_standby_that_is_required_was_given_up() {
         // Those that follow are refused, and have no effect.
         let refused = node.apply_logouts(&[logout("2", of_sid("s"))]).await;
         assert_eq!(refused, Err(PostgresError::NoStandby));
-        assert_eq!(node.write_plan(plan, None).await.unwrap_err(), PostgresError::NoStandby);
+        assert_eq!(node.write_plan(plan, None, None).await.unwrap_err(), PostgresError::NoStandby);
         assert!(node.end_session(session).await.is_err());
         assert!(node.use_state("state").await.is_err());
         refuse_administration(&server).await;

@@ -60,7 +60,7 @@ fn a_session_of_an_earlier_version_keeps_nothing_of_its_sign_in() {
     connection
         .execute_batch(
             "ALTER TABLE session DROP COLUMN authenticated; ALTER TABLE session DROP COLUMN claims;
-            ALTER TABLE session DROP COLUMN latest;
+            ALTER TABLE session DROP COLUMN latest; DROP TRIGGER refresh_of_ended; DROP TABLE refresh;
             PRAGMA user_version = 9;",
         )
         .unwrap();

@@ -23,6 +23,8 @@ mod events;
 mod facts;
 mod idle;
 mod races;
+mod refresh_contract;
+mod refreshes;
 mod revocation;
 mod search_contract;
 

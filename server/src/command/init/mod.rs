@@ -301,7 +301,7 @@ impl Arguments {
             Some(Store::Sqlite(database)) => Some(database),
             _ => None,
         };
-        let service = database.and_then(|database| owners::service_user(database));
+        let service = database.and_then(|database| owners::service_user(&database.file));
         let as_service = service.as_ref().map(|user| format!("runuser -u {user} -- ")).unwrap_or_default();
         let mut text = format!("Next{}:\n", if service.is_some() { ", as root" } else { "" });
         let secret = folder_of(&self.config).join(SECRET_FILE);

@@ -22,7 +22,7 @@ use super::keys::SEALING_KEY;
 use super::logouts::tag;
 use super::records::{LONG_TIMEOUT, Parameter, confirm, within_time};
 use super::schema::{LOCK, migrate};
-use super::sqlite::{Source, SourceLink, SourceSession, SourceUser};
+use super::sqlite::{Source, SourceGrant, SourceLink, SourceSession, SourceUser};
 use crate::plural::count;
 use crate::store::events::EventRow;
 use crate::store::logout_entry::{LogoutEntry, TargetKind};
@@ -156,6 +156,10 @@ impl Target<'_> {
         copied.links = source.links(|links| self.add_links(links))?;
         let now = self.now;
         copied.sessions = source.sessions(now, |sessions| self.add_sessions(sessions, copied.key))?;
+        if copied.key {
+            // Without it none can be opened.
+            source.grants(now, |grants| self.add_grants(grants))?;
+        }
         copied.logouts = source.logouts(now, |issuer, logouts| self.add_logouts(issuer, logouts))?;
         copied.events = source.events(|events| self.add_events(events))?;
         source.notices(|notices| {
@@ -278,6 +282,17 @@ impl Target<'_> {
         let (ids, sealed): (Vec<&[u8]>, Vec<&str>) = sealed.unzip();
         let sql = "INSERT INTO id_tokens (session, sealed) SELECT * FROM unnest($1::bytea[], $2::text[])";
         self.execute(sql, &[&ids, &sealed]).map(drop)
+    }
+
+    fn add_grants(&self, grants: &[SourceGrant]) -> Result<(), CopyError> {
+        let sessions: Vec<&[u8]> = grants.iter().map(|grant| grant.session.as_slice()).collect();
+        let providers: Vec<&str> = grants.iter().map(|grant| grant.provider.as_str()).collect();
+        let sealed: Vec<&str> = grants.iter().map(|grant| grant.sealed.as_str()).collect();
+        let due: Vec<i64> = grants.iter().map(|grant| grant.due.saturating_sub(self.now.0)).collect();
+        let sql = "INSERT INTO refreshes (session, provider, sealed, due)
+            SELECT session, provider, sealed, now() + due * interval '1 second'
+            FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bigint[]) AS g (session, provider, sealed, due)";
+        self.execute(sql, &[&sessions, &providers, &sealed, &due]).map(drop)
     }
 
     fn add_logouts(&mut self, issuer: &str, logouts: &[LogoutEntry]) -> Result<(), CopyError> {

@@ -50,6 +50,7 @@ mod listing;
 mod logouts;
 mod node;
 mod records;
+mod refreshes;
 mod rows;
 mod schema;
 mod session;

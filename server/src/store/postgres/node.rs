@@ -314,7 +314,7 @@ impl PgStore {
         let ids: Vec<&[u8]> = ends.iter().map(|(id, _)| &id.0[..]).collect();
         let left: Vec<i64> = ends.iter().map(|(_, end)| end.saturating_sub(now)).collect();
         let sql = "SELECT session, remaining FROM use_sessions($1, $2)";
-        for row in self.0.write(&self.0.upkeep, sql, &[&ids, &left]).await? {
+        for row in self.write_beside(sql, &[&ids, &left]).await? {
             let id: &[u8] = row.try_get(0)?;
             if let Ok(id) = id.try_into() {
                 self.0.feed.note_end(SessionId(id), begun, row.try_get(1)?);
@@ -351,8 +351,17 @@ impl PgStore {
         sql: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<bool, PostgresError> {
-        let rows = self.0.write(&self.0.upkeep, sql, parameters).await?;
+        let rows = self.write_beside(sql, parameters).await?;
         Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+    }
+
+    /// Runs a statement that writes beside the decisions, without the order row.
+    pub(super) async fn write_beside(
+        &self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, PostgresError> {
+        self.0.write(&self.0.upkeep, sql, parameters).await
     }
 
     /// Runs a statement on the writing connection, one at a time.

@@ -76,6 +76,8 @@ pub(super) struct PostgresRecords<'t> {
     ended: Vec<Vec<u8>>,
     /// The users that it changed, for the feed.
     changed: BTreeSet<i64>,
+    /// The sessions that it changed, for the feed.
+    read_again: Vec<Vec<u8>>,
 }
 
 /// A parameter of a statement.
@@ -100,7 +102,15 @@ impl<'t> PostgresRecords<'t> {
 
     /// Begins a transaction that only reads: one in which PostgreSQL refuses to write.
     pub(super) fn reading(transaction: Transaction<'t>, runtime: &'t Handle, key: &'t Key) -> Self {
-        Self { transaction, runtime, key, position: 0, ended: Vec::new(), changed: BTreeSet::new() }
+        Self {
+            transaction,
+            runtime,
+            key,
+            position: 0,
+            ended: Vec::new(),
+            changed: BTreeSet::new(),
+            read_again: Vec::new(),
+        }
     }
 
     pub(super) fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -124,6 +134,11 @@ impl<'t> PostgresRecords<'t> {
     fn user_where(&self, condition: &str, parameters: &[Parameter<'_>]) -> Result<Option<User>, StoreError> {
         let row = self.query_first(&format!("SELECT {USER} FROM users {condition}"), parameters)?;
         Ok(row.as_ref().map(read_user).transpose()?)
+    }
+
+    /// Has nodes that have a session in memory read it again.
+    pub(super) fn read_again(&mut self, session: SessionId) {
+        self.read_again.push(session.0.to_vec());
     }
 
     /// Deletes the sessions that a condition names. Returns the number of sessions deleted.
@@ -182,9 +197,16 @@ impl<'t> PostgresRecords<'t> {
 
     /// Writes the step of the feed and commits.
     pub(super) fn commit(self) -> Result<(), StoreError> {
-        let changed: Vec<i64> = self.changed.into_iter().collect();
+        let changed: Vec<i64> = self.changed.iter().copied().collect();
         let parameters: [Parameter<'_>; 3] = [&self.position, &self.ended, &changed];
         wait(self.runtime, self.transaction.execute("SELECT complete_step($1, $2, $3)", &parameters))?;
+        if !self.read_again.is_empty() {
+            // As if they had ended: then they are read.
+            self.execute(
+                "UPDATE steps SET ended = ended || $2 WHERE seq = $1",
+                &[&self.position, &self.read_again],
+            )?;
+        }
         Ok(wait(self.runtime, self.transaction.commit())?)
     }
 }

@@ -19,6 +19,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/2.sql"), works_for: 1 },
     Migration { sql: include_str!("migrations/3.sql"), works_for: 1 },
     Migration { sql: include_str!("migrations/4.sql"), works_for: 1 },
+    Migration { sql: include_str!("migrations/5.sql"), works_for: 1 },
 ];
 
 /// The lock under which one node at a time changes the schema.

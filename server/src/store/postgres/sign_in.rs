@@ -9,9 +9,11 @@ use super::error::PostgresError;
 use super::events::to_parameter;
 use super::logouts::tag;
 use super::node::PgStore;
+use super::refreshes::milliseconds;
 use super::rows::{read_user, to_json};
 use crate::store::events::Event;
 use crate::store::records::id_token_purpose;
+use crate::store::refreshes::SealedGrant;
 use crate::system;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
@@ -44,6 +46,7 @@ struct Write<'p> {
     lifetime: Duration,
     /// The event to record, as the parameter of `add_events`.
     event: Option<String>,
+    grant: Option<&'p SealedGrant>,
 }
 
 impl PgStore {
@@ -58,7 +61,7 @@ impl PgStore {
         fields: &[&str],
         policy: &SignInPolicy,
         session: NewSession,
-        event: Option<Event>,
+        (event, grant): (Option<Event>, Option<&SealedGrant>),
     ) -> Result<SignedIn, SignInError> {
         for _ in 0..ATTEMPTS {
             let view = self.view(&person.lookup()).await.map_err(StoreError::from)?;
@@ -67,7 +70,7 @@ impl PgStore {
                 // The change that `changes_kind` reported was made; it is undone since.
                 continue;
             }
-            match self.write_plan(plan, event.clone()).await {
+            match self.write_plan(plan, event.clone(), grant).await {
                 Err(PostgresError::Stale) => {}
                 result => return Ok(result.map_err(StoreError::from)?),
             }
@@ -149,11 +152,16 @@ impl PgStore {
         rows.first().map_or(Ok(None), |row| read_user(row, 0))
     }
 
-    /// Writes a plan if its view still holds, and the event of the sign-in.
+    /// Writes a plan if its view still holds, and the event and the grant of the sign-in.
     ///
     /// # Errors
     /// [`PostgresError::Stale`] if it does not; another [`PostgresError`].
-    pub async fn write_plan(&self, plan: Plan, event: Option<Event>) -> Result<SignedIn, PostgresError> {
+    pub async fn write_plan(
+        &self,
+        plan: Plan,
+        event: Option<Event>,
+        grant: Option<&SealedGrant>,
+    ) -> Result<SignedIn, PostgresError> {
         let (user, link, username, kind, profile, teams) = match &plan.account.account {
             Account::Linked(user, version) => {
                 (Some((user.id.0, version.0)), false, None, user.kind, &user.profile, &user.teams)
@@ -180,6 +188,7 @@ impl PgStore {
             facts: &plan.facts,
             lifetime: plan.lifetime,
             event: event.map(|event| to_parameter(&[event])),
+            grant,
         };
         let id = self.write_sign_in(&write).await?;
         Ok(plan.account.into_signed_in(id))
@@ -187,7 +196,7 @@ impl PgStore {
 
     async fn write_sign_in(&self, write: &Write<'_>) -> Result<UserId, PostgresError> {
         let sql = "SELECT sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21),
-            add_events($22), limit_session($15, $23)";
+            add_events($22), limit_session($15, $23), keep_grant($15, $24, $25, $26)";
         let origin = write.origin;
         let issuer = origin.map(|origin| origin.issuer.as_str());
         let subject = origin.map(|origin| origin.subject.as_str());
@@ -206,7 +215,10 @@ impl PgStore {
         let since = write.facts.authenticated.map(|time| system::now().0.saturating_sub(time.0));
         let claims = write.facts.claims.as_json();
         let idle = self.idle_seconds();
-        let parameters: [&(dyn ToSql + Sync); 23] = [
+        let provider = write.grant.map(|grant| grant.provider.as_str());
+        let sealed_grant = write.grant.map(|grant| grant.sealed.as_str());
+        let due = write.grant.map(|grant| milliseconds(grant.after));
+        let parameters: [&(dyn ToSql + Sync); 26] = [
             &issuer,
             &subject,
             &subject_tag,
@@ -230,6 +242,9 @@ impl PgStore {
             &claims,
             &write.event,
             &idle,
+            &provider,
+            &sealed_grant,
+            &due,
         ];
         let rows = self.write(sql, &parameters).await?;
         let row =
@@ -291,6 +306,7 @@ impl PgStore {
                 facts: &facts,
                 lifetime,
                 event: event.clone(),
+                grant: None,
             };
             match self.write_sign_in(&write).await {
                 Err(PostgresError::Stale) => {}

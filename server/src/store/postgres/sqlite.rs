@@ -64,6 +64,14 @@ pub(super) struct SourceSession {
     pub(super) claims: Option<String>,
 }
 
+/// The grant of a session, as it is sealed.
+pub(super) struct SourceGrant {
+    pub(super) session: [u8; 16],
+    pub(super) provider: String,
+    pub(super) sealed: String,
+    pub(super) due: i64,
+}
+
 /// A SQLite store that no server uses meanwhile.
 pub(super) struct Source {
     connection: Connection,
@@ -165,6 +173,25 @@ impl Source {
             })
         };
         self.batches("session", sql, params![now.0], read, write)
+    }
+
+    /// Passes the grants of live sessions on.
+    pub(super) fn grants(
+        &self,
+        now: UnixTime,
+        write: impl FnMut(&[SourceGrant]) -> Result<(), CopyError>,
+    ) -> Result<u64, CopyError> {
+        let sql = "SELECT refresh.session, provider, sealed, due FROM refresh JOIN session ON session.id = refresh.session
+            WHERE expires > ?1 AND NOT is_ended(session.id) ORDER BY refresh.session";
+        let read = |row: &Row<'_>| {
+            Ok(SourceGrant {
+                session: row.get(0)?,
+                provider: row.get(1)?,
+                sealed: row.get(2)?,
+                due: row.get(3)?,
+            })
+        };
+        self.batches("refresh", sql, params![now.0], read, write)
     }
 
     /// Passes on the logouts that are kept, of one issuer at a time.

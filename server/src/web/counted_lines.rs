@@ -1,5 +1,5 @@
-//! Presented tokens that were inactive, in the log: how many, by reason. A revoked token may be presented thousands of
-//! times a minute, so that a line for each would fill the log.
+//! What may happen thousands of times a minute, in the log: how often, by reason, so that a line for each does not fill the
+//! log. Presented tokens that were inactive, and refreshes that failed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,30 +9,30 @@ use parking_lot::Mutex;
 /// The shortest time between two lines of one reason.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Counts of inactive tokens by the code of the reason, since the last line of that code.
+/// Counts by the code of the reason, since the last line of that code.
 #[derive(Default)]
-pub(crate) struct InactiveTokens(Mutex<HashMap<&'static str, Counted>>);
+pub(crate) struct CountedLines(Mutex<HashMap<&'static str, Counted>>);
 
 struct Counted {
-    tokens: u64,
+    number: u64,
     written: Instant,
 }
 
-impl InactiveTokens {
-    /// Counts a token. Returns the number for a line of the log if one is due: at once for the first token of a
-    /// code, then at most one within a minute.
+impl CountedLines {
+    /// Counts one. Returns the number for a line of the log if one is due: at once for the first of a code, then at most
+    /// one within a minute.
     pub(crate) fn count(&self, code: &'static str, now: Instant) -> Option<u64> {
         let mut counts = self.0.lock();
         let Some(counted) = counts.get_mut(code) else {
-            counts.insert(code, Counted { tokens: 0, written: now });
+            counts.insert(code, Counted { number: 0, written: now });
             return Some(1);
         };
-        counted.tokens += 1;
+        counted.number += 1;
         if now.saturating_duration_since(counted.written) < PAUSE {
             return None;
         }
         counted.written = now;
-        Some(std::mem::take(&mut counted.tokens))
+        Some(std::mem::take(&mut counted.number))
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn each_reason_has_a_line_at_once_and_then_one_a_minute_with_all_in_between() {
-        let counts = InactiveTokens::default();
+        let counts = CountedLines::default();
         let begin = Instant::now();
         let after = |seconds| begin + Duration::from_secs(seconds);
         assert_eq!(counts.count("verify.logged_out", after(0)), Some(1));
