@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent } from './agent.mjs';
 import { Claimgate, freePort, replace, until, VERIFY_SECRET } from './claimgate.mjs';
+import { clock } from './clock.mjs';
 import { Postgres } from './postgres.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -18,6 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'claimgate-prometheus-'));
 
 let op;
 let gate;
+const time = clock();
 /** A server over PostgreSQL, which has metrics of its own. */
 let node;
 let postgres;
@@ -27,7 +29,11 @@ let url;
 before(async () => {
   op = await OpenIdProvider.start();
   let provider;
-  ({ gate, provider } = await replace(undefined, op, { provider: { security_events: {} } }));
+  ({ gate, provider } = await replace(undefined, op, {
+    client: { grant_types: ['authorization_code', 'refresh_token'] },
+    provider: { security_events: {}, refresh_interval: '1m', scopes: ['profile', 'email', 'offline_access'], prompt: 'consent' },
+    start: { env: time.env },
+  }));
   postgres = new Postgres();
   node = (await Claimgate.prepare()).write({ providers: [provider], store: postgres.store });
   await node.start();
@@ -65,6 +71,9 @@ async function causeEvents() {
   op.claims = { grace: { groups: undefined, hasgroups: true } };
   await new Agent().signIn(gate, 'crm', 'grace');
   await new Agent().signInByPassword(gate, 'ada', 'a wrong password');
+  time.set('+61s');
+  await until('a session is refreshed', async () => (await (await fetch(`${gate.url}/metrics`)).text()).includes('claimgate_refreshes_total{'));
+  time.set('+0');
   await gate.logOut('x');
   await fetch(`${gate.url}/auth`);
   await fetch(`${gate.url}/api/v1/frontchannelLogout?iss=https%3A%2F%2Felsewhere.example.com&sid=x`);

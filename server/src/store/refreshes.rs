@@ -231,7 +231,9 @@ impl Store {
         let person = (grant.original().issuer().to_owned(), grant.original().subject().to_owned());
         if let Store::Postgres(store) = self {
             // Most refreshes change nothing: that takes no transaction of many statements.
-            let Ok(Some(live)) = store.node.peek(due.session).await else { return Ok(Refreshed::Gone) };
+            let live = store.node.peek(due.session).await;
+            let live = live.map_err(|error| StoreError { reason: error.to_string() })?;
+            let Some(live) = live else { return Ok(Refreshed::Gone) };
             let lookup = Lookup { issuer: &person.0, subject: &person.1, sid: None, username: "" };
             let linked = store.node.view(&lookup).await?.by_link.map(|(user, _)| user);
             match decide(linked, live.user.id, &judgement) {

@@ -37,6 +37,23 @@ fn the_meaning_of_links_by_username_is_said() {
 }
 
 #[test]
+fn what_refreshes_need_at_the_provider_is_said() {
+    for (more, is_said) in [
+        ("", true),
+        ("scopes = [\"offline_access\"]\n", false),
+        ("authorization_parameters = { access_type = \"offline\" }\n", false),
+        ("authorization_parameters = { access_type = \"online\" }\n", true),
+    ] {
+        let text =
+            format!("{SERVER}{PROVIDER}refresh_interval = \"15m\"\n{more}[identity]\nusername = \"sub\"\n");
+        let found = notes(&text).iter().any(|note| note.setting == "provider[0].refresh_interval");
+        assert_eq!(found, is_said, "{more}");
+    }
+    let text = format!("{SERVER}{PROVIDER}[identity]\nusername = \"sub\"\n");
+    assert!(!notes(&text).iter().any(|note| note.setting.to_string().contains("refresh")));
+}
+
+#[test]
 fn the_meaning_of_a_host_that_applications_share_is_said() {
     let said = |server: &str| {
         let notes = notes(&format!("[server]\n{server}\n{PROVIDER}"));

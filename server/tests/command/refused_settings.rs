@@ -36,6 +36,8 @@ fn settings_that_cannot_work_are_refused() {
         ("[sign_in]\nidle_time = \"12h\"\n", "", "sign_in.idle_time"),
         ("[sign_in]\nsession_lifetime = 3600\nidle_time = 3600\n", "", "sign_in.idle_time"),
         (server, "id = \"password\"\n", "provider[0].id"),
+        (server, "refresh_interval = 59\n", "provider[0].refresh_interval"),
+        (server, "refresh_interval = \"25h\"\n", "provider[0].refresh_interval"),
         (server, "id = \"a/b\"\n", "provider[0].id"),
         (server, "jwks_uri = \"http://idp.example.com/jwks\"\n", "provider[0].jwks_uri"),
         (server, "token_endpoint = \"file:///etc/passwd\"\n", "provider[0].token_endpoint"),
