@@ -70,12 +70,20 @@ fn unsafe_is_in_the_kernel_alone() {
     assert!(engine.contains("#![forbid(unsafe_code)]"));
 }
 
-/// One table leads from errors to statuses; the router adds its time limit.
+/// One table leads from errors to statuses.
 #[test]
 fn statuses_are_chosen_in_one_place() {
     for Source { name, text, .. } in read("server/src/web") {
-        let allowed = ["server/src/web/respond.rs", "server/src/web/routes/mod.rs"].contains(&name.as_str());
-        assert!(allowed || !text.contains("StatusCode"), "{name}");
+        assert!(name == "server/src/web/respond.rs" || !text.contains("StatusCode"), "{name}");
+    }
+}
+
+/// The extractors of axum that may refuse a request answer in a form of their own.
+#[test]
+fn handlers_read_requests_by_the_extractors_of_the_server() {
+    let import = Regex::new(r"use axum::extract::(?:\{[^}]*)?\b(?:Path|Query|Form|Json)\b").unwrap();
+    for Source { name, text, .. } in read("server/src/web") {
+        assert!(!import.is_match(&text), "{name}");
     }
 }
 

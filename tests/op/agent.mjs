@@ -3,6 +3,7 @@
 
 import * as http from 'node:http';
 import { connect } from 'node:net';
+import { SERVED, compareAnswer } from './openapi.mjs';
 
 /** What a browser says of a request that a page of the same site made. */
 export const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
@@ -44,6 +45,7 @@ export class Agent {
     const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
     const type = body === undefined ? {} : { 'content-type': json ? 'application/json' : 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body) };
     const response = await exchange(url, { method, body, headers: { accept: '*/*', ...(cookie && { cookie }), ...type, ...headers } });
+    if (SERVED.has(new URL(url).origin)) compareAnswer(method, url, response);
     for (const line of response.headers.getSetCookie()) {
       const [pair, ...attributes] = line.split(';').map((part) => part.trim());
       const at = pair.indexOf('=');

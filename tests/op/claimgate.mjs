@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { PASSWORD } from './agent.mjs';
+import { SERVED, compareAnswer } from './openapi.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const BINARY = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
@@ -96,6 +97,7 @@ export class Claimgate {
 
   /** Starts the server and waits until it answers, or, without `expectReady`, until it ends. */
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
+    SERVED.add(`http://127.0.0.1:${this.port}`);
     const log = openSync(this.logFile, 'a');
     this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } });
     closeSync(log);
@@ -145,9 +147,12 @@ export class Claimgate {
   }
 
   /** Posts a form; to /api/v1/verify as a service does. */
-  post(path, form, options = {}) {
+  async post(path, form, options = {}) {
     const headers = path === '/api/v1/verify' ? { authorization: `Bearer ${VERIFY_SECRET}` } : {};
-    return fetch(`${this.url}${path}`, { method: 'POST', body: new URLSearchParams(form), headers, ...options });
+    const url = `${this.url}${path}`;
+    const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(form), headers, ...options });
+    compareAnswer('POST', url, { status: answer.status, headers: answer.headers, text: await answer.clone().text() });
+    return answer;
   }
 
   /** Verifies a token as a service does. Returns the document. */

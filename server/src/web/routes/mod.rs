@@ -15,10 +15,12 @@ mod jwks;
 mod logout;
 mod me;
 mod metrics;
+mod openapi;
 mod password;
 mod security_events;
 mod sessions;
 mod sign_in;
+mod table;
 mod teams;
 mod users;
 mod verify;
@@ -29,14 +31,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, X_FRAME_OPTIONS};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, delete, get, post, put};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 use tracing::debug;
 
+use self::table::Route;
 use super::admission::{FRONT_CHANNEL_PATH, LOGOUT_PATHS, Purpose, SECURITY_EVENTS_PATH};
 use super::app::{App, Server};
 use super::connection::Connection;
@@ -61,7 +63,6 @@ impl Server {
             .fallback(not_found)
             .method_not_allowed_fallback(async || Problem::Method.json())
             .layer(CatchPanicLayer::new())
-            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
             // Outside the others, so that it counts and secures their responses too.
             .layer(middleware::from_fn_with_state(self.clone(), admit_and_secure))
             .layer(middleware::from_fn_with_state(self.clone(), with_log_fields))
@@ -83,47 +84,64 @@ fn below_path(path: &str) -> Router<Server> {
 }
 
 fn routes() -> Router<Server> {
-    let logouts = LOGOUT_PATHS
-        .into_iter()
-        .fold(Router::new(), |router, path| router.route(path, post(backchannel::post)));
-    logouts
-        .route(FRONT_CHANNEL_PATH, get(frontchannel::get))
-        .route(SECURITY_EVENTS_PATH, post(security_events::post))
-        .merge(console::routes())
-        .route("/", get(home::get))
-        .route("/login", get(sign_in::choose))
-        .route("/login/password", get(sign_in::password_form).post(password::post))
-        .route("/login/{provider}", get(sign_in::begin))
-        .route("/callback/{provider}", get(callback::get).post(callback::post))
-        .route("/logout", get(logout::get).post(logout::post))
-        .route("/logged-out", get(logout::logged_out))
-        .route("/auth", any(auth::decide))
-        .route("/auth/redirect", any(auth::redirect))
-        .route("/auth/redirect/", any(auth::redirect_appended))
-        .route("/auth/redirect/{*original}", any(auth::redirect_appended))
-        .route("/api/v1/verify", post(verify::post))
-        .route("/me", get(account::get))
-        .route("/me/sessions/{id}/end", post(account::end))
-        .route("/me/sessions/end-others", post(account::end_others))
-        .route("/api/v1/me", get(me::get))
-        .route("/api/v1/me/sessions", get(me::sessions))
-        .route("/api/v1/me/sessions/{id}", delete(me::end_session))
-        .route("/api/v1/admin/session", post(admin::open_session))
-        .route("/api/v1/users", get(users::list).post(users::create))
-        .route("/api/v1/users/{id}", get(users::show).patch(users::change))
-        .route("/api/v1/users/{id}/password", put(users::set_password))
-        .route("/api/v1/users/{id}/sessions", delete(sessions::end_all))
-        .route("/api/v1/teams", get(teams::list))
-        .route("/api/v1/sessions", get(sessions::list))
-        .route("/api/v1/sessions/{id}", delete(sessions::end))
-        .route("/api/v1/events", get(events::list))
-        .route("/api/v1/events/counts", get(events::counts))
-        .route("/.well-known/jwks.json", get(jwks::get))
-        .route("/assets/claimgate.css", get(assets::style))
-        .route("/assets/logo", get(assets::logo))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::get))
+    table::router(interface().into_iter().chain(pages()))
+}
+
+/// The routes that programs use: those of the description at `/api/openapi.json`.
+fn interface() -> Vec<Route> {
+    let logouts = LOGOUT_PATHS.map(|path| table::post(path, backchannel::post));
+    let others = [
+        table::get(FRONT_CHANNEL_PATH, frontchannel::get),
+        table::post(SECURITY_EVENTS_PATH, security_events::post),
+        table::get("/logout", logout::get),
+        table::post("/logout", logout::post),
+        table::any("/auth", auth::decide),
+        table::any("/auth/redirect", auth::redirect),
+        table::any("/auth/redirect/", auth::redirect_appended),
+        table::any("/auth/redirect/{*original}", auth::redirect_appended),
+        table::post("/api/v1/verify", verify::post),
+        table::get("/api/v1/me", me::get),
+        table::get("/api/v1/me/sessions", me::sessions),
+        table::delete("/api/v1/me/sessions/{id}", me::end_session),
+        table::post("/api/v1/admin/session", admin::open_session),
+        table::get("/api/v1/users", users::list),
+        table::post("/api/v1/users", users::create),
+        table::get("/api/v1/users/{id}", users::show),
+        table::patch("/api/v1/users/{id}", users::change),
+        table::put("/api/v1/users/{id}/password", users::set_password),
+        table::delete("/api/v1/users/{id}/sessions", sessions::end_all),
+        table::get("/api/v1/teams", teams::list),
+        table::get("/api/v1/sessions", sessions::list),
+        table::delete("/api/v1/sessions/{id}", sessions::end),
+        table::get("/api/v1/events", events::list),
+        table::get("/api/v1/events/counts", events::counts),
+        table::get("/api/openapi.json", openapi::get),
+        table::get("/.well-known/jwks.json", jwks::get),
+        table::get("/healthz", health::healthz),
+        table::get("/readyz", health::readyz),
+        table::get("/metrics", metrics::get),
+    ];
+    logouts.into_iter().chain(others).collect()
+}
+
+/// The routes of pages, and of what pages load.
+fn pages() -> Vec<Route> {
+    let pages = [
+        table::get("/", home::get),
+        table::get("/login", sign_in::choose),
+        table::get("/login/password", sign_in::password_form),
+        table::post("/login/password", password::post),
+        table::get("/login/{provider}", sign_in::begin),
+        table::get("/callback/{provider}", callback::get),
+        table::post("/callback/{provider}", callback::post),
+        table::get("/logged-out", logout::logged_out),
+        table::get("/me", account::get),
+        table::post("/me/sessions/{id}/end", account::end),
+        table::post("/me/sessions/end-others", account::end_others),
+        table::get("/assets/claimgate.css", assets::style),
+        table::get("/assets/logo", assets::logo),
+    ];
+    pages.into_iter().chain(console::routes()).collect()
 }
 
 async fn not_found(Current(app): Current, language: Language, headers: HeaderMap) -> Response {
@@ -178,8 +196,13 @@ async fn admit_and_secure(
         purpose => purpose,
     };
     let wants_page = accepts_page(request.headers());
-    let (mut response, mut permit) = match app.process.admission.admit(request, purpose, address).await {
-        Ok((request, permit)) => (next.run(request).await, Some(permit)),
+    let answered = async {
+        let (request, permit) = app.process.admission.admit(request, purpose, address).await?;
+        let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+        Ok::<_, Problem>((response.map_err(|_| Problem::Busy)?, Some(permit)))
+    };
+    let (mut response, mut permit) = match answered.await {
+        Ok(answered) => answered,
         Err(problem) if wants_page => (problem.page(&View::new(&app, language)), None),
         Err(problem) => (problem.json(), None),
     };

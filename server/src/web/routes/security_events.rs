@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::Path;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -15,7 +14,7 @@ use crate::store::LoggedOut;
 use crate::system;
 use crate::web::admission::Permit;
 use crate::web::app::App;
-use crate::web::extract::Current;
+use crate::web::extract::{Current, Path};
 use crate::web::limiter::Refusal;
 use crate::web::logout_queue::QueuedToken;
 use crate::web::problem::Problem;

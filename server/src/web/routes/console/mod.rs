@@ -8,11 +8,11 @@ mod session;
 mod sessions;
 mod users;
 
-use axum::extract::Path;
+use axum::Extension;
+use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::{any, get, post};
-use axum::{Extension, Router};
 
+use super::table::{self, Route};
 use crate::system;
 use crate::web::app::Server;
 use crate::web::console::assets::{SCRIPT, STYLE};
@@ -20,32 +20,43 @@ use crate::web::console::charts::MINUTES;
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::overview;
 use crate::web::console::session::Console;
-use crate::web::extract::Unattended;
+use crate::web::extract::{Path, Unattended};
 use crate::web::problem::Problem;
 use crate::web::respond;
 use claimgate::oidc::records::StoreError;
 
 /// Returns the routes.
-pub(super) fn routes() -> Router<Server> {
-    Router::new()
-        .route("/admin", get(overview))
-        .route("/admin/mapping", get(mapping::show).post(mapping::submit))
-        .route("/admin/mapping/answer", post(mapping::answer))
-        .route("/admin/activity", get(activity::show))
-        .route("/admin/activity/list", get(activity::list).layer(Extension(Unattended)))
-        .route("/admin/applications", get(applications::show).post(applications::submit))
-        .route("/admin/applications/answer", post(applications::answer))
-        .route("/admin/providers", get(providers::show))
-        .route("/admin/providers/{id}/test", post(providers::test).fallback(wrong_method))
-        .route("/admin/users", get(users::list))
-        .route("/admin/users/{id}", get(users::show).post(users::change))
-        .route("/admin/sessions", get(sessions::list))
-        .route("/admin/sessions/{id}/end", post(sessions::end).fallback(wrong_method))
-        .route("/admin/teams", get(sessions::teams))
-        .route("/admin/session", post(session::open).fallback(wrong_method))
-        .route("/admin/session/end", post(session::end).fallback(wrong_method))
-        .route("/admin/{*rest}", any(not_found))
-        .route("/assets/console/{file}", get(asset))
+pub(super) fn routes() -> Vec<Route> {
+    let list = table::get("/admin/activity/list", activity::list);
+    vec![
+        table::get("/admin", overview),
+        table::get("/admin/mapping", mapping::show),
+        table::post("/admin/mapping", mapping::submit),
+        table::post("/admin/mapping/answer", mapping::answer),
+        table::get("/admin/activity", activity::show),
+        Route { answer: list.answer.layer(Extension(Unattended)), ..list },
+        table::get("/admin/applications", applications::show),
+        table::post("/admin/applications", applications::submit),
+        table::post("/admin/applications/answer", applications::answer),
+        table::get("/admin/providers", providers::show),
+        form("/admin/providers/{id}/test", providers::test),
+        table::get("/admin/users", users::list),
+        table::get("/admin/users/{id}", users::show),
+        table::post("/admin/users/{id}", users::change),
+        table::get("/admin/sessions", sessions::list),
+        form("/admin/sessions/{id}/end", sessions::end),
+        table::get("/admin/teams", sessions::teams),
+        form("/admin/session", session::open),
+        form("/admin/session/end", session::end),
+        table::any("/admin/{*rest}", not_found),
+        table::get("/assets/console/{file}", asset),
+    ]
+}
+
+/// Returns the route of a form that is a part of a page.
+fn form<H: Handler<T, Server>, T: 'static>(path: &'static str, handler: H) -> Route {
+    let route = table::post(path, handler);
+    Route { answer: route.answer.fallback(wrong_method), ..route }
 }
 
 async fn overview(console: Console) -> Response {
