@@ -33,6 +33,8 @@ pub use groups::GroupsState;
 pub use normal_form::{composed, normal_username};
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec, Unmatched};
+#[cfg(feature = "oidc")]
+pub(crate) use teams::is_team_name;
 
 use administrators::AdminGroups;
 use explain::Observer;
@@ -177,6 +179,6 @@ impl Mapping {
 
 /// Reports whether a text may become a name that people and programs see: it has no control characters, no
 /// invisible ones, and none that reorder the text around them.
-fn is_safe_name(text: &str) -> bool {
+pub(crate) fn is_safe_name(text: &str) -> bool {
     text.chars().all(|character| character == ' ' || character.is_ascii_graphic() || !is_unsafe(character))
 }

@@ -200,6 +200,7 @@ fn deduplicate(mut teams: Vec<String>) -> Vec<String> {
     teams
 }
 
-fn is_team_name(name: &str) -> bool {
+/// Reports whether a text may be the name of a team: not blank, within 255 characters, and safe to show.
+pub(crate) fn is_team_name(name: &str) -> bool {
     !name.trim().is_empty() && is_safe_name(name) && name.chars().count() <= MAX_TEAM
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::records::{LogoutRecord, LogoutTarget, Records, RenamedIssuer, StoreError, UserRecords};
 use super::session::SessionId;
 use super::user::{TeamSource, User, UserId, UserKind};
-use crate::identity::{IdentityError, Normalisation, normal_username};
+use crate::identity::{IdentityError, Normalisation, is_safe_name, is_team_name, normal_username};
+use crate::text;
 use crate::time::UnixTime;
 
 /// The party that administers accounts.
@@ -35,6 +36,13 @@ pub enum AccountError {
     /// The username is not usable.
     #[error(transparent)]
     Username(IdentityError),
+    /// A team or a field of the profile has a name or a text that a mapping gives none: blank (a text may be), too long,
+    /// or with characters that are unsafe to show.
+    #[error("{what} is empty or too long, or holds control or invisible characters")]
+    Text {
+        /// The team or the field.
+        what: String,
+    },
     /// Another user has this username.
     #[error("this username is taken")]
     Taken,
@@ -66,7 +74,7 @@ impl AccountError {
     pub fn code(&self) -> &'static str {
         match self {
             AccountError::Forbidden => "request.forbidden",
-            AccountError::Username(_) => "request.malformed",
+            AccountError::Username(_) | AccountError::Text { .. } => "request.malformed",
             AccountError::Taken => "request.taken",
             AccountError::LinkedApart { .. } => "request.linked_apart",
             AccountError::LastSuperAdmin => "request.last_super_admin",
@@ -165,7 +173,7 @@ impl NewUser {
 /// Adds a user.
 ///
 /// # Errors
-/// [`AccountError::Forbidden`], [`AccountError::Taken`] or [`AccountError::Store`].
+/// [`AccountError::Forbidden`], [`AccountError::Taken`], [`AccountError::Text`] or [`AccountError::Store`].
 pub fn add(
     records: &mut dyn Records,
     by: Administrator,
@@ -177,8 +185,8 @@ pub fn add(
         return Err(AccountError::Taken);
     }
     let mut user = records.create_user(&new.username, new.kind, now)?;
-    user.profile = new.profile;
-    user.teams = teams_by_hand(&BTreeMap::new(), new.teams);
+    user.profile = profile_by_hand(new.profile)?;
+    user.teams = teams_by_hand(&BTreeMap::new(), new.teams)?;
     records.update_user(&user, now)?;
     if let Some(hash) = new.password_hash {
         records.set_password(user.id, &hash, now)?;
@@ -224,7 +232,7 @@ pub struct Changed {
 /// admitted as what the user was.
 ///
 /// # Errors
-/// [`AccountError::NotFound`], [`AccountError::Forbidden`], [`AccountError::LastSuperAdmin`] or
+/// [`AccountError::NotFound`], [`AccountError::Forbidden`], [`AccountError::LastSuperAdmin`], [`AccountError::Text`] or
 /// [`AccountError::Store`].
 pub fn change(
     records: &mut dyn Records,
@@ -240,9 +248,11 @@ pub fn change(
         user.kind = kind;
     }
     user.active = changes.active.unwrap_or(user.active);
-    user.profile = changes.profile.unwrap_or(user.profile);
+    if let Some(profile) = changes.profile {
+        user.profile = profile_by_hand(profile)?;
+    }
     if let Some(teams) = changes.teams {
-        user.teams = teams_by_hand(&user.teams, teams);
+        user.teams = teams_by_hand(&user.teams, teams)?;
     }
     keep_a_super_admin(records, by, &before, Some(&user))?;
     records.update_user(&user, now)?;
@@ -449,11 +459,32 @@ fn keep_a_super_admin(
     Ok(())
 }
 
-/// Returns the teams that an administrator wants: those that the mapping gave stay the mapping's.
+/// Returns the teams that an administrator wants: those that the mapping gave stay the mapping's. New ones have names that
+/// the mapping could give.
+///
+/// # Errors
+/// [`AccountError::Text`].
 fn teams_by_hand(
     before: &BTreeMap<String, TeamSource>,
     teams: BTreeSet<String>,
-) -> BTreeMap<String, TeamSource> {
-    let source = |team: &String| before.get(team).copied().unwrap_or(TeamSource::Hand);
-    teams.into_iter().map(|team| (team.clone(), source(&team))).collect()
+) -> Result<BTreeMap<String, TeamSource>, AccountError> {
+    let sourced = teams.into_iter().map(|team| match before.get(&team) {
+        Some(source) => Ok((team, *source)),
+        None if is_team_name(&team) => Ok((team, TeamSource::Hand)),
+        None => Err(AccountError::Text { what: format!("the team `{}`", text::name(&team)) }),
+    });
+    sourced.collect()
+}
+
+/// Returns the profile that an administrator wants, if its fields and texts are ones that the mapping could give.
+///
+/// # Errors
+/// [`AccountError::Text`].
+fn profile_by_hand(profile: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AccountError> {
+    match profile.iter().find(|(field, text)| !is_team_name(field) || !is_safe_name(text)) {
+        Some((field, _)) => {
+            Err(AccountError::Text { what: format!("the field `{}` of the profile", text::name(field)) })
+        }
+        None => Ok(profile),
+    }
 }

@@ -2,6 +2,8 @@
 
 /// Documents compared with the code they describe.
 mod documentation;
+/// The page of the HTTP interface.
+mod http_interface;
 /// The direction of imports between modules and files.
 mod layers;
 /// SECURITY.md compared with the tests it names.

@@ -114,6 +114,36 @@ fn a_new_user_has_a_usable_name_of_its_own() {
     assert_eq!(again, Err(AccountError::Taken));
 }
 
+#[test]
+fn teams_and_profile_by_hand_are_what_the_mapping_could_give() {
+    let (store, by) = (MemoryStore::default(), Administrator::OPERATOR);
+    let new = |name: &str, team: &str, (field, text): (&str, &str)| {
+        let mut new = NewUser::new(by, name, Normalisation::Default, UserKind::Regular).unwrap();
+        new.teams.insert(team.to_owned());
+        new.profile.insert(field.to_owned(), text.to_owned());
+        store.transact(|records| accounts::add(records, by, new, T))
+    };
+    let long = "x".repeat(256);
+    for team in ["", " ", "a\0b", "a\nb", "a\u{202e}b", "a\u{2028}b", &long] {
+        assert!(matches!(new("ada", team, ("email", "")), Err(AccountError::Text { .. })), "{team:?}");
+        assert!(matches!(new("ada", "Chess", (team, "x")), Err(AccountError::Text { .. })), "{team:?}");
+    }
+    assert!(matches!(new("ada", "Chess", ("email", "a\u{202e}b")), Err(AccountError::Text { .. })));
+    let ada = new("ada", "Chess <b>", ("email", "")).unwrap().id;
+    let change = |changes| store.transact(|records| accounts::change(records, by, ada, changes, T)).map(drop);
+    let teams = |team: &str| UserChanges { teams: Some([team.to_owned()].into()), ..UserChanges::default() };
+    assert!(matches!(change(teams("a\0b")), Err(AccountError::Text { .. })));
+    assert_eq!(change(teams("Lab")), Ok(()));
+    // A team that the user has already stays, whatever its name.
+    let old = store.transact(|records| {
+        let mut user = records.user(ada)?.unwrap();
+        user.teams.insert("old\n".to_owned(), TeamSource::Hand);
+        records.update_user(&user, T)
+    });
+    assert_eq!(old, Ok(()));
+    assert_eq!(change(teams("old\n")), Ok(()));
+}
+
 // finding: S23
 #[test]
 fn a_name_written_by_hand_is_kept_as_a_provider_s_name_is() {

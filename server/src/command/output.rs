@@ -68,7 +68,7 @@ impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Store(error) => error.into(),
-            AccountError::Username(_) => Failure::Usage(error.to_string()),
+            AccountError::Username(_) | AccountError::Text { .. } => Failure::Usage(error.to_string()),
             error => Failure::Refused { code: error.code(), message: error.to_string() },
         }
     }

@@ -106,6 +106,9 @@ pub(crate) enum Problem {
     Member { name: String, expected: &'static str },
     #[error(transparent)]
     Username(IdentityError),
+    /// A team or a field of a profile cannot be what the body says.
+    #[error("{0}")]
+    Text(String),
     #[error("this username is taken")]
     Taken,
     /// The change would leave no super-admin who can sign in, and that is not confirmed.
@@ -262,7 +265,9 @@ impl Problem {
             Problem::VerifySecret => "request.verify_secret",
             Problem::NotFound => "request.not_found",
             Problem::Method => "request.method",
-            Problem::BadRequest(_) | Problem::Member { .. } | Problem::Username(_) => "request.malformed",
+            Problem::BadRequest(_) | Problem::Member { .. } | Problem::Username(_) | Problem::Text(_) => {
+                "request.malformed"
+            }
             Problem::Taken => "request.taken",
             Problem::LastSuperAdmin => "request.last_super_admin",
             Problem::TooLarge => "request.too_large",
@@ -305,6 +310,7 @@ impl From<AccountError> for Problem {
         match error {
             AccountError::Forbidden => Problem::Forbidden,
             AccountError::Username(error) => Problem::Username(error),
+            AccountError::Text { .. } => Problem::Text(error.to_string()),
             AccountError::Taken => Problem::Taken,
             AccountError::LastSuperAdmin => Problem::LastSuperAdmin,
             AccountError::NotFound => Problem::NotFound,

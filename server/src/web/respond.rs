@@ -24,7 +24,7 @@ use claimgate::oidc::backchannel::LogoutError;
 use claimgate::oidc::security_events::SecurityEventError;
 use claimgate::oidc::sign_in::SignInError;
 use claimgate::oidc::userinfo::UserInfoError;
-use claimgate::text::for_display;
+use claimgate::text::{for_display, is_unsafe};
 use claimgate_remote::RemoteError;
 
 /// The parts of a line about a refusal by forward-auth.
@@ -77,6 +77,7 @@ impl Problem {
             | Problem::BadRequest(_)
             | Problem::Member { .. }
             | Problem::Username(_)
+            | Problem::Text(_)
             | Problem::Parameter(_) => StatusCode::BAD_REQUEST,
             Problem::TooManyRequests
             | Problem::TooManyPasswords
@@ -222,7 +223,7 @@ impl Problem {
         let message = self.message(view.texts());
         let notice = page::Notice { message: &message, code: self.shown_code(), reference: &reference };
         let page = page(self.title(view.texts()), &notice);
-        self.challenge(in_language(view, (status, Html(page.into_string())).into_response()))
+        self.challenge(in_language(view, (status, shown(page)).into_response()))
     }
 
     /// Returns the JSON document for programs.
@@ -306,9 +307,31 @@ fn finish(mut response: Response) -> Response {
     response
 }
 
+/// Returns the text of a page. Characters that are invisible or reorder the text around them stand as JSON and claim paths
+/// escape them, wherever on the page they come from.
+fn shown(page: maud::Markup) -> Html<String> {
+    let is_shown = |character: char| matches!(character, '\n' | '\r' | '\t') || !is_unsafe(character);
+    let text = page.into_string();
+    if text.chars().all(is_shown) {
+        return Html(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_shown(character) {
+            true => escaped.push(character),
+            false => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    Html(escaped)
+}
+
 /// Returns a page.
 pub(crate) fn html(view: &View<'_>, page: maud::Markup) -> Response {
-    in_language(view, Html(page.into_string()).into_response())
+    in_language(view, shown(page).into_response())
 }
 
 /// Completes the response of a page, and says that another language would give another one.
@@ -393,8 +416,7 @@ pub(crate) fn immutable_asset(content_type: &'static str, text: &'static str) ->
 /// Returns the page that leads into the administration.
 pub(crate) fn way_in(page: maud::Markup) -> Response {
     let challenge = HeaderValue::from_static("Cookie realm=\"claimgate administration\"");
-    let page = Html(page.into_string());
-    finish((StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)], page).into_response())
+    finish((StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)], shown(page)).into_response())
 }
 
 /// Gives a response a `Content-Security-Policy` of its own.
@@ -420,4 +442,16 @@ pub(crate) fn with_cookies(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maud::html;
+
+    #[test]
+    fn a_page_shows_what_is_invisible() {
+        let Html(text) = shown(html! { p title="a\u{202e}" { "b\u{2028}\u{e0001}<\0>\n\u{202f}é" } });
+        assert_eq!(text, "<p title=\"a\\u202e\">b\\u2028\\udb40\\udc01&lt;\\u0000&gt;\n\u{202f}é</p>");
+    }
 }

@@ -46,6 +46,7 @@ impl Problem {
             | Problem::BadRequest(_)
             | Problem::Member { .. }
             | Problem::Username(_)
+            | Problem::Text(_)
             | Problem::Parameter(_) => texts.title_bad_request,
             Problem::TooManyRequests | Problem::TooManyLogouts => texts.title_too_many_requests,
             Problem::TooManyPasswords | Problem::TooManyCodes => texts.title_too_many_attempts,
@@ -109,6 +110,7 @@ impl Problem {
             | Problem::BadRequest(_)
             | Problem::Member { .. }
             | Problem::Username(_)
+            | Problem::Text(_)
             | Problem::Parameter(_) => texts.bad_request,
             Problem::Taken => texts.taken,
             Problem::TooLarge | Problem::TooManyFields => texts.too_large,

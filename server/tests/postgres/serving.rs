@@ -91,18 +91,18 @@ impl Drop for Serving {
     }
 }
 
-/// Returns the members of the report that `docs/reference/http.md` describes: those over PostgreSQL alone, and the
-/// others.
+/// Returns the members of the report that `/api/openapi.json` describes: those over PostgreSQL alone, and the others.
 fn documented() -> (BTreeSet<String>, BTreeSet<String>) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/http.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let table = page.split("`/readyz`").last().unwrap();
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let (mut over_postgres, mut always) = (BTreeSet::new(), BTreeSet::new());
-    for (member, meaning) in rows {
-        let of = if meaning.starts_with(" over PostgreSQL") { &mut over_postgres } else { &mut always };
-        of.insert(member.to_owned());
-    }
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/openapi.json");
+    let document: Value = serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap();
+    let properties =
+        |schema: &str| document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+    let (over_postgres, mut always): (BTreeSet<_>, BTreeSet<_>) =
+        properties("Readiness").keys().cloned().partition(|member| {
+            let meaning = properties("Readiness")[member]["description"].as_str().unwrap();
+            meaning.starts_with("Over PostgreSQL")
+        });
+    always.extend(properties("ProviderState").keys().map(|member| format!("providers.ID.{member}")));
     (over_postgres, always)
 }
 
