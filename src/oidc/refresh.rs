@@ -177,7 +177,7 @@ impl OriginalIdToken {
         Self { issuer: issuer.to_owned(), ..self }
     }
 
-    /// Puts the claims that say how the person authenticated in place of those of a refresh, at which nobody did
+    /// Puts the claims that say how the person authenticated in place of a refresh's own: a refresh is no authentication
     /// (Core §12.2).
     pub(super) fn restore_authentication(&self, claims: &mut Map<String, Value>) {
         OF_THE_AUTHENTICATION.iter().for_each(|name| drop(claims.remove(*name)));

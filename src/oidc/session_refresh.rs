@@ -7,7 +7,7 @@
 //!   → decide → RefreshPlan             by the user that the store holds: an error ends the session
 //! ```
 //!
-//! A refresh admits nobody: it creates, links and opens nothing, and the person has not authenticated. `acr`, `amr` and
+//! A refresh is no sign-in: it creates, links and opens nothing, and the person has not authenticated. `acr`, `amr` and
 //! `auth_time` stay those of the sign-in.
 
 use serde_json::{Map, Value};

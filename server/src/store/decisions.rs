@@ -13,7 +13,7 @@ use claimgate::oidc::sync::Change;
 
 use super::error::store_error;
 use super::events::sqlite as events;
-use super::refreshes::SealedGrant;
+use super::grants::SealedGrant;
 use super::schema;
 use super::{AdminRecords, Event, EventCount, EventQuery, ListedEvent, MAX_MINUTES, SqliteStore};
 use crate::system;

@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod events;
 mod file;
+mod grants;
 mod idle_time;
 mod inspection;
 mod key;
@@ -65,14 +66,13 @@ pub use events::{
     PageOrder,
 };
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
+pub use grants::{CLAIMED_FOR, NewRefresh, RefreshRecords};
 pub use inspection::{Inspection, inspect};
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts, UserRow};
 pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;
 pub use records::SqliteRecords;
-pub use refreshes::{
-    CLAIMED_FOR, DueRefresh, Judgement, KIND_CHANGED, NewRefresh, RefreshRecords, Refreshed,
-};
+pub use refreshes::{DueRefresh, Judgement, KIND_CHANGED, Refreshed};
 pub(crate) use search::folded;
 
 use file::Lock;

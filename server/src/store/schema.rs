@@ -10,8 +10,8 @@ use super::ended_sessions;
 use super::error::store_error;
 use super::events;
 use super::file;
+use super::grants;
 use super::logout_batches;
-use super::refreshes;
 use claimgate::oidc::records::StoreError;
 
 /// A step from one version of the schema to the next.
@@ -123,7 +123,7 @@ const MIGRATIONS: &[Migration] = &[
     -- The end of the lifetime. `expires` is earlier where there is an idle time; NULL where it is the same.
     ALTER TABLE session ADD COLUMN latest INTEGER;
 "),
-    Sql(refreshes::TABLE),
+    Sql(grants::TABLE),
 ];
 
 /// Longest wait for another process that writes to the file.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::engine::Store;
-use super::refreshes::NewRefresh;
+use super::grants::NewRefresh;
 use super::{AdminRecords, Event};
 use crate::system;
 use claimgate::oidc::accounts::{self, AccountError, Administrator, UserChanges};

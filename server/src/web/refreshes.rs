@@ -1,5 +1,5 @@
 //! Sessions that follow their provider: their tokens are refreshed at an interval. Refreshes that are due are claimed from
-//! the store in small batches, as many as there are places at the provider, so that several servers share them.
+//! the store in small batches, one for each free place at the provider, so that several servers share them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ pub(super) async fn run(server: Server) {
     }
 }
 
-/// Begins the refreshes at a provider that are due, as many as there are places.
+/// Begins refreshes at a provider that are due, one for each free place.
 async fn begin(app: &Arc<App>, provider: &Arc<Provider>) -> Result<(), claimgate::oidc::records::StoreError> {
     let places = app.process.refreshes.at(&provider.config.id);
     let Some(mut taken) = places.take() else { return Ok(()) };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
 use tracing::{debug, warn};
 
 use super::app::App;
@@ -73,11 +72,10 @@ fn unreachable(reason: &dyn std::fmt::Display) -> Failure {
 /// Calls the provider. An answer that says that it cannot answer now is none.
 async fn call(provider: &Provider, request: Request) -> Result<Response, Failure> {
     let response = provider.client.fetch(request, MAX_RESPONSE).await.map_err(|error| unreachable(&error))?;
-    let status = response.status();
-    let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-    match status.is_server_error() || later.contains(&status) {
-        true => Err(Failure::Unreachable(format!("it answered with {status}"))),
-        false => Ok(response),
+    match response.status().as_u16() {
+        // A timeout, too many requests, and faults of the provider.
+        status @ (408 | 429 | 500..) => Err(Failure::Unreachable(format!("it answered with {status}"))),
+        _ => Ok(response),
     }
 }
 

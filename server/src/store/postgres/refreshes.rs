@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::PostgresError;
 use super::node::PgStore;
 use super::records::PostgresRecords;
-use crate::store::refreshes::{CLAIMED_FOR, ClaimedRow, RefreshRecords};
+use crate::store::grants::{CLAIMED_FOR, ClaimedRow, RefreshRecords};
 use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::session::SessionId;
