@@ -2,6 +2,15 @@
 //!
 //! A byte string has exactly one encoding: padding, white space, the `+/` alphabet and non-zero
 //! trailing bits are rejected, so that no two texts are the same token.
+//!
+//! ```
+//! use claimgate::base64url;
+//!
+//! let text = base64url::encode(b"any bytes");
+//! assert_eq!(base64url::decode(text.as_bytes()), Ok(b"any bytes".to_vec()));
+//! assert_eq!(base64url::decode_secret(text.as_bytes()), Ok(b"any bytes".to_vec())); // in constant time
+//! assert!(!base64url::is_canonical(b"QR"), "the last bits are not zero");
+//! ```
 
 use base64_simd::{Out, URL_SAFE_NO_PAD};
 use base64ct::{Base64UrlUnpadded, Encoding};

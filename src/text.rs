@@ -1,5 +1,12 @@
 //! Characters that are unsafe to display: they control a terminal, are invisible, or reorder the text around
 //! them.
+//!
+//! ```
+//! use claimgate::text;
+//!
+//! assert!(text::is_unsafe('\u{202e}'));
+//! assert!(!text::for_display("a\u{202e}b\n").contains(text::is_unsafe));
+//! ```
 
 /// Reports whether a character is unsafe to display: a control character, a line or paragraph separator, an
 /// invisible format character or a bidirectional control.

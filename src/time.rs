@@ -10,6 +10,15 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, leap seconds ignored (RFC 7519 §2).
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use claimgate::time::UnixTime;
+///
+/// let now = UnixTime::from(SystemTime::now());
+/// assert!(now.saturating_add(60) > now && now.saturating_sub(60) < now);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub i64);
 
@@ -46,6 +55,7 @@ impl From<SystemTime> for UnixTime {
 /// use claimgate::time::Seconds;
 ///
 /// assert_eq!("15m".parse(), Ok(Seconds(900)));
+/// assert_eq!(Seconds(900).duration(), std::time::Duration::from_secs(900));
 /// assert_eq!(serde_json::from_str::<Seconds>("90")?, Seconds(90));
 /// assert!("15 minutes".parse::<Seconds>().is_err());
 /// # Ok::<(), serde_json::Error>(())

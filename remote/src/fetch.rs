@@ -57,6 +57,28 @@ pub type Fetching<'f> = Pin<Box<dyn Future<Output = Result<Response, FetchError>
 ///
 /// An implementation must not follow redirects, must bound the time of a call, and must read no more than
 /// `limit` bytes of a body: the other side may be hostile.
+///
+/// ```
+/// use claimgate_remote::fetch::Fetching;
+/// use claimgate::oidc::{Request, Response};
+/// use claimgate_remote::{Fetch, FetchError};
+///
+/// /// An HTTP client of the program.
+/// struct Client;
+///
+/// impl Client {
+///     async fn send(&self, request: Request, limit: usize) -> Result<Response, FetchError> {
+///         let host = request.uri().host().unwrap_or_default().to_owned();
+///         Err(FetchError::Unreachable { host, reason: "it is not written yet".to_owned() })
+///     }
+/// }
+///
+/// impl Fetch for Client {
+///     fn fetch(&self, request: Request, limit: usize) -> Fetching<'_> {
+///         Box::pin(self.send(request, limit))
+///     }
+/// }
+/// ```
 pub trait Fetch: Send + Sync + 'static {
     /// Sends a request and reads at most `limit` bytes of the response. A response of any status is no error.
     ///

@@ -28,6 +28,28 @@ const WAITING: usize = 128;
 /// ```compile_fail,E0599
 /// claimgate_remote::Issuer::discover("https://idp.example.com").algorithms(["RS256"]).spawn();
 /// ```
+///
+/// ```
+/// use claimgate::alg::Registry;
+/// use claimgate::claims::Policy;
+/// use claimgate::time::UnixTime;
+/// use claimgate_remote::{Fetch, Issuer};
+///
+/// async fn spawn(client: impl Fetch) -> Result<(), Box<dyn std::error::Error>> {
+///     let issuer = "https://idp.example.com";
+///     let tokens = Issuer::jwks(issuer, "http://keys.internal/jwks") // `discover(issuer)` finds the address itself
+///         .danger_allow_http() // because of this address
+///         .algorithms(["RS256", "ES256"])
+///         .registry(Registry::builtin())
+///         .fetch(client) // in place of reqwest
+///         .clock(|| UnixTime::from(std::time::SystemTime::now()))
+///         .cache(16 << 20)
+///         .policy(Policy::access_token(issuer, "crm"))
+///         .spawn()?;
+///     tokens.ready().await?; // a service that must not start without keys
+///     Ok(())
+/// }
+/// ```
 #[must_use]
 pub struct Issuer<P = ()> {
     issuer: String,
@@ -200,6 +222,26 @@ fn default_client(_: &Endpoint) -> Result<Arc<dyn Fetch>, SetupError> {
 
 /// A verifier of tokens of kind `K` whose keys fetch themselves. A clone shares the keys; the background task ends
 /// with the last clone, and with the last verifier that [`with_policy`](Self::with_policy) made of one.
+///
+/// ```
+/// use claimgate::claims::{AccessToken, LogoutToken, Policy};
+/// use claimgate_remote::{RemoteVerifier, SetupError};
+///
+/// fn logout_tokens(tokens: &RemoteVerifier<AccessToken>) -> Result<RemoteVerifier<LogoutToken>, SetupError> {
+///     tokens.with_policy(Policy::logout_token(tokens.issuer(), "crm"))
+/// }
+///
+/// async fn report(tokens: &RemoteVerifier<AccessToken>, presented: &[&str]) {
+///     for result in tokens.verify_batch(presented).await {
+///         println!("{:?}", result.map(|token| token.subject().to_owned()));
+///     }
+///     let health = tokens.health();
+///     println!("{} keys, {} seconds old", health.usable_keys, health.keys_age.unwrap_or_default());
+///     // By the keys that are known now, without waiting for others.
+///     let known = tokens.verifier().verify(presented[0], tokens.now());
+///     println!("{}, the sign-in endpoint is {:?}", known.is_ok(), tokens.keys().known_metadata());
+/// }
+/// ```
 #[derive(Debug)]
 pub struct RemoteVerifier<K: Kind>(Arc<Inner<K>>);
 

@@ -45,6 +45,16 @@ impl<K: Kind> RemoteIssuers<K> {
 
     /// Returns the verifier of the issuer that an **unverified** token names.
     ///
+    /// ```
+    /// use claimgate::claims::AccessToken;
+    /// use claimgate_remote::RemoteIssuers;
+    ///
+    /// /// Returns the name under which the token is counted before it is verified.
+    /// fn counted_as<'i>(issuers: &'i RemoteIssuers<AccessToken>, token: &str) -> &'i str {
+    ///     issuers.select(token).map_or("unknown", |verifier| verifier.issuer())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`ClaimsError::Issuer`] if no verifier accepts that issuer, [`ClaimsError::Missing`] if the token names none;
     /// an [`Error::Jws`] if it is no compact JWS.

@@ -14,6 +14,27 @@ pub(super) const ACR: &str = "acr";
 
 /// What a request is sent by: a signed-in user, or a program with a bearer token, which may act for a user; a stranger
 /// by default.
+///
+/// ```
+/// use claimgate::access::Caller;
+/// use claimgate::claims::Claims;
+/// use claimgate::oidc::facts::SessionFacts;
+/// use claimgate::oidc::user::User;
+///
+/// fn by_cookie<'c>(user: &'c User, facts: &'c SessionFacts) -> Caller<'c> {
+///     Caller::of_session(user, facts)
+/// }
+///
+/// /// `user` is the one whose account the token's subject is, if there is one.
+/// fn by_token<'c>(user: Option<&'c User>, claims: &'c Claims) -> Caller<'c> {
+///     Caller::of_token(user, claims)
+/// }
+///
+/// /// A rehearsal: who would be admitted after a sign-in with these claims.
+/// fn rehearsed<'c>(user: &'c User, claims: &'c Claims) -> Caller<'c> {
+///     Caller::of_sign_in(user, claims)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Caller<'c> {
     /// The user.

@@ -26,6 +26,17 @@ use crate::path::ClaimPath;
 /// assert_eq!(sent[4], ("X-Client", Some("backup".to_owned())));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// ```
+/// use claimgate::access::{Headers, HeadersSpec};
+/// use claimgate::identity::SettingPath;
+///
+/// let spec: HeadersSpec = serde_json::from_str(r#"{"preset": "grafana"}"#)?;
+/// let headers = Headers::compile(&spec, &SettingPath::of("headers"))?;
+/// assert!(headers.iter().any(|header| header.name() == "X-WEBAUTH-USER"));
+/// assert_eq!(headers.claim_paths().count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Headers(Vec<Header>);
 

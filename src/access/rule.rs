@@ -13,6 +13,20 @@ use crate::path::ClaimPath;
 use crate::time::UnixTime;
 
 /// A rule.
+///
+/// ```
+/// use claimgate::access::{Caller, Denial, Rule};
+/// use claimgate::time::UnixTime;
+///
+/// fn status(rule: &Rule, caller: &Caller<'_>, now: UnixTime) -> u16 {
+///     println!("rule {} for {:?}, {:?}", rule.number(), rule.who(), rule.authentication().is_empty());
+///     match rule.check(caller, now) {
+///         Ok(()) => 200,
+///         Err(Denial::Missing(_)) => 403,
+///         Err(Denial::Authentication(_)) => 401, // a new sign-in may help
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rule {
     number: usize,

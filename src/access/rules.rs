@@ -16,6 +16,23 @@ use crate::identity::SettingPath;
 use crate::path::ClaimPath;
 
 /// The applications, by host.
+///
+/// ```
+/// use claimgate::access::{ApplicationSpec, Applications, Headers};
+///
+/// fn compile(specs: &[ApplicationSpec], shared: &Headers) -> Result<Applications, claimgate::access::AccessError> {
+///     let applications = Applications::compile(specs)?;
+///     for application in applications.iter() {
+///         println!("{}", application.name());
+///     }
+///     if !applications.is_empty() && applications.demands_context("mfa") {
+///         println!("the provider is asked for `mfa`");
+///     }
+///     // What a session keeps of the claims of its sign-in.
+///     println!("{:?}", applications.claim_paths(shared));
+///     Ok(applications)
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Applications {
     hosts: HostIndex,
@@ -23,6 +40,22 @@ pub struct Applications {
 }
 
 /// An application.
+///
+/// ```
+/// use claimgate::access::{Application, Caller, Header};
+/// use claimgate::claims::Claims;
+///
+/// fn describe(application: &Application, claims: &Claims, caller: Caller<'_>) {
+///     println!("{}: {} rules", application.name(), application.rules().len());
+///     println!("takes tokens for {:?}: {}", application.bearer_audience(), application.accepts_audience(claims));
+///     for header in application.headers().iter() {
+///         println!("{}: {:?}", header.name(), header.value(caller.clone()));
+///     }
+///     if application.gets_assertions() {
+///         println!("with an assertion for {}", application.assertion_audience());
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Application {
     name: String,
@@ -37,6 +70,20 @@ pub struct Application {
 }
 
 /// What of a request selects a rule.
+///
+/// ```
+/// use claimgate::access::{Applications, Request, Selection};
+///
+/// fn select<'a>(applications: &'a Applications, host: &str, path: &str) -> Selection<'a> {
+///     // What the request names in `X-HTTP-Method-Override` and the like.
+///     applications.select(&Request::new(host, path, "POST").overridden(&["DELETE"], &[]))
+/// }
+///
+/// /// For a proxy that does not say what is asked for.
+/// fn by_host<'a>(applications: &'a Applications, host: &str) -> Selection<'a> {
+///     applications.select(&Request::new(host, "", "").without_path().without_method())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
     host: &'r str,

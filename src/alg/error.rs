@@ -5,6 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The reason that a key does not accept a signature.
+///
+/// ```
+/// use claimgate::alg::{SignatureError, Unavailable};
+///
+/// let error = SignatureError::unavailable("the device does not answer");
+/// assert_eq!(error.code(), "signature.unavailable");
+/// assert_eq!(Unavailable::new("no connection").reason().to_string(), "no connection");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The signature is not one of the key over the signing input. There are no details: only an attacker could use

@@ -114,6 +114,15 @@ impl fmt::Debug for BatchItem<'_> {
 impl BatchItem<'_> {
     /// Verifies this signature alone.
     ///
+    /// ```
+    /// use claimgate::alg::{BatchItem, SignatureError};
+    ///
+    /// /// Verifies one by one, as an algorithm without a faster way does.
+    /// fn verify_batch(items: &[BatchItem<'_>], results: &mut [Result<(), SignatureError>]) {
+    ///     items.iter().zip(results).for_each(|(item, result)| *result = item.verify());
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`PreparedKey::verify`].
     pub fn verify(&self) -> Result<(), SignatureError> {

@@ -77,6 +77,22 @@ impl fmt::Debug for Registry {
 /// assert!(registry.get("RS256").is_some() && registry.get("HS256").is_none());
 /// # Ok::<(), claimgate::alg::RegistryError>(())
 /// ```
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use claimgate::alg::{Algorithm, Registry, RegistryError, Rsa};
+///
+/// fn registry(own: Arc<dyn Algorithm>) -> Result<Registry, RegistryError> {
+///     let rs256: Arc<dyn Algorithm> = Arc::new(Rsa::RS256.by_ring());
+///     Registry::builder().builtin().register(own).replace(rs256).without("HS256").build()
+/// }
+///
+/// let registry = Registry::builtin();
+/// assert!(registry.names().any(|name| name == "ES256") && registry.get("none").is_none());
+/// let by_ring = registry.by_ring(); // without the RSA kernel, whatever the CPU
+/// assert!(by_ring.get("RS256").is_some());
+/// ```
 #[derive(Clone)]
 pub struct RegistryBuilder {
     algorithms: Vec<Arc<dyn Algorithm>>,

@@ -105,6 +105,19 @@ impl ClaimSpec {
 }
 
 /// A demand on the values of a claim, compiled. Two are equal if they were written alike.
+///
+/// ```
+/// use claimgate::claims::{ClaimDemand, ClaimSpec, Policy};
+///
+/// // As a configuration file has it.
+/// let spec: ClaimSpec = serde_json::from_str(r#"{"path": "hd", "one_of": ["example.com"]}"#)?;
+/// let demand = spec.compile().map_err(|fault| fault.reason)?;
+/// assert_eq!(demand.path().as_str(), "hd");
+/// assert!(demand.check(&serde_json::json!({"hd": "example.com"})).is_ok());
+/// assert!(demand.check_selected(&["other.example".into()]).is_err());
+/// let policy = ClaimDemand::apply(Policy::id_token("https://idp.example.com", "crm"), &demand);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClaimDemand {
     spec: ClaimSpec,

@@ -12,6 +12,13 @@ use crate::jws::Header;
 
 /// The kind of a token. Written `jwt`, `id_token`, `logout_token`, `access_token` or `security_event` in
 /// configuration files, on the command line and in JSON.
+///
+/// ```
+/// use claimgate::claims::TokenKind;
+///
+/// assert_eq!("id_token".parse(), Ok(TokenKind::IdToken));
+/// assert_eq!(TokenKind::SecurityEvent.name(), "security_event");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -43,6 +43,31 @@ use registered::{Dates, Known, Presence, Registered};
 ///
 /// Most payloads are scanned once for the claims that policies compare, and parsed in full only
 /// when another claim is read.
+///
+/// ```
+/// use claimgate::claims::Claims;
+/// use claimgate::limits::Limits;
+///
+/// let payload = br#"{"iss": "https://idp.example.com", "sub": "ada", "aud": ["crm"], "exp": 1800000300,
+///     "iat": 1800000000, "nbf": 1800000000, "jti": "1", "sid": "s", "email": "ada@example.com"}"#;
+/// // Those of a token are `ValidatedToken::claims`.
+/// let claims = Claims::parse(payload, &Limits::DEFAULT)?;
+/// assert_eq!((claims.issuer(), claims.subject()), (Some("https://idp.example.com"), Some("ada")));
+/// assert_eq!((claims.token_id(), claims.session_id()), (Some("1"), Some("s")));
+/// assert!(claims.audience().any(|name| name == "crm"));
+/// assert_eq!(claims.issued_at(), claims.not_before());
+/// assert!(claims.expires_at() > claims.issued_at());
+/// assert_eq!(claims.get("email"), claims.as_object().get("email"));
+///
+/// #[derive(serde::Deserialize)]
+/// struct Person {
+///     email: String,
+/// }
+/// assert_eq!(claims.deserialize::<Person>()?.email, "ada@example.com");
+/// assert_eq!(claims.as_value()["sub"], "ada");
+/// assert_eq!(claims.as_str().as_bytes(), payload);
+/// # Ok::<(), claimgate::claims::ClaimsError>(())
+/// ```
 #[derive(Clone)]
 pub struct Claims {
     payload: Payload,

@@ -5,6 +5,18 @@ use serde_json::Value;
 use crate::time::UnixTime;
 
 /// A time from 0 to 2^53 seconds after the Unix epoch, with or without a fraction.
+///
+/// ```
+/// use claimgate::claims::Claims;
+/// use claimgate::limits::Limits;
+/// use claimgate::time::UnixTime;
+///
+/// let claims = Claims::parse(br#"{"exp": 1800000300.5}"#, &Limits::DEFAULT)?;
+/// let expires_at = claims.expires_at().expect("it has one");
+/// assert_eq!(expires_at.seconds(), UnixTime(1_800_000_300));
+/// assert!(expires_at.is_after(UnixTime(1_800_000_300)) && !expires_at.is_after(UnixTime(1_800_000_301)));
+/// # Ok::<(), claimgate::claims::ClaimsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NumericDate {
     seconds: i64,

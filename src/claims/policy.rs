@@ -29,6 +29,40 @@ use crate::time::UnixTime;
 /// use claimgate::claims::{IdToken, Policy};
 /// let policy = Policy::<IdToken>::of_kind(claimgate::claims::TokenKind::IdToken);
 /// ```
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use claimgate::claims::{Policy, TokenKind};
+///
+/// let hour = Duration::from_secs(60 * 60);
+/// let id_token = Policy::id_token("https://idp.example.com", "crm")
+///     .issuer_alias("idp.example.com") // another name of the same issuer, with the same keys
+///     .trusted_audience("portal")      // may stand in `aud` beside `crm`
+///     .trusted_party("crm-app")        // may stand in `azp`
+///     .leeway(Duration::from_secs(10))
+///     .max_token_age(hour);
+/// assert_eq!((id_token.kind(), id_token.issuers().count()), (TokenKind::IdToken, 2));
+///
+/// let logout_token = Policy::logout_token("https://idp.example.com", "crm").danger_without_expiry();
+/// assert!(logout_token.check().is_ok());
+///
+/// let plain = Policy::jwt()
+///     .issuer("https://idp.example.com")
+///     .audience("crm")
+///     .typ("acme+jwt")
+///     .authorized_party("robot")
+///     .subject("robot-1")
+///     .token_id("7")
+///     .nonce("n")
+///     .require(["email"]);
+/// let any = Policy::jwt().any_audience().require_only(["sub"]);
+/// // A token that another part of the program has checked the times of:
+/// let untimed = plain.danger_ignore_expiry().danger_ignore_not_before().danger_ignore_issued_at();
+///
+/// // A kind chosen at run time; without issuer and audience it would not build.
+/// assert!(Policy::of_kind(TokenKind::AccessToken).check().is_err());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Policy<K: Kind> {
     rules: Rules,
@@ -357,6 +391,21 @@ impl<K: Kind> Policy<K> {
     }
 
     /// Validates the claims of a verified token.
+    ///
+    /// ```
+    /// use claimgate::claims::{Claims, Policy};
+    /// use claimgate::jws::Header;
+    /// use claimgate::limits::Limits;
+    /// use claimgate::time::UnixTime;
+    ///
+    /// // Of a token whose signature was verified: `VerifiedJws::header` and `payload`.
+    /// let header = Header::parse(br#"{"alg": "RS256"}"#, &Limits::DEFAULT)?;
+    /// let claims = Claims::parse(br#"{"sub": "ada", "exp": 1800000300}"#, &Limits::DEFAULT)?;
+    /// assert!(Policy::jwt().validate(&header, &claims, UnixTime(1_800_000_000)).is_ok());
+    /// let late = Policy::jwt().validate(&header, &claims, UnixTime(1_900_000_000));
+    /// assert_eq!(late.unwrap_err().code(), "claims.expired");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first [`ClaimsError`], in the order: kind, required claims, iss, aud, azp, sub, jti,

@@ -12,6 +12,19 @@ use crate::text;
 
 /// A condition on the values that a claim path selects; see [`Policy::claim`](super::Policy::claim). It is not met if
 /// the path selects nothing.
+///
+/// ```
+/// use claimgate::claims::ClaimRule;
+/// use claimgate::path::ClaimPath;
+///
+/// let claims = serde_json::json!({"tid": "t1", "scope": "openid crm.read", "email": "ada@example.com"});
+/// let check = |path, rule: ClaimRule| rule.check(&ClaimPath::parse(path)?, &claims).map_err(Box::<dyn std::error::Error>::from);
+/// check("tid", ClaimRule::one_of(["t1", "t2"]))?;
+/// check("scope", ClaimRule::contains("crm.read"))?;
+/// check("email", ClaimRule::matches(r"[^@]+@example\.com")?)?;
+/// assert!(check("tid", ClaimRule::one_of(["t3"])).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClaimRule(Condition);
 

@@ -99,6 +99,29 @@ pub enum NameSource {
 /// assert!(mapping.explain(&claims).to_string().contains("fired on \"crm-admins\""));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// ```
+/// use claimgate::identity::{Mapping, MappingSpec, Normalisation, normal_username};
+/// use claimgate::limits::Limits;
+///
+/// let spec: MappingSpec = serde_json::from_str(r#"{
+///     "username": ["preferred_username", "email"],
+///     "profile": {"email": "email"},
+///     "groups": ["groups"],
+///     "team": [{"group": "crm-admin", "team": "Administrators"}]
+/// }"#)?;
+/// assert_eq!(spec.username.as_slice().len(), 2);
+/// let mapping = Mapping::compile(&spec, &Limits::DEFAULT)?;
+/// assert!(mapping.profile_fields().any(|field| field == "email") && !mapping.decides_administrators());
+///
+/// let claims = serde_json::json!({"preferred_username": "Ada", "groups": ["crm-admin"]}); // of a validated token
+/// let identity = mapping.identify(&claims)?;
+/// assert_eq!((identity.username.as_str(), identity.teams.len()), ("ada", 1));
+/// let explanation = mapping.explain(&claims);
+/// println!("{explanation}");
+/// assert!(explanation.decision().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mapping {
     username: UsernameRules,

@@ -3,6 +3,17 @@
 //!
 //! `serde_json` does the lexing (UTF-8, escapes, surrogates, numbers, trailing bytes). This module
 //! adds the check for duplicate members, the limits, and reasons that a person can act on.
+//!
+//! ```
+//! use claimgate::json::{self, JsonError};
+//! use claimgate::limits::Limits;
+//!
+//! let document = json::parse_document(b"\xef\xbb\xbf{\"a\": [1]}", &Limits::DEFAULT)?;
+//! assert_eq!(json::kind_of(&document["a"]), "an array");
+//! assert_eq!(json::without_byte_order_mark(b"\xef\xbb\xbf{}"), b"{}");
+//! assert!(json::parse_object(br#"{"a": 1, "a": 2}"#, &Limits::DEFAULT).is_err());
+//! # Ok::<(), JsonError>(())
+//! ```
 
 pub(crate) mod member;
 mod scan;

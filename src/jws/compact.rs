@@ -16,6 +16,23 @@ use crate::limits::Limits;
 /// assert_eq!(jws.header(&Limits::DEFAULT)?.algorithm(), "RS256");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// ```
+/// use claimgate::jws::CompactJws;
+/// use claimgate::limits::Limits;
+///
+/// let token = std::fs::read_to_string("vectors/demo/token.txt")?;
+/// let jws = CompactJws::parse(token.trim(), &Limits::DEFAULT)?;
+/// let header = jws.header(&Limits::DEFAULT)?;
+/// assert_eq!((header.algorithm(), header.kid().is_some()), ("RS256", true));
+/// assert!(header.typ().is_none() || header.typ_is("JWT"));
+/// assert_eq!(header.as_object()["alg"], "RS256");
+/// // The sender chose what it says: a log may show it, and nothing else may use it.
+/// assert!(jws.unverified_payload().starts_with(b"{"));
+/// let joined = [jws.protected_segment(), jws.payload_segment()].join(&b'.');
+/// assert_eq!((jws.signing_input(), jws.signature().len()), (joined.as_slice(), 256));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CompactJws<'t> {
     signing_input: &'t [u8],

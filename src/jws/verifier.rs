@@ -88,6 +88,25 @@ impl JwsVerifier {
     /// Builds a verifier as [`new`](Self::new) does, and accepts a set without a usable key, or an empty one. Until
     /// [`replace_keys`](Self::replace_keys) brings a usable key, each token is rejected with the reason.
     ///
+    /// ```
+    /// use claimgate::alg::Registry;
+    /// use claimgate::jws::JwsVerifier;
+    /// use claimgate::key::KeySet;
+    /// use claimgate::limits::Limits;
+    ///
+    /// let none = KeySet::default();
+    /// let verifier = JwsVerifier::with_any_keys(&Registry::builtin(), ["HS256"], &none, Limits::DEFAULT)?.require_kid();
+    /// assert_eq!(verifier.verify("not.a.token").unwrap_err().code(), "jws.base64url");
+    ///
+    /// let keys = KeySet::from_secret(b"a secret of at least 32 bytes, for HS256");
+    /// assert_eq!(verifier.report_on(&keys).usable, 1);
+    /// assert_eq!(verifier.replace_keys(&keys)?.usable, 1);
+    /// // Every key of the issuer is withdrawn: nothing verifies until there are others.
+    /// assert_eq!(verifier.replace_with_any_keys(&none).usable, 0);
+    /// assert_eq!(verifier.verify_batch(&["a.b.c", "d.e.f"]).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`BuildError::NoAlgorithm`] and [`BuildError::UnknownAlgorithm`].
     pub fn with_any_keys<N: AsRef<str>>(
@@ -206,6 +225,18 @@ impl JwsVerifier {
     /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for
     /// something beyond this process: it awaits [`PreparedKey::verify_async`](crate::alg::PreparedKey::verify_async).
     /// No runtime is needed. With the built-in algorithms the future is ready when it is first polled.
+    ///
+    /// ```
+    /// use claimgate::jws::{JwsError, JwsVerifier};
+    ///
+    /// async fn status(verifier: &JwsVerifier, token: &str) -> u16 {
+    ///     match verifier.verify_async(token).await {
+    ///         Ok(_) => 200,
+    ///         Err(error) if error.unavailable().is_some() => 503, // the token may be good
+    ///         Err(_) => 401,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`verify`](Self::verify).

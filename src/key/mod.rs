@@ -312,6 +312,14 @@ crate::code::coded!(KeyError);
 
 impl KeyError {
     /// Makes [`KeyError::Invalid`] with the reason, which may be of the moment.
+    ///
+    /// ```
+    /// use claimgate::key::KeyError;
+    ///
+    /// let bits = 100;
+    /// let error = KeyError::invalid(format!("a key of {bits} bits"));
+    /// assert_eq!(error.code(), "key.invalid");
+    /// ```
     pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
         KeyError::Invalid { reason: reason.into() }
     }

@@ -50,6 +50,26 @@ pub struct KeySet {
 
 impl KeySet {
     /// Makes a set of keys.
+    ///
+    /// ```
+    /// use claimgate::key::{KeySet, VerificationKey};
+    /// use claimgate::limits::Limits;
+    ///
+    /// let jwk = br#"{"kty": "EC", "crv": "P-256", "kid": "a", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    ///     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
+    /// let published = KeySet::from_jwk(jwk, &Limits::DEFAULT)?;
+    /// assert!(published.keys()[0].kid() == Some("a") && !published.keys()[0].was_private());
+    ///
+    /// let secret = VerificationKey::from_secret(b"a secret of at least 32 bytes, for HS256");
+    /// let keys = KeySet::new([secret.with_kid("s").with_alg("HS256")]);
+    /// assert_eq!(keys.keys()[0].alg(), Some("HS256"));
+    ///
+    /// // For an old system that cannot be changed; without it, HS256 refuses a secret this short.
+    /// let weak = KeySet::from_secret(b"short").danger_allow_weak_keys();
+    /// assert!(weak.keys()[0].weak_allowed());
+    /// assert!(VerificationKey::from_secret(b"short").danger_allow_weak().weak_allowed());
+    /// # Ok::<(), claimgate::key::KeyError>(())
+    /// ```
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = VerificationKey>) -> Self {
         Self { keys: keys.into_iter().collect(), skipped: Vec::new() }
@@ -144,6 +164,17 @@ impl KeySet {
 
     /// Parses every `PUBLIC KEY`, `RSA PUBLIC KEY` and `CERTIFICATE` block of a PEM text (RFC 7468).
     ///
+    /// ```
+    /// use claimgate::key::KeySet;
+    ///
+    /// let pem = "-----BEGIN PUBLIC KEY-----\n\
+    ///     MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMKBCTNIcKUSDii11ySs3526iDZ8A\n\
+    ///     iTo7Tu6KPAqv7D7gS2XpJFbZiItSs3m9+9Ue6GnvHw/GW2ZZaVtszggXIw==\n\
+    ///     -----END PUBLIC KEY-----\n";
+    /// assert_eq!(KeySet::from_pem(pem)?.keys()[0].material().kty(), "EC");
+    /// # Ok::<(), claimgate::key::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`KeyError::Pem`] if there is no block; the first block's [`KeyError`] if no block is a key.
     #[cfg(feature = "pem")]
@@ -183,6 +214,15 @@ impl KeySet {
 
     /// Keeps the keys that name this issuer or none. Entra ID's keys for all tenants have a member `issuer`, the template
     /// with `{tenantid}`; one with the issuer of a single tenant must verify no other tenant's tokens.
+    ///
+    /// ```
+    /// use claimgate::key::KeySet;
+    /// use claimgate::limits::Limits;
+    ///
+    /// fn of_tenant(jwks: &[u8]) -> Result<KeySet, claimgate::key::KeyError> {
+    ///     Ok(KeySet::from_jwks(jwks, &Limits::DEFAULT)?.of_issuer("https://login.example.com/{tenantid}/v2.0"))
+    /// }
+    /// ```
     #[must_use]
     pub fn of_issuer(mut self, issuer: &str) -> Self {
         self.keys.retain(|key| key.issuer.as_deref().is_none_or(|named| named == issuer));

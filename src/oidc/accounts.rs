@@ -1,6 +1,46 @@
 //! Account rules: who may add or change which user, and the effects on sessions.
 //!
 //! Each function works within one transaction; on an error the caller keeps nothing of it.
+//!
+//! ```
+//! use claimgate::identity::Normalisation;
+//! use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser, UserChanges};
+//! use claimgate::oidc::records::Records;
+//! use claimgate::oidc::session::SessionId;
+//! use claimgate::oidc::user::{User, UserKind};
+//! use claimgate::time::UnixTime;
+//!
+//! /// Adds a user, in the name of the administrator who is signed in.
+//! fn add(records: &mut dyn Records, session: SessionId, now: UnixTime) -> Result<User, AccountError> {
+//!     let by = Administrator::of_session(records, session)?;
+//!     by.may_change(UserKind::Regular)?;
+//!     let mut new = NewUser::new(by, "ada", Normalisation::Default, UserKind::Regular)?;
+//!     new.teams.insert("Sales".to_owned());
+//!     accounts::add(records, by, new, now)
+//! }
+//!
+//! /// Switches a user off, who signs in under another name later.
+//! fn change(records: &mut dyn Records, admin: &User, now: UnixTime) -> Result<(), AccountError> {
+//!     let by = Administrator::from_user(admin)?;
+//!     let ada = accounts::user_named(records, "ada")?.ok_or(AccountError::NotFound)?;
+//!     let off = UserChanges { active: Some(false), ..UserChanges::default() };
+//!     let changed = accounts::change(records, by, ada.id, off, now)?;
+//!     println!("{} sessions of {} have ended", changed.ended, changed.user.username);
+//!     accounts::rename(records, by, ada.id, ("lovelace", Normalisation::Default), now)?;
+//!     accounts::set_password(records, by, ada.id, "$argon2id$…", now)?;
+//!     accounts::end_sessions(records, by, ada.id)?;
+//!     accounts::remove(records, by, ada.id, now).map(drop)
+//! }
+//!
+//! /// What an operator does when a provider moves, or goes.
+//! fn move_provider(records: &mut dyn Records, user: &User, now: UnixTime) -> Result<(), AccountError> {
+//!     let by = Administrator::OPERATOR;
+//!     accounts::rename_issuer(records, by, "https://old.example.com", "https://new.example.com")?;
+//!     accounts::unlink(records, by, user.id, Some("https://new.example.com"), now)?;
+//!     accounts::unlink_issuer(records, by, "https://new.example.com")?;
+//!     accounts::end_session(records, by, SessionId::of_secret("the secret of the cookie"))
+//! }
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 

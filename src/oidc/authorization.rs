@@ -109,6 +109,15 @@ pub struct AuthorizationRedirect {
 crate::text::redacted_debug!(AuthorizationRedirect, pending);
 
 /// An authorization response that belongs to a sign-in which this browser began.
+///
+/// ```
+/// use claimgate::oidc::authorization::AuthorizationResponse;
+///
+/// fn log(response: &AuthorizationResponse) {
+///     let again = if response.is_fresh() { "again " } else { "" };
+///     println!("signed in {again}since {:?}, on to {}", response.begun(), response.return_to);
+/// }
+/// ```
 pub struct AuthorizationResponse {
     pub(super) code: Zeroizing<String>,
     pub(super) nonce: Zeroizing<String>,
@@ -335,6 +344,21 @@ impl PendingSignIn {
 }
 
 /// The parameters of a callback's query, or of a form that was posted to it.
+///
+/// ```
+/// use claimgate::oidc::authorization::CallbackParameters;
+/// use claimgate::oidc::seal::Sealer;
+///
+/// let answer = CallbackParameters::parse("state=s&code=c&iss=https%3A%2F%2Fidp.example.com");
+/// assert_eq!((answer.state(), answer.issuer()), (Some("s"), Some("https://idp.example.com")));
+/// assert_eq!(CallbackParameters::parse("state=s&error=access_denied").error(), Some("access_denied"));
+///
+/// // A posted answer comes without cookies: it is sealed into the address of a redirect, which has them.
+/// let sealer = Sealer::new(&[7; 32]).expect("a key of the right length"); // random, in a program
+/// let sealed = answer.seal(&sealer, &mut |bytes| bytes.fill(1)).expect("not too long"); // random, in a program
+/// let opened = CallbackParameters::open(&sealer, &sealed).expect("its own");
+/// assert_eq!(opened.state(), Some("s"));
+/// ```
 pub struct CallbackParameters {
     values: HashMap<&'static str, String>,
     /// A parameter that occurs more than once.

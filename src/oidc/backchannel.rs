@@ -1,4 +1,35 @@
 //! Back-Channel Logout 1.0: a validated logout token ends sessions, and the logout is recorded.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use claimgate::Verifier;
+//! use claimgate::claims::LogoutToken;
+//! use claimgate::oidc::backchannel::{self, LogoutError};
+//! use claimgate::oidc::records::LogoutRecords;
+//!
+//! /// Answers a request: 200 for `Ok`, 503 if the store failed, and else 400 (§2.8). `records` is a transaction.
+//! fn receive(
+//!     verifier: &Verifier<LogoutToken>,
+//!     body: &[u8],
+//!     records: &mut dyn LogoutRecords,
+//! ) -> Result<usize, LogoutError> {
+//!     let token = backchannel::token_of_form(body)?;
+//!     let logout = backchannel::validate(verifier, &token, SystemTime::now())?;
+//!     // No access token lives longer than two hours.
+//!     let logout = logout.kept_for(Duration::from_secs(2 * 60 * 60));
+//!     println!("{} ends {:?}, kept for {:?}", logout.jti(), logout.target(), logout.retention());
+//!     let ended = backchannel::apply_all(records, &[logout])?.remove(0)?;
+//!     Ok(ended.sessions)
+//! }
+//!
+//! /// The same for an asynchronous store: it takes the `jti` once, writes the record, and ends the sessions that
+//! /// it names, of those of a subject the ones whose ID token is not newer than `issued_until`.
+//! fn write(logout: &backchannel::ValidatedLogout) -> String {
+//!     let record = logout.record();
+//!     format!("{} {} {:?} {}", logout.jti(), record.issuer, record.target, logout.issued_until())
+//! }
+//! ```
 
 use std::time::Duration;
 

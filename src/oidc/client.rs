@@ -7,6 +7,14 @@ use zeroize::Zeroizing;
 use crate::sign::Signer;
 
 /// How the client authenticates at the token endpoint.
+///
+/// ```
+/// use claimgate::oidc::client::{AuthMethod, Client, Secret};
+///
+/// let mut client = Client::new("crm").with_secret(Secret::new("a long secret".to_owned()));
+/// client.method = AuthMethod::from_name("client_secret_post");
+/// assert_eq!(client.method(&[]), AuthMethod::SecretPost);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthMethod {
@@ -68,6 +76,13 @@ pub struct Client {
 }
 
 /// A secret text: wiped from memory when dropped, not printable.
+///
+/// ```
+/// use claimgate::oidc::client::Secret;
+///
+/// let secret = Secret::new("a long secret".to_owned());
+/// assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("a long secret", "Secret(…)"));
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

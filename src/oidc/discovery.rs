@@ -10,6 +10,18 @@ use crate::limits::Limits;
 use crate::text;
 
 /// Endpoints from the configuration; each takes precedence over the discovered one.
+///
+/// ```
+/// use claimgate::oidc::discovery::EndpointOverrides;
+/// use claimgate::oidc::endpoint::Endpoint;
+///
+/// let endpoint = |path: &str| Endpoint::parse(&format!("https://idp.example.com/{path}"), false).ok();
+/// let mut endpoints = EndpointOverrides { jwks_uri: endpoint("jwks"), ..EndpointOverrides::default() };
+/// assert!(endpoints.complete().is_none(), "without discovery browsers and codes need an endpoint, too");
+/// endpoints.authorization_endpoint = endpoint("authorize");
+/// endpoints.token_endpoint = endpoint("token");
+/// assert_eq!(endpoints.complete().expect("complete").token_endpoint.as_str(), "https://idp.example.com/token");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointOverrides {
     /// The endpoint that browsers sign in at.

@@ -3,6 +3,17 @@
 use url::{Host, Url};
 
 /// An absolute `https` URL, or an `http` one if allowed.
+///
+/// ```
+/// use claimgate::oidc::endpoint::{Endpoint, EndpointError};
+///
+/// let endpoint = Endpoint::parse("https://idp.example.com/auth?tenant=a", false)?;
+/// assert_eq!(endpoint.with_query([("scope", "openid")]), "https://idp.example.com/auth?tenant=a&scope=openid");
+/// assert_eq!(Endpoint::parse("http://idp.example.com", false), Err(EndpointError::Scheme));
+/// let local = Endpoint::parse("http://127.0.0.1:8080/", false)?;
+/// assert!(local.is_loopback() && local.is_plain_http());
+/// # Ok::<(), EndpointError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 

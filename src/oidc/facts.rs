@@ -100,6 +100,18 @@ impl KeptClaims {
     }
 
     /// Keeps that a sign-in without claims, with a password, has no value of these: conditions on them are not met.
+    ///
+    /// ```
+    /// use claimgate::oidc::facts::KeptClaims;
+    /// use claimgate::path::ClaimPath;
+    ///
+    /// let kept = KeptClaims::of_nothing(&[ClaimPath::parse("acr")?]);
+    /// assert_eq!(kept.values("acr"), Some(vec![]), "known to be absent");
+    /// // A store keeps the text, and reads it again.
+    /// let stored = kept.as_json().map(str::to_owned);
+    /// assert_eq!(KeptClaims::from_json(stored), kept);
+    /// # Ok::<(), claimgate::path::PathError>(())
+    /// ```
     #[must_use]
     pub fn of_nothing(paths: &[ClaimPath]) -> Self {
         Self::of(&Value::Object(Map::new()), paths).0

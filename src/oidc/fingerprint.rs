@@ -3,6 +3,13 @@
 use ring::digest::{Context, SHA256};
 
 /// The first 128 bits of a SHA-256. It identifies a value without revealing it.
+///
+/// ```
+/// use claimgate::oidc::fingerprint::Fingerprint;
+///
+/// let whole = Fingerprint::of("https://idp.example.com");
+/// assert_eq!(Fingerprint::of_parts(&[b"https://", b"idp.example.com"]), whole);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 16]);
 

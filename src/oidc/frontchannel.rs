@@ -113,6 +113,22 @@ impl NamedSession {
 }
 
 /// A front-channel logout to apply.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use claimgate::oidc::frontchannel::NamedSession;
+/// use claimgate::oidc::records::{LogoutRecords, StoreError};
+///
+/// /// Ends the session that a request names; the provider is one whose logouts are accepted.
+/// fn end(query: &str, records: &mut dyn LogoutRecords) -> Result<usize, StoreError> {
+///     let Ok(named) = NamedSession::parse(query) else { return Ok(0) };
+///     let (leeway, hour) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
+///     let logout = named.logout(SystemTime::now(), leeway, hour, "a text that no other logout has".to_owned());
+///     println!("{} is kept for {:?}: {:?}", logout.jti(), logout.retention(), logout.record());
+///     logout.apply(records)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontChannelLogout {
     record: LogoutRecord,

@@ -16,6 +16,18 @@ use crate::verifier::ValidatedToken;
 use crate::{Error, Verifier};
 
 /// An ID token that belongs to this sign-in. Only [`validate`] makes one.
+///
+/// ```
+/// use claimgate::oidc::id_token::ValidatedIdToken;
+///
+/// /// What a session keeps.
+/// fn keep(id_token: &ValidatedIdToken) -> (String, Option<String>, String) {
+///     let subject = id_token.token().subject().to_owned();
+///     let sid = id_token.claims().session_id().map(str::to_owned);
+///     println!("calls other services until {:?}", id_token.tokens().expires_in());
+///     (subject, sid, id_token.encoded().to_owned()) // the last, for the sign-out at the provider
+/// }
+/// ```
 pub struct ValidatedIdToken {
     pub(super) token: ValidatedToken<IdToken>,
     pub(super) raw: Zeroizing<String>,
@@ -152,6 +164,29 @@ pub fn validate(
 
 /// Does the same as [`validate`], without blocking the thread where a key waits for something beyond this process;
 /// see [`JwsVerifier::verify_async`](crate::jws::JwsVerifier::verify_async).
+///
+/// ```
+/// use claimgate::Verifier;
+/// use claimgate::claims::IdToken;
+/// use claimgate::oidc::authorization::AuthorizationResponse;
+/// use claimgate::oidc::id_token::{self, IdTokenError};
+/// use claimgate::oidc::token::TokenResponse;
+///
+/// async fn subject(
+///     verifier: &Verifier<IdToken>,
+///     tokens: &TokenResponse,
+///     authorization: &AuthorizationResponse,
+/// ) -> Result<String, IdTokenError> {
+///     let now = std::time::SystemTime::now();
+///     match id_token::validate_async(verifier, tokens, authorization, now).await {
+///         Ok(id_token) => Ok(id_token.token().subject().to_owned()),
+///         Err(error) => {
+///             eprintln!("refused: {error} [{}]: {}", error.code(), tokens.unverified_id_token());
+///             Err(error)
+///         }
+///     }
+/// }
+/// ```
 ///
 /// # Errors
 /// As [`validate`].

@@ -74,6 +74,13 @@ impl LogoutRequest<'_> {
 }
 
 /// Fills in the placeholders of a `logout_url`, `{client_id}` and `{site_url}`, URL-encoded.
+///
+/// ```
+/// use claimgate::oidc::logout::fill_template;
+///
+/// let address = fill_template("https://idp.example.com/bye?client={client_id}", "crm", "https://crm.example.com");
+/// assert_eq!(address, "https://idp.example.com/bye?client=crm");
+/// ```
 #[must_use]
 pub fn fill_template(template: &str, client_id: &str, site_url: &str) -> String {
     let encode = |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };

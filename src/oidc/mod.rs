@@ -32,6 +32,136 @@
 //! A program with its own users and sessions needs no storage of this port: it stops at
 //! [`ValidatedIdToken`](id_token::ValidatedIdToken) or [`SignInClaims`](userinfo::SignInClaims), as the example
 //! [`sign_in_axum`](https://github.com/claimgate/claimgate/blob/main/examples/services/src/sign_in_axum.rs) does.
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use claimgate::claims::Policy;
+//! use claimgate::oidc::authorization::{
+//!     self, AuthorizationOptions, AuthorizationRequest, CallbackParameters, CallbackProvider,
+//! };
+//! use claimgate::oidc::client::{Client, Secret};
+//! use claimgate::oidc::discovery::{self, EndpointOverrides};
+//! use claimgate::oidc::endpoint::Endpoint;
+//! use claimgate::oidc::pending::PendingSignIn;
+//! use claimgate::oidc::seal::Sealer;
+//! use claimgate::oidc::userinfo::{self, SignInClaims};
+//! use claimgate::oidc::{Request, Response, id_token, jwks, random_token, token};
+//! use claimgate::Verifier;
+//!
+//! /// A whole sign-in. `send` sends a request, `browse` sends the browser to the provider and returns the query it comes
+//! /// back with, `use_state` remembers a `state` and reports whether it is new.
+//! fn sign_in(
+//!     sealer: &Sealer,
+//!     send: impl Fn(Request) -> Response,
+//!     browse: impl Fn(&str) -> String,
+//!     use_state: impl Fn(&str) -> bool,
+//!     mut random: impl FnMut(&mut [u8]),
+//! ) -> Result<(SignInClaims, String), Box<dyn std::error::Error>> {
+//!     let (issuer, redirect_uri) = ("https://idp.example.com", "https://crm.example.com/callback");
+//!     let client = Client::new("crm").with_secret(Secret::new("the client's secret".to_owned()));
+//!     let now = SystemTime::now();
+//!
+//!     // Once, and again when they become stale; `claimgate-remote` does it.
+//!     let address = Endpoint::parse(issuer, false)?;
+//!     let document = send(discovery::request(&address));
+//!     let metadata = discovery::read(&document, issuer, &EndpointOverrides::default(), false)?;
+//!     let jwks_uri = metadata.jwks_uri.as_ref().ok_or("the provider publishes no keys")?;
+//!     let (keys, _lifetime) = jwks::read(&send(jwks::request(jwks_uri)))?;
+//!     let policy = Policy::id_token(issuer, "crm");
+//!     let verifier = Verifier::builder().algorithms(["RS256"]).keys(keys).policy(policy).build()?;
+//!
+//!     // The browser asks to sign in.
+//!     let options = AuthorizationOptions::default();
+//!     let request = AuthorizationRequest {
+//!         provider: "idp",
+//!         metadata: &metadata,
+//!         client_id: "crm",
+//!         redirect_uri,
+//!         options: &options,
+//!         return_to: "/reports",
+//!     };
+//!     let redirect = authorization::begin(&request, now, &mut random);
+//!     let cookie = redirect.pending.seal(sealer, &mut random);
+//!     let query = browse(&redirect.url);
+//!
+//!     // The browser comes back.
+//!     let pending = PendingSignIn::open(sealer, &cookie).ok_or("another browser began it")?;
+//!     let provider = CallbackProvider { id: "idp", issuer, metadata: &metadata };
+//!     let authorization = pending.accept(&provider, &CallbackParameters::parse(&query), now, use_state)?;
+//!     let request = token::request(&authorization, &client, &metadata, redirect_uri, now, &mut random)?;
+//!     let tokens = token::read(&send(request.http), &request.secrets)?;
+//!     let id_token = id_token::validate(&verifier, &tokens, &authorization, now)?;
+//!     let claims = match userinfo::request(&metadata, &id_token) {
+//!         Some(request) => userinfo::merge(id_token, &send(request), verifier.jws(), "crm", now)?,
+//!         None => SignInClaims::of_id_token(id_token),
+//!     };
+//!     Ok((claims, random_token(&mut random))) // the secret of the new session
+//! }
+//! ```
+//!
+//! The last step, for a program with the users of [`records`]:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use claimgate::identity::{Mapping, NameSource};
+//! use claimgate::oidc::facts::KeptClaims;
+//! use claimgate::oidc::records::{self, Position, SignInRecords, View};
+//! use claimgate::oidc::session::NewSession;
+//! use claimgate::oidc::sign_in::{self, LinkByUsername, Person, SignInError, SignInPolicy, SignedIn};
+//! use claimgate::oidc::sync::SyncPolicy;
+//! use claimgate::oidc::userinfo::SignInClaims;
+//! use claimgate::time::UnixTime;
+//!
+//! const POLICY: SignInPolicy = SignInPolicy {
+//!     create_users: true,
+//!     allow_admins: false,
+//!     link_by_username: LinkByUsername::Vouched,
+//!     sync: SyncPolicy::CREATION,
+//!     session_lifetime: Duration::from_secs(12 * 60 * 60),
+//! };
+//! assert!(POLICY.link_by_username.check(NameSource::Subject).is_ok());
+//!
+//! /// `begun` is when the sign-in began: `AuthorizationResponse::begun`.
+//! fn person(claims: SignInClaims, mapping: &Mapping, begun: Position) -> Result<Person, SignInError> {
+//!     let person = Person::identify(claims, mapping, begun)?;
+//!     println!("{} is in {:?}", person.username(), person.identity().teams);
+//!     Ok(person.keep(KeptClaims::of_nothing(&[])))
+//! }
+//!
+//! /// Within one transaction.
+//! fn complete(
+//!     records: &mut dyn SignInRecords,
+//!     person: &Person,
+//!     session: NewSession,
+//!     now: UnixTime,
+//! ) -> Result<SignedIn, SignInError> {
+//!     sign_in::complete(records, person, &["email"], &POLICY, session, now)
+//! }
+//!
+//! /// The same in three steps, of which the first and the last are the store's.
+//! fn in_steps(
+//!     records: &mut dyn SignInRecords,
+//!     person: &Person,
+//!     session: NewSession,
+//!     now: UnixTime,
+//! ) -> Result<SignedIn, SignInError> {
+//!     let view = records::view(records, &person.lookup())?;
+//!     let plan = sign_in::decide(view, person, &["email"], &POLICY, session)?;
+//!     println!("{} becomes {:?}", plan.account.account.username(), plan.account.changed_kind());
+//!     Ok(plan.write(records, now)?)
+//! }
+//!
+//! /// What a sign-in would change: nothing is written.
+//! fn rehearse(view: View, claims: SignInClaims, mapping: &Mapping, begun: Position) -> Result<(), SignInError> {
+//!     let (person, explanation) = Person::explain(claims, mapping, begun);
+//!     println!("{explanation}");
+//!     let account = sign_in::decide_account(view, person?.identity(), &["email"], &POLICY)?;
+//!     println!("{:?}", account.changes);
+//!     Ok(())
+//! }
+//! ```
 
 pub mod fingerprint;
 pub mod status;

@@ -5,6 +5,47 @@
 //!   → Candidate::decide     Authenticated, or one refusal for every reason
 //!   → Authenticated::open   the session
 //! ```
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use claimgate::oidc::facts::KeptClaims;
+//! use claimgate::oidc::password::{self, Candidate, Credentials, PasswordPolicy, PasswordSignInError};
+//! use claimgate::oidc::records::Records;
+//! use claimgate::oidc::session::NewSession;
+//! use claimgate::time::UnixTime;
+//!
+//! const POLICY: PasswordPolicy = PasswordPolicy { fallback: true, regular_users: false };
+//!
+//! /// Compares a password with a hash; without one, it takes as long and returns false.
+//! fn matches(password: &str, hash: Option<&str>) -> bool {
+//!     false
+//! }
+//!
+//! fn sign_in(
+//!     records: &mut dyn Records,
+//!     (username, password): (&str, &str),
+//!     session: NewSession,
+//!     now: UnixTime,
+//! ) -> Result<(), PasswordSignInError> {
+//!     let candidate = password::look_up(records, username)?;
+//!     let matches = matches(password, candidate.hash());
+//!     let authenticated = candidate.decide(matches, POLICY)?.keep(KeptClaims::of_nothing(&[]));
+//!     authenticated.open(records, session, Duration::from_secs(12 * 60 * 60), now)
+//! }
+//!
+//! /// The same for an asynchronous store, which reads the credentials and opens the session itself.
+//! fn decide(before: Option<Credentials>, held: &Credentials, now: UnixTime) -> Result<(), PasswordSignInError> {
+//!     let candidate = Candidate::new(before);
+//!     println!("{:?} signs in", candidate.username());
+//!     let matches = matches("a password", candidate.hash());
+//!     let authenticated = candidate.decide(matches, POLICY)?;
+//!     assert!(POLICY.admits(authenticated.user()));
+//!     // Within the transaction that opens the session: the user is as it was at `version`.
+//!     println!("{:?} {:?}", authenticated.version(), authenticated.facts(now));
+//!     authenticated.confirm(held)
+//! }
+//! ```
 
 use std::time::Duration;
 

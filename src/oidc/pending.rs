@@ -113,6 +113,18 @@ impl PendingSignIn {
 
     /// Sets the position at which the sign-in began, for a store whose positions are not those of the clock that
     /// began it: several servers on one database may have different clocks.
+    ///
+    /// ```
+    /// use claimgate::oidc::authorization::AuthorizationRedirect;
+    /// use claimgate::oidc::records::Position;
+    /// use claimgate::oidc::seal::Sealer;
+    ///
+    /// /// Returns the cookie; `position` is the database's.
+    /// fn cookie(redirect: AuthorizationRedirect, position: Position, sealer: &Sealer) -> String {
+    ///     let pending = redirect.pending.begun_at(position);
+    ///     pending.seal(sealer, &mut |bytes| bytes.fill(1)) // random, in a program
+    /// }
+    /// ```
     #[must_use]
     pub fn begun_at(mut self, position: Position) -> Self {
         self.0.begun = position.0;

@@ -1,10 +1,12 @@
 //! The refresh request, which exchanges a refresh token for new tokens (RFC 6749 §6, Core §12).
 //!
 //! ```
-//! use claimgate::oidc::client::Client;
+//! use claimgate::Verifier;
+//! use claimgate::claims::IdToken;
+//! use claimgate::oidc::client::{Client, Secret};
 //! use claimgate::oidc::discovery::ProviderMetadata;
-//! use claimgate::oidc::refresh;
-//! use claimgate::oidc::token::{TokenError, Tokens};
+//! use claimgate::oidc::refresh::{self, OriginalIdToken};
+//! use claimgate::oidc::token::{TokenError, TokenRequest, Tokens};
 //! use claimgate::oidc::{Random, Request, Response};
 //! use claimgate::time::UnixTime;
 //!
@@ -17,6 +19,36 @@
 //!     let Some(refresh_token) = tokens.refresh_token() else { return Ok(None) };
 //!     let request = refresh::request(refresh_token, client, metadata, now, random)?;
 //!     refresh::read(&send(request.http), &request.secrets, tokens).map(Some)
+//! }
+//!
+//! /// The same with the ID token that some providers send again; `original` was kept with the refresh token.
+//! fn renew_session(
+//!     response: &Response,
+//!     (request, tokens): (&TokenRequest, &Tokens),
+//!     (verifier, original): (&Verifier<IdToken>, &OriginalIdToken),
+//!     now: UnixTime,
+//! ) -> Result<Tokens, Box<dyn std::error::Error>> {
+//!     let refreshed = refresh::read_with_id_token(response, &request.secrets, tokens)?;
+//!     // `refresh::validate_async(…).await` where a key waits for something beyond this process.
+//!     match refresh::validate(verifier, &refreshed, original, now) {
+//!         Ok(Some(id_token)) => println!("{:?}", OriginalIdToken::of(&id_token)),
+//!         Ok(None) => {}
+//!         Err(error) => {
+//!             eprintln!("{error} [{}]: {:?}", error.code(), refreshed.unverified_id_token());
+//!             return Err(error.into());
+//!         }
+//!     }
+//!     Ok(refreshed.tokens().clone())
+//! }
+//!
+//! /// Presents the refresh token with an assertion that a key service signs.
+//! # #[cfg(feature = "client-assertion")]
+//! async fn request(
+//!     refresh_token: &Secret,
+//!     (client, metadata): (&Client, &ProviderMetadata),
+//!     (now, random): (UnixTime, Random<'_>),
+//! ) -> Result<TokenRequest, TokenError> {
+//!     refresh::request_async(refresh_token, client, metadata, now, random).await
 //! }
 //! ```
 

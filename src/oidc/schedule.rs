@@ -54,6 +54,29 @@ impl CacheOptions {
 /// schedule.record_success(Some(Duration::from_secs(300)), UnixTime(1_000));
 /// assert_eq!(schedule.refresh_at(), UnixTime(1_240)); // before it becomes stale
 /// ```
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use claimgate::oidc::schedule::{CacheOptions, RefreshSchedule};
+/// use claimgate::time::UnixTime;
+///
+/// let at = |seconds: i64| UnixTime(1_800_000_000 + seconds);
+/// let mut keys = RefreshSchedule::new(CacheOptions::JWKS, at(0));
+/// assert_eq!(keys.refresh_at(), at(0));
+/// keys.record_success(Some(Duration::from_secs(600)), at(1));
+///
+/// // A token by an unknown key: one fetch, then none for 30 seconds, whatever its result.
+/// assert!(keys.may_request(at(10)));
+/// keys.record_failure(at(11));
+/// keys.record_request(at(11));
+/// assert!(!keys.may_request(at(40)) && keys.may_request(at(41)));
+///
+/// // The provider stays away: a stale set serves for a day.
+/// assert!(!keys.is_expired(at(80_000)) && keys.is_expired(at(90_000)));
+/// keys.refresh_now(at(90_000));
+/// assert_eq!(keys.refresh_at(), at(90_000));
+/// ```
 #[derive(Clone, Debug)]
 pub struct RefreshSchedule {
     options: CacheOptions,

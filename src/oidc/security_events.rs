@@ -3,6 +3,32 @@
 //!
 //! An account is identified as a sign-in identifies it: by issuer and subject. An email address or a phone number
 //! identifies none: it may be another person's tomorrow.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use claimgate::Verifier;
+//! use claimgate::claims::SecurityEvent;
+//! use claimgate::oidc::backchannel;
+//! use claimgate::oidc::records::LogoutRecords;
+//! use claimgate::oidc::security_events::{self, Reading, SecurityEventError};
+//!
+//! /// Takes a pushed token: 202 for `Ok`; else 400 with [`SecurityEventError::err`] (RFC 8935 §2.4).
+//! fn receive(
+//!     verifier: &Verifier<SecurityEvent>,
+//!     body: &str,
+//!     records: &mut dyn LogoutRecords,
+//! ) -> Result<(), SecurityEventError> {
+//!     let now = SystemTime::now();
+//!     let token = verifier.verify(body, now)?;
+//!     let is_issuer = |issuer: &str| issuer == "https://idp.example.com";
+//!     if let Reading::Logout { logout, event } = security_events::read(token, is_issuer, Duration::from_secs(60), now) {
+//!         println!("{event}: {:?}", backchannel::apply_all(records, &[*logout])?);
+//!     }
+//!     Ok(())
+//! }
+//! assert_eq!(SecurityEventError::Request.err(), "invalid_request");
+//! ```
 
 use std::time::Duration;
 

@@ -7,6 +7,14 @@ use crate::time::UnixTime;
 
 /// The identifier of a session: the [`Fingerprint`] of the secret in the cookie. It is stored, listed and
 /// logged, and opens nothing.
+///
+/// ```
+/// use claimgate::oidc::session::SessionId;
+///
+/// let id = SessionId::of_secret("the secret of the cookie");
+/// assert_eq!(SessionId::from_hex(&id.to_string()), Some(id));
+/// assert_eq!(SessionId::from_hex("no identifier"), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
 

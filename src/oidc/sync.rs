@@ -1,4 +1,30 @@
 //! Synchronisation of profile and teams as a list of changes: a dry run shows it, a sign-in applies it.
+//!
+//! ```
+//! use claimgate::identity::{Mapping, MappingSpec, OneOrMany};
+//! use claimgate::limits::Limits;
+//! use claimgate::oidc::sync::{self, Change, SyncPolicy};
+//! use claimgate::oidc::user::{Profile, Teams, UserKind};
+//!
+//! let spec = MappingSpec {
+//!     username: OneOrMany::One("preferred_username".to_owned()),
+//!     profile: [("email".to_owned(), "email".to_owned())].into(),
+//!     ..MappingSpec::default()
+//! };
+//! let mapping = Mapping::compile(&spec, &Limits::DEFAULT)?;
+//! let claims = serde_json::json!({"preferred_username": "ada", "email": "ada@example.com"});
+//! let identity = mapping.identify(&claims)?;
+//!
+//! let (mut profile, mut teams) = (Profile::new(), Teams::new());
+//! let changes = sync::plan((&profile, &teams), &identity, &["email"], SyncPolicy::CREATION);
+//! let email = Change::SetField { field: "email".to_owned(), from: None, to: "ada@example.com".to_owned() };
+//! assert_eq!(changes, [email]);
+//! sync::apply((&mut profile, &mut teams), &changes);
+//! assert_eq!(profile["email"], "ada@example.com");
+//! // Without `admin_groups` no group makes an administrator.
+//! assert_eq!(sync::plan_kind(UserKind::Regular, &identity, SyncPolicy::CREATION), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 

@@ -40,6 +40,12 @@ crate::text::redacted_debug!(TokenResponse);
 ///     let access_token = id_token.tokens().access_token()?;
 ///     Some(format!("Bearer {}", access_token.expose()))
 /// }
+///
+/// fn describe(id_token: &ValidatedIdToken) -> String {
+///     let tokens = id_token.tokens();
+///     let renewable = tokens.refresh_token().is_some();
+///     format!("{:?} for {:?}, renewable: {renewable}", tokens.scope(), tokens.expires_in())
+/// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -138,6 +144,14 @@ crate::code::coded!(TokenError);
 impl TokenError {
     /// Reports whether the provider says that the grant is of no use any more (`invalid_grant`, RFC 6749 §5.2): the code or
     /// the refresh token is used up, has expired or was revoked. After another error it may be presented again.
+    ///
+    /// ```
+    /// use claimgate::oidc::token::TokenError;
+    ///
+    /// let refused = |error: &str| TokenError::Refused { error: error.to_owned(), description: None };
+    /// assert!(refused("invalid_grant").ends_grant());
+    /// assert!(!refused("temporarily_unavailable").ends_grant());
+    /// ```
     #[must_use]
     pub fn ends_grant(&self) -> bool {
         matches!(self, TokenError::Refused { error, .. } if error == "invalid_grant")

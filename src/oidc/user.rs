@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct UserId(pub i64);
 
 /// The kind of a user, which decides how it may sign in.
+///
+/// ```
+/// use claimgate::oidc::user::UserKind;
+///
+/// let kind = UserKind::from_name("super-admin").expect("a kind");
+/// assert!(kind.is_admin() && kind.name() == "super-admin");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UserKind {
@@ -65,6 +72,20 @@ pub type Profile = BTreeMap<String, String>;
 pub type Teams = BTreeMap<String, TeamSource>;
 
 /// A user.
+///
+/// ```
+/// use claimgate::oidc::user::{User, UserId, UserKind};
+///
+/// let user = User {
+///     id: UserId(1),
+///     username: "ada".to_owned(),
+///     kind: UserKind::Admin,
+///     active: true,
+///     profile: [("email".to_owned(), "ada@example.com".to_owned())].into(),
+///     teams: Default::default(),
+/// };
+/// assert_eq!((user.display_name().as_str(), user.email()), ("ada", Some("ada@example.com")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
     /// The permanent identifier.

@@ -20,6 +20,16 @@ use crate::text;
 use crate::time::UnixTime;
 
 /// The claims of a sign-in: the ID token's, and those that only UserInfo has. Only this module makes one.
+///
+/// ```
+/// use claimgate::oidc::userinfo::SignInClaims;
+/// use serde_json::Value;
+///
+/// fn name(claims: &SignInClaims) -> &str {
+///     let name = claims.as_value().get("name").and_then(Value::as_str);
+///     name.unwrap_or_else(|| claims.id_token().token().subject())
+/// }
+/// ```
 pub struct SignInClaims {
     pub(super) id_token: ValidatedIdToken,
     pub(super) claims: Value,

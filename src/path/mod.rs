@@ -34,6 +34,29 @@ pub use pattern::Pattern;
 /// assert_eq!(ClaimPath::parse("a.b")?.first(&claims, &Limits::DEFAULT)?, Some(&1.into()));
 /// # Ok::<(), claimgate::path::PathError>(())
 /// ```
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use claimgate::limits::Limits;
+/// use claimgate::path::ClaimPath;
+///
+/// let claims = serde_json::json!({"https://acme.example/role": "admin", "realm_access": {"roles": ["a", "b"]}});
+/// let literal = ClaimPath::parse("https://acme.example/role")?;
+/// assert!(literal.is_literal() && literal.member() == Some("https://acme.example/role"));
+/// assert_eq!(literal.first(&claims, &Limits::DEFAULT)?, Some(&"admin".into()));
+///
+/// let roles = ClaimPath::parse_with("$.realm_access.roles[*]", &Limits::DEFAULT)?;
+/// assert_eq!((roles.root_member(), roles.as_str()), (Some("realm_access"), "$.realm_access.roles[*]"));
+/// assert_eq!(roles.select(&claims, &Limits::DEFAULT)?.len(), 2);
+/// let mut first = None;
+/// roles.visit(&claims, &Limits::DEFAULT, |role| {
+///     first = role.as_str();
+///     ControlFlow::Break(())
+/// })?;
+/// assert_eq!(first, Some("a"));
+/// # Ok::<(), claimgate::path::PathError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClaimPath {
     text: String,

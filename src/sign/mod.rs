@@ -37,6 +37,24 @@ pub fn algorithms() -> impl Iterator<Item = &'static str> {
 
 /// A private key or shared secret for one algorithm. Its `Debug` text has no secrets. They are wiped from
 /// memory when it is dropped, as far as the underlying crates wipe theirs.
+///
+/// ```
+/// use claimgate::sign::SigningKey;
+///
+/// let pem = std::fs::read_to_string("examples/rsa_private_key.pem")?;
+/// let key = SigningKey::from_pem(&pem, Some("PS256"))?.with_kid("2026-11");
+/// assert_eq!((key.algorithm(), key.kid()), ("PS256", Some("2026-11")));
+/// assert_eq!(key.public_jwk()?["use"], "sig"); // for a JWK set
+/// assert_eq!(key.signature(b"any bytes")?.len(), 256);
+///
+/// // The private JWK is as secret as the key.
+/// let again = SigningKey::from_jwk(key.private_jwk().to_string().as_bytes(), None)?;
+/// let malformed = again.sign_compact_raw(b"{}", b"no JSON")?; // for tests of verifiers
+/// let secret = SigningKey::from_secret(b"a secret of at least 32 bytes, for HS256", "HS256")?;
+/// assert_eq!(secret.public_jwk().unwrap_err().code(), "sign.no_public_half");
+/// assert!(claimgate::sign::algorithms().any(|name| name == "EdDSA"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SigningKey {
     algorithm: &'static str,
     kid: Option<String>,

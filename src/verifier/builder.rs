@@ -69,6 +69,20 @@ impl<P> VerifierBuilder<P> {
 
     /// Sets the keys as [`keys`](Self::keys) does, and accepts a set without a usable key, or an empty one. Until
     /// [`Verifier::replace_keys`] brings a usable key, each token is rejected with the reason.
+    ///
+    /// ```
+    /// use claimgate::{Verifier, alg::Registry, claims::Policy, key::KeySet, limits::Limits};
+    ///
+    /// let verifier = Verifier::builder()
+    ///     .registry(Registry::builtin().by_ring())
+    ///     .algorithms(["RS256"])
+    ///     .any_keys(KeySet::default()) // they come later, by `replace_keys`
+    ///     .limits(Limits { token_bytes: 4096, ..Limits::DEFAULT })
+    ///     .policy(Policy::access_token("https://idp.example.com", "crm"))
+    ///     .build()?;
+    /// assert_eq!(verifier.jws().limits().token_bytes, 4096);
+    /// # Ok::<(), claimgate::jws::BuildError>(())
+    /// ```
     pub fn any_keys(mut self, keys: KeySet) -> Self {
         self.keys = keys;
         self.needs_usable_key = false;

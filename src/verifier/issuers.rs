@@ -101,6 +101,21 @@ impl<K: Kind> Issuers<K> {
     }
 
     /// Verifies many tokens at the time `now`; see [`Verifier::verify_batch`].
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use claimgate::{Error, claims::AccessToken, verifier::Issuers};
+    ///
+    /// async fn subjects(issuers: &Issuers<AccessToken>, tokens: &[&str]) -> Result<Vec<String>, Error> {
+    ///     if let [token] = tokens {
+    ///         let token = issuers.verify_async(token, SystemTime::now()).await?;
+    ///         return Ok(vec![token.subject().to_owned()]);
+    ///     }
+    ///     let verified = issuers.verify_batch(tokens, SystemTime::now()).into_iter();
+    ///     verified.map(|token| Ok(token?.subject().to_owned())).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn verify_batch(
         &self,
@@ -170,6 +185,14 @@ impl IssuerError {
 
 /// Returns the `iss` of an **unverified** token. It may select the keys to verify the token with, and
 /// serves no other purpose.
+///
+/// ```
+/// use claimgate::verifier::unverified_issuer;
+///
+/// let token = std::fs::read_to_string("vectors/demo/token.txt")?;
+/// assert_eq!(unverified_issuer(token.trim())?, "https://idp.example.com/realms/acme");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`IssuerError::Token`] or [`IssuerError::Missing`].

@@ -12,6 +12,29 @@ use crate::jws::Header;
 
 /// A token of kind `K` whose signature was verified and whose claims satisfy a [`Policy`](crate::claims::Policy). Only a
 /// [`Verifier`](crate::Verifier) of that kind makes one. A clone shares the contents.
+///
+/// ```
+/// use claimgate::claims::{AccessToken, IdToken, LogoutToken, SecurityEvent, TokenKind};
+/// use claimgate::verifier::ValidatedToken;
+///
+/// fn id_token(token: &ValidatedToken<IdToken>) -> bool {
+///     println!("{} of {} by {}", token.subject(), token.issuer(), token.header().algorithm());
+///     token.expires_at() > token.issued_at()
+/// }
+///
+/// fn logout(token: &ValidatedToken<LogoutToken>) -> (&str, Option<&str>) {
+///     (token.token_id(), token.claims().session_id())
+/// }
+///
+/// fn access_token(token: &ValidatedToken<AccessToken>) -> bool {
+///     assert_eq!(token.kind(), TokenKind::AccessToken);
+///     token.claims().audience().any(|name| name == "crm")
+/// }
+///
+/// fn event(token: &ValidatedToken<SecurityEvent>) -> Vec<&String> {
+///     token.events().keys().collect()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ValidatedToken<K: Kind> {
     contents: Arc<Contents>,

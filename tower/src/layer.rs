@@ -39,6 +39,27 @@ use crate::verifier::{BearerVerifier, Verify};
 ///     BearerLayer::new(tokens)
 /// }
 /// ```
+///
+/// ```
+/// use claimgate_tower::claimgate::claims::AccessToken;
+/// use claimgate_tower::claimgate::identity::Mapping;
+/// use claimgate_tower::{BearerLayer, Logouts, MemoryLogouts, Refusal, RemoteIssuers};
+///
+/// fn layer(tokens: RemoteIssuers<AccessToken>, mapping: Mapping, logouts: &Logouts<MemoryLogouts>) -> BearerLayer {
+///     BearerLayer::new(tokens).mapping(mapping).logouts(logouts).optional()
+/// }
+///
+/// /// In a framework that is not built on tower.
+/// async fn decide(layer: &BearerLayer, authorization: &[&[u8]]) -> Result<String, (u16, Option<String>)> {
+///     let answer = |refusal: Refusal| {
+///         refusal.log();
+///         (refusal.status().as_u16(), refusal.challenge())
+///     };
+///     let principal = layer.authenticate(authorization.iter().copied()).await.map_err(answer)?;
+///     let subject = principal.as_ref().and_then(|principal| principal.claims().subject());
+///     Ok(subject.unwrap_or("a stranger").to_owned())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct BearerLayer(Arc<Rules>);
 

@@ -14,6 +14,20 @@ use serde_json::Value;
 use crate::refusal::Refusal;
 
 /// The sender of a request whose token was accepted. A clone shares the contents.
+///
+/// ```
+/// use claimgate_tower::{Principal, Refusal, Require};
+///
+/// fn admit(principal: &Principal) -> Result<(), Refusal> {
+///     println!("{}", principal.header().algorithm());
+///     println!("{:?} as {:?}", principal.claims().subject(), principal.identity().map(|known| &known.username));
+///     if principal.scopes().any(|scope| scope == "admin") {
+///         return Ok(());
+///     }
+///     // The guard of a route, applied by hand.
+///     Require::scope("orders:read").admit(principal)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Principal {
     token: Token,
@@ -160,6 +174,15 @@ impl<T: FromPrincipal> Verified<T> {
     }
 
     /// Does the same as [`of`](Self::of), and returns `None` for a request without a token.
+    ///
+    /// ```
+    /// # use claimgate_tower::Verified;
+    /// # #[derive(serde::Deserialize)] struct User { sub: String }
+    /// fn greet(extensions: &http::Extensions) -> Result<String, claimgate_tower::Refusal> {
+    ///     let user = Verified::<User>::optional(extensions)?;
+    ///     Ok(user.map_or_else(|| "hello".to_owned(), |Verified(user)| format!("hello, {}", user.sub)))
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`of`](Self::of), except [`Refusal::Missing`].

@@ -18,6 +18,20 @@ pub type Answering<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 const RETRY: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a request is refused. The text is for the log: an answer has none of it.
+///
+/// ```
+/// use claimgate_tower::Refusal;
+///
+/// let refusal = Refusal::Missing;
+/// assert_eq!((refusal.status().as_u16(), refusal.grpc_status()), (401, 16));
+/// assert_eq!(refusal.challenge().as_deref(), Some(r#"Bearer realm="api""#));
+/// println!("[{}] {}", refusal.code(), refusal.public_message());
+/// refusal.log();
+/// let answer: http::Response<String> = refusal.http_response();
+/// assert_eq!(answer.status(), 401);
+/// let answer: http::Response<String> = refusal.grpc_response();
+/// assert_eq!(answer.headers()["grpc-status"], "16");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -104,6 +104,33 @@ pub struct TokenSession<'t> {
 ///     (sid = :sid AND issued_at + 60 >= :issued_at)
 ///  OR (subject = :subject AND issued_at >= :issued_at AND (sid IS NULL OR :sid IS NULL))))
 /// ```
+///
+/// For a store that can be searched from within the program, [`Logout::ends`] is that rule:
+///
+/// ```
+/// use std::sync::{Mutex, PoisonError};
+///
+/// use claimgate_tower::LogoutStore;
+/// use claimgate_tower::logouts::{Logout, StoreError, TokenSession};
+///
+/// #[derive(Default)]
+/// struct List(Mutex<Vec<Logout>>);
+///
+/// impl LogoutStore for List {
+///     async fn record(&self, logouts: &[Logout]) -> Result<(), StoreError> {
+///         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         let now = logouts.iter().map(|logout| logout.received_at).max();
+///         list.retain(|known| Some(known.keep_until) >= now);
+///         list.extend_from_slice(logouts);
+///         Ok(())
+///     }
+///
+///     async fn is_logged_out(&self, token: &TokenSession<'_>) -> Result<bool, StoreError> {
+///         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         Ok(list.iter().any(|logout| logout.ends(token)))
+///     }
+/// }
+/// ```
 pub trait LogoutStore: Send + Sync + 'static {
     /// Records logouts: all of them, durably, before it returns, or none. A logout may be recorded twice, if the
     /// provider sends it again, and then has no further effect.
