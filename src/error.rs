@@ -34,6 +34,14 @@ impl Error {
 
     /// Returns what was not available if the token could not be judged and may be good: an answer over HTTP is 503,
     /// not 401. `None` for a token that is refused. Only algorithms of the caller can be unavailable.
+    ///
+    /// ```
+    /// use claimgate::Error;
+    ///
+    /// fn status(error: &Error) -> u16 {
+    ///     if error.unavailable().is_some() { 503 } else { 401 }
+    /// }
+    /// ```
     #[must_use]
     pub fn unavailable(&self) -> Option<&Unavailable> {
         match self {

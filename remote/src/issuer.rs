@@ -232,11 +232,12 @@ fn default_client(_: &Endpoint) -> Result<Arc<dyn Fetch>, SetupError> {
 /// }
 ///
 /// async fn report(tokens: &RemoteVerifier<AccessToken>, presented: &[&str]) {
+///     let is_up = tokens.ready().await.is_ok();
 ///     for result in tokens.verify_batch(presented).await {
 ///         println!("{:?}", result.map(|token| token.subject().to_owned()));
 ///     }
 ///     let health = tokens.health();
-///     println!("{} keys, {} seconds old", health.usable_keys, health.keys_age.unwrap_or_default());
+///     println!("{is_up}: {} keys, {} seconds old", health.usable_keys, health.keys_age.unwrap_or_default());
 ///     // By the keys that are known now, without waiting for others.
 ///     let known = tokens.verifier().verify(presented[0], tokens.now());
 ///     println!("{}, the sign-in endpoint is {:?}", known.is_ok(), tokens.keys().known_metadata());

@@ -20,6 +20,7 @@ use claimgate::verifier::{IssuerError, ValidatedToken, unverified_issuer};
 /// let [staff, guests] = ["https://staff.example.com", "https://guests.example.com"]
 ///     .map(|issuer| Issuer::discover(issuer).algorithms(["RS256"]).policy(Policy::access_token(issuer, "crm")).spawn());
 /// let issuers = RemoteIssuers::new([staff?, guests?])?;
+/// let token = issuers.verify("a.bearer.token").await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

@@ -80,7 +80,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the metadata is known.
+    /// Whether the metadata is known; not, if only the address of the JWK set is.
     pub discovered: bool,
     /// The number of published keys in use.
     pub usable_keys: usize,

@@ -49,6 +49,13 @@ impl Authentication {
     }
 
     /// Reports whether it demands nothing.
+    ///
+    /// ```
+    /// use claimgate::access::Authentication;
+    ///
+    /// let recent = Authentication { max_age: Some(std::time::Duration::from_secs(300)), acr: Vec::new() };
+    /// assert!(!recent.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.max_age.is_none() && self.acr.is_empty()

@@ -41,6 +41,15 @@ use crate::path::ClaimPath;
 pub struct Headers(Vec<Header>);
 
 /// A header of an application.
+///
+/// ```
+/// use claimgate::access::{Caller, Header};
+///
+/// /// Returns the line of a header; `None` if the caller has no such value.
+/// fn line(header: &Header, caller: Caller<'_>) -> Option<String> {
+///     Some(format!("{}: {}", header.name(), header.value(caller)?))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Header {
     name: String,

@@ -13,6 +13,8 @@ use super::{Algorithm, Hmac, Rsa};
 /// let registry = Registry::builtin();
 /// assert!(registry.get("RS256").is_some());
 /// assert!(registry.get("none").is_none());
+/// assert!(registry.names().any(|name| name == "ES256"));
+/// let by_ring = registry.by_ring(); // without the RSA kernel, whatever the CPU
 /// ```
 #[derive(Clone)]
 pub struct Registry {

@@ -72,6 +72,15 @@ pub struct ClaimFault {
 impl ClaimSpec {
     /// Compiles the path and the condition.
     ///
+    /// ```
+    /// use claimgate::claims::ClaimSpec;
+    ///
+    /// let spec: ClaimSpec = serde_json::from_str(r#"{"path": "hd"}"#)?;
+    /// let fault = spec.compile().err().expect("it demands nothing");
+    /// println!("{}: {}", fault.setting, fault.reason);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A [`ClaimFault`] where there is no condition or more than one, where no claim could meet it, and where the
     /// path or the pattern is not valid.

@@ -209,6 +209,16 @@ impl<K: Kind> Policy<K> {
 
     /// Accepts the issuers of tenants, in place of the accepted issuer and its aliases. `iss` and `tid` must name the
     /// same tenant, and one of them.
+    ///
+    /// ```
+    /// use claimgate::claims::{Policy, TenantIssuers};
+    ///
+    /// let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    /// let ours = TenantIssuers::of(template, ["6f1c0c3e-2b34-4da1-9baa-8bc8c9d6a490"])?;
+    /// let policy = Policy::id_token(template, "crm").tenants(&ours);
+    /// assert_eq!(policy.issuers().count(), 1);
+    /// # Ok::<(), claimgate::claims::TenantError>(())
+    /// ```
     #[must_use]
     pub fn tenants(mut self, tenants: &TenantIssuers) -> Self {
         self.rules.issuer = None;

@@ -68,6 +68,14 @@ impl TenantIssuers {
     /// **Danger.** Returns the issuers of all tenants: the tokens of every organization at the provider are accepted, and
     /// any person can make one.
     ///
+    /// ```
+    /// use claimgate::claims::TenantIssuers;
+    ///
+    /// let any = TenantIssuers::danger_any("https://login.microsoftonline.com/{tenantid}/v2.0")?;
+    /// assert!(any.accepts("https://login.microsoftonline.com/6f1c0c3e-2b34-4da1-9baa-8bc8c9d6a490/v2.0"));
+    /// # Ok::<(), claimgate::claims::TenantError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`TenantError::Template`].
     pub fn danger_any(template: &str) -> Result<Self, TenantError> {

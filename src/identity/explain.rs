@@ -147,6 +147,14 @@ impl Explanation {
 
     /// Returns the decision, the same that [`Mapping::identify`](super::Mapping::identify) makes.
     ///
+    /// ```
+    /// use claimgate::identity::{Explanation, IdentityError};
+    ///
+    /// fn username(explanation: &Explanation) -> Result<&str, IdentityError> {
+    ///     Ok(&explanation.decision()?.username)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// The [`IdentityError`] of the refusal.
     pub fn decision(&self) -> Result<&Identity, IdentityError> {

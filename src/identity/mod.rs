@@ -101,7 +101,7 @@ pub enum NameSource {
 /// ```
 ///
 /// ```
-/// use claimgate::identity::{Mapping, MappingSpec, Normalisation, normal_username};
+/// use claimgate::identity::{Mapping, MappingSpec};
 /// use claimgate::limits::Limits;
 ///
 /// let spec: MappingSpec = serde_json::from_str(r#"{
@@ -112,6 +112,8 @@ pub enum NameSource {
 /// }"#)?;
 /// assert_eq!(spec.username.as_slice().len(), 2);
 /// let mapping = Mapping::compile(&spec, &Limits::DEFAULT)?;
+/// assert!(mapping.name_sources().any(|(path, _)| path == "email"));
+/// assert!(mapping.plain_group_claims().eq(["groups"]));
 /// assert!(mapping.profile_fields().any(|field| field == "email") && !mapping.decides_administrators());
 ///
 /// let claims = serde_json::json!({"preferred_username": "Ada", "groups": ["crm-admin"]}); // of a validated token

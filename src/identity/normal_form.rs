@@ -18,6 +18,14 @@ const BLANK: [char; 6] = ['\u{2800}', '\u{fffc}', '\u{16fe4}', '\u{13441}', '\u{
 /// Returns a username in the form in which it is kept, compared and shown: canonically composed (NFC), and
 /// folded as `normalisation` says. The result is its own normal form.
 ///
+/// ```
+/// use claimgate::identity::{Normalisation, normal_username};
+///
+/// assert_eq!(normal_username("Ada", Normalisation::Default)?, "ada");
+/// assert!(normal_username(" ", Normalisation::Default).is_err());
+/// # Ok::<(), claimgate::identity::IdentityError>(())
+/// ```
+///
 /// # Errors
 /// [`IdentityError::EmptyUsername`], [`IdentityError::UsernameCharacters`] or
 /// [`IdentityError::UsernameTooLong`].

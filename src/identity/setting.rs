@@ -3,6 +3,15 @@
 use std::fmt;
 
 /// The path of a setting: member names and list indices from 0, such as `team[1].regex`.
+///
+/// ```
+/// use claimgate::identity::SettingPath;
+///
+/// let rule = SettingPath::of("team").index(1);
+/// assert_eq!(rule.name("regex").to_string(), "team[1].regex");
+/// let whole = SettingPath::of("identity").join(&rule);
+/// assert_eq!((whole.to_string().as_str(), whole.steps().len()), ("identity.team[1]", 3));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingPath(Vec<Step>);
 

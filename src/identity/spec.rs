@@ -76,6 +76,12 @@ impl Default for MappingSpec {
 }
 
 /// One text, or a list of them.
+///
+/// ```
+/// use claimgate::identity::OneOrMany;
+///
+/// assert_eq!(OneOrMany::One("sub".to_owned()).as_slice().len(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub enum OneOrMany {
     /// One.

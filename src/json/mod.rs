@@ -11,6 +11,7 @@
 //! let document = json::parse_document(b"\xef\xbb\xbf{\"a\": [1]}", &Limits::DEFAULT)?;
 //! assert_eq!(json::kind_of(&document["a"]), "an array");
 //! assert_eq!(json::without_byte_order_mark(b"\xef\xbb\xbf{}"), b"{}");
+//! assert_eq!(json::parse(b"[1]", &Limits::DEFAULT)?, serde_json::json!([1]));
 //! assert!(json::parse_object(br#"{"a": 1, "a": 2}"#, &Limits::DEFAULT).is_err());
 //! # Ok::<(), JsonError>(())
 //! ```

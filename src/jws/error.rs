@@ -42,6 +42,14 @@ impl JwsError {
     }
 
     /// Returns what was not available if the token could not be judged and may be good.
+    ///
+    /// ```
+    /// use claimgate::jws::JwsError;
+    ///
+    /// fn is_forgery(error: &JwsError) -> bool {
+    ///     error.unavailable().is_none() && error.code() == "signature.invalid"
+    /// }
+    /// ```
     #[must_use]
     pub fn unavailable(&self) -> Option<&Unavailable> {
         match self {

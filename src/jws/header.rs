@@ -10,6 +10,17 @@ use crate::json::{self, JsonError};
 use crate::limits::Limits;
 
 /// A parsed JOSE header, unverified. A clone shares the contents.
+///
+/// ```
+/// use claimgate::jws::Header;
+/// use claimgate::limits::Limits;
+///
+/// let header = Header::parse(br#"{"alg": "RS256", "typ": "application/at+jwt", "kid": "a"}"#, &Limits::DEFAULT)?;
+/// assert_eq!((header.algorithm(), header.kid()), ("RS256", Some("a")));
+/// assert!(header.typ_is("at+jwt") && header.typ() == Some("application/at+jwt"));
+/// assert_eq!(header.as_object().len(), 3);
+/// # Ok::<(), claimgate::jws::HeaderError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header(Arc<Contents>);
 

@@ -12,6 +12,15 @@ use crate::key::{KeyError, KeySet};
 use crate::limits::Limits;
 
 /// A JWS whose signature has been verified. Only a [`JwsVerifier`] makes one.
+///
+/// ```
+/// use claimgate::jws::VerifiedJws;
+///
+/// fn read(jws: &VerifiedJws) -> serde_json::Result<serde_json::Value> {
+///     println!("by {:?}", jws.header().kid());
+///     serde_json::from_slice(jws.payload())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedJws {
     header: Header,

@@ -78,6 +78,12 @@ pub enum KeyMaterial {
 
 impl KeyMaterial {
     /// Returns the `kty` of this material as a JWK; `SPKI` for [`KeyMaterial::Spki`].
+    ///
+    /// ```
+    /// use claimgate::key::VerificationKey;
+    ///
+    /// assert_eq!(VerificationKey::from_secret(b"any").material().kty(), "oct");
+    /// ```
     #[must_use]
     pub fn kty(&self) -> &str {
         match self {
@@ -108,6 +114,14 @@ impl fmt::Debug for KeyMaterial {
 /// assert_eq!(new.permits("HS512").unwrap_err().code(), "key.wrong_algorithm");
 /// let keys = KeySet::new([old, new]);
 /// assert_eq!(keys.keys()[1].kid(), Some("2026"));
+/// ```
+///
+/// ```
+/// use claimgate::key::VerificationKey;
+///
+/// let key = VerificationKey::from_secret(b"short").with_kid("old").with_alg("HS256").danger_allow_weak();
+/// assert_eq!((key.kid(), key.alg(), key.material().kty()), (Some("old"), Some("HS256"), "oct"));
+/// assert!(key.weak_allowed() && !key.was_private());
 /// ```
 #[derive(Clone)]
 pub struct VerificationKey {

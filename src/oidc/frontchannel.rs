@@ -86,6 +86,18 @@ impl NamedSession {
     /// Returns the logout of the session, for a provider whose front-channel logouts are accepted. `leeway`, in whole
     /// seconds, is how far the clocks may differ; `kept_for` the least time for which the record is kept, in whole
     /// seconds: until every token of the session has expired. `jti` is a new text that is unlike any other.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use claimgate::oidc::frontchannel::NamedSession;
+    ///
+    /// let named = NamedSession::parse("iss=https%3A%2F%2Fidp.example.com&sid=08a5019c")?;
+    /// let (leeway, hour) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
+    /// let logout = named.logout(SystemTime::now(), leeway, hour, "a text that no other logout has".to_owned());
+    /// assert_eq!(logout.record().issuer, "https://idp.example.com");
+    /// # Ok::<(), claimgate::oidc::frontchannel::FrontChannelError>(())
+    /// ```
     #[must_use]
     pub fn logout(
         self,

@@ -422,6 +422,16 @@ impl AccountPlan {
 
     /// Returns the result of a sign-in that was written. `id` is the identifier that the store gave to a new user;
     /// another user keeps its own.
+    ///
+    /// ```
+    /// use claimgate::oidc::sign_in::{Plan, SignedIn};
+    /// use claimgate::oidc::user::UserId;
+    ///
+    /// /// After the transaction in which an asynchronous store wrote the plan.
+    /// fn written(plan: Plan, id: UserId) -> SignedIn {
+    ///     plan.account.into_signed_in(id)
+    /// }
+    /// ```
     #[must_use]
     pub fn into_signed_in(self, id: UserId) -> SignedIn {
         let (user, created, linked) = match self.account {

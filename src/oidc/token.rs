@@ -23,6 +23,14 @@ use crate::time::UnixTime;
 
 /// The tokens of a token response. Not printable. All but the ID token are out of reach until it is validated: then
 /// [`ValidatedIdToken::tokens`](super::id_token::ValidatedIdToken::tokens) returns them.
+///
+/// ```
+/// use claimgate::oidc::token::TokenResponse;
+///
+/// fn log(response: &TokenResponse) {
+///     eprintln!("refused, unverified: {}", response.unverified_id_token());
+/// }
+/// ```
 pub struct TokenResponse {
     pub(super) id_token: Zeroizing<String>,
     pub(super) tokens: Tokens,

@@ -30,6 +30,10 @@ pub(crate) use signer::Unsigned;
 pub use signer::{Signer, Signing, sign, sign_async};
 
 /// Returns the JWS names of the algorithms that can sign: those of [`Registry::builtin`].
+///
+/// ```
+/// assert!(claimgate::sign::algorithms().any(|name| name == "EdDSA"));
+/// ```
 pub fn algorithms() -> impl Iterator<Item = &'static str> {
     static BUILTIN: LazyLock<Registry> = LazyLock::new(Registry::builtin);
     BUILTIN.names()

@@ -18,7 +18,8 @@ fn the_library_has_no_clock_or_socket() {
     let has_clock = |source: &&Source| {
         ["server/", "remote/", "tower/"].iter().any(|folder| source.name.starts_with(folder))
     };
-    for Source { name, text, .. } in shipped().iter().filter(|source| !has_clock(source)) {
+    for source in shipped().iter().filter(|source| !has_clock(source)) {
+        let (name, text) = (&source.name, source.code());
         for word in ["SystemTime::now", "Instant::now", "std::net::Tcp", "std::thread", "tokio"] {
             assert!(!text.contains(word), "{name} uses {word}");
         }
@@ -27,8 +28,10 @@ fn the_library_has_no_clock_or_socket() {
             "src/jws/verifier.rs",
             "src/verifier/mod.rs",
             "src/verifier/issuers.rs",
+            "src/oidc/assertion.rs",
             "src/oidc/id_token.rs",
             "src/oidc/refresh.rs",
+            "src/oidc/token.rs",
             "src/sign/signer.rs",
         ];
         assert!(awaits.contains(&name.as_str()) || !text.contains(".await"), "{name} awaits");

@@ -68,6 +68,14 @@ impl Require {
 
     /// Decides on a principal, for frameworks that are not built on tower.
     ///
+    /// ```
+    /// use claimgate_tower::{Principal, Refusal, Require};
+    ///
+    /// fn delete(principal: &Principal) -> Result<(), Refusal> {
+    ///     Require::scope("orders:write").or("orders:admin").admit(principal)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Scope`] or [`Refusal::Team`]; [`Refusal::Program`] for a team if the layer has no mapping.
     pub fn admit(&self, principal: &Principal) -> Result<(), Refusal> {

@@ -75,6 +75,12 @@ impl Rsa {
 
     /// Returns the same algorithm by ring alone, on every CPU. Register it in place of the built-in one;
     /// [`Registry::by_ring`](super::Registry::by_ring) does so for all.
+    ///
+    /// ```
+    /// use claimgate::alg::{Algorithm, Rsa};
+    ///
+    /// assert_eq!(Rsa::RS256.by_ring().name(), "RS256");
+    /// ```
     #[must_use]
     pub fn by_ring(self) -> Rsa {
         Rsa {
@@ -92,6 +98,15 @@ impl Rsa {
 
     /// Returns the same algorithm by aws-lc-rs. Where the kernel is not available, it takes three quarters
     /// of ring's time (raw signatures in `docs/generated/benchmarks/peers.md`, an AMD Zen 4).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use claimgate::alg::{Registry, Rsa};
+    ///
+    /// let registry = Registry::builder().builtin().replace(Arc::new(Rsa::RS256.by_aws_lc())).build()?;
+    /// # Ok::<(), claimgate::alg::RegistryError>(())
+    /// ```
     #[cfg(feature = "aws-lc")]
     #[must_use]
     pub fn by_aws_lc(self) -> Rsa {

@@ -69,6 +69,23 @@ impl Logout {
     ///
     /// - the token has the `sid` of the logout, and is not newer (`iat`) by more than [`LEEWAY`](Self::LEEWAY); or
     /// - the token has the subject of the logout and is not newer, and the logout or the token has no `sid`.
+    ///
+    /// ```
+    /// use claimgate_tower::claimgate::time::UnixTime;
+    /// use claimgate_tower::logouts::{Logout, TokenSession};
+    ///
+    /// let at = |seconds: i64| UnixTime(1_800_000_000 + seconds);
+    /// let logout = Logout {
+    ///     issuer: "https://idp.example.com".to_owned(),
+    ///     sid: None,
+    ///     subject: Some("ada".to_owned()),
+    ///     issued_at: at(10),
+    ///     received_at: at(11),
+    ///     keep_until: at(7200),
+    /// };
+    /// let token = |issued_at| TokenSession { issuer: "https://idp.example.com", sid: None, subject: Some("ada"), issued_at };
+    /// assert!(logout.ends(&token(at(0))) && !logout.ends(&token(at(20))));
+    /// ```
     #[must_use]
     pub fn ends(&self, token: &TokenSession<'_>) -> bool {
         let by_sid = self.sid.is_some()
