@@ -142,6 +142,7 @@ async fn no_more_tokens_wait_than_may() {
     assert_eq!(codes.iter().filter(|code| **code == "ok").count(), 128, "{codes:?}");
 }
 
+// finding: R8
 #[tokio::test(start_paused = true)]
 async fn the_last_good_keys_serve_through_an_outage() {
     let provider = Provider::new(&[key("one")]);

@@ -93,6 +93,7 @@ fn demanding(path: &str, rule: ClaimRule) -> Policy<AccessToken> {
     access_token().claim(ClaimPath::parse(path).unwrap(), rule)
 }
 
+// finding: R7
 #[test]
 fn a_value_of_a_claim_is_demanded() {
     let token = claims(&json!({

@@ -88,6 +88,7 @@ fn usernames_are_normalised_as_asked() {
     assert!(refused.contains("write `oidc:`"), "{refused}");
 }
 
+// finding: R11
 #[test]
 fn a_username_is_made_of_the_part_that_a_pattern_captures() {
     let with = |regex: &str, template: Option<&str>, unmatched| MappingSpec {
@@ -145,6 +146,7 @@ fn a_username_is_made_of_the_part_that_a_pattern_captures() {
 }
 
 // attack: mapping.admin-from-outside
+// finding: R11
 #[test]
 fn groups_say_who_is_an_administrator_where_they_are_known() {
     let spec = MappingSpec {
@@ -342,6 +344,7 @@ fn groups_come_as_strings_lists_separated_or_as_keys() {
 }
 
 // finding: O-F10, D2, U-e07
+// finding: N4
 #[test]
 fn groups_left_out_are_told_from_groups_that_are_not_there() {
     let left_out = |claim: &str, marker| GroupsState::LeftOut { claim: claim.to_owned(), marker };
@@ -413,6 +416,7 @@ fn rules_match_exactly_by_prefix_or_by_whole_pattern() {
     assert!(teams(&spec, json!([format!("/crm/{}", "a".repeat(255))])).is_empty());
 }
 
+// finding: R11
 #[test]
 fn conditions_look_at_the_other_groups() {
     let list = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();

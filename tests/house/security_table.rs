@@ -143,7 +143,25 @@ struct Findings {
 #[serde(deny_unknown_fields)]
 struct Group {
     title: String,
+    /// The ids that the review has given: `S1..S24`.
+    #[serde(default)]
+    all: Vec<String>,
     finding: Vec<Finding>,
+}
+
+impl Group {
+    /// Rejects a table that lacks an id of the review: `id` stands for `A10`, and so do its parts `A10a` and `A10b`.
+    fn assert_complete(&self, known: &BTreeSet<&str>) {
+        for range in &self.all {
+            let (first, last) = range.split_once("..").unwrap();
+            let prefix = first.trim_end_matches(|c: char| c.is_ascii_digit());
+            let number = |id: &str| id.strip_prefix(prefix).unwrap().parse::<u32>().unwrap();
+            for wanted in (number(first)..=number(last)).map(|number| format!("{prefix}{number}")) {
+                let stands_for = |id: &&str| id.trim_end_matches(|c: char| c.is_ascii_lowercase()) == wanted;
+                assert!(known.iter().any(stands_for), "{}: no row for {wanted}", self.title);
+            }
+        }
+    }
 }
 
 /// A finding: what was observed, and what holds instead of a test where none can show it.
@@ -192,6 +210,9 @@ fn every_finding_is_mended_or_listed_as_open() {
             assert!(open.is_none() || by.is_empty(), "{id} is open, and `{}` shows it", by[0].name);
             writeln!(page, "| {id} | {observed} | {held} |").unwrap();
         }
+    }
+    for group in &findings.group {
+        group.assert_complete(&known);
     }
     for test in &tests {
         for finding in &test.findings {

@@ -203,6 +203,7 @@ test('a person without a link administers by no token, whether never seen or rem
 });
 
 // finding: O-F5
+// finding: N1
 test('a logout ends the tokens of its session at once, and so does switching the user off', async () => {
   await nextSecond();
   const [ada, grace] = [await personsToken(op, APP, 'ada', WIKI), await personsToken(op, APP, 'grace', WIKI)];
@@ -229,6 +230,7 @@ test('a logout ends the tokens of its session at once, and so does switching the
   assert.equal((await ask('/page', bearer(await personsToken(op, APP, 'grace', WIKI)))).status, 403);
 });
 
+// finding: N3
 test('explain --bearer says the same as the server', async () => {
   const file = join(gate.folder, 'token.txt');
   const explain = (token, ...args) => {

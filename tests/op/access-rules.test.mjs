@@ -85,6 +85,7 @@ async function send(method, path, headers = {}, name = host) {
   return { status: Number(/^HTTP\/1\.1 ([0-9]+)/.exec(head)?.[1]), head, text: body.join('\r\n\r\n') };
 }
 
+// finding: R3
 test('each request is decided by the first rule that fits, also for strangers and programs', async () => {
   for (const [who, method, path, status] of [
     [undefined, 'GET', '/health', 200],
@@ -209,6 +210,7 @@ test('a public path has the user where there is one, and none otherwise', async 
   assert.ok(!JSON.stringify(stranger).includes('root'), JSON.stringify(stranger));
 });
 
+// finding: N3
 test('the log and the page say which rule refused whom', async () => {
   gate.forgetLog();
   const page = await people.grace.request(`${site}/admin/x?secret=of-the-application`, { headers: PAGE });
@@ -232,6 +234,7 @@ test('the log and the page say which rule refused whom', async () => {
   assert.ok(!JSON.stringify(gate.events()).includes('secret'));
 });
 
+// finding: N3
 test('explain --url says the same as the server', () => {
   const explain = (...args) => {
     const { status, stdout, stderr } = spawnSync(BINARY, ['explain', '--config', gate.config, ...args], { encoding: 'utf8' });
@@ -307,6 +310,7 @@ test('a form that needs a new authentication is not lost without a word', async 
   assert.match(page.text, /href="[^"]*\/login\?return_to=[^"]*&amp;again=1&amp;max_age=300&amp;acr=mfa"/);
 });
 
+// finding: R4
 test('claims of the sign-in decide', async () => {
   const admitted = await askPay('grace', '/org', { ...PAGE, 'x-org': 'forged.example.com' });
   assert.equal(admitted.status, 200);

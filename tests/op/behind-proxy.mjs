@@ -6,63 +6,83 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { startDomain } from './application.mjs';
-import { until } from './claimgate.mjs';
+import { after, before, describe, test } from 'node:test';
+import { applicationAt, RULES, startDomain } from './application.mjs';
+import { freePort, until } from './claimgate.mjs';
+import { headersOf } from './proxies.mjs';
+import { testRules } from './rules-behind-proxy.mjs';
 
 /**
- * Every spelling of an identity header, in parts that one request holds. Applications that read headers as CGI does take
- * each of these characters for `_`.
+ * Every spelling of headers, in parts that one request holds. Applications that read headers as CGI does take each of
+ * these characters for `_`.
  */
-export function forgedIdentities() {
+function forged(names) {
   const separators = [...'-_.!#$%&\'*+^`|~'];
-  return separators.map((one) => Object.fromEntries(['User', 'Email', 'Teams', 'Name'].flatMap((field) => separators.map((other) => [`X${one}Auth${other}${field}`, 'forged']))));
+  const spelt = (name, one, other) => { const [first, ...rest] = name.split('-'); return `${first}${one}${rest.join(other)}`; };
+  return separators.map((one) => Object.fromEntries(names.flatMap((name) => separators.map((other) => [spelt(name, one, other), 'forged']))));
 }
 
 /**
- * Runs the tests. `configure` gets the ports and a folder, and returns the command line of a proxy for the hosts `sso`
- * (Claimgate), `app` (the application) and `admin` (the same for the team Administrators) of `gate.localhost`; `server`
- * are further settings of Claimgate.
+ * Starts a proxy for a domain at a port, and waits until it `answers`. `ask` sends a request to a host of the domain, whose
+ * name need not resolve.
  */
-export function testProxy({ configure, server = {}, skip = false }) {
+export async function startProxy({ configure }, domain, { port = domain.port, answers, ...options } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'claimgate-proxy-'));
+  const ports = { port, claimgate: domain.gate.port, application: domain.application.port };
+  const [command, ...args] = configure({ folder, ...ports, headers: headersOf('claimgate'), ...options });
+  const proxy = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
+  let log = '';
+  for (const stream of [proxy.stdout, proxy.stderr]) stream.on('data', (chunk) => { log += chunk; });
+  const stop = () => { proxy.kill(); rmSync(folder, { recursive: true, force: true }); };
+  const ask = (host, path, headers = {}, { method = 'GET', localAddress = '127.0.0.1' } = {}) => new Promise((resolve, reject) => {
+    const fields = { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers };
+    const request = http.request({ host: '127.0.0.1', port, path, method, localAddress, headers: fields, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => { text += chunk; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    });
+    request.on('upgrade', ({ statusCode, headers }, socket) => { socket.destroy(); resolve({ status: statusCode, headers, text: `{"headers":${headers['x-received']}}` }); });
+    request.on('error', reject).end();
+  });
+  answers ??= async () => (await ask('app', '/', { accept: 'application/json' })).status === 401;
+  try {
+    await until('the proxy answers', async () => {
+      if (proxy.exitCode !== null) throw new Error(log);
+      return answers().catch(() => false);
+    }, 30_000);
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  return { ask, stop };
+}
+
+/** What the application received, in an answer of it. */
+export const received = ({ text }) => JSON.parse(text).headers;
+
+/** Runs the tests on a proxy of `proxies.mjs`; `more` adds tests of its own. */
+export function testProxy(proxy, more) {
+  const { server = {}, skip = false, teamsByRules = false } = proxy;
   const on = { skip };
+  const admin = applicationAt('admin', [{ teams: ['Administrators'] }]);
   let domain;
   let cookie;
   let port;
-  let folder;
-  let proxy;
+  let running;
 
   before(async () => {
     if (skip) return;
-    domain = await startDomain(server);
+    domain = await startDomain({ server, applications: teamsByRules ? [applicationAt('app', [{ allow: 'signed_in' }]), admin] : [] });
     ({ port, cookie } = domain);
-    folder = mkdtempSync(join(tmpdir(), 'claimgate-proxy-'));
-    const [command, ...options] = configure({ folder, port, claimgate: domain.gate.port, application: domain.application.port });
-    proxy = spawn(command, options, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
-    let log = '';
-    for (const stream of [proxy.stdout, proxy.stderr]) stream.on('data', (chunk) => { log += chunk; });
-    await until('the proxy answers', async () => {
-      if (proxy.exitCode !== null) throw new Error(log);
-      return ask('sso', '/healthz').then(({ status }) => status === 200, () => false);
-    });
+    running = await startProxy(proxy, domain);
   });
 
   after(async () => {
-    proxy?.kill();
+    running?.stop();
     await domain?.stop();
-    if (folder) rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Sends a request to a host of the domain, whose name need not resolve. */
-  function ask(host, path, headers = {}) {
-    return new Promise((resolve, reject) => {
-      http.get({ host: '127.0.0.1', port, path, headers: { host: `${host}.gate.localhost:${port}`, accept: 'text/html', ...headers }, agent: false }, (response) => {
-        let text = '';
-        response.on('data', (chunk) => { text += chunk; });
-        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
-      }).on('error', reject);
-    });
-  }
+  const ask = (...args) => running.ask(...args);
 
   test('signed out: to the sign-in page, and back to what was asked for', on, async () => {
     const sent = await ask('app', '/reports?year=2026&team=nobody');
@@ -76,7 +96,7 @@ export function testProxy({ configure, server = {}, skip = false }) {
     const claimed = { 'x-auth-user': 'root', 'x-auth-teams': 'Administrators', 'x-auth-email': 'root@example.com', 'x-auth-name': 'Root' };
     const answer = await ask('app', '/', { cookie, ...claimed });
     assert.equal(answer.status, 200);
-    const { headers } = JSON.parse(answer.text);
+    const headers = received(answer);
     assert.equal(headers['x-auth-user'], 'joe');
     assert.equal(headers['x-auth-name'], 'joe');
     assert.equal(headers['x-auth-email'] ?? '', '');
@@ -91,11 +111,11 @@ export function testProxy({ configure, server = {}, skip = false }) {
   // finding: F3
   // attack: headers.from-the-client
   test('no spelling of an identity header reaches the application', on, async () => {
-    for (const forged of forgedIdentities()) {
-      const answer = await ask('app', '/', { cookie, ...forged });
+    for (const headers of forged(headersOf('claimgate').all)) {
+      const answer = await ask('app', '/', { cookie, ...headers });
       assert.equal(answer.status, 200);
       assert.ok(!answer.text.includes('forged'), answer.text);
-      assert.equal(JSON.parse(answer.text).headers['x-auth-user'], 'joe');
+      assert.equal(received(answer)['x-auth-user'], 'joe');
     }
   });
 
@@ -104,7 +124,7 @@ export function testProxy({ configure, server = {}, skip = false }) {
     for (const connection of ['close, X-Auth-User, x-auth-teams', 'X-AUTH-USER,X-Auth-Teams, close', ['X-Auth-User', 'x-auth-teams']]) {
       const answer = await ask('app', '/', { cookie, connection });
       assert.equal(answer.status, 200);
-      const { headers } = JSON.parse(answer.text);
+      const headers = received(answer);
       assert.deepEqual([headers['x-auth-user'], headers['x-auth-teams']], ['joe', 'Lab'], `${connection}`);
     }
   });
@@ -112,7 +132,7 @@ export function testProxy({ configure, server = {}, skip = false }) {
   // finding: S17
   // attack: headers.session-for-the-application
   test('the application receives the client’s cookies, and none of Claimgate’s', on, async () => {
-    const received = async (sent) => JSON.parse((await ask('app', '/', { cookie: sent })).text).headers.cookie ?? '';
+    const seen = async (sent) => received(await ask('app', '/', { cookie: sent })).cookie ?? '';
     for (const [sent, wanted] of [
       [cookie, ''],
       [`a=1; ${cookie}`, 'a=1'],
@@ -120,7 +140,7 @@ export function testProxy({ configure, server = {}, skip = false }) {
       [`a=1; ${cookie}; claimgate-login-x=1; __Host-claimgate-logout=2; ${cookie}; b=2`, 'a=1; b=2'],
       [`myclaimgate=1; ${cookie}`, 'myclaimgate=1'],
       [['a=1', cookie, 'b=2'], 'a=1; b=2'],
-    ]) assert.equal((await received(sent)).replace(/^(; )+/, ''), wanted, `${sent}`);
+    ]) assert.equal((await seen(sent)).replace(/^(; )+|;$/g, ''), wanted, `${sent}`);
   });
 
   test('a client is not given the cookies that are kept from scripts', on, async () => {
@@ -159,4 +179,56 @@ export function testProxy({ configure, server = {}, skip = false }) {
     }
     assert.equal((await ask('app', '/x?team=Administrators', { cookie })).status, 200);
   });
+
+  test('WebSockets pass with the user; without a session the handshake is refused, and not redirected', on, async () => {
+    await testWebSockets(domain, ask, '/socket');
+  });
+
+  for (const preset of ['authelia', 'oauth2-proxy', 'grafana']) {
+    // attack: headers.from-the-client
+    test(`the headers of the preset ${preset}: the user, and no spelling of them that a client sends`, on, async () => {
+      const headers = headersOf(preset);
+      const other = await startProxy(proxy, domain, { port: await freePort(), headers });
+      try {
+        await domain.apply([applicationAt('app', [{ allow: 'signed_in' }], { headers: { preset } })]);
+        for (const sent of forged(headers.all)) {
+          const answer = await other.ask('app', '/', { cookie, ...sent });
+          assert.equal(answer.status, 200);
+          assert.ok(!answer.text.includes('forged'), answer.text);
+          const got = received(answer);
+          const values = (names) => names.map((name) => got[name.toLowerCase()] ?? '');
+          assert.deepEqual(values(headers.username), headers.username.map(() => 'joe'));
+          assert.deepEqual([values(headers.teams), values(headers.email), values(headers.name)], [['Lab'], [''], headers.name.map(() => 'joe')]);
+          // What proxies write themselves stays.
+          assert.notEqual(got.host, undefined);
+        }
+        const [user] = headers.username;
+        const { status } = await other.ask('app', '/', { [user]: 'root', accept: 'application/json' });
+        assert.equal(status, 401);
+        // A client that names the headers in Connection takes none away.
+        assert.equal(received(await other.ask('app', '/', { cookie, connection: `close, ${user}` }))[user.toLowerCase()], 'joe');
+      } finally {
+        other.stop();
+        await domain.apply(teamsByRules ? [applicationAt('app', [{ allow: 'signed_in' }]), admin] : []);
+      }
+    });
+  }
+
+  if (more) more(() => ({ ask, ...domain }));
+
+  describe('by the rules of the configuration', on, () => {
+    before(() => domain.apply([applicationAt('app', RULES), admin]));
+    testRules(() => ({ ask, ...domain }));
+  });
+}
+
+/** A browser opens a WebSocket through a proxy, with and without a session. */
+export async function testWebSockets({ cookie }, ask, path) {
+  const handshake = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-fetch-mode': 'websocket', accept: '*/*' };
+  const opened = await ask('app', path, { ...handshake, cookie, 'x-auth-user': 'root' });
+  assert.equal(opened.status, 101);
+  const { 'x-auth-user': user, 'x-auth-teams': teams, upgrade } = received(opened);
+  assert.deepEqual([user, teams, upgrade], ['joe', 'Lab', 'websocket']);
+  const refused = await ask('app', path, handshake);
+  assert.deepEqual([refused.status, refused.headers.location], [401, undefined]);
 }

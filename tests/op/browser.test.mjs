@@ -215,6 +215,7 @@ test('sessions as JSON: one’s own alone, by identifiers that open nothing, and
 });
 
 // conformance: oidcc-client-test-rp-frontchannel-rpinitlogout, oidcc-client-test-rp-frontchannel-opinitlogout
+// finding: A10b
 test('front-channel logout: a frame in the provider’s page ends the session that it names, without a cookie', () => open(async (page) => {
   const [one, other] = [new Agent(), new Agent()];
   await one.signIn(gate, 'crm', 'ada');

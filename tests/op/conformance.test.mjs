@@ -335,6 +335,7 @@ test('logout: strict type', async () => {
 });
 
 // attack: prefix.tenant
+// finding: R10
 test('several tenants with one issuer each: iss and tid name the same accepted tenant, and keys of a single tenant verify none', async () => {
   const [one, two, other] = ['1', '2', '3'].map((digit) => [8, 4, 4, 4, 12].map((length) => digit.repeat(length)).join('-'));
   const template = `${op.url}/{tenantid}/v2.0`;

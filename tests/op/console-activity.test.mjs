@@ -52,6 +52,7 @@ test('each refusal leads to its explanation', async () => {
   assert.match((await page('/admin/mapping?provider=crm&user=grace')).text, /<b id="username">grace</);
 });
 
+// finding: R12
 test('events are filtered by user, kind and time', async () => {
   const names = async (query) => rows((await page(`/admin/activity${query}`)).text).map((row) => /users\?text=([^"]*)"/.exec(row)?.[1]);
   assert.deepEqual([...new Set(await names('?user=boss'))], ['boss']);

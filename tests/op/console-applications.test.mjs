@@ -36,6 +36,7 @@ before(async () => {
 });
 after(async () => { await op.stop(); await gate.close(); });
 
+// finding: N3
 test('a request is tried out as forward-auth decides on it', async () => {
   const grace = new Agent();
   await grace.signInByPassword(gate, 'regular');

@@ -2,17 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { replace } from './claimgate.mjs';
+import { installed } from './installed.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 const FILE = join(root, 'packaging/kubernetes/claimgate.yaml');
 const schemas = join(root, 'target/kubernetes-validate');
-const skip = existsSync(join(schemas, 'kubernetes_validate')) ? false : 'kubernetes-validate is not installed';
+const skip = installed('kubernetes-validate', join(schemas, 'kubernetes_validate'));
 const python = (...args) => execFileSync('python3', args, { encoding: 'utf8', env: { ...process.env, PYTHONPATH: schemas } });
 
 function manifests() {

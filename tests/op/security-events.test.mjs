@@ -75,6 +75,7 @@ async function signedIn() {
   return agent;
 }
 
+// finding: N2
 test('session-revoked and account-disabled end the sessions of the account, and a later sign-in is open again', async () => {
   await serve();
   const agent = await signedIn();
@@ -94,6 +95,7 @@ test('session-revoked and account-disabled end the sessions of the account, and 
   await until('the events are recorded', () => gate.events().some(({ code, detail }) => code === 'security_event' && detail === 'account-disabled'));
 });
 
+// finding: N2
 test('one session of several, by the sid of a complex subject', async () => {
   await serve();
   op.overrides = { claims: { sid: 'one' } };

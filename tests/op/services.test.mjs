@@ -56,6 +56,7 @@ async function ask(service, path, token) {
 
 const ok = (text) => ({ status: 200, challenge: '', text });
 
+// finding: R8
 test('access tokens of the provider are accepted, and a guard admits by scope', async () => {
   const token = await accessToken('ada');
   const without = await accessToken('grace', 'openid');
@@ -68,6 +69,7 @@ test('access tokens of the provider are accepted, and a guard admits by scope', 
   }
 });
 
+// finding: N1
 test('a logout at the provider ends the session’s tokens, and a new sign-in works', async () => {
   const [service] = services;
   const [token, other] = [await accessToken('ada'), await accessToken('ada')];

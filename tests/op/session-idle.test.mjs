@@ -32,6 +32,7 @@ async function written(before) {
   await until('the use is written', () => end() > before);
 }
 
+// finding: A10c
 test('a session lives on while it is used, and is over everywhere once it was not', async () => {
   await serve({ idle_time: '30m', session_lifetime: '12h' });
   const agent = new Agent();
@@ -75,6 +76,7 @@ test('a session in use is over at the end of its lifetime', async () => {
   assert.equal(await status(agent), 401);
 });
 
+// finding: A10c
 test('a restart keeps the last use, and extends nothing', async () => {
   await serve({ idle_time: '30m', session_lifetime: '12h' });
   const agent = new Agent();

@@ -98,6 +98,7 @@ test('UserInfo is requested, and not where the configuration says so', async () 
 });
 
 // finding: O-F10, D2
+// finding: R10, N4
 test('groups that the provider left out take no team away: a warning and a metric say so', async () => {
   await serve({ signIn: { sync_teams: true } });
   const signIn = async (claims) => {
@@ -149,9 +150,24 @@ test('a sign-in whose claims lack a demanded value is refused, and the log alone
 
 test('max_age is asked for and auth_time compared', async () => {
   await serve({ provider: { max_age: 3600 } });
-  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
+  const agent = new Agent();
+  assert.equal((await agent.signIn(gate, 'crm', 'ada')).username, 'ada');
+  agent.cookies(gate.url).clear();
+  // The provider still knows the person, who was authenticated two hours ago.
+  op.age(7200);
+  const begun = new URL((await agent.request(`${gate.url}/login/crm`)).location);
+  assert.equal(begun.searchParams.get('max_age'), '3600');
+  // A person who edits the address of the redirect satisfies the provider, not Claimgate.
+  begun.searchParams.set('max_age', '100000');
+  gate.forgetLog();
+  const landed = await agent.walk(begun.href, { as: 'ada' });
+  assert.equal(landed.status, 403);
+  assert.equal(gate.logged('id_token.auth_time').length, 1, gate.log);
+  assert.equal(await agent.me(gate), undefined);
+  assert.equal((await agent.signIn(gate, 'crm', 'ada')).username, 'ada');
 });
 
+// finding: R15a
 test('prompt is passed on', async () => {
   await serve({ provider: { prompt: 'consent', authorization_parameters: { acr_values: 'mfa', login_hint: 'ada & co' } } });
   const begun = await new Agent().request(`${gate.url}/login/crm`);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync } from 'node:fs';
+import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -91,6 +92,39 @@ test('a renewed certificate is taken on SIGHUP; an old protocol is refused', asy
   }));
   await gate.stop('SIGKILL');
   await ready;
+});
+
+// attack: access.host
+test('over HTTP/2 the host of the rules is `:authority`, in capitals, with a port or a final dot', async () => {
+  const applications = [{ hosts: ['wiki.example.com'], rule: [{ paths: ['/hooks/*'], allow: 'anyone' }, { paths: ['/admin/*'], allow: 'no_one' }, { allow: 'signed_in' }] }];
+  gate.write({ providers: [provider()], applications, server: { public_url: `https://localhost:${gate.port}`, tls_certificate: 'gate.pem', tls_key: 'gate.key' } });
+  const ready = gate.start().catch(() => {});
+  await until('it answers', () => request(`https://localhost:${gate.port}/healthz`).then(({ status }) => status === 200, () => false));
+  const session = http2.connect(`https://localhost:${gate.port}`, { ca });
+  const ask = (authority, path, headers = {}) => new Promise((resolve) => {
+    const stream = session.request({ ':authority': authority, ':path': `/auth/redirect${path}`, accept: 'application/json', ...headers });
+    stream.on('response', (answer) => resolve(answer[':status'])).on('error', ({ code }) => resolve(code)).resume().end();
+  });
+  try {
+    for (const authority of ['wiki.example.com', 'wiki.example.com:443', 'wiki.example.com:8443', 'WIKI.Example.COM', 'wiki.example.com.', 'Wiki.example.com.:443']) {
+      for (const [path, wanted] of [['/hooks/x', 200], ['/page', 401], ['/admin/x', 403]]) assert.equal(await ask(authority, path), wanted, `${authority}${path}`);
+    }
+    // What a proxy says of a request comes before the host that the proxy itself asks.
+    const said = { 'x-forwarded-host': 'WIKI.example.com.:443', 'x-forwarded-uri': '/hooks/x', 'x-forwarded-method': 'GET' };
+    assert.equal(await ask('localhost', '', said), 200);
+    // Other hosts have no rules, however much they look like one that has.
+    for (const authority of ['localhost', 'wiki.example.com.evil.com', 'evil.com:wiki.example.com', 'wiki.example.com..', '.wiki.example.com', 'wiki.example.com@evil.com', 'wiki.example.com:443:443', 'xwiki.example.com']) {
+      const answer = await ask(authority, '/hooks/x');
+      assert.ok([400, 403, 'ERR_HTTP2_STREAM_ERROR'].includes(answer), `${authority}: ${answer}`);
+    }
+    // Beside it `Host` counts for nothing (RFC 9113 §8.3.1).
+    assert.equal(await ask('wiki.example.com', '/page', { host: 'other.example.com' }), 401);
+    assert.equal(await ask('other.example.com', '/hooks/x', { host: 'wiki.example.com' }), 403);
+  } finally {
+    session.destroy();
+    await gate.stop('SIGKILL');
+    await ready;
+  }
 });
 
 // attack: discovery.plain-http

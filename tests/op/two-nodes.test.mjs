@@ -96,6 +96,7 @@ test('a person who signed in at one server is signed in at the other with the ne
   assert.deepEqual([auth.status, auth.headers.get('x-auth-user')], [200, 'ada']);
 });
 
+// finding: R6
 test('a back-channel logout at one server ends the session at the other within the bound', options, async () => {
   const agent = await signedIn('ada');
   const other = await signedIn('grace');

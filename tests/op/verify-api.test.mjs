@@ -62,6 +62,7 @@ const active = async (claims = {}, header = {}) => {
 const now = () => Math.floor(Date.now() / 1000);
 
 // finding: S8, O-F5
+// finding: N1
 test('a token is inactive once its session is logged out', async () => {
   await serveMisbehaving();
   await gate.keysFetched();

@@ -353,6 +353,7 @@ async fn fixed_keys_need_no_provider() {
     }
 }
 
+// finding: R8
 #[tokio::test]
 async fn grpc_is_answered_in_its_own_terms() {
     let guarded = Router::new().route("/me", any(me).layer(Require::scope("a"))).layer(layer());

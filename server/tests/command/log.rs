@@ -55,6 +55,7 @@ fn told(line: &str) -> &str {
     line.split_once("Z  ").unwrap().1
 }
 
+// finding: R12
 #[test]
 fn what_commands_have_changed_is_in_the_log() {
     let site = Site::new();

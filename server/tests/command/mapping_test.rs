@@ -1,5 +1,7 @@
 //! `claimgate mapping test`.
 
+use serde_json::json;
+
 use super::support::*;
 
 const CONFIG: &str = r#"
@@ -33,6 +35,7 @@ claims_file = "nameless.json"
 refused = "identity.no_username"
 "#;
 
+// finding: N5
 #[test]
 fn cases_that_hold_pass_and_others_are_named_with_what_was_found() {
     let folder = Folder::new();
@@ -63,7 +66,15 @@ fn cases_that_hold_pass_and_others_are_named_with_what_was_found() {
          ok      without a name\n"
     );
     let json = test(&wrong, "json").json();
-    assert_eq!((json["cases"][0]["ok"].clone(), json["cases"][1]["ok"].clone()), (false.into(), true.into()));
+    let differences = [
+        "username: expected \"Ada\", found \"ada\"",
+        "teams: expected [\"Editors\", \"Everybody\"], found [\"Administrators\", \"Everybody\"]",
+    ];
+    let cases = json!([
+        { "name": "an administrator", "ok": false, "differences": differences },
+        { "name": "without a name", "ok": true, "differences": [] },
+    ]);
+    assert_eq!(json, json!({ "cases": cases }));
     let junit = test(&wrong.replace("an administrator", "a <b> & c"), "junit");
     assert!(
         junit

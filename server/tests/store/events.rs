@@ -38,6 +38,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
+// finding: R12
 #[test]
 fn events_are_recorded_listed_erased_and_purged() {
     event_contract::check(&SqliteStore::in_memory().unwrap());
