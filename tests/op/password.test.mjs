@@ -143,7 +143,15 @@ test('sign-in leads to the only provider, unless regular users have passwords', 
   for (const [regular, status] of [[false, 303], [true, 200]]) {
     gate.write({ providers: [provider], signIn: { password_fallback_regular: regular } });
     await gate.reload();
-    assert.equal((await new Agent().request(`${gate.url}/login`)).status, status);
+    const { status: answered, location, text } = await new Agent().request(`${gate.url}/login`);
+    assert.equal(answered, status);
+    if (regular) {
+      assert.equal(location, undefined);
+      assert.match(text, /href="\/login\/crm\?return_to=/);
+    } else {
+      const { origin, pathname, searchParams } = new URL(location);
+      assert.deepEqual([origin, pathname, searchParams.get('client_id'), searchParams.get('redirect_uri')], [op.issuer, '/auth', 'crm', `${gate.url}/callback/crm`]);
+    }
     assert.match((await new Agent().request(`${gate.url}/login/password`)).text, /<details open>/);
   }
 });
