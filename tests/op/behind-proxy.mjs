@@ -105,7 +105,10 @@ export function testProxy(proxy, more) {
   });
 
   test('a program gets 401', on, async () => {
-    assert.equal((await ask('app', '/', { accept: 'application/json' })).status, 401);
+    for (const headers of [{ accept: 'application/json' }, { accept: '*/*' }, { 'x-requested-with': 'XMLHttpRequest' }, { 'sec-fetch-mode': 'cors' }, { authorization: 'Bearer x.y.z' }]) {
+      const { status, headers: { location } } = await ask('app', '/', headers);
+      assert.deepEqual([headers, status, location], [headers, 401, undefined]);
+    }
   });
 
   // finding: F3
