@@ -12,6 +12,7 @@ import { Agent } from './agent.mjs';
 import { Claimgate, VERIFY_SECRET, pair } from './claimgate.mjs';
 import { DOCUMENT, OPERATIONS, compareAnswer, responseAt, schemaAt } from './openapi.mjs';
 import { OpenIdProvider } from './provider.mjs';
+import { installed } from './installed.mjs';
 
 const SCHEMATHESIS = resolve(fileURLToPath(import.meta.url), '../../../target/schemathesis');
 const [WIKI, ADMINISTRATION, EVENTS] = ['https://wiki.example.com/api', 'https://sso.example.com/administration', 'https://sso.example.com/events'];
@@ -121,7 +122,7 @@ async function fuzz(settings, seconds) {
   return { code, out };
 }
 
-test('schemathesis finds no answer that is not described, and no 500', { skip: !existsSync(join(SCHEMATHESIS, 'schemathesis')) && 'schemathesis is not installed: tests/op/run installs it from PyPI' }, async () => {
+test('schemathesis finds no answer that is not described, and no 500', { skip: installed('schemathesis', join(SCHEMATHESIS, 'schemathesis')) }, async () => {
   gate.addUser('root', 'super-admin');
   const root = new Agent();
   assert.equal((await root.signInByPassword(gate, 'root')).status, 303);
