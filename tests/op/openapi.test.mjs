@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +10,9 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { clientsToken } from './access-tokens.mjs';
 import { Agent } from './agent.mjs';
 import { Claimgate, VERIFY_SECRET, pair } from './claimgate.mjs';
+import { installed } from './installed.mjs';
 import { DOCUMENT, OPERATIONS, compareAnswer, responseAt, schemaAt } from './openapi.mjs';
 import { OpenIdProvider } from './provider.mjs';
-import { installed } from './installed.mjs';
 
 const SCHEMATHESIS = resolve(fileURLToPath(import.meta.url), '../../../target/schemathesis');
 const [WIKI, ADMINISTRATION, EVENTS] = ['https://wiki.example.com/api', 'https://sso.example.com/administration', 'https://sso.example.com/events'];

@@ -20,7 +20,7 @@ pub(crate) enum StoreCommand {
 #[command(after_help = "Examples:\n  \
     systemctl stop claimgate\n  \
     claimgate store copy /var/lib/claimgate/claimgate.db \\\n    --config /etc/claimgate/claimgate.toml\n\n\
-    The configuration names PostgreSQL in [store]. FILE stays as it is. Users, passwords, links, live sessions, \
+    The configuration names PostgreSQL in [store]. FILE keeps its rows and its rights. Users, passwords, links, live sessions, \
     kept logouts and events are copied in one transaction, and their numbers compared: all of it or nothing. People \
     stay signed in.\n\
     Exit codes: 0 copied, 2 nothing was copied.")]

@@ -151,7 +151,9 @@ fn refuse_unsound(copy: &Connection) -> Result<(), String> {
     match version.map_err(|error| error.to_string())? {
         0 => return Err("this is no database of Claimgate".to_owned()),
         newer if newer > known => {
-            return Err(format!("the database has version {newer}, newer than this program knows"));
+            return Err(format!(
+                "the database has version {newer}, newer than this program knows: install the newer program"
+            ));
         }
         _ => {}
     }

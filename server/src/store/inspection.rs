@@ -106,7 +106,7 @@ impl Inspection {
         let (version, known) = (schema::version(connection)?, schema::newest_version());
         if version > known {
             self.problems.push(format!(
-                "the schema has version {version}, and this program knows {known}: it belongs to a newer program"
+                "the schema has version {version}, and this program works with {known} at most: install the newer program"
             ));
         } else {
             self.good.push(format!("the schema has version {version} of {known}"));

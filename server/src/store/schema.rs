@@ -129,12 +129,33 @@ const MIGRATIONS: &[Migration] = &[
 /// Longest wait for another process that writes to the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens a database file; creates it, or migrates it to the present schema, if needed.
+/// Opens a database file; creates it, or migrates it to the present schema, if needed. Other users have no rights to it
+/// afterwards. A file that is no database stays as it is.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let error_of = |reason: String| StoreError { reason: format!("{}: {reason}", file.display()) };
-    file::restrict(file).map_err(|error| error_of(error.to_string()))?;
-    let connection = Connection::open(file).map_err(|error| error_of(error.to_string()))?;
-    prepare(connection).map_err(|error| error_of(error.reason))
+    let restrict = || file::restrict(file).map_err(|error| error_of(error.to_string()));
+    if file.exists() {
+        connect(file)?;
+    }
+    restrict()?;
+    prepare(connect(file)?).map_err(|error| error_of(error.reason))
+}
+
+/// Opens a database file, which must exist, as [`open`] does, and leaves it its rights.
+pub(super) fn open_with_its_rights(file: &Path) -> Result<Connection, StoreError> {
+    prepare(connect(file)?)
+        .map_err(|error| StoreError { reason: format!("{}: {}", file.display(), error.reason) })
+}
+
+/// Connects to a file, and reads enough of it to know that it is a database.
+pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let connect = || {
+        let connection = Connection::open(file)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    connect().map_err(|error: rusqlite::Error| StoreError { reason: format!("{}: {error}", file.display()) })
 }
 
 /// Opens a database in memory.
@@ -159,7 +180,10 @@ fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
     migrate(&mut connection).map_err(|error| store_error(&error))?;
     let version = version(&connection).map_err(|error| store_error(&error))?;
     if version > newest_version() {
-        let reason = format!("the database is of version {version}, newer than this program knows");
+        let known = newest_version();
+        let reason = format!(
+            "the database is of version {version}, and this program works with {known} at most: install the newer program"
+        );
         return Err(StoreError { reason });
     }
     Ok(connection)

@@ -394,3 +394,16 @@ fn without_the_setting_the_database_is_in_the_state_folder_of_the_service() {
     add(&state.path(""), "ada", &named);
     assert!(exists(&folder, "own.db"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_no_database_keeps_its_rights() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let file = folder.write("claimgate.db", "a text of more than a few bytes that is no database");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = run(&["user", "list", "--config", &config]);
+    assert!(ran.code == 2 && ran.err.contains("file is not a database"), "{}", ran.err);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+}

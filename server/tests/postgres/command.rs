@@ -328,10 +328,20 @@ fn a_database_file_is_copied_into_an_empty_database_once() {
     let (code, message) = site.refuses(&["store", "copy", "missing.db"]);
     assert_eq!(code, Some(2));
     assert!(message.contains("missing.db: no such file"), "{message}");
+    let rights = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let other = site.folder.path().join("notes");
+    std::fs::write(&other, "no database").unwrap();
+    for path in [&file, &other] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let (code, message) = site.refuses(&["store", "copy", "notes"]);
+    assert!(code == Some(2) && message.contains("notes: file is not a database"), "{message}");
+    assert!(rights(&other) == 0o644 && !site.folder.path().join("notes.lock").exists());
     assert!(
         site.says(&copy)
             .starts_with("copied 2 users, 0 passwords, 0 links, 0 sessions, 0 logouts and 2 events from ")
     );
+    assert_eq!(rights(&file), 0o644, "the file keeps its rights");
     let users = site.says(&["user", "list"]);
     assert!(users.contains("ada") && users.contains("grace"), "{users}");
     let (code, message) = site.refuses(&copy);

@@ -89,8 +89,10 @@ impl Source {
                 reason: format!("{}: no such file", file.display()),
             }));
         }
+        // So that no lock is made beside a file that is no database.
+        drop(schema::connect(file)?);
         let lock = Lock::take(file)?;
-        let connection = schema::open(file)?;
+        let connection = schema::open_with_its_rights(file)?;
         let key = Key::read(file)?;
         let ended = EndedSessions::default();
         ended
