@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::source::{root, shipped};
-use super::traceability::compare;
+use super::traceability::{compare, files};
 
 /// Returns the codes of all errors: string literals of the form `stage.reason` after `=>`, and the
 /// command's own.
@@ -87,6 +87,42 @@ fn links_and_vectors_named_in_the_documents_exist() {
 }
 
 /// Each Rust block of the guide to algorithms is text of the file that the comment above it names.
+/// Each file of source that a document names exists: under the named path, or as the end of one.
+#[test]
+fn source_files_named_in_the_documents_exist() {
+    let mut sources = Vec::new();
+    files(&root(), &mut sources);
+    let sources: Vec<String> = sources.iter().map(|path| format!("/{}", path.display())).collect();
+    let mut pages = Vec::new();
+    documents(&root(), &mut pages);
+    let named = regex::Regex::new(r"`(\w[\w./-]*\.(?:rs|mjs))`").unwrap();
+    let (mut missing, mut checked) = (Vec::new(), 0);
+    for page in pages {
+        for found in named.captures_iter(&fs::read_to_string(&page).unwrap()) {
+            checked += 1;
+            if !sources.iter().any(|source| source.ends_with(&format!("/{}", &found[1]))) {
+                missing.push(format!("{}: {}", page.display(), &found[1]));
+            }
+        }
+    }
+    assert!(missing.is_empty() && checked > 50, "{checked} checked: {missing:?}");
+}
+
+/// The time that requests have when a server stops is the one that the guide to deployment and the service's files say.
+#[test]
+fn the_time_of_a_stop_is_the_one_of_the_code() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let code = read("server/src/web/run.rs");
+    let (_, grace) = code.split_once("const GRACE: Duration = Duration::from_secs(").unwrap();
+    let (grace, _) = grace.split_once(')').unwrap();
+    for file in ["docs/guide/deployment.md", "packaging/kubernetes/claimgate.yaml"] {
+        let said = regex::Regex::new(r"(\d+) seconds (?:for its requests|to end)").unwrap();
+        let text = read(file);
+        let found: Vec<_> = said.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+        assert_eq!(found, [grace], "{file}");
+    }
+}
+
 #[test]
 fn the_guide_to_algorithms_quotes_the_examples() {
     let page = fs::read_to_string(root().join("docs/guide/algorithms.md")).unwrap();
