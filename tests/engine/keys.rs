@@ -314,7 +314,7 @@ fn a_block_without_an_end_hides_no_other() {
     assert_eq!((set.keys().len(), set.skipped().len()), (1, 1));
 }
 
-// finding: S10
+// finding: D16, S10
 #[test]
 fn a_verifier_may_require_the_kid_where_several_named_keys_fit() {
     let named = |kid: &str, secret: &[u8]| with(oct(secret), "kid", json!(kid));
@@ -525,7 +525,7 @@ fn pem_is_read_with_any_white_space_and_line_width() {
     }
 }
 
-// finding: F10, U-p03, U-p11
+// finding: D12, F10, U-p03, U-p11
 #[test]
 fn what_is_not_pem_is_told_apart() {
     let good = pem("p256.spki.pem");

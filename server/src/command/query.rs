@@ -53,10 +53,14 @@ impl Arguments {
                 }
             }
         };
+        let written = path;
         let path = ClaimPath::parse(path).map_err(refused)?;
         let document = json::parse(json::without_byte_order_mark(&input::read(file)?), &limits)
             .map_err(|error| Failure::Usage(format!("{file}: the document {error}")))?;
         let values = path.select(&document, &Limits::DEFAULT).map_err(refused)?;
+        if values.is_empty() {
+            eprintln!("note: {}", output::escaped(&nothing(written, &path)));
+        }
         match self.format {
             Format::Json => output::document(&json!(values), Format::Json),
             Format::Text => {
@@ -65,4 +69,19 @@ impl Arguments {
             }
         }
     }
+}
+
+/// Returns why a path selects nothing, and how it is written if it looks like one within an object.
+fn nothing(written: &str, path: &ClaimPath) -> String {
+    if !path.is_literal() {
+        return "the path selects nothing in this document".to_owned();
+    }
+    let hint = if written.contains(['.', '[']) && !written.contains("://") {
+        format!(
+            "; a path within an object begins with $: `$.{written}`, and ends with `[*]` for the members of a list"
+        )
+    } else {
+        String::new()
+    };
+    format!("the document has no member named `{written}`, dots included{hint}")
 }

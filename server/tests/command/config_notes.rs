@@ -100,7 +100,7 @@ fn warnings_have_their_line_and_fail_only_if_strict() {
     assert!(strict.err.contains("config.warnings"), "{}", strict.err);
 }
 
-// finding: S20, U-k14, U-h16, U-q27
+// finding: S20, U-k14, U-h16
 #[test]
 fn what_is_probably_a_mistake_is_warned_of() {
     let groups = |path: &str| format!("[identity]\ngroups = [\"{path}\"]\n");

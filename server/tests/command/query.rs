@@ -22,6 +22,26 @@ fn prints_a_value_a_line() {
     assert_eq!((array.code, array.json()), (0, json!([1])));
 }
 
+// finding: U-q27
+#[test]
+fn a_path_that_selects_nothing_says_why() {
+    for (path, said) in [
+        (
+            "realm_access.roles",
+            "no member named `realm_access.roles`, dots included; a path within an object begins with $: `$.realm_access.roles`",
+        ),
+        ("groups", "no member named `groups`"),
+        ("http://x/roles", "no member named `http://x/roles`"),
+        ("$.nothing", "the path selects nothing"),
+    ] {
+        let done = run_with(&["query", path], DOCUMENT.as_bytes());
+        assert_eq!((done.code, done.out.as_str()), (0, ""), "{path}");
+        assert!(done.err.contains(said), "{path}: {}", done.err);
+    }
+    let found = run_with(&["query", "a.b"], DOCUMENT.as_bytes());
+    assert_eq!(found.err, "");
+}
+
 #[test]
 fn refuses_bad_paths_with_1_and_bad_documents_with_2() {
     for (path, code) in [("$.a[", "path.syntax"), ("", "path.empty"), ("$[?length(@.a)]", "path.type")] {
