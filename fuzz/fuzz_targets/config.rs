@@ -6,8 +6,15 @@
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate_config::Config;
+use claimgate_config::{Config, Position};
 use libfuzzer_sys::fuzz_target;
+
+/// Reports whether a position is one of the text: of a character, or just behind a line.
+fn is_within(text: &str, Position { line, column }: Position) -> bool {
+    let mut lines = text.split('\n');
+    let found = line.checked_sub(1).and_then(|before| lines.nth(before));
+    found.is_some_and(|line| (1..=line.chars().count() + 1).contains(&column))
+}
 
 fuzz_target!(|text: &str| {
     if ["_file", "tls_", "\\u", "\\U", "\\x"].iter().any(|word| text.contains(word)) {
@@ -20,10 +27,16 @@ fuzz_target!(|text: &str| {
         Ok(config) => config,
         Err(error) => {
             assert!(error.to_string().contains("claimgate.toml"), "{error}");
-            assert!(!error.code().is_empty());
+            assert!(!error.faults().is_empty());
+            for fault in error.faults() {
+                assert!(!fault.code().is_empty());
+                let position = fault.position.expect("the text was read");
+                assert!(is_within(text, position), "{fault}");
+            }
             return;
         }
     };
+    assert!(config.notes.iter().all(|note| is_within(text, note.position)), "{:?}", config.notes);
     assert!(!config.providers.is_empty());
     for provider in &config.providers {
         assert!(!provider.issuer.is_empty() && !provider.algorithms.is_empty());
