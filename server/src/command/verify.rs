@@ -16,6 +16,7 @@ use serde_json::json;
 use super::{input, jsonl};
 use crate::command::output::{self, Failure, Format};
 use crate::system;
+use crate::web::token_log;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -151,6 +152,7 @@ impl Arguments {
             eprintln!("note: not used: {key}");
         }
         let token = input::token(&self.subject)?;
+        let given = token.clone();
         match verifier.verify(&token, self.now.map_or_else(system::now, UnixTime)) {
             Ok(token) => match self.format {
                 Format::Text => output::document(token.claims().as_value(), Format::Text),
@@ -160,7 +162,9 @@ impl Arguments {
                 ),
             },
             Err(error) => {
-                let message = self.refusal(&error);
+                let found = token_log::found_in(&given, &error);
+                let found = found.map(|found| format!("; found: {}", output::escaped(&found)));
+                let message = self.refusal(&error) + &found.unwrap_or_default();
                 if self.format == Format::Json {
                     let verdict = json!({"valid": false, "code": error.code(), "message": message});
                     output::document(&verdict, Format::Json)?;
@@ -180,6 +184,13 @@ impl Arguments {
                 if self.kind == TokenKind::AccessToken && !self.untyped_access_tokens =>
             {
                 "; many providers leave the type `at+jwt` out: --untyped-access-tokens"
+            }
+            claimgate::Error::Claims(ClaimsError::Issuer) => "; name an accepted one with --issuer",
+            claimgate::Error::Claims(ClaimsError::UntrustedAudience { .. }) => {
+                "; name it with --trusted-audience if it may be there"
+            }
+            claimgate::Error::Jws(error) if error.code() == "algorithm.not_allowed" => {
+                "; allow it with --alg if the issuer signs by it"
             }
             _ => "",
         };

@@ -55,7 +55,7 @@ mod sign_in_link;
 mod signing_keys;
 mod single_use;
 mod texts;
-mod token_log;
+pub(crate) mod token_log;
 mod transmitter;
 mod wording;
 

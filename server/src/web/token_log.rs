@@ -54,6 +54,16 @@ pub(crate) fn refused(what: &str, token: &str, code: &'static str, error: Option
     }
 }
 
+/// Returns what was found in a token that was refused with an error, as the log has it: for the one who gave the token.
+/// Unverified.
+pub(crate) fn found_in(token: &str, error: &Error) -> Option<String> {
+    let limits = Limits::DEFAULT;
+    let jws = CompactJws::parse(token, &limits).ok()?;
+    let claims =
+        LazyCell::new(|| json::parse_object(&jws.unverified_payload(), &limits).ok().map(Value::Object));
+    found(jws.header(&limits).ok().as_ref(), || claims.as_ref(), error.code(), Some(error))
+}
+
 /// Returns the member that a token was refused for, with its value; of a missing claim the names that there
 /// are, and the setting that does without it. Unverified.
 fn found<'c>(
@@ -73,7 +83,7 @@ fn found<'c>(
         ("claims.typ", _) => in_header("typ"),
         ("claims.issuer", _) => in_claims(claims(), "iss"),
         ("claims.tenant", _) => in_claims(claims(), "tid"),
-        ("claims.audience", _) => in_claims(claims(), "aud"),
+        ("claims.audience" | "claims.audience_untrusted", _) => in_claims(claims(), "aud"),
         ("claims.azp", _) => in_claims(claims(), "azp"),
         (_, Some(Error::Claims(ClaimsError::Missing { claim }))) => {
             let help = if claim == "exp" { "; for logout tokens see danger_logout_without_exp" } else { "" };

@@ -37,6 +37,42 @@ impl Case {
 }
 
 #[test]
+fn a_refusal_says_what_was_found_and_what_would_accept_it() {
+    let case = Case::new();
+    let with = |claim: &str, value: Value| {
+        let mut claims = claims();
+        claims[claim] = value;
+        claims
+    };
+    let other = ["--issuer", "https://other.example.com"];
+    let (untyped, trusted) = (["--kind", "access_token"], ["--kind", "id_token"]);
+    for (claims, options, said) in [
+        (
+            claims(),
+            &other[..],
+            ["with --issuer; found: iss: \"https://idp.example.com\"", "error[claims.issuer]"],
+        ),
+        (claims(), &untyped[..], ["--untyped-access-tokens; found: ", "error[claims.typ]"]),
+        (
+            with("aud", json!(["crm", "\u{9b}x"])),
+            &trusted[..],
+            ["--trusted-audience if it may be there; found: aud: [\"crm\",\"\\u009bx\"]", "untrusted]"],
+        ),
+    ] {
+        let refused = case.verify(&claims, options);
+        assert!(said.iter().all(|said| refused.err.contains(said)), "{said:?}: {}", refused.err);
+    }
+    let text = token(&case.key, &claims());
+    let arguments = ["verify", "--jwks", &case.jwks, "--alg", "RS256,ES384", "--audience", "crm", &text];
+    let refused = run(&arguments);
+    assert!(
+        refused.err.contains("with --alg if the issuer signs by it; found: alg: \"ES256\""),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
 fn a_good_token_gives_its_claims() {
     let case = Case::new();
     let policy =
