@@ -75,6 +75,7 @@ async function causeEvents() {
   await until('a session is refreshed', async () => (await (await fetch(`${gate.url}/metrics`)).text()).includes('claimgate_refreshes_total{'));
   time.set('+0');
   await gate.logOut('x');
+  await gate.reload();
   await fetch(`${gate.url}/auth`);
   await fetch(`${gate.url}/api/v1/frontchannelLogout?iss=https%3A%2F%2Felsewhere.example.com&sid=x`);
   await fetch(`${gate.url}/api/v1/securityEvents/crm`, { method: 'POST', body: 'x' });

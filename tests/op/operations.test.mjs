@@ -207,10 +207,15 @@ test('metrics count what happens, for those who may read them', async () => {
   await serve();
   await new Agent().signIn(gate, 'crm', 'ada');
   await gate.logOut('x');
+  await fetch(`${gate.url}/callback/strange`);
+  await gate.reload();
   const text = await (await fetch(`${gate.url}/metrics`)).text();
   for (const line of [
     'claimgate_verifications_total{algorithm="RS256",result="ok"} 1',
-    'claimgate_sign_ins_total{outcome="ok"} 1',
+    'claimgate_sign_ins_total{provider="crm",outcome="ok"} 1',
+    'claimgate_sign_ins_total{provider="-",outcome="request.not_found"} 1',
+    'claimgate_reloads_total{outcome="ok"} 1',
+    'claimgate_build_info{version="',
     'claimgate_backchannel_logouts_total{outcome="jws.shape"} 1',
     'claimgate_sessions 1',
     'claimgate_jwks_age_seconds{provider="crm"}',

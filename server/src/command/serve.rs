@@ -62,9 +62,9 @@ fn log_warnings(config: &Config, file: &Path) {
     }
 }
 
-/// Loads the configuration again on each SIGHUP and sends it to the returned channel. Signals that
+/// Loads the configuration again on each SIGHUP and sends it to the returned channel: `None` if it cannot be used. Signals that
 /// arrive while one reload waits count as one.
-fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<Config>, Failure> {
+fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<Option<Config>>, Failure> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (requests, mut pending) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -76,16 +76,18 @@ fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<C
     let (sender, configs) = mpsc::channel(1);
     tokio::spawn(async move {
         while pending.recv().await.is_some() {
-            match Config::load(&file, &registry) {
+            let config = match Config::load(&file, &registry) {
                 Ok(config) => {
                     log_warnings(&config, &file);
-                    if sender.send(config).await.is_err() {
-                        return;
-                    }
+                    Some(config)
                 }
                 Err(error) => {
                     tracing::error!(code = error.code(), %error, "the new configuration is not used; the old one stays in force");
+                    None
                 }
+            };
+            if sender.send(config).await.is_err() {
+                return;
             }
         }
     });

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::process_metrics::ProcessMetrics;
 use super::provider::Provider;
 use crate::store::Store;
 use crate::store::postgres::NodeState;
@@ -42,6 +43,12 @@ struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabel {
     provider: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SignIn {
+    provider: String,
+    outcome: &'static str,
 }
 
 /// The labels of a metric that has none, and that is there in some servers only.
@@ -83,11 +90,13 @@ impl NodeMetrics {
 /// The metrics of a server.
 pub(crate) struct Metrics {
     registry: Registry,
+    process: ProcessMetrics,
     verifications: Family<Verification, Counter>,
     logouts: Family<Outcome, Counter>,
     front_channel_logouts: Family<Outcome, Counter>,
     security_events: Family<Outcome, Counter>,
-    sign_ins: Family<Outcome, Counter>,
+    sign_ins: Family<SignIn, Counter>,
+    reloads: Family<Outcome, Counter>,
     groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
     refreshes: Family<ProviderOutcome, Counter>,
@@ -124,21 +133,21 @@ fn seconds_of_provider(registry: &mut Registry, name: &str, help: &str) -> Famil
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("claimgate");
+        let mut all = Registry::default();
+        let process = ProcessMetrics::register(&mut all);
+        let registry = all.sub_registry_with_prefix("claimgate");
         let verifications = Family::default();
-        registry.register(
-            "verifications",
-            "Tokens verified, by the algorithm of the accepted and the error code of the refused",
-            verifications.clone(),
-        );
-        let logouts =
-            by_outcome(&mut registry, "backchannel_logouts", "Back-channel logout requests by outcome");
+        let help = "Tokens verified, by the algorithm of the accepted and the error code of the refused";
+        registry.register("verifications", help, verifications.clone());
+        let logouts = by_outcome(registry, "backchannel_logouts", "Back-channel logout requests by outcome");
         let help = "Front-channel logout requests by outcome";
-        let front_channel_logouts = by_outcome(&mut registry, "frontchannel_logouts", help);
+        let front_channel_logouts = by_outcome(registry, "frontchannel_logouts", help);
         let help = "Pushed security event tokens by outcome";
-        let security_events = by_outcome(&mut registry, "security_events", help);
-        let sign_ins = by_outcome(&mut registry, "sign_ins", "Sign-ins through a provider by outcome");
-        let passwords = by_outcome(&mut registry, "password_sign_ins", "Sign-ins by password by outcome");
+        let security_events = by_outcome(registry, "security_events", help);
+        let sign_ins = Family::<SignIn, Counter>::default();
+        registry.register("sign_ins", "Sign-ins through a provider by outcome", sign_ins.clone());
+        let reloads = by_outcome(registry, "reloads", "Reloads of the configuration by outcome");
+        let passwords = by_outcome(registry, "password_sign_ins", "Sign-ins by password by outcome");
         let groups_left_out = Family::default();
         let help = "Sign-ins whose groups the provider left out, so that the teams stayed as they were";
         registry.register("groups_left_out", help, groups_left_out.clone());
@@ -151,26 +160,28 @@ impl Default for Metrics {
             Unit::Seconds,
             requests.clone(),
         );
-        let sessions = gauge(&mut registry, "sessions", "Sessions in memory");
+        let sessions = gauge(registry, "sessions", "Sessions in memory");
         let help = "Logouts dropped from memory before their end, because it was full";
-        let dropped_logouts = gauge(&mut registry, "dropped_logouts", help);
+        let dropped_logouts = gauge(registry, "dropped_logouts", help);
         let dropped_events = Counter::default();
         let help = "Events that were counted alone, or not recorded at all, because there were too many or the store failed";
         registry.register("dropped_events", help, dropped_events.clone());
-        let node = NodeMetrics::register(&mut registry);
+        let node = NodeMetrics::register(registry);
         let help = "Time since a provider's keys were fetched";
-        let jwks_age = seconds_of_provider(&mut registry, "jwks_age", help);
+        let jwks_age = seconds_of_provider(registry, "jwks_age", help);
         let provider_keys = Family::default();
         registry.register("provider_keys", "Usable keys of a provider", provider_keys.clone());
         let help = "Time by which a provider's clock is ahead of this machine's, by the last answer with its metadata or keys";
-        let provider_clock_offset = seconds_of_provider(&mut registry, "provider_clock_offset", help);
+        let provider_clock_offset = seconds_of_provider(registry, "provider_clock_offset", help);
         Self {
-            registry,
+            registry: all,
+            process,
             verifications,
             logouts,
             front_channel_logouts,
             security_events,
             sign_ins,
+            reloads,
             groups_left_out,
             passwords,
             refreshes,
@@ -212,9 +223,17 @@ impl Metrics {
         self.security_events.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// Counts a sign-in through a provider by its outcome.
-    pub(crate) fn signed_in(&self, outcome: &'static str) {
-        self.sign_ins.get_or_create(&Outcome { outcome }).inc();
+    /// Counts a sign-in through a provider by its outcome. `provider` is the name of one that the configuration has;
+    /// `None` where the request names another.
+    pub(crate) fn signed_in(&self, provider: Option<&str>, outcome: &'static str) {
+        let provider = provider.unwrap_or("-").to_owned();
+        self.sign_ins.get_or_create(&SignIn { provider, outcome }).inc();
+    }
+
+    /// Counts a reload of the configuration: one that is in use now, or one that is refused.
+    pub(crate) fn reloaded(&self, in_use: bool) {
+        let outcome = if in_use { "ok" } else { "refused" };
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a sign-in whose groups the provider left out.
@@ -263,6 +282,7 @@ impl Metrics {
             let usable = i64::try_from(provider.remote.jws().key_report().usable).unwrap_or(i64::MAX);
             self.provider_keys.get_or_create(&name).set(usable);
         }
+        self.process.read();
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a `String` takes all text");
         text

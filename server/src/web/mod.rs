@@ -35,6 +35,7 @@ pub mod password;
 mod password_check;
 mod presented;
 mod problem;
+mod process_metrics;
 pub mod provider;
 pub(crate) mod provider_check;
 mod provider_clock;

@@ -82,7 +82,7 @@ pub fn install_tls() {
 pub async fn run(
     server: Server,
     stop: impl Future<Output = ()> + Send + 'static,
-    reloads: mpsc::Receiver<Config>,
+    reloads: mpsc::Receiver<Option<Config>>,
 ) -> Result<(), RunError> {
     let app = server.app();
     let address = app.server.listen;
@@ -167,21 +167,29 @@ fn limited<A>(
 }
 
 /// Puts each new configuration in use. The background tasks of the old one end with it.
-async fn reload(server: Server, mut reloads: mpsc::Receiver<Config>, tls: Option<RustlsConfig>) {
+async fn reload(server: Server, mut reloads: mpsc::Receiver<Option<Config>>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     refreshes::forget_unused(&server.app()).await;
     let store = server.app().server.store.clone();
     while let Some(config) = reloads.recv().await {
         let before = server.app();
+        let Some(config) = config else {
+            before.metrics().reloaded(false);
+            continue;
+        };
         match server.reload(config) {
             Ok(()) => {
+                before.metrics().reloaded(true);
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 refreshes::forget_unused(&server.app()).await;
                 warn_of_restart_settings(&before.server, &server.app().server);
                 use_store_access(&server, &store).await;
             }
-            Err(error) => error!(%error, "the new configuration is not used; the old one stays in use"),
+            Err(error) => {
+                before.metrics().reloaded(false);
+                error!(%error, "the new configuration is not used; the old one stays in use");
+            }
         }
         if let (Some(tls), Some((certificate, key))) = (&tls, &server.app().server.tls)
             && let Err(error) = tls.reload_from_pem_file(certificate, key).await

@@ -51,7 +51,7 @@ pub(super) async fn get(
         }
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
-    app.metrics().signed_in(result.as_ref().err().map_or("ok", |problem| problem.code()));
+    app.metrics().signed_in(known(&app, &name), result.as_ref().err().map_or("ok", |problem| problem.code()));
     if let (Err(Problem::Callback(error)), Some(unverified)) = (&result, parameters.error())
         && !matches!(error, CallbackError::Provider { .. })
     {
@@ -64,6 +64,11 @@ pub(super) async fn get(
         Ok(completed) => respond::with_cookies(respond::see_other(&completed.return_to), completed.cookies),
         Err(problem) => problem.page_returning(&View::new(&app, language), &return_to),
     }
+}
+
+/// Returns the name of a provider that the configuration has: a stranger's would be one more series of the metrics.
+fn known<'n>(app: &App, name: &'n str) -> Option<&'n str> {
+    app.provider(name).is_ok().then_some(name)
 }
 
 /// The name of the parameter that holds a sealed posted response.
@@ -92,7 +97,7 @@ pub(super) async fn post(
     match sealed {
         Ok(sealed) => respond::see_other(&app.path(&format!("/callback/{name}?{ANSWER}={sealed}"))),
         Err(problem) => {
-            app.metrics().signed_in(problem.code());
+            app.metrics().signed_in(known(&app, &name), problem.code());
             problem.page(&View::new(&app, language))
         }
     }
