@@ -368,6 +368,6 @@ mod tests {
     fn what_the_limit_leaves_is_for_generations_that_have_ended() {
         assert_eq!(Generations::within(RESERVE + 7).most_bytes, 7);
         assert_eq!(Generations::default().most_bytes, MEMORY - RESERVE);
-        assert!(RESERVE < 256 << 20, "the least that the configuration accepts");
+        const { assert!(RESERVE < 256 << 20, "the least that the configuration accepts") };
     }
 }

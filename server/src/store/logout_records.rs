@@ -58,16 +58,11 @@ pub(super) enum TokenEnd {
 /// The logouts in memory. A clone is the same logouts.
 #[derive(Clone, Default)]
 pub(super) struct KnownLogouts {
-    tagger: Arc<Tagger>,
-    generations: Generations,
+    pub(super) tagger: Arc<Tagger>,
+    pub(super) generations: Generations,
 }
 
 impl KnownLogouts {
-    /// Builds an empty value that takes at most so many bytes.
-    pub(super) fn within(memory: usize) -> Self {
-        Self { tagger: Arc::default(), generations: Generations::within(memory) }
-    }
-
     /// Returns the newest logout of a target, if it may be as new as `since` by the provider's clock.
     fn newest(&self, issuer: &str, kind: TargetKind, value: &str, since: UnixTime) -> Option<Newest> {
         self.generations.newest(self.tagger.target(issuer, kind, Fingerprint::of(value)), since)

@@ -77,6 +77,7 @@ pub(crate) use search::folded;
 
 use file::Lock;
 use key::Key;
+use logout_generations::Generations;
 use logout_records::{KnownLogouts, LogoutRecords, TokenEnd};
 use session_index::SessionIndex;
 use subjects::KnownSubjects;
@@ -175,7 +176,8 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`open_for_server`](Self::open_for_server).
     pub fn open_within(file: &Path, logout_memory: usize) -> Result<Self, StoreError> {
-        Self::open_locked(file, KnownLogouts::within(logout_memory))
+        let generations = Generations::within(logout_memory);
+        Self::open_locked(file, KnownLogouts { generations, ..KnownLogouts::default() })
     }
 
     fn open_locked(file: &Path, logouts: KnownLogouts) -> Result<Self, StoreError> {
