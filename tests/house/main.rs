@@ -13,6 +13,8 @@ mod security_table;
 /// Test data of other projects.
 #[path = "../engine/shared_data.rs"]
 mod shared_data;
+/// The documentation as a site.
+mod site;
 /// The Rust sources, and their code alone.
 mod skipped;
 mod source;
