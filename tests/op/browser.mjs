@@ -7,13 +7,11 @@ import { chromium } from 'playwright-core';
 
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-/**
- * A new browser with a profile of its own: a page, its context, and the errors and warnings of its console. With `bypassCSP`
- * pages run what their policy forbids.
- */
-export async function openBrowser({ scripts = false, bypassCSP = false } = {}) {
+/** A new browser with a profile of its own: a page, its context, and the errors and warnings of its console. The rest is for Playwright: with
+ * `bypassCSP` pages run what their policy forbids. */
+export async function openBrowser({ scripts = false, args = [], ...options } = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'claimgate-browser-'));
-  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: ARGUMENTS, javaScriptEnabled: scripts, bypassCSP });
+  const context = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: [...ARGUMENTS, ...args], javaScriptEnabled: scripts, ...options });
   const page = context.pages()[0] ?? await context.newPage();
   const complaints = [];
   // A refusal is a page with status 403, which the browser reports as a failed resource.

@@ -134,7 +134,7 @@ pub(crate) fn list(app: &App, filter: &Filter, events: &[ListedEvent]) -> Markup
             div.table tabindex="0" role="region" aria-labelledby="events" {
                 table.stack {
                     thead { tr {
-                        th scope="col" { "Time (UTC)" } th.wide scope="col" { "Event" } th.name scope="col" { "Username" } th scope="col" { "Where" } th scope="col" { "From" }
+                        th scope="col" { "Time (UTC)" } th.wide scope="col" { "Event" } th.name scope="col" { "Username" } th.name scope="col" { "Where" } th scope="col" { "From" }
                     } }
                     tbody { @for event in shown { (row(app, event)) } }
                 }

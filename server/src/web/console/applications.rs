@@ -286,7 +286,7 @@ fn rules(app: &App, index: usize, application: &Application) -> Markup {
                 p.small.muted { "Accepts bearer tokens for " code { (application.bearer_audience().join(", ")) } }
             }
             div.table tabindex="0" role="region" aria-labelledby=(id) {
-                table.stack {
+                table.stack.rules {
                     thead { tr {
                         th scope="col" { "Rule" } th scope="col" { "Paths" } th scope="col" { "Methods" } th scope="col" { "Admits" } th scope="col" { "File" }
                     } }

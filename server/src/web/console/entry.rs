@@ -61,8 +61,8 @@ pub(crate) fn sign_in(app: &App, user: Option<&User>, address: &str, notice: Opt
             }
             @if let Some(notice) = notice { (frame::notice(notice)) }
             div.stack {
-                @for provider in providers {
-                    a.button href=(link(&format!("/login/{}", provider.config.id), &fresh)) {
+                @for (index, provider) in providers.enumerate() {
+                    a.button.quiet[index > 0 || (by_password && user.is_some())] href=(link(&format!("/login/{}", provider.config.id), &fresh)) {
                         "Sign in with " (provider.config.display_name)
                     }
                 }

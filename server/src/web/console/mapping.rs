@@ -98,7 +98,7 @@ fn tried(app: &App, question: &Question, trial: &Trial<'_>) -> Markup {
                 div.notice.problem { p { b { "A sign-in would be refused: " } (error) } p.small { "Error " code { (error.code()) } } }
             }
             @if !trial.changes.is_empty() {
-                div { h3 { "A sign-in would" } ul #changes { @for change in &trial.changes { li { (change) } } } }
+                div { h3 { "A sign-in would" } ul #changes { @for change in &trial.changes { li { (frame::prose(change)) } } } }
             }
         }
         section.card aria-labelledby="why" {

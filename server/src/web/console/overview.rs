@@ -38,7 +38,7 @@ pub(crate) fn page(app: &App, people: PeopleCounts, events: &[EventCount]) -> Ma
             header { h2 #providers { "Providers" } a.small href=(app.path("/admin/providers")) { "Addresses, keys and a test" } }
             div.table tabindex="0" role="region" aria-labelledby="providers" {
                 table.stack {
-                    thead { tr { th scope="col" { "Provider" } th scope="col" { "Keys" } th scope="col" { "Fetched" } th scope="col" { "Last fetch" } } }
+                    thead { tr { th.wide scope="col" { "Provider" } th scope="col" { "Keys" } th scope="col" { "Fetched" } th scope="col" { "Last fetch" } } }
                     tbody { @for (index, provider) in app.providers.iter().enumerate() { (row(app, index, provider)) } }
                 }
             }
@@ -60,12 +60,12 @@ fn row(app: &App, index: usize, provider: &Provider) -> Markup {
     let health = provider.remote.health();
     html! {
         tr {
-            td data-label="Provider" {
+            td.name data-label="Provider" {
                 div { b { (provider.config.display_name) } div.small.muted { (provider.config.issuer) }
                     (frame::place(app, &format!("provider[{index}]"))) }
             }
-            td data-label="Keys" { (health.usable_keys) " in use" }
-            td data-label="Fetched" {
+            td.keep data-label="Keys" { (health.usable_keys) " in use" }
+            td.keep data-label="Fetched" {
                 @match health.keys_age { Some(age) => { (frame::duration(age)) " ago" }, None => "never" }
             }
             td data-label="Last fetch" {

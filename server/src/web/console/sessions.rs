@@ -46,7 +46,7 @@ fn session_row(app: &App, session: &ListedSession, now: i64) -> Markup {
     let end = app.path(&format!("/admin/sessions/{}/end", session.id));
     html! {
         tr {
-            td data-label="Username" { a href=(app.path(&format!("/admin/users/{}", session.user.0))) { (session.username) } }
+            td.name data-label="Username" { a href=(app.path(&format!("/admin/users/{}", session.user.0))) { (session.username) } }
             td data-label="Signed in" { (frame::duration(now - session.created)) " ago" }
             td data-label="By" { (frame::way_in(app, session.issuer.as_deref())) }
             td data-label="Ends in" { (frame::duration(session.expires - now)) }
@@ -71,7 +71,7 @@ pub(crate) fn teams(app: &App, listed: &Listed<'_, ListedTeam>) -> Markup {
                         thead { tr { th scope="col" { "Team" } th scope="col" { "Members" } } }
                         tbody {
                             @for team in listed.rows {
-                                tr { td data-label="Team" { span.badge.team { (team.team) } } td data-label="Members" { (team.members) } }
+                                tr { td.name data-label="Team" { span.badge.team { (team.team) } } td data-label="Members" { (team.members) } }
                             }
                         }
                     }

@@ -74,7 +74,7 @@ fn row(app: &App, listed: &ListedUser) -> Markup {
     let user = &listed.user;
     html! {
         tr {
-            td data-label="Username" {
+            td.name data-label="Username" {
                 span.badges {
                     a href=(app.path(&format!("/admin/users/{}", user.id.0))) { (user.username) }
                     @if !user.active { span.badge.warning { "Switched off" } }
