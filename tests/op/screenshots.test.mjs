@@ -2,12 +2,13 @@
 //
 //   node screenshots.test.mjs --renew     writes the references and the pictures of the documentation
 //
-// The pages are drawn with fonts of npm, whatever fonts the machine has, and compared by the mean of blocks (pictures.mjs): where
+// The pages are drawn with fonts of npm in one way, whatever fonts and settings the machine has, and compared by the mean of blocks (pictures.mjs): where
 // another version of the browser draws the edge of a glyph otherwise, no block changes much. The pictures that differ, and with --renew
 // all of them, are in target/screenshots.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +19,11 @@ import { Scene, visit } from './scene.mjs';
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [REFERENCES, DOCUMENTATION, FOUND] = [folder('references'), folder('../../docs/images'), folder('../../target/screenshots')];
 const RENEW = process.argv.includes('--renew');
-const STEADY = ['--font-render-hinting=none', '--disable-lcd-text', '--force-color-profile=srgb', '--hide-scrollbars'];
+const STEADY = ['--disable-lcd-text', '--force-color-profile=srgb', '--hide-scrollbars'];
+/** How glyphs are drawn, in place of what the machine says: as they are, without hints, which would change their widths too. */
+const FONTCONFIG = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>/usr/share/fonts</dir><cachedir>CACHE</cachedir>
+<match target="pattern"><edit name="antialias"><bool>true</bool></edit><edit name="hinting"><bool>false</bool></edit><edit name="autohint"><bool>false</bool></edit>
+<edit name="hintstyle"><const>hintnone</const></edit><edit name="rgba"><const>none</const></edit></match></fontconfig>`;
 /** The pictures of the documentation, of the window and not of the whole page. */
 const SHOWN = ['console-overview-light-1280', 'console-overview-dark-1280', 'console-activity-light-1280', 'console-mapping-light-1280', 'console-applications-light-1280', 'me-light-1280'];
 
@@ -46,7 +51,9 @@ before(async () => {
     rmSync(path, { recursive: true, force: true });
     mkdirSync(path, { recursive: true });
   }
-  const env = { ...process.env };
+  const fonts = mkdtempSync(join(tmpdir(), 'claimgate-fonts-'));
+  writeFileSync(join(fonts, 'fonts.conf'), FONTCONFIG.replace('CACHE', fonts));
+  const env = { ...process.env, FONTCONFIG_FILE: join(fonts, 'fonts.conf') };
   const scene = await Scene.start();
   // Past the policy of the pages, which permits no fonts.
   const browser = await openBrowser({ scripts: true, args: STEADY, bypassCSP: true, env });
@@ -71,6 +78,7 @@ before(async () => {
   } finally {
     await browser.close();
     await scene.close();
+    rmSync(fonts, { recursive: true, force: true });
   }
 }, { timeout: 300_000 });
 
