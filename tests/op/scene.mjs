@@ -112,6 +112,8 @@ export class Scene {
       for (const reference of document.querySelectorAll('#reference')) reference.textContent = 'Vd7kQ2xw';
       await document.fonts.ready;
       document.activeElement?.blur();
+      // Where the script of the page has put the row of the navigation, with the width that its names have now.
+      if (document.querySelector('nav')?.scrollLeft > 0) document.querySelector('nav a[aria-current]').scrollIntoView({ block: 'nearest', inline: 'center' });
     }, names);
   }
 
