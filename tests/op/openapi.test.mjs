@@ -150,7 +150,7 @@ continue-on-failure = true
 request-timeout = 20
 warnings = false
 [generation]
-max-examples = 20
+max-examples = 10
 database = "none"
 [checks]
 # Which usernames and tokens are accepted is more than a schema says.
@@ -162,7 +162,7 @@ ${scheme('adminClient', 'bearer', token)}
 ${scheme('verifySecret', 'bearer', VERIFY_SECRET)}
 ${scheme('transmitterSecret', 'bearer', TRANSMITTER)}
 ${operations.map(settings).join('')}
-`, 150);
+`, 300);
   assert.equal(code, 0, out);
   const found = /(\d+) generated/.exec(out);
   assert.ok(Number(found?.[1]) > 500, out);
