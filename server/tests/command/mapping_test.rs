@@ -136,7 +136,7 @@ fn a_mistake_in_a_case_is_wrong_usage() {
 fn claims_that_the_provider_must_have_are_demanded_of_a_case() {
     let folder = Folder::new();
     let demand = "[[provider.claim]]\npath = \"hd\"\none_of = [\"example.com\"]\n\n[identity]";
-    let config = folder.write("claimgate.toml", &CONFIG.replace("[identity]", demand));
+    let config = folder.write("claimgate.toml", CONFIG.replace("[identity]", demand));
     let test = |hd: &str, expected: &str| {
         let case = format!(
             "[[case]]\nname = \"x\"\nclaims = {{ preferred_username = \"ada\", hd = \"{hd}\" }}\n{expected}\n"
