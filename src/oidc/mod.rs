@@ -182,6 +182,7 @@ pub mod user;
 pub mod facts;
 pub mod session;
 pub mod records;
+mod account_error;
 pub mod accounts;
 pub mod password;
 pub mod sync;

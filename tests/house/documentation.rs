@@ -115,8 +115,8 @@ fn the_time_of_a_stop_is_the_one_of_the_code() {
     let code = read("server/src/web/run.rs");
     let (_, grace) = code.split_once("const GRACE: Duration = Duration::from_secs(").unwrap();
     let (grace, _) = grace.split_once(')').unwrap();
+    let said = regex::Regex::new(r"(\d+) seconds (?:for its requests|to end)").unwrap();
     for file in ["docs/guide/deployment.md", "packaging/kubernetes/claimgate.yaml"] {
-        let said = regex::Regex::new(r"(\d+) seconds (?:for its requests|to end)").unwrap();
         let text = read(file);
         let found: Vec<_> = said.captures_iter(&text).map(|found| found[1].to_owned()).collect();
         assert_eq!(found, [grace], "{file}");

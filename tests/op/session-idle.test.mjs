@@ -33,6 +33,7 @@ async function written(before) {
 }
 
 // finding: A10c
+// finding: R5
 test('a session lives on while it is used, and is over everywhere once it was not', async () => {
   await serve({ idle_time: '30m', session_lifetime: '12h' });
   const agent = new Agent();

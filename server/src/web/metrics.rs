@@ -1,5 +1,7 @@
 //! Metrics in the Prometheus text format.
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -43,12 +45,6 @@ struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabel {
     provider: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SignIn {
-    provider: String,
-    outcome: &'static str,
 }
 
 /// The labels of a metric that has none, and that is there in some servers only.
@@ -95,7 +91,7 @@ pub(crate) struct Metrics {
     logouts: Family<Outcome, Counter>,
     front_channel_logouts: Family<Outcome, Counter>,
     security_events: Family<Outcome, Counter>,
-    sign_ins: Family<SignIn, Counter>,
+    sign_ins: Family<ProviderOutcome, Counter>,
     reloads: Family<Outcome, Counter>,
     groups_left_out: Family<ProviderLabel, Counter>,
     passwords: Family<Outcome, Counter>,
@@ -110,11 +106,14 @@ pub(crate) struct Metrics {
     provider_clock_offset: Family<ProviderLabel, Gauge>,
 }
 
-/// Registers a counter of requests, by their outcome.
-fn by_outcome(registry: &mut Registry, name: &str, help: &str) -> Family<Outcome, Counter> {
-    let outcomes = Family::<Outcome, Counter>::default();
-    registry.register(name, help, outcomes.clone());
-    outcomes
+/// Registers counters by labels.
+fn counters<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter>
+where
+    L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
+{
+    let counters = Family::<L, Counter>::default();
+    registry.register(name, help, counters.clone());
+    counters
 }
 
 /// Registers a gauge.
@@ -136,23 +135,19 @@ impl Default for Metrics {
         let mut all = Registry::default();
         let process = ProcessMetrics::register(&mut all);
         let registry = all.sub_registry_with_prefix("claimgate");
-        let verifications = Family::default();
         let help = "Tokens verified, by the algorithm of the accepted and the error code of the refused";
-        registry.register("verifications", help, verifications.clone());
-        let logouts = by_outcome(registry, "backchannel_logouts", "Back-channel logout requests by outcome");
+        let verifications = counters(registry, "verifications", help);
+        let logouts = counters(registry, "backchannel_logouts", "Back-channel logout requests by outcome");
         let help = "Front-channel logout requests by outcome";
-        let front_channel_logouts = by_outcome(registry, "frontchannel_logouts", help);
+        let front_channel_logouts = counters(registry, "frontchannel_logouts", help);
         let help = "Pushed security event tokens by outcome";
-        let security_events = by_outcome(registry, "security_events", help);
-        let sign_ins = Family::<SignIn, Counter>::default();
-        registry.register("sign_ins", "Sign-ins through a provider by outcome", sign_ins.clone());
-        let reloads = by_outcome(registry, "reloads", "Reloads of the configuration by outcome");
-        let passwords = by_outcome(registry, "password_sign_ins", "Sign-ins by password by outcome");
-        let groups_left_out = Family::default();
+        let security_events = counters(registry, "security_events", help);
+        let sign_ins = counters(registry, "sign_ins", "Sign-ins through a provider by outcome");
+        let reloads = counters(registry, "reloads", "Reloads of the configuration by outcome");
+        let passwords = counters(registry, "password_sign_ins", "Sign-ins by password by outcome");
         let help = "Sign-ins whose groups the provider left out, so that the teams stayed as they were";
-        registry.register("groups_left_out", help, groups_left_out.clone());
-        let refreshes = Family::default();
-        registry.register("refreshes", "Refreshes of sessions at a provider by outcome", refreshes.clone());
+        let groups_left_out = counters(registry, "groups_left_out", help);
+        let refreshes = counters(registry, "refreshes", "Refreshes of sessions at a provider by outcome");
         let requests: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register_with_unit(
             "request_duration",
@@ -227,7 +222,7 @@ impl Metrics {
     /// `None` where the request names another.
     pub(crate) fn signed_in(&self, provider: Option<&str>, outcome: &'static str) {
         let provider = provider.unwrap_or("-").to_owned();
-        self.sign_ins.get_or_create(&SignIn { provider, outcome }).inc();
+        self.sign_ins.get_or_create(&ProviderOutcome { provider, outcome }).inc();
     }
 
     /// Counts a reload of the configuration: one that is in use now, or one that is refused.

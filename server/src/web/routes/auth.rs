@@ -126,21 +126,7 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
         return Err(refusal(app, requested, AccessReason::Rule(missing), Some(decided), &unknown));
     }
     let is_open = wanted.is_empty() && decided.is_some_and(|decided| *decided.rule.who() == Who::Anyone);
-    let sender = match decided.filter(|_| !is_open) {
-        Some(decided) => sender::of(app, headers, decided.application).await?,
-        // As for other rules, a session beside a bearer token counts for nothing. No one is known by a token that nothing is
-        // asked of: it may be the application's own.
-        None if decided.is_some_and(|decided| decided.accepts_tokens())
-            && sender::bearer_token(headers).is_some() =>
-        {
-            Sender::default()
-        }
-        None => match app.session(headers).await {
-            // Nothing depends on the user.
-            Err(_) if is_open => Sender::default(),
-            session => Sender::of_session(session?),
-        },
-    };
+    let sender = sender_of(app, headers, decided, is_open).await?;
     if !is_open {
         let Some(caller) = sender.caller() else {
             let accepts_tokens = decided.is_some_and(|decided| decided.accepts_tokens());
@@ -176,6 +162,33 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
         response.headers_mut().extend(cookie::of_application(headers).map(|cookies| (COOKIE, cookies)));
     }
     Ok(response)
+}
+
+/// Returns what a request is sent by. `is_open`: nothing depends on it.
+///
+/// # Errors
+/// A [`Problem`] if the token is not accepted, or if it or the session cannot be judged now.
+async fn sender_of(
+    app: &App,
+    headers: &HeaderMap,
+    decided: Option<Decided<'_>>,
+    is_open: bool,
+) -> Result<Sender, Problem> {
+    match decided.filter(|_| !is_open) {
+        Some(decided) => sender::of(app, headers, decided.application).await,
+        // As for other rules, a session beside a bearer token counts for nothing. No one is known by a token that nothing is
+        // asked of: it may be the application's own.
+        None if decided.is_some_and(|decided| decided.accepts_tokens())
+            && sender::bearer_token(headers).is_some() =>
+        {
+            Ok(Sender::default())
+        }
+        None => match app.session(headers).await {
+            // Nothing depends on the user.
+            Err(_) if is_open => Ok(Sender::default()),
+            session => Ok(Sender::of_session(session?)),
+        },
+    }
 }
 
 /// Returns the headers of an application for the sender of a request, or their length if it is too great.
