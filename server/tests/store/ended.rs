@@ -270,7 +270,7 @@ fn a_database_of_the_fourth_version_keeps_its_sessions_and_logouts() {
              DROP TABLE kept;
              ALTER TABLE session DROP COLUMN authenticated;
              ALTER TABLE session DROP COLUMN claims;
-             ALTER TABLE session DROP COLUMN latest;
+             ALTER TABLE session DROP COLUMN latest; DROP TRIGGER refresh_of_ended; DROP TABLE refresh;
              CREATE TABLE logout (id INTEGER PRIMARY KEY AUTOINCREMENT, jti BLOB, issuer TEXT, sid TEXT, subject TEXT,
                  issued_at INTEGER, received_ms INTEGER, until INTEGER NOT NULL);
              CREATE INDEX logout_until ON logout (until);

@@ -234,7 +234,7 @@ fn a_database_of_the_second_version_loses_its_key_and_its_plain_id_tokens() {
              DROP TABLE kept;
              ALTER TABLE session DROP COLUMN authenticated;
              ALTER TABLE session DROP COLUMN claims;
-             ALTER TABLE session DROP COLUMN latest;
+             ALTER TABLE session DROP COLUMN latest; DROP TRIGGER refresh_of_ended; DROP TABLE refresh;
              CREATE TABLE logout (id INTEGER PRIMARY KEY AUTOINCREMENT, jti BLOB, issuer TEXT, sid TEXT, subject TEXT,
                  issued_at INTEGER, received_ms INTEGER, until INTEGER NOT NULL);
              PRAGMA user_version = 2;"

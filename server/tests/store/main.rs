@@ -276,7 +276,7 @@ fn a_database_of_the_first_version_keeps_its_logouts() {
              DROP TABLE kept;
              ALTER TABLE session DROP COLUMN authenticated;
              ALTER TABLE session DROP COLUMN claims;
-             ALTER TABLE session DROP COLUMN latest;
+             ALTER TABLE session DROP COLUMN latest; DROP TRIGGER refresh_of_ended; DROP TABLE refresh;
              CREATE INDEX session_expires ON session (expires);
              CREATE TABLE logout_mark (issuer TEXT, about TEXT, value TEXT, issued_at INTEGER,
                  received_ms INTEGER, until INTEGER, PRIMARY KEY (issuer, about, value)) WITHOUT ROWID;
