@@ -64,6 +64,7 @@ async function refreshed(outcome = 'refreshed') {
   await until(`a refresh is ${outcome}`, async () => await outcomes(outcome) > before);
 }
 
+// finding: A10a
 test('groups that change at the provider arrive without a new sign-in, refresh after refresh', async () => {
   await serve();
   const agent = await signIn();

@@ -147,7 +147,7 @@ fn found_linked_created_or_refused() {
     assert!(is_open(&store, 3));
 }
 
-// finding: O-F1, D9
+// finding: O-F1, D9, R1
 // attack: mapping.two-subjects
 #[test]
 fn a_user_added_by_hand_is_linked_by_a_name_that_the_provider_vouches_for() {
