@@ -33,6 +33,7 @@ mod plural;
 mod system;
 #[doc(hidden)]
 pub mod store;
+mod editing;
 #[doc(hidden)]
 pub mod web;
 mod demo;

@@ -202,7 +202,7 @@ test('a person without a link administers by no token, whether never seen or rem
   assert.equal((await users(await clientsToken(op, SERVICE, ADMINISTRATION))).status, 403);
 });
 
-// finding: O-F5
+// finding: O-F5, R13
 // finding: N1
 test('a logout ends the tokens of its session at once, and so does switching the user off', async () => {
   await nextSecond();

@@ -88,7 +88,7 @@ test('forward-auth: the refusal page says who is signed in and what is wanted, w
   assert.ok(answer.text.includes(reference));
 });
 
-// finding: O-F3, O-F4, A8
+// finding: O-F3, O-F4, A8, R9
 test('forward-auth: programs get 401 with a challenge; a browser that sends a form gets a page, not a redirect', async () => {
   await serve();
   const ask = (path, headers, method = 'GET') => new Agent().request(`${gate.url}${path}`, { method, headers });

@@ -1,5 +1,5 @@
-//! Where the administration over HTTP answers: `admin_url`, `admin_from` and
-//! `danger_admin_beside_applications` of `[server]`.
+//! Where the administration over HTTP answers, and what it may change: `admin_url`, `admin_from`,
+//! `danger_admin_beside_applications` and `admin_edit_configuration` of `[server]`.
 
 use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
@@ -13,6 +13,13 @@ use super::section::{Faulty, Section};
 pub(super) const PRIVATE: [&str; 6] =
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 
+/// The settings that are true or false.
+#[derive(Clone, Copy)]
+pub(super) struct Switches {
+    pub(super) danger_beside_applications: bool,
+    pub(super) edit_configuration: bool,
+}
+
 /// Resolves the settings. `url` is `public_url`.
 pub(super) fn resolve(
     section: &Section<'_>,
@@ -20,15 +27,22 @@ pub(super) fn resolve(
     cookie_domain: Option<&str>,
     from: Vec<IpNet>,
     own: Option<&str>,
-    danger_beside_applications: bool,
+    switches: Switches,
 ) -> Result<Administration, Faulty> {
     let origin = own.map(|own| origin(section, url, own)).transpose()?;
     if !url.path.is_empty() {
         note_passwords(section, origin.is_some());
     }
     let beside_applications = !url.path.is_empty() || cookie_domain.is_some();
-    let answers = origin.is_some() || !beside_applications || danger_beside_applications;
-    Ok(Administration { from, origin, answers })
+    let is_apart = origin.is_some() || !beside_applications;
+    let Switches { danger_beside_applications, edit_configuration } = switches;
+    if edit_configuration && !is_apart {
+        let message = "is true where applications share the host or the cookie: their scripts could choose who signs in";
+        let remedy = "write `admin_url`, on a host that the administration shares with no application";
+        return Err(section.fault("admin_edit_configuration", (message, remedy)));
+    }
+    let answers = is_apart || danger_beside_applications;
+    Ok(Administration { from, origin, answers, edits_configuration: edit_configuration })
 }
 
 /// Says what becomes of passwords where applications share the host.

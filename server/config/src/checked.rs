@@ -15,6 +15,7 @@ use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
 use claimgate::oidc::endpoint::Endpoint;
+use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::password::PasswordPolicy;
 use claimgate::oidc::sign_in::SignInPolicy;
 use claimgate::path::ClaimPath;
@@ -52,6 +53,8 @@ pub struct Config {
     pub kept_claims: Vec<ClaimPath>,
     /// The normalisation of usernames given by hand: that of `[identity]`.
     pub normalise: Normalisation,
+    /// The fingerprint of the file's text.
+    pub version: Fingerprint,
     /// Remarks on the file, in its order.
     pub notes: Vec<Note>,
     /// The files that it names.
@@ -208,6 +211,8 @@ pub struct Administration {
     /// Whether it answers at all: not where applications share Claimgate's host or cookie, unless it has an
     /// origin of its own or the file allows it.
     pub answers: bool,
+    /// Whether super-admins may change the configuration file in the console.
+    pub edits_configuration: bool,
 }
 
 /// A program that may use the administration over HTTP, by bearer tokens that are issued to it.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use claimgate::identity::{SettingPath, Step};
+use claimgate::oidc::fingerprint::Fingerprint;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -43,6 +44,11 @@ impl<'t> Document<'t> {
     /// Returns the file's name.
     pub(super) fn file(&self) -> &'t str {
         self.file
+    }
+
+    /// Returns the fingerprint of the text.
+    pub(super) fn version(&self) -> Fingerprint {
+        Fingerprint::of(self.text)
     }
 
     /// Returns the value of a setting.
@@ -228,7 +234,8 @@ const TYPES: [(&str, &str); 16] = [
 ];
 
 /// Reports whether the value of a setting is a secret.
-pub(super) fn is_secret(setting: &str) -> bool {
+#[must_use]
+pub fn is_secret(setting: &str) -> bool {
     setting.ends_with("_secret") || setting == "password"
 }
 

@@ -43,6 +43,7 @@ pub use checked::{
 };
 pub use color::{Color, LEGIBLE};
 use document::Document;
+pub use document::is_secret;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
 pub use files::{FileContent, NamedFile};

@@ -28,6 +28,8 @@ pub(super) struct Server {
     pub(super) admin_from: Option<Vec<String>>,
     #[serde(default)]
     pub(super) danger_admin_beside_applications: bool,
+    #[serde(default)]
+    pub(super) admin_edit_configuration: bool,
     pub(super) verify_secret: Option<String>,
     pub(super) verify_secret_file: Option<PathBuf>,
     pub(super) verify_secret_env: Option<String>,

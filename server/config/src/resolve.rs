@@ -11,7 +11,7 @@ use claimgate::limits::Limits;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
-use super::checked::{AdminClient, Config, Database, Events, Listener, Pages, Postgres, Provider};
+use super::checked::{AdminClient, Config, Database, Events, Listener, Pages, Postgres, Provider, Server};
 use super::document::Document;
 use super::error::ConfigError;
 use super::provider::{self, Shared};
@@ -139,9 +139,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let ((sign_in, password, idle_time), server, providers) = (sign_in?, server?, providers?);
     let ((applications, headers), events, pages) = (applications?, events?, pages?);
     let admin_clients = admin_clients(source, &providers, &applications)?;
-    let path = SettingPath::of("application");
-    let specs: Option<Vec<ApplicationSpec>> = read(source, &path)?;
-    applications::warn(source, &path, &specs.unwrap_or_default(), (server.as_ref(), &providers));
+    warn_of_applications(source, server.as_ref(), &providers)?;
     if server.is_some() {
         let section = source.section(SettingPath::of("sign_in"));
         sign_in::note_links(&section, sign_in.link_by_username, &providers);
@@ -149,6 +147,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     }
     let kept_claims = applications.claim_paths(&headers);
     let (notes, files, places) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let version = source.document.version();
     Ok(Config {
         server,
         events,
@@ -162,6 +161,7 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
         headers,
         kept_claims,
         normalise,
+        version,
         notes,
         files,
         places,
@@ -174,6 +174,18 @@ fn applications(source: &Source<'_>, normalise: Normalisation) -> Result<(Applic
     let headers: Option<HeadersSpec> = read(source, &SettingPath::of("headers"))?;
     let specs: Option<Vec<ApplicationSpec>> = read(source, &path)?;
     applications::resolve(source, &path, specs.unwrap_or_default(), &headers.unwrap_or_default(), normalise)
+}
+
+/// Warns of applications that browsers or programs cannot use as they are meant to.
+fn warn_of_applications(
+    source: &Source<'_>,
+    server: Option<&Server>,
+    providers: &[Provider],
+) -> Result<(), Faulty> {
+    let path = SettingPath::of("application");
+    let specs: Option<Vec<ApplicationSpec>> = read(source, &path)?;
+    applications::warn(source, &path, &specs.unwrap_or_default(), (server, providers));
+    Ok(())
 }
 
 /// Resolves the tables `[[admin_client]]`, each of another client.

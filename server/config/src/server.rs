@@ -106,7 +106,10 @@ pub(super) fn resolve(
         cookie_domain.as_deref(),
         admin_from?,
         raw.admin_url.as_deref(),
-        raw.danger_admin_beside_applications,
+        administration::Switches {
+            danger_beside_applications: raw.danger_admin_beside_applications,
+            edit_configuration: raw.admin_edit_configuration,
+        },
     );
     Ok(Server {
         public_url,

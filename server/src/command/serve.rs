@@ -12,6 +12,8 @@ use super::logging::LogArguments;
 use super::rights::{self, Owners};
 use super::runtime::{listen_for, runtime, stop_signal};
 use crate::command::output::Failure;
+use crate::editing::ConfigFile;
+use crate::web::reload::{Answer, Reload, Source};
 use crate::web::{Server, run};
 use claimgate_config::{Config, Severity};
 
@@ -49,7 +51,8 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
     log_warnings(&config, file);
     let store = open_for_server(&settings.store).await?;
     let server = Server::new(config, store.0.clone()).map_err(|error| usage(&error))?;
-    let configs = reload_on_hangup(file, registry)?;
+    let (requests, configs) = reloads(file, registry)?;
+    server.set_source(Source { file: ConfigFile::new(file, registry), requests });
     run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
 }
 
@@ -62,34 +65,38 @@ fn log_warnings(config: &Config, file: &Path) {
     }
 }
 
-/// Loads the configuration again on each SIGHUP and sends it to the returned channel: `None` if it cannot be used. Signals that
-/// arrive while one reload waits count as one.
-fn reload_on_hangup(file: &Path, registry: &Registry) -> Result<mpsc::Receiver<Option<Config>>, Failure> {
+/// Loads the configuration again on each SIGHUP, and on each request to the returned sender, and sends it to the returned
+/// receiver. Signals that arrive while one reload waits count as one.
+fn reloads(
+    file: &Path,
+    registry: &Registry,
+) -> Result<(mpsc::Sender<Answer>, mpsc::Receiver<Reload>), Failure> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (requests, mut pending) = mpsc::channel(1);
+    let of_signals = requests.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let _ = requests.try_send(());
+            let _ = of_signals.try_send(None);
         }
     });
     let (file, registry) = (file.to_owned(), registry.clone());
     let (sender, configs) = mpsc::channel(1);
     tokio::spawn(async move {
-        while pending.recv().await.is_some() {
+        while let Some(answer) = pending.recv().await {
             let config = match Config::load(&file, &registry) {
                 Ok(config) => {
                     log_warnings(&config, &file);
-                    Some(config)
+                    Ok(config)
                 }
                 Err(error) => {
                     tracing::error!(code = error.code(), %error, "the new configuration is not used; the old one stays in force");
-                    None
+                    Err(error.to_string())
                 }
             };
-            if sender.send(config).await.is_err() {
+            if sender.send(Reload { config, answer }).await.is_err() {
                 return;
             }
         }
     });
-    Ok(configs)
+    Ok((requests, configs))
 }

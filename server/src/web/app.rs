@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
@@ -35,6 +35,7 @@ use super::problem::Problem;
 use super::provider::Provider;
 use super::provider_error::ProviderSetupError;
 use super::refresh_places::Refreshes;
+use super::reload::Source;
 use super::single_use::SingleUse;
 use crate::store::Store;
 use crate::store::postgres::Unsure;
@@ -87,6 +88,8 @@ pub(crate) struct ProcessState {
     pub(crate) assertions: Assertions,
     /// In a demonstration: the explanation of each session's sign-in.
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
+    /// The file that the configuration was read from; a demonstration has none.
+    pub(crate) source: OnceLock<Source>,
     untrusted_proxy_logged: AtomicBool,
 }
 
@@ -136,16 +139,16 @@ impl Server {
     /// # Errors
     /// A [`SetupError`]; the old configuration then stays in use.
     pub fn reload(&self, config: Config) -> Result<(), SetupError> {
-        let old = self.app();
-        let path = |server: &ServerConfig| server.public_url.path.clone();
-        let (before, after) = (path(&old.server), config.server.as_ref().map(path));
-        if let Some(after) = after.filter(|after| *after != before) {
-            return Err(SetupError::Path { before, after });
-        }
-        let app = App::new(config, old.store.clone(), Arc::clone(&old.process), &old.providers)?;
+        let app = self.app().successor(config)?;
         app.store.set_idle_time(app.config.idle_time);
         self.0.store(Arc::new(app));
         Ok(())
+    }
+
+    /// Names the file of the configuration, and how a reload of it is asked for.
+    pub(crate) fn set_source(&self, source: Source) {
+        // A server has one file for as long as it runs.
+        drop(self.app().process.source.set(source));
     }
 
     /// Returns the present configuration.
@@ -169,6 +172,7 @@ impl ProcessState {
             refreshes: Refreshes::default(),
             assertions: Assertions::default(),
             explanations: explains.then(Mutex::default),
+            source: OnceLock::new(),
             untrusted_proxy_logged: AtomicBool::new(false),
         })
     }
@@ -207,6 +211,19 @@ impl App {
         let appearance = Appearance::new(&config.pages, &server.public_url);
         let cookies = Cookies::new(&server);
         Ok(Self { cookies, appearance, config, server, providers, store, content_policy, process })
+    }
+
+    /// Builds the `App` that a reload puts in the place of this one.
+    ///
+    /// # Errors
+    /// A [`SetupError`].
+    pub(crate) fn successor(&self, config: Config) -> Result<Self, SetupError> {
+        let path = |server: &ServerConfig| server.public_url.path.clone();
+        let (before, after) = (path(&self.server), config.server.as_ref().map(path));
+        if let Some(after) = after.filter(|after| *after != before) {
+            return Err(SetupError::Path { before, after });
+        }
+        Self::new(config, self.store.clone(), Arc::clone(&self.process), &self.providers)
     }
 
     /// Returns a path of this site as browsers see it, below the path of `public_url`.

@@ -43,6 +43,7 @@ pub mod provider_error;
 pub(crate) mod rehearsal;
 mod refresh_places;
 mod refreshes;
+pub(crate) mod reload;
 mod request_log;
 mod requested;
 mod respond;

@@ -20,10 +20,11 @@ use super::connection::Acceptor;
 use super::connection_places::MAX_FILES;
 use super::events;
 use super::refreshes;
+use super::reload::{self, Reload};
 use crate::store::EventLimits;
 use crate::store::postgres::Address;
 use crate::system;
-use claimgate_config::{Config, Events, Postgres, Store};
+use claimgate_config::{Events, Postgres, Store};
 
 /// Longest time for the requests in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -82,7 +83,7 @@ pub fn install_tls() {
 pub async fn run(
     server: Server,
     stop: impl Future<Output = ()> + Send + 'static,
-    reloads: mpsc::Receiver<Option<Config>>,
+    reloads: mpsc::Receiver<Reload>,
 ) -> Result<(), RunError> {
     let app = server.app();
     let address = app.server.listen;
@@ -102,7 +103,7 @@ pub async fn run(
     tasks.spawn(record_events(server.clone()));
     tasks.spawn(write_uses(server.clone()));
     tasks.spawn(refreshes::run(server.clone()));
-    tasks.spawn(reload(server.clone(), reloads, tls.clone()));
+    tasks.spawn(take_reloads(server.clone(), reloads, tls.clone()));
 
     let open_files = system::raise_open_files(MAX_FILES);
     info!(address = %bound, open_files, tls = tls.is_some(), url = server.app().server.public_url.join(""), "listening");
@@ -167,30 +168,35 @@ fn limited<A>(
 }
 
 /// Puts each new configuration in use. The background tasks of the old one end with it.
-async fn reload(server: Server, mut reloads: mpsc::Receiver<Option<Config>>, tls: Option<RustlsConfig>) {
+async fn take_reloads(server: Server, mut reloads: mpsc::Receiver<Reload>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     refreshes::forget_unused(&server.app()).await;
     let store = server.app().server.store.clone();
-    while let Some(config) = reloads.recv().await {
+    while let Some(Reload { config, answer }) = reloads.recv().await {
         let before = server.app();
-        let Some(config) = config else {
-            before.metrics().reloaded(false);
-            continue;
-        };
-        match server.reload(config) {
+        let reloaded = config.and_then(|config| {
+            server.reload(config).map_err(|error| {
+                error!(%error, "the new configuration is not used; the old one stays in use");
+                error.to_string()
+            })
+        });
+        before.metrics().reloaded(reloaded.is_ok());
+        let outcome = match reloaded {
             Ok(()) => {
                 before.metrics().reloaded(true);
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 refreshes::forget_unused(&server.app()).await;
-                warn_of_restart_settings(&before.server, &server.app().server);
+                let restart = restart_settings(&before.server, &server.app().server);
+                for setting in &restart {
+                    warn!(setting, "this setting has changed and takes effect at the next start");
+                }
                 use_store_access(&server, &store).await;
+                Ok(restart)
             }
-            Err(error) => {
-                before.metrics().reloaded(false);
-                error!(%error, "the new configuration is not used; the old one stays in use");
-            }
-        }
+            Err(reason) => Err(reason),
+        };
+        reload::answer(answer, outcome);
         if let (Some(tls), Some((certificate, key))) = (&tls, &server.app().server.tls)
             && let Err(error) = tls.reload_from_pem_file(certificate, key).await
         {
@@ -223,22 +229,22 @@ async fn use_store_access(server: &Server, started_with: &Store) {
     }
 }
 
-/// Logs the changed settings that need a restart.
-fn warn_of_restart_settings(before: &claimgate_config::Server, after: &claimgate_config::Server) {
+/// Returns the changed settings that need a restart.
+fn restart_settings(
+    before: &claimgate_config::Server,
+    after: &claimgate_config::Server,
+) -> Vec<&'static str> {
     let store = match (&before.store, &after.store) {
         (Store::Sqlite(before), Store::Sqlite(after)) if before.file == after.file => "logout_memory",
         (Store::Sqlite(_), Store::Sqlite(_)) => "database",
         _ => "store",
     };
-    for (setting, changed) in [
+    let settings = [
         ("listen", before.listen != after.listen),
         (store, !before.store.is_like(&after.store)),
         ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
-    ] {
-        if changed {
-            warn!(setting, "this setting has changed and takes effect at the next start");
-        }
-    }
+    ];
+    settings.into_iter().filter(|(_, changed)| *changed).map(|(setting, _)| setting).collect()
 }
 
 pub(crate) async fn load_tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, RunError> {

@@ -29,6 +29,19 @@ fn settings_that_cannot_work_are_refused() {
         (&format!("{server}admin_url = \"https://sso.example.com:8443\"\n"), "", "server.admin_url"),
         (&format!("{server}admin_url = \"https://admin.example.com/sso\"\n"), "", "server.admin_url"),
         (&format!("{server}admin_url = \"http://admin.example.com\"\n"), "", "server.admin_url"),
+        // Where scripts of applications could make the changes.
+        (
+            &format!(
+                "{server}cookie_domain = \"example.com\"\ndanger_admin_beside_applications = true\nadmin_edit_configuration = true\n"
+            ),
+            "",
+            "server.admin_edit_configuration",
+        ),
+        (
+            "[server]\npublic_url = \"https://example.com/sso\"\nadmin_edit_configuration = true\n",
+            "",
+            "server.admin_edit_configuration",
+        ),
         ("[sign_in]\npassword_fallback = false\n", "", "sign_in.password_fallback"),
         ("[sign_in]\nsession_lifetime = 59\n", "", "sign_in.session_lifetime"),
         ("[sign_in]\nsession_lifetime = 7776001\n", "", "sign_in.session_lifetime"),

@@ -8,6 +8,7 @@ use super::assets::{SCRIPT, STYLE};
 use crate::web::app::App;
 use crate::web::page::Notice;
 use claimgate::time::UnixTime;
+use claimgate_config::Config;
 
 /// The pages in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,8 +213,13 @@ pub(crate) fn document(app: &App, title: &str, refresh: Option<&str>, body: &Mar
 
 /// Returns where a setting stands in the configuration file, such as `claimgate.toml:12`; nothing where it does not.
 pub(crate) fn place(app: &App, setting: &str) -> Markup {
+    place_in(&app.config, setting)
+}
+
+/// Returns where a setting stands in the file of a configuration; nothing where it does not.
+pub(crate) fn place_in(config: &Config, setting: &str) -> Markup {
     html! {
-        @if let Some(place) = app.config.places.get(setting) {
+        @if let Some(place) = config.places.get(setting) {
             (file_line(&place.file, place.position.line))
         }
     }

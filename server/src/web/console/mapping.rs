@@ -6,54 +6,84 @@ use serde_json::Value;
 
 use super::claims_tree;
 use super::frame::{self, Icon};
+use super::mapping_fields;
+use super::mapping_form::MappingForm;
 use super::trial::{self, Question, Refusal, Source, Trial};
 use crate::web::app::App;
 
 /// The identifier of the form.
 const FORM: &str = "trial";
 
-/// Returns the page with a question and its answer.
-pub(crate) fn page(app: &App, question: &Question, answer: &Result<Trial<'_>, Refusal>) -> Markup {
+/// What stands beside the trial.
+pub(crate) enum Editor<'e> {
+    /// Why nothing is changed here.
+    Closed(Markup),
+    /// The mapping, to be changed.
+    Form(&'e MappingForm),
+}
+
+/// Returns the page with a question and its answer. `notice`: what has happened just now.
+pub(crate) fn page(
+    app: &App,
+    notice: &Markup,
+    (question, editor): (&Question, &Editor<'_>),
+    answer: &Result<Trial<'_>, Refusal>,
+) -> Markup {
     html! {
+        (notice)
+        @if let Editor::Closed(reason) = editor { (reason) }
         div.columns {
-            section.card aria-labelledby="input" {
-                header { h2 #input { "Token or claims" } (frame::place(app, "identity")) }
-                form.form #(FORM) method="post" action=(app.path("/admin/mapping"))
-                    data-live="answer" data-action=(app.path("/admin/mapping/answer")) {
-                    div.field {
-                        label for="subject" { "A token, or claims as JSON" }
-                        textarea #subject name="subject" rows="14" spellcheck="false" autocomplete="off" autocapitalize="none"
-                            placeholder="{ \"sub\": \"1\", \"preferred_username\": \"ada\", \"groups\": [\"crm-admin\"] }" { (*question.subject) }
-                        p.small.muted { "It is neither stored nor logged, and changes nothing." }
-                    }
-                    div.fields {
-                        div.field {
-                            label for="provider" { "Mapping of" }
-                            select #provider name="provider" {
-                                option value="" { "Their issuer" }
-                                @for provider in &app.providers {
-                                    @let id = &provider.config.id;
-                                    option value=(id) selected[*id == question.provider] { (provider.config.display_name) }
-                                }
-                            }
-                        }
-                        div.field {
-                            label for="path" { "Claim path" }
-                            input.code #path name="path" value=(question.path()) placeholder="groups" spellcheck="false" autocomplete="off" autocapitalize="none";
-                        }
-                    }
-                    div.actions data-scriptless { button type="submit" { "Try it out" } }
+            form.cards #(FORM) method="post" action=(app.path("/admin/mapping"))
+                data-live="answer" data-action=(app.path("/admin/mapping/answer")) {
+                section.card aria-labelledby="input" {
+                    header { h2 #input { "Token or claims" } @if matches!(editor, Editor::Closed(_)) { (frame::place(app, "identity")) } }
+                    (input(app, question))
                 }
+                @if let Editor::Form(form) = editor { (mapping_fields::card(app, form)) }
             }
-            div #answer aria-live="polite" { (self::answer(app, question, answer)) }
+            div #answer aria-live="polite" { (self::answer(question, answer)) }
         }
     }
 }
 
+fn input(app: &App, question: &Question) -> Markup {
+    html! {
+        div.field {
+            label for="subject" { "A token, or claims as JSON" }
+            textarea #subject name="subject" rows="14" spellcheck="false" autocomplete="off" autocapitalize="none"
+                placeholder="{ \"sub\": \"1\", \"preferred_username\": \"ada\", \"groups\": [\"crm-admin\"] }" { (*question.subject) }
+            p.small.muted { "It is neither stored nor logged, and changes nothing." }
+        }
+        div.fields {
+            div.field {
+                label for="provider" { "Mapping of" }
+                select #provider name="provider" {
+                    option value="" { "Their issuer" }
+                    @for provider in &app.providers {
+                        @let id = &provider.config.id;
+                        option value=(id) selected[*id == question.provider] { (provider.config.display_name) }
+                    }
+                }
+            }
+            div.field {
+                label for="path" { "Claim path" }
+                input.code #path name="path" value=(question.path()) placeholder="groups" spellcheck="false" autocomplete="off" autocapitalize="none";
+            }
+        }
+        div.actions data-scriptless { button type="submit" { "Try it out" } }
+    }
+}
+
 /// Returns the answer alone.
-pub(crate) fn answer(app: &App, question: &Question, answer: &Result<Trial<'_>, Refusal>) -> Markup {
+pub(crate) fn answer(question: &Question, answer: &Result<Trial<'_>, Refusal>) -> Markup {
     match answer {
-        Ok(trial) => tried(app, question, trial),
+        Ok(trial) => tried(question, trial),
+        Err(Refusal::Draft(reason)) => html! {
+            section.card aria-labelledby="decision" {
+                header { h2 #decision { "Decision" } }
+                div.notice.problem #draft { p { "The mapping that you entered cannot be used yet: " (frame::prose(reason)) } }
+            }
+        },
         Err(Refusal::Empty) => html! {
             section.card aria-labelledby="decision" {
                 header { h2 #decision { "Decision" } }
@@ -67,7 +97,7 @@ pub(crate) fn answer(app: &App, question: &Question, answer: &Result<Trial<'_>, 
                     ("the configuration has no such provider".to_owned(), "request.malformed")
                 }
                 Refusal::Store(error) => (error.to_string(), error.code()),
-                Refusal::Empty => (String::new(), ""),
+                Refusal::Empty | Refusal::Draft(_) => (String::new(), ""),
             };
             html! {
                 section.card aria-labelledby="decision" {
@@ -79,7 +109,7 @@ pub(crate) fn answer(app: &App, question: &Question, answer: &Result<Trial<'_>, 
     }
 }
 
-fn tried(app: &App, question: &Question, trial: &Trial<'_>) -> Markup {
+fn tried(question: &Question, trial: &Trial<'_>) -> Markup {
     let explanation = &trial.explanation;
     html! {
         section.card aria-labelledby="decision" {
@@ -102,8 +132,8 @@ fn tried(app: &App, question: &Question, trial: &Trial<'_>) -> Markup {
             }
         }
         section.card aria-labelledby="why" {
-            header { h2 #why { "Why" } span.small.muted { "Mapping of " (trial.provider.config.display_name) } }
-            (why(app, trial))
+            header { h2 #why { "Why" } span.small.muted { "Mapping of " (trial.config.providers[trial.index].display_name) } }
+            (why(trial))
         }
         section.card aria-labelledby="claims" {
             header { h2 #claims { "Claims" } span.small.muted { "A value puts its path into the field" } }
@@ -151,7 +181,7 @@ fn selection(path: &str, selected: &Result<Vec<&Value>, String>) -> Markup {
     }
 }
 
-fn why(app: &App, trial: &Trial<'_>) -> Markup {
+fn why(trial: &Trial<'_>) -> Markup {
     let Explanation {
         username,
         email_verified,
@@ -181,12 +211,12 @@ fn why(app: &App, trial: &Trial<'_>) -> Markup {
                     "Rule " (rule.rule) " (" (rule.text) ") fired"
                     @if !rule.group.is_empty() { " on " code { (rule.group) } }
                     @if rule.teams.is_empty() { ", and gave no team" } @else { ": " b { (rule.teams.join(", ")) } }
-                    " " (rule_place(app, trial, rule.rule))
+                    " " (rule_place(trial, rule.rule))
                 }))
             }
             @for rule in unfired {
                 (line(false, html! {
-                    "Rule " (rule.rule) " (" (rule.text) ") matched no group " (rule_place(app, trial, rule.rule))
+                    "Rule " (rule.rule) " (" (rule.text) ") matched no group " (rule_place(trial, rule.rule))
                 }))
             }
         }
@@ -194,8 +224,8 @@ fn why(app: &App, trial: &Trial<'_>) -> Markup {
 }
 
 /// Returns where a team rule stands in the file.
-fn rule_place(app: &App, trial: &Trial<'_>, rule: usize) -> Markup {
-    let place = app.config.team_rule_place(&trial.provider.config, rule);
+fn rule_place(trial: &Trial<'_>, rule: usize) -> Markup {
+    let place = trial.config.team_rule_place(&trial.config.providers[trial.index], rule);
     html! { @if let Some(place) = place { (frame::file_line(&place.file, place.position.line)) } }
 }
 

@@ -91,6 +91,20 @@ impl Console {
         respond::with_policy(answer, &self.policy)
     }
 
+    /// Returns a page on which a problem stands, with the problem's status.
+    pub(crate) fn page_of(
+        &self,
+        problem: &Problem,
+        (page, heading): (Page, &Heading<'_>),
+        body: impl FnOnce(&Notice<'_>) -> Markup,
+    ) -> Response {
+        let viewer = Viewer { username: &self.admin.user.username, ends: self.ends };
+        let rendered = problem.render(&english(&self.app), |_, notice| {
+            frame::page(&self.app, &viewer, page, heading, &body(notice))
+        });
+        respond::with_policy(rendered, &self.policy)
+    }
+
     /// Returns a part of a page.
     pub(crate) fn respond(&self, markup: Markup) -> Response {
         respond::with_policy(respond::html(&english(&self.app), markup), &self.policy)

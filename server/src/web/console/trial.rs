@@ -16,6 +16,7 @@ use crate::web::app::App;
 use crate::web::extract::Body;
 use crate::web::provider::Provider;
 use crate::web::rehearsal;
+use claimgate_config::Config;
 
 /// What is tried out.
 #[derive(Default, Deserialize)]
@@ -70,7 +71,10 @@ pub(crate) enum Source {
 
 /// What a mapping makes of claims.
 pub(crate) struct Trial<'a> {
-    pub(crate) provider: &'a Provider,
+    /// The configuration that was tried out: that in use, or one that is being edited.
+    pub(crate) config: &'a Config,
+    /// The provider in it.
+    pub(crate) index: usize,
     pub(crate) claims: Value,
     pub(crate) source: Source,
     pub(crate) explanation: Explanation,
@@ -89,26 +93,35 @@ pub(crate) enum Refusal {
     Unreadable(&'static str, String),
     /// The file has no such provider.
     Provider,
+    /// The edited mapping has faults, which the form shows.
+    Draft(String),
     Store(StoreError),
 }
 
-/// Tries a mapping out.
+/// Tries a mapping of a configuration out.
 ///
 /// # Errors
 /// A [`Refusal`].
-pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'a>, Refusal> {
+pub(crate) async fn run<'a>(
+    app: &App,
+    config: &'a Config,
+    question: &Question,
+) -> Result<Trial<'a>, Refusal> {
     let text = question.subject.trim();
     if text.is_empty() {
         return Err(Refusal::Empty);
     }
     let claims = read(text)?;
     let provider = provider(app, &question.provider, &claims).ok_or(Refusal::Provider)?;
+    let index = config.providers.iter().position(|known| known.id == provider.config.id);
+    let index = index.ok_or(Refusal::Provider)?;
+    let settings = &config.providers[index];
     let source = if text.starts_with('{') { Source::Written } else { verify(provider, text) };
-    let explanation = provider.config.mapping.explain(claims.as_value());
-    let unmet = provider.config.check_demands(claims.as_value()).err();
+    let explanation = settings.mapping.explain(claims.as_value());
+    let unmet = settings.check_demands(claims.as_value()).err();
     let changes = match (&explanation.identity, &unmet) {
         (Some(identity), None) => {
-            let issuer = provider.config.issuer_named(claims.issuer()).to_owned();
+            let issuer = settings.issuer_named(claims.issuer()).to_owned();
             let username = identity.username.clone();
             let subject = claims.subject().unwrap_or_default().to_owned();
             let view = app.store.look(move |records| {
@@ -116,11 +129,11 @@ pub(crate) async fn run<'a>(app: &'a App, question: &Question) -> Result<Trial<'
                 records::view(records, &person)
             });
             let view = view.await.map_err(Refusal::Store)?;
-            rehearsal::changes(&app.config, &provider.config, view, identity)
+            rehearsal::changes(config, settings, view, identity)
         }
         _ => Vec::new(),
     };
-    Ok(Trial { provider, claims: claims.as_value().clone(), source, explanation, unmet, changes })
+    Ok(Trial { config, index, claims: claims.as_value().clone(), source, explanation, unmet, changes })
 }
 
 /// Reads claims, or those of a token without a look at its signature.

@@ -4,6 +4,7 @@ mod activity;
 mod applications;
 mod mapping;
 mod providers;
+mod saving;
 mod session;
 mod sessions;
 mod users;
@@ -33,6 +34,8 @@ pub(super) fn routes() -> Vec<Route> {
         table::get("/admin/mapping", mapping::show),
         table::post("/admin/mapping", mapping::submit),
         table::post("/admin/mapping/answer", mapping::answer),
+        form("/admin/mapping/review", mapping::review),
+        form("/admin/mapping/save", mapping::store),
         table::get("/admin/activity", activity::show),
         Route { answer: list.answer.layer(Extension(Unattended)), ..list },
         table::get("/admin/applications", applications::show),

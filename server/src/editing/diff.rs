@@ -1,0 +1,145 @@
+//! What a change does to the file, line by line, without its secrets.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use claimgate_config::is_secret;
+use similar::{ChangeTag, TextDiff};
+use toml_edit::{Document, Item, Value};
+
+/// The lines around a change that are shown.
+const CONTEXT: usize = 3;
+/// What stands in the place of a secret.
+const HIDDEN: &str = "\"(secret)\"";
+/// What stands in the place of a secret that the file before does not have.
+const NEW: &str = "\"(a new secret)\"";
+
+/// A line of a unified diff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Where the lines that follow stand.
+    Place(String),
+    Same(String),
+    Removed(String),
+    Added(String),
+}
+
+/// Returns the lines that a change removes and adds, with those around them; none for no change, or where one of the texts is
+/// not TOML.
+pub(crate) fn diff(before: &str, after: &str) -> Vec<Line> {
+    let Some(known) = secrets(before) else { return Vec::new() };
+    let values: BTreeSet<&str> = known.iter().map(|(_, value)| value.as_str()).collect();
+    let (Some(before), Some(after)) = (redacted(before, &values), redacted(after, &values)) else {
+        return Vec::new();
+    };
+    let diff = TextDiff::from_lines(&before, &after);
+    let mut lines = Vec::new();
+    for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
+        lines.push(Line::Place(hunk.header().to_string()));
+        lines.extend(hunk.iter_changes().map(|change| {
+            let text = change.value().trim_end_matches(['\r', '\n']).to_owned();
+            match change.tag() {
+                ChangeTag::Equal => Line::Same(text),
+                ChangeTag::Delete => Line::Removed(text),
+                ChangeTag::Insert => Line::Added(text),
+            }
+        }));
+    }
+    lines
+}
+
+/// Returns a text without its secrets: those in settings, and those in lines of comments that look like settings.
+fn redacted(text: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let mut found = secrets(text)?;
+    found.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    let mut text = text.to_owned();
+    for (span, value) in &found {
+        text.replace_range(span.clone(), if known.contains(value.as_str()) { HIDDEN } else { NEW });
+    }
+    let lines = text.split_inclusive('\n').map(|line| match secret_comment(line) {
+        Some(shown) => format!("{shown}= (hidden)\n"),
+        None => line.to_owned(),
+    });
+    Some(lines.collect())
+}
+
+/// Returns the beginning of a comment with a secret: `# client_secret = "…"`.
+fn secret_comment(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once('=')?;
+    let (_, comment) = before.split_once('#')?;
+    let name = comment.trim_end().rsplit(|c: char| !(c.is_alphanumeric() || "_-".contains(c))).next()?;
+    is_secret(name).then_some(before)
+}
+
+/// Returns the places and the texts of the secrets in a file; `None` where it is not TOML.
+fn secrets(text: &str) -> Option<Vec<(Range<usize>, String)>> {
+    let document = Document::parse(text).ok()?;
+    let mut found = Vec::new();
+    collect(document.as_item(), false, &mut found);
+    Some(found)
+}
+
+fn collect(item: &Item, hidden: bool, found: &mut Vec<(Range<usize>, String)>) {
+    match item {
+        Item::None => {}
+        Item::Value(value) => collect_value(value, hidden, found),
+        Item::Table(table) => {
+            table.iter().for_each(|(key, item)| collect(item, hidden || is_secret(key), found));
+        }
+        Item::ArrayOfTables(tables) => {
+            tables.iter().flat_map(toml_edit::Table::iter).for_each(|(key, item)| {
+                collect(item, hidden || is_secret(key), found);
+            });
+        }
+    }
+}
+
+fn collect_value(value: &Value, hidden: bool, found: &mut Vec<(Range<usize>, String)>) {
+    match value {
+        Value::InlineTable(table) => {
+            table.iter().for_each(|(key, value)| collect_value(value, hidden || is_secret(key), found));
+        }
+        Value::Array(array) => array.iter().for_each(|value| collect_value(value, hidden, found)),
+        value if hidden => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            found.extend(value.span().map(|span| (span, text)));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[server]\nlisten = \"127.0.0.1:1\" # here\nverify_secret = \"of 32 characters, which is long\"\n\n[[provider]]\nid = \"crm\"\n'client_secret' = '''in\nlines'''\n# client_secret = \"the old one\"\nscopes = [\"email\"]\n";
+
+    #[test]
+    fn a_diff_has_what_changes_and_the_lines_around_it() {
+        let after = FILE.replace("[\"email\"]", "[\"email\", \"phone\"]");
+        let lines = diff(FILE, &after);
+        assert!(lines.contains(&Line::Removed("scopes = [\"email\"]".to_owned())), "{lines:?}");
+        assert!(lines.contains(&Line::Added("scopes = [\"email\", \"phone\"]".to_owned())), "{lines:?}");
+        assert!(!lines.iter().any(|line| format!("{line:?}").contains("listen")), "{lines:?}");
+        assert_eq!(diff(FILE, FILE), []);
+        assert_eq!(diff(FILE, "[not"), []);
+    }
+
+    // attack: console.secret-in-diff
+    #[test]
+    fn no_secret_is_in_a_diff_and_a_new_one_is_said_to_be_new() {
+        let after = FILE.replace("in\nlines", "another\ntext").replace("listen = ", "listen =  ");
+        let shown = format!("{:?}", diff(FILE, &after));
+        for secret in ["of 32 characters", "in\\nlines", "lines", "another", "text", "the old one"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+        assert!(shown.contains("Added(\"'client_secret' = \\\"(a new secret)"), "{shown}");
+        assert!(shown.contains("Removed(\"'client_secret' = \\\"(secret)"), "{shown}");
+        // In inline tables and lists too.
+        let inline = "provider = [{ client_secret = \"one\" }]\nserver.password = [\"two\", 3]\n";
+        let shown = format!("{:?}", diff(inline, "server.password = [\"four\"]\n"));
+        for secret in ["one", "two", "3]", "four"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Changes of the configuration file by the server itself: the file that an operator edits by hand, comments kept.
+//!
+//! `place` says whether the file may be replaced, `replace` replaces it, `diff` shows a change, `mapping` makes one with the help of
+//! `values`.
+
+mod place;
+mod replace;
+mod diff;
+mod values;
+pub(crate) mod mapping;
+
+use std::path::{Path, PathBuf};
+
+use claimgate::alg::Registry;
+use claimgate::base64url;
+use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate_config::{Config, ConfigError};
+
+pub(crate) use diff::{Line, diff};
+pub(crate) use place::Obstacle;
+pub(crate) use replace::Prepared;
+
+/// The largest file that is edited, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The configuration file of a server.
+#[derive(Clone)]
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    registry: Registry,
+}
+
+/// What a file held at one time.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) text: String,
+    pub(crate) version: Fingerprint,
+}
+
+/// Why a change of the file is not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EditError {
+    /// The file cannot be read.
+    #[error("{file} cannot be read: {reason}")]
+    Read { file: String, reason: String },
+    /// The file may not be replaced.
+    #[error("{0}")]
+    Obstacle(Obstacle),
+    /// The file is no longer the one that was edited.
+    #[error("the file has changed meanwhile")]
+    Changed,
+    /// Another change is being saved.
+    #[error("another change of the file is being saved: try again")]
+    Busy,
+    /// A file cannot be written.
+    #[error("{file} cannot be written: {reason}")]
+    Write { file: String, reason: String },
+}
+
+impl ConfigFile {
+    /// Returns a file, whose providers may use the algorithms of the registry.
+    pub(crate) fn new(path: &Path, registry: &Registry) -> Self {
+        Self { path: path.to_owned(), registry: registry.clone() }
+    }
+
+    /// Returns the path, as the command names it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`EditError::Read`], also for a file of more than 1 MiB.
+    pub(crate) fn read(&self) -> Result<Snapshot, EditError> {
+        let error = |reason: String| EditError::Read { file: self.path.display().to_string(), reason };
+        let length = std::fs::metadata(&self.path).map_err(|reason| error(reason.to_string()))?.len();
+        if length > MAX_FILE {
+            return Err(error(format!("it has {length} bytes, and at most {MAX_FILE} are edited")));
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(|reason| error(reason.to_string()))?;
+        Ok(Snapshot { version: Fingerprint::of(&text), text })
+    }
+
+    /// Checks a text as the server checks the file when it starts.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with all faults found.
+    pub(crate) fn check(&self, text: &str) -> Result<Config, ConfigError> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        Config::parse(text, &self.path.display().to_string(), folder, &self.registry)
+    }
+
+    /// Returns what prevents the server from replacing the file, if something does.
+    pub(crate) fn obstacle(&self) -> Option<Obstacle> {
+        place::Place::of(&self.path).err()
+    }
+
+    /// Prepares the replacement of the file of a version by a text. Nothing has changed until it is committed.
+    ///
+    /// # Errors
+    /// An [`EditError`].
+    pub(crate) fn prepare(&self, version: Fingerprint, text: &str) -> Result<Prepared, EditError> {
+        let place = place::Place::of(&self.path).map_err(EditError::Obstacle)?;
+        Prepared::new(place, version, text)
+    }
+
+    /// Returns the text of a version of which there is a backup beside the file.
+    pub(crate) fn backup_of(&self, version: Fingerprint) -> Option<String> {
+        replace::backups(&place::Place::of(&self.path).ok()?.file)
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(file).ok())
+            .find(|text| Fingerprint::of(text) == version)
+    }
+}
+
+/// Returns a version as a text for forms.
+pub(crate) fn version_text(version: Fingerprint) -> String {
+    base64url::encode(&version.0)
+}

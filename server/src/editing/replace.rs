@@ -1,0 +1,244 @@
+//! The replacement of a file: at once or not at all, with a copy of what was there before.
+
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use claimgate::oidc::fingerprint::Fingerprint;
+use tempfile::NamedTempFile;
+use time::OffsetDateTime;
+
+use super::EditError;
+use super::place::Place;
+
+/// Copies of earlier files that are kept.
+const BACKUPS: usize = 10;
+/// Between the name of the file and the time of a copy.
+const BEFORE: &str = ".before-";
+
+/// A replacement that is on the disk under another name. Dropped, it has changed nothing.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    place: Place,
+    version: Fingerprint,
+    before: String,
+    new: NamedTempFile,
+    /// The folder, locked: no other server or request saves meanwhile.
+    folder: File,
+}
+
+impl Prepared {
+    /// Writes the new file beside the old one, if that is still of a version.
+    ///
+    /// # Errors
+    /// [`EditError::Busy`], [`EditError::Changed`], [`EditError::Write`] or [`EditError::Read`].
+    pub(super) fn new(place: Place, version: Fingerprint, text: &str) -> Result<Self, EditError> {
+        let folder = File::open(&place.folder).map_err(|error| failed(&place.folder, &error))?;
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(EditError::Busy),
+            Err(TryLockError::Error(error)) => return Err(failed(&place.folder, &error)),
+        }
+        let before = read(&place.file)?;
+        if Fingerprint::of(&before) != version {
+            return Err(EditError::Changed);
+        }
+        let prefix = unfinished(&place.file);
+        // What a stopped server left: no other one saves now.
+        for file in beside(&place.file, &prefix) {
+            let _ = std::fs::remove_file(file);
+        }
+        let new = tempfile::Builder::new().prefix(&prefix).tempfile_in(&place.folder);
+        let mut new = new.map_err(|error| failed(&place.folder, &error))?;
+        fill(new.as_file_mut(), &place, text).map_err(|error| failed(&place.file, &error))?;
+        Ok(Self { place, version, before, new, folder })
+    }
+
+    /// Puts the new file in the place of the old one, of which it keeps a copy. Returns the copy.
+    ///
+    /// # Errors
+    /// [`EditError::Changed`], [`EditError::Write`] or [`EditError::Read`]; the old file is in its place then.
+    pub(crate) fn commit(self) -> Result<PathBuf, EditError> {
+        let Self { place, version, before, new, folder } = self;
+        let backup = back_up(&place, &before).map_err(|error| failed(&place.folder, &error))?;
+        let replaced = match Fingerprint::of(&read(&place.file)?) == version {
+            false => Err(EditError::Changed),
+            true => new.persist(&place.file).map_err(|error| failed(&place.file, &error.error)),
+        };
+        if let Err(error) = replaced {
+            let _ = std::fs::remove_file(backup);
+            return Err(error);
+        }
+        // The new file is in its place: a failure now is one of the disk, and the file stays as it is.
+        folder.sync_all().map_err(|error| failed(&place.folder, &error))?;
+        let all = backups(&place.file);
+        for file in &all[..all.len().saturating_sub(BACKUPS)] {
+            let _ = std::fs::remove_file(file);
+        }
+        Ok(backup)
+    }
+}
+
+/// Returns the copies of a file, the oldest first.
+pub(super) fn backups(file: &Path) -> Vec<PathBuf> {
+    let mut found = beside(file, &format!("{}{BEFORE}", name(file)));
+    found.sort();
+    found
+}
+
+/// Writes a copy under a name with the time.
+fn back_up(place: &Place, text: &str) -> std::io::Result<PathBuf> {
+    let now = OffsetDateTime::now_utc();
+    let (day, time) = (now.date(), now.time());
+    // Names in their order are times in their order.
+    let path = place.folder.join(format!(
+        "{}{BEFORE}{:04}{:02}{:02}T{:02}{:02}{:02}.{:06}Z",
+        name(&place.file),
+        day.year(),
+        u8::from(day.month()),
+        day.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.microsecond(),
+    ));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    match fill(&mut file, place, text) {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            let _ = std::fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
+/// Writes a new file with owner, group and mode of the old one, to the disk.
+fn fill(file: &mut File, place: &Place, text: &str) -> std::io::Result<()> {
+    let found = file.metadata()?;
+    if (found.uid(), found.gid()) != (place.owner, place.group) {
+        fchown(&*file, Some(place.owner), Some(place.group))?;
+    }
+    // After the owner: a change of it takes rights away, and before the text, which may hold secrets.
+    file.set_permissions(Permissions::from_mode(place.mode))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn read(file: &Path) -> Result<String, EditError> {
+    std::fs::read_to_string(file)
+        .map_err(|error| EditError::Read { file: file.display().to_string(), reason: error.to_string() })
+}
+
+fn failed(file: &Path, error: &std::io::Error) -> EditError {
+    let reason = match error.kind() {
+        ErrorKind::StorageFull => "the disk is full".to_owned(),
+        _ => error.to_string(),
+    };
+    EditError::Write { file: file.display().to_string(), reason }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns how the names of files begin that are not in their place yet.
+fn unfinished(file: &Path) -> String {
+    format!(".{}.saving-", name(file))
+}
+
+/// Returns the files of the same folder whose names begin with a prefix.
+fn beside(file: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = file.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    let entries = entries.into_iter().flatten().flatten();
+    let fitting = entries.filter(|entry| {
+        entry.file_name().to_string_lossy().starts_with(prefix)
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+    });
+    fitting.map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("claimgate.toml");
+        std::fs::write(&file, text).expect("a file");
+        (folder, file)
+    }
+
+    fn prepare(file: &Path, version: &str, text: &str) -> Result<Prepared, EditError> {
+        Prepared::new(Place::of(file).expect("may be replaced"), Fingerprint::of(version), text)
+    }
+
+    fn text(file: &Path) -> String {
+        std::fs::read_to_string(file).expect("a file")
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let mut names: Vec<_> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_rights_and_a_copy_is_kept() {
+        let (folder, file) = folder_with("old");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o640)).expect("its owner may");
+        // A link to it stays a link.
+        let link = folder.path().join("link.toml");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        let backup = prepare(&link, "old", "new").and_then(Prepared::commit).expect("saved");
+        assert_eq!((text(&file).as_str(), text(&backup).as_str()), ("new", "old"));
+        assert!(link.is_symlink());
+        for file in [&file, &backup] {
+            assert_eq!(file.metadata().expect("a file").mode() & 0o7777, 0o640, "{}", file.display());
+        }
+        assert_eq!(names(folder.path()).len(), 3);
+    }
+
+    #[test]
+    fn of_two_changes_of_one_version_the_second_is_refused() {
+        let (folder, file) = folder_with("old");
+        let first = prepare(&file, "old", "first").expect("prepared");
+        assert!(matches!(prepare(&file, "old", "second"), Err(EditError::Busy)));
+        first.commit().expect("saved");
+        assert!(matches!(prepare(&file, "old", "second"), Err(EditError::Changed)));
+        assert_eq!(text(&file), "first");
+        // By hand, after the check.
+        let late = prepare(&file, "first", "second").expect("prepared");
+        std::fs::write(&file, "by hand").expect("a file");
+        assert!(matches!(late.commit(), Err(EditError::Changed)));
+        assert_eq!(text(&file), "by hand");
+        assert_eq!(names(folder.path()).len(), 2, "no copy of a change that was not made");
+    }
+
+    #[test]
+    fn a_change_that_is_dropped_leaves_nothing() {
+        let (folder, file) = folder_with("old");
+        drop(prepare(&file, "old", "new").expect("prepared"));
+        assert_eq!((text(&file).as_str(), names(folder.path()).len()), ("old", 1));
+        // What a stopped server left goes with the next change.
+        std::fs::write(folder.path().join(".claimgate.toml.saving-x"), "half").expect("a file");
+        prepare(&file, "old", "new").and_then(Prepared::commit).expect("saved");
+        assert!(!names(folder.path()).iter().any(|name| name.contains("saving")));
+    }
+
+    #[test]
+    fn ten_copies_are_kept_the_newest() {
+        let (folder, file) = folder_with("0");
+        std::fs::write(folder.path().join("claimgate.toml.bak"), "another's").expect("a file");
+        for index in 0..12 {
+            prepare(&file, &index.to_string(), &(index + 1).to_string())
+                .and_then(Prepared::commit)
+                .expect("saved");
+        }
+        let texts: Vec<String> = backups(&file).iter().map(|file| text(file)).collect();
+        assert_eq!(texts, ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
+        assert!(folder.path().join("claimgate.toml.bak").exists());
+    }
+}
