@@ -148,7 +148,7 @@ pub fn merge(
     Ok(SignInClaims { id_token, claims: Value::Object(claims) })
 }
 
-/// Whom a response must be about, and the access token that it was asked for with.
+/// The person whom a response must describe, and the access token that it was requested with.
 pub(super) struct Subject<'s> {
     pub(super) issuer: &'s str,
     pub(super) subject: &'s str,

@@ -100,7 +100,7 @@ test('every query of the alerts and of the dashboard reads metrics and labels th
   await until('the events were scraped', () => present({ metric: 'claimgate_groups_left_out_total', labels: ['provider'] }));
   await until('the server over PostgreSQL was scraped', () => present({ metric: 'claimgate_store_lease_age_seconds', labels: [] }));
   const rules = await alerts();
-  assert.equal(rules.length, 13);
+  assert.equal(rules.length, 14);
   const queries = [...rules.map(({ name, query }) => ({ title: name, expr: query })), ...panels];
   for (const { title, expr } of queries) {
     const expression = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '5s');

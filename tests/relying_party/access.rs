@@ -454,7 +454,7 @@ fn conditions_hold_together_and_alternatives_apart() {
         (json!({"kinds": ["admin"]}), &[], regular, false),
         (json!({"teams": ["A"], "users": ["grace"]}), &["A"], regular, false),
         (json!({"teams": ["A"], "kinds": ["admin"]}), &["A"], admin, true),
-        (json!({"any_of": [{"teams": ["A"]}, {"users": ["zoe"]}]}), &[], regular, true),
+        (json!({"any_of": [{"teams": ["A"]}, {"users": ["ada"]}]}), &[], regular, true),
         (
             json!({"any_of": [{"teams": ["A"]}, {"users": ["grace"], "kinds": ["regular"]}]}),
             &[],

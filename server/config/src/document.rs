@@ -214,7 +214,7 @@ fn without<'t>(value: Spanned<DeValue<'t>>, span: &Range<usize>) -> Spanned<DeVa
 }
 
 /// Words of the deserializer, and those of people.
-const TYPES: [(&str, &str); 16] = [
+const TYPES: [(&str, &str); 17] = [
     ("invalid type: ", "has the wrong type: "),
     ("invalid value: ", "has an unusable value: "),
     ("a sequence", "a list"),
@@ -231,6 +231,7 @@ const TYPES: [(&str, &str); 16] = [
     ("expected a string", "expected a text in quotes"),
     ("expected path string", "expected a text in quotes"),
     ("expected usize", "expected a whole number"),
+    ("expected u64", "expected a whole number"),
 ];
 
 /// Reports whether the value of a setting is a secret.

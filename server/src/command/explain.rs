@@ -100,7 +100,8 @@ impl Arguments {
             }
             _ => None,
         };
-        let link = explanation.identity.as_ref().filter(|_| config.server.is_some()).map(|identity| {
+        let links = config.server.is_some() && unmet.is_none();
+        let link = explanation.identity.as_ref().filter(|_| links).map(|identity| {
             match config.sign_in.link_by_username.check(identity.name_source) {
                 Ok(()) => "a user added by hand under this name would be linked to this person".to_owned(),
                 Err(reason) => format!("a user added by hand under this name would not be linked: {reason}"),
@@ -112,9 +113,10 @@ impl Arguments {
             Some(format!("{}:{}", place.file, place.position.line))
         };
         self.print(source.verified, &outcome, &place)?;
-        match (explanation.code, explanation.message) {
-            (Some(code), Some(message)) => Err(Failure::Refused { code, message }),
-            _ => Ok(()),
+        let unmet = outcome.unmet.map(|error| (error.code(), error.to_string()));
+        match explanation.code.zip(explanation.message).or(unmet) {
+            Some((code, message)) => Err(Failure::Refused { code, message }),
+            None => Ok(()),
         }
     }
 

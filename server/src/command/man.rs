@@ -35,7 +35,7 @@ fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         write_pages(subcommand, folder)?;
     }
-    let page = Man::new(command.clone());
+    let page = Man::new(command.clone()).source(concat!("claimgate ", env!("CARGO_PKG_VERSION")));
     let mut file = BufWriter::new(File::create(folder.join(page.get_filename()))?);
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     write_page(&page, command, &Text::of(&text), &mut file)?;

@@ -36,7 +36,7 @@ impl MappingCommand {
     claimgate mapping test cases.toml --format junit > report.xml\n\n\
     Each [[case]] has `name`, `claims` (a table) or `claims_file` (JSON, beside the file), `provider` where the \
     configuration has several, and what is expected: any of `username`, `teams` (in any order), `admin` (true or \
-    false, by `admin_groups`) and `profile`, or `refused`, the code of the refusal:\n\n  \
+    false, by `admin_groups`) and `profile`, or `refused`, the code of the refusal (of a demand on claims `claims.missing` or `claims.value`):\n\n  \
     [[case]]\n  \
     name = \"an administrator\"\n  \
     claims = { sub = \"1\", preferred_username = \"ada\", groups = [\"admin\"] }\n  \

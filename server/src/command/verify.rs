@@ -180,6 +180,7 @@ impl Arguments {
             claimgate::Error::Claims(ClaimsError::Audience) if self.audience.is_empty() => {
                 "; name an accepted one with --audience, or accept all with --any-audience"
             }
+            claimgate::Error::Claims(ClaimsError::Audience) => "; name an accepted one with --audience",
             claimgate::Error::Claims(ClaimsError::Kind)
                 if self.kind == TokenKind::AccessToken && !self.untyped_access_tokens =>
             {

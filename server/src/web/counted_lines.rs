@@ -1,5 +1,4 @@
-//! What may happen thousands of times a minute, in the log: how often, by reason, so that a line for each does not fill the
-//! log. Presented tokens that were inactive, and refreshes that failed.
+//! Lines of the log for what may happen thousands of times a minute: at most one a minute for each reason, with the count.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

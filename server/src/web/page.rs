@@ -264,10 +264,10 @@ pub(crate) fn problem(view: &View<'_>, title: &str, notice: &Notice<'_>, return_
     Content::new(title, body).with_icon(Icon::Problem).framed(view)
 }
 
-/// Whom an application's rule refuses.
+/// What the page of a refusal names.
 pub(crate) struct Refused<'a> {
     pub(crate) user: Option<&'a str>,
-    /// The application, and the number of the rule, for whom the user asks for access.
+    /// The application and the number of the rule, such as "wiki, rule 2".
     pub(crate) rule: Option<&'a str>,
 }
 

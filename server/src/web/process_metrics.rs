@@ -28,10 +28,10 @@ pub(super) struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// Registers the metrics; The process counts as started now.
+    /// Registers the metrics. The process counts as started now.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let build = Family::<Build, Gauge>::default();
-        let commit = option_env!("CLAIMGATE_COMMIT").unwrap_or("unknown");
+        let commit = option_env!("CLAIMGATE_COMMIT").unwrap_or("not recorded");
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION"), commit }).set(1);
         registry.register("claimgate_build_info", "The version and the commit of the program", build);
         let start = Gauge::<i64>::default();

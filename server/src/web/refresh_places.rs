@@ -18,8 +18,8 @@ const TOGETHER: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause after a provider did not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Longest wait for the refreshes under way when the server stops.
-const FINISH: Duration = Duration::from_secs(25);
+/// Longest wait for the refreshes under way when the server stops, after that for requests. None begins meanwhile.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// The refreshes of a process.
 #[derive(Default)]

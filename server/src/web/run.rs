@@ -183,7 +183,6 @@ async fn take_reloads(server: Server, mut reloads: mpsc::Receiver<Reload>, tls: 
         before.metrics().reloaded(reloaded.is_ok());
         let outcome = match reloaded {
             Ok(()) => {
-                before.metrics().reloaded(true);
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 refreshes::forget_unused(&server.app()).await;

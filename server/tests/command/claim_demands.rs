@@ -144,7 +144,8 @@ fn explain_says_that_a_sign_in_would_be_refused() {
     };
     let lacking = json!({"sub": "ada", "hd": "example.net"});
     let text = explain(&lacking, "text");
-    assert_eq!(text.code, 0, "{}", text.err);
+    assert_eq!(text.code, 1, "{}", text.err);
+    assert!(text.err.contains("error[claims.value]"), "{}", text.err);
     let said = "a sign-in with these claims would be refused: the claim `hd` must be one of \"example.com\", \
                 \"example.org\" [claims.value]";
     assert!(text.out.contains(said), "{}", text.out);

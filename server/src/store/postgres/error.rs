@@ -146,8 +146,8 @@ pub enum PostgresError {
     /// A synchronous standby is required, and the server has none. What was committed meanwhile does not count as
     /// done.
     #[error(
-        "the server has no synchronous standby (synchronous_standby_names is empty): name one there, or take \
-         `require_synchronous` out of [store], with which a failover loses nothing"
+        "the server has no synchronous standby (synchronous_standby_names is empty): name one there, or remove \
+         `require_synchronous` from [store]; a failover can then lose acknowledged changes"
     )]
     NoStandby,
     /// Too much work waits, or the work waited for too long.

@@ -111,7 +111,7 @@ fn area(form: &MappingForm, (name, setting): (&str, &str), label: &str, texts: &
     }
 }
 
-/// Returns the lines that a field shows: one more than it has, for the next one.
+/// Returns the number of lines that a field shows: as many as it has, from 1 to 8.
 fn rows(texts: &[String]) -> usize {
     texts.len().clamp(1, 8)
 }
@@ -167,8 +167,8 @@ fn remove(app: &App, button: Button, what: &str, anchor: &str) -> Markup {
 
 fn rule_row(app: &App, form: &MappingForm, row: usize, rule: &RuleDraft) -> Markup {
     let setting = format!("team[{row}]");
-    // Numbered as faults and explanations do: from 0.
-    let (fault, number) = (described(form, &setting), row);
+    // Numbered from 1, as explanations do; the names of fields count from 0.
+    let (fault, number) = (described(form, &setting), row + 1);
     let name = |field: &str| format!("rule.{row}.{field}");
     let of_rule = html! { span.hidden { " of rule " (number) } };
     let button = |button: Button, text: &str, to: usize, off: bool| {
@@ -184,7 +184,7 @@ fn rule_row(app: &App, form: &MappingForm, row: usize, rule: &RuleDraft) -> Mark
                 b { "Rule " (number) }
                 div.actions {
                     (button(Button::RaiseRule(row), "Up", row.saturating_sub(1), row == 0))
-                    (button(Button::LowerRule(row), "Down", row + 1, number + 1 == form.draft.team.len()))
+                    (button(Button::LowerRule(row), "Down", row + 1, number == form.draft.team.len()))
                     (button(Button::RemoveRule(row), "Remove", row.saturating_sub(1), false))
                 }
             }
@@ -214,7 +214,7 @@ fn rule_row(app: &App, form: &MappingForm, row: usize, rule: &RuleDraft) -> Mark
 /// Returns the fields of the conditions on the other groups of a person.
 fn conditions(row: usize, rule: &RuleDraft) -> Markup {
     let name = |field: &str| format!("rule.{row}.{field}");
-    let of_rule = html! { span.hidden { " of rule " (row) } };
+    let of_rule = html! { span.hidden { " of rule " (row + 1) } };
     let conditions = [
         ("all", "In all of these groups", &rule.all),
         ("any", "In at least one of these", &rule.any),

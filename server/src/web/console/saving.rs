@@ -223,7 +223,7 @@ pub(crate) fn faults(texts: &[String]) -> Markup {
 }
 
 /// The settings that a reload does not change.
-const AT_RESTART: [&str; 4] = ["listen", "database", "store", "tls_certificate"];
+const AT_RESTART: [&str; 5] = ["listen", "database", "logout_memory", "store", "tls_certificate"];
 
 /// Returns what is said once a change is saved: `done` is `saved`, and the settings that take effect at the next start.
 pub(crate) fn saved(done: &str) -> Markup {
