@@ -15,8 +15,9 @@ local IDENTITY = { "x-auth-user", "x-auth-email", "x-auth-teams", "x-auth-name" 
 -- Headers of the client that decide whether it is shown a page, its session, and other methods and paths that it names.
 local ASKED_WITH = {
   "cookie", "accept", "sec-fetch-mode", "upgrade", "x-requested-with", "authorization",
-  "x-http-method-override", "x-http-method", "x-method-override",
-  "x-original-url", "x-original-uri", "x-rewrite-url",
+  "method-override", "x-http-method", "x-http-method-override", "x-http-verb-override", "x-method-override", "x-original-method",
+  "x-envoy-original-path", "x-original-path", "x-original-uri", "x-original-url", "x-rewrite-uri", "x-rewrite-url",
+  "x-waws-unencoded-url", "path-info", "script-name", "x-script-name",
 }
 -- Headers of a refusal or a redirection that the client gets.
 local ANSWERED_WITH = { "location", "set-cookie", "content-type", "content-security-policy", "cache-control", "retry-after", "www-authenticate" }

@@ -9,8 +9,10 @@ pub(super) const MOST_OVERRIDES: usize = 7;
 
 /// The parameters that name another method, in plain letters: the usual one, the headers of that meaning where an application
 /// takes both alike, and others of single frameworks.
-const PARAMETERS: [&str; 7] = [
+const PARAMETERS: [&str; 9] = [
+    "--method",
     "-method",
+    "-verb",
     "-httpmethod",
     "-http-method",
     "method-override",

@@ -91,6 +91,8 @@ pub struct Request<'r> {
     method: Option<&'r str>,
     methods: &'r [&'r str],
     paths: &'r [&'r str],
+    /// Whether a header says which part of the path is not the application's.
+    has_prefix: bool,
 }
 
 impl<'r> Request<'r> {
@@ -98,7 +100,7 @@ impl<'r> Request<'r> {
     /// method.
     #[must_use]
     pub fn new(host: &'r str, path: &'r str, method: &'r str) -> Self {
-        Self { host, path: Some(path), method: Some(method), methods: &[], paths: &[] }
+        Self { host, path: Some(path), method: Some(method), methods: &[], paths: &[], has_prefix: false }
     }
 
     /// Returns the request without its path and query: the proxy does not say which they are.
@@ -119,6 +121,12 @@ impl<'r> Request<'r> {
     #[must_use]
     pub fn overridden(self, methods: &'r [&'r str], paths: &'r [&'r str]) -> Self {
         Self { methods, paths, ..self }
+    }
+
+    /// Returns the request with a header that names a part of the path (`X-Script-Name`): applications remove it from the path.
+    #[must_use]
+    pub fn with_prefix(self) -> Self {
+        Self { has_prefix: true, ..self }
     }
 }
 
@@ -177,6 +185,11 @@ pub enum Ambiguity {
         /// The rule of what the header names.
         other: String,
     },
+    /// Rules look at the path, and a header names a part of it.
+    #[error(
+        "rules look at the path, and a header names a part of it that applications remove (X-Script-Name)"
+    )]
+    Prefix,
     /// More than seven methods and paths together, with the method of the request; or paths of more than 4,096 bytes,
     /// with that of the request.
     #[error(
@@ -379,6 +392,9 @@ impl Application {
             None if self.reads_paths || self.reads_methods => return Err(Ambiguity::NoPath),
             None => "",
         };
+        if request.has_prefix && self.reads_paths {
+            return Err(Ambiguity::Prefix);
+        }
         let targets = path_override::targets(request.paths);
         let methods = self.methods_of(request, path, (method, &targets));
         let paths: &[Cow<'_, str>] = if self.reads_paths { &targets } else { &[] };

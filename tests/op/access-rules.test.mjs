@@ -118,7 +118,7 @@ test('no spelling of a path reaches the application by another rule', async () =
       assert.ok([400, 401, 403].includes(status), `${who} ${path}: ${status} ${text}`);
     }
   }
-  for (const header of ['x-original-url', 'x-rewrite-url', 'x-original-uri']) {
+  for (const header of ['x-original-url', 'x-rewrite-url', 'x-original-uri', 'x-original-path', 'x-rewrite-uri', 'x-forwarded-path', 'x-waws-unencoded-url']) {
     for (const path of ['/admin/x', `${site}/admin/x`]) {
       assert.equal((await send('GET', '/hooks/x', { [header]: path })).status, 403, `${header}: ${path}`);
     }
@@ -137,7 +137,7 @@ test('no spelling of a path reaches the application by another rule', async () =
 // attack: access.method
 // attack: access.method-in-the-query
 test('a header that overrides the method changes no rule', async () => {
-  for (const header of ['x-http-method-override', 'x-http-method', 'x-method-override']) {
+  for (const header of ['x-http-method-override', 'x-http-method', 'x-method-override', 'x-http-verb-override', 'method-override', 'x-original-method']) {
     assert.equal((await send('GET', '/archive/1', { ...cookieOf('ada'), [header]: 'DELETE' })).status, 403, header);
     assert.equal((await send('GET', '/pages/1', { ...cookieOf('ada'), [header]: 'PATCH' })).status, 200, header);
   }
@@ -185,6 +185,7 @@ test('a header that an application takes for one that overrides is one, however 
     assert.equal(await ask('/archive/1', { [spelt('X-HTTP-Method-Override')]: 'DELETE' }), 403, one);
     assert.equal(await ask('/hooks/x', { [spelt('X-Original-URL')]: '/admin/x' }), 403, one);
     assert.equal(await ask('/hooks/x', { [spelt('X-Original-URL')]: '/hooks/y' }), 200, one);
+    assert.equal(await ask('/hooks/admin/x', { [spelt('Script-Name')]: '/hooks' }), 403, one);
   }
 });
 

@@ -83,6 +83,10 @@ export function testRules(get) {
       for (const values of ['DELETE', ['GET', 'DELETE'], ['DELETE', 'GET'], 'GET, DELETE', ['POST', 'GET,DELETE']]) cases.push({ [name]: values });
     }
     cases.push({ 'x-original-url': open, 'x-rewrite-url': closed });
+    for (const name of ['x-original-path', 'x-rewrite-uri', 'x-waws-unencoded-url']) cases.push({ [name]: closed });
+    for (const name of ['method-override', 'x-http-verb-override', 'x-original-method']) cases.push({ [name]: 'DELETE' });
+    // The part of the path that an application removes.
+    for (const name of ['x-script-name', 'script-name']) cases.push({ [name]: '/hooks' });
     for (const headers of cases) {
       for (const who of [{}, session()]) {
         const { status, reached } = await ask(open, { ...who, ...headers });

@@ -327,6 +327,8 @@ fn a_parameter_that_overrides_the_method_is_one_however_it_is_spelt() {
         "$httpMethod=DELETE",
         "httpMethod=DELETE",
         "method=delete",
+        "__method=DELETE",
+        "_verb=DELETE",
     ] {
         assert_eq!(rule(&wiki, &format!("/archive/2026?{parameter}"), "GET"), 0, "{parameter}");
     }
@@ -357,9 +359,10 @@ fn a_parameter_that_overrides_the_method_is_one_however_it_is_spelt() {
 fn a_request_with_many_methods_and_paths_costs_no_more() {
     let wiki = wiki();
     let request = Request::new("wiki.example.com", "/hooks/x", "GET");
-    let paths = ["/hooks/y"; 100];
-    let selection = wiki.select(&request.overridden(&["GET"; 100], &paths[..6]));
-    assert!(matches!(selection, Selection::Rule { .. }), "the same method once: {selection:?}");
+    let selection = wiki.select(&request.overridden(&["GET"; 100], &["/hooks/y"; 100]));
+    assert!(matches!(selection, Selection::Rule { .. }), "each once: {selection:?}");
+    let paths: Vec<String> = (0..7).map(|number| format!("/hooks/{number}")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     for selection in [
         wiki.select(&request.overridden(&[], &paths)),
         wiki.select(&request.overridden(&[], &[&",".repeat(60_000)])),
@@ -395,10 +398,20 @@ fn a_path_that_a_header_names_must_lead_to_the_same_rule() {
         "/hooks/y?,admin",
         "/hooks/y, https://wiki.example.com/admin",
         "https://wiki.example.com/hooks/y?,https://wiki.example.com/admin",
+        // What stands before `://` is no scheme, or what follows no path.
+        "admin?b=://x/hooks/a",
+        "://x/hooks/a",
+        "http://x#/hooks/a",
+        "http://x?/hooks/a",
+        "http://x",
     ] {
         assert!(!select(&[joined]), "{joined}");
     }
     assert!(select(&["/hooks/y,/hooks/z"]));
+    assert!(select(&["web+wiki://wiki.example.com/hooks/y"]));
+    // A part of the path that an application removes.
+    let selection = wiki.select(&request.with_prefix());
+    assert!(matches!(selection, Selection::Ambiguous { reason: Ambiguity::Prefix, .. }), "{selection:?}");
 }
 
 #[test]

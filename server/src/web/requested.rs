@@ -33,9 +33,27 @@ pub(crate) const FORWARDED_URI: &str = "x-forwarded-uri";
 const FORWARDED_METHOD: &str = "x-forwarded-method";
 
 /// The headers that name another method than that of the request, for applications that take them.
-const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const METHODS: [&str; 6] = [
+    "method-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-http-verb-override",
+    "x-method-override",
+    "x-original-method",
+];
 /// The headers that name another path.
-const PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
+const PATHS: [&str; 8] = [
+    "x-envoy-original-path",
+    "x-forwarded-path",
+    "x-original-path",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+    "x-waws-unencoded-url",
+];
+/// The headers that name a part of the path that is not the application's.
+const PREFIXES: [&str; 3] = ["path-info", "script-name", "x-script-name"];
 
 /// What the browser requested of the application: from `X-Forwarded-…` (nginx, Caddy, Traefik, HAProxy), or from the
 /// subrequest itself, which has the path appended to ours (Envoy).
@@ -71,19 +89,25 @@ impl<'r> Requested<'r> {
             Some(path) => once(FORWARDED_URI).then(|| text(path)),
             None => self.path().map(Cow::Borrowed),
         };
-        let values = |names: [&str; 3]| -> Vec<Cow<'_, str>> {
-            let is_named = |name: &str| names.iter().any(|own| is_read_as(name, own));
-            let named = self.headers.iter().filter(|(name, _)| is_named(name.as_str()));
-            named.map(|(_, value)| text(value)).collect()
-        };
-        let (methods, paths) = (values(METHODS), values(PATHS));
+        let (mut methods, mut paths, mut has_prefix) = (Vec::new(), Vec::new(), false);
+        for (name, value) in self.headers {
+            let is_one_of = |names: &[&str]| names.iter().any(|own| is_read_as(name.as_str(), own));
+            if is_one_of(&METHODS) {
+                methods.push(text(value));
+            } else if is_one_of(&PATHS) {
+                paths.push(text(value));
+            } else if is_one_of(&PREFIXES) {
+                has_prefix = true;
+            }
+        }
         let methods: Vec<&str> = methods.iter().map(AsRef::as_ref).collect();
         let paths: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
         let method = self.forwarded_method().filter(|_| once(FORWARDED_METHOD));
         let request = Request::new(host, path.as_deref().unwrap_or_default(), method.unwrap_or_default());
         let request = if path.is_none() { request.without_path() } else { request };
         let request = if method.is_none() { request.without_method() } else { request };
-        match applications.select(&request.overridden(&methods, &paths)) {
+        let request = request.overridden(&methods, &paths);
+        match applications.select(&if has_prefix { request.with_prefix() } else { request }) {
             Selection::Rule { application, rule } => Ok(Some(Decided { application, rule })),
             Selection::NoApplication => Err(AccessReason::NoApplication),
             Selection::NoRule(application) => Err(AccessReason::NoRule(application.name().to_owned())),
