@@ -11,7 +11,7 @@ use url::Url;
 
 use super::checked::{Provider, Server};
 use super::error::{Problem, Severity};
-use super::section::{Faulty, Section, Source};
+use super::section::{Faulty, Source};
 
 /// Compiles the applications, and the headers of a request that none of them decides on. Applications without headers of
 /// their own get those of `[headers]`. A username in a rule must have the form that usernames here have: it is compared
@@ -63,11 +63,11 @@ pub(super) fn warn(
     specs: &[ApplicationSpec],
     (server, providers): (Option<&Server>, &[Provider]),
 ) {
+    if let Some(server) = server {
+        warn_of_hosts(source, path, specs, server);
+    }
     for (index, spec) in specs.iter().enumerate() {
         let section = source.section(path.index(index));
-        if let Some(server) = server {
-            warn_of_hosts(&section, spec, server);
-        }
         for (audience, provider) in spec
             .bearer_audience
             .iter()
@@ -100,36 +100,51 @@ fn never_signs_in(kind: UserKind) -> bool {
     matches!(kind, UserKind::Portal | UserKind::Api | UserKind::System)
 }
 
-/// Warns of hosts to which browsers send no session, and of Claimgate's own.
-fn warn_of_hosts(section: &Section<'_>, spec: &ApplicationSpec, server: &Server) {
-    let is_for_people = |rule: &RuleSpec| !matches!(rule.allow, Some(Allow::Anyone | Allow::NoOne));
-    let is_for_people = spec.bearer_audience.is_empty() && spec.rule.iter().any(is_for_people);
+/// Warns of hosts to which browsers send no session, once for all of them, and of Claimgate's own.
+fn warn_of_hosts(source: &Source<'_>, path: &SettingPath, specs: &[ApplicationSpec], server: &Server) {
     let own = Url::parse(&server.public_url.origin).ok();
     let Some(own) = own.as_ref().and_then(Url::host_str) else { return };
-    for (index, written) in spec.hosts.iter().enumerate() {
-        let host = written.trim_start_matches("*.").trim_end_matches('.').to_ascii_lowercase();
-        let reaches = match &server.cookie_domain {
-            Some(domain) => host == *domain || host.ends_with(&format!(".{domain}")),
-            None => host == own && !written.starts_with("*."),
-        };
-        let setting = section.path.name("hosts").index(index);
-        if host == own && !written.starts_with("*.") && server.public_url.path.is_empty() {
-            let reason = (
-                format!("`{written}` is the host of `public_url`, whose addresses are all Claimgate's"),
-                "write the application's own host, or a path in `public_url`",
-            );
-            section.remark(&setting, Severity::Warning, reason.into());
-        } else if is_for_people && !reaches {
-            let sessions = server.cookie_domain.as_deref().unwrap_or(own);
-            let reason = (
-                format!(
-                    "browsers send `{written}` no session of {sessions}: people who have signed in are asked to sign in again"
-                ),
-                "write a `cookie_domain` above this host and that of `public_url`",
-            );
-            section.remark(&setting, Severity::Warning, reason.into());
+    let mut unreached = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let section = source.section(path.index(index));
+        for (index, written) in spec.hosts.iter().enumerate() {
+            let setting = section.path.name("hosts").index(index);
+            let host = written.trim_start_matches("*.").trim_end_matches('.').to_ascii_lowercase();
+            let is_own = host == own && !written.starts_with("*.");
+            let is_reached = match &server.cookie_domain {
+                Some(domain) => host == *domain || host.ends_with(&format!(".{domain}")),
+                None => is_own,
+            };
+            if is_own && server.public_url.path.is_empty() {
+                let reason = (
+                    format!("`{written}` is the host of `public_url`, whose addresses are all Claimgate's"),
+                    "write the application's own host, or a path in `public_url`",
+                );
+                section.remark(&setting, Severity::Warning, reason.into());
+            } else if is_for_people(spec) && !is_reached {
+                unreached.push((setting, written));
+            }
         }
     }
+    if let Some(((setting, written), others)) = unreached.split_first() {
+        let others = match others.len() {
+            0 => String::new(),
+            1 => " and one other host".to_owned(),
+            others => format!(" and {others} other hosts"),
+        };
+        let sessions = server.cookie_domain.as_deref().unwrap_or(own);
+        let reason = format!(
+            "browsers send `{written}`{others} no session of {sessions}: people who have signed in are asked to sign in again"
+        );
+        let remedy = "write a `cookie_domain` above these hosts and that of `public_url`";
+        source.section(path.clone()).remark(setting, Severity::Warning, (reason, remedy).into());
+    }
+}
+
+/// Reports whether an application admits people by their session.
+fn is_for_people(spec: &ApplicationSpec) -> bool {
+    let needs_session = |rule: &RuleSpec| !matches!(rule.allow, Some(Allow::Anyone | Allow::NoOne));
+    spec.bearer_audience.is_empty() && spec.rule.iter().any(needs_session)
 }
 
 /// Returns the kinds in rules, each list with its setting.

@@ -123,6 +123,11 @@ fn applications_that_cannot_be_used_as_they_are_meant_are_warned_of() {
             Some("hosts[1]: warning: browsers send `wiki.example.net` no session of example.com"),
         ),
         (shared, format!("hosts = [\"*.example.com\"]\n{signed_in}"), None),
+        (
+            "\"",
+            format!("hosts = [\"a.example.com\", \"b.example.com\", \"c.example.com\"]\n{signed_in}"),
+            Some("browsers send `a.example.com` and 2 other hosts no session"),
+        ),
         (shared, format!("hosts = [\"SSO.example.com\"]\n{signed_in}"), Some("is the host of `public_url`")),
         ("/sso\"", format!("hosts = [\"sso.example.com\"]\n{signed_in}"), None),
         ("\"", "hosts = [\"status.example.net\"]\nrule = [{ allow = \"anyone\" }]".to_owned(), None),
