@@ -32,6 +32,9 @@
 //! assert!(matches!(select("/health?full"), Selection::Rule { rule, .. } if rule.number() == 1));
 //! assert!(matches!(select("/admin/users"), Selection::Rule { rule, .. } if rule.number() == 2));
 //! assert!(matches!(select("/pages/%2e%2e/admin"), Selection::Ambiguous { .. }));
+//! // A header names a part of the path: `X-Script-Name: /pages`.
+//! let request = Request::new("wiki.example.com", "/pages/admin", "GET").with_prefix();
+//! assert!(matches!(applications.select(&request), Selection::Ambiguous { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -39,6 +39,19 @@ pub struct Missing {
 }
 
 /// The teams that a refused user can ask for: a member is admitted.
+///
+/// ```
+/// use claimgate::access::{Caller, Denial, MissingTeams, Rule};
+/// use claimgate::time::UnixTime;
+///
+/// fn advice(rule: &Rule, caller: &Caller<'_>, now: UnixTime) -> Option<String> {
+///     let Err(Denial::Missing(missing)) = rule.check(caller, now) else { return None };
+///     missing.teams().map(|teams| match teams {
+///         MissingTeams::AllOf(all) => format!("ask for all of {}", all.join(", ")),
+///         teams => format!("ask for one of {}", teams.names().join(", ")),
+///     })
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingTeams {

@@ -138,6 +138,15 @@ impl Explanation {
     }
 
     /// Returns the explanation as text, with `place` of its number after each rule: where the rule stands in a file.
+    ///
+    /// ```
+    /// use claimgate::identity::Explanation;
+    ///
+    /// fn print(explanation: &Explanation, lines: &[usize]) {
+    ///     let place = |rule: usize| lines.get(rule - 1).map(|line| format!("mapping.toml:{line}"));
+    ///     println!("{}", explanation.with_places(&place));
+    /// }
+    /// ```
     pub fn with_places<'e>(
         &'e self,
         place: &'e dyn Fn(usize) -> Option<String>,

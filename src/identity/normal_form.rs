@@ -69,6 +69,10 @@ pub(super) fn fold(text: &str, normalisation: Normalisation) -> Result<String, I
 }
 
 /// Returns a text in Normalization Form C: with it, é is one character however it was encoded.
+///
+/// ```
+/// assert_eq!(claimgate::identity::composed("zoe\u{308}"), "zo\u{eb}");
+/// ```
 #[must_use]
 pub fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {

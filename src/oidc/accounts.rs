@@ -29,7 +29,8 @@
 //!     accounts::rename(records, by, ada.id, ("lovelace", Normalisation::Default), now)?;
 //!     accounts::set_password(records, by, ada.id, "$argon2id$…", now)?;
 //!     accounts::end_sessions(records, by, ada.id)?;
-//!     accounts::remove(records, by, ada.id, now).map(drop)
+//!     // Also if no super-admin is left who can sign in.
+//!     accounts::remove(records, by.even_the_last_super_admin(), ada.id, now).map(drop)
 //! }
 //!
 //! /// What an operator does when a provider moves, or goes.

@@ -5,7 +5,7 @@
 //! use claimgate::claims::IdToken;
 //! use claimgate::oidc::client::{Client, Secret};
 //! use claimgate::oidc::discovery::ProviderMetadata;
-//! use claimgate::oidc::refresh::{self, OriginalIdToken};
+//! use claimgate::oidc::refresh::{self, OriginalIdToken, StoredGrant};
 //! use claimgate::oidc::token::{TokenError, TokenRequest, Tokens};
 //! use claimgate::oidc::{Random, Request, Response};
 //! use claimgate::time::UnixTime;
@@ -39,6 +39,19 @@
 //!         }
 //!     }
 //!     Ok(refreshed.tokens().clone())
+//! }
+//!
+//! /// Returns what to keep, sealed, once the provider has replaced the refresh token.
+//! fn rotate(grant: &StoredGrant, tokens: &Tokens, seal: impl Fn(&str) -> Vec<u8>) -> Option<Vec<u8>> {
+//!     grant.rotated(tokens)?.to_text().map(|text| seal(&text))
+//! }
+//!
+//! /// Opens a grant that was kept under an issuer which has another name now.
+//! fn open(text: &str, issuer: &str) -> Option<(StoredGrant, OriginalIdToken)> {
+//!     let grant = StoredGrant::from_text(text)?;
+//!     println!("{} at {}", grant.original().subject(), grant.original().issuer());
+//!     let original = grant.original().clone().of_issuer(issuer);
+//!     Some((grant.of_issuer(issuer), original))
 //! }
 //!
 //! /// Presents the refresh token with an assertion that a key service signs.

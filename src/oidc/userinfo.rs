@@ -113,6 +113,17 @@ pub fn request(metadata: &ProviderMetadata, id_token: &ValidatedIdToken) -> Opti
 }
 
 /// Builds the UserInfo request of a refresh that brought no ID token, if there is an endpoint and an access token.
+///
+/// ```
+/// use claimgate::oidc::Request;
+/// use claimgate::oidc::discovery::ProviderMetadata;
+/// use claimgate::oidc::refresh::Refreshed;
+/// use claimgate::oidc::userinfo;
+///
+/// fn userinfo_request(metadata: &ProviderMetadata, refreshed: &Refreshed) -> Option<Request> {
+///     userinfo::request_by(metadata, refreshed.tokens())
+/// }
+/// ```
 #[must_use]
 pub fn request_by(metadata: &ProviderMetadata, tokens: &Tokens) -> Option<Request> {
     let endpoint = metadata.userinfo_endpoint.as_ref()?;

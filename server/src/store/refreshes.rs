@@ -24,7 +24,7 @@ use claimgate::oidc::session_refresh::{self, RefreshPlan, RefreshedPerson};
 use claimgate::oidc::sign_in::{SignInError, SignInPolicy};
 use claimgate::oidc::user::{User, UserId};
 
-/// A refresh that is due, claimed for [`CLAIMED_FOR`].
+/// A refresh that is due, claimed for [`CLAIMED_FOR`](super::CLAIMED_FOR).
 #[derive(Debug)]
 pub struct DueRefresh {
     /// The session.
