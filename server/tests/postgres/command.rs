@@ -195,7 +195,7 @@ fn a_server_that_cannot_start_over_postgresql_says_what_to_do() {
                 "[store]\nurl = \"{}\"\nrequire_synchronous = true",
                 engine.url(&database, &database)
             )),
-            "is empty): name one there, or take `require_synchronous` out",
+            "is empty): name one there, or remove `require_synchronous`",
         ),
     ] {
         let (code, message) = site.refuses(&["serve", "--log-level", "error"]);
