@@ -68,24 +68,44 @@ pub(super) fn restrict(database: &Path) -> io::Result<()> {
 }
 
 /// Creates a file, for its owner alone. One that root creates in the folder of another user belongs to that user: a
-/// server that runs as that user could not open it otherwise.
+/// server that runs as that user could not open it otherwise. The folder is opened once: the file is created in the
+/// very folder whose owner it gets, even if another process exchanges the folder for a symbolic link meanwhile.
+///
+/// `file` is a name that [`real`] or [`beside`] returned: a folder that is a symbolic link is not followed.
 ///
 /// # Errors
 /// The file exists, or cannot be created.
+#[cfg(unix)]
 pub(super) fn create(file: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    let created = owner_only(&mut options).open(file)?;
-    #[cfg(unix)]
-    if rustix::process::geteuid().is_root() {
-        use std::os::unix::fs::{MetadataExt, fchown};
-        let folder = std::fs::metadata(folder_of(file))?;
-        if folder.uid() != 0 {
-            // It was created just now: no other file is given away.
-            fchown(&created, Some(folder.uid()), Some(folder.gid()))?;
-        }
+    use rustix::fs::{CWD, Mode, OFlags, fchown, fstat, openat};
+    // To hold the folder and to create files in it takes no right to list it.
+    #[cfg(target_os = "linux")]
+    const HELD: OFlags = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    const HELD: OFlags = OFlags::RDONLY;
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let safe = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(CWD, folder, HELD | OFlags::DIRECTORY | safe, Mode::empty())?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | safe;
+    let created = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+    let owner = fstat(&folder)?;
+    if rustix::process::geteuid().is_root() && owner.st_uid != 0 {
+        let user = rustix::process::Uid::from_raw(owner.st_uid);
+        let group = rustix::process::Gid::from_raw(owner.st_gid);
+        // It was created just now: no other file is given away.
+        fchown(&created, Some(user), Some(group))?;
     }
-    Ok(created)
+    Ok(created.into())
+}
+
+/// Creates a file.
+///
+/// # Errors
+/// The file exists, or cannot be created.
+#[cfg(not(unix))]
+pub(super) fn create(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(file)
 }
 
 /// Takes the rights of other users away from a file, if it exists, and logs that. Returns whether there were any.
@@ -186,5 +206,69 @@ impl Lock {
             }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    use super::*;
+
+    /// The user `nobody`.
+    const ANOTHER: u32 = 65_534;
+
+    #[test]
+    fn a_file_is_not_created_through_a_link_in_the_place_of_its_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::fs::create_dir(&target).expect("a folder");
+        symlink(&target, &link).expect("a link");
+        assert!(create(&link.join("claimgate.db")).is_err());
+        assert!(std::fs::read_dir(&target).expect("a folder").next().is_none());
+        // Under its real name, for its owner alone, and once.
+        let file = real(&link.join("claimgate.db"));
+        create(&file).expect("a file");
+        assert_eq!(std::fs::metadata(&file).expect("a file").mode() & 0o777, 0o600);
+        assert!(create(&file).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists));
+    }
+
+    /// Exchanges a folder and a link, which leads to a folder of root's, again and again while files are created.
+    #[test]
+    fn root_gives_no_file_away_in_a_folder_of_its_own_while_folder_and_link_are_exchanged() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: root alone gives files to another user");
+            return;
+        }
+        let parent = tempfile::tempdir().expect("a folder");
+        let [folder, link, target] = ["data", "link", "target"].map(|name| parent.path().join(name));
+        std::fs::create_dir(&folder).expect("a folder");
+        chown(&folder, Some(ANOTHER), Some(ANOTHER)).expect("root may");
+        std::fs::create_dir(&target).expect("a folder");
+        symlink(&target, &link).expect("a link");
+        let ended = AtomicBool::new(false);
+        let (mut in_target, mut given) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE).expect("exchanged");
+                }
+            });
+            for index in 0..5_000 {
+                let _ = create(&real(&folder.join(index.to_string())));
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        let data = if folder.is_symlink() { &link } else { &folder };
+        for (path, user, count) in [(&target, 0, &mut in_target), (data, ANOTHER, &mut given)] {
+            for file in std::fs::read_dir(path).expect("a folder").flatten() {
+                assert_eq!(file.metadata().expect("a file").uid(), user, "{}", file.path().display());
+                *count += 1;
+            }
+        }
+        assert!(in_target > 0 && given > 0, "no exchange came between: {in_target}, {given}");
     }
 }
