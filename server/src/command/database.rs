@@ -20,6 +20,10 @@ use claimgate_config::{Config, Database, Store};
 
 use crate::command::output::Failure;
 
+/// What to do where there is no database file.
+pub(crate) const MAKES_DATABASE: &str =
+    "`claimgate serve` or `claimgate user add` makes it, or `database` names another file";
+
 #[derive(clap::Args)]
 pub(crate) struct DatabaseArguments {
     /// The configuration file that names the database
@@ -129,10 +133,7 @@ fn open_as(config: &Path, creates: bool) -> Result<OpenDatabase, Failure> {
         return Err(Failure::Usage(format!("{} cannot be opened; {remedy}", file.display())));
     }
     if is_new && !creates {
-        return Err(Failure::Usage(format!(
-            "{} does not exist: `claimgate serve` or `claimgate user add` makes it, or `database` names another file",
-            file.display()
-        )));
+        return Err(Failure::Usage(format!("{} does not exist: {MAKES_DATABASE}", file.display())));
     }
     let store = SqliteStore::open_for_command(&file)
         .map_err(|error| unusable(&error, owners::remedy_for_command(&file)))?;

@@ -79,18 +79,18 @@ fn a_problem_has_its_remedy_and_does_not_hide_the_others() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, config) = folder(CONFIG);
     std::fs::set_permissions(folder.path("client-secret"), PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(folder.path("claimgate.db"), "no database").unwrap();
+    std::fs::set_permissions(folder.path("claimgate.db"), PermissionsExt::from_mode(0o600)).unwrap();
     let ran = run(&["doctor", "--offline", "--format", "json", "--config", &config]);
-    assert_eq!(ran.code, 2, "there is no database: {}", ran.err);
+    assert_eq!(ran.code, 2, "it cannot be read: {}", ran.err);
     let report = ran.json();
     let problems = lines(&report, "problem");
-    assert_eq!(report["problems"].as_u64(), Some(2), "{report}");
-    assert!(problems[0]["message"].as_str().unwrap().contains("claimgate.db"), "{report}");
-    assert!(problems[1]["message"].as_str().unwrap().contains("client-secret (mode 644)"), "{report}");
-    assert!(
-        problems[0]["remedy"].as_str().unwrap().contains("`claimgate serve` makes a new one"),
-        "{report}"
-    );
-    assert_eq!(problems[1]["remedy"], "chmod 600");
+    assert_eq!(report["problems"].as_u64(), Some(3), "{report}");
+    assert!(problems[0]["message"].as_str().unwrap().contains("is not a database"), "{report}");
+    assert!(problems[1]["message"].as_str().unwrap().contains("claimgate.db"), "{report}");
+    assert!(problems[1]["remedy"].as_str().unwrap().contains("restore a backup"), "{report}");
+    assert!(problems[2]["message"].as_str().unwrap().contains("client-secret (mode 644)"), "{report}");
+    assert_eq!(problems[2]["remedy"], "chmod 600");
     assert!(!lines(&report, "ok").is_empty());
 
     let (_folder, config) = folder_with_fault();
@@ -100,6 +100,24 @@ fn a_problem_has_its_remedy_and_does_not_hide_the_others() {
     let fault = ran.out.lines().find(|line| line.contains("PROBLEM")).unwrap();
     assert!(fault.contains("client_secret_file") && fault.contains("configuration.md"), "{fault}");
     assert!(ran.out.contains("are not checked without it") && !ran.out.contains("public URL"), "{}", ran.out);
+}
+
+#[test]
+fn before_the_first_start_there_is_no_database_and_offline_that_is_no_problem() {
+    let (folder, config) = folder(CONFIG);
+    let absent = format!("{} does not exist", folder.path("claimgate.db"));
+    let remedy = "`claimgate serve` or `claimgate user add` makes it, or `database` names another file";
+    let ran = run(&["doctor", "--offline", "--config", &config]);
+    assert!(ran.code == 0 && ran.err.is_empty(), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains(&format!("  note     {absent}: {remedy}\n")), "{}", ran.out);
+    assert!(ran.out.contains("public URL https://sso.example.com\n"), "it goes on: {}", ran.out);
+    // No provider and no server is there to be asked.
+    let (folder, config) = self::folder(&CONFIG.replace("https://idp.example.com", "https://127.0.0.1:9"));
+    let absent = format!("{} does not exist", folder.path("claimgate.db"));
+    let ran = run(&["doctor", "--config", &config]);
+    assert_eq!((ran.code, ran.err), (2, format!("error: {absent}: {remedy}\n")));
+    assert!(ran.out.contains(&format!("  PROBLEM  {absent}; {remedy}\n")), "{}", ran.out);
+    assert!(!std::path::Path::new(&folder.path("claimgate.db")).exists());
 }
 
 fn folder_with_fault() -> (Folder, String) {

@@ -7,10 +7,11 @@ mod system;
 use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
+use claimgate::identity::Normalisation;
 use claimgate_config::{Config, Fault, Severity, Sqlite, Store};
 use serde_json::json;
 
-use super::database::settings;
+use super::database::{MAKES_DATABASE, settings};
 use super::findings::Findings;
 use super::report::Report;
 use super::rights::Owners;
@@ -53,24 +54,7 @@ impl Arguments {
         match &settings.store {
             Store::Sqlite(Sqlite { file: database, .. }) => {
                 report.line(&format!("database {}", database.display()));
-                match store::inspect(database, settings.normalise) {
-                    Ok(found) => {
-                        found.good.iter().for_each(|good| report.good(good));
-                        found.problems.iter().for_each(|problem| report.problem(problem));
-                    }
-                    Err(error) => {
-                        let remedy = match database.exists() {
-                            true => {
-                                "run doctor as the user that runs the server; of a damaged file restore a backup"
-                            }
-                            false => {
-                                "`claimgate serve` makes a new one; if there was one, `database` names another file"
-                            }
-                        };
-                        report.fault(&error.to_string(), remedy);
-                        unreadable = Some(error);
-                    }
-                }
+                unreadable = self.inspect(database, settings.normalise, &mut report).err();
             }
             Store::Postgres(store) => postgres::report_condition(&settings, store, &mut report)?,
         }
@@ -85,12 +69,48 @@ impl Arguments {
         }
         self.print(&report)?;
         match (unreadable, report.problems) {
-            (Some(error), _) => Err(error.into()),
+            (Some(failure), _) => Err(failure),
             (None, 0) => Ok(()),
             (None, found) => Err(Failure::Refused {
                 code: "store.problems",
                 message: format!("{}; see the lines marked PROBLEM", count(found, "problem")),
             }),
+        }
+    }
+
+    /// Reports the condition of a database file. With `--offline` one that does not exist is none of its faults: before
+    /// the first start there is none.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: there is no file, or it cannot be read as a database.
+    fn inspect(
+        &self,
+        database: &Path,
+        normalisation: Normalisation,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        // A folder that is closed to this user hides whether there is one.
+        if database.try_exists().is_ok_and(|exists| !exists) {
+            let message = format!("{} does not exist", database.display());
+            if self.offline {
+                report.note(&format!("{message}: {MAKES_DATABASE}"));
+                return Ok(());
+            }
+            report.fault(&message, MAKES_DATABASE);
+            return Err(Failure::Usage(format!("{message}: {MAKES_DATABASE}")));
+        }
+        match store::inspect(database, normalisation) {
+            Ok(found) => {
+                found.good.iter().for_each(|good| report.good(good));
+                found.problems.iter().for_each(|problem| report.problem(problem));
+                Ok(())
+            }
+            Err(error) => {
+                let remedy =
+                    "run doctor as the user that runs the server; of a damaged file restore a backup";
+                report.fault(&error.to_string(), remedy);
+                Err(error.into())
+            }
         }
     }
 
