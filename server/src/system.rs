@@ -1,4 +1,4 @@
-//! The system clock and the random source. The rules receive both as values.
+//! The system clock and the random source, which the rules receive as values; limits, and the names of users.
 
 use std::time::SystemTime;
 
@@ -67,6 +67,29 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::nice(LOWER);
 }
 
+/// Returns the name of a user; the number where it has none.
+pub(crate) fn user_name(user: u32) -> String {
+    name_in("/etc/passwd", user)
+}
+
+/// Returns the name of a group; the number where it has none.
+pub(crate) fn group_name(group: u32) -> String {
+    name_in("/etc/group", group)
+}
+
+/// Returns the name for a number in a file as `passwd(5)` and `group(5)` describe: fields divided by colons, of which
+/// the first is the name and the third the number.
+fn name_in(file: &str, number: u32) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let number = number.to_string();
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
+    });
+    name.unwrap_or(number)
+}
+
 /// Fills a buffer from the operating system's randomness.
 ///
 /// # Panics
@@ -79,6 +102,16 @@ pub(crate) fn random(bytes: &mut [u8]) {
 mod tests {
     use super::*;
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    #[test]
+    fn a_user_and_a_group_have_their_names_or_else_their_numbers() {
+        assert_eq!(user_name(0), "root");
+        let root = std::fs::read_to_string("/etc/group").expect("the groups");
+        let root = root.lines().find(|line| line.split(':').nth(2) == Some("0")).expect("group 0");
+        assert_eq!(Some(group_name(0).as_str()), root.split(':').next());
+        let unused = u32::MAX - 1;
+        assert_eq!((user_name(unused), group_name(unused)), (unused.to_string(), unused.to_string()));
+    }
 
     // finding: S4
     #[test]

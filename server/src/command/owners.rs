@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::store;
+use crate::{store, system};
 
 /// Returns what gives this user, who runs the server, the rights that a server needs on its database; `None` if it has
 /// them.
 pub(crate) fn remedy_for_server(database: &Path) -> Option<String> {
-    let user = name_of(own_id());
+    let user = system::user_name(own_id());
     let folder = folder_of(database);
     if !folder.is_dir() {
         return Some(format!(
@@ -32,7 +32,7 @@ pub(crate) fn remedy_for_command(database: &Path) -> Option<String> {
         0 => "run the command as root".to_owned(),
         owner => format!(
             "run the command as the user that runs the server: as root, `runuser -u {} -- claimgate …`",
-            name_of(owner)
+            system::user_name(owner)
         ),
     })
 }
@@ -47,7 +47,7 @@ pub(crate) fn foreign_files(database: &Path) -> Option<(String, String)> {
     if user == 0 || foreign.is_empty() {
         return None;
     }
-    let (user, files) = (name_of(user), listed(&foreign));
+    let (user, files) = (system::user_name(user), listed(&foreign));
     let message = format!(
         "{files}: not of the user {user}, to whom the folder {} belongs: a server that runs as {user} cannot open them",
         folder.display()
@@ -58,7 +58,7 @@ pub(crate) fn foreign_files(database: &Path) -> Option<(String, String)> {
 /// Returns the user that runs the server of a database: the owner of its folder, if that is another than this one.
 pub(crate) fn service_user(database: &Path) -> Option<String> {
     let owner = std::fs::metadata(folder_of(database)).ok()?.uid();
-    (owner != own_id()).then(|| name_of(owner))
+    (owner != own_id()).then(|| system::user_name(owner))
 }
 
 fn own_id() -> u32 {
@@ -87,16 +87,4 @@ fn denied(database: &Path) -> Vec<PathBuf> {
 
 fn listed(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ")
-}
-
-/// Returns the name of a user; the number where it has none.
-fn name_of(user: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let number = user.to_string();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
-    });
-    name.unwrap_or(number)
 }

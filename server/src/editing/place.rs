@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, getxattr};
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
+
+use crate::system;
 
 /// The right of the owner to write.
 const OWNER_WRITES: u32 = 0o200;
@@ -69,7 +71,7 @@ impl Place {
 
     /// Checks that this process may write the file and make files of its owner and group in its folder.
     fn check_rights(&self) -> Result<(), Obstacle> {
-        let (file, folder) = (self.file.display(), self.folder.display());
+        let folder = self.folder.display();
         for (path, rights) in
             [(&self.file, Access::WRITE_OK), (&self.folder, Access::WRITE_OK | Access::EXEC_OK)]
         {
@@ -92,27 +94,34 @@ impl Place {
                 }
             }
         }
-        let user = geteuid();
-        if !user.is_root() && user.as_raw() != self.owner {
+        let (user, group) = (geteuid(), getegid().as_raw());
+        let others: Vec<u32> = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
+        match user.is_root() {
+            true => Ok(()),
+            false => self.check_ownership(user.as_raw(), group, &others),
+        }
+    }
+
+    /// Checks that a process of a user, a group and other groups may make files of the owner and the group of the file.
+    fn check_ownership(&self, user: u32, group: u32, others: &[u32]) -> Result<(), Obstacle> {
+        let file = self.file.display();
+        if user != self.owner {
+            let (owner, user) = (system::user_name(self.owner), system::user_name(user));
             return Err(Obstacle {
-                reason: format!(
-                    "{file} belongs to the user {}, and a new file would belong to {}",
-                    self.owner,
-                    user.as_raw()
-                ),
-                remedy: format!(
-                    "`chown {} {file}` gives it to the user that runs this server",
-                    user.as_raw()
-                ),
+                reason: format!("{file} belongs to the user {owner}, and a new file would belong to {user}"),
+                remedy: format!("`chown {user} {file}` gives it to the user that runs this server"),
             });
         }
-        let groups = getgroups().unwrap_or_default();
-        let is_own =
-            getegid().as_raw() == self.group || groups.iter().any(|group| group.as_raw() == self.group);
-        if !user.is_root() && !is_own {
+        if self.group != group && !others.contains(&self.group) {
             return Err(Obstacle {
-                reason: format!("{file} belongs to the group {}, which this server is not in", self.group),
-                remedy: format!("`chgrp {} {file}` gives it to the server's group", getegid().as_raw()),
+                reason: format!(
+                    "{file} belongs to the group {}, which this server is not in",
+                    system::group_name(self.group)
+                ),
+                remedy: format!(
+                    "`chgrp {} {file}` gives it to the server's group",
+                    system::group_name(group)
+                ),
             });
         }
         Ok(())
@@ -139,6 +148,24 @@ mod tests {
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("its owner may");
         std::fs::hard_link(&file, folder.path().join("other")).expect("a second name");
         assert!(Place::of(&file).is_err_and(|obstacle| obstacle.reason.contains("2 names")));
+    }
+
+    #[test]
+    fn a_file_of_another_user_or_group_has_a_remedy_with_names() {
+        let file = PathBuf::from("/etc/claimgate.toml");
+        let place = Place { file, folder: PathBuf::from("/etc"), owner: 0, group: 0, mode: 0o644 };
+        let (group, nobody) = (system::group_name(0), system::user_name(65_534));
+        let foreign = place.check_ownership(65_534, 65_534, &[]).expect_err("another user's");
+        assert_eq!(
+            foreign.reason,
+            format!("/etc/claimgate.toml belongs to the user root, and a new file would belong to {nobody}")
+        );
+        assert!(foreign.remedy.starts_with(&format!("`chown {nobody} /etc/claimgate.toml`")));
+        let foreign = place.check_ownership(0, 65_534, &[]).expect_err("another group's");
+        assert!(foreign.reason.contains(&format!("belongs to the group {group}, which")), "{foreign}");
+        let own = system::group_name(65_534);
+        assert!(foreign.remedy.starts_with(&format!("`chgrp {own} /etc/claimgate.toml`")), "{foreign}");
+        assert!(place.check_ownership(0, 65_534, &[0]).is_ok());
     }
 
     #[test]
