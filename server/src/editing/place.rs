@@ -154,13 +154,13 @@ mod tests {
     fn a_file_of_another_user_or_group_has_a_remedy_with_names() {
         let file = PathBuf::from("/etc/claimgate.toml");
         let place = Place { file, folder: PathBuf::from("/etc"), owner: 0, group: 0, mode: 0o644 };
-        let (group, nobody) = (system::group_name(0), system::user_name(65_534));
+        let (group, other) = (system::group_name(0), system::user_name(65_534));
         let foreign = place.check_ownership(65_534, 65_534, &[]).expect_err("another user's");
         assert_eq!(
             foreign.reason,
-            format!("/etc/claimgate.toml belongs to the user root, and a new file would belong to {nobody}")
+            format!("/etc/claimgate.toml belongs to the user root, and a new file would belong to {other}")
         );
-        assert!(foreign.remedy.starts_with(&format!("`chown {nobody} /etc/claimgate.toml`")));
+        assert!(foreign.remedy.starts_with(&format!("`chown {other} /etc/claimgate.toml`")));
         let foreign = place.check_ownership(0, 65_534, &[]).expect_err("another group's");
         assert!(foreign.reason.contains(&format!("belongs to the group {group}, which")), "{foreign}");
         let own = system::group_name(65_534);

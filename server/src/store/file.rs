@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// The user `nobody`.
+    /// A user that is not root.
     const ANOTHER: u32 = 65_534;
 
     #[test]
