@@ -22,3 +22,10 @@ export async function openBrowser({ scripts = false, args = [], ...options } = {
   };
   return { page, context, complaints, close };
 }
+
+/** Gives a context of the browser the cookies that an agent has for an address, in place of its own: those that the
+ * provider sets have expired by the browser's own clock. */
+export async function lend(agent, context, url) {
+  await context.clearCookies();
+  await context.addCookies([...agent.cookies(url)].map(([name, value]) => ({ name, value, url })));
+}

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { mock } from 'node:test';
 import { Agent, PASSWORD } from './agent.mjs';
+import { lend } from './browser.mjs';
 import { Claimgate, pair, until } from './claimgate.mjs';
 import { clock } from './clock.mjs';
 import { OpenIdProvider, freshKeys } from './provider.mjs';
@@ -126,12 +127,6 @@ export class Scene {
   }
 }
 
-/** Gives the browser the cookies of an agent: those that the provider sets have expired by the browser's own clock. */
-async function lend({ gate }, agent, page) {
-  await page.context().clearCookies();
-  await page.context().addCookies([...agent.cookies(gate.url)].map(([name, value]) => ({ name, value, url: gate.url })));
-}
-
 const at = (path) => async (scene, page) => { await page.goto(`${scene.gate.url}${typeof path === 'function' ? path(scene) : path}`); };
 
 const people = {
@@ -140,7 +135,7 @@ const people = {
   refusal: async (scene, page) => {
     const agent = new Agent();
     const { location } = await agent.walk(`${scene.gate.url}/login/company`, { as: 'grace', stopAt: `${scene.gate.url}/callback` });
-    await lend(scene, agent, page);
+    await lend(agent, page.context(), scene.gate.url);
     await page.goto(location);
   },
   'signed-out': at('/logged-out'),
@@ -175,7 +170,7 @@ export async function visit(scene, page, look) {
   for (const { enter, pages } of VISITS) {
     const agent = new Agent();
     await enter(scene, agent);
-    await lend(scene, agent, page);
+    await lend(agent, page.context(), scene.gate.url);
     for (const [name, open] of Object.entries(pages)) {
       for (const colorScheme of ['light', 'dark']) {
         for (const [width, height] of [[1280, 800], [390, 844]]) {

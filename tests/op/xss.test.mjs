@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Agent, SAME_ORIGIN } from './agent.mjs';
-import { openBrowser } from './browser.mjs';
+import { lend, openBrowser } from './browser.mjs';
 import { IDENTITY, nextSecond, replace, until } from './claimgate.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 
@@ -83,12 +83,6 @@ after(async () => {
   await op.stop();
 });
 
-/** Gives the browser the cookies of an agent. */
-async function become(context, agent) {
-  await context.clearCookies();
-  await context.addCookies([...agent.cookies(gate.url)].map(([name, value]) => ({ name, value, url: gate.url })));
-}
-
 /** Looks at a page as it is: what a text could have become other than text. */
 async function inspect(page, what) {
   const found = await page.evaluate(() => {
@@ -110,7 +104,7 @@ async function inspect(page, what) {
 async function visit(agents, address, { shown = [], headers = {}, act } = {}) {
   for (const [index, { page, context }] of browsers.entries()) {
     const [agent, path] = [agents, address].map((given) => (Array.isArray(given) ? given[index] : given));
-    await become(context, agent);
+    await lend(agent, context, gate.url);
     await page.setExtraHTTPHeaders(headers);
     await page.goto(`${gate.url}${path}`);
     if (act) await act(page);

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::checked::{Administration, PublicUrl};
-use super::section::{Faulty, Section};
+use super::section::{Faulty, PUBLIC_SCHEME, Section};
 
 /// The networks that are answered unless the file names others: loopback, and those that the internet does
 /// not reach (RFC 1918, RFC 4193).
@@ -62,9 +62,8 @@ fn note_passwords(section: &Section<'_>, has_own_host: bool) {
 /// Returns the origin that `admin_url` names: a host that no application shares.
 fn origin(section: &Section<'_>, public: &PublicUrl, own: &str) -> Result<String, Faulty> {
     let fault = |reason: String| section.fault("admin_url", reason);
-    let scheme = "write the address that browsers see; the proxy before Claimgate speaks TLS";
     let endpoint = Endpoint::parse(own, false)
-        .map_err(|reason| section.endpoint_fault("admin_url", own, reason, scheme))?;
+        .map_err(|reason| section.endpoint_fault("admin_url", own, reason, PUBLIC_SCHEME))?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| fault(error.to_string()))?;
     if url.path() != "/" || url.query().is_some() {
         return Err(fault("must have no path: the path of public_url is added to it".to_owned()));

@@ -47,6 +47,7 @@ pub use document::is_secret;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
 pub use files::{FileContent, NamedFile};
+pub use provider::DEFAULT_PROVIDER_ID;
 pub use settings::Table;
 
 impl Config {

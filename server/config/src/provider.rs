@@ -39,6 +39,8 @@ const MAX_TOKEN_AGE: u64 = 30 * 24 * 60 * 60;
 
 /// The longest id, in characters.
 const MAX_ID: usize = 64;
+/// The id of a provider that the configuration does not name.
+pub const DEFAULT_PROVIDER_ID: &str = "oidc";
 
 /// What a provider shares with the others of its file.
 pub(super) struct Shared {
@@ -172,7 +174,7 @@ fn frontchannel_logout(section: &Section<'_>, accepted: bool) -> bool {
 
 /// Checks the id. It is part of addresses, and `/login/password` is another page.
 fn id(section: &Section<'_>, written: Option<String>) -> Result<String, Faulty> {
-    let id = written.unwrap_or_else(|| "oidc".to_owned());
+    let id = written.unwrap_or_else(|| DEFAULT_PROVIDER_ID.to_owned());
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if id.is_empty() || id.len() > MAX_ID || !id.chars().all(is_plain) || id == "password" {
         return Err(section.fault("id", "use a-z, 0-9, - and _, at most 64, and not `password`"));

@@ -11,6 +11,10 @@ use super::document::Document;
 use super::error::{Fault, Note, Problem, Reason, Severity};
 use super::files::{FileContent, NamedFile};
 
+/// The remedy of an address of the server itself that is not https.
+pub(super) const PUBLIC_SCHEME: &str =
+    "write the address that browsers see; the proxy before Claimgate speaks TLS";
+
 /// A fault that has been recorded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Faulty;

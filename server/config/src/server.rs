@@ -13,7 +13,7 @@ use super::administration;
 use super::checked::{Listener, Postgres, PublicUrl, Server, Sqlite, Store};
 use super::files::FileContent;
 use super::raw;
-use super::section::{Faulty, Section};
+use super::section::{Faulty, PUBLIC_SCHEME, Section};
 
 /// The shortest secret that a client sends, in characters.
 const MIN_SECRET: usize = 32;
@@ -138,9 +138,8 @@ fn public_url(section: &Section<'_>, text: Option<String>) -> Result<Url, Faulty
         text,
         "the address of the server for browsers, such as \"https://sso.example.com\"",
     )?;
-    let scheme = "write the address that browsers see; the proxy before Claimgate speaks TLS";
     let endpoint = Endpoint::parse(&text, false)
-        .map_err(|reason| section.endpoint_fault(setting, &text, reason, scheme))?;
+        .map_err(|reason| section.endpoint_fault(setting, &text, reason, PUBLIC_SCHEME))?;
     let url = Url::parse(endpoint.as_str()).map_err(|error| section.fault(setting, error.to_string()))?;
     if url.query().is_some() {
         return Err(section.fault(setting, "must have no query"));

@@ -12,7 +12,7 @@ use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, SignInRecords, StoreError};
 use claimgate::oidc::user::UserKind;
-use claimgate_config::Config;
+use claimgate_config::{Config, DEFAULT_PROVIDER_ID};
 
 use super::logging::LogArguments;
 use super::runtime::{runtime, stop_signal};
@@ -46,8 +46,6 @@ pub(crate) struct Arguments {
 const CLIENT_ID: &str = "claimgate-demo";
 /// The id of the provider in the configuration of the server, a part of the redirect URI.
 const DEMO_ID: &str = "demo";
-/// The same in a configuration that does not name it.
-const DEFAULT_ID: &str = "oidc";
 /// The username of the administrator.
 const ADMIN: &str = "root";
 
@@ -86,13 +84,13 @@ impl Arguments {
         let provider = listen(self.provider, "--provider")?;
         let issuer = url(provider.local_addr().map_err(usage)?);
         let site = site.trim_end_matches('/');
-        serve_provider(provider, &issuer, (site, DEFAULT_ID), secret)?;
+        serve_provider(provider, &issuer, (site, DEFAULT_PROVIDER_ID), secret)?;
         output::write(
             format!(
                 "Development provider, on this machine only, where anyone signs in as anyone. Ctrl-C stops it.\n\n  \
                 issuer           {issuer}\n  \
                 client_id        {CLIENT_ID}\n  \
-                redirect URI     {site}/callback/{DEFAULT_ID}\n  \
+                redirect URI     {site}/callback/{DEFAULT_PROVIDER_ID}\n  \
                 its page         {issuer}/   (sends back-channel logouts)\n\n"
             )
             .as_bytes(),

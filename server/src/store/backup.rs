@@ -150,11 +150,7 @@ fn refuse_unsound(copy: &Connection) -> Result<(), String> {
     let (version, known) = (schema::version(copy), schema::newest_version());
     match version.map_err(|error| error.to_string())? {
         0 => return Err("this is no database of Claimgate".to_owned()),
-        newer if newer > known => {
-            return Err(format!(
-                "the database has version {newer}, newer than this program knows: install the newer program"
-            ));
-        }
+        newer if newer > known => return Err(schema::too_new(newer, known)),
         _ => {}
     }
     match schema::damage(copy).map_err(|error| error.to_string())? {

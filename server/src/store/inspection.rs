@@ -105,9 +105,7 @@ impl Inspection {
     fn version(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let (version, known) = (schema::version(connection)?, schema::newest_version());
         if version > known {
-            self.problems.push(format!(
-                "the schema has version {version}, and this program works with {known} at most: install the newer program"
-            ));
+            self.problems.push(schema::too_new(version, known));
         } else {
             self.good.push(format!("the schema has version {version} of {known}"));
         }

@@ -176,15 +176,18 @@ pub(super) fn open_to_read(file: Option<&Path>) -> rusqlite::Result<Option<Conne
     Ok(Some(beside))
 }
 
+/// Returns what is wrong with a schema of a newer program than this one, which knows versions up to `known`.
+pub(super) fn too_new(version: i64, known: i64) -> String {
+    format!(
+        "the schema has version {version}, and this program works with {known} at most: install the newer program"
+    )
+}
+
 fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
     migrate(&mut connection).map_err(|error| store_error(&error))?;
     let version = version(&connection).map_err(|error| store_error(&error))?;
     if version > newest_version() {
-        let known = newest_version();
-        let reason = format!(
-            "the database is of version {version}, and this program works with {known} at most: install the newer program"
-        );
-        return Err(StoreError { reason });
+        return Err(StoreError { reason: too_new(version, newest_version()) });
     }
     Ok(connection)
 }

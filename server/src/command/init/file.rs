@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use claimgate::alg::Registry;
-use claimgate_config::Config;
+use claimgate_config::{Config, DEFAULT_PROVIDER_ID};
 use toml::Value;
 
 use super::kinds::{Kind, is_open};
@@ -54,7 +54,7 @@ impl Answers {
 
     /// Returns the id of the provider, a part of its addresses.
     pub(super) fn provider_id(&self) -> &'static str {
-        if self.kind.name == "generic" { "oidc" } else { self.kind.name }
+        if self.kind.name == "generic" { DEFAULT_PROVIDER_ID } else { self.kind.name }
     }
 
     /// Checks the answers as a server checks its file.

@@ -7,6 +7,7 @@ use rustls::CertificateError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{WasNull, WrongType};
 
+use crate::store::schema;
 use claimgate::oidc::records::StoreError;
 
 /// The oldest major version of PostgreSQL that works.
@@ -101,9 +102,7 @@ pub enum PostgresError {
     )]
     NoSchema,
     /// The schema is that of a newer program.
-    #[error(
-        "the schema has version {found}, and this program works with {known} at most: install the newer program"
-    )]
+    #[error("{}", schema::too_new((*found).into(), (*known).into()))]
     NewerSchema {
         /// The version of the database.
         found: i32,
