@@ -259,8 +259,8 @@ fn write(rows: &[Row]) -> String {
     let mut out = format!(
         "\n## Attacks\n\n\
          Each attack goes on for {} s against a fresh server with eight RSA keys, from addresses that no setting names,\n\
-         and on each way: directly, directly over TLS, through nginx with the guide's configuration and firewall, and as from a\n\
-         trusted proxy that opens a connection for each request. Meanwhile {LOGOUTS} genuine logouts, and a forward-auth every\n\
+         and on the ways that have a row: directly, directly over TLS, through nginx with the guide's configuration and\n\
+         firewall, and as from a trusted proxy that opens a connection for each request. Meanwhile {LOGOUTS} genuine logouts, and a forward-auth every\n\
          10 ms, take the same way, each on a connection of\n\
          its own, from another such address. Attackers, clients, provider and server share two cores; attackers have the lowest\n\
          priority. *After*: {} s after the attack. Memory is the server's.\n\n\
