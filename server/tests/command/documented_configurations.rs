@@ -12,9 +12,20 @@ use claimgate_config::{Config, Table};
 fn every_example_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
     let mut examples = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in std::fs::read_dir(&folder).unwrap() {
         let file = entry.unwrap().path();
         Config::load(&file, &Registry::builtin()).unwrap();
+        // With the settings that stand in comments: `#` is before a name without white space.
+        let is_setting = |line: &str| {
+            line.split_once(" = ").is_some_and(|(name, _)| !name.is_empty() && !name.contains(' '))
+        };
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines =
+            text.lines().map(|line| line.strip_prefix('#').filter(|rest| is_setting(rest)).unwrap_or(line));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let config =
+            Config::parse(&text, &file.display().to_string(), &folder, &Registry::builtin()).unwrap();
+        assert!(config.providers[0].refresh_interval.is_some(), "{}", file.display());
         examples += 1;
     }
     assert_eq!(examples, 7);
@@ -47,7 +58,9 @@ fn whole(block: &str) -> String {
     match block {
         block if block.contains("[[provider]]") => block.to_owned(),
         rules if rules.starts_with("[[application.rule]]") => {
-            format!("{BEFORE_APPLICATIONS}[[application]]\nhosts = [\"app.example.com\"]\n{rules}")
+            format!(
+                "{BEFORE_APPLICATIONS}[[application]]\nhosts = [\"app.example.com\"]\nbearer_audience = [\"app\"]\n{rules}"
+            )
         }
         applications => format!("{BEFORE_APPLICATIONS}{applications}"),
     }
