@@ -140,6 +140,7 @@ impl Mapping {
     /// # Errors
     /// A [`MappingError`] that names the setting.
     pub fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Self, MappingError> {
+        pattern::check_path_expressions(spec)?;
         Ok(Self {
             username: UsernameRules::compile(spec, limits)?,
             profile: profile::compile(spec, limits)?,

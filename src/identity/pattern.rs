@@ -1,27 +1,97 @@
 //! Regular expressions of a mapping, and texts with placeholders for their captures.
 
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
+use super::spec::{GroupSpec, MappingSpec};
 use super::{MappingError, MappingProblem, SettingPath};
 
-/// The maximum size of compiled expressions, each and together, in bytes.
-pub(super) const COMPILED_BYTES: usize = 8 << 20;
+/// The maximum size of compiled expressions of team rules together, and of `username_regex`, in bytes.
+const COMPILED_BYTES: usize = 8 << 20;
+/// The longest texts of expressions of team rules together, in bytes: parsed, two of them can take 6 KiB.
+const EXPRESSION_BYTES: usize = 32 << 10;
+/// Most regular expressions in the claim paths of a mapping. Each takes a few MiB at most.
+const PATH_EXPRESSIONS: usize = 16;
+/// Enough for no expression: only its syntax is checked.
+const NOTHING: usize = 0;
 
 /// Returns the expression that matches whole texts alone.
-pub(super) fn whole(pattern: &str) -> String {
+fn whole(pattern: &str) -> String {
     format!(r"\A(?:{pattern})\z")
 }
 
 /// Compiles the expression that a setting holds, to match whole texts alone.
 pub(super) fn compile_regex(pattern: &str, setting: &SettingPath) -> Result<Regex, MappingError> {
-    RegexBuilder::new(&whole(pattern)).size_limit(COMPILED_BYTES).build().map_err(|error| MappingError {
+    RegexBuilder::new(&whole(pattern))
+        .size_limit(COMPILED_BYTES)
+        .build()
+        .map_err(|error| fault(setting, pattern, reason(&error)))
+}
+
+/// Compiles expressions of settings together, each to match whole texts alone. What they take together is limited before the
+/// first is compiled alone: their texts, and their compiled form without captures.
+///
+/// # Errors
+/// The first expression with a fault, or `all` of them.
+pub(super) fn compile_set(
+    patterns: &[(SettingPath, &str)],
+    all: &SettingPath,
+) -> Result<(RegexSet, Vec<Regex>), MappingError> {
+    let together = |reason: Box<str>| match patterns {
+        [(setting, pattern)] => fault(setting, pattern, reason),
+        _ => fault(all, "all of them together", reason),
+    };
+    if patterns.iter().map(|(_, pattern)| pattern.len()).sum::<usize>() > EXPRESSION_BYTES {
+        return Err(together(format!("longer than {EXPRESSION_BYTES} bytes").into()));
+    }
+    for (setting, pattern) in patterns {
+        match RegexBuilder::new(&whole(pattern)).size_limit(NOTHING).build() {
+            Ok(_) | Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(error) => return Err(fault(setting, pattern, reason(&error))),
+        }
+    }
+    let whole = patterns.iter().map(|(_, pattern)| whole(pattern));
+    let set = RegexSetBuilder::new(whole).size_limit(COMPILED_BYTES).build();
+    let set = set.map_err(|error| together(reason(&error)))?;
+    let each = patterns.iter().map(|(setting, pattern)| compile_regex(pattern, setting));
+    Ok((set, each.collect::<Result<_, _>>()?))
+}
+
+/// Checks the number of regular expressions in the claim paths of a mapping, before one is compiled.
+///
+/// # Errors
+/// The path that has one too many.
+pub(super) fn check_path_expressions(spec: &MappingSpec) -> Result<(), MappingError> {
+    let username = spec.username.as_slice().iter().map(|path| (SettingPath::of("username"), path));
+    let groups = spec.groups.iter().enumerate().map(|(index, group)| {
+        let path = match group {
+            GroupSpec::Path(path) => path,
+            GroupSpec::Detailed(detail) => &detail.path,
+        };
+        (SettingPath::of("groups").index(index), path)
+    });
+    let profile = spec.profile.iter().map(|(field, path)| (SettingPath::of("profile").name(field), path));
+    let mut expressions = 0;
+    for (setting, path) in username.chain(groups).chain(profile).filter(|(_, path)| path.starts_with('$')) {
+        let path: String = path.split_whitespace().collect();
+        expressions += ["match(", "search("].map(|call| path.matches(call).count()).iter().sum::<usize>();
+        if expressions > PATH_EXPRESSIONS {
+            let reason =
+                format!("the paths of a mapping have at most {PATH_EXPRESSIONS} regular expressions");
+            return Err(MappingError::setting(setting, reason));
+        }
+    }
+    Ok(())
+}
+
+fn fault(setting: &SettingPath, pattern: &str, reason: Box<str>) -> MappingError {
+    MappingError {
         setting: setting.clone(),
-        problem: MappingProblem::Pattern { pattern: pattern.into(), reason: reason(&error) },
-    })
+        problem: MappingProblem::Pattern { pattern: pattern.into(), reason },
+    }
 }
 
 /// Returns why an expression does not compile, on one line: the engine shows the pattern with a mark below it.
-pub(super) fn reason(error: &regex::Error) -> Box<str> {
+fn reason(error: &regex::Error) -> Box<str> {
     match error {
         regex::Error::CompiledTooBig(limit) => format!("compiled it is larger than {limit} bytes").into(),
         error => {

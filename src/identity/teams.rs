@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regex::{Regex, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexSet};
 
 use super::conditions::Conditions;
 use super::explain::{FiredRule, Observer};
-use super::pattern::{COMPILED_BYTES, Template, capture, captures, compile_regex, reason, whole};
+use super::pattern::{Template, capture, captures, compile_set};
 use super::spec::{MappingSpec, TeamSpec};
-use super::{IdentityError, MappingError, MappingProblem, SettingPath, is_safe_name};
+use super::{IdentityError, MappingError, SettingPath, is_safe_name};
 
 /// The longest team name, in characters.
 const MAX_TEAM: usize = 255;
@@ -23,7 +23,7 @@ pub(super) struct TeamRules {
     /// By the prefix's length in bytes.
     prefixes: BTreeMap<usize, HashMap<String, Vec<usize>>>,
     patterns: RegexSet,
-    /// Rule and expression, in the order of `patterns`.
+    /// Rule and expression, in the order of `patterns` and of the rules.
     expressions: Vec<(usize, Regex)>,
     /// The rules that match no group of their own, and look at the groups together.
     together: Vec<usize>,
@@ -55,24 +55,22 @@ impl TeamRules {
             let reason = format!("`{}` is not a team name", team.escape_debug());
             return Err(MappingError::setting(SettingPath::of("default_teams"), reason));
         }
-        let mut patterns = Vec::new();
+        let with_regex = spec.team.iter().enumerate().filter_map(|(index, team)| {
+            Some((index, SettingPath::of("team").index(index).name("regex"), team.regex.as_deref()?))
+        });
+        let (at, patterns): (Vec<_>, Vec<_>) =
+            with_regex.map(|(index, setting, pattern)| (index, (setting, pattern))).unzip();
+        let (set, expressions) = compile_set(&patterns, &SettingPath::of("team"))?;
+        rules.patterns = set;
+        rules.expressions = at.into_iter().zip(expressions).collect();
         for (index, team) in spec.team.iter().enumerate() {
-            rules.add(index, team, &mut patterns)?;
+            rules.add(index, team)?;
         }
-        rules.patterns =
-            RegexSetBuilder::new(&patterns).size_limit(COMPILED_BYTES).build().map_err(|error| {
-                MappingError {
-                    setting: SettingPath::of("team"),
-                    problem: MappingProblem::Pattern {
-                        pattern: "all of them together".into(),
-                        reason: reason(&error),
-                    },
-                }
-            })?;
         Ok(rules)
     }
 
-    fn add(&mut self, index: usize, spec: &TeamSpec, patterns: &mut Vec<String>) -> Result<(), MappingError> {
+    /// Adds a rule, whose expression is compiled.
+    fn add(&mut self, index: usize, spec: &TeamSpec) -> Result<(), MappingError> {
         let setting = SettingPath::of("team").index(index);
         let teams: Vec<&String> = spec.team.iter().chain(&spec.teams).collect();
         if teams.is_empty() {
@@ -90,10 +88,8 @@ impl TeamRules {
                 (format!("prefix {prefix:?}"), vec!["rest".to_owned()])
             }
             (None, None, Some(pattern)) => {
-                let regex = compile_regex(pattern, &setting.name("regex"))?;
-                let gaps = captures(&regex);
-                patterns.push(whole(pattern));
-                self.expressions.push((index, regex));
+                let own = self.expressions.binary_search_by_key(&index, |(rule, _)| *rule);
+                let gaps = own.map_or(Vec::new(), |at| captures(&self.expressions[at].1));
                 (format!("regex {pattern:?}"), gaps)
             }
             (None, None, None) if conditions.require_groups() => {

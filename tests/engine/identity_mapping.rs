@@ -1,6 +1,8 @@
 //! From claims to a username, a profile and teams.
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use claimgate::identity::{
     GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
     OneOrMany, TeamSpec, Unmatched,
@@ -580,4 +582,55 @@ fn kubernetes_usernames_and_groups() {
         assert_eq!(same, !excepted, "{case}");
     }
     assert!(compared >= 5, "{compared}");
+}
+
+/// Returns the setting and the text of the fault of a mapping, and how long it took to find it.
+fn refused(spec: &MappingSpec) -> (String, String, Duration) {
+    let begun = Instant::now();
+    let error = Mapping::compile(spec, &Limits::DEFAULT).unwrap_err();
+    (error.setting.to_string(), error.to_string(), begun.elapsed())
+}
+
+// attack: console.mapping-form-costs
+#[test]
+fn the_expressions_of_rules_have_one_limit_that_is_checked_before_each_is_compiled() {
+    let heavy = || rule("regex", r"\w{40}x{1000}", "a");
+    assert!(Mapping::compile(&with_teams(vec![heavy()]), &Limits::DEFAULT).is_ok());
+    let (setting, text, _) = refused(&with_teams((0..300).map(|_| heavy()).collect()));
+    assert!(setting == "team" && text.contains("together"), "{setting}: {text}");
+    let (setting, text, _) = refused(&with_teams(vec![rule("regex", r"\w{10000}", "a")]));
+    assert!(setting == "team[0].regex" && text.contains("larger than"), "{setting}: {text}");
+    let (setting, text, taken) = refused(&with_teams(vec![rule("regex", &r"\w".repeat(20_000), "a")]));
+    assert!(
+        setting == "team[0].regex" && text.contains("longer than") && taken.as_millis() < 500,
+        "{taken:?}"
+    );
+    // A wrong one is named, whatever the others take.
+    let mut rules: Vec<_> = (0..300).map(|_| heavy()).collect();
+    rules.push(rule("regex", "(", "a"));
+    assert_eq!(refused(&with_teams(rules)).0, "team[300].regex");
+    let many = (0..1_000).map(|index| rule("regex", &format!("/crm/(team-{index})"), "{1}"));
+    let identity =
+        compile(&with_teams(many.collect())).identify(&json!({"sub": "1", "groups": ["/crm/team-77"]}));
+    assert_eq!(identity.unwrap().teams, ["team-77"]);
+}
+
+// attack: console.mapping-form-costs
+#[test]
+fn the_paths_of_a_mapping_have_few_expressions_together() {
+    let path = r"$.g[?match(@, '\\p{L}{30}') || search (@ , 'x')]";
+    let groups = |count: usize| MappingSpec {
+        groups: (0..count).map(|_| GroupSpec::Path(path.replace("search (@ ", "search(@"))).collect(),
+        ..MappingSpec::default()
+    };
+    assert!(Mapping::compile(&groups(8), &Limits::DEFAULT).is_ok());
+    assert_eq!(refused(&groups(9)).0, "groups[8]");
+    let spaced = (0..9).map(|_| GroupSpec::Path(path.to_owned())).collect();
+    assert_eq!(refused(&MappingSpec { groups: spaced, ..MappingSpec::default() }).0, "groups[8]");
+    let mut both = groups(8);
+    both.profile.insert("email".to_owned(), "$.m[?search(@, 'a')]".to_owned());
+    assert_eq!(refused(&both).0, "profile.email");
+    // Texts that are no JSONPath are names.
+    both.profile.insert("email".to_owned(), "match(search(".to_owned());
+    assert!(Mapping::compile(&both, &Limits::DEFAULT).is_ok());
 }

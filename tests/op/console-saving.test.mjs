@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { chmodSync, lstatSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Agent, PASSWORD } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
-import { IDENTITY, replace } from './claimgate.mjs';
+import { IDENTITY, replace, until } from './claimgate.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -51,7 +53,7 @@ before(async () => {
   ({ gate } = await replace(undefined, op, { server: { admin_edit_configuration: true }, identity: COMMENTED }));
   chmodSync(gate.config, 0o640);
   // Another one for each test: attempts at a password by name are limited.
-  for (const name of ['saver', 'presser', 'faulty', 'first', 'second', 'third', 'prover', 'marker', 'reader', 'editor', 'meanwhile', 'keeper']) gate.addUser(name, 'super-admin');
+  for (const name of ['saver', 'presser', 'faulty', 'first', 'second', 'third', 'prover', 'marker', 'reader', 'editor', 'meanwhile', 'keeper', 'leaver', 'payer']) gate.addUser(name, 'super-admin');
   gate.addUser('boss', 'admin');
 });
 after(async () => { await gate.close(); await op.stop(); });
@@ -79,7 +81,7 @@ test('a change is reviewed, saved with its comments, kept a copy of, and used at
   assert.equal(copies().length, 1);
   const copy = join(gate.folder, copies()[0]);
   assert.equal(readFileSync(copy, 'utf8'), before);
-  for (const file of [gate.config, copy]) assert.equal(statSync(file).mode & 0o777, 0o640);
+  for (const [file, mode] of [[gate.config, 0o640], [copy, 0o600]]) assert.equal(statSync(file).mode & 0o777, mode);
   assert.ok(gate.log.includes('configuration reloaded') && gate.log.includes('identity: default_teams, team'), gate.log);
   const [event] = gate.events().filter(({ code }) => code === 'configuration change');
   assert.deepEqual([event.by, event.detail], ['saver', 'identity: default_teams, team']);
@@ -176,6 +178,7 @@ test('only a super-admin saves, with the password, from a page of the console', 
   const wrong = await save(root, form, 'wrong');
   assert.equal(fields(wrong.text).default_teams, 'Forged');
   assert.match(wrong.text, /password\.wrong/);
+  for (const part of ['Nothing was saved.', 'The password is wrong.', 'id="reference"']) assert.ok(wrong.text.includes(part), `${part} in ${wrong.text}`);
   assert.ok(!(await get(boss, '/admin/mapping')).text.includes('id="mapping"'));
   assert.equal((await save(boss, form)).status, 403);
   assert.equal((await post(boss, '/admin/mapping/review', form)).status, 403);
@@ -220,6 +223,52 @@ test('a file that the server may not replace makes the page say why, and what to
     chmodSync(gate.config, 0o640);
   }
   assert.ok((await get(root, '/admin/mapping')).text.includes('id="mapping"'));
+});
+
+test('a save whose client disconnects is one with a reload', async () => {
+  const root = await administrator('leaver');
+  const form = { ...(await load(root)), default_teams: 'Left' };
+  const known = new Set(copies());
+  gate.forgetLog();
+  const body = new URLSearchParams({ ...form, password: PASSWORD }).toString();
+  const cookie = [...root.cookies(gate.url)].map(([name, value]) => `${name}=${value}`).join('; ');
+  const request = http.request(`${gate.url}/admin/mapping/save`, { method: 'POST', agent: false, headers: { ...PAGE, cookie, 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body) } });
+  request.on('error', () => {});
+  request.end(body);
+  // The copy is there before the file is replaced. `until` would look too seldom.
+  for (const end = Date.now() + 5_000; Date.now() < end && copies().every((name) => known.has(name));) await setImmediate();
+  request.destroy();
+  await until('the file is replaced', () => text().includes('"Left"'));
+  await until('the server uses it', () => gate.log.includes('configuration reloaded'));
+});
+
+// attack: console.mapping-form-costs
+test('a form of many large expressions takes neither time nor memory of others', async () => {
+  const root = await administrator('payer');
+  const form = { ...(await load(root)), subject: '{"sub":"1","groups":["a"]}' };
+  for (let row = 0; row < 300; row += 1) Object.assign(form, { [`rule.${row}.from`]: '', [`rule.${row}.matcher`]: 'regex', [`rule.${row}.text`]: '\\w{40}x{1000}', [`rule.${row}.teams`]: 'a' });
+  const before = gate.memory('VmHWM');
+  const answers = await Promise.all([1, 2, 3, 4].map(() => post(root, '/admin/mapping/answer', form)));
+  for (const { status, text: shown } of answers) assert.ok(status === 503 || /id="draft".*together/s.test(shown), `${status} ${shown}`);
+  const grown = gate.memory('VmHWM') - before;
+  // All compiled, one form took 700 MiB.
+  assert.ok(grown < 150, `${grown} MiB`);
+});
+
+test('a page promises an event where events are recorded', async () => {
+  const review = async (agent) => (await post(agent, '/admin/mapping/review', { ...(await load(agent)), default_teams: 'X' })).text;
+  assert.match(await review(await administrator('payer')), /The change is recorded as an event/);
+  const { gate: silent } = await replace(undefined, op, { server: { admin_edit_configuration: true }, identity: `${COMMENTED}\n[events]\nenabled = false\n` });
+  const open = gate;
+  gate = silent;
+  try {
+    gate.addUser('root', 'super-admin');
+    const shown = await review(await administrator('root'));
+    assert.ok(!shown.includes('is recorded as an event') && shown.includes('in the log alone'), shown);
+  } finally {
+    await silent.close();
+    gate = open;
+  }
 });
 
 // attack: administration.save-switched-off

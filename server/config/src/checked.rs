@@ -468,9 +468,18 @@ impl Config {
     #[must_use]
     pub fn team_rule_place(&self, provider: &Provider, rule: usize) -> Option<&Place> {
         let index = self.providers.iter().position(|other| other.id == provider.id)?;
-        let own = format!("provider[{index}].identity");
-        let table = if self.places.contains_key(&own) { own } else { "identity".to_owned() };
+        let own = identity_table(Some(index));
+        let table = if self.places.contains_key(&own) { own } else { identity_table(None) };
         self.places.get(&format!("{table}.team[{}]", rule.checked_sub(1)?))
+    }
+}
+
+/// Returns the path of a mapping's table: that of the provider with an index, or the shared one.
+#[must_use]
+pub fn identity_table(provider: Option<usize>) -> String {
+    match provider {
+        Some(index) => format!("provider[{index}].identity"),
+        None => "identity".to_owned(),
     }
 }
 

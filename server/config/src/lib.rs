@@ -39,7 +39,7 @@ use claimgate::alg::Registry;
 
 pub use checked::{
     AdminClient, Administration, Config, Database, Demands, Events, Listener, Logo, Pages, Postgres,
-    Provider, PublicUrl, SecurityEvents, Server, Sqlite, Store, TransmitterKeys, Trust,
+    Provider, PublicUrl, SecurityEvents, Server, Sqlite, Store, TransmitterKeys, Trust, identity_table,
 };
 pub use color::{Color, LEGIBLE};
 use document::Document;

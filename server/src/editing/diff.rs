@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use claimgate_config::is_secret;
 use similar::{ChangeTag, TextDiff};
@@ -9,6 +10,8 @@ use toml_edit::{Document, Item, Value};
 
 /// The lines around a change that are shown.
 const CONTEXT: usize = 3;
+/// Longest search for a short diff. One that takes longer is not as short as it could be.
+const SEARCH: Duration = Duration::from_millis(200);
 /// What stands in the place of a secret.
 const HIDDEN: &str = "\"(secret)\"";
 /// What stands in the place of a secret that the file before does not have.
@@ -32,7 +35,7 @@ pub(crate) fn diff(before: &str, after: &str) -> Vec<Line> {
     let (Some(before), Some(after)) = (redacted(before, &values), redacted(after, &values)) else {
         return Vec::new();
     };
-    let diff = TextDiff::from_lines(&before, &after);
+    let diff = TextDiff::configure().timeout(SEARCH).diff_lines(&before, &after);
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         lines.push(Line::Place(hunk.header().to_string()));
@@ -57,18 +60,18 @@ fn redacted(text: &str, known: &BTreeSet<&str>) -> Option<String> {
         text.replace_range(span.clone(), if known.contains(value.as_str()) { HIDDEN } else { NEW });
     }
     let lines = text.split_inclusive('\n').map(|line| match secret_comment(line) {
-        Some(shown) => format!("{shown}= (hidden)\n"),
+        Some(shown) => format!("{shown}# (hidden)\n"),
         None => line.to_owned(),
     });
     Some(lines.collect())
 }
 
-/// Returns the beginning of a comment with a secret: `# client_secret = "…"`.
+/// Returns what stands before a comment that names a secret setting, in whatever way: `# client_secret: …`. Text after a `#`
+/// within a string counts as a comment too.
 fn secret_comment(line: &str) -> Option<&str> {
-    let (before, _) = line.split_once('=')?;
-    let (_, comment) = before.split_once('#')?;
-    let name = comment.trim_end().rsplit(|c: char| !(c.is_alphanumeric() || "_-".contains(c))).next()?;
-    is_secret(name).then_some(before)
+    let (before, comment) = line.split_once('#')?;
+    let mut names = comment.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
+    names.any(|name| is_secret(&name.to_lowercase().replace('-', "_"))).then_some(before)
 }
 
 /// Returns the places and the texts of the secrets in a file; `None` where it is not TOML.
@@ -113,6 +116,27 @@ mod tests {
     use super::*;
 
     const FILE: &str = "[server]\nlisten = \"127.0.0.1:1\" # here\nverify_secret = \"of 32 characters, which is long\"\n\n[[provider]]\nid = \"crm\"\n'client_secret' = '''in\nlines'''\n# client_secret = \"the old one\"\nscopes = [\"email\"]\n";
+
+    // attack: console.secret-in-diff
+    #[test]
+    fn a_comment_that_names_a_secret_setting_is_hidden_however_it_is_written() {
+        for comment in [
+            "# \"client_secret\" = \"hidden-one\"",
+            "# client_secret: hidden-one",
+            "x = 1 # y = 1, client_secret = \"hidden-one\"",
+            "# hidden-one was the verify_secret of before",
+            "# Client-Secret hidden-one",
+            "# { 'client_secret' => 'hidden-one' }",
+            "x = 'a#b' # verify_secret=hidden-one",
+        ] {
+            let before = format!("{comment}\nz = 1\n");
+            let shown = format!("{:?}", diff(&before, &format!("{comment}\nz = 2\n")));
+            assert!(!shown.contains("hidden-one") && shown.contains("(hidden)"), "{shown}");
+        }
+        let shown =
+            format!("{:?}", diff("# the secret of success\nz = 1\n", "# the secret of success\nz = 2\n"));
+        assert!(shown.contains("success"), "{shown}");
+    }
 
     #[test]
     fn a_diff_has_what_changes_and_the_lines_around_it() {

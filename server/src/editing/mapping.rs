@@ -1,10 +1,11 @@
 //! A mapping as a form has it, and its change in the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use claimgate::base64url;
 use claimgate::identity::{GroupSpec, MappingSpec, TeamSpec};
 use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate_config::identity_table;
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
@@ -36,8 +37,8 @@ impl MappingTable {
     /// Returns the path of the table, as faults name it.
     pub(crate) fn path(&self) -> String {
         match self {
-            Self::Shared => "identity".to_owned(),
-            Self::Provider(index) => format!("provider[{index}].identity"),
+            Self::Shared => identity_table(None),
+            Self::Provider(index) => identity_table(Some(*index)),
         }
     }
 }
@@ -225,20 +226,6 @@ impl MappingDraft {
         }
     }
 
-    /// Reports whether a form can hold it: fields of forms have lines of their own.
-    pub(crate) fn fits_form(&self) -> bool {
-        let Self { username, groups, profile, default_teams, team } = self;
-        let groups = groups.iter().flat_map(|group| [&group.path, &group.separator]);
-        let profile = profile.iter().flat_map(|(field, path)| [field, path]);
-        let rules = team.iter().flat_map(|rule| {
-            let lists = [&rule.all, &rule.any, &rule.unless, &rule.teams];
-            lists.into_iter().flatten().chain([&rule.text])
-        });
-        let lines = username.iter().chain(default_teams);
-        let mut texts = groups.chain(profile).chain(rules).chain(lines);
-        !texts.any(|text| text.contains(['\n', '\r']))
-    }
-
     /// Sorts the profile, which the file keeps by name.
     fn sorted(mut self) -> Self {
         self.profile.sort();
@@ -310,11 +297,12 @@ fn write_rules(
     wanted: &[RuleDraft],
     present: &[RuleDraft],
 ) -> Result<(), Unsupported> {
-    let mut left: Vec<Option<usize>> = (0..present.len()).map(Some).collect();
-    let chosen: Vec<Option<usize>> = wanted
-        .iter()
-        .map(|rule| left.iter_mut().find(|at| at.is_some_and(|at| present[at].from == rule.from))?.take())
-        .collect();
+    let mut left: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for (at, rule) in present.iter().enumerate() {
+        left.entry(&rule.from).or_default().push_back(at);
+    }
+    let chosen: Vec<Option<usize>> =
+        wanted.iter().map(|rule| left.get_mut(rule.from.as_str())?.pop_front()).collect();
     let rules = || wanted.iter().zip(&chosen);
     match table.get_mut("team") {
         None => {

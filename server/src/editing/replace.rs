@@ -14,6 +14,10 @@ use super::place::Place;
 
 /// Copies of earlier files that are kept.
 const BACKUPS: usize = 10;
+/// The form of the time of a copy: a zero stands for a digit.
+const TIME: &str = "00000000T000000.000000Z";
+/// Rights of a copy: for its owner alone, whoever could read the file when it was copied.
+const COPY_MODE: u32 = 0o600;
 /// Between the name of the file and the time of a copy.
 const BEFORE: &str = ".before-";
 
@@ -51,7 +55,7 @@ impl Prepared {
         }
         let new = tempfile::Builder::new().prefix(&prefix).tempfile_in(&place.folder);
         let mut new = new.map_err(|error| failed(&place.folder, &error))?;
-        fill(new.as_file_mut(), &place, text).map_err(|error| failed(&place.file, &error))?;
+        fill(new.as_file_mut(), &place, place.mode, text).map_err(|error| failed(&place.file, &error))?;
         Ok(Self { place, version, before, new, folder })
     }
 
@@ -72,19 +76,32 @@ impl Prepared {
         }
         // The new file is in its place: a failure now is one of the disk, and the file stays as it is.
         folder.sync_all().map_err(|error| failed(&place.folder, &error))?;
-        let all = backups(&place.file);
-        for file in &all[..all.len().saturating_sub(BACKUPS)] {
+        let mut others = backups(&place.file);
+        others.retain(|file| *file != backup);
+        for file in &others[..(others.len() + 1).saturating_sub(BACKUPS)] {
             let _ = std::fs::remove_file(file);
         }
         Ok(backup)
     }
 }
 
-/// Returns the copies of a file, the oldest first.
+/// Returns the copies of a file that were made here, the oldest first. Other files whose names begin as theirs are the
+/// operator's.
 pub(super) fn backups(file: &Path) -> Vec<PathBuf> {
-    let mut found = beside(file, &format!("{}{BEFORE}", name(file)));
+    let prefix = format!("{}{BEFORE}", name(file));
+    let mut found = beside(file, &prefix);
+    found.retain(|file| name(file).strip_prefix(&prefix).is_some_and(is_time));
     found.sort();
     found
+}
+
+/// Reports whether a text is a time as the names of copies have it.
+fn is_time(text: &str) -> bool {
+    let fits = |(found, wanted): (char, char)| match wanted {
+        '0' => found.is_ascii_digit(),
+        other => found == other,
+    };
+    text.len() == TIME.len() && text.chars().zip(TIME.chars()).all(fits)
 }
 
 /// Writes a copy under a name with the time.
@@ -103,8 +120,8 @@ fn back_up(place: &Place, text: &str) -> std::io::Result<PathBuf> {
         time.second(),
         time.microsecond(),
     ));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    match fill(&mut file, place, text) {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(COPY_MODE).open(&path)?;
+    match fill(&mut file, place, COPY_MODE, text) {
         Ok(()) => Ok(path),
         Err(error) => {
             let _ = std::fs::remove_file(path);
@@ -113,14 +130,14 @@ fn back_up(place: &Place, text: &str) -> std::io::Result<PathBuf> {
     }
 }
 
-/// Writes a new file with owner, group and mode of the old one, to the disk.
-fn fill(file: &mut File, place: &Place, text: &str) -> std::io::Result<()> {
+/// Writes a new file with owner and group of the old one, to the disk.
+fn fill(file: &mut File, place: &Place, mode: u32, text: &str) -> std::io::Result<()> {
     let found = file.metadata()?;
     if (found.uid(), found.gid()) != (place.owner, place.group) {
         fchown(&*file, Some(place.owner), Some(place.group))?;
     }
     // After the owner: a change of it takes rights away, and before the text, which may hold secrets.
-    file.set_permissions(Permissions::from_mode(place.mode))?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -195,8 +212,8 @@ mod tests {
         let backup = prepare(&link, "old", "new").and_then(Prepared::commit).expect("saved");
         assert_eq!((text(&file).as_str(), text(&backup).as_str()), ("new", "old"));
         assert!(link.is_symlink());
-        for file in [&file, &backup] {
-            assert_eq!(file.metadata().expect("a file").mode() & 0o7777, 0o640, "{}", file.display());
+        for (file, mode) in [(&file, 0o640), (&backup, 0o600)] {
+            assert_eq!(file.metadata().expect("a file").mode() & 0o7777, mode, "{}", file.display());
         }
         assert_eq!(names(folder.path()).len(), 3);
     }
@@ -226,6 +243,25 @@ mod tests {
         std::fs::write(folder.path().join(".claimgate.toml.saving-x"), "half").expect("a file");
         prepare(&file, "old", "new").and_then(Prepared::commit).expect("saved");
         assert!(!names(folder.path()).iter().any(|name| name.contains("saving")));
+    }
+
+    #[test]
+    fn files_of_the_operator_are_no_copies_and_the_new_copy_stays() {
+        let (folder, file) = folder_with("old");
+        let mut kept: Vec<String> = (0..10).map(|index| format!("claimgate.toml.before-a{index}")).collect();
+        kept.push("claimgate.toml.before-1.2-upgrade".to_owned());
+        kept.push("claimgate.toml.before-20260101T000000.000000Z.gz".to_owned());
+        // Copies of a clock that was ahead.
+        let ahead = (10..20).map(|day| format!("claimgate.toml.before-299901{day}T000000.000000Z"));
+        let ahead: Vec<String> = ahead.collect();
+        for name in kept.iter().chain(&ahead) {
+            std::fs::write(folder.path().join(name), "another's").expect("a file");
+        }
+        let backup = prepare(&file, "old", "new").and_then(Prepared::commit).expect("saved");
+        assert_eq!(text(&backup), "old");
+        let left = names(folder.path());
+        assert!(kept.iter().all(|name| left.contains(name)), "{left:?}");
+        assert_eq!(ahead.iter().filter(|name| left.contains(name)).count(), BACKUPS - 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Values of a table changed in place, so that what did not change keeps its comments, its order and its spelling.
 
+use std::collections::{HashMap, VecDeque};
+
 use toml_edit::{Array, Item, TableLike, Value};
 
 /// The file writes a setting in a way that is not changed here.
@@ -17,7 +19,7 @@ pub(super) fn set(
         return Ok(());
     };
     match table.get_mut(key) {
-        Some(Item::Value(value)) if same(value, &wanted) => {}
+        Some(Item::Value(value)) if content(value) == content(&wanted) => {}
         Some(Item::Value(value)) => {
             // With the comment behind it.
             *wanted.decor_mut() = value.decor().clone();
@@ -48,7 +50,10 @@ pub(super) fn texts(texts: &[String]) -> Vec<Value> {
 }
 
 fn merge(array: &mut Array, wanted: Vec<Value>) {
-    let mut before: Vec<Option<Value>> = array.iter().cloned().map(Some).collect();
+    let mut before: HashMap<String, VecDeque<Value>> = HashMap::new();
+    for value in array.iter() {
+        before.entry(content(value)).or_default().push_back(value.clone());
+    }
     // A new element stands as the last one does: on a line of its own, or after a space.
     let prefix = array.get(array.len().saturating_sub(1)).and_then(|last| last.decor().prefix()?.as_str());
     // Without the comment of the line before.
@@ -56,8 +61,8 @@ fn merge(array: &mut Array, wanted: Vec<Value>) {
     let trailing = array.trailing_comma();
     array.clear();
     for value in wanted {
-        let known = before.iter_mut().find(|known| known.as_ref().is_some_and(|known| same(known, &value)));
-        match (known.and_then(Option::take), &prefix) {
+        let known = before.get_mut(&content(&value)).and_then(VecDeque::pop_front);
+        match (known, &prefix) {
             (Some(mut known), _) => {
                 if array.is_empty() {
                     trim_first(&mut known);
@@ -80,14 +85,15 @@ fn trim_first(value: &mut Value) {
     }
 }
 
-/// Reports whether two values are the same, however they are written.
-fn same(one: &Value, other: &Value) -> bool {
-    let plain = |value: &Value| {
-        let mut value = value.clone();
-        value.decor_mut().clear();
-        toml::from_str::<toml::Table>(&format!("x = {value}")).ok()
-    };
-    plain(one).is_some_and(|one| plain(other) == Some(one))
+/// Returns what a value says in the one spelling that equal values have, however they are written.
+fn content(value: &Value) -> String {
+    if let Some(text) = value.as_str() {
+        return toml::Value::from(text).to_string();
+    }
+    let mut value = value.clone();
+    value.decor_mut().clear();
+    let written = format!("x = {value}");
+    toml::from_str::<toml::Table>(&written).map_or(written, |plain| plain.to_string())
 }
 
 #[cfg(test)]
@@ -113,6 +119,22 @@ mod tests {
         assert_eq!(edited("x = [\"a\"]\ny = 1\n", "x", &[]), "y = 1\n");
         assert_eq!(edited("y = 1\n", "x", &["a"]), "y = 1\nx = [\"a\"]\n");
         assert_eq!(edited("x = \"a\" # one\n", "x", &["a", "b"]), "x = [\"a\", \"b\"] # one\n");
+    }
+
+    // attack: console.mapping-form-costs
+    #[test]
+    fn a_long_list_is_replaced_in_time_that_grows_as_its_length() {
+        let texts = |letter: char| (0..20_000).map(|index| format!("{letter}{index}")).collect::<Vec<_>>();
+        let before: Array = super::texts(&texts('a')).into_iter().collect();
+        let (begun, mut array) = (std::time::Instant::now(), before);
+        merge(&mut array, super::texts(&texts('b')));
+        assert_eq!(array.len(), 20_000);
+        // Each compared with each other took minutes.
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        assert_eq!(
+            edited("x = [\"a\", 'a', { b = 1, a = 2 }] # two\n", "x", &["a", "a"]),
+            "x = [\"a\", 'a'] # two\n"
+        );
     }
 
     #[test]

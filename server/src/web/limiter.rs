@@ -42,6 +42,9 @@ const FRONT_CHANNEL: (NonZeroU32, Duration) =
 /// a provider.
 const PROVIDER_TESTS: (NonZeroU32, Duration) =
     (NonZeroU32::new(6).expect("not zero"), Duration::from_secs(10));
+/// Longest wait of an edited configuration for the check of another one.
+const DRAFT_WAIT: Duration = Duration::from_secs(5);
+
 /// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
 
@@ -133,6 +136,7 @@ pub(crate) struct Limiter {
     provider_tests: KeyedLimit<()>,
     /// Held by the test of a provider that takes place.
     provider_test: Arc<Semaphore>,
+    draft: Arc<Semaphore>,
 }
 
 impl Default for Limiter {
@@ -147,6 +151,7 @@ impl Default for Limiter {
             codes_searched: Mutex::new(Instant::now()),
             provider_tests: KeyedLimit::new(PROVIDER_TESTS),
             provider_test: Arc::new(Semaphore::new(1)),
+            draft: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -178,6 +183,13 @@ impl Limiter {
     pub(crate) fn begin_provider_test(&self) -> Option<OwnedSemaphorePermit> {
         let turn = Arc::clone(&self.provider_test).try_acquire_owned().ok()?;
         self.provider_tests.allow(&()).then_some(turn)
+    }
+
+    /// Begins a check of an edited configuration, which compiles its expressions: one takes place at a time, so that what it takes
+    /// is not multiplied. Returns `None` after [`DRAFT_WAIT`].
+    pub(crate) async fn begin_draft(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.draft).acquire_owned();
+        tokio::time::timeout(DRAFT_WAIT, turn).await.ok()?.ok()
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
@@ -244,6 +256,19 @@ mod tests {
         }
         let beyond = (0..60).filter(|_| limiter.allow_front_channel([203, 0, 113, 1].into())).count();
         assert!((9_800..15_000).contains(&all) && beyond < 60, "{all} and {beyond}");
+    }
+
+    // attack: console.mapping-form-costs
+    #[tokio::test(start_paused = true)]
+    async fn edited_configurations_are_checked_one_at_a_time_and_none_waits_for_long() {
+        let limiter = Limiter::default();
+        let first = limiter.begin_draft().await.expect("none before it");
+        assert!(limiter.begin_draft().await.is_none());
+        let (next, ()) = tokio::join!(limiter.begin_draft(), async {
+            tokio::time::sleep(DRAFT_WAIT / 2).await;
+            drop(first);
+        });
+        assert!(next.is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::frame;
 use super::mapping_form::{Button, MappingForm};
 use crate::editing::mapping::{GroupDraft, Matcher, RuleDraft};
 use crate::web::app::App;
+use claimgate_config::identity_table;
 
 /// Returns the card of the mapping, within the form of the page.
 pub(crate) fn card(app: &App, form: &MappingForm) -> Markup {
@@ -57,7 +58,7 @@ fn tables(app: &App, form: &MappingForm) -> Markup {
         .providers
         .iter()
         .enumerate()
-        .filter(|(index, _)| app.config.places.contains_key(&format!("provider[{index}].identity")));
+        .filter(|(index, _)| app.config.places.contains_key(&identity_table(Some(*index))));
     let own: Vec<_> = own.map(|(_, provider)| &provider.config).collect();
     let link = |id: &str, text: &str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

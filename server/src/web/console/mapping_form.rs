@@ -1,6 +1,6 @@
 //! The form of a mapping: its fields, from the file and from a browser, and its buttons, which work without scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -10,6 +10,8 @@ use crate::editing::mapping::{GroupDraft, MappingDraft, MappingTable, Matcher, R
 use crate::editing::{self, Snapshot};
 use crate::web::extract::Body;
 use crate::web::problem::Problem;
+use claimgate::oidc::fingerprint::Fingerprint;
+use claimgate::text::is_unsafe;
 use claimgate_config::ConfigError;
 
 /// The fields of the page: the claims that are tried out, the mapping, and the button that was pressed.
@@ -178,9 +180,25 @@ impl MappingForm {
     /// Returns the form of a mapping of the file. `None`: the file has no such table, or it does not fit into a form.
     pub(crate) fn load(file: &Snapshot, provider: &str) -> Option<Self> {
         let table = MappingTable::find(&file.text, provider)?;
-        let draft = MappingDraft::of(&file.text, &table).filter(MappingDraft::fits_form)?;
+        let draft = MappingDraft::of(&file.text, &table)?;
         let version = editing::version_text(file.version);
-        Some(Self { version, table: provider.to_owned(), draft, faults: Vec::new() })
+        let form = Self { version, table: provider.to_owned(), draft, faults: Vec::new() };
+        form.comes_back().then_some(form)
+    }
+
+    /// Reports whether a browser sends its fields back as they are. Not so texts with line ends, with spaces that fields lose, or
+    /// with characters that pages show as escapes: a form would change settings that a person left alone.
+    fn comes_back(&self) -> bool {
+        let fields = self.fields(&Question::default());
+        if fields.iter().any(|(_, value)| value.chars().any(|c| !matches!(c, '\n' | '\t') && is_unsafe(c))) {
+            return false;
+        }
+        let fields = fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value)));
+        let back = Fields(fields.collect()).read().ok().and_then(|sent| sent.form);
+        back.is_some_and(|mut back| {
+            back.tidy();
+            back.draft == self.draft
+        })
     }
 
     /// Takes over what the file has now, where the person has left what it had before.
@@ -221,10 +239,12 @@ impl MappingForm {
         for (index, _) in draft.groups.iter().enumerate().filter(|(_, group)| group.path.is_empty()) {
             note(format!("groups[{index}]"), "has no path");
         }
+        let mut fields = HashSet::new();
         for (index, (field, path)) in draft.profile.iter().enumerate() {
+            let is_known = !fields.insert(field);
             if field.is_empty() || path.is_empty() {
                 note(format!("profile[{index}]"), "needs both a field and a path");
-            } else if draft.profile[..index].iter().any(|(other, _)| other == field) {
+            } else if is_known {
                 note(format!("profile[{index}]"), "is another path for the same field: one is enough");
             }
         }
@@ -312,14 +332,17 @@ impl MappingForm {
     /// Returns the change of a file's text that the form stands for.
     pub(crate) fn edit(&self) -> impl FnOnce(&str) -> Option<String> + Send + use<> {
         let (draft, provider) = (self.draft.clone(), self.table.clone());
-        move |text| draft.apply(text, &MappingTable::find(text, &provider)?)
+        move |text| {
+            let file = Snapshot { text: text.to_owned(), version: Fingerprint::of(text) };
+            Self::load(&file, &provider)?;
+            draft.apply(text, &MappingTable::find(text, &provider)?)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use claimgate::oidc::fingerprint::Fingerprint;
 
     const FILE: &str = "[identity]\nusername = [\"email\", \"sub\"]\ngroups = [\"groups\", { path = \"scope\", separator = \" \" }]\ndefault_teams = [\"all\"]\n[[identity.team]]\nregex = \"a(.*)\"\nteam = \"{1}\"\nunless = [\"x\", \"y\"]\n[[identity.team]]\nany = [\"p\"]\nteams = [\"A\", \"B\"]\n";
 
@@ -344,6 +367,30 @@ mod tests {
         assert_eq!((&back.draft, &back.version, back.faults.len()), (&form.draft, &form.version, 0));
         assert_eq!(back.draft.team[0].from, form.draft.team[0].from);
         assert_eq!(back.edit()(FILE).as_deref(), Some(FILE));
+    }
+
+    // attack: console.setting-left-alone
+    #[test]
+    fn a_mapping_that_a_browser_would_not_send_back_is_changed_by_hand() {
+        let (groups, regex) = ("{ path = \"scope\", separator = \" \" }", "regex = \"a(.*)\"");
+        for (part, other) in [
+            (groups, "{ path = \"scope\", separator = \"\\u001f\" }"),
+            (groups, "{ path = \"scope\", separator = \"\\n\" }"),
+            (groups, "{ path = \" scope\" }"),
+            (regex, "regex = \"a\\u200b(.*)\""),
+            ("[\"x\", \"y\"]", "[\"x\", \"\\u202e\"]"),
+            ("[\"x\", \"y\"]", "[\"x\", \" \"]"),
+            ("[\"all\"]", "[\"a\\nll\"]"),
+        ] {
+            let text = FILE.replace(part, other);
+            assert_ne!(text, FILE);
+            let file = Snapshot { version: Fingerprint::of(&text), text };
+            assert!(MappingForm::load(&file, "").is_none(), "{other}");
+            // A form that was loaded before another person wrote it changes nothing of it.
+            assert_eq!(load().edit()(&file.text), None, "{other}");
+        }
+        let tab = FILE.replace("separator = \" \"", "separator = \"\\t\"");
+        assert!(MappingForm::load(&Snapshot { version: Fingerprint::of(&tab), text: tab }, "").is_some());
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub(crate) struct Proposal {
 /// Why there is no [`Proposal`].
 pub(crate) enum Refused {
     Edit(EditError),
+    /// Others are being checked.
+    Busy,
     /// The file writes the setting in a way that forms do not change.
     Unsupported,
     /// The server would not start with the file: the text, and its faults.
@@ -81,11 +83,15 @@ pub(crate) enum Refused {
 /// # Errors
 /// A [`Refused`].
 pub(crate) async fn propose(
+    app: &App,
     source: &Source,
     edit: impl FnOnce(&str) -> Option<String> + Send + 'static,
 ) -> Result<Proposal, Refused> {
     let file = source.file.clone();
+    let turn = app.process.limiter.begin_draft().await.ok_or(Refused::Busy)?;
     let proposed = tokio::task::spawn_blocking(move || {
+        // Until the work is done, also where the client has disconnected.
+        let _turn = turn;
         let before = file.read().map_err(Refused::Edit)?;
         let after = edit(&before.text).ok_or(Refused::Unsupported)?;
         match file.check(&after) {
@@ -113,10 +119,8 @@ pub(crate) fn review(app: &App, review: &Review<'_>) -> Markup {
     let file = app.process.source.get().map(|source| source.file.path().display().to_string());
     html! {
         @if let Some(notice) = notice {
-            div.notice.problem role="alert" {
-                p { (notice.message) }
-                p.small { "Nothing was saved. Error " code #code { (notice.code) } ", reference " code { (notice.reference) } }
-            }
+            div.notice.note { p { b { "Nothing was saved." } } }
+            (frame::notice(notice))
         }
         section.card aria-labelledby="change" {
             header { h2 #change { "What changes" } @if let Some(file) = &file { code.small { (file) } } }
@@ -125,7 +129,9 @@ pub(crate) fn review(app: &App, review: &Review<'_>) -> Markup {
         }
         section.card aria-labelledby="confirm" {
             header { h2 #confirm { "Save" } }
-            p { "The file is replaced, a copy of the present one is kept beside it, and the server uses the new one at once. The change is recorded as an event." }
+            p { "The file is replaced, a copy of the present one is kept beside it, and the server uses the new one at once. "
+                @if app.config.events.enabled { "The change is recorded as an event." } @else { "The change is in the log alone: " code { "[events] enabled = false" } " records no event." }
+            }
             form.form method="post" action=(app.path(save)) {
                 @for (name, value) in *fields { input type="hidden" name=(name) value=(value); }
                 div.field {

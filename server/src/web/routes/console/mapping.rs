@@ -1,5 +1,6 @@
 //! `/admin/mapping`: the mapping, tried out on a token or on claims, and changed.
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -86,9 +87,9 @@ pub(super) async fn answer(console: Console, form: Result<Form<Fields>, Problem>
     };
     match (form, saving::editable(&console)) {
         (Some(mut form), Ok(source)) => {
-            let proposed = propose(source, &mut form).await;
+            let proposed = propose(&console, source, &mut form).await;
             let tried = try_out(&console, &question, &form, &proposed).await;
-            console.respond(mapping::answer(&question, &tried))
+            with_status(&proposed, console.respond(mapping::answer(&question, &tried)))
         }
         _ => {
             let tried = trial::run(&console.app, &console.app.config, &question).await;
@@ -128,8 +129,13 @@ pub(super) async fn store(
             div.notice.problem role="alert" { p { "The file is saved, and the server still uses the configuration of before: " (reason) } }
         },
         Err(NotSaved::Problem(problem)) => {
-            return console
-                .page_of(&problem, (Page::Mapping, &REVIEW), |notice| change.review(&console, Some(notice)));
+            return console.page_of(&problem, (Page::Mapping, &REVIEW), |notice| {
+                let message = match problem {
+                    Problem::WrongPassword => "The password is wrong.",
+                    _ => notice.message,
+                };
+                change.review(&console, Some(&Notice { message, ..*notice }))
+            });
         }
         Err(NotSaved::Edit(EditError::Changed)) => return change.conflict(&console).await,
         Err(NotSaved::Edit(error)) => saving::failed(&error),
@@ -167,10 +173,12 @@ async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Resul
     };
     let mut form =
         form.ok_or_else(|| console.problem(Page::Mapping, &Problem::BadRequest(Fields::EXPECTED)))?;
-    let proposal = match propose(source, &mut form).await {
+    let proposed = propose(console, source, &mut form).await;
+    let proposal = match proposed {
         Ok(proposal) => proposal,
         Err(faults) => {
-            return Err(page(console, source, &saving::faults(&faults), &question, &form).await);
+            let shown = page(console, source, &saving::faults(&faults.texts), &question, &form).await;
+            return Err(with_status(&Err(faults), shown));
         }
     };
     let change = Change { source, question, form, password, proposal };
@@ -218,21 +226,45 @@ impl Change<'_> {
     }
 }
 
+/// Why a form makes no change.
+#[derive(Default)]
+struct Faults {
+    /// What belongs to no field.
+    texts: Vec<String>,
+    /// Whether it was not checked.
+    is_busy: bool,
+}
+
 /// Checks the form against the file. The faults of its fields are noted in it.
 ///
 /// # Errors
 /// The faults that belong to no field.
-async fn propose(source: &Source, form: &mut MappingForm) -> Result<Proposal, Vec<String>> {
+async fn propose(console: &Console, source: &Source, form: &mut MappingForm) -> Result<Proposal, Faults> {
     form.tidy();
     if !form.faults.is_empty() {
-        return Err(Vec::new());
+        return Err(Faults::default());
     }
-    saving::propose(source, form.edit()).await.map_err(|refused| match refused {
-        Refused::Edit(error) => vec![error.to_string()],
-        Refused::Unsupported => vec![BY_HAND.to_owned()],
-        Refused::Faults(text, error) => form.take_faults(&text, &error),
+    saving::propose(&console.app, source, form.edit()).await.map_err(|refused| {
+        let is_busy = matches!(refused, Refused::Busy);
+        let texts = match refused {
+            Refused::Edit(error) => vec![error.to_string()],
+            Refused::Busy => vec![BUSY.to_owned()],
+            Refused::Unsupported => vec![BY_HAND.to_owned()],
+            Refused::Faults(text, error) => form.take_faults(&text, &error),
+        };
+        Faults { texts, is_busy }
     })
 }
+
+/// Returns an answer, with the status of a server under load where the form was not checked.
+fn with_status(proposed: &Result<Proposal, Faults>, mut response: Response) -> Response {
+    if proposed.as_ref().is_err_and(|faults| faults.is_busy) {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+const BUSY: &str = "The server checks other changes, one at a time: try again in a few seconds.";
 
 /// What is said of a mapping that no form holds.
 const BY_HAND: &str =
@@ -243,13 +275,13 @@ async fn try_out<'p>(
     console: &Console,
     question: &Question,
     form: &MappingForm,
-    proposed: &'p Result<Proposal, Vec<String>>,
+    proposed: &'p Result<Proposal, Faults>,
 ) -> Result<Trial<'p>, Refusal> {
     match proposed {
         Ok(proposal) => trial::run(&console.app, &proposal.config, question).await,
         Err(faults) => {
             let own = form.faults.first().map(|(setting, text)| format!("`{setting}` {text}"));
-            Err(Refusal::Draft(own.or(faults.first().cloned()).unwrap_or_default()))
+            Err(Refusal::Draft(own.or(faults.texts.first().cloned()).unwrap_or_default()))
         }
     }
 }
@@ -264,10 +296,10 @@ async fn page(
 ) -> Response {
     // Rows that were added are empty, and stay on the page.
     let mut entered = form.clone();
-    let proposed = propose(source, &mut entered).await;
+    let proposed = propose(console, source, &mut entered).await;
     let tried = try_out(console, question, &entered, &proposed).await;
     let body = mapping::page(&console.app, notice, (question, &Editor::Form(form)), &tried);
-    console.page(Page::Mapping, &HEADING, &body)
+    with_status(&proposed, console.page(Page::Mapping, &HEADING, &body))
 }
 
 /// Returns the page that changes nothing, and says why.

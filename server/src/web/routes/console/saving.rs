@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::{error, info};
 use zeroize::Zeroizing;
 
-use crate::editing::EditError;
+use crate::editing::{EditError, Prepared};
 use crate::store::Event;
+use crate::web::app::App;
 use crate::web::console::saving::Proposal;
 use crate::web::console::session::Console;
 use crate::web::extract::Admin;
@@ -34,7 +36,7 @@ impl From<Problem> for NotSaved {
 /// became of the reload.
 ///
 /// The event is in the store before the file is replaced: no change is without one. A replacement that fails after it has
-/// an event of its own.
+/// an event of its own. All three happen in a task of their own: a client that disconnects ends none of them halfway.
 ///
 /// # Errors
 /// A [`NotSaved`]; the file is as it was.
@@ -51,29 +53,43 @@ pub(super) async fn save(
     let (file, version, after) = (source.file.clone(), proposal.before.version, proposal.after.clone());
     let prepared = blocking(move || file.prepare(version, &after)).await?;
     let admin = Admin::Session(console.admin.session, console.admin.user.clone());
-    record(console, &admin, events::change(&admin, "configuration change").detail(settings)).await?;
+    let client = request_log::fields().client;
+    let whole = replace(Arc::clone(app), admin, prepared, settings.to_owned(), client);
+    tokio::spawn(whole).await.unwrap_or_else(|error| Err(NotSaved::Edit(failed(&error))))
+}
+
+/// Records the change, puts the prepared file in its place, and has the server use it.
+///
+/// # Errors
+/// A [`NotSaved`]; the file is as it was.
+async fn replace(
+    app: Arc<App>,
+    admin: Admin,
+    prepared: Prepared,
+    settings: String,
+    client: Option<String>,
+) -> Result<Outcome, NotSaved> {
+    record(&app, &admin, events::change(&admin, "configuration change").detail(&settings)).await?;
     let backup = match blocking(move || prepared.commit()).await {
         Ok(backup) => backup,
         Err(reason) => {
             let event = events::change(&admin, "configuration failure").detail(&reason.to_string());
-            record(console, &admin, event).await?;
+            record(&app, &admin, event).await?;
             error!(admin = admin.username(), %reason, "the configuration file could not be replaced");
             return Err(NotSaved::Edit(reason));
         }
     };
-    info!(
-        client = request_log::fields().client,
-        admin = admin.username(),
-        settings,
-        backup = backup.file_name().map(Path::new).map(|name| name.display().to_string()),
-        "configuration changed"
-    );
-    Ok(source.reload().await)
+    let backup = backup.file_name().map(Path::new).map(|name| name.display().to_string());
+    info!(client, admin = admin.username(), settings, backup, "configuration changed");
+    match app.process.source.get() {
+        Some(source) => Ok(source.reload().await),
+        None => Ok(Err("the server has no configuration file".to_owned())),
+    }
 }
 
 /// Records an event, with the rights that the administrator has then.
-async fn record(console: &Console, admin: &Admin, event: Event) -> Result<(), Problem> {
-    let recorded = admin.change(&console.app, move |_, by| {
+async fn record(app: &App, admin: &Admin, event: Event) -> Result<(), Problem> {
+    let recorded = admin.change(app, move |_, by| {
         by.may_change(UserKind::SuperAdmin)?;
         Ok(((), event))
     });
@@ -83,11 +99,11 @@ async fn record(console: &Console, admin: &Admin, event: Event) -> Result<(), Pr
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EditError> + Send + 'static,
 ) -> Result<T, EditError> {
-    let failed = |error: tokio::task::JoinError| EditError::Write {
-        file: "the configuration file".to_owned(),
-        reason: error.to_string(),
-    };
-    tokio::task::spawn_blocking(work).await.map_err(failed)?
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?
+}
+
+fn failed(error: &tokio::task::JoinError) -> EditError {
+    EditError::Write { file: "the configuration file".to_owned(), reason: error.to_string() }
 }
 
 impl From<EditError> for NotSaved {
