@@ -189,8 +189,19 @@ impl MappingForm {
     /// Reports whether a browser sends its fields back as they are. Not so texts with line ends, with spaces that fields lose, or
     /// with characters that pages show as escapes: a form would change settings that a person left alone.
     fn comes_back(&self) -> bool {
+        let has_lines = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            ["username", "default_teams", "all", "any", "unless", "teams"].contains(&last)
+        };
         let fields = self.fields(&Question::default());
-        if fields.iter().any(|(_, value)| value.chars().any(|c| !matches!(c, '\n' | '\t') && is_unsafe(c))) {
+        let is_lost = |(name, value): &(String, String)| {
+            value.chars().any(|c| match c {
+                '\n' => !has_lines(name),
+                '\t' => false,
+                c => is_unsafe(c),
+            })
+        };
+        if fields.iter().any(is_lost) {
             return false;
         }
         let fields = fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value)));
