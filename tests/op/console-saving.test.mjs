@@ -263,6 +263,27 @@ test('a form of many large expressions takes neither time nor memory of others',
   assert.ok(grown < 150, `${grown} MiB`);
 });
 
+// attack: console.setting-left-alone
+test('a mapping with an invisible character is changed by hand, also by a form of before', async () => {
+  const invisible = COMMENTED.replace(/groups = .*/, 'groups = [{ path = "roles", separator = "\\u001f" }]');
+  const { gate: other } = await replace(undefined, op, { server: { admin_edit_configuration: true }, identity: invisible });
+  const [open, form] = [gate, await load(await administrator('payer'))];
+  gate = other;
+  try {
+    gate.addUser('root', 'super-admin');
+    const root = await administrator('root');
+    const before = text();
+    assert.ok(before.includes('separator = "\\u001f"'));
+    const { text: shown } = await get(root, '/admin/mapping');
+    assert.ok(shown.includes('change it by hand') && !shown.includes('id="mapping"'), shown);
+    assert.match((await save(root, { ...form, default_teams: 'X' })).text, /change it by hand/);
+    assert.equal(text(), before);
+  } finally {
+    await other.close();
+    gate = open;
+  }
+});
+
 test('a page promises an event where events are recorded', async () => {
   const review = async (agent) => (await post(agent, '/admin/mapping/review', { ...(await load(agent)), default_teams: 'X' })).text;
   assert.match(await review(await administrator('payer')), /The change is recorded as an event/);

@@ -16,7 +16,7 @@ use super::place::Place;
 const BACKUPS: usize = 10;
 /// The form of the time of a copy: a zero stands for a digit.
 const TIME: &str = "00000000T000000.000000Z";
-/// Rights of a copy: for its owner alone, whoever could read the file when it was copied.
+/// Rights of a copy: for its owner alone, also where others may read the file.
 const COPY_MODE: u32 = 0o600;
 /// Between the name of the file and the time of a copy.
 const BEFORE: &str = ".before-";

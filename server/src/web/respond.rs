@@ -342,6 +342,12 @@ fn in_language(view: &View<'_>, mut response: Response) -> Response {
     finish(response)
 }
 
+/// Returns an answer with the status of a server under load.
+pub(crate) fn busy(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    finish(response)
+}
+
 /// Returns a JSON document.
 pub(crate) fn document(body: serde_json::Value) -> Response {
     finish(Json(body).into_response())

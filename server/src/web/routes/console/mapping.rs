@@ -1,6 +1,5 @@
 //! `/admin/mapping`: the mapping, tried out on a token or on claims, and changed.
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -257,11 +256,11 @@ async fn propose(console: &Console, source: &Source, form: &mut MappingForm) -> 
 }
 
 /// Returns an answer, with the status of a server under load where the form was not checked.
-fn with_status(proposed: &Result<Proposal, Faults>, mut response: Response) -> Response {
-    if proposed.as_ref().is_err_and(|faults| faults.is_busy) {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+fn with_status(proposed: &Result<Proposal, Faults>, response: Response) -> Response {
+    match proposed {
+        Err(faults) if faults.is_busy => respond::busy(response),
+        _ => response,
     }
-    response
 }
 
 const BUSY: &str = "The server checks other changes, one at a time: try again in a few seconds.";
