@@ -42,12 +42,13 @@ impl Conditions {
         !self.all.is_empty() || !self.any.is_empty()
     }
 
-    /// Reports whether the groups of a person meet the conditions.
-    pub(super) fn hold(&self, groups: &HashSet<&str>) -> bool {
+    /// Reports whether the groups of a person meet the conditions. `are_all` is whether the person is known to have no others:
+    /// without that, no exclusion is met.
+    pub(super) fn hold(&self, groups: &HashSet<&str>, are_all: bool) -> bool {
         let has = |group: &String| groups.contains(group.as_str());
         self.all.iter().all(has)
             && (self.any.is_empty() || self.any.iter().any(has))
-            && !self.unless.iter().any(has)
+            && (self.unless.is_empty() || are_all && !self.unless.iter().any(has))
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::error::{IdentityError, type_of};
 use super::explain::{Observer, Seen};
+use super::known::Known;
 use super::spec::MappingSpec;
 use super::{MappingError, SettingPath};
 
@@ -42,14 +43,20 @@ impl EmailRules {
         })
     }
 
+    /// Reports whether claims do not say whether their address is verified, which they must.
+    #[cfg(feature = "oidc")]
+    pub(super) fn lacks_verification(self, claims: &Value) -> bool {
+        self.required && !self.absent_is_verified && claim(claims).is_none()
+    }
+
     /// Reads the claim. `names` is whether a username may come from the address.
     pub(super) fn check(
         self,
-        claims: &Value,
+        known: Known<'_>,
         names: bool,
         observer: &mut dyn Observer,
     ) -> Result<Verified, IdentityError> {
-        let claim = claims.get(EMAIL_VERIFIED).filter(|claim| !claim.is_null());
+        let claim = claim(known.claims);
         if self.required || names {
             observer.email_verified(&|| Seen::values(claim.as_slice()));
         }
@@ -59,7 +66,9 @@ impl EmailRules {
             Some(claim) => read(claim),
         };
         match verified {
-            Verified::Unsaid if self.required => Err(IdentityError::EmailNotVerified { found: "absent" }),
+            Verified::Unsaid if self.required && known.is_whole => {
+                Err(IdentityError::EmailNotVerified { found: "absent" })
+            }
             Verified::No(found) if self.required => Err(IdentityError::EmailNotVerified { found }),
             verified => Ok(verified),
         }
@@ -72,6 +81,11 @@ impl EmailRules {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the claim that says whether the address is verified; `None` if it is absent or null.
+fn claim(claims: &Value) -> Option<&Value> {
+    claims.get(EMAIL_VERIFIED).filter(|claim| !claim.is_null())
 }
 
 /// Reads the claim. Several providers send the boolean as a text.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::type_of;
 use super::explain::{Observer, Seen};
+use super::known::Known;
 use super::spec::{GroupDetail, GroupSpec, MappingSpec};
 use super::username::compile_path;
 use super::{IdentityError, MappingError, SettingPath};
@@ -54,7 +55,7 @@ pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<GroupSo
 pub enum GroupsState {
     /// At least one of the claims is there, perhaps as an empty list; or the mapping names none.
     Received,
-    /// None of the claims is there.
+    /// None of the claims is there; or, in claims that may not be all, one of them is not.
     Absent,
     /// The provider says that it left a claim out: the person may have groups that are not known.
     LeftOut {
@@ -67,23 +68,23 @@ pub enum GroupsState {
 
 pub(super) fn read(
     sources: &[GroupSource],
-    claims: &Value,
+    known: Known<'_>,
     limits: &Limits,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<String>, GroupsState), IdentityError> {
     let mut groups = Vec::new();
-    let mut state = if sources.is_empty() { GroupsState::Received } else { GroupsState::Absent };
+    let (mut left_out, mut absent) = (None, 0);
     for source in sources {
-        let found = source.read(claims, limits, &mut groups, observer)?;
-        // What was left out outweighs what was received.
-        state = match (state, found) {
-            (state @ GroupsState::LeftOut { .. }, _) => state,
-            (_, found @ GroupsState::LeftOut { .. }) => found,
-            (GroupsState::Absent, found) => found,
-            (state, _) => state,
-        };
+        match source.read(known.claims, limits, &mut groups, observer)? {
+            found @ GroupsState::LeftOut { .. } => left_out = left_out.or(Some(found)),
+            GroupsState::Absent => absent += 1,
+            GroupsState::Received => {}
+        }
     }
-    Ok((groups, state))
+    let enough = if known.is_whole { sources.len().max(1) } else { 1 };
+    let state = if absent >= enough { GroupsState::Absent } else { GroupsState::Received };
+    // What was left out outweighs what was received.
+    Ok((groups, left_out.unwrap_or(state)))
 }
 
 impl GroupSource {

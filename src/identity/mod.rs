@@ -10,6 +10,7 @@ mod email;
 mod error;
 mod explain;
 mod groups;
+mod known;
 mod normal_form;
 mod pattern;
 mod profile;
@@ -19,6 +20,8 @@ mod spec;
 mod teams;
 mod username;
 
+#[cfg(feature = "oidc")]
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -30,6 +33,8 @@ use crate::text::is_unsafe;
 pub use error::{IdentityError, MappingError, MappingProblem};
 pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen, UnfiredRule};
 pub use groups::GroupsState;
+#[cfg(feature = "oidc")]
+pub(crate) use known::KnownIdentity;
 pub use normal_form::{composed, normal_username};
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec, Unmatched};
@@ -39,6 +44,7 @@ pub(crate) use teams::is_team_name;
 use administrators::AdminGroups;
 use explain::Observer;
 use groups::GroupSource;
+use known::{Decision, Known};
 use profile::ProfileField;
 use teams::TeamRules;
 use username::UsernameRules;
@@ -157,7 +163,31 @@ impl Mapping {
     /// An [`IdentityError`]: there is no usable username, the groups are malformed, or no team rule
     /// matches and the mapping requires one.
     pub fn identify(&self, claims: &Value) -> Result<Identity, IdentityError> {
-        self.decide(claims, &mut explain::Unobserved)
+        self.identify_observed(claims, &mut explain::Unobserved)
+    }
+
+    /// Decides what claims say of a person; `is_whole` is whether they are all that the provider says. If not, absent claims
+    /// decide nothing: the groups are [`GroupsState::Absent`] where one of the group claims is, and refuse no person.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify), of claims that are not whole only what their values cause.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn identify_known(
+        &self,
+        claims: &Value,
+        is_whole: bool,
+    ) -> Result<KnownIdentity, IdentityError> {
+        let known = Known { claims, is_whole };
+        let decision = self.decide(known, &mut explain::Unobserved)?;
+        let unknown_fields = profile::lacking(&self.profile, known, &self.limits);
+        Ok(KnownIdentity { decision, unknown_fields })
+    }
+
+    /// Returns those of claims that may not be all which count. An address that must be verified is left out without the claim
+    /// that says so: both come from one document.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn believed<'c>(&self, claims: &'c Value) -> Cow<'c, Value> {
+        self.username.believed(claims)
     }
 
     /// Makes the same decision as [`identify`](Self::identify), and reports what each rule found and
@@ -165,7 +195,7 @@ impl Mapping {
     #[must_use]
     pub fn explain(&self, claims: &Value) -> Explanation {
         let mut explanation = Explanation::default();
-        let decision = self.decide(claims, &mut explanation);
+        let decision = self.identify_observed(claims, &mut explanation);
         explanation.conclude(decision);
         explanation
     }
@@ -193,13 +223,24 @@ impl Mapping {
         self.groups.iter().filter_map(GroupSource::plain_claim)
     }
 
-    fn decide(&self, claims: &Value, observer: &mut dyn Observer) -> Result<Identity, IdentityError> {
-        let (username, name_source) = self.username.choose(claims, &self.limits, observer)?;
-        let profile = profile::read(&self.profile, claims, &self.limits, observer);
-        let (groups, groups_state) = groups::read(&self.groups, claims, &self.limits, observer)?;
+    fn identify_observed(
+        &self,
+        claims: &Value,
+        observer: &mut dyn Observer,
+    ) -> Result<Identity, IdentityError> {
+        let mut decision = self.decide(Known { claims, is_whole: true }, observer)?;
+        let name = decision.username.take().ok_or(IdentityError::NoUsername)?;
+        Ok(decision.named(|| name))
+    }
+
+    fn decide(&self, known: Known<'_>, observer: &mut dyn Observer) -> Result<Decision, IdentityError> {
+        let username = self.username.choose(known, &self.limits, observer)?;
+        let profile = profile::read(&self.profile, known.claims, &self.limits, observer);
+        let (groups, groups_state) = groups::read(&self.groups, known, &self.limits, observer)?;
         let is_admin = self.administrators.judge(&groups, &groups_state, observer);
-        let teams = self.teams.assign(&groups, observer)?;
-        Ok(Identity { username, name_source, profile, groups, groups_state, is_admin, teams })
+        let are_all = known.is_whole || groups_state == GroupsState::Received;
+        let teams = self.teams.assign(&groups, are_all, observer)?;
+        Ok(Decision { username, profile, groups, groups_state, is_admin, teams })
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::explain::{Observer, Seen};
+#[cfg(feature = "oidc")]
+use super::known::Known;
 use super::spec::MappingSpec;
 use super::username::compile_path;
 use super::{MappingError, SettingPath, is_safe_name};
@@ -29,6 +31,13 @@ pub(super) fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Vec<Profile
         Ok(ProfileField { name: name.clone(), path })
     };
     spec.profile.iter().map(field).collect()
+}
+
+/// Returns the names of the fields whose claims are absent from claims that may not be all.
+#[cfg(feature = "oidc")]
+pub(super) fn lacking(fields: &[ProfileField], known: Known<'_>, limits: &Limits) -> Vec<String> {
+    let lacking = fields.iter().filter(|field| known.lacks(&field.path, limits));
+    lacking.map(|field| field.name.clone()).collect()
 }
 
 pub(super) fn read(

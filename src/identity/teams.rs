@@ -137,9 +137,14 @@ impl TeamRules {
         });
     }
 
+    /// Returns the teams of a person with these groups; `are_all` is whether the person may have no others.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoTeam`], if the groups are all.
     pub(super) fn assign(
         &self,
         groups: &[String],
+        are_all: bool,
         observer: &mut dyn Observer,
     ) -> Result<Vec<String>, IdentityError> {
         let mut fired: Vec<(usize, String)> = Vec::new();
@@ -147,7 +152,7 @@ impl TeamRules {
             true => groups.iter().map(String::as_str).filter(|group| is_safe_name(group)).collect(),
             false => HashSet::new(),
         };
-        let held = |rule: usize| !self.has_conditions || self.rules[rule].conditions.hold(&together);
+        let held = |rule: usize| !self.has_conditions || self.rules[rule].conditions.hold(&together, are_all);
         for group in groups {
             // A group with a control or invisible character matches no rule.
             if !is_safe_name(group) {
@@ -178,7 +183,7 @@ impl TeamRules {
             self.fire(*rule, "", &|_| None, &mut fired, observer);
         }
         observer.team_rules(&mut self.rules.iter().map(|rule| rule.text.as_str()), &self.default_teams);
-        if self.deny_unmatched && fired.is_empty() {
+        if self.deny_unmatched && are_all && fired.is_empty() {
             return Err(IdentityError::NoTeam);
         }
         fired.sort_unstable();

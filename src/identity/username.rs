@@ -1,10 +1,14 @@
 //! The username: its claim, its normalisation and the refusals.
 
+#[cfg(feature = "oidc")]
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::email::{EMAIL, EmailRules, Verified};
 use super::error::type_of;
 use super::explain::{Observer, Seen};
+use super::known::Known;
 use super::normal_form::{MAX_CHARACTERS, composed, fold, within};
 use super::rewriting::Rewriting;
 use super::spec::{MappingSpec, Normalisation, OneOrMany};
@@ -43,18 +47,24 @@ impl UsernameRules {
         })
     }
 
+    /// Returns the username with its source; `None` if it is not known, because a claim that comes first is absent from claims
+    /// that may not be all.
     pub(super) fn choose(
         &self,
-        claims: &Value,
+        known: Known<'_>,
         limits: &Limits,
         observer: &mut dyn Observer,
-    ) -> Result<(String, NameSource), IdentityError> {
+    ) -> Result<Option<(String, NameSource)>, IdentityError> {
+        let claims = known.claims;
         let by_email = self.candidates.iter().any(|path| path.member() == Some(EMAIL));
-        let verified = self.email.check(claims, by_email, observer)?;
+        let verified = self.email.check(known, by_email, observer)?;
         for path in &self.candidates {
             let raw = match path.select(claims, limits)?.as_slice() {
                 [] | [Value::Null] => {
                     observer.username(path.as_str(), &|| Seen::Absent);
+                    if known.lacks(path, limits) {
+                        return Ok(None);
+                    }
                     continue;
                 }
                 [Value::String(text)] if text.trim().is_empty() => {
@@ -82,9 +92,21 @@ impl UsernameRules {
                 }
                 NameSource::Claim => true,
             };
-            return Ok((name, if is_exact { source } else { NameSource::Claim }));
+            return Ok(Some((name, if is_exact { source } else { NameSource::Claim })));
         }
         Err(IdentityError::NoUsername)
+    }
+
+    /// Returns the claims without an address that does not count; see [`EmailRules::lacks_verification`].
+    #[cfg(feature = "oidc")]
+    pub(super) fn believed<'c>(&self, claims: &'c Value) -> Cow<'c, Value> {
+        let mut believed = Cow::Borrowed(claims);
+        if self.email.lacks_verification(claims)
+            && let Value::Object(members) = believed.to_mut()
+        {
+            members.remove(EMAIL);
+        }
+        believed
     }
 
     /// Returns the source of a username that a path selected.

@@ -78,6 +78,44 @@ impl KeptClaims {
     /// path would visit too many nodes. Such a path is kept without values: no condition on it is met.
     #[must_use]
     pub fn of<'p>(claims: &Value, paths: &'p [ClaimPath]) -> (Self, Vec<&'p ClaimPath>) {
+        Self::of_paths(claims, paths.iter())
+    }
+
+    /// Keeps, as [`of`](Self::of), the values of those paths alone that claims which may not be all decide.
+    pub(super) fn of_known<'p>(claims: &Value, paths: &'p [ClaimPath]) -> (Self, Vec<&'p ClaimPath>) {
+        Self::of_paths(claims, paths.iter().filter(|path| path.is_decided_by(claims, &Limits::DEFAULT)))
+    }
+
+    /// Returns these with the values of others in place of their own, path by path. Values for which the others leave no room
+    /// are dropped: no condition on them is met.
+    pub(super) fn updated(&self, others: &Self) -> Self {
+        let read = |kept: &Self| -> Map<String, Value> {
+            kept.as_json().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        };
+        let (others, own) = (read(others), read(self));
+        if others.is_empty() {
+            return self.clone();
+        }
+        let length = |path: &str, values: &Value| path.len() + values.to_string().len();
+        let taken: usize = others.iter().map(|(path, values)| length(path, values)).sum();
+        let mut room = MAX_KEPT_CLAIMS.saturating_sub(taken);
+        let mut kept = others;
+        for (path, values) in own {
+            if kept.contains_key(&path) {
+                continue;
+            }
+            let length = length(&path, &values);
+            let values = if length <= room { values } else { Value::Array(Vec::new()) };
+            room -= if length <= room { length } else { 0 };
+            kept.insert(path, values);
+        }
+        Self(Some(Arc::new(Value::Object(kept).to_string())))
+    }
+
+    fn of_paths<'p>(
+        claims: &Value,
+        paths: impl Iterator<Item = &'p ClaimPath>,
+    ) -> (Self, Vec<&'p ClaimPath>) {
         let (mut kept, mut left_out, mut room) = (Map::new(), Vec::new(), MAX_KEPT_CLAIMS);
         for path in paths {
             let selected = path.select(claims, &Limits::DEFAULT);

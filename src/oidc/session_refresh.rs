@@ -20,7 +20,7 @@ use super::sync::{AbsentGroups, Change, SyncPolicy};
 use super::token::Tokens;
 use super::user::{User, UserId, UserKind};
 use super::userinfo::{self, SignInClaims, Subject, UserInfoError};
-use crate::identity::{GroupsState, Identity, Mapping};
+use crate::identity::{GroupsState, KnownIdentity, Mapping};
 use crate::jws::JwsVerifier;
 use crate::path::ClaimPath;
 use crate::time::UnixTime;
@@ -47,7 +47,7 @@ impl RefreshedClaims {
     }
 
     /// Parses the answer of UserInfo to a refresh that brought no ID token. The ID token of the sign-in may have held
-    /// more: what is not there is not known.
+    /// more: what is not there is not known. What is there counts, and null is not there.
     ///
     /// # Errors
     /// A [`UserInfoError`]; [`UserInfoError::Subject`] if it is about another person.
@@ -67,8 +67,10 @@ impl RefreshedClaims {
 
     /// Returns those of a refresh that brought tokens alone: the grant lives, and nothing new is known.
     #[must_use]
-    pub fn none() -> Self {
-        Self { claims: Value::Object(Map::new()), is_whole: false }
+    pub fn none(original: &OriginalIdToken) -> Self {
+        let mut claims = Map::new();
+        original.restore_authentication(&mut claims);
+        Self { claims: Value::Object(claims), is_whole: false }
     }
 
     /// Returns the claims, as one object.
@@ -86,35 +88,59 @@ impl RefreshedClaims {
 
 /// A person whose refreshed claims were mapped.
 pub struct RefreshedPerson {
-    /// `None` if the claims do not tell.
-    identity: Option<Identity>,
-    /// The values of claims that the session keeps from now on; `None` if those stay that it has.
-    kept: Option<KeptClaims>,
-    is_whole: bool,
+    identity: KnownIdentity,
+    kept: RefreshedKept,
 }
 
-crate::text::redacted_debug!(RefreshedPerson, identity, is_whole);
+crate::text::redacted_debug!(RefreshedPerson, identity, kept);
+
+/// The values of claims that a refresh brought for the session to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefreshedKept {
+    /// They replace all that the session has: the claims are whole.
+    Whole(KeptClaims),
+    /// They replace those of their own paths: the other claims are not known.
+    Known(KeptClaims),
+}
+
+impl RefreshedKept {
+    /// Returns what a session keeps from now on that has kept `before`.
+    #[must_use]
+    pub fn after(&self, before: &KeptClaims) -> KeptClaims {
+        match self {
+            RefreshedKept::Whole(kept) => kept.clone(),
+            RefreshedKept::Known(kept) => before.updated(kept),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!(self, RefreshedKept::Whole(_))
+    }
+}
 
 impl RefreshedPerson {
     /// Maps the claims. `kept` are the paths whose values a session keeps. Returns also those whose values are left out; see
-    /// [`KeptClaims::of`].
+    /// [`KeptClaims::of`]. Of claims that are not whole an absent one decides nothing: a username that is not known stays, as
+    /// do a profile field and the values to keep, and groups count as absent if one of the group claims is. An address that
+    /// must be verified counts only with the claim that says whether it is.
     ///
     /// # Errors
-    /// [`SignInError::Identity`]: with these claims the person would not be admitted.
+    /// [`SignInError::Identity`]: with these claims the person would not be admitted, whatever the claims are that are not
+    /// known.
     pub fn identify<'p>(
         claims: &RefreshedClaims,
         mapping: &Mapping,
         kept: &'p [ClaimPath],
     ) -> Result<(Self, Vec<&'p ClaimPath>), SignInError> {
-        let (identity, (kept, left_out)) = match (mapping.identify(&claims.claims), claims.is_whole) {
-            (Err(error), true) => return Err(error.into()),
-            (identity, false) => (identity.ok(), (None, Vec::new())),
-            (Ok(identity), true) => {
-                let (kept, left_out) = KeptClaims::of(&claims.claims, kept);
-                (Some(identity), (Some(kept), left_out))
-            }
-        };
-        Ok((Self { identity, kept, is_whole: claims.is_whole }, left_out))
+        if claims.is_whole {
+            let identity = mapping.identify_known(&claims.claims, true)?;
+            let (kept, left_out) = KeptClaims::of(&claims.claims, kept);
+            return Ok((Self { identity, kept: RefreshedKept::Whole(kept) }, left_out));
+        }
+        let claims = mapping.believed(&claims.claims);
+        let identity = mapping.identify_known(&claims, false)?;
+        let (kept, left_out) = KeptClaims::of_known(&claims, kept);
+        Ok((Self { identity, kept: RefreshedKept::Known(kept) }, left_out))
     }
 }
 
@@ -125,10 +151,10 @@ pub struct RefreshPlan {
     pub user: User,
     /// The changes of kind, profile and teams, which `user` includes.
     pub changes: Vec<Change>,
-    /// Whether the group claims were there.
+    /// Whether the group claims were there: all of them, if the claims are not whole.
     pub groups_state: GroupsState,
-    /// The values of claims that the session keeps from now on; `None` if those stay that it has.
-    pub kept: Option<KeptClaims>,
+    /// The values of claims that the session keeps from now on.
+    pub kept: RefreshedKept,
 }
 
 impl RefreshPlan {
@@ -145,13 +171,14 @@ impl RefreshPlan {
     /// Reports whether there is something to write: a change of the user, or of what the session keeps.
     #[must_use]
     pub fn changes_anything(&self, kept: &KeptClaims) -> bool {
-        !self.changes.is_empty() || self.kept.as_ref().is_some_and(|new| new != kept)
+        !self.changes.is_empty() || self.kept.after(kept) != *kept
     }
 }
 
 /// Decides what a refresh makes of the session of `owner`. `linked` is the user that the subject is linked to now; `fields`
 /// are the mapping's profile fields. Of the policy the rules of synchronisation count, and whether administrators sign in
-/// through a provider. Where the claims are not whole, one that is absent takes nothing away.
+/// through a provider. Where the claims are not whole, one that is absent takes nothing away: teams and the kind of an
+/// administrator go only where all group claims are there.
 ///
 /// # Errors
 /// The [`SignInError`] for which the session ends: the person would not be admitted again. Never [`SignInError::Identity`]
@@ -165,16 +192,15 @@ pub fn decide(
 ) -> Result<RefreshPlan, SignInError> {
     let mut user = linked.filter(|user| user.id == owner).ok_or(SignInError::Unknown)?;
     sign_in::admit(&user, policy)?;
-    let kept = person.kept.clone();
-    let Some(identity) = &person.identity else {
-        return Ok(RefreshPlan { user, changes: Vec::new(), groups_state: GroupsState::Absent, kept });
-    };
-    let sync = match person.is_whole {
+    let identity = person.identity.of_user(&user.username);
+    let fields: Vec<&str> = fields.iter().copied().filter(|field| person.identity.knows(field)).collect();
+    let sync = match person.kept.is_whole() {
         true => policy.sync,
-        false => SyncPolicy { absent_empties: false, absent_groups: AbsentGroups::Keep, ..policy.sync },
+        false => SyncPolicy { absent_groups: AbsentGroups::Keep, ..policy.sync },
     };
     let policy = SignInPolicy { sync, ..*policy };
     let of_user = (&mut user.kind, &mut user.profile, &mut user.teams);
-    let changes = sign_in::synchronise(of_user, identity, fields, &policy)?;
-    Ok(RefreshPlan { user, changes, groups_state: identity.groups_state.clone(), kept })
+    let changes = sign_in::synchronise(of_user, &identity, &fields, &policy)?;
+    let (groups_state, kept) = (identity.groups_state, person.kept.clone());
+    Ok(RefreshPlan { user, changes, groups_state, kept })
 }

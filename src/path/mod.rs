@@ -190,6 +190,26 @@ impl ClaimPath {
         }
     }
 
+    /// Reports whether claims that may be a part of all decide what it selects: the top-level member that it begins with is
+    /// there and not null. A path that begins with no name is decided if it selects something, or would visit too many nodes.
+    ///
+    /// ```
+    /// use claimgate::limits::Limits;
+    /// use claimgate::path::ClaimPath;
+    ///
+    /// let is_decided = |path, claims| Ok(ClaimPath::parse(path)?.is_decided_by(&claims, &Limits::DEFAULT));
+    /// assert!(is_decided("$.groups[*]", serde_json::json!({"groups": []}))?, "there are none");
+    /// assert!(!is_decided("$.groups[*]", serde_json::json!({"name": "Ada"}))?, "another document may have some");
+    /// # Ok::<(), claimgate::path::PathError>(())
+    /// ```
+    #[must_use]
+    pub fn is_decided_by(&self, claims: &Value, limits: &Limits) -> bool {
+        match self.root_member() {
+            Some(name) => claims.get(name).is_some_and(|claim| !claim.is_null()),
+            None => !self.first(claims, limits).is_ok_and(|first| first.is_none()),
+        }
+    }
+
     /// Reports whether it is the literal name of a top-level member.
     #[must_use]
     pub fn is_literal(&self) -> bool {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from './agent.mjs';
-import { replace, until } from './claimgate.mjs';
+import { IDENTITY, replace, until } from './claimgate.mjs';
 import { clock } from './clock.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -23,7 +23,7 @@ let issued;
 let presented;
 before(async () => { op = await OpenIdProvider.start(); });
 after(async () => { await gate.close(); await op.stop(); });
-afterEach(() => { op.claims = undefined; op.down = false; op.held = undefined; });
+afterEach(() => { op.claims = undefined; op.down = false; op.held = undefined; delete op.handle; });
 
 async function serve(provider = FOLLOWING, more = {}) {
   [time, ahead, issued, presented] = [clock(), 0, [], 0];
@@ -153,6 +153,84 @@ test('who would not be admitted again is signed out: a demand on claims that is 
   await refreshed('ended');
   assert.equal(await isLive(agent), false);
   assert.equal(gate.events('--kind', 'logout').at(-1).detail, 'claims.value');
+});
+
+/** Leaves the ID token out of the answers to refreshes. */
+function withoutIdToken() {
+  const own = op.handle.bind(op);
+  op.handle = (request, response, path) => {
+    if (path !== '/token') return own(request, response, path);
+    let sent = '';
+    const { push } = request;
+    request.push = (chunk, encoding) => { sent += chunk ?? ''; return push.call(request, chunk, encoding); };
+    const { end } = response;
+    response.end = (chunk, ...rest) => {
+      if (!sent.includes('grant_type=refresh_token')) return end.call(response, chunk, ...rest);
+      const { id_token: left, ...answer } = JSON.parse(chunk.toString());
+      assert.ok(left, 'there was one');
+      const body = JSON.stringify(answer);
+      response.setHeader('content-length', Buffer.byteLength(body));
+      return end.call(response, body, ...rest);
+    };
+    return own(request, response, path);
+  };
+}
+
+test('without a new ID token, UserInfo decides: groups change, and a value that is refused ends the session', async () => {
+  withoutIdToken();
+  const identity = IDENTITY.replace('[identity]\n', '[identity]\ndeny_unmatched = true\nrequire_verified_email = true\nusername_regex = "(ada|grace)"\n');
+  const claim = [{ path: '$.groups[*]', matches: '[^!]*' }];
+  await serve({ ...FOLLOWING, userinfo: true, claim }, { identity });
+  const details = [];
+  for (const refused of [
+    { groups: ['other'] },
+    { email_verified: false },
+    { preferred_username: 'eve' },
+    { groups: [] },
+    { groups: ['crm-admin', 'out!'] },
+  ]) {
+    op.claims = undefined;
+    const agent = await signIn();
+    assert.ok((await teams(agent)).includes('Administrators'));
+    // The claim of the username, and another, are absent.
+    op.claims = { ada: { groups: ['/crm/support'], preferred_username: undefined, email_verified: undefined, given_name: 'Augusta' } };
+    await refreshed();
+    assert.deepEqual(await teams(agent), ['support']);
+    const { username, profile } = await agent.me(gate);
+    assert.deepEqual([username, profile.given_name], ['ada', 'Augusta']);
+    op.claims = { ada: { groups: undefined } };
+    await refreshed();
+    assert.deepEqual(await teams(agent), ['support'], 'absent groups are not known');
+    op.claims = { ada: refused };
+    await refreshed('ended');
+    assert.equal(await isLive(agent), false, JSON.stringify(refused));
+    details.push(gate.events('--kind', 'logout').at(-1).detail);
+  }
+  assert.deepEqual(details, ['identity.no_team', 'identity.email_not_verified', 'identity.username_unmatched', 'claims.missing', 'claims.value']);
+});
+
+test('a refresh that changes the kind of a user ends all sessions of the user', async () => {
+  const identity = IDENTITY.replace('[identity]\n', '[identity]\nadmin_groups = ["root"]\n');
+  for (const bare of [false, true]) {
+    if (bare) withoutIdToken();
+    await serve({ ...FOLLOWING, userinfo: bare }, { identity, signIn: { allow_admins: true } });
+    op.claims = { ada: { groups: ['root'] } };
+    const [first, second, other] = [await signIn(), await signIn(), await signIn('grace')];
+    assert.equal((await first.me(gate)).kind, 'admin');
+    await refreshed();
+    assert.deepEqual([await isLive(first), await isLive(second)], [true, true]);
+    await until('the three are refreshed', async () => await outcomes('refreshed') === 3);
+    op.claims = { ada: { groups: ['crm-admin'] } };
+    await refreshed('ended');
+    assert.deepEqual([await isLive(first), await isLive(second), await isLive(other)], [false, false, true]);
+    assert.equal(gate.users().find(({ username }) => username === 'ada').kind, 'regular');
+    const changes = gate.events('--kind', 'administration', '--user', 'ada');
+    assert.equal(changes.at(-1).detail, 'kind admin to regular, by groups');
+    const [event] = gate.events('--kind', 'logout', '--user', 'ada');
+    assert.deepEqual([event.code, event.detail], ['refresh', 'the groups changed the kind of the user']);
+    const again = await signIn();
+    assert.deepEqual([(await again.me(gate)).kind, await teams(again)], ['regular', ['Administrators']]);
+  }
 });
 
 test('refresh tokens are nowhere in clear, and outlive a restart', async () => {

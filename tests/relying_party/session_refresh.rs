@@ -1,11 +1,14 @@
 //! The decision on a session whose tokens were refreshed.
 
-use claimgate::identity::GroupsState;
+use claimgate::identity::{GroupSpec, GroupsState, Mapping, MappingSpec, OneOrMany, TeamSpec};
+use claimgate::limits::Limits;
 use claimgate::oidc::Response;
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::facts::KeptClaims;
 use claimgate::oidc::refresh::{MAX_STORED_GRANT, OriginalIdToken, StoredGrant};
-use claimgate::oidc::session_refresh::{RefreshPlan, RefreshedClaims, RefreshedPerson, decide};
+use claimgate::oidc::session_refresh::{
+    RefreshPlan, RefreshedClaims, RefreshedKept, RefreshedPerson, decide,
+};
 use claimgate::oidc::sign_in::{SignInError, SignInPolicy};
 use claimgate::oidc::sync::{AbsentGroups, Change, SyncPolicy};
 use claimgate::oidc::user::{TeamSource, User, UserId, UserKind};
@@ -72,6 +75,11 @@ fn of_userinfo(body: &Value) -> Result<RefreshedClaims, &'static str> {
         .map_err(|error| error.code())
 }
 
+/// The claims of a refresh that brought tokens alone.
+fn none() -> RefreshedClaims {
+    RefreshedClaims::none(&original(&Op::new(), &json!({})))
+}
+
 fn person(claims: &RefreshedClaims) -> Result<RefreshedPerson, SignInError> {
     RefreshedPerson::identify(claims, &mapping(), &[]).map(|(person, _)| person)
 }
@@ -108,13 +116,10 @@ fn groups_that_the_provider_left_out_are_not_lost_and_absent_ones_are() {
 
 #[test]
 fn without_an_id_token_what_userinfo_does_not_say_stays() {
-    let plan = decided(&RefreshedClaims::none(), Some(ada())).unwrap();
-    assert_eq!((plan.changes, plan.kept), (vec![], None));
+    let plan = decided(&none(), Some(ada())).unwrap();
+    assert_eq!((plan.changes, plan.kept), (vec![], RefreshedKept::Known(KeptClaims::default())));
     let silent = of_userinfo(&json!({"sub": "s1", "preferred_username": "ada"})).unwrap();
     assert_eq!(decided(&silent, Some(ada())).unwrap().changes, []);
-    let nameless = of_userinfo(&json!({"sub": "s1", "groups": []})).unwrap();
-    assert!(!nameless.is_whole());
-    assert_eq!(decided(&nameless, Some(ada())).unwrap().changes, [], "the mapping finds no username");
     let moved = json!({"sub": "s1", "preferred_username": "ada", "groups": ["t-support"]});
     assert_eq!(teams(&decided(&of_userinfo(&moved).unwrap(), Some(ada())).unwrap()), ["by hand", "support"]);
     assert_eq!(of_userinfo(&json!({"sub": "s2"})).map(drop), Err("userinfo.subject"));
@@ -125,7 +130,7 @@ fn whoever_would_not_be_admitted_again_is_signed_out() {
     let claims = whole(&json!({}), &json!({"groups": ["t-sales"]}));
     let inactive = User { active: false, ..ada() };
     assert_eq!(decided(&claims, Some(inactive.clone())), Err("sign_in.inactive"));
-    assert_eq!(decided(&RefreshedClaims::none(), Some(inactive)), Err("sign_in.inactive"));
+    assert_eq!(decided(&none(), Some(inactive)), Err("sign_in.inactive"));
     for (kind, code) in [(UserKind::Api, "sign_in.kind"), (UserKind::SuperAdmin, "sign_in.admin")] {
         assert_eq!(decided(&claims, Some(User { kind, ..ada() })), Err(code));
     }
@@ -148,7 +153,7 @@ fn how_the_person_authenticated_stays_what_the_sign_in_said() {
         let (person, left_out) =
             RefreshedPerson::identify(&whole(&before, &more), &mapping(), &paths).unwrap();
         assert!(left_out.is_empty());
-        decide(Some(ada()), OWNER, &person, &["email"], &policy()).unwrap().kept.unwrap()
+        decide(Some(ada()), OWNER, &person, &["email"], &policy()).unwrap().kept.after(&KeptClaims::default())
     };
     let of = |claims: Value| KeptClaims::of(&claims, &paths).0;
     let before = json!({"acr": "password", "auth_time": NOW - 100, "department": "x"});
@@ -194,4 +199,174 @@ fn a_grant_is_kept_as_a_text_of_bounded_length_and_printed_without_its_token() {
     assert!(grant.rotated(with("a secret").tokens()).is_none(), "it was not replaced");
     let rotated = grant.rotated(with("another").tokens()).unwrap();
     assert_eq!(rotated.refresh_token().expose(), "another");
+}
+
+/// A mapping that can refuse for each reason, and by several claims.
+fn strict() -> MappingSpec {
+    let team = |prefix: &str, unless: &[&str]| TeamSpec {
+        prefix: Some(prefix.to_owned()),
+        team: Some("{rest}".to_owned()),
+        unless: unless.iter().map(|group| (*group).to_owned()).collect(),
+        ..TeamSpec::default()
+    };
+    MappingSpec {
+        username: OneOrMany::Many(vec!["preferred_username".to_owned(), "sub".to_owned()]),
+        username_regex: Some("(a.*)".to_owned()),
+        require_verified_email: true,
+        profile: [("email".to_owned(), "email".to_owned()), ("name".to_owned(), "name".to_owned())].into(),
+        groups: ["groups", "$.realm.roles[*]"].map(|path| GroupSpec::Path(path.to_owned())).into(),
+        admin_groups: vec!["root".to_owned()],
+        deny_unmatched: true,
+        team: vec![team("t-", &[]), team("s-", &["guest"])],
+        ..MappingSpec::default()
+    }
+}
+
+fn by_groups_alone() -> MappingSpec {
+    MappingSpec { groups: vec![GroupSpec::Path("groups".to_owned())], ..strict() }
+}
+
+/// What UserInfo without an ID token makes of a user, by a mapping.
+fn followed(spec: &MappingSpec, claims: &Value, user: User) -> Result<RefreshPlan, &'static str> {
+    let mapping = Mapping::compile(spec, &Limits::DEFAULT).unwrap();
+    let mut all = claims.clone();
+    all["sub"] = "s1".into();
+    let (person, _) = RefreshedPerson::identify(&of_userinfo(&all).unwrap(), &mapping, &[])
+        .map_err(|error| error.code())?;
+    let policy = SignInPolicy { allow_admins: user.kind == UserKind::Admin, ..policy() };
+    decide(Some(user), OWNER, &person, &["email", "name"], &policy).map_err(|error| error.code())
+}
+
+fn changes(spec: &MappingSpec, claims: &Value, user: User) -> Result<Vec<Change>, &'static str> {
+    followed(spec, claims, user).map(|plan| plan.changes)
+}
+
+#[test]
+fn without_an_id_token_what_a_value_of_userinfo_refuses_ends_the_session() {
+    let one = by_groups_alone();
+    for (claims, code) in [
+        (json!({"groups": ["other"]}), "identity.no_team"),
+        (json!({"groups": []}), "identity.no_team"),
+        (json!({"groups": ["t-x"], "email_verified": false}), "identity.email_not_verified"),
+        (json!({"groups": ["t-x"], "email_verified": "no"}), "identity.email_not_verified"),
+        (json!({"groups": [7]}), "identity.group_type"),
+        (json!({"groups": ["t-x"], "preferred_username": "eve"}), "identity.username_unmatched"),
+        (json!({"groups": ["t-x"], "preferred_username": ["ada"]}), "identity.username_type"),
+        (json!({"groups": ["t-x"], "preferred_username": " "}), "identity.username_unmatched"),
+        (json!({"groups": ["t-x", "root"]}), "sign_in.admin"),
+    ] {
+        assert_eq!(changes(&one, &claims, ada()), Err(code), "{claims}");
+    }
+    let own = OneOrMany::One("email".to_owned());
+    let by_email =
+        MappingSpec { username: own, username_regex: None, require_verified_email: false, ..strict() };
+    let unverified = json!({"email": "ada@example.com", "email_verified": false});
+    assert_eq!(changes(&by_email, &unverified, ada()), Err("identity.email_not_verified"));
+    let nested = MappingSpec { username: OneOrMany::One("$.person.login".to_owned()), ..one };
+    let nameless = json!({"person": {}, "groups": ["t-x"]});
+    assert_eq!(changes(&nested, &nameless, ada()), Err("identity.no_username"));
+}
+
+#[test]
+fn without_an_id_token_an_absent_claim_refuses_nobody_and_takes_nothing_away() {
+    for claims in [
+        json!({}),
+        json!({"groups": null, "realm": null, "email_verified": null, "preferred_username": null, "name": null}),
+        json!({"email_verified": true}),
+        json!({"groups": ["other"]}),
+        json!({"realm": {"roles": []}}),
+        json!({"hasgroups": true, "realm": {"roles": ["other"]}}),
+    ] {
+        let admin = User { kind: UserKind::Admin, ..ada() };
+        assert_eq!(changes(&strict(), &claims, admin), Ok(vec![]), "{claims}");
+    }
+}
+
+#[test]
+fn without_an_id_token_what_userinfo_says_counts_without_the_username() {
+    let claims = json!({"groups": ["t-support"], "realm": {"roles": ["s-desk"]}, "name": "Augusta"});
+    let plan = followed(&strict(), &claims, ada()).unwrap();
+    assert_eq!(teams(&plan), ["by hand", "desk", "support"]);
+    assert_eq!((plan.user.username.as_str(), plan.user.profile["name"].as_str()), ("ada", "Augusta"));
+    assert_eq!(plan.groups_state, GroupsState::Received);
+    // Lists that the paths go into are there, and have nothing.
+    let none = MappingSpec { deny_unmatched: false, ..strict() };
+    let plan = followed(&none, &json!({"groups": [], "realm": {"roles": []}}), ada()).unwrap();
+    assert_eq!(teams(&plan), ["by hand"]);
+    // One of two group claims: it gives teams, but none that a group of the other excludes.
+    let plan = followed(&strict(), &json!({"groups": ["t-support", "s-desk"]}), ada()).unwrap();
+    assert_eq!(teams(&plan), ["by hand", "sales", "support"]);
+    assert_eq!(plan.groups_state, GroupsState::Absent);
+}
+
+#[test]
+fn without_an_id_token_the_groups_of_userinfo_decide_the_kind() {
+    let admin = || User { kind: UserKind::Admin, ..ada() };
+    let kind = |spec: &MappingSpec, claims: Value| followed(spec, &claims, admin()).unwrap().changed_kind();
+    let lost = Some((UserKind::Admin, UserKind::Regular));
+    assert_eq!(kind(&by_groups_alone(), json!({"groups": ["t-x"]})), lost);
+    assert_eq!(kind(&by_groups_alone(), json!({"groups": ["t-x", "root"]})), None);
+    assert_eq!(kind(&strict(), json!({"groups": ["t-x"], "realm": {"roles": []}})), lost);
+    assert_eq!(kind(&strict(), json!({"groups": ["t-x"]})), None, "the roles are not known");
+    let mapping = Mapping::compile(&strict(), &Limits::DEFAULT).unwrap();
+    let claims = of_userinfo(&json!({"sub": "s1", "groups": ["root", "t-x"]})).unwrap();
+    let (person, _) = RefreshedPerson::identify(&claims, &mapping, &[]).unwrap();
+    let policy = SignInPolicy { allow_admins: true, ..policy() };
+    let plan = decide(Some(ada()), OWNER, &person, &[], &policy).unwrap();
+    assert_eq!(plan.changed_kind(), Some((UserKind::Regular, UserKind::Admin)), "one claim is enough");
+}
+
+#[test]
+fn without_an_id_token_a_profile_field_is_emptied_only_by_a_claim_that_is_there() {
+    let named = || {
+        let mut user = ada();
+        user.profile.insert("name".to_owned(), "Ada".to_owned());
+        user
+    };
+    let after = |claims: Value| followed(&strict(), &claims, named()).unwrap().user.profile;
+    assert_eq!(after(json!({"name": ""})).get("name"), None, "absent_empties");
+    assert_eq!(after(json!({"name": null}))["name"], "Ada");
+    let new = "new@example.com";
+    assert_eq!(after(json!({"email": new}))["email"], "old@example.com", "it may not be verified");
+    assert_eq!(after(json!({"email": new, "email_verified": true}))["email"], new);
+}
+
+#[test]
+fn without_an_id_token_values_for_rules_are_replaced_by_those_that_userinfo_has() {
+    let paths = ["acr", "department", "$.realm.roles[*]", "email", "hd"];
+    let paths = paths.map(|path| ClaimPath::parse(path).unwrap());
+    let before =
+        json!({"acr": "mfa", "department": "sales", "realm": {"roles": ["a"]}, "email": "old", "hd": "x"});
+    let before = KeptClaims::of(&before, &paths).0;
+    let now =
+        json!({"sub": "s1", "acr": "other", "department": "hr", "realm": {"roles": []}, "email": "new"});
+    let mapping = Mapping::compile(&strict(), &Limits::DEFAULT).unwrap();
+    let (person, left_out) =
+        RefreshedPerson::identify(&of_userinfo(&now).unwrap(), &mapping, &paths).unwrap();
+    assert!(left_out.is_empty());
+    let plan = decide(Some(ada()), OWNER, &person, &[], &policy()).unwrap();
+    assert!(plan.changes_anything(&before));
+    let after = plan.kept.after(&before);
+    for (path, values) in [
+        ("acr", json!(["mfa"])),
+        ("department", json!(["hr"])),
+        ("$.realm.roles[*]", json!([])),
+        ("email", json!(["old"])),
+        ("hd", json!(["x"])),
+    ] {
+        assert_eq!(after.values(path).map(Value::from), Some(values), "{path}");
+    }
+    assert_eq!(plan.kept.after(&after), after, "the second changes nothing");
+}
+
+#[test]
+fn values_for_rules_that_no_longer_fit_are_dropped() {
+    let paths = ["a", "b", "c"].map(|path| ClaimPath::parse(path).unwrap());
+    let long = "x".repeat(1_900);
+    let before = KeptClaims::of(&json!({"a": long, "b": long, "c": "y"}), &paths).0;
+    let now = json!({"sub": "s1", "preferred_username": "ada", "c": long});
+    let (person, _) = RefreshedPerson::identify(&of_userinfo(&now).unwrap(), &mapping(), &paths).unwrap();
+    let after = decide(Some(ada()), OWNER, &person, &[], &policy()).unwrap().kept.after(&before);
+    let has = |path: &str| after.values(path).is_some_and(|values| !values.is_empty());
+    assert_eq!(["a", "b", "c"].map(has), [true, false, true], "no condition on the second is met");
 }

@@ -11,6 +11,7 @@ use claimgate::alg::{Algorithm, Registry};
 use claimgate::claims::{AnyKind, ClaimDemand, ClaimsError, Kind, Policy, TenantIssuers, TokenKind};
 use claimgate::identity::{Mapping, Normalisation};
 use claimgate::key::{KeyError, VerificationKey};
+use claimgate::limits::Limits;
 use claimgate::oidc::authorization::AuthorizationOptions;
 use claimgate::oidc::client::{Client, Secret};
 use claimgate::oidc::discovery::EndpointOverrides;
@@ -426,16 +427,14 @@ impl Provider {
         self.demands.sign_in.iter().try_for_each(|demand| demand.check(claims))
     }
 
-    /// Checks the claims of a refresh that brought no ID token by the demands of the file. A claim that is not there is not
-    /// known.
+    /// Checks the claims of a refresh that brought no ID token by the demands of the file, as far as the claims decide them
+    /// ([`ClaimPath::is_decided_by`](claimgate::path::ClaimPath::is_decided_by)): one that is not there is not known.
     ///
     /// # Errors
     /// The [`ClaimsError`] of the first demand that is not met.
     pub fn check_known_demands(&self, claims: &Value) -> Result<(), ClaimsError> {
-        self.demands.sign_in.iter().try_for_each(|demand| match demand.check(claims) {
-            Err(ClaimsError::Missing { .. }) => Ok(()),
-            result => result,
-        })
+        let is_known = |demand: &&ClaimDemand| demand.path().is_decided_by(claims, &Limits::DEFAULT);
+        self.demands.sign_in.iter().filter(is_known).try_for_each(|demand| demand.check(claims))
     }
 
     /// Reports whether an algorithm verifies with the client secret, not with a published key.

@@ -267,10 +267,10 @@ fn write(
     if !plan.changes.is_empty() {
         records.update_user(&plan.user, system::now())?;
     }
-    if let Some(kept) = &plan.kept
-        && *kept != records.kept_claims(session)?
-    {
-        records.keep_claims(session, kept)?;
+    let before = records.kept_claims(session)?;
+    let kept = plan.kept.after(&before);
+    if kept != before {
+        records.keep_claims(session, &kept)?;
     }
     records.schedule_refresh(session, next)?;
     Ok(Refreshed::Kept(Box::new(plan)))

@@ -185,7 +185,7 @@ async fn of_userinfo(
 ) -> Result<RefreshedClaims, Failure> {
     let tokens = refreshed.tokens();
     let request = if provider.config.userinfo { userinfo::request_by(metadata, tokens) } else { None };
-    let Some(request) = request else { return Ok(RefreshedClaims::none()) };
+    let Some(request) = request else { return Ok(RefreshedClaims::none(original)) };
     let response = call(provider, request).await?;
     let by = (provider.remote.jws(), provider.config.client.id.as_str());
     RefreshedClaims::of_userinfo(&response, original, tokens, by, system::now()).map_err(userinfo_failure)

@@ -63,6 +63,26 @@ fn all_demands_of_a_provider_must_be_met() {
 }
 
 #[test]
+fn demands_on_claims_that_may_not_be_all_are_compared_where_the_claim_is_there() {
+    let words = provider("[[provider.claim]]\npath = \"$.groups[*]\"\nmatches = \"crm-.*\"\n");
+    let deep = provider("[[provider.claim]]\npath = \"$..level\"\none_of = [2]\n");
+    let known = |provider: &Provider, claims: Value| {
+        provider.check_known_demands(&claims).err().map(|error| error.code())
+    };
+    for claims in [json!({"hd": "x"}), json!({"groups": null})] {
+        assert_eq!(known(&words, claims.clone()), None, "{claims}");
+        assert!(sign_in(&words, &claims).is_some());
+    }
+    assert_eq!(known(&words, json!({"groups": ["crm-a"]})), None);
+    assert_eq!(known(&words, json!({"groups": ["other"]})), Some("claims.value"));
+    assert_eq!(known(&words, json!({"groups": []})), Some("claims.missing"), "there are none");
+    assert_eq!(known(&provider(DEMANDS), json!({"realm_access": {}})), Some("claims.missing"));
+    // A path without a name at its start is decided by what it selects.
+    assert_eq!(known(&deep, json!({"a": {}})), None);
+    assert_eq!(known(&deep, json!({"a": {"level": 1}})), Some("claims.value"));
+}
+
+#[test]
 fn presented_tokens_meet_the_demands_of_the_provider_or_their_own() {
     let both = json!({"hd": "example.com", "realm_access": {"roles": ["crm-user"]}});
     let same = provider(DEMANDS);
