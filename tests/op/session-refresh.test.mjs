@@ -48,7 +48,7 @@ async function signIn(who = 'ada') {
   return agent;
 }
 
-const teams = async (agent) => Object.keys((await agent.me(gate))?.teams ?? {});
+const teams = async (agent) => (await agent.me(gate))?.teams ?? [];
 const isLive = async (agent) => (await agent.request(`${gate.url}/auth`)).status === 200;
 
 /** The number of refreshes with this outcome. */
