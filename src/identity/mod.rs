@@ -6,6 +6,7 @@
 
 mod administrators;
 mod conditions;
+mod decision;
 mod email;
 mod error;
 mod explain;
@@ -30,11 +31,11 @@ use serde_json::Value;
 use crate::limits::Limits;
 use crate::text::is_unsafe;
 
+#[cfg(feature = "oidc")]
+pub(crate) use decision::KnownIdentity;
 pub use error::{IdentityError, MappingError, MappingProblem};
 pub use explain::{Explanation, FieldTrace, FiredRule, PathTrace, Seen, UnfiredRule};
 pub use groups::GroupsState;
-#[cfg(feature = "oidc")]
-pub(crate) use known::KnownIdentity;
 pub use normal_form::{composed, normal_username};
 pub use setting::{SettingPath, Step};
 pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, TeamSpec, Unmatched};
@@ -42,9 +43,10 @@ pub use spec::{GroupDetail, GroupSpec, MappingSpec, Normalisation, OneOrMany, Te
 pub(crate) use teams::is_team_name;
 
 use administrators::AdminGroups;
+use decision::Decision;
 use explain::Observer;
 use groups::GroupSource;
-use known::{Decision, Known};
+use known::Known;
 use profile::ProfileField;
 use teams::TeamRules;
 use username::UsernameRules;
