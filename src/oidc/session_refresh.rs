@@ -105,6 +105,16 @@ pub enum RefreshedKept {
 
 impl RefreshedKept {
     /// Returns what a session keeps from now on that has kept `before`.
+    ///
+    /// ```
+    /// use claimgate::oidc::facts::KeptClaims;
+    /// use claimgate::oidc::session_refresh::RefreshedKept;
+    /// use claimgate::path::ClaimPath;
+    ///
+    /// let before = KeptClaims::of(&serde_json::json!({"hd": "example.com"}), &[ClaimPath::parse("hd")?]).0;
+    /// assert_eq!(RefreshedKept::Known(KeptClaims::default()).after(&before), before, "nothing new is known");
+    /// # Ok::<(), claimgate::path::PathError>(())
+    /// ```
     #[must_use]
     pub fn after(&self, before: &KeptClaims) -> KeptClaims {
         match self {
