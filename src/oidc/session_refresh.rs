@@ -9,6 +9,41 @@
 //!
 //! A refresh is no sign-in: it creates, links and opens nothing, and the person has not authenticated. `acr`, `amr` and
 //! `auth_time` stay those of the sign-in.
+//!
+//! ```
+//! use claimgate::identity::Mapping;
+//! use claimgate::jws::JwsVerifier;
+//! use claimgate::oidc::Response;
+//! use claimgate::oidc::facts::KeptClaims;
+//! use claimgate::oidc::refresh::{OriginalIdToken, Refreshed};
+//! use claimgate::oidc::session_refresh::{RefreshPlan, RefreshedClaims, RefreshedPerson, decide};
+//! use claimgate::oidc::sign_in::SignInPolicy;
+//! use claimgate::oidc::user::User;
+//! use claimgate::time::UnixTime;
+//!
+//! /// What to write of a refresh that brought no ID token; `owner` is the user of the session, whose values of claims are
+//! /// `kept`. On an error the session ends.
+//! fn plan(
+//!     (refreshed, userinfo): (&Refreshed, Option<&Response>),
+//!     original: &OriginalIdToken,
+//!     (keys, client_id): (&JwsVerifier, &str),
+//!     (mapping, policy): (&Mapping, &SignInPolicy),
+//!     (owner, kept): (User, &KeptClaims),
+//!     now: UnixTime,
+//! ) -> Result<Option<RefreshPlan>, Box<dyn std::error::Error>> {
+//!     let claims = match userinfo {
+//!         Some(answer) => {
+//!             RefreshedClaims::of_userinfo(answer, original, refreshed.tokens(), (keys, client_id), now)?
+//!         }
+//!         None => RefreshedClaims::none(original),
+//!     };
+//!     assert!(!claims.is_whole());
+//!     let (person, _) = RefreshedPerson::identify(&claims, mapping, &[])?;
+//!     let id = owner.id;
+//!     let plan = decide(Some(owner), id, &person, &["email"], policy)?;
+//!     Ok(plan.changes_anything(kept).then_some(plan))
+//! }
+//! ```
 
 use serde_json::{Map, Value};
 
