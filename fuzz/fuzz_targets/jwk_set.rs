@@ -5,7 +5,8 @@ use claimgate::{alg::Registry, jws::JwsVerifier, key::KeySet, limits::Limits};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
-    let sets = [KeySet::from_jwks_with_secrets(text, &Limits::DEFAULT), KeySet::from_jwk(text, &Limits::DEFAULT)];
+    let sets =
+        [KeySet::from_jwks_with_secrets(text, &Limits::DEFAULT), KeySet::from_jwk(text, &Limits::DEFAULT)];
     let pem = std::str::from_utf8(text).ok().map(KeySet::from_pem);
     for set in sets.into_iter().chain(pem).flatten() {
         let registry = Registry::builtin();
