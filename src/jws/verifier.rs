@@ -197,7 +197,7 @@ impl JwsVerifier {
         &self.limits
     }
 
-    /// Returns what tells keys that are replaced together from others.
+    /// Returns an identifier of the place where the keys are replaced: verifiers that share it share all replacements.
     pub(crate) fn keys_id(&self) -> usize {
         Arc::as_ptr(&self.keys).addr()
     }

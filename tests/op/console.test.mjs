@@ -259,7 +259,7 @@ test('a fresh sign-in at the provider leads into the console', async () => {
 });
 
 // attack: administration.console
-test('the console answers at the host of admin_url alone, and elsewhere an administrator is told where', async () => {
+test('the console answers at the host of admin_url alone, and elsewhere a page links an administrator there', async () => {
   const { gate: other } = await replace(undefined, op, { server: { admin_url: 'http://localhost:1' } });
   try {
     other.addUser('root', 'super-admin');

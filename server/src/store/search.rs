@@ -71,7 +71,7 @@ mod tests {
         }
     }
 
-    /// What PostgreSQL is told is what SQLite calls.
+    /// The characters that PostgreSQL translates are those that SQLite's function folds.
     #[test]
     fn each_character_is_translated_as_it_is_folded() {
         let all: String = ('\0'..=char::MAX).map(fold).collect();

@@ -19,7 +19,7 @@ struct Build {
     commit: &'static str,
 }
 
-/// The metrics of the process. Those that the system does not tell stay 0.
+/// The metrics of the process. A value that the system does not report stays 0.
 pub(super) struct ProcessMetrics {
     resident_memory: Gauge,
     open_fds: Gauge,

@@ -64,10 +64,10 @@ fn the_file_of_each_kind_passes_the_check() {
         assert_eq!(checked.code, 0, "{kind}: {}{}", checked.out, checked.err);
         let id = if kind == "generic" { "oidc" } else { kind };
         assert!(ran.out.contains(&format!("https://sso.example.com/callback/{id}\n")), "{}", ran.out);
-        // Those that send none are not told where.
-        let is_told = ran.out.contains("https://sso.example.com/api/v1/backchannelLogout\n");
+        // Of a provider without back-channel logout the URI is not printed.
+        let is_printed = ran.out.contains("https://sso.example.com/api/v1/backchannelLogout\n");
         assert_eq!(
-            is_told,
+            is_printed,
             !["entra", "okta", "google", "gitlab", "dex", "apple"].contains(&kind.as_str()),
             "{}",
             ran.out

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::support::{Folder, Outcome, run, run_with};
 
-/// The user `nobody`, who runs the server here.
+/// The user id of `nobody`, an account of every Unix: the service's user in these tests.
 const SERVICE: u32 = 65_534;
 
 const CONFIG: &str = r#"
@@ -36,7 +36,7 @@ fn installation() -> Option<(Folder, String)> {
     Some((folder, config))
 }
 
-/// Runs the command as the service's user, or as another one that is nobody's.
+/// Runs the command with a user id and the group id of the same number.
 fn run_as(user: u32, arguments: &[&str]) -> Outcome {
     let output =
         Command::new(env!("CARGO_BIN_EXE_claimgate")).args(arguments).uid(user).gid(user).output().unwrap();
