@@ -78,8 +78,11 @@ fn capitals(method: &str) -> String {
 fn is_read_as(name: &str, own: &str) -> bool {
     let is_space = |character: char| character.is_whitespace() || character == '[';
     let name = name.trim_start_matches(is_space).split(['\0', '[']).next().unwrap_or_default().trim_end();
-    let plain = |character: char| {
-        if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
-    };
     name.chars().map(plain).eq(own.chars())
+}
+
+/// Returns a character of a name as the most lenient application reads it: a letter in lower case, a digit, or `-` for every
+/// other one.
+pub(super) fn plain(character: char) -> char {
+    if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use claimgate::base64url;
 use claimgate::identity::{GroupSpec, MappingSpec, TeamSpec};
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate_config::identity_table;
+use claimgate_config::{DEFAULT_PROVIDER_ID, identity_table};
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
@@ -28,7 +28,7 @@ impl MappingTable {
         }
         let file: toml::Table = toml::from_str(text).ok()?;
         let is_named = |table: &toml::Value| {
-            table.get("id").and_then(toml::Value::as_str).unwrap_or(DEFAULT_ID) == provider
+            table.get("id").and_then(toml::Value::as_str).unwrap_or(DEFAULT_PROVIDER_ID) == provider
                 && table.get("identity").is_some()
         };
         file.get("provider")?.as_array()?.iter().position(is_named).map(Self::Provider)
@@ -42,9 +42,6 @@ impl MappingTable {
         }
     }
 }
-
-/// The id of a provider without one.
-const DEFAULT_ID: &str = "oidc";
 
 /// The part of a mapping that forms change. The rest of the table stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,11 +103,7 @@ impl Matcher {
 
 impl PartialEq for RuleDraft {
     fn eq(&self, other: &Self) -> bool {
-        let of = |rule: &Self| {
-            let Self { from: _, matcher, text, all, any, unless, teams } = rule.clone();
-            (matcher, text, all, any, unless, teams)
-        };
-        of(self) == of(other)
+        self.content() == other.content()
     }
 }
 
@@ -135,18 +128,21 @@ impl RuleDraft {
         rule
     }
 
+    /// Returns what the rule says: how it matches and what, and its lists.
+    fn content(&self) -> (Matcher, &str, [&[String]; 4]) {
+        let Self { from: _, matcher, text, all, any, unless, teams } = self;
+        (*matcher, text, [all, any, unless, teams])
+    }
+
     /// Returns a name of a rule by what it says: it is found in a file that another person has changed meanwhile.
     fn tag(&self) -> String {
-        let Self { from: _, matcher, text, all, any, unless, teams } = self;
-        base64url::encode(
-            &Fingerprint::of(&format!("{matcher:?}{text:?}{all:?}{any:?}{unless:?}{teams:?}")).0,
-        )
+        base64url::encode(&Fingerprint::of(&format!("{:?}", self.content())).0)
     }
 
     /// Reports whether nothing was entered.
     pub(crate) fn is_empty(&self) -> bool {
-        let has = |texts: &Vec<String>| !texts.is_empty();
-        self.text.is_empty() && !has(&self.all) && !has(&self.any) && !has(&self.unless) && !has(&self.teams)
+        let (_, text, lists) = self.content();
+        text.is_empty() && lists.iter().all(|list| list.is_empty())
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use ipnet::IpNet;
@@ -90,6 +91,8 @@ pub(crate) struct ProcessState {
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
     /// The file that the configuration was read from; a demonstration has none.
     pub(crate) source: OnceLock<Source>,
+    /// The description of the interface, made when it is first asked for: a reload changes no path of `public_url`.
+    pub(crate) description: OnceLock<Bytes>,
     untrusted_proxy_logged: AtomicBool,
 }
 
@@ -173,6 +176,7 @@ impl ProcessState {
             assertions: Assertions::default(),
             explanations: explains.then(Mutex::default),
             source: OnceLock::new(),
+            description: OnceLock::new(),
             untrusted_proxy_logged: AtomicBool::new(false),
         })
     }

@@ -61,17 +61,17 @@ pub(super) async fn run(server: Server) {
     loop {
         // A wait that ends early is no error.
         let _ = tokio::time::timeout(CHECK, wake.notified()).await;
-        let app = server.app();
+        let (app, mut fault) = (server.app(), None);
         for provider in app.providers.iter().filter(|provider| provider.config.refresh_interval.is_some()) {
             if app.process.refreshes.is_finishing() {
                 return;
             }
-            let begun = begin(&app, provider).await;
-            if let Some(error) = begun.as_ref().err().filter(|_| !failing) {
-                warn!(%error, "refreshes of sessions that are due cannot be read: sessions do not follow their providers");
-            }
-            failing = begun.is_err();
+            fault = begin(&app, provider).await.err().or(fault);
         }
+        if let Some(error) = fault.as_ref().filter(|_| !failing) {
+            warn!(%error, "refreshes of sessions that are due cannot be read: sessions do not follow their providers");
+        }
+        failing = fault.is_some();
     }
 }
 

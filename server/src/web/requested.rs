@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::app::App;
 use super::problem::AccessReason;
-use claimgate::access::{Application, Applications, Request, Rule, Selection};
+use claimgate::access::{Application, Applications, OverrideHeader, Request, Rule, Selection};
 use claimgate::oidc::return_to::MAX_RETURN_TO;
 
 /// The rule that decides on a request, and its application.
@@ -31,29 +31,6 @@ pub(crate) fn front_page_of(address: &str) -> &str {
 
 pub(crate) const FORWARDED_URI: &str = "x-forwarded-uri";
 const FORWARDED_METHOD: &str = "x-forwarded-method";
-
-/// The headers that name another method than that of the request, for applications that take them.
-const METHODS: [&str; 6] = [
-    "method-override",
-    "x-http-method",
-    "x-http-method-override",
-    "x-http-verb-override",
-    "x-method-override",
-    "x-original-method",
-];
-/// The headers that name another path.
-const PATHS: [&str; 8] = [
-    "x-envoy-original-path",
-    "x-forwarded-path",
-    "x-original-path",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-uri",
-    "x-rewrite-url",
-    "x-waws-unencoded-url",
-];
-/// The headers that name a part of the path that is not the application's.
-const PREFIXES: [&str; 3] = ["path-info", "script-name", "x-script-name"];
 
 /// What the browser requested of the application: from `X-Forwarded-…` (nginx, Caddy, Traefik, HAProxy), or from the
 /// subrequest itself, which has the path appended to ours (Envoy).
@@ -91,13 +68,12 @@ impl<'r> Requested<'r> {
         };
         let (mut methods, mut paths, mut has_prefix) = (Vec::new(), Vec::new(), false);
         for (name, value) in self.headers {
-            let is_one_of = |names: &[&str]| names.iter().any(|own| is_read_as(name.as_str(), own));
-            if is_one_of(&METHODS) {
-                methods.push(text(value));
-            } else if is_one_of(&PATHS) {
-                paths.push(text(value));
-            } else if is_one_of(&PREFIXES) {
-                has_prefix = true;
+            match OverrideHeader::of(name.as_str()) {
+                Some(OverrideHeader::Method) => methods.push(text(value)),
+                Some(OverrideHeader::Path) => paths.push(text(value)),
+                // Of another kind it is not known what it changes.
+                Some(_) => has_prefix = true,
+                None => {}
             }
         }
         let methods: Vec<&str> = methods.iter().map(AsRef::as_ref).collect();
@@ -172,13 +148,6 @@ impl<'r> Requested<'r> {
                 .to_owned(),
         }
     }
-}
-
-/// Reports whether CGI, WSGI and PHP read the name of a header, which is in lower case, as this one: all characters but letters
-/// and digits are one.
-fn is_read_as(name: &str, own: &str) -> bool {
-    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    name.len() == own.len() && name.bytes().map(plain).eq(own.bytes())
 }
 
 #[cfg(test)]

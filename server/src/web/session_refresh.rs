@@ -87,7 +87,8 @@ async fn redeem(
 ) -> Result<Refreshed, Failure> {
     let client = &provider.config.client;
     let request =
-        refresh::request(grant.refresh_token(), client, metadata, system::now(), &mut system::random)
+        refresh::request_async(grant.refresh_token(), client, metadata, system::now(), &mut system::random)
+            .await
             .map_err(|error| Failure::Refused(error.code(), error.to_string()))?;
     let response = call(provider, request.http).await?;
     refresh::read_with_id_token(&response, &request.secrets, &grant.tokens()).map_err(|error| {

@@ -1,7 +1,6 @@
 //! `GET /api/openapi.json`: the description of the interface, for programs and for what generates them.
 
-use std::borrow::Cow;
-
+use axum::body::Bytes;
 use axum::response::Response;
 
 use crate::web::extract::Current;
@@ -15,11 +14,11 @@ const SERVER: &str = r#""servers": [{"url": "/""#;
 /// Answers with the description; the address of the server has the path of `public_url`.
 pub(super) async fn get(Current(app): Current) -> Response {
     let path = &app.server.public_url.path;
-    let document: Cow<'static, str> = match path.is_empty() {
-        true => DOCUMENT.into(),
+    let document = app.process.description.get_or_init(|| match path.is_empty() {
+        true => Bytes::from_static(DOCUMENT.as_bytes()),
         false => DOCUMENT.replacen(SERVER, &SERVER.replace('/', path), 1).into(),
-    };
-    respond::asset("application/json", document)
+    });
+    respond::asset("application/json", document.clone())
 }
 
 #[cfg(test)]
