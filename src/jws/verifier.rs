@@ -213,9 +213,13 @@ impl JwsVerifier {
     /// # Errors
     /// The [`JwsError`] of the first stage that rejects the token.
     pub fn verify(&self, token: &str) -> Result<VerifiedJws, JwsError> {
-        let table = self.keys.load();
+        self.verify_by(&self.keys.load(), token)
+    }
+
+    /// Verifies one token by the keys of one table.
+    pub(crate) fn verify_by(&self, table: &KeyTable, token: &str) -> Result<VerifiedJws, JwsError> {
         let cached = table.headers.load();
-        let candidate = self.resolve(&table, &cached, token)?;
+        let candidate = self.resolve(table, &cached, token)?;
         let (mut short, mut long);
         let buffer = match candidate.jws.signature_len() {
             0..=SHORT => {
@@ -228,7 +232,7 @@ impl JwsVerifier {
             }
         };
         let signature = candidate.jws.decode_signature(buffer);
-        self.try_keys(&table, &candidate, signature)
+        self.try_keys(table, &candidate, signature)
     }
 
     /// Verifies one token as [`verify`](Self::verify) does, without blocking the thread where a key waits for
@@ -250,9 +254,17 @@ impl JwsVerifier {
     /// # Errors
     /// As [`verify`](Self::verify).
     pub async fn verify_async(&self, token: &str) -> Result<VerifiedJws, JwsError> {
-        let table = self.keys.load_full();
+        self.verify_async_by(&self.keys.load_full(), token).await
+    }
+
+    /// Verifies one token by the keys of one table, without blocking the thread.
+    pub(crate) async fn verify_async_by(
+        &self,
+        table: &KeyTable,
+        token: &str,
+    ) -> Result<VerifiedJws, JwsError> {
         let cached = table.headers.load_full();
-        let candidate = self.resolve(&table, &cached, token)?;
+        let candidate = self.resolve(table, &cached, token)?;
         let signing_input = candidate.jws.signing_input();
         let signature = candidate.jws.signature();
         let mut unavailable = None;
@@ -262,7 +274,7 @@ impl JwsVerifier {
                 None => key.verify(signing_input, &signature),
             };
             match verdict {
-                Ok(()) => return Ok(self.accept(&table, &candidate)),
+                Ok(()) => return Ok(self.accept(table, &candidate)),
                 Err(SignatureError::Invalid) => {}
                 Err(SignatureError::Unavailable(reason)) => unavailable = Some(reason),
             }

@@ -149,7 +149,8 @@ impl<K: Kind> Verifier<K> {
                 return match self.cached(cache, &id, &keys, now) {
                     Some(known) => known,
                     None => {
-                        self.validate_and_cache(cache, id, &keys, self.jws.verify_async(token).await?, now)
+                        let jws = self.jws.verify_async_by(&keys, token).await?;
+                        self.validate_and_cache(cache, id, &keys, jws, now)
                     }
                 };
             }
@@ -164,7 +165,7 @@ impl<K: Kind> Verifier<K> {
             let id = TokenCache::<K>::id(token);
             return match self.cached(cache, &id, &keys, now) {
                 Some(known) => known,
-                None => self.validate_and_cache(cache, id, &keys, self.jws.verify(token)?, now),
+                None => self.validate_and_cache(cache, id, &keys, self.jws.verify_by(&keys, token)?, now),
             };
         }
         self.validate(self.jws.verify(token)?, now)
@@ -184,6 +185,7 @@ impl<K: Kind> Verifier<K> {
         Some(verdict.map(|()| known).map_err(Error::from))
     }
 
+    /// Validates a token that a key of `keys` verified, and adds it to the cache as verified by them.
     #[cfg(feature = "cache")]
     fn validate_and_cache(
         &self,
