@@ -69,11 +69,35 @@ struct Plain<W>(W);
 
 impl<W: std::io::Write> std::io::Write for Plain<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        // Most lines are ASCII, of which DEL alone is escaped.
+        if line.iter().all(|byte| *byte < 0x7f) {
+            self.0.write_all(line)?;
+        } else {
+            self.0.write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_written_as_if_each_character_was_looked_at() {
+        for line in ["{\"a\":1}\n", "\t\u{7f}\n", "\u{1b}[0m", "caf\u{e9}\n", "a\u{202e}b\n", ""] {
+            let mut out = Plain(Vec::new());
+            assert_eq!(out.write(line.as_bytes()).ok(), Some(line.len()));
+            assert_eq!(String::from_utf8_lossy(&out.0), escaped(line), "{line:?}");
+        }
+        let mut out = Plain(Vec::new());
+        out.write_all(b"a\xffb\x7f").expect("memory");
+        assert_eq!(String::from_utf8_lossy(&out.0), "a\u{fffd}b\\u007f");
     }
 }
