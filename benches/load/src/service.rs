@@ -54,8 +54,13 @@ impl Service {
     /// How many of the acknowledged logouts the database has.
     pub fn remembered(&self, acknowledged: &[usize]) -> Result<usize, Failed> {
         let database = Connection::open(&self.database)?;
-        let mut statement = database.prepare("SELECT sid FROM logouts")?;
-        let known = statement.query_map([], |row| row.get(0))?.collect::<Result<HashSet<String>, _>>()?;
+        let mut statement = database.prepare("SELECT batch FROM logouts")?;
+        let batches = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        let mut known = HashSet::new();
+        for batch in batches {
+            let logouts: Vec<serde_json::Value> = serde_json::from_str(&batch)?;
+            known.extend(logouts.iter().filter_map(|logout| logout["sid"].as_str().map(str::to_owned)));
+        }
         Ok(acknowledged.iter().filter(|index| known.contains(&sid(**index))).count())
     }
 }

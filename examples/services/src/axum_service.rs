@@ -31,10 +31,14 @@ async fn scopes(Verified(principal): Verified<Principal>) -> String {
 /// Builds the service. `client` is the identifier at the provider that logout tokens are for.
 ///
 /// # Errors
-/// If the database cannot be opened.
-pub fn app(tokens: &RemoteVerifier<AccessToken>, client: &str, database: &str) -> Result<Router, Failure> {
+/// If the database cannot be opened or read.
+pub async fn app(
+    tokens: &RemoteVerifier<AccessToken>,
+    client: &str,
+    database: &str,
+) -> Result<Router, Failure> {
     // No access token of the provider lives longer than an hour.
-    let logouts = Logouts::new(SqliteLogouts::open(database)?, Duration::from_secs(3600));
+    let logouts = Logouts::new(SqliteLogouts::open(database).await?, Duration::from_secs(3600));
     let logout_tokens = tokens.with_policy(Policy::logout_token(tokens.issuer(), client))?;
     let bearer = BearerLayer::new(tokens.clone()).logouts(&logouts);
 

@@ -31,7 +31,7 @@ async fn main() -> Result<(), Failure> {
         "axum" => {
             let database = std::env::var("LOGOUTS").unwrap_or_else(|_| ":memory:".to_owned());
             let client = std::env::var("CLIENT_ID").unwrap_or_else(|_| audience.clone());
-            let app = axum_service::app(&access_tokens(issuer, audience)?, &client, &database)?;
+            let app = axum_service::app(&access_tokens(issuer, audience)?, &client, &database).await?;
             Ok(axum::serve(to_tokio(listener)?, app).await?)
         }
         "tonic" => tonic_service::serve(access_tokens(issuer, audience)?, to_tokio(listener)?).await,

@@ -127,10 +127,16 @@ async fn accepts_tokens(provider: &Provider, service: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn axum_with_rotation_outage_and_logout() {
     let provider = Provider::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let service = format!("http://{}", listener.local_addr().unwrap());
-    let app = axum_service::app(&provider.tokens(), "crm", ":memory:").unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("logouts.db").to_str().unwrap().to_owned();
+    let start = async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = format!("http://{}", listener.local_addr().unwrap());
+        let app = axum_service::app(&provider.tokens(), "crm", &database).await.unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        service
+    };
+    let service = start().await;
 
     let token = provider.token(&json!({"sub": "grace", "sid": "session"}));
     assert_eq!(get(&service, None).await, answer(200, "", "hello, stranger"));
@@ -152,6 +158,10 @@ async fn axum_with_rotation_outage_and_logout() {
     let invalid = answer(401, "Bearer error=\"invalid_token\"", "");
     assert_eq!(get(&service, Some(&token)).await, invalid);
     assert_eq!(get(&format!("{service}/me"), Some(&token)).await, invalid);
+    let restarted = start().await;
+    assert_eq!(get(&format!("{restarted}/me"), Some(&token)).await, invalid, "after a restart");
+    let other = provider.token(&json!({"sub": "grace", "sid": "another"}));
+    assert_eq!(get(&format!("{restarted}/me"), Some(&other)).await, answer(200, "", "grace"));
     accepts_tokens(&provider, &service).await;
 }
 
