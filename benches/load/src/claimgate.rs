@@ -195,6 +195,22 @@ impl Claimgate {
         Ok((server, begun.elapsed().as_secs_f64()))
     }
 
+    /// Opens sessions in an empty database, before its first node starts: those of a file, by `claimgate store copy`.
+    pub fn open_on_postgres(
+        binary: &Path,
+        folder: &Path,
+        provider: &Provider,
+        url: &str,
+        sessions: usize,
+    ) -> Result<(), Failed> {
+        let mut source = Self::start(binary, folder, provider)?;
+        source.kill();
+        source.open_sessions(provider, sessions)?;
+        source.configure(provider, "", &format!("[store]\nurl = \"{url}\"\n"))?;
+        let file = folder.join("claimgate.db");
+        source.command(&["store", "copy", file.to_str().ok_or("a folder whose name is text")?])
+    }
+
     /// Starts as a node of a database, with a provider that signs ID tokens by RS256 and logout tokens by HS256.
     pub fn start_on_postgres(
         binary: &Path,

@@ -1,27 +1,34 @@
 //! One, two and four nodes on one PostgreSQL: logouts at all of them at once, what each costs, and how long a session
 //! that a logout at one node ended is still served at the next.
+//!
+//! One logout in [`SAMPLED`] ends a live session, and is followed: it is sent when the logouts before it are answered, so
+//! that what is followed is spread over the whole storm.
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::claimgate::{Claimgate, get, logout};
+use crate::claimgate::{Claimgate, forward_auth, get, logout};
 use crate::client::{Load, Measured, Requests, drive};
 use crate::measure::{PATH, expect_ok};
 use crate::postgres::Postgres;
-use crate::provider::{Provider, now};
+use crate::provider::Provider;
 use crate::steady::{Kept, sign_in};
 use crate::{Arguments, Failed};
 
 /// How many nodes there are in each part of the run.
 const NODES: [usize; 3] = [1, 2, 4];
-/// People who sign in before a storm and are logged out within it.
-const PEOPLE: usize = 400;
+/// One logout in so many ends a session, and is followed.
+const SAMPLED: usize = 80;
+/// How many logouts are followed at a time.
+const FOLLOWERS: usize = 24;
+/// Pause between two questions for a session that a logout has ended.
+const PAUSE: Duration = Duration::from_millis(4);
 /// Tokens signed for each piece of the storm.
 const TOKENS: usize = 100_000;
 /// Requests of forward-auth for one session, in each round.
-const REQUESTS: usize = 150_000;
+const REQUESTS: usize = 100_000;
 /// The rounds, in turns, of forward-auth over PostgreSQL and over SQLite.
 const ROUNDS: usize = 5;
 
@@ -52,18 +59,13 @@ pub fn table(arguments: &Arguments, logouts: usize) -> Result<String, Failed> {
     let provider = Provider::start(&arguments.claimgate, folder.path(), 1)?;
     let mut rows = Vec::new();
     for nodes in NODES {
-        eprintln!("{nodes} nodes");
-        rows.push(storm(arguments, &folder.path().join(nodes.to_string()), &provider, nodes, logouts)?);
+        let row = storm(arguments, &folder.path().join(nodes.to_string()), &provider, nodes, logouts)?;
+        let Row { per_second, node_cpu, database_cpu, .. } = &row;
+        eprintln!("{nodes} nodes: {per_second:.0}/s, {node_cpu:.0} and {database_cpu:.0} µs each");
+        rows.push(row);
     }
-    let auth = forward_auth(arguments, &folder.path().join("auth"), &provider)?;
+    let auth = compare_forward_auth(arguments, &folder.path().join("auth"), &provider)?;
     Ok(write(arguments, &rows, &auth))
-}
-
-/// A person's session at the nodes.
-struct Session {
-    /// `Cookie`, with its value.
-    cookie: String,
-    person: String,
 }
 
 fn storm(
@@ -83,17 +85,24 @@ fn storm(
             &database.url,
         )
     };
+    let sessions = logouts / SAMPLED;
+    let place = folder.join("sessions");
+    Claimgate::open_on_postgres(&arguments.claimgate, &place, provider, &database.url, sessions)?;
     let nodes = (0..count).map(start).collect::<Result<Vec<_>, _>>()?;
-    let sessions = sign_in_all(&nodes[0])?;
     let (cpu, database_cpu) = (nodes.iter().map(Claimgate::cpu).sum::<f64>(), database.cpu());
-    let stop = AtomicBool::new(false);
-    let (ended, measured) = std::thread::scope(|scope| {
-        let ending = scope.spawn(|| end_all(provider, &nodes, &sessions, &stop));
-        let measured = send(arguments, provider, &nodes, logouts);
-        stop.store(true, Ordering::Relaxed);
-        (ending.join(), measured)
+    let sample = Sample { sessions, next: AtomicUsize::new(0), storm: Storm::default() };
+    let (followed, measured) = std::thread::scope(|scope| {
+        let followers: Vec<_> =
+            (0..FOLLOWERS).map(|_| scope.spawn(|| sample.follow(provider, &nodes))).collect();
+        let measured = send(arguments, provider, &nodes, (sessions, logouts), &sample.storm);
+        sample.storm.is_over.store(true, Ordering::Relaxed);
+        let followed: Vec<_> = followers.into_iter().map(|follower| follower.join()).collect();
+        (followed, measured)
     });
-    let (pieces, mut ended) = (measured?, ended.map_err(|_| "a thread panicked")??);
+    let (pieces, mut ended) = (measured?, Vec::new());
+    for taken in followed {
+        ended.extend(taken.map_err(|_| "a thread panicked")??);
+    }
     let cpu = nodes.iter().map(Claimgate::cpu).sum::<f64>() - cpu;
     let database_cpu = database.cpu() - database_cpu;
     let answered: usize = pieces.iter().map(|piece| piece.answered.len()).sum();
@@ -117,14 +126,62 @@ fn storm(
     })
 }
 
-fn sign_in_all(node: &Claimgate) -> Result<Vec<Session>, Failed> {
-    let mut connection = Kept::new(node.address)?;
-    (0..PEOPLE)
-        .map(|number| {
-            let person = format!("person-{number}");
-            Ok(Session { cookie: sign_in(&mut connection, &person)?, person })
-        })
-        .collect()
+/// How far the storm has come.
+#[derive(Default)]
+struct Storm {
+    answered: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+/// The sessions that logouts end while the storm goes on.
+struct Sample {
+    sessions: usize,
+    /// The next one to end.
+    next: AtomicUsize,
+    storm: Storm,
+}
+
+impl Sample {
+    /// Ends sessions one by one, each at one node, and asks the next node for each until it is refused. Returns the
+    /// milliseconds that took.
+    fn follow(&self, provider: &Provider, nodes: &[Claimgate]) -> Result<Vec<f64>, Failed> {
+        let mut taken = Vec::new();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.sessions || !self.storm.wait_for(number * SAMPLED) {
+                return Ok(taken);
+            }
+            let [here, there] = [0, 1].map(|next| nodes[(number + next) % nodes.len()].address);
+            let (mut logouts, mut asked) = (Kept::new(here)?, Kept::new(there)?);
+            let auth = forward_auth(there, "/auth", number);
+            if !asked.ask(&auth)?.starts_with("HTTP/1.1 200") {
+                return Err("a session is not served before its logout".into());
+            }
+            let token = provider.symmetric_logout_token(number, number);
+            let answer = logouts.ask(&logout(here, PATH, &token))?;
+            let acknowledged = Instant::now();
+            if !answer.starts_with("HTTP/1.1 200") {
+                return Err(format!("a logout was answered: {answer}").into());
+            }
+            while !asked.ask(&auth)?.starts_with("HTTP/1.1 401") {
+                std::thread::sleep(PAUSE);
+            }
+            taken.push(acknowledged.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+}
+
+impl Storm {
+    /// Waits until so many logouts are answered. Returns `false` if the storm is over before.
+    fn wait_for(&self, answered: usize) -> bool {
+        while self.answered.load(Ordering::Relaxed) < answered {
+            if self.is_over.load(Ordering::Relaxed) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
 }
 
 /// Sends logouts that end no session to all nodes at once, in pieces.
@@ -132,11 +189,14 @@ fn send(
     arguments: &Arguments,
     provider: &Provider,
     nodes: &[Claimgate],
-    logouts: usize,
+    (sessions, logouts): (usize, usize),
+    storm: &Storm,
 ) -> Result<Vec<Measured>, Failed> {
-    let of_node = TOKENS / nodes.len();
+    let tokens = TOKENS.min(logouts);
+    let of_node = tokens / nodes.len();
+    // The first numbers are those of sessions.
     let requests = |piece: usize, node: usize| {
-        let first = piece * TOKENS + node * of_node;
+        let first = sessions + piece * tokens + node * of_node;
         let token = |number: usize| provider.symmetric_logout_token(number, number);
         Requests::new(
             (first..first + of_node).map(|number| logout(nodes[node].address, PATH, &token(number))),
@@ -144,7 +204,7 @@ fn send(
     };
     let all = |piece: usize| (0..nodes.len()).map(|node| requests(piece, node)).collect::<Vec<_>>();
     let (mut measured, mut next) = (Vec::new(), all(0));
-    for piece in 0..logouts / TOKENS {
+    for piece in 0..logouts / tokens {
         let following = std::thread::scope(|scope| -> Result<Vec<Requests>, Failed> {
             let signing = scope.spawn(|| all(piece + 1));
             let running: Vec<_> = nodes
@@ -153,7 +213,11 @@ fn send(
                 .map(|(node, requests)| {
                     let load = [Load { requests, connections: arguments.connections / nodes.len() }];
                     let address = node.address;
-                    scope.spawn(move || drive(address, &load, Duration::from_secs(600), |_, _| true))
+                    let count = |_, _| {
+                        storm.answered.fetch_add(1, Ordering::Relaxed);
+                        true
+                    };
+                    scope.spawn(move || drive(address, &load, Duration::from_secs(600), count))
                 })
                 .collect();
             for node in running {
@@ -168,46 +232,12 @@ fn send(
     Ok(measured)
 }
 
-/// Logs people out one by one, each at one node, and asks the next node for the session until it is refused.
-fn end_all(
-    provider: &Provider,
-    nodes: &[Claimgate],
-    sessions: &[Session],
-    stop: &AtomicBool,
-) -> Result<Vec<f64>, Failed> {
-    let mut connections = nodes.iter().map(|node| Kept::new(node.address)).collect::<Result<Vec<_>, _>>()?;
-    let mut taken = Vec::new();
-    for (number, session) in sessions.iter().enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let (here, there) = (number % nodes.len(), (number + 1) % nodes.len());
-        let auth = get(nodes[there].address, "/auth", &format!("Cookie: {}\r\n", session.cookie));
-        if !connections[there].ask(&auth)?.starts_with("HTTP/1.1 200") {
-            return Err("a session is not served before its logout".into());
-        }
-        let token = provider.symmetric_logout(
-            usize::MAX - number,
-            &session.person,
-            &format!("of-{}", session.person),
-            now(),
-        );
-        let answer = connections[here].ask(&logout(nodes[here].address, PATH, &token))?;
-        let acknowledged = Instant::now();
-        if !answer.starts_with("HTTP/1.1 200") {
-            return Err(format!("a logout was answered: {answer}").into());
-        }
-        while !connections[there].ask(&auth)?.starts_with("HTTP/1.1 401") {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        taken.push(acknowledged.elapsed().as_secs_f64() * 1000.0);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(taken)
-}
-
 /// Forward-auth of one session a second, over PostgreSQL and over SQLite, round by round.
-fn forward_auth(arguments: &Arguments, folder: &Path, provider: &Provider) -> Result<Vec<[f64; 2]>, Failed> {
+fn compare_forward_auth(
+    arguments: &Arguments,
+    folder: &Path,
+    provider: &Provider,
+) -> Result<Vec<[f64; 2]>, Failed> {
     std::fs::create_dir_all(folder)?;
     let database = Postgres::start(&folder.join("postgres"))?;
     let binary = &arguments.claimgate;
@@ -241,18 +271,19 @@ fn write(arguments: &Arguments, rows: &[Row], auth: &[[f64; 2]]) -> String {
     let mut out = format!(
         "# Nodes\n\nWritten by `benches/load/run --nodes`; do not edit. PostgreSQL {} on the same two cores as the nodes, the load \
          generator and the provider: what more nodes add is availability, and here no rate. HS256, {} connections in all, logouts \
-         that end no session. Meanwhile people are logged out one by one, each at one node; *ended* is the time from the answer to \
-         such a logout until the next node refuses the session.\n\n\
-         | nodes | logouts | a second | p50 ms | p99 ms | node CPU µs each | PostgreSQL CPU µs each | ended: p50 ms | p99 ms | most ms |\n\
+         that end no session, and one in {SAMPLED} beside them that ends one, at one node; *ended* is the time from its answer until the \
+         next node refuses the session, which is asked every {} ms.\n\n\
+         | nodes | logouts | a second | p50 ms | p99 ms | node CPU µs each | PostgreSQL CPU µs each | ended: p50 ms | p99 ms | most ms (of sessions) |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         rows.first().map_or("", |row| &row.version),
-        arguments.connections
+        arguments.connections,
+        PAUSE.as_millis(),
     );
     for row in rows {
         let ended = |share: f64| row.ended[((row.ended.len() - 1) as f64 * share) as usize];
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} ({} people) |",
+            "| {} | {} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} ({}) |",
             row.nodes,
             row.logouts,
             row.per_second,
