@@ -52,7 +52,7 @@ pub(super) fn describe(found: &Condition, standbys: &str, known: i32, report: &m
         report.problem(fault);
     }
     if found.bad_rows.is_empty() {
-        report.good("users and sessions can be read, and the usernames keep the rules");
+        report.good("the rows of all tables can be read, and the usernames keep the rules");
     }
 }
 

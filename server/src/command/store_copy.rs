@@ -21,8 +21,8 @@ pub(crate) enum StoreCommand {
     systemctl stop claimgate\n  \
     claimgate store copy /var/lib/claimgate/claimgate.db \\\n    --config /etc/claimgate/claimgate.toml\n\n\
     The configuration names PostgreSQL in [store]. FILE keeps its rows and its rights. Users, passwords, links, live sessions, \
-    kept logouts and events are copied in one transaction, and their numbers compared: all of it or nothing. People \
-    stay signed in.\n\
+    kept logouts, events and the keys of assertions are copied in one transaction, and their numbers compared: all of it or \
+    nothing. People stay signed in, and applications go on with the keys that they know.\n\
     Exit codes: 0 copied, 2 nothing was copied.")]
 pub(crate) struct CopyArguments {
     /// The database file to read
@@ -61,12 +61,14 @@ impl CopyArguments {
         if !copied.key {
             eprintln!(
                 "warning: the key beside {} was not copied, because it is missing or other users could read it: \
-                 sign-ins in progress begin anew",
+                 sign-ins in progress begin anew, sessions are not refreshed at their provider, and assertions for \
+                 applications are signed by new keys",
                 self.file.display()
             );
         }
+        let keys = if copied.kept > 0 { ", and the keys of assertions," } else { "" };
         let text = format!(
-            "copied {} and {} from {} to {}\n",
+            "copied {} and {}{keys} from {} to {}\n",
             numbers.join(", "),
             count(copied.events, "event"),
             self.file.display(),

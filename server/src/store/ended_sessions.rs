@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, params};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
 
+use super::bad_rows::BadRows;
 use claimgate::oidc::session::SessionId;
 
 /// The table.
@@ -32,6 +34,17 @@ pub(super) const OVERDUE_SESSIONS: usize = 1_024;
 /// Most sessions whose rows wait to be deleted beside other work: limits their memory to 40 MiB. Beyond that the
 /// writing thread deletes after each transaction at least as many as it has added.
 pub(super) const MOST_KEPT: usize = 1_000_000;
+
+/// Reads the sessions that a row names, from its column `column`.
+pub(super) fn read_row<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [[u8; 16]]> {
+    match row.get_ref(column)?.as_blob()?.as_chunks() {
+        (ids, []) => Ok(ids),
+        _ => {
+            let reason = "part of an identifier is missing".into();
+            Err(rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, reason))
+        }
+    }
+}
 
 /// The sessions that have ended and whose rows are there. A clone is the same sessions.
 #[derive(Clone, Default)]
@@ -115,29 +128,32 @@ impl EndedSessions {
         }
     }
 
-    /// Reads the rows of the table that other processes have written since.
+    /// Reads the rows of the table that other processes have written since. What cannot be read is skipped and
+    /// reported: the sessions that such a row names live again.
     pub(super) fn read_new_rows(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut state = self.0.lock();
         let sql = "SELECT id, sessions FROM ended_session WHERE id > ?1 ORDER BY id";
         let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query([state.newest_row])?;
+        let (mut rows, mut bad) = (statement.query([state.newest_row])?, BadRows::default());
         while let Some(row) = rows.next()? {
-            let ids = row.get_ref(1)?.as_blob()?.as_chunks().0;
-            state.ended.extend(ids.iter().map(|id| SessionId(*id)));
             state.newest_row = row.get(0)?;
+            let ids = bad.read(read_row(row, 1)).unwrap_or_default();
+            state.ended.extend(ids.iter().map(|id| SessionId(*id)));
         }
+        bad.report("ended_session");
         Ok(())
     }
 
     /// Deletes the rows of some sessions, the first ended first, within a transaction: those of as many rows of the
-    /// table as name `most` together. Returns them; they are to be [`forgotten`](Self::forget) once that is durable.
+    /// table as name `most` together. Returns them; they are to be [`forgotten`](Self::forget) once that is durable. Rows
+    /// that cannot be read stay, for `claimgate doctor`.
     pub(super) fn clean_step(connection: &Connection, most: usize) -> rusqlite::Result<Vec<SessionId>> {
         let (mut cleaned, mut last) = (Vec::new(), None::<i64>);
         let mut statement =
             connection.prepare_cached("SELECT id, sessions FROM ended_session ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let ids = row.get_ref(1)?.as_blob()?.as_chunks().0;
+            let Ok(ids) = read_row(row, 1) else { continue };
             if last.is_some() && cleaned.len() + ids.len() > most {
                 break;
             }
@@ -145,7 +161,9 @@ impl EndedSessions {
             last = Some(row.get(0)?);
         }
         drop(rows);
-        connection.prepare_cached("DELETE FROM ended_session WHERE id <= ?1")?.execute([last])?;
+        let sql = "DELETE FROM ended_session
+            WHERE id <= ?1 AND typeof(sessions) = 'blob' AND length(sessions) % 16 = 0";
+        connection.prepare_cached(sql)?.execute([last])?;
         let mut delete = connection.prepare_cached("DELETE FROM session WHERE id = ?1")?;
         for id in &cleaned {
             delete.execute(params![id.0])?;

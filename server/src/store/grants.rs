@@ -102,8 +102,8 @@ impl RefreshRecords for SqliteRecords<'_> {
 
     fn kept_claims(&mut self, session: SessionId) -> Result<KeptClaims, StoreError> {
         let sql = "SELECT claims FROM session WHERE id = ?1";
-        let found = self.query_first(sql, params![session.0], |row| row.get(0))?;
-        Ok(KeptClaims::from_json(found.flatten()))
+        let found = self.query_all("session", sql, params![session.0], |row| row.get(0))?;
+        Ok(KeptClaims::from_json(found.into_iter().next().flatten()))
     }
 
     fn keep_claims(&mut self, session: SessionId, claims: &KeptClaims) -> Result<(), StoreError> {

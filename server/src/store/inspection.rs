@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::bad_rows::UNREADABLE;
+use super::ended_sessions;
 use super::events::sqlite as events;
 use super::file;
-use super::logout_batches::read_row;
+use super::logout_batches::{read_entry, read_row};
 use super::records::{USER, read_user};
 use super::schema;
 use crate::plural::count;
@@ -35,42 +37,108 @@ pub fn inspect(database: &Path, normalisation: Normalisation) -> Result<Inspecti
     found.rights(database);
     found.version(&connection).map_err(failed)?;
     found.integrity(&connection).map_err(failed)?;
-    let users = format!("SELECT {USER}, user.id FROM user");
-    found.rows(&connection, "user", &users, |row| read_user(row).map(drop)).map_err(failed)?;
-    let sessions = "SELECT id, user, expires, created, rowid FROM session";
-    found.rows(&connection, "session", sessions, read_session).map_err(failed)?;
-    let is_older = schema::version(&connection).map_err(failed)? < schema::newest_version();
-    // A database of an earlier version, which the next start migrates, may be without these.
-    let is_there = |table| Ok(!is_older || connection.table_exists(None, table)?);
-    if is_there("logout_batch").map_err(failed)? {
-        let logouts = "SELECT id, issuer, entries, id FROM logout_batch";
-        found.rows(&connection, "logout_batch", logouts, |row| read_row(row).map(drop)).map_err(failed)?;
-    }
-    if is_there("ended_session").map_err(failed)? {
-        let ended = "SELECT sessions, id FROM ended_session";
-        found.rows(&connection, "ended_session", ended, read_ended).map_err(failed)?;
-    }
-    if is_there("event").map_err(failed)? {
-        let events = format!("SELECT {}, id FROM event", events::COLUMNS);
-        found.rows(&connection, "event", &events, |row| events::read_row(row).map(drop)).map_err(failed)?;
+    for table in tables(&connection).map_err(failed)? {
+        found.rows(&connection, &table).map_err(failed)?;
     }
     found.usernames(&connection, normalisation).map_err(failed)?;
     Ok(found)
 }
 
-fn read_session(row: &Row<'_>) -> rusqlite::Result<()> {
-    row.get::<_, [u8; 16]>(0)?;
-    (1..4).try_for_each(|column| row.get::<_, i64>(column).map(drop))
+/// What a row has to say beyond the types of its columns: the columns that are read, and how.
+struct Reader {
+    columns: String,
+    read: fn(&Row<'_>) -> rusqlite::Result<()>,
 }
 
-fn read_ended(row: &Row<'_>) -> rusqlite::Result<()> {
-    match row.get_ref(0)?.as_blob()?.as_chunks::<16>().1 {
-        [] => Ok(()),
-        _ => Err(rusqlite::Error::FromSqlConversionFailure(
-            0,
-            rusqlite::types::Type::Blob,
-            "part of an identifier is missing".into(),
-        )),
+/// Returns what the rows of a table are read by, if that is more than its columns.
+fn reader_of(table: &str) -> Option<Reader> {
+    let of = |columns: &str, read| Some(Reader { columns: columns.to_owned(), read });
+    match table {
+        "user" => of(USER, |row| read_user(row).map(drop)),
+        "session" => of("id, user, expires, created, issuer, subject, issued_at", read_session),
+        "refresh" => of("session", |row| row.get::<_, [u8; 16]>(0).map(drop)),
+        "logout_batch" => of("id, issuer, entries, until", |row| {
+            let batch = read_row(row)?;
+            batch.entries.iter().try_for_each(|entry| read_entry(entry, batch.until).map(drop))
+        }),
+        "ended_session" => of("sessions", |row| ended_sessions::read_row(row, 0).map(drop)),
+        "event" => of(events::COLUMNS, |row| events::read_row(row).and_then(events::listed).map(drop)),
+        _ => None,
+    }
+}
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<()> {
+    row.get::<_, [u8; 16]>(0)?;
+    (1..4).try_for_each(|column| row.get::<_, i64>(column).map(drop))?;
+    if row.get_ref(4)?.data_type() != Type::Null {
+        row.get_ref(5)?.as_str()?;
+        row.get::<_, i64>(6)?;
+    }
+    Ok(())
+}
+
+/// A table of the schema.
+struct Table {
+    name: String,
+    /// The columns, each with the type that it is declared with.
+    columns: Vec<(String, String)>,
+    /// What names a row: the key, or the number that SQLite gives it.
+    key: Vec<String>,
+}
+
+/// Returns the tables of a database.
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
+    let sql = "SELECT name, wr FROM pragma_table_list
+        WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))?;
+    let mut tables = Vec::new();
+    for name in names {
+        let (name, has_no_numbers) = name?;
+        let (mut columns, mut key) = (Vec::new(), Vec::new());
+        let mut statement =
+            connection.prepare("SELECT name, type, pk FROM pragma_table_info(?1) ORDER BY cid")?;
+        let mut rows = statement.query([&name])?;
+        while let Some(row) = rows.next()? {
+            let column: String = row.get(0)?;
+            if has_no_numbers && row.get::<_, i64>(2)? > 0 {
+                key.push(column.clone());
+            }
+            columns.push((column, row.get(1)?));
+        }
+        if key.is_empty() {
+            key.push("rowid".to_owned());
+        }
+        tables.push(Table { name, columns, key });
+    }
+    Ok(tables)
+}
+
+/// Checks that the columns of a row, from the column `first`, have the types that they are declared with, or are NULL.
+fn check_types(row: &Row<'_>, first: usize, columns: &[(String, String)]) -> rusqlite::Result<()> {
+    for (place, (name, declared)) in columns.iter().enumerate() {
+        let found = row.get_ref(first + place)?.data_type();
+        let fits = match declared.as_str() {
+            "INTEGER" => found == Type::Integer,
+            "TEXT" => found == Type::Text && row.get_ref(first + place)?.as_str().is_ok(),
+            "BLOB" => found == Type::Blob,
+            _ => true,
+        };
+        if !fits && found != Type::Null {
+            return Err(rusqlite::Error::InvalidColumnType(first + place, name.clone(), found));
+        }
+    }
+    Ok(())
+}
+
+/// Returns a value of a key, for a person.
+fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) => format!("{:?}", String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 
@@ -127,33 +195,38 @@ impl Inspection {
         Ok(())
     }
 
-    /// Reads all rows of a table; the last column is the row's number.
-    fn rows(
-        &mut self,
-        connection: &Connection,
-        table: &str,
-        sql: &str,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+    /// Reads all rows of a table.
+    fn rows(&mut self, connection: &Connection, table: &Table) -> rusqlite::Result<()> {
         let (mut rows_read, before) = (0_u64, self.problems.len());
-        let mut statement = connection.prepare(sql)?;
-        let number = statement.column_count() - 1;
+        let quoted = |name: &String| format!("\"{name}\"");
+        let all: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
+        let key: Vec<String> = table.key.iter().map(quoted).collect();
+        let reader = reader_of(&table.name);
+        let own = reader.as_ref().map_or_else(|| "NULL".to_owned(), |reader| reader.columns.clone());
+        let sql =
+            format!("SELECT {own}, {}, {} FROM {}", all.join(", "), key.join(", "), quoted(&table.name));
+        let mut statement = connection.prepare(&sql)?;
+        let key = statement.column_count() - key.len()..statement.column_count();
+        let first = key.start - all.len();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             rows_read += 1;
-            if let Err(error) = read(row) {
-                let id: i64 = row.get(number)?;
-                let (what, remedy) = match (table, row.get::<_, String>(1)) {
+            let own = reader.as_ref().map_or(Ok(()), |reader| (reader.read)(row));
+            if let Err(error) = own.and_then(|()| check_types(row, first, &table.columns)) {
+                let name = &table.name;
+                let key = key.clone().map(|column| row.get_ref(column).map(shown));
+                let key = key.collect::<rusqlite::Result<Vec<_>>>()?.join(", ");
+                let (what, remedy) = match (name.as_str(), row.get::<_, String>(1)) {
                     ("user", Ok(name)) => (format!(", {name:?},"), UNREADABLE),
                     _ => (String::new(), "restore a backup, or correct it with SQLite"),
                 };
                 self.problems.push(format!(
-                    "row {id} of the table {table}{what} cannot be read and is skipped ({error}): {remedy}"
+                    "row {key} of the table {name}{what} cannot be read and is skipped ({error}): {remedy}"
                 ));
             }
         }
         if self.problems.len() == before {
-            self.good.push(format!("table {table}: {} can be read", count(rows_read, "row")));
+            self.good.push(format!("table {}: {} can be read", table.name, count(rows_read, "row")));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::file;
 use crate::system;
 use claimgate::oidc::records::StoreError;
 use claimgate::oidc::seal::{KEY_LEN, Sealer};
+use claimgate::oidc::session::SessionId;
 
 /// The key of a database.
 pub(crate) struct Key(Sealer);
@@ -82,6 +83,24 @@ impl Key {
     pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<Zeroizing<String>> {
         self.0.open(purpose, sealed)
     }
+}
+
+/// Returns the purpose for which the ID token of a session is sealed: it opens in its own row only.
+pub(super) fn id_token_purpose(session: SessionId) -> String {
+    format!("id token of {session}")
+}
+
+/// Opens the ID token of a session that has ended. One that does not open is reported: the provider is not told which
+/// session it was.
+pub(super) fn open_id_token(key: &Key, session: SessionId, sealed: &str) -> Option<String> {
+    let opened = key.open(&id_token_purpose(session), sealed);
+    if opened.is_none() {
+        tracing::warn!(
+            %session,
+            "the ID token of a session cannot be opened: it is damaged, or the key of the store is another since"
+        );
+    }
+    opened.map(|token| token.to_string())
 }
 
 fn create(name: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {

@@ -15,6 +15,9 @@ use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::{User, UserId, UserKind};
 use claimgate::time::UnixTime;
 
+/// The name under which the keys of assertions are kept, and the purpose for which they are sealed.
+pub(crate) const ASSERTION_KEYS: &str = "assertion keys";
+
 /// A user in a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedUser {
@@ -180,7 +183,8 @@ pub trait AdminRecords: Records + RefreshRecords {
     /// [`StoreError`]: the database failed.
     fn record_event(&mut self, event: &Event) -> Result<(), StoreError>;
 
-    /// Returns the text that is kept under a name, for the servers of this database.
+    /// Returns the text that is kept under a name, for the servers of this database. One that cannot be read is reported,
+    /// and counts as none.
     ///
     /// # Errors
     /// [`StoreError`]: the database failed.
@@ -307,7 +311,9 @@ impl AdminRecords for SqliteRecords<'_> {
     }
 
     fn kept(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        self.query_first("SELECT text FROM kept WHERE name = ?1", [name], |row| row.get(0))
+        let found =
+            self.query_all("kept", "SELECT text FROM kept WHERE name = ?1", [name], |row| row.get(0))?;
+        Ok(found.into_iter().next())
     }
 
     fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError> {

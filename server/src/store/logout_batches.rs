@@ -12,6 +12,9 @@ use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::records::{LogoutRecord, LogoutTarget, Position};
 use claimgate::time::UnixTime;
 
+/// Most seconds after the end of a row at which one of its entries can have been received. A later time was not written.
+const RECEIVED_AFTER: u64 = 86_400;
+
 /// Most entries of one row.
 const ENTRIES: usize = 512;
 
@@ -65,16 +68,15 @@ pub(super) fn read(
     mut add: impl FnMut(&str, &LogoutEntry),
 ) -> rusqlite::Result<i64> {
     let (mut position, mut bad) = (after, BadRows::default());
-    let sql = "SELECT id, issuer, entries FROM logout_batch
+    let sql = "SELECT id, issuer, entries, until FROM logout_batch
         WHERE id > ?1 AND (?2 IS NULL OR issuer = ?2) ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![after, issuer])?;
     while let Some(row) = rows.next()? {
         position = row.get(0)?;
-        if let Some((issuer, entries)) = bad.read(read_row(row)) {
+        if let Some(Batch { issuer, entries, until }) = bad.read(read_row(row)) {
             for entry in entries {
-                let entry = LogoutEntry::from_bytes(entry).ok_or_else(|| unreadable("a kind is unknown"));
-                if let Some(entry) = bad.read(entry) {
+                if let Some(entry) = bad.read(read_entry(entry, until)) {
                     add(issuer, &entry);
                 }
             }
@@ -84,14 +86,34 @@ pub(super) fn read(
     Ok(position)
 }
 
-/// Reads the issuer and the entries of a row.
-pub(super) fn read_row<'r>(row: &'r Row<'_>) -> rusqlite::Result<(&'r str, &'r [[u8; ENTRY_LEN]])> {
-    let issuer = row.get_ref(1)?.as_str()?;
+/// A row of the table.
+pub(super) struct Batch<'r> {
+    pub(super) issuer: &'r str,
+    /// The entries, to be read by [`read_entry`].
+    pub(super) entries: &'r [[u8; ENTRY_LEN]],
+    /// The end of the last of them.
+    pub(super) until: UnixTime,
+}
+
+/// Reads a row from the columns id, issuer, entries and end.
+pub(super) fn read_row<'r>(row: &'r Row<'_>) -> rusqlite::Result<Batch<'r>> {
+    let (issuer, until) = (row.get_ref(1)?.as_str()?, UnixTime(row.get(3)?));
     let (entries, rest) = row.get_ref(2)?.as_blob()?.as_chunks();
     match rest {
-        [] => Ok((issuer, entries)),
+        [] => Ok(Batch { issuer, entries, until }),
         _ => Err(unreadable("part of an entry is missing")),
     }
+}
+
+/// Reads an entry of a row. One whose times are beyond those of its row is not what was written: memory would keep what
+/// is beside it for as long.
+pub(super) fn read_entry(entry: &[u8; ENTRY_LEN], until: UnixTime) -> rusqlite::Result<LogoutEntry> {
+    let entry = LogoutEntry::from_bytes(entry).ok_or_else(|| unreadable("a kind is unknown"))?;
+    let newest = until.saturating_add(RECEIVED_AFTER).0.saturating_mul(1000);
+    if entry.until > until || entry.received.0 > newest {
+        return Err(unreadable("an entry ends after its row"));
+    }
+    Ok(entry)
 }
 
 fn unreadable(reason: &str) -> rusqlite::Error {

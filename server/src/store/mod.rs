@@ -68,6 +68,7 @@ pub use events::{
 pub(crate) use file::{files_of, in_its_folder, real as real_file};
 pub use grants::{CLAIMED_FOR, NewRefresh, RefreshRecords};
 pub use inspection::{Inspection, inspect};
+pub(crate) use listing::ASSERTION_KEYS;
 pub use listing::{AdminRecords, ListedLink, ListedSession, ListedTeam, ListedUser, PeopleCounts, UserRow};
 pub use logged_out::LoggedOut;
 pub use logout_records::PresentedToken;

@@ -38,8 +38,11 @@ impl Notices {
 /// Deletes the notices that name a user: without a server, those of earlier changes are still there.
 pub(super) fn forget(connection: &Connection, username: &str) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT id, about FROM notice")?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found: Vec<(i64, String)> = found.collect::<Result<_, _>>()?;
+    let (mut found, mut bad) = (Vec::<(i64, String)>::new(), BadRows::default());
+    for row in statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        found.extend(bad.read(row));
+    }
+    bad.report("notice");
     for (id, _) in found.iter().filter(|(_, about)| names_user(about, username)) {
         connection.execute("DELETE FROM notice WHERE id = ?1", [id])?;
     }

@@ -9,7 +9,7 @@ use super::effects::Effects;
 use super::ended_sessions::EndedSessions;
 use super::error::store_error;
 use super::events::sqlite as events;
-use super::key::Key;
+use super::key::{Key, id_token_purpose, open_id_token};
 use super::logout_batches;
 use super::logout_records::LogoutRecords;
 use super::notices;
@@ -188,19 +188,18 @@ impl SessionRecords for SqliteRecords<'_> {
     fn end_session(&mut self, id: SessionId) -> Result<Option<Origin>, StoreError> {
         let sql = "DELETE FROM session WHERE id = ?1 AND NOT is_ended(id)
             RETURNING issuer, subject, sid, issued_at, id_token";
-        let key = self.key;
-        let ended = self.query_first(sql, [id.0], |row| {
+        let (key, mut bad) = (self.key, BadRows::default());
+        let read = |row: &Row<'_>| -> rusqlite::Result<Origin> {
             let sealed: Option<String> = row.get(4)?;
-            let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(id), &sealed));
             let Some(issuer) = row.get(0)? else { return Ok(Origin::Password) };
-            Ok(Origin::Oidc(OidcOrigin {
-                issuer,
-                subject: row.get(1)?,
-                sid: row.get(2)?,
-                issued_at: UnixTime(row.get(3)?),
-                id_token: opened.map(|token| token.to_string()),
-            }))
-        })?;
+            let (subject, sid, issued_at) = (row.get(1)?, row.get(2)?, UnixTime(row.get(3)?));
+            let id_token = sealed.and_then(|sealed| open_id_token(key, id, &sealed));
+            Ok(Origin::Oidc(OidcOrigin { issuer, subject, sid, issued_at, id_token }))
+        };
+        // One whose origin cannot be read ends too, at this server alone.
+        let ended =
+            self.query_first(sql, [id.0], |row| Ok(bad.read(read(row)).unwrap_or(Origin::Password)))?;
+        bad.report("session");
         self.effects.push(Effect::Ended(id));
         Ok(ended)
     }
@@ -384,11 +383,6 @@ impl Records for SqliteRecords<'_> {
         }
         self.execute("DELETE FROM user WHERE id = ?1", [id.0]).map(drop)
     }
-}
-
-/// Returns the purpose for which the ID token of a session is sealed: it opens in its own row only.
-pub(super) fn id_token_purpose(session: SessionId) -> String {
-    format!("id token of {session}")
 }
 
 /// Reads a user from the columns of [`USER`].

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::signing_keys::{PUBLISHED_AFTER, SigningKeys};
-use crate::store::{AdminRecords, Store};
+use crate::store::{ASSERTION_KEYS, AdminRecords, Store};
 use claimgate::access::Caller;
 use claimgate::oidc::records::StoreError;
 use claimgate::time::UnixTime;
@@ -22,8 +22,6 @@ const LIFETIME: Duration = Duration::from_secs(60);
 const REREAD_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The media type of assertions, without `application/`: no token of another purpose passes for one.
 const TYPE: &str = "claimgate-assertion+jwt";
-/// The name of the keys in the store, and the purpose that they are sealed for.
-const KEYS: &str = "assertion keys";
 
 /// The claims of an assertion.
 #[derive(Serialize)]
@@ -152,7 +150,7 @@ async fn read(store: &Store, now: UnixTime) -> Result<SigningKeys, StoreError> {
         let mut keys = kept_keys(records, &own)?;
         let changed = keys.advance(now);
         if changed {
-            records.keep(KEYS, &own.key().seal(KEYS, &keys.to_text()))?;
+            records.keep(ASSERTION_KEYS, &own.key().seal(ASSERTION_KEYS, &keys.to_text()))?;
         }
         Ok::<_, StoreError>((keys, changed))
     });
@@ -163,9 +161,16 @@ async fn read(store: &Store, now: UnixTime) -> Result<SigningKeys, StoreError> {
     Ok(keys)
 }
 
+/// Reads the keys that are kept; those that cannot be read are reported, and count as none.
 fn kept_keys(records: &mut dyn AdminRecords, store: &Store) -> Result<SigningKeys, StoreError> {
-    let opened = records.kept(KEYS)?.and_then(|sealed| store.key().open(KEYS, &sealed));
-    Ok(opened.and_then(|text| SigningKeys::parse(&text)).unwrap_or_default())
+    let Some(sealed) = records.kept(ASSERTION_KEYS)? else { return Ok(SigningKeys::default()) };
+    let keys = store.key().open(ASSERTION_KEYS, &sealed).and_then(|text| SigningKeys::parse(&text));
+    if keys.is_none() {
+        warn!(
+            "the keys of assertions cannot be read, and new ones are made: their row is damaged, or the key of the store is another since"
+        );
+    }
+    Ok(keys.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -246,9 +251,10 @@ mod tests {
         assert_eq!(other.published(&store, later).await.expect("keys"), both);
         assert_eq!(other.published(&store, later.saturating_add(60)).await.expect("keys"), both);
         // What is in the store is sealed.
-        let kept = store.administer(|records| records.kept(KEYS)).await.expect("a store").expect("kept");
+        let kept =
+            store.administer(|records| records.kept(ASSERTION_KEYS)).await.expect("a store").expect("kept");
         assert!(SigningKeys::parse(&kept).is_none());
-        assert!(store.key().open(KEYS, &kept).is_some());
+        assert!(store.key().open(ASSERTION_KEYS, &kept).is_some());
     }
 
     #[tokio::test]

@@ -118,12 +118,13 @@ fn sqlite_store() -> (TempDir, std::path::PathBuf) {
         let event = Event::new(kind, "x").user(user).subject("\u{1b}\"'").client(Some([192, 0, 2, 1].into()));
         store.administer_blocking(move |records| records.record_event(&event)).unwrap();
     }
+    store.administer_blocking(|records| records.keep("assertion keys", "sealed")).unwrap();
     store.close();
     (folder, file)
 }
 
 const COPIED: Copied =
-    Copied { users: 2, passwords: 1, links: 2, sessions: 3, logouts: 3, events: 3, key: true };
+    Copied { users: 2, passwords: 1, links: 2, sessions: 3, logouts: 3, events: 3, key: true, kept: 1 };
 
 #[test]
 fn all_that_a_sqlite_store_has_acknowledged_holds_in_its_copy() {
@@ -183,6 +184,8 @@ fn all_that_a_sqlite_store_has_acknowledged_holds_in_its_copy() {
         assert_eq!(users[0].user.profile["name"], "Ada, Countess of Lovelace");
         let hash = administration.administer(|records| records.password(UserId(1))).await;
         assert_eq!(hash, Ok(Some("a hash".to_owned())));
+        let keys = administration.look(|records| records.kept("assertion keys")).await;
+        assert_eq!(keys, Ok(Some("sealed".to_owned())), "applications go on with the keys that they know");
         sign_in(&node, "hedy", None).await;
         let users = administration.administer(|records| records.list_users("grace", 10)).await.unwrap();
         assert_eq!(users[0].user.id, UserId(4), "3 was given to a user who was removed");
@@ -288,7 +291,7 @@ fn without_its_key_a_store_is_copied_without_what_the_key_seals() {
     let (_folder, file) = sqlite_store();
     std::fs::remove_file(file.with_extension("db.key")).unwrap();
     with_database(async |server| {
-        assert_eq!(copy_from_sqlite(&server, &file).await, Ok(Copied { key: false, ..COPIED }));
+        assert_eq!(copy_from_sqlite(&server, &file).await, Ok(Copied { key: false, kept: 0, ..COPIED }));
         let node = PgStore::open(server, Settings::default()).await.unwrap();
         let Ok(Some(Origin::Oidc(origin))) = node.end_session(SessionId::of_secret("oidc")).await else {
             panic!("a session");

@@ -209,6 +209,26 @@ impl Engine {
         name
     }
 
+    /// Copies a database that no one is connected to. Returns the name of the copy, which belongs to the same user.
+    pub(crate) async fn copy_of(&self, template: &str) -> String {
+        let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let client = self.superuser("postgres").await;
+        let sql = format!("CREATE DATABASE {name} OWNER {template} TEMPLATE {template}");
+        // Connections that were dropped take a moment to close.
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = client.batch_execute(&sql).await {
+            assert!(Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        name
+    }
+
+    /// Removes a database, and ends its connections.
+    pub(crate) async fn remove(&self, database: &str) {
+        let client = self.superuser("postgres").await;
+        client.batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)")).await.unwrap();
+    }
+
     /// Describes the connection of the owner of a database that [`new_database`](Self::new_database) made.
     pub(crate) fn server(&self, database: &str) -> Server {
         Server::new(self.config(database, database), None)

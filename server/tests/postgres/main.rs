@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod administration;
+#[path = "../store/bad_row_contract.rs"]
+mod bad_row_contract;
+mod bad_rows;
 mod command;
 #[path = "../../../tests/relying_party/contract.rs"]
 mod contract;

@@ -16,6 +16,8 @@ mod contract;
 #[path = "../../../tests/relying_party/provider.rs"]
 #[expect(dead_code, reason = "the tests of the store need a part of the provider")]
 mod provider;
+mod bad_row_contract;
+mod bad_rows;
 mod changes;
 mod ended;
 mod event_contract;

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::provider::ISSUER;
 use super::refresh_contract::{self, claim, grant, sign_in};
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 

@@ -35,13 +35,21 @@ pub(in crate::store) const TABLE: &str = "
 /// The columns of a row, in the order of [`read_row`].
 pub(in crate::store) const COLUMNS: &str = "kind, id, n, code, user_id, username, provider, subject, client, application, rule, admin_id, admin, detail, count";
 
+/// The last number that an event can have: one that another can follow.
+const LAST: i64 = 1 << 62;
+
+/// Selects the rows whose numbers can be read: the next event is numbered by them.
+const NUMBERED: &str = "typeof(id) = 'integer' AND typeof(n) = 'integer'
+    AND id BETWEEN 0 AND 4611686018427387904 AND n BETWEEN 0 AND 4611686018427387904";
+
 /// Records events within a transaction, at a time in microseconds since 1970.
 pub(in crate::store) fn append(connection: &Connection, events: &[Event], now: i64) -> rusqlite::Result<()> {
-    let newest_of = "SELECT id, n FROM event WHERE kind = ?1 ORDER BY id DESC LIMIT 1";
+    let newest_of =
+        format!("SELECT id, n FROM event WHERE kind = ?1 AND {NUMBERED} ORDER BY id DESC LIMIT 1");
     let (mut newest, mut numbers) = (0_i64, [0_i64; EventKind::ALL.len()]);
     for (kind, number) in EventKind::ALL.into_iter().zip(&mut numbers) {
         let last = connection
-            .prepare_cached(newest_of)?
+            .prepare_cached(&newest_of)?
             .query_row([kind.number()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         if let Some((id, n)) = last.optional()? {
             newest = newest.max(id);
@@ -138,9 +146,16 @@ pub(in crate::store) fn read_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     })
 }
 
-fn listed(row: EventRow) -> rusqlite::Result<ListedEvent> {
+/// Reads what a row says.
+pub(in crate::store) fn listed(row: EventRow) -> rusqlite::Result<ListedEvent> {
     let kind = EventKind::from_number(row.kind)
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, row.kind.into()))?;
+    for (column, number) in [(1, row.id), (2, row.n)] {
+        if !(0..=LAST).contains(&number) {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(column, number));
+        }
+    }
+    let count = row.count;
     Ok(ListedEvent {
         id: row.id,
         kind,
@@ -153,14 +168,19 @@ fn listed(row: EventRow) -> rusqlite::Result<ListedEvent> {
         rule: row.rule,
         admin: row.admin,
         detail: row.detail,
-        count: u32::try_from(row.count).unwrap_or(u32::MAX),
+        count: u32::try_from(count).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(14, count))?,
     })
 }
 
-/// Counts the events of each kind by minutes, those with at least this number, in their order.
+/// Counts the events of each kind by minutes, those with at least this number, in their order. A row that cannot be read
+/// is skipped; [`list`] reports it.
 pub(in crate::store) fn counts(connection: &Connection, from: i64) -> rusqlite::Result<Vec<EventCount>> {
-    let sql = "SELECT id / 60000000, sum(count) FROM event WHERE kind = ?1 AND id >= ?2 GROUP BY 1";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT id / 60000000, sum(count) FROM event
+        WHERE kind = ?1 AND id >= ?2 AND {NUMBERED} AND typeof(count) = 'integer' AND count BETWEEN 0 AND 4294967295
+        GROUP BY 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut counts = Vec::new();
     for kind in EventKind::ALL {
         let mut rows = statement.query(params![kind.number(), from])?;
@@ -182,11 +202,13 @@ pub(in crate::store) fn purge_step(
 ) -> rusqlite::Result<bool> {
     let retention = i64::try_from(limits.retention.as_micros()).unwrap_or(i64::MAX);
     let oldest = now.saturating_sub(retention);
-    let sql = "DELETE FROM event WHERE kind = ?1 AND id IN (
+    let sql = format!(
+        "DELETE FROM event WHERE kind = ?1 AND id IN (
             SELECT id FROM (SELECT id, n FROM event WHERE kind = ?1 ORDER BY id LIMIT ?4)
-            WHERE id < ?2 OR n <= (SELECT n FROM event WHERE kind = ?1 ORDER BY id DESC LIMIT 1) - ?3
-        )";
-    let mut delete = connection.prepare_cached(sql)?;
+            WHERE id < ?2 OR n <= (SELECT n FROM event WHERE kind = ?1 AND {NUMBERED} ORDER BY id DESC LIMIT 1) - ?3
+        )"
+    );
+    let mut delete = connection.prepare_cached(&sql)?;
     let mut may_have_more = false;
     for kind in EventKind::ALL {
         let deleted = delete.execute(params![kind.number(), oldest, limits.max, PURGED_EVENTS])?;

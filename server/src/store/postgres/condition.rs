@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::connection::Server;
 use super::error::PostgresError;
 use super::rows::read_user;
-use crate::plural::count;
+use super::unreadable;
 use crate::store::bad_rows::{BadRows, UNREADABLE};
 use crate::store::inspection::username_fault;
 use crate::system;
@@ -96,6 +96,7 @@ pub async fn inspect(server: &Server, normalisation: Normalisation) -> Result<Co
     found.read_nodes(client).await?;
     found.read_transactions(client).await?;
     found.read_sizes(client).await?;
+    found.bad_rows = unreadable::describe(client).await?;
     found.read_users(client, normalisation).await?;
     Ok(found)
 }
@@ -137,7 +138,7 @@ impl Condition {
         let sql = format!(
             "SELECT count(*) FILTER (WHERE beats), count(*) FILTER (WHERE NOT beats),
                 extract(epoch FROM clock_timestamp() - max(seen))::double precision, min(schema) FILTER (WHERE beats)
-            FROM (SELECT *, seen > clock_timestamp() - {SILENT} AS beats FROM nodes) AS known"
+            FROM (SELECT *, seen > clock_timestamp() - {SILENT} AS beats FROM nodes WHERE isfinite(seen)) AS known"
         );
         let row = client.query_one(&sql, &[]).await?;
         (self.nodes, self.silent_nodes) = (row.try_get(0)?, row.try_get(1)?);
@@ -197,17 +198,12 @@ impl Condition {
         Ok(())
     }
 
-    /// Reads every user and session: rows that cannot be read, and usernames that no sign-in finds.
+    /// Reads every user: rows that cannot be read, and usernames that no sign-in finds.
     async fn read_users(
         &mut self,
         client: &Client,
         normalisation: Normalisation,
     ) -> Result<(), PostgresError> {
-        let sql = "SELECT count(*) FROM sessions WHERE octet_length(id) <> 16 OR NOT isfinite(expires)";
-        let sessions: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
-        if sessions > 0 {
-            self.bad_rows.push(format!("of the table sessions {} cannot be read", count(sessions, "row")));
-        }
         let sql =
             "SELECT id, username, kind, active, profile, teams FROM users WHERE id > $1 ORDER BY id LIMIT $2";
         let (mut last, mut faults, mut bad) = (i64::MIN, Vec::new(), BadRows::default());

@@ -18,7 +18,7 @@ use tokio_postgres::Transaction;
 
 use super::connection::{Connection, Server};
 use super::error::{CopyError, PostgresError};
-use super::keys::SEALING_KEY;
+use super::keys::{KEYS, SEALING_KEY};
 use super::logouts::tag;
 use super::records::{LONG_TIMEOUT, Parameter, confirm, within_time};
 use super::schema::{LOCK, migrate};
@@ -46,9 +46,11 @@ pub struct Copied {
     pub logouts: u64,
     /// Events.
     pub events: u64,
-    /// Whether the key was copied, with which ID tokens and sign-ins under way are sealed. It is not if there is
-    /// none, or if other users could read it: then these are lost.
+    /// Whether the key was copied, with which ID tokens, sign-ins under way and the keys of assertions are sealed. It is
+    /// not if there is none, or if other users could read it: then these are lost.
     pub key: bool,
+    /// Texts that servers keep under a name: the keys of assertions.
+    pub kept: u64,
 }
 
 /// Copies a SQLite store, on which no server may run, into an empty database of PostgreSQL, on which none may run
@@ -159,6 +161,9 @@ impl Target<'_> {
         if copied.key {
             // Without it none can be opened.
             source.grants(now, |grants| self.add_grants(grants))?;
+            // Sealed with the key that was there before, if a server has used the database.
+            self.execute("DELETE FROM meta WHERE name <> ALL ($1)", &[&KEYS.as_slice()])?;
+            copied.kept = source.kept(|kept| self.add_kept(kept))?;
         }
         copied.logouts = source.logouts(now, |issuer, logouts| self.add_logouts(issuer, logouts))?;
         copied.events = source.events(|events| self.add_events(events))?;
@@ -177,6 +182,14 @@ impl Target<'_> {
             "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
         self.execute(sql, &[&SEALING_KEY, &key.as_slice()])?;
         Ok(true)
+    }
+
+    /// Adds what servers keep under a name.
+    fn add_kept(&self, kept: &[(String, String)]) -> Result<(), CopyError> {
+        let names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
+        let texts: Vec<&[u8]> = kept.iter().map(|(_, text)| text.as_bytes()).collect();
+        let sql = "INSERT INTO meta (name, value) SELECT * FROM unnest($1::text[], $2::bytea[])";
+        self.execute(sql, &[&names, &texts]).map(drop)
     }
 
     fn issuer(&mut self, name: &str) -> Result<i32, CopyError> {
@@ -353,7 +366,9 @@ impl Target<'_> {
             ("logouts", "SELECT count(*) FROM logouts", copied.logouts),
             ("events", "SELECT count(*) FROM events", copied.events),
         ];
-        for (what, sql, read) in counts {
+        let kept = format!("SELECT count(*) FROM meta WHERE name NOT IN ('{}')", KEYS.join("', '"));
+        let kept = copied.key.then_some(("kept texts", kept.as_str(), copied.kept));
+        for (what, sql, read) in counts.into_iter().chain(kept) {
             let written = u64::try_from(self.number(sql, &[])?).unwrap_or_default();
             if written != read {
                 return Err(CopyError::Miscounted { what, read, written });

@@ -103,6 +103,7 @@ impl Administration {
         let sql = "SELECT e.id / 60000000, e.kind, sum(e.count)::bigint FROM generate_series(1, 5) AS k
             JOIN events e ON e.kind = k
                 AND e.id >= (floor(extract(epoch FROM now()))::bigint / 60 - $1 + 1) * 60000000
+                AND e.count BETWEEN 0 AND 4294967295
             GROUP BY 1, 2 ORDER BY 1, 2";
         let connection = self.connect().await?;
         let minutes = i64::from(minutes.clamp(1, MAX_MINUTES));

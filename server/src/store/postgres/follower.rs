@@ -10,6 +10,7 @@ use super::connection::Server;
 use super::error::PostgresError;
 use super::feed::{Feed, MAX_STEPS_BEHIND, Reading, Step};
 use super::session::{Session, Slot, within};
+use crate::store::bad_rows::BadRows;
 use crate::system;
 use claimgate::oidc::session::SessionId;
 use claimgate::oidc::user::UserId;
@@ -101,15 +102,21 @@ impl Follower {
 fn read(rows: &[Row]) -> Result<(Reading, bool), PostgresError> {
     let first = rows.first().ok_or_else(|| PostgresError::Refused("a beat read no row".to_owned()))?;
     let mut reading = Reading { history: first.try_get(0)?, head: first.try_get(1)?, steps: Vec::new() };
+    let mut bad = BadRows::default();
     for row in rows {
         let Some(position) = row.try_get(2)? else { continue };
-        let ended: Vec<&[u8]> = row.try_get(3)?;
-        let users: Vec<i64> = row.try_get(4)?;
-        reading.steps.push(Step {
-            position,
-            ended: ended.into_iter().filter_map(|id| id.try_into().ok().map(SessionId)).collect(),
-            users: users.into_iter().map(UserId).collect(),
-        });
+        // One that cannot be read is missing then, and the cache is emptied: it may have named any session.
+        reading.steps.extend(bad.read(read_step(row, position)));
     }
+    bad.report("steps");
     Ok((reading, first.try_get(5)?))
+}
+
+fn read_step(row: &Row, position: i64) -> Result<Step, PostgresError> {
+    let (ended, users): (Vec<&[u8]>, Vec<i64>) = (row.try_get(3)?, row.try_get(4)?);
+    Ok(Step {
+        position,
+        ended: ended.into_iter().filter_map(|id| id.try_into().ok().map(SessionId)).collect(),
+        users: users.into_iter().map(UserId).collect(),
+    })
 }

@@ -16,6 +16,10 @@ const CODE_LEN: usize = 16;
 
 /// The name of the key that seals.
 pub(super) const SEALING_KEY: &str = "sealing key";
+/// The name of the key that authenticates the secrets of sessions.
+const SESSION_KEY: &str = "session key";
+/// The names of both. What else the table has is sealed.
+pub(super) const KEYS: [&str; 2] = [SEALING_KEY, SESSION_KEY];
 
 /// The keys of a database.
 pub(super) struct Keys {
@@ -32,16 +36,24 @@ impl Keys {
     /// [`PostgresError`].
     pub(super) async fn load(connection: &Connection) -> Result<Self, PostgresError> {
         let sealing = load(connection, SEALING_KEY).await?;
-        let unusable = || PostgresError::Unreadable("the sealing key does not have its length".to_owned());
-        let secrets = load(connection, "session key").await?;
-        Ok(Self { sealing: Key::new(&sealing).ok_or_else(unusable)?, secrets: SecretKey::new(&secrets) })
+        let secrets = load(connection, SESSION_KEY).await?;
+        let sealing = Key::new(&sealing).ok_or_else(|| unusable(SEALING_KEY))?;
+        Ok(Self { sealing, secrets: SecretKey::new(&secrets) })
     }
 }
 
-/// Returns a key by name; makes it if there is none.
+fn unusable(name: &str) -> PostgresError {
+    PostgresError::Unreadable(format!(
+        "the {name} does not have its length; restore the database, or run DELETE FROM claimgate.meta WHERE name = \
+         '{name}' while no server runs: the next start makes another, and people sign in again"
+    ))
+}
+
+/// Returns a key by name; makes it if there is none. One of another length is an error: a node that made a new one would
+/// not understand those that run.
 async fn load(connection: &Connection, name: &str) -> Result<Zeroizing<Vec<u8>>, PostgresError> {
     if let Some(key) = read(connection, name).await? {
-        return Ok(key);
+        return if key.len() == KEY_LEN { Ok(key) } else { Err(unusable(name)) };
     }
     let mut key = Zeroizing::new(vec![0; KEY_LEN]);
     system::random(&mut key);

@@ -51,7 +51,11 @@ impl PostgresRecords<'_> {
 }
 
 /// Returns what the rows of a table say. One that cannot be read is skipped and reported.
-fn readable<T>(table: &str, rows: &[Row], read: impl Fn(&Row) -> Result<T, PostgresError>) -> Vec<T> {
+pub(super) fn readable<T>(
+    table: &str,
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<T, PostgresError>,
+) -> Vec<T> {
     let mut bad = BadRows::default();
     let listed = rows.iter().filter_map(|row| bad.read(read(row))).collect();
     bad.report(table);
@@ -155,9 +159,11 @@ impl AdminRecords for PostgresRecords<'_> {
     }
 
     fn kept(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        let row = self.query_first("SELECT value FROM meta WHERE name = $1", &[&name])?;
-        let text = row.map(|row| String::from_utf8(row.get(0)));
-        text.transpose().map_err(|_| PostgresError::Unreadable(format!("`{name}` is no text")).into())
+        let found = self.list("meta", "SELECT value FROM meta WHERE name = $1", &[&name], |row| {
+            let no_text = |_| PostgresError::Unreadable(format!("`{name}` is no text"));
+            String::from_utf8(row.try_get(0)?).map_err(no_text)
+        })?;
+        Ok(found.into_iter().next())
     }
 
     fn keep(&mut self, name: &str, text: &str) -> Result<(), StoreError> {
@@ -180,7 +186,8 @@ fn read_session(row: &Row) -> Result<ListedSession, PostgresError> {
     })
 }
 
-fn read_session_id(row: &Row) -> Result<SessionId, PostgresError> {
+/// Reads the identifier of a session from the first column.
+pub(super) fn read_session_id(row: &Row) -> Result<SessionId, PostgresError> {
     let id: &[u8] = row.try_get(0)?;
     let id = id.try_into().map_err(|_| {
         PostgresError::Unreadable("the identifier of a session does not have its length".to_owned())

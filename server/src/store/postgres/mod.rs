@@ -57,6 +57,7 @@ mod session;
 mod sign_in;
 mod sqlite;
 mod tls;
+mod unreadable;
 
 pub use address::Address;
 pub use administration::{Administration, Notice};

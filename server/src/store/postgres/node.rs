@@ -21,6 +21,7 @@ use super::keys::Keys;
 use super::rows::read_user;
 use super::schema::{MIGRATIONS, Migration, migrate_to, newest_of};
 use super::session::{Slot, within};
+use crate::store::bad_rows::BadRows;
 use crate::store::key::Key;
 use crate::system;
 use claimgate::oidc::facts::{KeptClaims, SessionFacts};
@@ -453,32 +454,37 @@ impl Node {
         Err(Unsure)
     }
 
-    /// Reads a session and the position of the snapshot that shows it.
+    /// Reads a session and the position of the snapshot that shows it. A row that cannot be read is reported, and opens
+    /// no session.
     async fn find_session(&self, id: SessionId) -> Result<(i64, Option<Found>), PostgresError> {
         let sql = "SELECT o.seq, extract(epoch FROM s.expires - now())::double precision,
                 u.id, u.username, u.kind, u.active, u.profile, u.teams,
                 extract(epoch FROM now() - s.authenticated)::bigint, s.claims,
                 extract(epoch FROM s.latest - now())::double precision
             FROM ord o LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id AND u.active)
-                ON s.id = $1 AND s.expires > now()
+                ON s.id = $1 AND s.expires > now() AND isfinite(s.expires)
+                AND isfinite(coalesce(s.latest, s.expires)) AND isfinite(coalesce(s.authenticated, s.expires))
             WHERE o.one";
         let rows = self.read(sql, &[&&id.0[..]]).await?;
         let row =
             rows.first().ok_or_else(|| PostgresError::Unreadable("the order row is missing".to_owned()))?;
-        let found = match read_user(row, 2)? {
-            Some(user) => {
-                let remaining = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or_default();
-                // By the clock of this node, which the rules compare it with.
-                let since: Option<i64> = row.try_get(8)?;
-                let authenticated = since.map(|since| UnixTime(system::now().0.saturating_sub(since)));
-                let facts = SessionFacts { authenticated, claims: KeptClaims::from_json(row.try_get(9)?) };
-                let lifetime: Option<f64> = row.try_get(10)?;
-                let lifetime = lifetime.and_then(|left| Duration::try_from_secs_f64(left).ok());
-                let lifetime = lifetime.unwrap_or(remaining);
-                Some(Found { session: LiveSession { user, facts }, remaining, lifetime })
-            }
-            None => None,
-        };
+        let mut bad = BadRows::default();
+        let found = bad.read(read_found(row)).flatten();
+        bad.report("sessions");
         Ok((row.try_get(0)?, found))
     }
+}
+
+/// Reads what [`Node::find_session`] found, if anything.
+fn read_found(row: &Row) -> Result<Option<Found>, PostgresError> {
+    let Some(user) = read_user(row, 2)? else { return Ok(None) };
+    let remaining = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or_default();
+    // By the clock of this node, which the rules compare it with.
+    let since: Option<i64> = row.try_get(8)?;
+    let authenticated = since.map(|since| UnixTime(system::now().0.saturating_sub(since)));
+    let facts = SessionFacts { authenticated, claims: KeptClaims::from_json(row.try_get(9)?) };
+    let lifetime: Option<f64> = row.try_get(10)?;
+    let lifetime = lifetime.and_then(|left| Duration::try_from_secs_f64(left).ok());
+    let lifetime = lifetime.unwrap_or(remaining);
+    Ok(Some(Found { session: LiveSession { user, facts }, remaining, lifetime }))
 }

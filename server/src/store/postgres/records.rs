@@ -17,10 +17,10 @@ use super::error::PostgresError;
 use super::logouts::{jti_tag, tag};
 use super::rows::{self, to_json};
 use super::session::within;
+use crate::store::bad_rows::BadRows;
 use crate::store::events::erased_name;
-use crate::store::key::Key;
+use crate::store::key::{Key, id_token_purpose, open_id_token};
 use crate::store::notices::names_user;
-use crate::store::records::id_token_purpose;
 use crate::system;
 use claimgate::oidc::records::{
     LogoutRecord, LogoutRecords, LogoutTarget, PasswordRecords, Position, Records, RenamedIssuer,
@@ -267,7 +267,7 @@ impl SessionRecords for PostgresRecords<'_> {
             LEFT JOIN issuers ON issuers.id = gone.issuer LEFT JOIN id_tokens ON id_tokens.session = gone.id";
         let row = self.query_first(sql, &[&id.0.as_slice()])?;
         self.ended.push(id.0.to_vec());
-        Ok(row.map(|row| read_origin(&row, id, self.key)).transpose()?)
+        Ok(row.map(|row| read_origin(&row, id, self.key)))
     }
 
     fn end_oldest_sessions(&mut self, user: UserId, most: u32) -> Result<usize, StoreError> {
@@ -467,18 +467,20 @@ impl Records for PostgresRecords<'_> {
     }
 }
 
-/// Reads the origin of a session from the columns issuer, subject, `sid`, `iat` and ID token.
-fn read_origin(row: &Row, session: SessionId, key: &Key) -> Result<Origin, PostgresError> {
-    let Some(issuer) = row.try_get(0)? else { return Ok(Origin::Password) };
-    let sealed: Option<String> = row.try_get(4)?;
-    let opened = sealed.and_then(|sealed| key.open(&id_token_purpose(session), &sealed));
-    Ok(Origin::Oidc(OidcOrigin {
-        issuer,
-        subject: row.try_get(1)?,
-        sid: row.try_get(2)?,
-        issued_at: UnixTime(row.try_get(3)?),
-        id_token: opened.map(|token| token.to_string()),
-    }))
+/// Reads the origin of a session that has ended from the columns issuer, subject, `sid`, `iat` and ID token. One that
+/// cannot be read is reported, and the session has ended at this server alone.
+pub(super) fn read_origin(row: &Row, session: SessionId, key: &Key) -> Origin {
+    let mut bad = BadRows::default();
+    let read = || -> Result<_, PostgresError> {
+        let sealed: Option<String> = row.try_get(4)?;
+        let Some(issuer) = row.try_get(0)? else { return Ok(Origin::Password) };
+        let (subject, sid, issued_at) = (row.try_get(1)?, row.try_get(2)?, UnixTime(row.try_get(3)?));
+        let id_token = sealed.and_then(|sealed| open_id_token(key, session, &sealed));
+        Ok(Origin::Oidc(OidcOrigin { issuer, subject, sid, issued_at, id_token }))
+    };
+    let origin = bad.read(read()).unwrap_or(Origin::Password);
+    bad.report("sessions");
+    origin
 }
 
 /// Reads a user from the columns of [`USER`].

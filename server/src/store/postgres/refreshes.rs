@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use super::error::PostgresError;
+use super::listing::{read_session_id, readable};
 use super::node::PgStore;
 use super::records::PostgresRecords;
 use crate::store::grants::{CLAIMED_FOR, ClaimedRow, RefreshRecords};
@@ -25,13 +28,8 @@ impl PgStore {
         let most = i64::from(most);
         let sql = "SELECT session, sealed, issuer FROM claim_refreshes($1, $2, $3)";
         let rows = self.write_beside(sql, &[&provider, &most, &milliseconds(CLAIMED_FOR)]).await?;
-        let mut claimed = Vec::new();
-        for row in rows {
-            let id: &[u8] = row.try_get(0)?;
-            let id = id.try_into().map_err(|_| PostgresError::Unreadable("a session's id".to_owned()))?;
-            claimed.push((SessionId(id), row.try_get(1)?, row.try_get(2)?));
-        }
-        Ok(claimed)
+        let read = |row: &Row| Ok((read_session_id(row)?, row.try_get(1)?, row.try_get(2)?));
+        Ok(readable("refreshes", &rows, read))
     }
 
     /// Keeps a sealed grant in place of another. Returns `false` if that is not there any more.

@@ -9,11 +9,12 @@ use super::error::PostgresError;
 use super::events::to_parameter;
 use super::logouts::tag;
 use super::node::PgStore;
+use super::records::read_origin;
 use super::refreshes::milliseconds;
 use super::rows::{read_user, to_json};
 use crate::store::events::Event;
 use crate::store::grants::SealedGrant;
-use crate::store::records::id_token_purpose;
+use crate::store::key::id_token_purpose;
 use crate::system;
 use claimgate::identity::{Normalisation, normal_username};
 use claimgate::oidc::authorization::SIGN_IN_LIFETIME;
@@ -366,17 +367,7 @@ impl PgStore {
     async fn end_and_read(&self, id: SessionId) -> Result<Option<Origin>, PostgresError> {
         let sql = "SELECT issuer, subject, sid, issued_at, id_token FROM end_session($1)";
         let rows = self.write(sql, &[&&id.0[..]]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let Some(issuer) = row.try_get(0)? else { return Ok(Some(Origin::Password)) };
-        let sealed: Option<&str> = row.try_get(4)?;
-        let id_token = sealed.and_then(|sealed| self.key().open(&id_token_purpose(id), sealed));
-        Ok(Some(Origin::Oidc(OidcOrigin {
-            issuer,
-            subject: row.try_get(1)?,
-            sid: row.try_get(2)?,
-            issued_at: UnixTime(row.try_get(3)?),
-            id_token: id_token.map(|token| token.to_string()),
-        })))
+        Ok(rows.first().map(|row| read_origin(row, id, self.key())))
     }
 }
 

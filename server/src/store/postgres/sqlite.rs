@@ -11,7 +11,7 @@ use crate::store::error::store_error;
 use crate::store::events::{EventRow, sqlite as events};
 use crate::store::file::Lock;
 use crate::store::key::Key;
-use crate::store::logout_batches::read_row;
+use crate::store::logout_batches::{Batch, read_entry, read_row};
 use crate::store::logout_entry::LogoutEntry;
 use crate::store::schema;
 use claimgate::oidc::records::StoreError;
@@ -203,14 +203,14 @@ impl Source {
         mut write: impl FnMut(&str, &[LogoutEntry]) -> Result<(), CopyError>,
     ) -> Result<u64, CopyError> {
         let mut count = 0;
-        let sql = "SELECT id, issuer, entries FROM logout_batch WHERE until > ?1 ORDER BY id";
+        let sql = "SELECT id, issuer, entries, until FROM logout_batch WHERE until > ?1 ORDER BY id";
         let mut statement = self.connection.prepare(sql).map_err(|error| store_error(&error))?;
         let mut rows = statement.query([now.0]).map_err(|error| store_error(&error))?;
         while let Some(row) = rows.next().map_err(|error| store_error(&error))? {
-            let (issuer, entries) = read_row(row).map_err(|error| unreadable("logout_batch", &error))?;
-            let entries: Option<Vec<LogoutEntry>> = entries.iter().map(LogoutEntry::from_bytes).collect();
-            let mut entries =
-                entries.ok_or_else(|| unreadable("logout_batch", &"the kind of a logout is unknown"))?;
+            let failed = |error: rusqlite::Error| unreadable("logout_batch", &error);
+            let Batch { issuer, entries, until } = read_row(row).map_err(failed)?;
+            let entries = entries.iter().map(|entry| read_entry(entry, until).map_err(failed));
+            let mut entries = entries.collect::<Result<Vec<LogoutEntry>, _>>()?;
             entries.retain(|entry| entry.until > now);
             count += u64::try_from(entries.len()).unwrap_or(u64::MAX);
             write(issuer, &entries)?;
@@ -225,6 +225,15 @@ impl Source {
     ) -> Result<u64, CopyError> {
         let sql = "SELECT action, about FROM notice ORDER BY id";
         self.batches("notice", sql, params![], |row| Ok((row.get(0)?, row.get(1)?)), write)
+    }
+
+    /// Passes on what servers keep under a name, sealed: names and texts.
+    pub(super) fn kept(
+        &self,
+        write: impl FnMut(&[(String, String)]) -> Result<(), CopyError>,
+    ) -> Result<u64, CopyError> {
+        let sql = "SELECT name, text FROM kept ORDER BY name";
+        self.batches("kept", sql, params![], |row| Ok((row.get(0)?, row.get(1)?)), write)
     }
 
     /// Passes the events on.
