@@ -137,6 +137,14 @@ pub enum IdentityError {
         /// The start of the group.
         start: String,
     },
+    /// The groups match the team rules more often, or these give more teams, than is looked at.
+    #[error(
+        "the groups match the team rules more than {limit} times: fewer rules, or rules that match fewer groups, are enough"
+    )]
+    TooManyMatches {
+        /// The limit.
+        limit: usize,
+    },
     /// No team rule matches, and the mapping requires one.
     #[error("no team rule matches")]
     NoTeam,
@@ -162,6 +170,7 @@ impl IdentityError {
             IdentityError::GroupType { .. } => "identity.group_type",
             IdentityError::TooManyGroups { .. } => "identity.group_limit",
             IdentityError::GroupTooLong { .. } => "identity.group_limit",
+            IdentityError::TooManyMatches { .. } => "identity.match_limit",
             IdentityError::NoTeam => "identity.no_team",
             IdentityError::Path(error) => error.code(),
         }

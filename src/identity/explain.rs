@@ -10,6 +10,12 @@ use super::{Identity, IdentityError};
 
 /// The number of unmatched rules listed.
 const UNFIRED: usize = 200;
+/// The number of matches listed.
+const FIRED: usize = 1_000;
+/// Most values, at all depths together, that a path is shown to have selected.
+const VALUES: usize = 1_000;
+/// Most bytes of their texts and names.
+const VALUE_BYTES: usize = 16 * 1024;
 
 /// The values that a path selected.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +32,11 @@ pub enum Seen {
     UnsafeCharacters,
     /// Other values.
     Values(Vec<Value>),
+    /// Other values, too many or too long to be shown.
+    Many {
+        /// How many the path selected.
+        selected: usize,
+    },
     /// None, and the provider says by another claim that it left them out.
     LeftOut {
         /// The claim that says so.
@@ -35,7 +46,39 @@ pub enum Seen {
 
 impl Seen {
     pub(super) fn values(values: &[&Value]) -> Self {
-        if values.is_empty() { Seen::Absent } else { Seen::Values(values.iter().copied().cloned().collect()) }
+        let mut left = Room { values: VALUES, bytes: VALUE_BYTES };
+        match values {
+            [] => Seen::Absent,
+            values if values.iter().all(|value| left.takes(value)) => {
+                Seen::Values(values.iter().copied().cloned().collect())
+            }
+            values => Seen::Many { selected: values.len() },
+        }
+    }
+}
+
+/// What is left for values that are shown.
+struct Room {
+    values: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes the room of a value. Returns `false` if there is not enough.
+    fn takes(&mut self, value: &Value) -> bool {
+        self.take(1, if let Value::String(text) = value { text.len() } else { 0 })
+            && match value {
+                Value::Array(elements) => elements.iter().all(|element| self.takes(element)),
+                Value::Object(members) => {
+                    members.iter().all(|(name, member)| self.take(0, name.len()) && self.takes(member))
+                }
+                _ => true,
+            }
+    }
+
+    fn take(&mut self, values: usize, bytes: usize) -> bool {
+        let left = self.values.checked_sub(values).zip(self.bytes.checked_sub(bytes));
+        left.map(|(values, bytes)| *self = Self { values, bytes }).is_some()
     }
 }
 
@@ -107,8 +150,11 @@ pub struct Explanation {
     pub admin_groups: Vec<String>,
     /// Groups that match no rule because of the characters they contain.
     pub dropped_groups: Vec<String>,
-    /// The team rules that matched, in the order of the groups.
+    /// The team rules that matched, in the order of the groups, at most the first thousand matches.
     pub fired: Vec<FiredRule>,
+    /// The number of further matches.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_fired: usize,
     /// The team rules that matched no group, at most the first two hundred.
     pub unfired: Vec<UnfiredRule>,
     /// The number of team rules.
@@ -123,6 +169,13 @@ pub struct Explanation {
     pub message: Option<String>,
     #[serde(skip)]
     refusal: Option<IdentityError>,
+    /// The numbers of all rules that matched.
+    #[serde(skip)]
+    fired_rules: BTreeSet<usize>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Explanation {
@@ -185,7 +238,7 @@ pub(super) trait Observer {
     fn rewritten(&mut self, from: &str, to: &str);
     fn admin_groups(&mut self, groups: &[String], found: Option<&str>);
     fn dropped_group(&mut self, group: &str);
-    fn team_rule(&mut self, fired: &dyn Fn() -> FiredRule);
+    fn team_rule(&mut self, rule: usize, fired: &dyn Fn() -> FiredRule);
     /// Is called once, after the groups, with the texts of all rules and the teams of every user.
     fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]);
 }
@@ -201,7 +254,7 @@ impl Observer for Unobserved {
     fn rewritten(&mut self, _: &str, _: &str) {}
     fn admin_groups(&mut self, _: &[String], _: Option<&str>) {}
     fn dropped_group(&mut self, _: &str) {}
-    fn team_rule(&mut self, _: &dyn Fn() -> FiredRule) {}
+    fn team_rule(&mut self, _: usize, _: &dyn Fn() -> FiredRule) {}
     fn team_rules(&mut self, _: &mut dyn ExactSizeIterator<Item = &str>, _: &[String]) {}
 }
 
@@ -235,14 +288,17 @@ impl Observer for Explanation {
         self.dropped_groups.push(group.to_owned());
     }
 
-    fn team_rule(&mut self, fired: &dyn Fn() -> FiredRule) {
-        self.fired.push(fired());
+    fn team_rule(&mut self, rule: usize, fired: &dyn Fn() -> FiredRule) {
+        self.fired_rules.insert(rule);
+        match self.fired.len() {
+            0..FIRED => self.fired.push(fired()),
+            _ => self.more_fired += 1,
+        }
     }
 
     fn team_rules(&mut self, rules: &mut dyn ExactSizeIterator<Item = &str>, default_teams: &[String]) {
         self.team_rules = rules.len();
-        let fired: BTreeSet<usize> = self.fired.iter().map(|fired| fired.rule).collect();
-        let unfired = (1..).zip(rules).filter(|(rule, _)| !fired.contains(rule));
+        let unfired = (1..).zip(rules).filter(|(rule, _)| !self.fired_rules.contains(rule));
         let unfired = unfired.map(|(rule, text)| UnfiredRule { rule, text: text.to_owned() });
         self.unfired = unfired.take(UNFIRED).collect();
         self.default_teams = default_teams.to_vec();
@@ -259,6 +315,8 @@ impl fmt::Display for Seen {
             Seen::LeftOut { marker } => {
                 write!(f, "left out by the provider, which says so by `{marker}`: a sign-in keeps the teams")
             }
+            Seen::Many { selected: 1 } => f.write_str("one value, too long to be shown"),
+            Seen::Many { selected } => write!(f, "{selected} values, too many or too long to be shown"),
             Seen::Values(held) => {
                 let values: Vec<String> = held.iter().map(Value::to_string).collect();
                 f.write_str(&values.join(", "))?;
@@ -317,17 +375,19 @@ impl fmt::Display for Placed<'_> {
 
 impl Placed<'_> {
     fn fmt_rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { fired, unfired, team_rules, .. } = self.explanation;
+        let Explanation { fired, more_fired, fired_rules, unfired, team_rules, .. } = self.explanation;
         let place = |rule| (self.place)(rule).map(|place| format!(", {place}")).unwrap_or_default();
         for FiredRule { rule, text, group, teams } in fired {
             let on = if group.is_empty() { String::new() } else { format!(" on {group:?}") };
             writeln!(f, "  rule {rule} ({text}) fired{on}: {teams:?}{}", place(*rule))?;
         }
+        if *more_fired > 0 {
+            writeln!(f, "  {more_fired} more matches of rules and groups")?;
+        }
         for UnfiredRule { rule, text } in unfired {
             writeln!(f, "  rule {rule} ({text}) matched no group{}", place(*rule))?;
         }
-        let fired: BTreeSet<usize> = fired.iter().map(|fired| fired.rule).collect();
-        match team_rules.saturating_sub(fired.len() + unfired.len()) {
+        match team_rules.saturating_sub(fired_rules.len() + unfired.len()) {
             0 => Ok(()),
             more => writeln!(f, "  {more} more rules matched no group"),
         }

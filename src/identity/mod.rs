@@ -148,7 +148,7 @@ impl Mapping {
     /// # Errors
     /// A [`MappingError`] that names the setting.
     pub fn compile(spec: &MappingSpec, limits: &Limits) -> Result<Self, MappingError> {
-        pattern::check_path_expressions(spec)?;
+        pattern::check_paths(spec)?;
         Ok(Self {
             username: UsernameRules::compile(spec, limits)?,
             profile: profile::compile(spec, limits)?,

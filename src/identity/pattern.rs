@@ -9,6 +9,9 @@ use super::{MappingError, MappingProblem, SettingPath};
 const COMPILED_BYTES: usize = 8 << 20;
 /// The longest texts of expressions of team rules together, in bytes: parsed, two of them can take 6 KiB.
 const EXPRESSION_BYTES: usize = 32 << 10;
+/// Most claim paths of a mapping: of usernames, groups and the profile together. Each may visit as many nodes as
+/// [`Limits::path_nodes`](crate::limits::Limits::path_nodes).
+const PATHS: usize = 100;
 /// Most regular expressions in the claim paths of a mapping. Each takes a few MiB at most.
 const PATH_EXPRESSIONS: usize = 16;
 /// Enough for no expression: only its syntax is checked.
@@ -56,11 +59,11 @@ pub(super) fn compile_set(
     Ok((set, each.collect::<Result<_, _>>()?))
 }
 
-/// Checks the number of regular expressions in the claim paths of a mapping, before one is compiled.
+/// Checks the number of claim paths of a mapping, and of the regular expressions in them, before one is compiled.
 ///
 /// # Errors
-/// The path that has one too many.
-pub(super) fn check_path_expressions(spec: &MappingSpec) -> Result<(), MappingError> {
+/// The path that is one too many, or has one too many.
+pub(super) fn check_paths(spec: &MappingSpec) -> Result<(), MappingError> {
     let username = spec.username.as_slice().iter().map(|path| (SettingPath::of("username"), path));
     let groups = spec.groups.iter().enumerate().map(|(index, group)| {
         let path = match group {
@@ -71,7 +74,13 @@ pub(super) fn check_path_expressions(spec: &MappingSpec) -> Result<(), MappingEr
     });
     let profile = spec.profile.iter().map(|(field, path)| (SettingPath::of("profile").name(field), path));
     let mut expressions = 0;
-    for (setting, path) in username.chain(groups).chain(profile).filter(|(_, path)| path.starts_with('$')) {
+    for (index, (setting, path)) in username.chain(groups).chain(profile).enumerate() {
+        if index >= PATHS {
+            return Err(MappingError::setting(setting, format!("a mapping has at most {PATHS} claim paths")));
+        }
+        if !path.starts_with('$') {
+            continue;
+        }
         let path: String = path.split_whitespace().collect();
         expressions += ["match(", "search("].map(|call| path.matches(call).count()).iter().sum::<usize>();
         if expressions > PATH_EXPRESSIONS {

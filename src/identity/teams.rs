@@ -1,6 +1,7 @@
 //! Team rules. For each group, exact rules cost one look-up, prefixes one per distinct length, and
 //! regular expressions one pass over their set.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex::{Regex, RegexSet};
@@ -13,6 +14,9 @@ use super::{IdentityError, MappingError, SettingPath, is_safe_name};
 
 /// The longest team name, in characters.
 const MAX_TEAM: usize = 255;
+/// Most matches of team rules and groups of one identity, each counted as often as it gives teams. A group matches each rule
+/// with its prefix, so that rules and groups multiply.
+const MATCHES: usize = 100_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct TeamRules {
@@ -116,72 +120,59 @@ impl TeamRules {
         Ok(())
     }
 
-    /// Adds the teams of a rule, for a group that it matches.
-    fn fire(
-        &self,
-        rule: usize,
-        group: &str,
-        gap: &dyn Fn(&str) -> Option<String>,
-        fired: &mut Vec<(usize, String)>,
-        observer: &mut dyn Observer,
-    ) {
-        let before = fired.len();
-        let teams = self.rules[rule].teams.iter().filter_map(|team| team.fill(gap));
-        let teams = teams.filter(|team| is_team_name(team));
-        fired.extend(teams.map(|team| (rule, team)));
-        observer.team_rule(&|| FiredRule {
-            rule: rule + 1,
-            text: self.rules[rule].text.clone(),
-            group: group.to_owned(),
-            teams: fired[before..].iter().map(|(_, team)| team.clone()).collect(),
-        });
-    }
-
     /// Returns the teams of a person with these groups; `are_all` is whether the person may have no others.
     ///
     /// # Errors
-    /// [`IdentityError::NoTeam`], if the groups are all.
+    /// [`IdentityError::TooManyMatches`]; [`IdentityError::NoTeam`], if the groups are all.
     pub(super) fn assign(
         &self,
         groups: &[String],
         are_all: bool,
         observer: &mut dyn Observer,
     ) -> Result<Vec<String>, IdentityError> {
-        let mut fired: Vec<(usize, String)> = Vec::new();
+        let mut given = Given { rules: &self.rules, teams: Vec::new(), left: MATCHES };
         let together: HashSet<&str> = match self.has_conditions {
             true => groups.iter().map(String::as_str).filter(|group| is_safe_name(group)).collect(),
             false => HashSet::new(),
         };
-        let held = |rule: usize| !self.has_conditions || self.rules[rule].conditions.hold(&together, are_all);
+        // Of each rule once, however many groups it matches.
+        let held: Vec<OnceCell<bool>> = match self.has_conditions {
+            true => vec![OnceCell::new(); self.rules.len()],
+            false => Vec::new(),
+        };
+        let held = |rule: usize| {
+            !self.has_conditions
+                || *held[rule].get_or_init(|| self.rules[rule].conditions.hold(&together, are_all))
+        };
         for group in groups {
             // A group with a control or invisible character matches no rule.
             if !is_safe_name(group) {
                 observer.dropped_group(group);
                 continue;
             }
-            let mut fire = |rule: usize, gap: &dyn Fn(&str) -> Option<String>| {
-                if held(rule) {
-                    self.fire(rule, group, gap, &mut fired, observer);
-                }
+            let mut fire = |rule: usize, gap: &dyn Fn(&str) -> Option<String>| match held(rule) {
+                true => given.add(rule, group, gap, observer),
+                false => given.pay(1),
             };
             for rule in self.exact.get(group).into_iter().flatten() {
-                fire(*rule, &|_| None);
+                fire(*rule, &|_| None)?;
             }
             for (length, prefixes) in self.prefixes.range(..=group.len()) {
                 let Some(start) = group.get(..*length) else { continue };
                 for rule in prefixes.get(start).into_iter().flatten() {
-                    fire(*rule, &|_| Some(group[*length..].to_owned()));
+                    fire(*rule, &|_| Some(group[*length..].to_owned()))?;
                 }
             }
             for matched in &self.patterns.matches(group) {
                 let (rule, regex) = &self.expressions[matched];
                 let Some(captures) = regex.captures(group) else { continue };
-                fire(*rule, &|gap| capture(&captures, gap));
+                fire(*rule, &|gap| capture(&captures, gap))?;
             }
         }
         for rule in self.together.iter().filter(|rule| held(**rule)) {
-            self.fire(*rule, "", &|_| None, &mut fired, observer);
+            given.add(*rule, "", &|_| None, observer)?;
         }
+        let mut fired = given.teams;
         observer.team_rules(&mut self.rules.iter().map(|rule| rule.text.as_str()), &self.default_teams);
         if self.deny_unmatched && are_all && fired.is_empty() {
             return Err(IdentityError::NoTeam);
@@ -189,6 +180,44 @@ impl TeamRules {
         fired.sort_unstable();
         let teams = self.default_teams.iter().cloned().chain(fired.into_iter().map(|(_, team)| team));
         Ok(deduplicate(teams.collect()))
+    }
+}
+
+/// The teams that rules have given, with the rules.
+struct Given<'r> {
+    rules: &'r [Rule],
+    teams: Vec<(usize, String)>,
+    /// The rest of [`MATCHES`].
+    left: usize,
+}
+
+impl Given<'_> {
+    fn pay(&mut self, matches: usize) -> Result<(), IdentityError> {
+        let left = self.left.checked_sub(matches);
+        self.left = left.ok_or(IdentityError::TooManyMatches { limit: MATCHES })?;
+        Ok(())
+    }
+
+    /// Adds the teams of a rule, for a group that it matches.
+    fn add(
+        &mut self,
+        rule: usize,
+        group: &str,
+        gap: &dyn Fn(&str) -> Option<String>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), IdentityError> {
+        let Rule { text, teams, .. } = &self.rules[rule];
+        self.pay(teams.len().max(1))?;
+        let before = self.teams.len();
+        let teams = teams.iter().filter_map(|team| team.fill(gap)).filter(|team| is_team_name(team));
+        self.teams.extend(teams.map(|team| (rule, team)));
+        observer.team_rule(rule + 1, &|| FiredRule {
+            rule: rule + 1,
+            text: text.clone(),
+            group: group.to_owned(),
+            teams: self.teams[before..].iter().map(|(_, team)| team.clone()).collect(),
+        });
+        Ok(())
     }
 }
 

@@ -15,7 +15,8 @@ pub struct Site<'s> {
 }
 
 /// Returns the address to redirect to for a `return_to`: a path of this site, or a URL within
-/// `cookie_domain`, if there is one. Returns `None` for anything else.
+/// `cookie_domain`, if there is one. Returns `None` for anything else, and for an address that has more than
+/// [`MAX_RETURN_TO`] bytes once it is percent-encoded.
 ///
 /// ```
 /// use claimgate::oidc::return_to::{Site, check};
@@ -26,6 +27,11 @@ pub struct Site<'s> {
 /// ```
 #[must_use]
 pub fn check(site: &Site<'_>, text: &str) -> Option<String> {
+    // Percent-encoded, a character takes up to three times its bytes.
+    address(site, text).filter(|address| address.len() <= MAX_RETURN_TO)
+}
+
+fn address(site: &Site<'_>, text: &str) -> Option<String> {
     // Browsers drop tabs and newlines and take a backslash for a slash.
     if text.len() > MAX_RETURN_TO || text.chars().any(|c| c.is_control() || c == '\\' || c == ' ') {
         return None;
@@ -94,6 +100,20 @@ mod tests {
         for text in ["https://example.com.evil/", "https://badexample.com/", "http://app.example.com/"] {
             assert_eq!(check(&SHARED, text), None, "{text}");
         }
+    }
+
+    // attack: redirect.long
+    #[test]
+    fn an_address_is_as_long_as_a_cookie_keeps_once_it_is_encoded() {
+        for (letter, encoded) in [("a", 1), ("é", 6), ("\u{20ac}", 9), ("<", 3)] {
+            let of_encoded = |bytes: usize| letter.repeat(bytes / encoded);
+            let fitting = check(&ALONE, &format!("/{}", of_encoded(MAX_RETURN_TO - 1)));
+            assert!(fitting.is_some_and(|kept| kept.len() > MAX_RETURN_TO - 10), "{letter}");
+            assert_eq!(check(&ALONE, &format!("/{}", of_encoded(MAX_RETURN_TO + encoded))), None, "{letter}");
+        }
+        let app = |path: String| format!("https://app.example.com/{path}");
+        assert_eq!(check(&SHARED, &app("é".repeat(1_000))), None);
+        assert_eq!(check(&SHARED, &app("é".repeat(100))), Some(app("%C3%A9".repeat(100))));
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! A compiled query: RFC 9535's abstract syntax, well-typed, with its regular expressions compiled.
 
-use regex::Regex;
 use serde_json::Value;
+
+use super::iregexp::Compiled;
 
 #[derive(Clone, Debug)]
 pub(super) struct Query {
@@ -77,7 +78,7 @@ pub(super) enum Operand {
 #[derive(Clone, Debug)]
 pub(super) enum Pattern {
     /// A literal, compiled once; `None` if it is not an I-Regexp, which matches nothing.
-    Fixed(Option<Regex>),
+    Fixed(Option<Compiled>),
     /// A pattern from the document.
     Dynamic(Operand),
 }

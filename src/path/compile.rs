@@ -1,6 +1,8 @@
 //! Compilation of a query: jsonpath-rust parses, this module checks that the result is well-typed (RFC 9535
 //! §2.4.3) and builds the form that `eval` evaluates.
 
+use std::cell::Cell;
+
 use jsonpath_rust::parser::model as jp;
 use jsonpath_rust::parser::parse_json_path;
 use serde_json::Value;
@@ -9,6 +11,9 @@ use super::ast::{Comparison, Nodes, Operand, Pattern, Query, Segment, Selector, 
 use super::numbers::StandIns;
 use super::{PathError, iregexp, syntax};
 use crate::limits::Limits;
+
+/// Most regular expressions of one path. Each takes a few MiB at most.
+const PATTERNS: usize = 16;
 
 pub(super) fn compile(text: &str, limits: &Limits) -> Result<Query, PathError> {
     if nesting(text) > limits.path_depth {
@@ -20,7 +25,7 @@ pub(super) fn compile(text: &str, limits: &Limits) -> Result<Query, PathError> {
         let error = parse_json_path(text).err().unwrap_or(error);
         PathError::Syntax { reason: syntax::explain(text, &error.to_string()) }
     })?;
-    Compiler { stand_ins }.query(&parsed.segments)
+    Compiler { stand_ins, patterns: Cell::new(0) }.query(&parsed.segments)
 }
 
 /// Returns the nesting depth of brackets and parentheses outside quoted strings, on which the parser recurses.
@@ -47,6 +52,8 @@ fn nesting(text: &str) -> usize {
 /// Compiles the parts of one path.
 struct Compiler {
     stand_ins: StandIns,
+    /// The number of regular expressions so far.
+    patterns: Cell<usize>,
 }
 
 impl Compiler {
@@ -114,8 +121,12 @@ impl Compiler {
     }
 
     fn regex(&self, subject: &jp::FnArg, pattern: &jp::FnArg, whole: bool) -> Result<Test, PathError> {
+        self.patterns.set(self.patterns.get() + 1);
+        if self.patterns.get() > PATTERNS {
+            return Err(PathError::TooManyPatterns { limit: PATTERNS });
+        }
         let pattern = match self.value_argument(pattern)? {
-            Operand::Literal(Value::String(text)) => Pattern::Fixed(iregexp::compile(&text, whole)),
+            Operand::Literal(Value::String(text)) => Pattern::Fixed(iregexp::Compiled::new(&text, whole)),
             Operand::Literal(_) => Pattern::Fixed(None),
             operand => Pattern::Dynamic(operand),
         };

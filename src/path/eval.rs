@@ -162,10 +162,14 @@ impl<'v> Walk<'v> {
             Test::Regex { subject, pattern, whole } => {
                 let subject = self.operand(subject, current)?;
                 let Some(Value::String(subject)) = subject.node() else { return Ok(false) };
-                self.pay(1 + subject.len() / 64)?;
                 match pattern {
-                    Pattern::Fixed(regex) => Ok(regex.as_ref().is_some_and(|regex| regex.is_match(subject))),
+                    Pattern::Fixed(None) => Ok(false),
+                    Pattern::Fixed(Some(pattern)) => {
+                        self.pay(pattern.cost(subject))?;
+                        Ok(pattern.regex.is_match(subject))
+                    }
                     Pattern::Dynamic(pattern) => {
+                        self.pay(1 + subject.len() / 64)?;
                         let pattern = self.operand(pattern, current)?;
                         let Some(Value::String(pattern)) = pattern.node() else { return Ok(false) };
                         self.matches(pattern, *whole, subject)

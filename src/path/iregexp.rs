@@ -7,6 +7,29 @@ const COMPILED_BYTES: usize = 1 << 20;
 /// The maximum size of one from a document, in bytes: it is compiled at evaluation, and up to here the worst
 /// pattern found costs a quarter of a microsecond for each byte it reads; beyond, a thousand times that.
 const FOREIGN_BYTES: usize = 1 << 17;
+/// The cost of each byte that a larger pattern reads, in nodes: a path reads 25,000 bytes at most by such patterns.
+const LARGE_COST: usize = 4;
+
+/// A pattern of a path, compiled.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub(super) regex: Regex,
+    /// Whether it is larger than one from a document may be: each byte that it reads can cost as much as a thousand others.
+    is_large: bool,
+}
+
+impl Compiled {
+    /// Compiles a pattern as [`compile`] does.
+    pub(super) fn new(pattern: &str, whole: bool) -> Option<Self> {
+        let small = compile_foreign(pattern, whole).map(|regex| Self { regex, is_large: false });
+        small.or_else(|| compile(pattern, whole).map(|regex| Self { regex, is_large: true }))
+    }
+
+    /// Returns the cost of a match against a text, in nodes.
+    pub(super) fn cost(&self, text: &str) -> usize {
+        1 + if self.is_large { text.len().saturating_mul(LARGE_COST) } else { text.len() / 64 }
+    }
+}
 
 /// Compiles a pattern. Returns `None` if it is not an I-Regexp or too large. `whole` anchors it.
 pub(super) fn compile(pattern: &str, whole: bool) -> Option<Regex> {

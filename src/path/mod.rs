@@ -270,6 +270,12 @@ pub enum PathError {
         /// The pattern.
         text: String,
     },
+    /// More calls of `match()` and `search()` than a path may have: each takes memory.
+    #[error("the claim path has more than {limit} regular expressions")]
+    TooManyPatterns {
+        /// The limit.
+        limit: usize,
+    },
     /// The evaluation would visit more than [`Limits::path_nodes`] nodes.
     #[error("the claim path visits more than {limit} nodes")]
     NodeLimit {
@@ -291,6 +297,7 @@ impl PathError {
             PathError::Syntax { .. } => "path.syntax",
             PathError::IllTyped { .. } => "path.type",
             PathError::Pattern { .. } => "path.pattern",
+            PathError::TooManyPatterns { .. } => "path.pattern_limit",
             PathError::NodeLimit { .. } => "path.node_limit",
         }
     }

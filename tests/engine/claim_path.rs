@@ -124,6 +124,27 @@ fn a_chain_is_walked_no_further_than_asked() {
     }
 }
 
+// attack: path.regex
+#[test]
+fn a_large_pattern_of_a_path_reads_less() {
+    let path = |pattern: &str| ClaimPath::parse(&format!("$.b[?search($.a,'{pattern}')]")).unwrap();
+    let document = |bytes: usize| json!({"a": "a".repeat(bytes), "b": vec![1; 10]});
+    let (large, small) = ("((a{1,30}){1,30}){1,9}b", "((a{1,9}){1,9}){1,9}b");
+    assert_eq!(path(large).select(&document(100), LIMITS).unwrap().len(), 0);
+    // 50,000 bytes took half a minute, and 1,600,000 were allowed.
+    let refused = PathError::NodeLimit { limit: LIMITS.path_nodes };
+    assert_eq!(path(large).select(&document(50_000), LIMITS), Err(refused));
+    assert_eq!(path(small).select(&document(50_000), LIMITS).unwrap().len(), 0);
+}
+
+// attack: path.regex
+#[test]
+fn a_path_has_few_regular_expressions() {
+    let path = |count: usize| format!("$[?{}]", vec!["search(@,'a')"; count].join("||"));
+    assert!(ClaimPath::parse(&path(16)).is_ok());
+    assert_eq!(ClaimPath::parse(&path(17)).unwrap_err(), PathError::TooManyPatterns { limit: 16 });
+}
+
 // attack: path.recursion, path.regex
 #[test]
 fn hostile_paths_are_compiled_or_refused_in_bounded_time() {

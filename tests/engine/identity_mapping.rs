@@ -536,6 +536,70 @@ fn an_explanation_decides_the_same_and_names_the_rules() {
     assert_eq!(mapping.explain(&json!({})).code, Some("identity.no_username"));
 }
 
+// attack: path.multiplied
+#[test]
+fn rules_and_groups_that_multiply_are_refused_and_an_explanation_stays_short() {
+    let groups: Vec<String> = (0..5_000).map(|index| format!("a{index}")).collect();
+    let claims = json!({"sub": "x", "groups": groups});
+    let rules = |count: usize, team: &str| with_teams(vec![rule("prefix", "a", team); count]);
+    let decided = compile(&rules(19, "T")).explain(&claims);
+    assert_eq!(
+        decided.identity.as_ref().map(|identity| identity.teams.as_slice()),
+        Some(&["T".to_owned()][..])
+    );
+    assert_eq!((decided.fired.len(), decided.more_fired), (1_000, 94_000));
+    assert_eq!(decided.groups[0].seen, claimgate::identity::Seen::Many { selected: 1 });
+    let text = decided.to_string();
+    assert!(text.contains("94000 more matches") && !text.contains("matched no group"), "{text}");
+    assert!(text.len() < 100_000, "{}", text.len());
+    let shown = serde_json::to_value(&decided).unwrap();
+    assert_eq!(
+        (shown["more_fired"].as_u64(), shown["groups"][0]["seen"].as_str()),
+        (Some(94_000), Some("many"))
+    );
+
+    let begun = Instant::now();
+    let many_teams = TeamSpec {
+        prefix: Some("a".to_owned()),
+        teams: (0..1_000).map(|index| format!("{{rest}} {index}")).collect(),
+        ..TeamSpec::default()
+    };
+    // A condition is looked at once, and a rule whose condition is not met counts too.
+    let held_by_none = TeamSpec {
+        prefix: Some("a".to_owned()),
+        any: (0..20_000).map(|index| format!("b{index}")).collect(),
+        team: Some("T".to_owned()),
+        ..TeamSpec::default()
+    };
+    for spec in
+        [rules(4_000, "{rest}"), with_teams(vec![many_teams]), with_teams(vec![held_by_none.clone(); 21])]
+    {
+        let refused = IdentityError::TooManyMatches { limit: 100_000 };
+        assert_eq!(compile(&spec).identify(&claims), Err(refused));
+    }
+    assert_eq!(compile(&with_teams(vec![held_by_none])).identify(&claims).unwrap().teams, [""; 0]);
+    // Each group compared with each condition took minutes.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+// attack: path.multiplied
+#[test]
+fn the_paths_of_a_mapping_are_limited_and_values_that_are_long_are_not_copied() {
+    let profile = |fields: usize| (0..fields).map(|field| (format!("f{field}"), "$".to_owned())).collect();
+    let with =
+        |fields| MappingSpec { profile: profile(fields), groups: Vec::new(), ..MappingSpec::default() };
+    let claims = json!({"sub": "x", "list": vec![1; 1_000]});
+    let explanation = compile(&with(99)).explain(&claims);
+    let seen = |field: usize| &explanation.profile[field].seen;
+    assert!((0..99).all(|field| *seen(field) == claimgate::identity::Seen::Many { selected: 1 }));
+    let error = Mapping::compile(&with(100), &Limits::DEFAULT).unwrap_err();
+    assert!(error.to_string().contains("at most 100 claim paths"), "{error}");
+    let names = candidates(&["a"; 101]);
+    assert!(Mapping::compile(&names, &Limits::DEFAULT).is_err());
+    let long = json!({"sub": "x", "list": ["y".repeat(20_000)]});
+    assert!(compile(&with(1)).explain(&long).to_string().contains("one value, too long to be shown"));
+}
+
 /// `benches/instructions` holds the cost: a hash look-up per group, however many rules there are.
 #[test]
 fn a_hundred_thousand_exact_rules_decide_as_ten_do() {

@@ -200,8 +200,13 @@ test('a fresh sign-in at the provider opens the administration’s session too',
   const begun = await ada.request(`${gate.url}/login/crm?administration=1`);
   const asked = new URL(begun.location).searchParams;
   assert.deepEqual([asked.get('prompt'), asked.get('max_age')], ['login', '0']);
+  const opened = () => gate.events('--kind', 'sign_in').filter(({ code }) => code === 'administration').map(({ user, client }) => [user, client]);
+  assert.deepEqual(opened(), []);
   assert.equal((await ada.walk(begun.location, { as: 'ada' })).status, 200);
   assert.equal(await list(ada), 200);
+  assert.deepEqual(opened(), [['ada', '127.0.0.1']]);
+  const line = gate.log.split('\n').find((text) => text.includes('administration session opened'));
+  assert.equal(JSON.parse(line).user, 'ada');
   const grace = new Agent();
   await grace.walk(`${gate.url}/login/crm?administration=1`, { as: 'grace' });
   assert.equal(await list(grace), '403 request.forbidden');

@@ -66,6 +66,21 @@ test('return_to: no spelling leads to another site', async () => {
   }
 });
 
+// attack: redirect.long
+test('return_to: none makes a cookie that browsers drop, or sign-ins of other tabs end', async () => {
+  await serve();
+  const agent = new Agent();
+  await agent.request(`${gate.url}/login/bad?return_to=/first`);
+  const [[name]] = agent.cookies(gate.url);
+  for (const asked of [`/${'\u00e9'.repeat(1020)}`, `/${'<'.repeat(2040)}`, `/${'x'.repeat(2040)}`]) {
+    const begun = await agent.request(`${gate.url}/login/bad?return_to=${encodeURIComponent(asked)}`);
+    assert.equal(begun.status, 303);
+    for (const line of begun.headers.getSetCookie()) assert.ok(line.split(';')[0].length <= 4096, `${line.length} bytes`);
+    assert.ok(agent.cookies(gate.url).has(name), asked);
+    for (const other of [...agent.cookies(gate.url).keys()]) if (other !== name) agent.cookies(gate.url).delete(other);
+  }
+});
+
 // attack: redirect.forwarded-headers
 test('the headers of a proxy lead to no other site either', async () => {
   await serve();

@@ -53,7 +53,7 @@ before(async () => {
   ({ gate } = await replace(undefined, op, { server: { admin_edit_configuration: true }, identity: COMMENTED }));
   chmodSync(gate.config, 0o640);
   // Another one for each test: attempts at a password by name are limited.
-  for (const name of ['saver', 'presser', 'faulty', 'first', 'second', 'third', 'prover', 'marker', 'reader', 'editor', 'meanwhile', 'keeper', 'leaver', 'payer']) gate.addUser(name, 'super-admin');
+  for (const name of ['saver', 'presser', 'faulty', 'first', 'second', 'third', 'prover', 'marker', 'reader', 'editor', 'meanwhile', 'keeper', 'leaver', 'payer', 'trier']) gate.addUser(name, 'super-admin');
   gate.addUser('boss', 'admin');
 });
 after(async () => { await gate.close(); await op.stop(); });
@@ -260,6 +260,42 @@ test('a form of many large expressions takes neither time nor memory of others',
   for (const { status, text: shown } of answers) assert.ok(status === 503 || /id="draft".*together/s.test(shown), `${status} ${shown}`);
   const grown = gate.memory('VmHWM') - before;
   // All compiled, one form took 700 MiB.
+  assert.ok(grown < 150, `${grown} MiB`);
+});
+
+// attack: console.trial-costs
+test('claims and a mapping that multiply take neither memory nor the time of others', async () => {
+  const payer = await administrator('trier');
+  const { 'rule.0.text': _, ...form } = await load(payer);
+  for (const name of Object.keys(form)) if (/^(rule|group|profile)\./.test(name)) delete form[name];
+  const many = (count, make) => Object.assign({}, ...Array.from({ length: count }, (_, row) => make(row)));
+  const groups = (values) => JSON.stringify({ sub: 'x', a: values });
+  const prefixes = many(1_000, (row) => ({ [`rule.${row}.matcher`]: 'prefix', [`rule.${row}.text`]: 'a', [`rule.${row}.teams`]: '{rest}' }));
+  const patterns = `$[?${Array.from({ length: 100 }, () => "search(@,'\\\\p{L}{9}')").join('||')}]`;
+  const before = gate.memory('VmHWM');
+  for (const [what, fields] of Object.entries({
+    profile: { subject: groups(Array(19_000).fill(1)), ...many(2_000, (row) => ({ [`profile.${row}.field`]: `f${row}`, [`profile.${row}.path`]: '$' })) },
+    groups: { subject: groups(Array(19_000).fill(null)), ...many(2_000, (row) => ({ [`group.${row}.path`]: 'a' })) },
+    rules: { subject: groups(Array.from({ length: 4_900 }, (_, index) => `a${index}`)), 'group.0.path': 'a', ...prefixes },
+    path: { subject: groups(['a']), path: patterns },
+  })) {
+    let [slowest, done] = [0, false];
+    const probes = (async () => {
+      while (!done) {
+        const begun = Date.now();
+        await fetch(`${gate.url}/healthz`);
+        slowest = Math.max(slowest, Date.now() - begun);
+      }
+    })();
+    const { status, text: shown } = await post(payer, '/admin/mapping/answer', { ...form, username: 'sub', ...fields });
+    done = true;
+    await probes;
+    assert.equal(status, 200, what);
+    assert.match(shown, /at most 100 claim paths|match_limit|more than 16 regular expressions/, what);
+    assert.ok(shown.length < 500_000, `${what}: ${shown.length} bytes`);
+    assert.ok(slowest < 2_000, `${what}: ${slowest} ms`);
+  }
+  const grown = gate.memory('VmHWM') - before;
   assert.ok(grown < 150, `${grown} MiB`);
 });
 

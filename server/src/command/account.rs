@@ -138,7 +138,7 @@ impl ShowArguments {
             text.push_str(&format!("  linked to {} at {}\n", link.subject, link.issuer));
         }
         text.push_str(&format!("  {}\n", count(sessions.len(), "session")));
-        output::write(output::escaped(&text).as_bytes())
+        output::text(&text)
     }
 }
 
@@ -349,5 +349,5 @@ fn counted(renamed: RenamedIssuer) -> String {
 }
 
 fn write(text: &str) -> Result<(), Failure> {
-    output::write(output::escaped(text).as_bytes())
+    output::text(text)
 }

@@ -17,7 +17,7 @@ impl Arguments {
     pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
         let names: Vec<&str> = registry.names().collect();
         match self.format {
-            Format::Text => output::write(format!("{}\n", names.join("\n")).as_bytes()),
+            Format::Text => output::text(&format!("{}\n", names.join("\n"))),
             Format::Json => output::document(&json!(names), Format::Json),
         }
     }

@@ -67,7 +67,7 @@ impl BackupArguments {
         let bar = bar();
         store::back_up(&database, &self.file, &mut |done, all| show(&bar, done, all)).map_err(usage)?;
         bar.finish_and_clear();
-        output::write(format!("copied {} to {}\n", database.display(), self.file.display()).as_bytes())
+        output::text(&format!("copied {} to {}\n", database.display(), self.file.display()))
     }
 }
 
@@ -97,7 +97,7 @@ impl RestoreArguments {
             database.display(),
             count(restored.sessions, "session")
         );
-        output::write(text.as_bytes())
+        output::text(&text)
     }
 }
 

@@ -63,7 +63,7 @@ impl ConfigCommand {
                     text.push_str(&format!("{}: valid\n", file.display()));
                 }
                 text.push_str(report.as_ref().map_or("", |report| &report.text));
-                output::write(output::escaped(&text).as_bytes())?;
+                output::text(&text)?;
             }
             Format::Json => {
                 let report = report.as_ref().map(|report| &report.lines);

@@ -270,6 +270,6 @@ impl Arguments {
             text.push_str("\nA sign-in would:\n");
             changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));
         }
-        output::write(output::escaped(&text).as_bytes())
+        output::text(&text)
     }
 }

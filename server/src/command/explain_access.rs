@@ -29,7 +29,7 @@ pub(crate) fn run(
     let report = Report { trial, sender };
     match format {
         Format::Json => output::document(&report.json(), format)?,
-        Format::Text => output::write(output::escaped(&report.text()).as_bytes())?,
+        Format::Text => output::text(&report.text())?,
     }
     match report.trial.decision {
         Decision::Admitted => Ok(()),

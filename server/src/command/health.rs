@@ -45,8 +45,7 @@ impl Arguments {
                     message: format!("no answer from {url}: {cause}"),
                 }
             })?;
-        output::write(text.trim_end().as_bytes())?;
-        output::write(b"\n")?;
+        output::text(&format!("{}\n", text.trim_end()))?;
         if status == reqwest::StatusCode::OK {
             return Ok(());
         }

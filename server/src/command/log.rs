@@ -155,7 +155,7 @@ impl Arguments {
             Format::Text => line(event),
         });
         let text: String = lines.collect();
-        if text.is_empty() { Ok(()) } else { output::write(text.as_bytes()) }
+        if text.is_empty() { Ok(()) } else { output::text(&text) }
     }
 }
 

@@ -112,7 +112,7 @@ impl TestArguments {
         let outcomes: Vec<Outcome> = outcomes.collect::<Result<_, _>>()?;
         let failed = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).count();
         match self.format {
-            ReportFormat::Text => output::write(output::escaped(&as_text(&outcomes)).as_bytes())?,
+            ReportFormat::Text => output::text(&as_text(&outcomes))?,
             ReportFormat::Json => output::document(&as_json(&outcomes), output::Format::Json)?,
             ReportFormat::Junit => output::write(as_junit(&outcomes).as_bytes())?,
         }

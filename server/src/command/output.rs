@@ -87,6 +87,11 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
+/// Writes a text for people to standard output. What it names may be another party's: a file, a case, a claim.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    write(plain(text).as_bytes())
+}
+
 /// Prints a JSON document: indented for people, on one line for programs.
 pub(crate) fn document(value: &Value, format: Format) -> Result<(), Failure> {
     let text = match format {

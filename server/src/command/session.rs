@@ -67,7 +67,7 @@ impl SessionCommand {
                 let ended = change(&store, ("session end", &user.username), move |records| {
                     accounts::end_sessions(records, Administrator::OPERATOR, user.id)
                 })?;
-                output::write(format!("{} ended\n", count(ended, "session")).as_bytes())
+                output::text(&format!("{} ended\n", count(ended, "session")))
             }
         }
     }
@@ -101,7 +101,7 @@ fn list(store: &OpenDatabase, user: Option<&str>, limit: u32, format: Format) ->
             session.issuer.as_deref().unwrap_or("password"),
         ));
     }
-    output::write(output::escaped(&text).as_bytes())
+    output::text(&text)
 }
 
 /// Formats a time as in RFC 3339.

@@ -58,7 +58,7 @@ impl Arguments {
         };
         header.entry("typ").or_insert_with(|| self.typ.into());
         let token = key.sign(&header, Value::Object(claims).to_string().as_bytes())?;
-        output::write(format!("{token}\n").as_bytes())
+        output::text(&format!("{token}\n"))
     }
 }
 

@@ -74,6 +74,6 @@ impl CopyArguments {
             self.file.display(),
             target.url
         );
-        output::write(text.as_bytes())
+        output::text(&text)
     }
 }

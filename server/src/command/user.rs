@@ -130,7 +130,7 @@ impl AddArguments {
         user.teams = team.into_iter().collect();
         user.password_hash = if no_password { None } else { Some(read_password(password_stdin)?) };
         let added = add(&database.config, &username, user)?;
-        output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())
+        output::text(&format!("added {} ({})\n", added.username, added.kind.name()))
     }
 }
 
@@ -147,7 +147,7 @@ fn set_password(store: &OpenDatabase, username: &str, stdin: bool) -> Result<(),
     let ended = change(store, ("user passwd", username), move |records| {
         accounts::set_password(records, Administrator::OPERATOR, id, &hash, system::now())
     })?;
-    output::write(format!("password set; {} ended\n", count(ended, "session")).as_bytes())
+    output::text(&format!("password set; {} ended\n", count(ended, "session")))
 }
 
 fn activate(store: &OpenDatabase, username: &str) -> Result<(), Failure> {
@@ -161,7 +161,7 @@ fn deactivate(store: &OpenDatabase, username: &str, yes: bool) -> Result<(), Fai
     let undone = format!("`claimgate user activate {}` undoes it.", user.username);
     let by = operator(store, yes, (&user.username, &undone), |by| set_active(user.id, false, by))?;
     let changed = change(store, ("user deactivate", username), set_active(user.id, false, by))?;
-    output::write(format!("deactivated; {} ended\n", count(changed.ended, "session")).as_bytes())
+    output::text(&format!("deactivated; {} ended\n", count(changed.ended, "session")))
 }
 
 /// Returns the work that switches a user on or off.
@@ -192,7 +192,7 @@ fn list(store: &OpenDatabase, format: Format) -> Result<(), Failure> {
             user.teams.keys().cloned().collect::<Vec<_>>().join(", "),
         ));
     }
-    output::write(output::escaped(&text).as_bytes())
+    output::text(&text)
 }
 
 /// Returns all users by name, page by page: a page is one transaction.

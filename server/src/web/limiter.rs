@@ -42,8 +42,8 @@ const FRONT_CHANNEL: (NonZeroU32, Duration) =
 /// a provider.
 const PROVIDER_TESTS: (NonZeroU32, Duration) =
     (NonZeroU32::new(6).expect("not zero"), Duration::from_secs(10));
-/// Longest wait of an edited configuration for the check of another one.
-const DRAFT_WAIT: Duration = Duration::from_secs(5);
+/// Longest wait of an edited configuration, or of claims that are tried out, for others.
+const TRIAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Keys of one limit beyond which idle ones are dropped.
 const REMEMBERED: usize = 100_000;
@@ -136,7 +136,8 @@ pub(crate) struct Limiter {
     provider_tests: KeyedLimit<()>,
     /// Held by the test of a provider that takes place.
     provider_test: Arc<Semaphore>,
-    draft: Arc<Semaphore>,
+    /// Held by the check or the trial that takes place.
+    trial: Arc<Semaphore>,
 }
 
 impl Default for Limiter {
@@ -151,7 +152,7 @@ impl Default for Limiter {
             codes_searched: Mutex::new(Instant::now()),
             provider_tests: KeyedLimit::new(PROVIDER_TESTS),
             provider_test: Arc::new(Semaphore::new(1)),
-            draft: Arc::new(Semaphore::new(1)),
+            trial: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -185,11 +186,11 @@ impl Limiter {
         self.provider_tests.allow(&()).then_some(turn)
     }
 
-    /// Begins a check of an edited configuration, which compiles its expressions: one takes place at a time, so that what it takes
-    /// is not multiplied. Returns `None` after [`DRAFT_WAIT`].
-    pub(crate) async fn begin_draft(&self) -> Option<OwnedSemaphorePermit> {
-        let turn = Arc::clone(&self.draft).acquire_owned();
-        tokio::time::timeout(DRAFT_WAIT, turn).await.ok()?.ok()
+    /// Begins a check of an edited configuration, which compiles its expressions, or a trial of claims, which evaluates them: one
+    /// takes place at a time, so that what it takes is not multiplied. Returns `None` after [`TRIAL_WAIT`].
+    pub(crate) async fn begin_trial(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.trial).acquire_owned();
+        tokio::time::timeout(TRIAL_WAIT, turn).await.ok()?.ok()
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
@@ -262,10 +263,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn edited_configurations_are_checked_one_at_a_time_and_none_waits_for_long() {
         let limiter = Limiter::default();
-        let first = limiter.begin_draft().await.expect("none before it");
-        assert!(limiter.begin_draft().await.is_none());
-        let (next, ()) = tokio::join!(limiter.begin_draft(), async {
-            tokio::time::sleep(DRAFT_WAIT / 2).await;
+        let first = limiter.begin_trial().await.expect("none before it");
+        assert!(limiter.begin_trial().await.is_none());
+        let (next, ()) = tokio::join!(limiter.begin_trial(), async {
+            tokio::time::sleep(TRIAL_WAIT / 2).await;
             drop(first);
         });
         assert!(next.is_some());

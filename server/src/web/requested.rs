@@ -29,6 +29,12 @@ pub(crate) fn front_page_of(address: &str) -> &str {
     address[host..].find('/').map_or(address, |slash| &address[..=host + slash])
 }
 
+/// Reports whether a path, decoded once, has a segment that leads to its parent.
+pub(crate) fn has_dot_segment(path: &str) -> bool {
+    let path = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    path.split(['/', '\\']).any(|segment| segment.split(';').next() == Some(".."))
+}
+
 pub(crate) const FORWARDED_URI: &str = "x-forwarded-uri";
 const FORWARDED_METHOD: &str = "x-forwarded-method";
 
@@ -175,6 +181,16 @@ mod tests {
         headers.for_each(|(name, value)| _ = sent.append(name, value));
         let requested = Requested { method: &Method::GET, uri: &Uri::from_static("/auth"), headers: &sent };
         requested.decided_by(&applications).map(|decided| decided.expect("a decision").rule.number())
+    }
+
+    #[test]
+    fn a_segment_that_leads_to_its_parent_is_found_however_it_is_encoded() {
+        for path in ["/a/..", "/a/../b", "/a/..%2Fb", "/a%2f%2E%2e%2fb", "/a/.%2e;x/b", "/a/..%5cb"] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in ["/", "/a", "/a/...", "/..a/b..", "/a/%252e%252e/b", "/.", "/a%2f.b"] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
     }
 
     // attack: access.method-in-the-query

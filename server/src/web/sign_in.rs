@@ -32,8 +32,10 @@ use claimgate::oidc::session::{NewSession, SessionId};
 use claimgate::oidc::sign_in::{Person, SignInError, SignedIn};
 use claimgate::oidc::sync::Change;
 use claimgate::oidc::token::TokenResponse;
+use claimgate::oidc::user::User;
 use claimgate::oidc::userinfo::{self, SignInClaims};
 use claimgate::oidc::{MAX_RESPONSE, token};
+use claimgate::time::UnixTime;
 use claimgate_remote::Fetch;
 
 /// Begins a sign-in. Returns the address to send the browser to, and the cookies to set.
@@ -147,9 +149,26 @@ pub(crate) async fn complete(
     ];
     let is_admin = authorization.is_fresh() && signed_in.user.kind.is_admin();
     if is_admin && administration::check_host(app, headers).is_ok() {
-        cookies.extend(administration::open(app, session, &signed_in.user).0);
+        cookies.extend(open_administration(app, session, &signed_in.user).await?.0);
     }
     Ok(Completed { return_to: authorization.return_to, cookies })
+}
+
+/// Opens a session of the administration beside a sign-in session, once that is recorded. Returns its cookies, and when it
+/// ends.
+///
+/// # Errors
+/// [`Problem::Store`].
+pub(crate) async fn open_administration(
+    app: &App,
+    session: SessionId,
+    user: &User,
+) -> Result<([HeaderValue; 2], UnixTime), Problem> {
+    events::administration_opened(app, &user.username).await?;
+    let opened = administration::open(app, session, user);
+    let Fields { client, host, .. } = request_log::fields();
+    info!(client, user = user.username, %session, host, "administration session opened");
+    Ok(opened)
 }
 
 /// Redeems the code at the token endpoint.

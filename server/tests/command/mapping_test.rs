@@ -100,6 +100,19 @@ fn cases_that_hold_pass_and_others_are_named_with_what_was_found() {
     assert!(admitted.out.contains("expected the refusal identity.no_username, found the username \"x\""));
 }
 
+// attack: logs.escape-sequences
+#[test]
+fn no_text_of_a_case_steers_a_terminal() {
+    let folder = Folder::new();
+    let config = folder.write("claimgate.toml", CONFIG);
+    let cases = "[[case]]\nname = \"a\\u001b]0;b\\u0007\\u009b1m\\u202e\"\nclaims = { sub = \"1\" }\nusername = \"\\u001bx\"\n";
+    let file = folder.write("cases.toml", cases);
+    let tested = run(&["mapping", "test", &file, "--config", &config]);
+    let shown = tested.out + &tested.err;
+    assert!(shown.contains("\\u{1b}]0;b\\u{7}"), "{shown}");
+    assert!(!shown.chars().any(|c| c != '\n' && claimgate::text::is_unsafe(c)), "{shown:?}");
+}
+
 #[test]
 fn a_mistake_in_a_case_is_wrong_usage() {
     let folder = Folder::new();

@@ -135,7 +135,7 @@ impl Arguments {
 
     fn print(&self, report: &Report) -> Result<(), Failure> {
         match self.format {
-            Format::Text => output::write(report.text.as_bytes()),
+            Format::Text => output::text(&report.text),
             Format::Json => {
                 let file = self.config.display().to_string();
                 let found = json!({"file": file, "problems": report.problems, "report": report.lines});

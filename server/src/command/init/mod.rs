@@ -149,12 +149,12 @@ impl Arguments {
             }
             return Err(failure);
         }
-        output::write(format!("wrote {}\n", written.join(" and ")).as_bytes())?;
+        output::text(&format!("wrote {}\n", written.join(" and ")))?;
         if let Some(admin) = admin {
             let name = self.admin.as_deref().unwrap_or_default();
             let added = user::add(&self.config, name, admin)
                 .map_err(|failure| self.without_administrator(failure))?;
-            output::write(format!("added {} ({})\n", added.username, added.kind.name()).as_bytes())?;
+            output::text(&format!("added {} ({})\n", added.username, added.kind.name()))?;
         }
         // From the file: what is printed is what the server reads.
         let config = configuration::load(&self.config, registry)?;

@@ -2,13 +2,12 @@
 
 use claimgate::identity::{Explanation, Identity, PathTrace, Seen};
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::claims_tree;
 use super::frame::{self, Icon};
 use super::mapping_fields;
 use super::mapping_form::MappingForm;
-use super::trial::{self, Question, Refusal, Source, Trial};
+use super::trial::{Question, Refusal, Source, Trial};
 use crate::web::app::App;
 
 /// The identifier of the form.
@@ -84,6 +83,12 @@ pub(crate) fn answer(question: &Question, answer: &Result<Trial<'_>, Refusal>) -
                 div.notice.problem #draft { p { "The mapping that you entered cannot be used yet: " (frame::prose(reason)) } }
             }
         },
+        Err(Refusal::Busy) => html! {
+            section.card aria-labelledby="decision" {
+                header { h2 #decision { "Decision" } }
+                div.notice.problem { p { "The server tries other claims out, one at a time: try again in a few seconds." } }
+            }
+        },
         Err(Refusal::Empty) => html! {
             section.card aria-labelledby="decision" {
                 header { h2 #decision { "Decision" } }
@@ -97,7 +102,7 @@ pub(crate) fn answer(question: &Question, answer: &Result<Trial<'_>, Refusal>) -
                     ("the configuration has no such provider".to_owned(), "request.malformed")
                 }
                 Refusal::Store(error) => (error.to_string(), error.code()),
-                Refusal::Empty | Refusal::Draft(_) => (String::new(), ""),
+                Refusal::Empty | Refusal::Draft(_) | Refusal::Busy => (String::new(), ""),
             };
             html! {
                 section.card aria-labelledby="decision" {
@@ -137,7 +142,7 @@ fn tried(question: &Question, trial: &Trial<'_>) -> Markup {
         }
         section.card aria-labelledby="claims" {
             header { h2 #claims { "Claims" } span.small.muted { "A value puts its path into the field" } }
-            @if let Some(selected) = trial::select(question.path(), &trial.claims) { (selection(question.path(), &selected)) }
+            @if let Some(selected) = &trial.selected { (selection(question.path(), selected)) }
             (claims_tree::tree(&trial.claims, FORM))
         }
     }
@@ -166,7 +171,7 @@ fn decided(identity: &Identity) -> Markup {
 }
 
 /// Returns what a path selected.
-fn selection(path: &str, selected: &Result<Vec<&Value>, String>) -> Markup {
+fn selection(path: &str, selected: &Result<Vec<String>, String>) -> Markup {
     html! {
         div.notice.note #selected {
             @match selected {
@@ -174,7 +179,7 @@ fn selection(path: &str, selected: &Result<Vec<&Value>, String>) -> Markup {
                 Ok(values) if values.is_empty() => { p { code { (path) } " selects nothing" } }
                 Ok(values) => {
                     p { code { (path) } " selects" }
-                    @for value in values.iter().take(20) { p { code { (value.to_string().chars().take(400).collect::<String>()) } } }
+                    @for value in values { p { code { (value) } } }
                 }
             }
         }
@@ -189,11 +194,12 @@ fn why(trial: &Trial<'_>) -> Markup {
         groups,
         dropped_groups,
         fired,
+        more_fired,
         unfired,
         default_teams,
         ..
     } = &trial.explanation;
-    let usable = |seen: &Seen| matches!(seen, Seen::Value(_) | Seen::Values(_));
+    let usable = |seen: &Seen| matches!(seen, Seen::Value(_) | Seen::Values(_) | Seen::Many { .. });
     html! {
         ul.rows {
             @for PathTrace { path, seen, .. } in username { (line(usable(seen), html! { "Username from " code { (path) } ": " (seen) })) }
@@ -214,6 +220,7 @@ fn why(trial: &Trial<'_>) -> Markup {
                     " " (rule_place(trial, rule.rule))
                 }))
             }
+            @if *more_fired > 0 { (line(true, html! { (more_fired) " more matches of rules and groups" })) }
             @for rule in unfired {
                 (line(false, html! {
                     "Rule " (rule.rule) " (" (rule.text) ") matched no group " (rule_place(trial, rule.rule))

@@ -82,6 +82,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) unmet: Option<ClaimsError>,
     /// What a sign-in would change.
     pub(crate) changes: Vec<String>,
+    /// What the path of the question selects; none without a path.
+    pub(crate) selected: Option<Result<Vec<String>, String>>,
 }
 
 /// Why nothing can be tried out.
@@ -95,10 +97,18 @@ pub(crate) enum Refusal {
     Provider,
     /// The edited mapping has faults, which the form shows.
     Draft(String),
+    /// Others are being tried out.
+    Busy,
     Store(StoreError),
 }
 
-/// Tries a mapping of a configuration out.
+/// Most values of a path that are shown.
+const SHOWN_VALUES: usize = 20;
+/// Most characters of each.
+const SHOWN_CHARACTERS: usize = 400;
+
+/// Tries a mapping of a configuration out. What a person enters may take a processor for a while: one trial takes place at a
+/// time, and no other request waits for it.
 ///
 /// # Errors
 /// A [`Refusal`].
@@ -116,9 +126,14 @@ pub(crate) async fn run<'a>(
     let index = config.providers.iter().position(|known| known.id == provider.config.id);
     let index = index.ok_or(Refusal::Provider)?;
     let settings = &config.providers[index];
-    let source = if text.starts_with('{') { Source::Written } else { verify(provider, text) };
-    let explanation = settings.mapping.explain(claims.as_value());
-    let unmet = settings.check_demands(claims.as_value()).err();
+    let turn = app.process.limiter.begin_trial().await.ok_or(Refusal::Busy)?;
+    let (source, explanation, unmet, selected) = tokio::task::block_in_place(|| {
+        let source = if text.starts_with('{') { Source::Written } else { verify(provider, text) };
+        let explanation = settings.mapping.explain(claims.as_value());
+        let unmet = settings.check_demands(claims.as_value()).err();
+        (source, explanation, unmet, select(question.path(), claims.as_value()))
+    });
+    drop(turn);
     let changes = match (&explanation.identity, &unmet) {
         (Some(identity), None) => {
             let issuer = settings.issuer_named(claims.issuer()).to_owned();
@@ -133,7 +148,8 @@ pub(crate) async fn run<'a>(
         }
         _ => Vec::new(),
     };
-    Ok(Trial { config, index, claims: claims.as_value().clone(), source, explanation, unmet, changes })
+    let claims = claims.as_value().clone();
+    Ok(Trial { config, index, claims, source, explanation, unmet, changes, selected })
 }
 
 /// Reads claims, or those of a token without a look at its signature.
@@ -180,16 +196,19 @@ fn verify(provider: &Provider, token: &str) -> Source {
     }
 }
 
-/// Returns the values that a path selects; `None` for no path.
+/// Returns the first values that a path selects, as JSON texts; `None` for no path.
 ///
 /// # Errors
 /// The text of the path's error.
-pub(crate) fn select<'v>(path: &str, claims: &'v Value) -> Option<Result<Vec<&'v Value>, String>> {
+fn select(path: &str, claims: &Value) -> Option<Result<Vec<String>, String>> {
     let path = path.trim();
     if path.is_empty() {
         return None;
     }
-    let limits = Limits::DEFAULT;
-    let found = ClaimPath::parse(path).and_then(|path| path.select(claims, &limits));
+    let found = ClaimPath::parse(path).and_then(|path| {
+        let values = path.select(claims, &Limits::DEFAULT)?;
+        let shown = values.into_iter().take(SHOWN_VALUES).map(Value::to_string);
+        Ok(shown.map(|text| text.chars().take(SHOWN_CHARACTERS).collect()).collect())
+    });
     Some(found.map_err(|error| error.to_string()))
 }

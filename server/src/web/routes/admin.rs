@@ -6,14 +6,12 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
-use tracing::info;
 use zeroize::Zeroizing;
 
 use crate::web::app::App;
 use crate::web::extract::{Body, ClientAddress, Current, Json, SignedInAdmin};
 use crate::web::problem::Problem;
-use crate::web::request_log::{self, Fields};
-use crate::web::{administration, events, password_check, respond};
+use crate::web::{events, password_check, respond, sign_in};
 use claimgate::time::UnixTime;
 
 #[derive(Deserialize)]
@@ -50,9 +48,5 @@ pub(super) async fn open(
     // A password that is changed from here on ends the sign-in session, and with it this one.
     let checked = password_check::authenticate(app, address, &admin.user.username, password).await;
     checked.inspect_err(|problem| events::refused(app, problem))?;
-    events::administration_opened(app, &admin.user.username).await?;
-    let opened = administration::open(app, admin.session, &admin.user);
-    let Fields { client, host, .. } = request_log::fields();
-    info!(client, user = admin.user.username, session = %admin.session, host, "administration session opened");
-    Ok(opened)
+    sign_in::open_administration(app, admin.session, &admin.user).await
 }

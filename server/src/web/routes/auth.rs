@@ -14,7 +14,7 @@ use crate::web::extract::Current;
 use crate::web::identity;
 use crate::web::page::View;
 use crate::web::problem::{AccessReason, AccessRefusal, Problem};
-use crate::web::requested::{Decided, FORWARDED_URI, Requested, front_page_of};
+use crate::web::requested::{self, Decided, FORWARDED_URI, Requested, front_page_of};
 use crate::web::respond;
 use crate::web::sender::{self, Sender};
 use crate::web::sign_in_link::SignInLink;
@@ -151,6 +151,11 @@ async fn judge(app: &App, wanted: &[String], requested: &Requested<'_>) -> Resul
             let reason = AccessReason::Authentication(insufficient);
             return Err(refusal(app, requested, reason, decided, &sender));
         }
+    }
+    // nginx and Caddy resolve the dots of an address before they compare it: they take this one for another of Claimgate's, at
+    // which clients may ask.
+    if requested::has_dot_segment(requested.uri.path()) {
+        return Err(Problem::BadRequest("the path has a segment of dots, such as `..`"));
     }
     let identity = identity_of(app, decided, sender.caller().unwrap_or_default()).await?;
     let identity =

@@ -88,11 +88,12 @@ pub(super) async fn answer(console: Console, form: Result<Form<Fields>, Problem>
         (Some(mut form), Ok(source)) => {
             let proposed = propose(&console, source, &mut form).await;
             let tried = try_out(&console, &question, &form, &proposed).await;
-            with_status(&proposed, console.respond(mapping::answer(&question, &tried)))
+            with_status(is_busy(&proposed, &tried), console.respond(mapping::answer(&question, &tried)))
         }
         _ => {
             let tried = trial::run(&console.app, &console.app.config, &question).await;
-            console.respond(mapping::answer(&question, &tried))
+            let is_busy = matches!(tried, Err(Refusal::Busy));
+            with_status(is_busy, console.respond(mapping::answer(&question, &tried)))
         }
     }
 }
@@ -177,7 +178,7 @@ async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Resul
         Ok(proposal) => proposal,
         Err(faults) => {
             let shown = page(console, source, &saving::faults(&faults.texts), &question, &form).await;
-            return Err(with_status(&Err(faults), shown));
+            return Err(with_status(faults.is_busy, shown));
         }
     };
     let change = Change { source, question, form, password, proposal };
@@ -255,12 +256,14 @@ async fn propose(console: &Console, source: &Source, form: &mut MappingForm) -> 
     })
 }
 
-/// Returns an answer, with the status of a server under load where the form was not checked.
-fn with_status(proposed: &Result<Proposal, Faults>, response: Response) -> Response {
-    match proposed {
-        Err(faults) if faults.is_busy => respond::busy(response),
-        _ => response,
-    }
+/// Reports whether the form was not checked, or the claims were not tried out.
+fn is_busy(proposed: &Result<Proposal, Faults>, tried: &Result<Trial<'_>, Refusal>) -> bool {
+    proposed.as_ref().is_err_and(|faults| faults.is_busy) || matches!(tried, Err(Refusal::Busy))
+}
+
+/// Returns an answer, with the status of a server under load if it is busy.
+fn with_status(is_busy: bool, response: Response) -> Response {
+    if is_busy { respond::busy(response) } else { response }
 }
 
 const BUSY: &str = "The server checks other changes, one at a time: try again in a few seconds.";
@@ -298,14 +301,14 @@ async fn page(
     let proposed = propose(console, source, &mut entered).await;
     let tried = try_out(console, question, &entered, &proposed).await;
     let body = mapping::page(&console.app, notice, (question, &Editor::Form(form)), &tried);
-    with_status(&proposed, console.page(Page::Mapping, &HEADING, &body))
+    with_status(is_busy(&proposed, &tried), console.page(Page::Mapping, &HEADING, &body))
 }
 
 /// Returns the page that changes nothing, and says why.
 async fn trial_page(console: &Console, notice: &Markup, question: &Question, reason: Markup) -> Response {
     let tried = trial::run(&console.app, &console.app.config, question).await;
     let body = mapping::page(&console.app, notice, (question, &Editor::Closed(reason)), &tried);
-    console.page(Page::Mapping, &HEADING, &body)
+    with_status(matches!(tried, Err(Refusal::Busy)), console.page(Page::Mapping, &HEADING, &body))
 }
 
 /// Returns the address to go to after a change was saved.
