@@ -102,7 +102,7 @@ test('no client asks what nginx asks, and says nothing that only a proxy says', 
     assert.deepEqual([path, status, headers['x-auth-user']], [path, 404, undefined]);
   }
   // nginx decodes a path before it compares it: these are none of /sso/auth/ to it, and pass as they are written.
-  for (const path of ['/sso/auth/redirect/..%2f..%2fx', '/sso/auth/redirect/x%2f%2e%2e%2f../..%2f../x', '/sso/auth/redirect/../../x']) {
+  for (const path of ['/sso/auth/redirect/..%2f..%2fx', '/sso/auth/redirect/x%2f%2e%2e%2f..%2f../x', '/sso/auth/redirect/../../x']) {
     const { status, headers } = await raw(path, { ...said, cookie: [...agent.cookies(site)].map((pair) => pair.join('=')).join('; ') });
     assert.deepEqual([path, status, headers['x-auth-user']], [path, 400, undefined]);
   }
