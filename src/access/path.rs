@@ -63,7 +63,7 @@ impl Choices {
     const DECODE: u8 = 4;
     /// Removes `;` and what follows it from each segment.
     const PARAMETERS: u8 = 8;
-    /// Ignores what [`fold`] removes, and dots and spaces at the end of a segment.
+    /// Ignores what [`fold`] removes, and dots, spaces and the name of a stream at the end of a segment.
     const FOLD: u8 = 16;
     /// Removes empty segments.
     const MERGE: u8 = 32;
@@ -94,6 +94,9 @@ const CURRENCIES: [char; 2] = ['\u{a5}', '\u{20a9}'];
 
 /// The dot, and those that Windows converts to one in single code pages.
 const DOTS: [char; 4] = ['.', '\u{b7}', '\u{2022}', '\u{2026}'];
+
+/// Stands before the type of a stream.
+const STREAM: &str = ":$";
 
 /// Stands before the two digits of a letter, a digit, or one of `-._~` that is encoded, though nothing requires it, in
 /// the readings of applications that compare names as they are written.
@@ -216,7 +219,12 @@ fn changes(path: &str) -> u8 {
         (Choices::EARLY, path.contains(';') && (path.contains('\u{1}') || path.contains(CURRENCIES))),
         (Choices::DECODE, path.contains(is_mark)),
         (Choices::PARAMETERS, path.contains([';', '\u{2}'])),
-        (Choices::FOLD, path.contains(folds) || path.split(ends_name).any(|name| name.ends_with(['.', ' ']))),
+        (
+            Choices::FOLD,
+            path.contains(folds)
+                || path.contains(STREAM)
+                || path.split(ends_name).any(|name| name.ends_with(['.', ' '])),
+        ),
         (
             Choices::MERGE,
             path.contains("//") || path.contains([';', '\u{1}', '\u{2}']) || path.contains(CURRENCIES),
@@ -259,7 +267,10 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
         if segment.contains(DOTS) && segment.chars().all(is_dots) {
             return Err(PathProblem::Dots);
         }
-        let segment = if is_folded { segment.trim_end_matches(['.', ' ']) } else { segment };
+        let segment = match is_folded {
+            true => without_stream(segment).trim_end_matches(['.', ' ']),
+            false => segment,
+        };
         if !(segment.is_empty() && choices.has(Choices::MERGE)) {
             text.push('/');
             text.push_str(segment);
@@ -269,6 +280,13 @@ fn read(path: &str, choices: Choices) -> Result<Reading, PathProblem> {
         text.pop();
     }
     Ok(Reading { text, is_folded, is_without_format: false })
+}
+
+/// Removes the stream of a file or folder, as Windows names it: `admin::$INDEX_ALLOCATION` and
+/// `admin:$I30:$INDEX_ALLOCATION` are `admin`.
+fn without_stream(segment: &str) -> &str {
+    let name = segment.find(':').filter(|_| segment.contains(STREAM));
+    name.map_or(segment, |end| &segment[..end])
 }
 
 fn without_parameters(path: &str) -> String {

@@ -93,6 +93,10 @@ fn the_first_rule_that_fits_decides() {
         ("/pages/100%D9%AA", "GET", 5),
         ("/pages/A%C2%B7B%E2%80%A6", "GET", 5),
         ("/pages/jquery.min.js", "GET", 5),
+        // A namespace, a price and a verb.
+        ("/pages/Talk:Main", "GET", 5),
+        ("/pages/US:$5", "GET", 5),
+        ("/hooks/x:run", "POST", 1),
         ("/archive/2026", "POST", 4),
         ("/pages/Z%C3%BCrich%20(Stadt)", "GET", 5),
         ("/pages/group%2Fproject;v=1//x", "GET", 5),
@@ -137,6 +141,11 @@ fn no_spelling_of_a_path_escapes_its_rule() {
         "/admin%EF%BC%8Ejson",
         "/admin%E2%80%A4tar.gz",
         "/api/x/secret.xml",
+        // Streams of Windows' file systems.
+        "/admin::$INDEX_ALLOCATION/users",
+        "/admin:$I30:$INDEX_ALLOCATION/users",
+        "/admin%3A%3A%24DATA",
+        "/admin%EF%BC%9A%EF%BC%84x",
         // Accents, compatible and invisible characters, another letter for `i`, spaces in another spelling.
         "/%C3%A1dmin",
         "/%EF%BD%81dmin",

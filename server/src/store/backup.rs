@@ -67,8 +67,8 @@ pub fn back_up(database: &Path, copy: &Path, progress: Progress<'_>) -> Result<(
 /// logouts that the replaced database has recorded are kept, and so are the events that are newer than the copy.
 ///
 /// # Errors
-/// [`StoreError`]: a server runs on the database; the copy cannot be read, is damaged, is no database of Claimgate or
-/// belongs to a newer program; the database cannot be written.
+/// [`StoreError`]: a server runs on the database; the copy cannot be read, is damaged, is no database of Claimgate,
+/// belongs to a newer program, or has triggers or views of its own; the database cannot be written.
 pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<Restored, StoreError> {
     let _lock = Lock::take(database)?;
     let temporary = Temporary::beside(&file::real(database))?;
@@ -85,6 +85,8 @@ pub fn restore(copy: &Path, database: &Path, progress: Progress<'_>) -> Result<R
         Ok(Restored { users, sessions: source.execute("DELETE FROM session", [])?, logouts })
     };
     let restored = prepare().map_err(of(copy))?;
+    refuse_foreign_code(&source)
+        .map_err(|reason| StoreError { reason: format!("{}: {reason}", copy.display()) })?;
     file::restrict(database)
         .map_err(|error| StoreError { reason: format!("{}: {error}", database.display()) })?;
     copy_into(&source, database, progress).map_err(|error| match error.sqlite_error_code() {
@@ -155,6 +157,25 @@ fn refuse_unsound(copy: &Connection) -> Result<(), String> {
     }
     match schema::damage(copy).map_err(|error| error.to_string())? {
         Some(damage) => Err(format!("the database is damaged: {damage}")),
+        None => Ok(()),
+    }
+}
+
+/// Returns why a copy of the present schema is not restored: it has triggers or views of its own, which could change, at any
+/// later time, what the server writes or reads.
+fn refuse_foreign_code(copy: &Connection) -> Result<(), String> {
+    let code = |database: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
+        let sql = "SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view')";
+        database.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let own = schema::open_in_memory().map_err(|error| error.reason)?;
+    let own = code(&own).map_err(|error| error.to_string())?;
+    let found = code(copy).map_err(|error| error.to_string())?;
+    match found.iter().find(|found| !own.contains(found)) {
+        Some((name, _)) => Err(format!(
+            "it has a trigger or a view `{}` that is not Claimgate's: restore another copy, or remove it by `sqlite3`",
+            name.escape_debug()
+        )),
         None => Ok(()),
     }
 }
