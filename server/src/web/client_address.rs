@@ -36,14 +36,16 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the address that attempts are counted by: for IPv6 the /56 network, which providers give to one
-/// subscriber.
+/// subscriber. In 64:ff9b::/96 it is the IPv4 address: a translator before a network without IPv4 shows all IPv4 clients
+/// there (RFC 6052 §2.1, RFC 7755).
 pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6([a, b, c, d & 0xff00, 0, 0, 0, 0].into())
+    let IpAddr::V6(v6) = address else { return address };
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            IpAddr::from([a, b, c, d])
         }
+        [a, b, c, d, ..] => IpAddr::V6([a, b, c, d & 0xff00, 0, 0, 0, 0].into()),
     }
 }
 
@@ -72,6 +74,8 @@ mod tests {
         let subscriber = |text: &str| subscriber(text.parse().expect("v6")).to_string();
         assert_eq!(subscriber("2001:db8::1"), "2001:db8::");
         assert_eq!(subscriber("2001:db8:0:12ff::1"), "2001:db8:0:1200::");
+        assert_eq!(subscriber("64:ff9b::198.51.100.7"), "198.51.100.7");
+        assert_eq!(subscriber("64:ff9b:1::198.51.100.7"), "64:ff9b:1::");
     }
 
     /// A client that sends a byte beyond ASCII hides neither the address that the proxy appends nor those of
