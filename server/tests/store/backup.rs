@@ -135,8 +135,12 @@ fn what_is_no_sound_backup_is_refused_and_changes_nothing() {
     change("newer.db", "PRAGMA user_version = 99");
     change("foreign.db", "PRAGMA user_version = 0");
     // Each later change of a user would make an administrator, long after the copy was looked at.
-    change("trigger.db", "CREATE TRIGGER late AFTER UPDATE ON user BEGIN UPDATE user SET kind = 'admin'; END");
-    let own = "CREATE TRIGGER refresh_of_ended AFTER DELETE ON session BEGIN UPDATE user SET kind = 'admin'; END";
+    change(
+        "trigger.db",
+        "CREATE TRIGGER late AFTER UPDATE ON user BEGIN UPDATE user SET kind = 'admin'; END",
+    );
+    let own =
+        "CREATE TRIGGER refresh_of_ended AFTER DELETE ON session BEGIN UPDATE user SET kind = 'admin'; END";
     change("replaced.db", &format!("DROP TRIGGER refresh_of_ended; {own}"));
     change("view.db", "CREATE VIEW people AS SELECT * FROM user");
     std::fs::write(path("text.db"), "not a database, but long enough to look like a header of one").unwrap();
