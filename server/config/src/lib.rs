@@ -36,6 +36,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use claimgate::alg::Registry;
+use claimgate::oidc::client::Secret;
 
 pub use checked::{
     AdminClient, Administration, Config, Database, Demands, Events, Listener, Logo, Pages, Postgres,
@@ -48,6 +49,7 @@ pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
 pub use files::{FileContent, NamedFile};
 pub use provider::DEFAULT_PROVIDER_ID;
+pub use raw::{default_algorithms, default_scopes};
 pub use settings::Table;
 
 impl Config {
@@ -67,7 +69,22 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] with all faults found.
     pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
-        resolve::resolve(&Document::parse(name, text)?, folder, registry)
+        Self::parse_beside(text, name, folder, registry, None)
+    }
+
+    /// Parses a text as [`parse`](Self::parse) does, where a file of a secret that it names is not written yet:
+    /// `unwritten` has the name of that file in the text, and the secret.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with all faults found.
+    pub fn parse_beside(
+        text: &str,
+        name: &str,
+        folder: &Path,
+        registry: &Registry,
+        unwritten: Option<(&Path, &Secret)>,
+    ) -> Result<Self, ConfigError> {
+        resolve::resolve(&Document::parse(name, text)?, (folder, unwritten), registry)
     }
 
     /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and no key but the

@@ -216,11 +216,15 @@ fn default_revocation_bound() -> Seconds {
     Seconds(1)
 }
 
-fn default_algorithms() -> Vec<String> {
+/// Returns the `algorithms` of a provider whose table has none.
+#[must_use]
+pub fn default_algorithms() -> Vec<String> {
     vec!["RS256".to_owned()]
 }
 
-fn default_scopes() -> Vec<String> {
+/// Returns the `scopes` of a provider whose table has none.
+#[must_use]
+pub fn default_scopes() -> Vec<String> {
     ["profile", "email", "phone"].map(str::to_owned).to_vec()
 }
 

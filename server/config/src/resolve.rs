@@ -8,6 +8,7 @@ use claimgate::access::{ApplicationSpec, Applications, Headers, HeadersSpec};
 use claimgate::alg::Registry;
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
+use claimgate::oidc::client::Secret;
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 
@@ -18,18 +19,19 @@ use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
 use super::{admin_clients, applications, events, pages, raw, server, settings, sign_in, store};
 
-/// Resolves a file.
+/// Resolves a file: `folder` is the one of the files that it names, `unwritten` one of them that is not there yet, with the
+/// secret that it will hold.
 ///
 /// # Errors
 /// A [`ConfigError`] with all faults found: those of names alone where names are unknown, else those
 /// of types and values.
 pub(super) fn resolve(
     document: &Document<'_>,
-    folder: &Path,
+    (folder, unwritten): (&Path, Option<(&Path, &Secret)>),
     registry: &Registry,
 ) -> Result<Config, ConfigError> {
     settings::check(document)?;
-    let source = source(document, folder);
+    let source = Source { unwritten, ..source(document, folder) };
     let config = file(&source, registry);
     match (config, source.faults.into_inner()) {
         (Ok(mut config), faults) if faults.is_empty() => {
@@ -84,7 +86,7 @@ pub(super) fn listener(document: &Document<'_>, folder: &Path) -> Result<Option<
 
 fn source<'d>(document: &'d Document<'d>, folder: &'d Path) -> Source<'d> {
     let (faults, notes, files) = (RefCell::default(), RefCell::default(), RefCell::default());
-    Source { document, folder, faults, notes, files }
+    Source { document, folder, unwritten: None, faults, notes, files }
 }
 
 /// Resolves the table `[store]`.

@@ -24,6 +24,8 @@ pub(super) struct Source<'d> {
     pub(super) document: &'d Document<'d>,
     /// The folder of the files that it names.
     pub(super) folder: &'d Path,
+    /// A file of a secret that is not written yet: its name in the document, and the secret.
+    pub(super) unwritten: Option<(&'d Path, &'d Secret)>,
     pub(super) faults: RefCell<Vec<Fault>>,
     pub(super) notes: RefCell<Vec<Note>>,
     pub(super) files: RefCell<Vec<NamedFile>>,
@@ -184,8 +186,11 @@ impl Section<'_> {
             (None, Some(file), None) => {
                 let setting = format!("{setting}_file");
                 let path = self.file(&setting, file, FileContent::Secret);
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| self.fault(&setting, format!("{}: {error}", path.display())))?;
+                let text = match self.source.unwritten.filter(|(name, _)| *name == file.as_path()) {
+                    Some((_, secret)) => secret.expose().to_owned(),
+                    None => std::fs::read_to_string(&path)
+                        .map_err(|error| self.fault(&setting, format!("{}: {error}", path.display())))?,
+                };
                 (setting, text.trim_end_matches(['\r', '\n']).to_owned())
             }
             (None, None, Some(variable)) => {

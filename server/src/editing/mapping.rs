@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use claimgate::base64url;
 use claimgate::identity::{GroupSpec, MappingSpec, TeamSpec};
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate_config::{DEFAULT_PROVIDER_ID, identity_table};
+use claimgate_config::identity_table;
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
+use super::tables;
 use super::values::{Unsupported, set, set_list, texts};
 
 /// Which mapping of the file is meant.
@@ -27,11 +28,8 @@ impl MappingTable {
             return Some(Self::Shared);
         }
         let file: toml::Table = toml::from_str(text).ok()?;
-        let is_named = |table: &toml::Value| {
-            table.get("id").and_then(toml::Value::as_str).unwrap_or(DEFAULT_PROVIDER_ID) == provider
-                && table.get("identity").is_some()
-        };
-        file.get("provider")?.as_array()?.iter().position(is_named).map(Self::Provider)
+        let (index, table) = tables::provider(&file, provider)?;
+        table.get("identity").map(|_| Self::Provider(index))
     }
 
     /// Returns the path of the table, as faults name it.
@@ -176,11 +174,8 @@ impl MappingDraft {
     /// not changed here.
     pub(crate) fn apply(&self, text: &str, table: &MappingTable) -> Option<String> {
         let present = Self::of(text, table)?;
-        let has_crlf = text.contains("\r\n");
-        let mut document: DocumentMut = text.replace("\r\n", "\n").parse().ok()?;
-        self.write(table_of(&mut document, table)?, &present).ok()?;
-        let edited = document.to_string();
-        let edited = if has_crlf { edited.replace('\n', "\r\n") } else { edited };
+        let edited =
+            tables::edited(text, |document| self.write(table_of(document, table)?, &present))?;
         // What a form says is what the file says, and the rest of the file is as it was.
         let is_written = Self::of(&edited, table)?.sorted() == self.clone().sorted();
         (is_written && rest(text, table)? == rest(&edited, table)?).then_some(edited)
@@ -411,22 +406,17 @@ fn rest(text: &str, table: &MappingTable) -> Option<toml::Table> {
     Some(file)
 }
 
-fn table_of<'d>(document: &'d mut DocumentMut, table: &MappingTable) -> Option<&'d mut dyn TableLike> {
-    match table {
+fn table_of<'d>(
+    document: &'d mut DocumentMut,
+    table: &MappingTable,
+) -> Result<&'d mut dyn TableLike, Unsupported> {
+    let item = match table {
         MappingTable::Shared => {
-            let item = document.as_table_mut().entry("identity").or_insert_with(toml_edit::table);
-            item.as_table_like_mut()
+            Some(document.as_table_mut().entry("identity").or_insert_with(toml_edit::table))
         }
-        MappingTable::Provider(index) => {
-            let providers = document.get_mut("provider")?;
-            let provider: &mut dyn TableLike = match providers {
-                Item::ArrayOfTables(tables) => tables.get_mut(*index)?,
-                Item::Value(Value::Array(array)) => array.get_mut(*index)?.as_inline_table_mut()?,
-                _ => return None,
-            };
-            provider.get_mut("identity")?.as_table_like_mut()
-        }
-    }
+        MappingTable::Provider(index) => tables::provider_table(document, *index)?.get_mut("identity"),
+    };
+    item.and_then(Item::as_table_like_mut).ok_or(Unsupported)
 }
 
 #[cfg(test)]

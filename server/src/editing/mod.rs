@@ -1,24 +1,29 @@
 //! Changes of the configuration file by the server itself: the file that an operator edits by hand, comments kept.
 //!
-//! `place` says whether the file may be replaced, `replace` replaces it, `diff` shows a change, `mapping` makes one with the help of
-//! `values`.
+//! `place` says whether the file may be replaced, `secret` where a new secret is kept, `replace` replaces the file, `diff` shows a
+//! change, `mapping` and `provider` make one with the help of `tables` and `values`.
 
 mod place;
+mod secret;
 mod replace;
 mod diff;
 mod values;
+mod tables;
 pub(crate) mod mapping;
+pub(crate) mod provider;
 
 use std::path::{Path, PathBuf};
 
 use claimgate::alg::Registry;
 use claimgate::base64url;
+use claimgate::oidc::client::Secret;
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate_config::{Config, ConfigError};
 
 pub(crate) use diff::{Line, diff};
 pub(crate) use place::Obstacle;
 pub(crate) use replace::Prepared;
+pub(crate) use secret::NewSecret;
 
 /// The largest file that is edited, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -35,6 +40,21 @@ pub(crate) struct ConfigFile {
 pub(crate) struct Snapshot {
     pub(crate) text: String,
     pub(crate) version: Fingerprint,
+}
+
+/// What a change makes of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Edited {
+    pub(crate) text: String,
+    /// A secret whose file the text names, and which is not on the disk yet.
+    pub(crate) secret: Option<NewSecret>,
+}
+
+/// A change without a new secret.
+impl From<String> for Edited {
+    fn from(text: String) -> Self {
+        Self { text, secret: None }
+    }
 }
 
 /// Why a change of the file is not made.
@@ -82,13 +102,27 @@ impl ConfigFile {
         Ok(Snapshot { version: Fingerprint::of(&text), text })
     }
 
-    /// Checks a text as the server checks the file when it starts.
+    /// Checks a change as the server checks the file when it starts.
     ///
     /// # Errors
     /// A [`ConfigError`] with all faults found.
-    pub(crate) fn check(&self, text: &str) -> Result<Config, ConfigError> {
+    pub(crate) fn check(&self, edited: &Edited) -> Result<Config, ConfigError> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        Config::parse(text, &self.path.display().to_string(), folder, &self.registry)
+        let secret = edited.secret.as_ref().map(|secret| (Path::new(&secret.name), &secret.value));
+        Config::parse_beside(&edited.text, &self.path.display().to_string(), folder, &self.registry, secret)
+    }
+
+    /// Returns the names of the algorithms that providers may use.
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = &str> {
+        self.registry.names()
+    }
+
+    /// Chooses a file for a new secret of the client at the provider with an id.
+    ///
+    /// # Errors
+    /// [`EditError::Obstacle`].
+    pub(crate) fn new_secret(&self, id: &str, value: Secret) -> Result<NewSecret, EditError> {
+        NewSecret::beside(&self.path, id, value).map_err(EditError::Obstacle)
     }
 
     /// Returns what prevents the server from replacing the file, if something does.
@@ -96,13 +130,13 @@ impl ConfigFile {
         place::Place::of(&self.path).err()
     }
 
-    /// Prepares the replacement of the file of a version by a text. Nothing has changed until it is committed.
+    /// Prepares a change of the file of a version. Nothing has changed until it is committed.
     ///
     /// # Errors
     /// An [`EditError`].
-    pub(crate) fn prepare(&self, version: Fingerprint, text: &str) -> Result<Prepared, EditError> {
+    pub(crate) fn prepare(&self, version: Fingerprint, edited: Edited) -> Result<Prepared, EditError> {
         let place = place::Place::of(&self.path).map_err(EditError::Obstacle)?;
-        Prepared::new(place, version, text)
+        Prepared::new(place, version, edited)
     }
 
     /// Returns the text of a version of which there is a backup beside the file.

@@ -9,14 +9,15 @@ use claimgate::oidc::fingerprint::Fingerprint;
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 
-use super::EditError;
 use super::place::Place;
+use super::secret::NewSecret;
+use super::{EditError, Edited};
 
 /// Copies of earlier files that are kept.
 const BACKUPS: usize = 10;
 /// The form of the time of a copy: a zero stands for a digit.
 const TIME: &str = "00000000T000000.000000Z";
-/// Rights of a copy: for its owner alone, also where others may read the file.
+/// Rights of a copy and of a secret: for its owner alone, also where others may read the file.
 const COPY_MODE: u32 = 0o600;
 /// Between the name of the file and the time of a copy.
 const BEFORE: &str = ".before-";
@@ -28,6 +29,7 @@ pub(crate) struct Prepared {
     version: Fingerprint,
     before: String,
     new: NamedTempFile,
+    secret: Option<NewSecret>,
     /// The folder, locked: no other server or request saves meanwhile.
     folder: File,
 }
@@ -37,7 +39,8 @@ impl Prepared {
     ///
     /// # Errors
     /// [`EditError::Busy`], [`EditError::Changed`], [`EditError::Write`] or [`EditError::Read`].
-    pub(super) fn new(place: Place, version: Fingerprint, text: &str) -> Result<Self, EditError> {
+    pub(super) fn new(place: Place, version: Fingerprint, edited: Edited) -> Result<Self, EditError> {
+        let Edited { text, secret } = edited;
         let folder = File::open(&place.folder).map_err(|error| failed(&place.folder, &error))?;
         match folder.try_lock() {
             Ok(()) => {}
@@ -55,23 +58,30 @@ impl Prepared {
         }
         let new = tempfile::Builder::new().prefix(&prefix).tempfile_in(&place.folder);
         let mut new = new.map_err(|error| failed(&place.folder, &error))?;
-        fill(new.as_file_mut(), &place, place.mode, text).map_err(|error| failed(&place.file, &error))?;
-        Ok(Self { place, version, before, new, folder })
+        fill(new.as_file_mut(), &place, place.mode, &text).map_err(|error| failed(&place.file, &error))?;
+        Ok(Self { place, version, before, new, secret, folder })
     }
 
-    /// Puts the new file in the place of the old one, of which it keeps a copy. Returns the copy.
+    /// Puts the new file in the place of the old one, of which it keeps a copy; the file of a new secret is there before. Returns
+    /// the copy.
     ///
     /// # Errors
     /// [`EditError::Changed`], [`EditError::Write`] or [`EditError::Read`]; the old file is in its place then.
     pub(crate) fn commit(self) -> Result<PathBuf, EditError> {
-        let Self { place, version, before, new, folder } = self;
+        let Self { place, version, before, new, secret, folder } = self;
         let backup = back_up(&place, &before).map_err(|error| failed(&place.folder, &error))?;
-        let replaced = match Fingerprint::of(&read(&place.file)?) == version {
-            false => Err(EditError::Changed),
-            true => new.persist(&place.file).map_err(|error| failed(&place.file, &error.error)),
-        };
+        let mut made = vec![backup.clone()];
+        let replaced = (|| {
+            if let Some(secret) = &secret {
+                made.push(keep(&place, secret)?);
+            }
+            match Fingerprint::of(&read(&place.file)?) == version {
+                false => Err(EditError::Changed),
+                true => new.persist(&place.file).map_err(|error| failed(&place.file, &error.error)),
+            }
+        })();
         if let Err(error) = replaced {
-            let _ = std::fs::remove_file(backup);
+            made.iter().for_each(|file| drop(std::fs::remove_file(file)));
             return Err(error);
         }
         // The new file is in its place: a failure now is one of the disk, and the file stays as it is.
@@ -120,14 +130,21 @@ fn back_up(place: &Place, text: &str) -> std::io::Result<PathBuf> {
         time.second(),
         time.microsecond(),
     ));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(COPY_MODE).open(&path)?;
-    match fill(&mut file, place, COPY_MODE, text) {
-        Ok(()) => Ok(path),
-        Err(error) => {
-            let _ = std::fs::remove_file(path);
-            Err(error)
-        }
-    }
+    create(place, &path, text)?;
+    Ok(path)
+}
+
+/// Writes the file of a new secret. Returns the file.
+fn keep(place: &Place, secret: &NewSecret) -> Result<PathBuf, EditError> {
+    let path = secret.path(&place.folder);
+    create(place, &path, &secret.text()).map_err(|error| failed(&path, &error))?;
+    Ok(path)
+}
+
+/// Makes a file that its owner alone reads, and which was not there before.
+fn create(place: &Place, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(COPY_MODE).open(path)?;
+    fill(&mut file, place, COPY_MODE, text).inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
 /// Writes a new file with owner and group of the old one, to the disk.
@@ -177,6 +194,8 @@ fn beside(file: &Path, prefix: &str) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use claimgate::oidc::client::Secret;
+
     use super::*;
 
     fn folder_with(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -187,7 +206,11 @@ mod tests {
     }
 
     fn prepare(file: &Path, version: &str, text: &str) -> Result<Prepared, EditError> {
-        Prepared::new(Place::of(file).expect("may be replaced"), Fingerprint::of(version), text)
+        prepare_with(file, version, Edited::from(text.to_owned()))
+    }
+
+    fn prepare_with(file: &Path, version: &str, edited: Edited) -> Result<Prepared, EditError> {
+        Prepared::new(Place::of(file).expect("may be replaced"), Fingerprint::of(version), edited)
     }
 
     fn text(file: &Path) -> String {
@@ -262,6 +285,34 @@ mod tests {
         let left = names(folder.path());
         assert!(kept.iter().all(|name| left.contains(name)), "{left:?}");
         assert_eq!(ahead.iter().filter(|name| left.contains(name)).count(), BACKUPS - 1);
+    }
+
+    // attack: console.secret-of-provider
+    #[test]
+    fn a_new_secret_has_a_file_for_its_owner_alone_or_none() {
+        let (folder, file) = folder_with("old");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("its owner may");
+        let edited = |text: &str| {
+            let value = Secret::new("a secret".to_owned());
+            let secret = NewSecret::beside(&file, "crm", value).expect("may be written");
+            Edited { text: text.to_owned(), secret: Some(secret) }
+        };
+        let secret = folder.path().join("client-secret-crm");
+        // Neither prepared nor refused is it on the disk.
+        drop(prepare_with(&file, "old", edited("new")).expect("prepared"));
+        let late = prepare_with(&file, "old", edited("new")).expect("prepared");
+        std::fs::write(&file, "by hand").expect("a file");
+        assert!(matches!(late.commit(), Err(EditError::Changed)) && !secret.exists());
+        prepare_with(&file, "by hand", edited("new")).and_then(Prepared::commit).expect("saved");
+        assert_eq!((text(&file).as_str(), text(&secret).as_str()), ("new", "a secret\n"));
+        assert_eq!(secret.metadata().expect("a file").mode() & 0o7777, 0o600);
+        // A file that has come meanwhile is not replaced.
+        let taken = edited("newer");
+        std::fs::write(folder.path().join("client-secret-crm-2"), "another's").expect("a file");
+        let refused = prepare_with(&file, "new", taken).and_then(Prepared::commit);
+        assert!(matches!(refused, Err(EditError::Write { .. })) && text(&file) == "new", "{refused:?}");
+        assert_eq!(text(&folder.path().join("client-secret-crm-2")), "another's");
+        assert_eq!(backups(&file).len(), 1);
     }
 
     #[test]

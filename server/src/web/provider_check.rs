@@ -21,12 +21,7 @@ use crate::system;
 /// Returns the addresses to register at a provider, each with its name.
 pub(crate) fn uris(config: &Config, provider: &Provider) -> Vec<(&'static str, String)> {
     let Some(server) = &config.server else { return Vec::new() };
-    let (url, callback) = (&server.public_url, format!("/callback/{}", provider.id));
-    let mut uris = vec![
-        ("redirect URI", url.join(&callback)),
-        ("post-logout redirect URI", url.join("/logged-out")),
-        ("back-channel logout URI", url.join("/api/v1/backchannelLogout")),
-    ];
+    let (url, mut uris) = (&server.public_url, uris_of_id(config, &provider.id));
     if provider.frontchannel_logout {
         uris.push(("front-channel logout URI", url.join("/api/v1/frontchannelLogout")));
     }
@@ -34,6 +29,18 @@ pub(crate) fn uris(config: &Config, provider: &Provider) -> Vec<(&'static str, S
         let path = format!("/api/v1/securityEvents/{}", provider.id);
         uris.push(("endpoint of security events", url.join(&path)));
     }
+    uris
+}
+
+/// Returns the addresses to register at a provider that will have an id, each with its name.
+pub(crate) fn uris_of_id(config: &Config, id: &str) -> Vec<(&'static str, String)> {
+    let Some(server) = &config.server else { return Vec::new() };
+    let (url, callback) = (&server.public_url, format!("/callback/{id}"));
+    let mut uris = vec![
+        ("redirect URI", url.join(&callback)),
+        ("post-logout redirect URI", url.join("/logged-out")),
+        ("back-channel logout URI", url.join("/api/v1/backchannelLogout")),
+    ];
     if let Some(origin) = server.administration.origin.as_ref().filter(|_| config.sign_in.allow_admins) {
         uris.push(("redirect URI of the administration", format!("{origin}{}{callback}", url.path)));
     }
@@ -45,6 +52,23 @@ pub(crate) async fn run(provider: &Provider) -> Steps {
     let mut steps = Steps::default();
     check_provider(provider, &mut steps).await;
     steps
+}
+
+/// Fetches the discovery document of a provider, and nothing else. Returns what it says, and the steps.
+pub(crate) async fn look_up(provider: &Provider) -> (Option<ProviderMetadata>, Steps) {
+    let mut steps = Steps::default();
+    let found = match (http_client(provider), &provider.discovery) {
+        (Ok(client), Some(issuer)) => discover(provider, issuer, &client, &mut steps).await,
+        (Err(error), _) => {
+            steps.problem(&error.to_string());
+            None
+        }
+        (_, None) => None,
+    };
+    for reason in found.iter().flat_map(|metadata| &metadata.unused) {
+        steps.note(&format!("not used: {reason} [{}]", reason.code()));
+    }
+    (found, steps)
 }
 
 async fn check_provider(provider: &Provider, steps: &mut Steps) {

@@ -2,26 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::form_fields::{Fields, lines};
 use super::trial::Question;
 use crate::editing::mapping::{GroupDraft, MappingDraft, MappingTable, Matcher, RuleDraft};
 use crate::editing::{self, Snapshot};
-use crate::web::extract::Body;
 use crate::web::problem::Problem;
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::text::is_unsafe;
 use claimgate_config::ConfigError;
-
-/// The fields of the page: the claims that are tried out, the mapping, and the button that was pressed.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Fields(Vec<(String, Zeroizing<String>)>);
-
-impl Body for Fields {
-    const EXPECTED: &'static str = "send the fields of the page as a form";
-}
 
 /// What a browser has sent.
 #[derive(Default)]
@@ -91,16 +81,16 @@ impl Button {
     }
 }
 
-impl Fields {
-    /// Reads the fields.
+impl Sent {
+    /// Reads the fields of the page: the claims that are tried out, the mapping, and the button that was pressed.
     ///
     /// # Errors
     /// [`Problem::Member`]: a field has another name.
-    pub(crate) fn read(self) -> Result<Sent, Problem> {
+    pub(crate) fn read(Fields(fields): Fields) -> Result<Self, Problem> {
         let mut sent = Sent::default();
         let (mut form, mut has_form) = (MappingForm::default(), false);
         let (mut groups, mut profile, mut rules) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, value) in self.0 {
+        for (name, value) in fields {
             let parts: Vec<&str> = name.split('.').collect();
             let row = parts.get(1).and_then(|row| row.parse::<usize>().ok());
             let known = match (&parts[..], row) {
@@ -129,10 +119,7 @@ impl Fields {
                 (["rule", _, field], Some(row)) => rule(rules.entry(row).or_default(), field, &value),
                 _ => None,
             };
-            known.ok_or_else(|| Problem::Member {
-                name: claimgate::text::for_display(&name),
-                expected: Self::EXPECTED,
-            })?;
+            known.ok_or_else(|| Fields::unknown(&name))?;
         }
         form.draft.groups = groups.into_values().collect();
         form.draft.profile = profile.into_values().collect();
@@ -145,11 +132,6 @@ impl Fields {
 fn set<T>(place: &mut T, value: T) -> Option<()> {
     *place = value;
     Some(())
-}
-
-/// Returns the lines of a field that are not empty.
-fn lines(text: &str) -> Vec<String> {
-    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
 fn group(group: &mut GroupDraft, field: &str, value: &str) -> Option<()> {
@@ -204,8 +186,7 @@ impl MappingForm {
         if fields.iter().any(is_lost) {
             return false;
         }
-        let fields = fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value)));
-        let back = Fields(fields.collect()).read().ok().and_then(|sent| sent.form);
+        let back = Sent::read(Fields::of(fields)).ok().and_then(|sent| sent.form);
         back.is_some_and(|mut back| {
             back.tidy();
             back.draft == self.draft
@@ -363,7 +344,7 @@ mod tests {
     }
 
     fn sent(fields: Vec<(String, String)>) -> Result<Sent, Problem> {
-        Fields(fields.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect()).read()
+        Sent::read(Fields::of(fields))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::frame::{self, Icon};
+use super::saving::{self, Closed};
 use crate::plural::count;
 use crate::web::app::App;
 use crate::web::check_steps::{Outcome, Steps};
@@ -24,17 +25,33 @@ pub(crate) enum Tested {
     Busy,
 }
 
-/// Returns the page. `tested`: the provider that was tested, with what was found.
-pub(crate) fn page(app: &App, tested: Option<(&str, &Tested)>) -> Markup {
+/// Returns the page. `notice`: what has happened just now; `closed`: why nothing is changed here; `tested`: the provider that
+/// was tested, with what was found.
+pub(crate) fn page(
+    app: &App,
+    notice: &Markup,
+    closed: Option<&Closed>,
+    tested: Option<(&str, &Tested)>,
+) -> Markup {
     html! {
+        (notice)
+        @match closed {
+            Some(reason) => (saving::closed(reason)),
+            None => div.actions { a.button href=(app.path("/admin/providers/add")) { "Add a provider" } },
+        }
         @for (index, provider) in app.providers.iter().enumerate() {
             @let found = tested.filter(|(id, _)| *id == provider.config.id).map(|(_, found)| found);
-            (card(app, index, provider, found))
+            (card(app, (index, closed.is_none()), provider, found))
         }
     }
 }
 
-fn card(app: &App, index: usize, provider: &Provider, tested: Option<&Tested>) -> Markup {
+fn card(
+    app: &App,
+    (index, is_editable): (usize, bool),
+    provider: &Provider,
+    tested: Option<&Tested>,
+) -> Markup {
     let id = format!("provider-{index}");
     let action = app.path(&format!("/admin/providers/{}/test", provider.config.id));
     html! {
@@ -48,9 +65,12 @@ fn card(app: &App, index: usize, provider: &Provider, tested: Option<&Tested>) -
                     div.part { h3 { "Keys of its security events" } (keys(remote, false)) }
                 }
             }
-            div.part { h3 { "Addresses to register at the provider" } (uris(app, provider)) }
+            div.part { h3 { "Addresses to register at the provider" } (uri_list(&provider_check::uris(&app.config, &provider.config))) }
             form.actions.test method="post" action=(action) {
-                button type="submit" { "Test " span.hidden { (provider.config.display_name) } }
+                button.quiet[is_editable] type="submit" { "Test " span.hidden { (provider.config.display_name) } }
+                @if is_editable {
+                    a.button.quiet href=(app.path(&format!("/admin/providers/{}/edit", provider.config.id))) { "Change " span.hidden { (provider.config.display_name) } }
+                }
                 p.small.muted { "Fetches metadata and keys anew, and asks whether the provider knows the client. Nothing is changed, there or here." }
             }
         }
@@ -105,10 +125,11 @@ fn keys(remote: &RemoteKeys, uses_only_secret: bool) -> Markup {
     }
 }
 
-fn uris(app: &App, provider: &Provider) -> Markup {
+/// Returns addresses to register at a provider, each with a button that copies it.
+pub(crate) fn uri_list(uris: &[(&'static str, String)]) -> Markup {
     html! {
         ul.uris {
-            @for (name, uri) in provider_check::uris(&app.config, &provider.config) {
+            @for (name, uri) in uris {
                 li {
                     div.small.muted { (frame::capital(name)) }
                     div.copy {
@@ -121,8 +142,9 @@ fn uris(app: &App, provider: &Provider) -> Markup {
     }
 }
 
-fn result(tested: &Tested) -> Markup {
-    let steps = match tested {
+/// Returns what a test has shown.
+pub(crate) fn result(tested: &Tested) -> Markup {
+    let found = match tested {
         Tested::Steps(steps) => &steps.0,
         Tested::Slow => {
             return html! { div.notice.problem role="alert" { p { "The provider did not answer in time. Check that this server reaches it." } } };
@@ -131,7 +153,7 @@ fn result(tested: &Tested) -> Markup {
             return html! { div.notice.warning role="alert" { p { "Another test takes place, or several did just now: try again in half a minute." } } };
         }
     };
-    let problems = steps.iter().filter(|(outcome, _)| *outcome == Outcome::Problem).count();
+    let problems = found.iter().filter(|(outcome, _)| *outcome == Outcome::Problem).count();
     html! {
         div.notice.(if problems == 0 { "done" } else { "problem" }) role="status" {
             p { b #result {
@@ -142,8 +164,15 @@ fn result(tested: &Tested) -> Markup {
                 }
             } }
         }
+        (steps(found))
+    }
+}
+
+/// Returns steps with what each has shown.
+pub(crate) fn steps(found: &[(Outcome, String)]) -> Markup {
+    html! {
         ul.rows {
-            @for (outcome, text) in steps {
+            @for (outcome, text) in found {
                 @let (class, icon, name) = match outcome {
                     Outcome::Good => ("done", Icon::Done, "Good: "),
                     Outcome::Note => ("note", Icon::Note, "Note: "),
@@ -155,6 +184,7 @@ fn result(tested: &Tested) -> Markup {
     }
 }
 
-fn cut(text: &str) -> String {
+/// Returns the beginning of a text that is a provider's.
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(MAX_STEP).collect()
 }

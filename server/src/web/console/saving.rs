@@ -4,9 +4,10 @@ use maud::{Markup, html};
 
 use super::frame;
 use super::session::Console;
-use crate::editing::{self, EditError, Line, Obstacle, Snapshot};
+use crate::editing::{self, ConfigFile, EditError, Edited, Line, Obstacle, Snapshot};
 use crate::web::app::App;
 use crate::web::page::Notice;
+use crate::web::problem::Problem;
 use crate::web::reload::Source;
 use claimgate::oidc::fingerprint::Fingerprint;
 use claimgate::oidc::user::UserKind;
@@ -62,7 +63,7 @@ pub(crate) fn closed(reason: &Closed) -> Markup {
 pub(crate) struct Proposal {
     /// The file as it is.
     pub(crate) before: Snapshot,
-    pub(crate) after: String,
+    pub(crate) after: Edited,
     /// The configuration after the change.
     pub(crate) config: Config,
 }
@@ -85,7 +86,7 @@ pub(crate) enum Refused {
 pub(crate) async fn propose(
     app: &App,
     source: &Source,
-    edit: impl FnOnce(&str) -> Option<String> + Send + 'static,
+    edit: impl FnOnce(&ConfigFile, &str) -> Result<Edited, Refused> + Send + 'static,
 ) -> Result<Proposal, Refused> {
     let file = source.file.clone();
     let turn = app.process.limiter.begin_trial().await.ok_or(Refused::Busy)?;
@@ -93,10 +94,10 @@ pub(crate) async fn propose(
         // Until the work is done, also where the client has disconnected.
         let _turn = turn;
         let before = file.read().map_err(Refused::Edit)?;
-        let after = edit(&before.text).ok_or(Refused::Unsupported)?;
+        let after = edit(&file, &before.text)?;
         match file.check(&after) {
             Ok(config) => Ok(Proposal { before, after, config }),
-            Err(error) => Err(Refused::Faults(after, error)),
+            Err(error) => Err(Refused::Faults(after.text, error)),
         }
     });
     proposed.await.unwrap_or(Err(Refused::Unsupported))
@@ -124,7 +125,10 @@ pub(crate) fn review(app: &App, review: &Review<'_>) -> Markup {
         }
         section.card aria-labelledby="change" {
             header { h2 #change { "What changes" } @if let Some(file) = &file { code.small { (file) } } }
-            (diff(&proposal.before.text, &proposal.after))
+            (diff(&proposal.before.text, &proposal.after.text))
+            @if let Some(secret) = &proposal.after.secret {
+                p.small { "The secret is written into the file " code { (secret.name) } " beside it, which its owner alone reads, and is shown nowhere." }
+            }
             (consequences(app, proposal))
         }
         section.card aria-labelledby="confirm" {
@@ -162,7 +166,8 @@ fn consequences(app: &App, proposal: &Proposal) -> Markup {
             div.notice.warning { p { "The file was changed since this server read it. Saving puts those changes in use too." } }
         }
         @if matches!(app.server.store, Store::Postgres(_)) {
-            div.notice.warning { p { "Other servers over this database have files of their own, which stay as they are: give them this change too." } }
+            div.notice.warning { p { "Other servers over this database have files of their own, which stay as they are: give them this change too"
+                @if proposal.after.secret.is_some() { ", and the file of the secret" } "." } }
         }
     }
 }
@@ -230,6 +235,14 @@ pub(crate) fn faults(texts: &[String]) -> Markup {
 
 /// The settings that a reload does not change.
 const AT_RESTART: [&str; 5] = ["listen", "database", "logout_memory", "store", "tls_certificate"];
+
+/// Returns a problem of a save as the page of the change says it.
+pub(crate) fn told<'n>(problem: &Problem, notice: &Notice<'n>) -> Notice<'n> {
+    match problem {
+        Problem::WrongPassword => Notice { message: "The password is wrong.", ..*notice },
+        _ => Notice { ..*notice },
+    }
+}
 
 /// Returns what is said once a change is saved: `done` is `saved`, and the settings that take effect at the next start.
 pub(crate) fn saved(done: &str) -> Markup {

@@ -5,12 +5,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::saving::{NotSaved, save};
+use super::saving::{Faults, Saved, done_address, save};
 use crate::editing::mapping::{MappingDraft, MappingTable};
-use crate::editing::{self, EditError};
+use crate::editing::{self, ConfigFile, Edited};
+use crate::web::console::form_fields::Fields;
 use crate::web::console::frame::{Heading, Page};
 use crate::web::console::mapping::{self, Editor};
-use crate::web::console::mapping_form::{Fields, MappingForm, Sent};
+use crate::web::console::mapping_form::{MappingForm, Sent};
 use crate::web::console::saving::{self, Closed, Proposal, Refused, Review};
 use crate::web::console::session::Console;
 use crate::web::console::trial::{self, Question, Refusal, Trial};
@@ -62,7 +63,7 @@ pub(super) async fn show(console: Console, known: Result<Query<Known>, Problem>)
 
 /// Answers the buttons of the form, and browsers without scripts.
 pub(super) async fn submit(console: Console, form: Result<Form<Fields>, Problem>) -> Response {
-    let Sent { question, form, button, .. } = match form.and_then(|Form(fields)| fields.read()) {
+    let Sent { question, form, button, .. } = match form.and_then(|Form(fields)| Sent::read(fields)) {
         Ok(sent) => sent,
         Err(problem) => return console.problem(Page::Mapping, &problem),
     };
@@ -80,7 +81,7 @@ pub(super) async fn submit(console: Console, form: Result<Form<Fields>, Problem>
 
 /// Answers a script, which asks while the form is filled in, with the part of the page that changes.
 pub(super) async fn answer(console: Console, form: Result<Form<Fields>, Problem>) -> Response {
-    let Sent { question, form, .. } = match form.and_then(|Form(fields)| fields.read()) {
+    let Sent { question, form, .. } = match form.and_then(|Form(fields)| Sent::read(fields)) {
         Ok(sent) => sent,
         Err(problem) => return problem.json(),
     };
@@ -101,7 +102,7 @@ pub(super) async fn answer(console: Console, form: Result<Form<Fields>, Problem>
 /// Shows what the change does to the file.
 pub(super) async fn review(console: Console, form: Result<Form<Fields>, Problem>) -> Response {
     match change(&console, form).await {
-        Ok(change) if change.proposal.before.text == change.proposal.after => {
+        Ok(change) if change.proposal.before.text == change.proposal.after.text => {
             let notice = html! { div.notice.note role="status" { p { "Nothing differs from the file: there is nothing to save." } } };
             page(&console, change.source, &notice, &change.question, &change.form).await
         }
@@ -122,28 +123,19 @@ pub(super) async fn store(
     };
     let password = std::mem::take(&mut change.password);
     let settings = change.settings();
-    let saved = save(&console, change.source, (&change.proposal, &settings), (address, password)).await;
-    let notice = match saved {
-        Ok(Ok(restart)) => return respond::see_other(&done_address(&console, &change.form.table, &restart)),
-        Ok(Err(reason)) => html! {
-            div.notice.problem role="alert" { p { "The file is saved, and the server still uses the configuration of before: " (reason) } }
-        },
-        Err(NotSaved::Problem(problem)) => {
-            return console.page_of(&problem, (Page::Mapping, &REVIEW), |notice| {
-                let message = match problem {
-                    Problem::WrongPassword => "The password is wrong.",
-                    _ => notice.message,
-                };
-                change.review(&console, Some(&Notice { message, ..*notice }))
-            });
+    match save(&console, change.source, (&change.proposal, &settings), (address, password)).await {
+        Saved::Done(restart) => {
+            let table = [("table", change.form.table.as_str())];
+            respond::see_other(&done_address(&console, Page::Mapping, &table, &restart))
         }
-        Err(NotSaved::Edit(EditError::Changed)) => return change.conflict(&console).await,
-        Err(NotSaved::Edit(error)) => saving::failed(&error),
-        Err(NotSaved::Refused(reason)) => html! {
-            div.notice.problem role="alert" { p { "Nothing was saved: the server would not take this configuration: " (reason) } }
-        },
-    };
-    page(&console, change.source, &notice, &change.question, &change.form).await
+        Saved::Problem(problem) => console.page_of(&problem, (Page::Mapping, &REVIEW), |notice| {
+            change.review(&console, Some(&saving::told(&problem, notice)))
+        }),
+        Saved::Conflict => change.conflict(&console).await,
+        Saved::Notice(notice) => {
+            page(&console, change.source, &notice, &change.question, &change.form).await
+        }
+    }
 }
 
 /// A change that was sent, and that the file can take.
@@ -161,7 +153,7 @@ struct Change<'c> {
 /// The answer: a page with what is wrong, or with what another person has changed meanwhile.
 async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Result<Change<'_>, Response> {
     let Sent { question, form, password, .. } = form
-        .and_then(|Form(fields)| fields.read())
+        .and_then(|Form(fields)| Sent::read(fields))
         .map_err(|problem| console.problem(Page::Mapping, &problem))?;
     let source = match saving::editable(console) {
         Ok(source) => source,
@@ -178,7 +170,7 @@ async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Resul
         Ok(proposal) => proposal,
         Err(faults) => {
             let shown = page(console, source, &saving::faults(&faults.texts), &question, &form).await;
-            return Err(with_status(faults.is_busy, shown));
+            return Err(faults.with_status(shown));
         }
     };
     let change = Change { source, question, form, password, proposal };
@@ -226,15 +218,6 @@ impl Change<'_> {
     }
 }
 
-/// Why a form makes no change.
-#[derive(Default)]
-struct Faults {
-    /// What belongs to no field.
-    texts: Vec<String>,
-    /// Whether it was not checked.
-    is_busy: bool,
-}
-
 /// Checks the form against the file. The faults of its fields are noted in it.
 ///
 /// # Errors
@@ -244,16 +227,10 @@ async fn propose(console: &Console, source: &Source, form: &mut MappingForm) -> 
     if !form.faults.is_empty() {
         return Err(Faults::default());
     }
-    saving::propose(&console.app, source, form.edit()).await.map_err(|refused| {
-        let is_busy = matches!(refused, Refused::Busy);
-        let texts = match refused {
-            Refused::Edit(error) => vec![error.to_string()],
-            Refused::Busy => vec![BUSY.to_owned()],
-            Refused::Unsupported => vec![BY_HAND.to_owned()],
-            Refused::Faults(text, error) => form.take_faults(&text, &error),
-        };
-        Faults { texts, is_busy }
-    })
+    let edit = form.edit();
+    let edited = move |_: &ConfigFile, text: &str| edit(text).map(Edited::from).ok_or(Refused::Unsupported);
+    let proposed = saving::propose(&console.app, source, edited).await;
+    proposed.map_err(|refused| Faults::of(refused, BY_HAND, |text, error| form.take_faults(text, error)))
 }
 
 /// Reports whether the form was not checked, or the claims were not tried out.
@@ -265,8 +242,6 @@ fn is_busy(proposed: &Result<Proposal, Faults>, tried: &Result<Trial<'_>, Refusa
 fn with_status(is_busy: bool, response: Response) -> Response {
     if is_busy { respond::busy(response) } else { response }
 }
-
-const BUSY: &str = "The server checks other changes, one at a time: try again in a few seconds.";
 
 /// What is said of a mapping that no form holds.
 const BY_HAND: &str =
@@ -309,14 +284,4 @@ async fn trial_page(console: &Console, notice: &Markup, question: &Question, rea
     let tried = trial::run(&console.app, &console.app.config, question).await;
     let body = mapping::page(&console.app, notice, (question, &Editor::Closed(reason)), &tried);
     with_status(matches!(tried, Err(Refusal::Busy)), console.page(Page::Mapping, &HEADING, &body))
-}
-
-/// Returns the address to go to after a change was saved.
-fn done_address(console: &Console, table: &str, restart: &[&str]) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("table", table).append_pair(
-        "done",
-        &std::iter::once("saved").chain(restart.iter().copied()).collect::<Vec<_>>().join(","),
-    );
-    format!("{}?{}", console.app.path("/admin/mapping"), query.finish())
 }

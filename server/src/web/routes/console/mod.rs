@@ -3,6 +3,7 @@
 mod activity;
 mod applications;
 mod mapping;
+mod provider_change;
 mod providers;
 mod saving;
 mod session;
@@ -43,6 +44,12 @@ pub(super) fn routes() -> Vec<Route> {
         table::post("/admin/applications/answer", applications::answer),
         table::get("/admin/providers", providers::show),
         form("/admin/providers/{id}/test", providers::test),
+        table::get("/admin/providers/add", provider_change::begin),
+        form("/admin/providers/discover", provider_change::discover),
+        table::get("/admin/providers/{id}/edit", provider_change::edit),
+        form("/admin/providers/form", provider_change::form),
+        form("/admin/providers/review", provider_change::review),
+        form("/admin/providers/save", provider_change::store),
         table::get("/admin/users", users::list),
         table::get("/admin/users/{id}", users::show),
         table::post("/admin/users/{id}", users::change),
