@@ -11,7 +11,7 @@ import { OpenIdProvider } from './provider.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PAGES = ['/admin', '/admin/activity', '/admin/providers', '/admin/sessions', '/admin/teams', '/admin/applications', '/admin/applications?url=https://wiki.example.com/admin/&user=ada', '/admin/users', '/admin/users/1', '/admin/mapping'];
-const POSTS = ['/admin/providers/crm/test', '/admin/applications', '/admin/applications/answer', '/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/mapping/review', '/admin/mapping/save', '/admin/session/end'];
+const POSTS = ['/admin/providers/crm/test', '/admin/applications', '/admin/applications/answer', '/admin/mapping', '/admin/users/1', '/admin/mapping/answer', '/admin/mapping/review', '/admin/mapping/save', '/admin/providers/discover', '/admin/providers/form', '/admin/providers/review', '/admin/providers/save', '/admin/session/end'];
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
 
 // With names that are markup; nothing of them may be more than text.

@@ -174,8 +174,7 @@ impl MappingDraft {
     /// not changed here.
     pub(crate) fn apply(&self, text: &str, table: &MappingTable) -> Option<String> {
         let present = Self::of(text, table)?;
-        let edited =
-            tables::edited(text, |document| self.write(table_of(document, table)?, &present))?;
+        let edited = tables::edited(text, |document| self.write(table_of(document, table)?, &present))?;
         // What a form says is what the file says, and the rest of the file is as it was.
         let is_written = Self::of(&edited, table)?.sorted() == self.clone().sorted();
         (is_written && rest(text, table)? == rest(&edited, table)?).then_some(edited)

@@ -146,7 +146,8 @@ impl ProviderChange {
         let (Some(one), Some(other)) = (providers(&mut before), providers(&mut after)) else { return false };
         match (self, known) {
             (Self::Add { draft, .. }, _) => {
-                let is_written = other.pop().is_some_and(|table| ProviderDraft::of_table(&table).as_ref() == Some(draft));
+                let is_written =
+                    other.pop().is_some_and(|table| ProviderDraft::of_table(&table).as_ref() == Some(draft));
                 is_written && before == after
             }
             (Self::Edit { draft, secret_file, .. }, Some(index)) => {
@@ -155,7 +156,9 @@ impl ProviderChange {
                     Some(_) => &[SECRET_FILE, OTHER_SECRETS[0], OTHER_SECRETS[1], AUTH_METHOD],
                     None => &[],
                 };
-                for table in [&mut one[index], &mut other[index]].into_iter().filter_map(toml::Value::as_table_mut) {
+                for table in
+                    [&mut one[index], &mut other[index]].into_iter().filter_map(toml::Value::as_table_mut)
+                {
                     SETTINGS.iter().chain(secrets).for_each(|setting| drop(table.remove(*setting)));
                 }
                 is_written && before == after
@@ -230,7 +233,8 @@ fn set_texts(table: &mut dyn TableLike, key: &str, wanted: &[String]) -> Result<
 /// Names the file of a new secret in the place of the secret before, whose comments stay.
 fn set_secret(table: &mut dyn TableLike, file: &str) -> Result<(), Unsupported> {
     for other in OTHER_SECRETS {
-        let Some(behind) = table.get(other).and_then(Item::as_value).map(|value| value.decor().clone()) else {
+        let Some(behind) = table.get(other).and_then(Item::as_value).map(|value| value.decor().clone())
+        else {
             continue;
         };
         let above = table.key(other).map(|key| key.leaf_decor().clone());

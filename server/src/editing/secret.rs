@@ -34,10 +34,12 @@ impl NewSecret {
         let id = id.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(MAX_ID);
         let base: String = PREFIX.chars().chain(id).collect();
         let is_free = |file: &String| std::fs::symlink_metadata(place.folder.join(file)).is_err();
-        let mut names = std::iter::once(base.clone()).chain((2_u64..).map(|number| format!("{base}-{number}")));
+        let mut names =
+            std::iter::once(base.clone()).chain((2_u64..).map(|number| format!("{base}-{number}")));
         let file = names.find(is_free).unwrap_or(base);
         // Names in the file are relative to the folder that it is named by, which has a link where the file is elsewhere.
-        let named_by = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let named_by =
+            config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_beside = std::fs::canonicalize(named_by).is_ok_and(|folder| folder == place.folder);
         let name = match is_beside {
             true => file.clone(),

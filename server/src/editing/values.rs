@@ -51,13 +51,19 @@ pub(super) fn texts(texts: &[String]) -> Vec<Value> {
 
 fn merge(array: &mut Array, wanted: Vec<Value>) {
     let mut before: HashMap<String, VecDeque<Value>> = HashMap::new();
-    for value in array.iter() {
-        before.entry(content(value)).or_default().push_back(value.clone());
+    let is_apart = array.get(1).is_none_or(|second| prefix(second) == Some(" "));
+    for (index, value) in array.iter().enumerate() {
+        let mut value = value.clone();
+        // The first has no space before it, and may become another.
+        if index == 0 && is_apart && prefix(&value).is_none_or(str::is_empty) {
+            value.decor_mut().set_prefix(" ");
+        }
+        before.entry(content(&value)).or_default().push_back(value);
     }
     // A new element stands as the last one does: on a line of its own, or after a space.
-    let prefix = array.get(array.len().saturating_sub(1)).and_then(|last| last.decor().prefix()?.as_str());
+    let last = array.get(array.len().saturating_sub(1)).and_then(prefix);
     // Without the comment of the line before.
-    let prefix = prefix.and_then(|prefix| prefix.rsplit_once('\n')).map(|(_, indent)| format!("\n{indent}"));
+    let prefix = last.and_then(|prefix| prefix.rsplit_once('\n')).map(|(_, indent)| format!("\n{indent}"));
     let trailing = array.trailing_comma();
     array.clear();
     for value in wanted {
@@ -78,9 +84,13 @@ fn merge(array: &mut Array, wanted: Vec<Value>) {
     array.set_trailing_comma(trailing);
 }
 
+fn prefix(value: &Value) -> Option<&str> {
+    value.decor().prefix()?.as_str()
+}
+
 /// Takes the space away that stood behind a comma.
 fn trim_first(value: &mut Value) {
-    if value.decor().prefix().and_then(|prefix| prefix.as_str()) == Some(" ") {
+    if prefix(value) == Some(" ") {
         value.decor_mut().set_prefix("");
     }
 }
@@ -116,6 +126,8 @@ mod tests {
         assert_eq!(after, "# all\nx = [ # first\n  'a', # of a\n  \"b\",\n  \"c\",\n]\ny = 1\n");
         assert_eq!(edited("x = [\"a\", \"b\"] # two\n", "x", &["b"]), "x = [\"b\"] # two\n");
         assert_eq!(edited("x = [\"a\"]\n", "x", &["a", "c"]), "x = [\"a\", \"c\"]\n");
+        assert_eq!(edited("x = [\"a\", \"b\"]\n", "x", &["b", "a"]), "x = [\"b\", \"a\"]\n");
+        assert_eq!(edited("x = [\"a\",\"b\"]\n", "x", &["b", "a"]), "x = [\"b\",\"a\"]\n");
         assert_eq!(edited("x = [\"a\"]\ny = 1\n", "x", &[]), "y = 1\n");
         assert_eq!(edited("y = 1\n", "x", &["a"]), "y = 1\nx = [\"a\"]\n");
         assert_eq!(edited("x = \"a\" # one\n", "x", &["a", "b"]), "x = [\"a\", \"b\"] # one\n");

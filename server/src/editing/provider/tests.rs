@@ -67,7 +67,9 @@ fn a_provider_is_added_behind_the_others_and_nothing_else_changes() {
         let (before, after) = plain.split_once("\n[[provider]]\nid = \"new\"\n").expect("the new table");
         assert!(before.ends_with("client_secret_env = \"PARTNERS\"\n"), "{plain}");
         assert!(after.contains("\n[identity]\n"), "{plain}");
-        for line in ["client_secret_file = \"client-secret-new\"", "scopes = [\"email\"]", "algorithms = [\"ES256\"]"] {
+        for line in
+            ["client_secret_file = \"client-secret-new\"", "scopes = [\"email\"]", "algorithms = [\"ES256\"]"]
+        {
             assert!(after.contains(line), "{line} in {plain}");
         }
         let file: toml::Table = toml::from_str(&edited).expect("TOML");
@@ -87,7 +89,8 @@ fn a_public_client_is_said_to_have_no_secret() {
     // With a secret it has one.
     let draft = ProviderDraft::of(&edited, "new").expect("a provider");
     let secret_file = Some("client-secret-new".to_owned());
-    let edited = ProviderChange::Edit { id: "new".to_owned(), draft, secret_file }.apply(&edited).expect("a change");
+    let edited =
+        ProviderChange::Edit { id: "new".to_owned(), draft, secret_file }.apply(&edited).expect("a change");
     assert!(!edited.contains("token_endpoint_auth_method"), "{edited}");
 }
 
@@ -113,7 +116,10 @@ fn settings_change_in_their_places_and_comments_stay() {
         assert!(edited.contains(part), "{part} in {edited}");
     }
     assert!(!edited.contains("hidden one"), "{edited}");
-    assert_eq!(change.settings(FILE), "provider crm: display_name, client_id, scopes, algorithms, client_secret_file");
+    assert_eq!(
+        change.settings(FILE),
+        "provider crm: display_name, client_id, scopes, algorithms, client_secret_file"
+    );
 }
 
 #[test]
@@ -138,7 +144,9 @@ fn a_provider_that_is_not_changed_leaves_the_file_as_it_is() {
 fn a_provider_is_removed_with_its_tables_alone() {
     let edited = ProviderChange::Remove { id: "crm".to_owned() }.apply(FILE).expect("a change");
     assert!(!edited.contains("crm") && !edited.contains("username = \"email\""), "{edited}");
-    for part in ["# Our company.", "# Partners have their own.\n[[provider]]\nid = \"partners\"", "# of Keycloak"] {
+    for part in
+        ["# Our company.", "# Partners have their own.\n[[provider]]\nid = \"partners\"", "# of Keycloak"]
+    {
         assert!(edited.contains(part), "{part} in {edited}");
     }
     let inline = "provider = [{ id = \"a\" }, { id = \"b\" }]\n";

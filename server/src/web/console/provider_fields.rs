@@ -143,7 +143,9 @@ fn secret(form: &ProviderForm, is_kept: bool) -> Markup {
     let about = match (is_kept, form.what) {
         (true, _) => "One was entered: leave this empty to use it, or enter another.",
         (false, What::Add) => "It is written into a file of its own, and shown nowhere.",
-        (false, _) => "Leave this empty to keep the present one. A new one is written into a file of its own, and shown nowhere.",
+        (false, _) => {
+            "Leave this empty to keep the present one. A new one is written into a file of its own, and shown nowhere."
+        }
     };
     html! {
         div.field {

@@ -115,8 +115,9 @@ impl Sent {
 /// Returns the scopes that a form can offer: those that are scopes (RFC 6749 §3.3), each once, no more than fit on a page.
 fn offered(scopes: &[String]) -> Vec<String> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    let is_scope =
-        |text: &&String| (1..=MAX_SCOPE).contains(&text.len()) && text.bytes().all(is_plain) && *text != "openid";
+    let is_scope = |text: &&String| {
+        (1..=MAX_SCOPE).contains(&text.len()) && text.bytes().all(is_plain) && *text != "openid"
+    };
     let mut found: Vec<String> = Vec::new();
     for scope in scopes.iter().filter(is_scope) {
         if found.len() < MAX_OFFERED && !found.contains(scope) {
@@ -231,15 +232,20 @@ impl ProviderForm {
         if self.what == What::Remove {
             return;
         }
+        let must_enter = !self.faults.is_empty();
         let mut note = |setting: &str, text: &str| self.faults.push((setting.to_owned(), text.to_owned()));
-        for (setting, text) in
-            [("display_name", &self.draft.display_name), ("client_id", &self.draft.client_id), ("issuer", &self.issuer)]
-        {
+        for (setting, text) in [
+            ("display_name", &self.draft.display_name),
+            ("client_id", &self.draft.client_id),
+            ("issuer", &self.issuer),
+        ] {
             if text.contains(is_unsafe) {
                 note(setting, "holds an invisible character: type it, do not paste it");
             }
         }
         match (&self.secret, self.is_public, self.what) {
+            // A fault says already that it must be entered again.
+            (None, ..) if must_enter => {}
             (None, false, What::Add) => {
                 note("client_secret", "is missing: enter it, or say that the client has none");
             }
@@ -259,7 +265,8 @@ impl ProviderForm {
     pub(crate) fn refuse_plain_http(&mut self, is_served_by_tls: bool) {
         let is_plain = Endpoint::parse(&self.issuer, true).is_ok_and(|issuer| issuer.is_plain_http());
         if self.what == What::Add && is_served_by_tls && is_plain {
-            let text = "must be https here; the configuration file accepts http for a provider on this machine";
+            let text =
+                "must be https here; the configuration file accepts http for a provider on this machine";
             self.faults.push(("issuer".to_owned(), text.to_owned()));
         }
     }
@@ -370,7 +377,8 @@ impl ProviderForm {
 fn free_id(issuer: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let host = Url::parse(issuer).ok().and_then(|url| Some(url.domain()?.to_owned())).unwrap_or_default();
     let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
-    let label = labels[..labels.len().saturating_sub(1)].last().or(labels.last()).copied().unwrap_or_default();
+    let label =
+        labels[..labels.len().saturating_sub(1)].last().or(labels.last()).copied().unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let base = match label.len() {
         1..=32 if label.chars().all(is_plain) && label != "password" => label,
@@ -401,7 +409,7 @@ mod tests {
         let mut back = Sent::read(Fields::of(fields)).expect("fields").form;
         back.tidy();
         assert_eq!((&back.draft, &back.version, &back.id), (&form.draft, &form.version, &form.id));
-        assert_eq!((back.what, back.offered_algorithms), (What::Edit, form.offered_algorithms.clone()));
+        assert_eq!((back.what, &back.offered_algorithms), (What::Edit, &form.offered_algorithms));
         assert_eq!(back.change(None).apply(FILE).as_deref(), Some(FILE));
     }
 
@@ -437,10 +445,17 @@ mod tests {
             form.tidy();
             form.faults_of("client_secret").len()
         };
-        assert_eq!((of(None, false, What::Add), of(Some("x"), false, What::Add), of(None, true, What::Add)), (1, 0, 0));
+        assert_eq!(
+            (of(None, false, What::Add), of(Some("x"), false, What::Add), of(None, true, What::Add)),
+            (1, 0, 0)
+        );
         assert_eq!((of(None, false, What::Edit), of(Some("x"), true, What::Add)), (0, 1));
-        assert_eq!((of(Some("a\u{200b}"), false, What::Edit), of(Some(&"x".repeat(1_025)), false, What::Edit)), (1, 1));
-        let read = Sent::read(Fields::of(vec![("client_secret".to_owned(), " x \n".to_owned())])).expect("a field");
+        assert_eq!(
+            (of(Some("a\u{200b}"), false, What::Edit), of(Some(&"x".repeat(1_025)), false, What::Edit)),
+            (1, 1)
+        );
+        let read =
+            Sent::read(Fields::of(vec![("client_secret".to_owned(), " x \n".to_owned())])).expect("a field");
         assert_eq!(read.form.secret.as_ref().map(Secret::expose), Some("x"));
     }
 

@@ -132,9 +132,7 @@ pub(super) async fn store(
             change.review(&console, Some(&saving::told(&problem, notice)))
         }),
         Saved::Conflict => change.conflict(&console).await,
-        Saved::Notice(notice) => {
-            page(&console, change.source, &notice, &change.question, &change.form).await
-        }
+        Saved::Notice(notice) => page(&console, change.source, &notice, &change.question, &change.form).await,
     }
 }
 

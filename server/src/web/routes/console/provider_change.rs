@@ -36,7 +36,8 @@ const REVIEW: Heading<'_> =
     Heading { title: "Review the change", lead: "What would be written into the configuration file." };
 
 /// What is said of a provider that no form holds.
-const BY_HAND: &str = "The file has no such provider, or writes it in a way that this form does not change: change it by hand.";
+const BY_HAND: &str =
+    "The file has no such provider, or writes it in a way that this form does not change: change it by hand.";
 
 /// The form that asks for an issuer.
 #[derive(Deserialize)]
@@ -101,7 +102,8 @@ pub(super) async fn edit(console: Console, id: Result<Path<String>, Problem>) ->
     let metadata = provider.remote.known_metadata();
     let known = algorithms(source);
     let loaded = source.file.read();
-    let loaded = loaded.map(|file| ProviderForm::load(&file, &provider.config.id, metadata.as_deref(), &known));
+    let loaded =
+        loaded.map(|file| ProviderForm::load(&file, &provider.config.id, metadata.as_deref(), &known));
     match loaded {
         Ok(Some(form)) => page(&console, &html! {}, &form, None),
         Ok(None) => list_page(&console, &html! { p.notice.note { (BY_HAND) } }),
@@ -357,5 +359,9 @@ fn page(console: &Console, notice: &Markup, form: &ProviderForm, found: Option<&
 /// Returns the page of the providers, with what has happened.
 fn list_page(console: &Console, notice: &Markup) -> Response {
     let closed = saving::editable(console).err();
-    console.page(Page::Providers, &tests::HEADING, &providers::page(&console.app, notice, closed.as_ref(), None))
+    console.page(
+        Page::Providers,
+        &tests::HEADING,
+        &providers::page(&console.app, notice, closed.as_ref(), None),
+    )
 }

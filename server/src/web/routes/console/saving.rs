@@ -101,7 +101,12 @@ impl Faults {
 }
 
 /// Returns the address to go to after a change was saved: a page, with parameters.
-pub(super) fn done_address(console: &Console, page: Page, known: &[(&str, &str)], restart: &[&str]) -> String {
+pub(super) fn done_address(
+    console: &Console,
+    page: Page,
+    known: &[(&str, &str)],
+    restart: &[&str],
+) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let done: Vec<&str> = std::iter::once("saved").chain(restart.iter().copied()).collect();
     query.extend_pairs(known).append_pair("done", &done.join(","));
