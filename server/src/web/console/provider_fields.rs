@@ -126,7 +126,7 @@ fn client(form: &ProviderForm, kept: Option<&str>) -> Markup {
         @if is_new {
             dl { dt { "Issuer" } dd { code { (form.issuer) } (faults(form, "issuer")) } }
         }
-        div.fields {
+        div.fields.pairs {
             @if is_new {
                 (field(form, &Field { name: "id", label: "Id here", value: &form.id, more: html! { "A part of its addresses: a-z, 0-9, - and _. It stays." } }))
             }

@@ -178,10 +178,15 @@ pub(crate) fn steps(found: &[(Outcome, String)]) -> Markup {
                     Outcome::Note => ("note", Icon::Note, "Note: "),
                     Outcome::Problem => ("problem", Icon::Problem, "Problem: "),
                 };
-                li.trace { span class=(class) { (icon.markup()) } div { span.hidden { (name) } (frame::capital(&cut(text))) } }
+                li.trace { span class=(class) { (icon.markup()) } div { span.hidden { (name) } (sentence(text)) } }
             }
         }
     }
+}
+
+/// Returns the beginning of a step, with a capital unless it begins with an address.
+fn sentence(text: &str) -> String {
+    if text.starts_with("http") { cut(text) } else { frame::capital(&cut(text)) }
 }
 
 /// Returns the beginning of a text that is a provider's.
