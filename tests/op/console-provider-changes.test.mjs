@@ -429,6 +429,9 @@ for (const scripts of [true, false]) {
       await page.getByRole('button', { name: `Remove ${id}` }).click();
       await page.locator('#removed-people').waitFor();
       await inspect('removal');
+      await page.getByRole('button', { name: 'Back to the form' }).click();
+      assert.equal(await page.getByLabel('Client id').inputValue(), id);
+      await page.getByRole('button', { name: `Remove ${id}` }).click();
       await page.getByLabel('Your password').fill(PASSWORD);
       await page.getByRole('button', { name: 'Save' }).click();
       await page.locator('#saved').waitFor();

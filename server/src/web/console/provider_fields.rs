@@ -261,7 +261,7 @@ pub(crate) fn consequences(issuer: Option<&str>) -> Markup {
     html! {
         div.notice.warning #removed-people {
             p { b { "No person can sign in through it any more, and its logouts end no session." }
-                " People who are signed in stay so until their sessions end; links of users to it stay, for the day on which it is added again." }
+                " People who are signed in stay so until their sessions end. The links of users to it stay: if it is added again, people sign in as the users that they were." }
             p { "To end these sessions and delete the links, as the user that runs the server: "
                 code { "claimgate provider unlink " @match issuer { Some(issuer) => (issuer), None => "ISSUER" } } }
         }

@@ -52,17 +52,17 @@ impl Body for Asked {
 
 /// Asks for the issuer of a provider to add.
 pub(super) async fn begin(console: Console) -> Response {
-    match opened(&console) {
+    match saving::editable(&console) {
         Ok(_) => start_page(&console, &html! {}, &ProviderForm::default()),
-        Err(response) => response,
+        Err(closed) => shut(&console, &closed),
     }
 }
 
 /// Fetches the discovery document of an issuer, and shows the form that it fills in.
 pub(super) async fn discover(console: Console, asked: Result<Form<Asked>, Problem>) -> Response {
-    let source = match opened(&console) {
+    let source = match saving::editable(&console) {
         Ok(source) => source,
-        Err(response) => return response,
+        Err(closed) => return shut(&console, &closed),
     };
     let issuer = match asked {
         Ok(Form(Asked { issuer })) => issuer,
@@ -72,11 +72,13 @@ pub(super) async fn discover(console: Console, asked: Result<Form<Asked>, Proble
     let proposal = match propose(&console, source, &mut form).await {
         Ok(proposal) => proposal,
         Err(faults) => {
-            let shown = start_page(&console, &saving::faults(&faults.texts), &form);
-            return faults.with_status(shown);
+            // The page has the field of the issuer alone.
+            let of_others = form.faults.iter().filter(|(setting, _)| setting != "issuer");
+            let of_others = of_others.map(|(setting, text)| format!("`{setting}` {text}"));
+            let texts: Vec<String> = faults.texts.iter().cloned().chain(of_others).collect();
+            return faults.with_status(start_page(&console, &saving::faults(&texts), &form));
         }
     };
-    // Others are there already: the check would have found this one twice.
     let Some(provider) = added(&proposal, &form) else { return start_page(&console, &html! {}, &form) };
     let found = match look_up(&console, provider).await {
         Ok(found) => found,
@@ -90,9 +92,9 @@ pub(super) async fn discover(console: Console, asked: Result<Form<Asked>, Proble
 
 /// Shows the form of a provider of the file.
 pub(super) async fn edit(console: Console, id: Result<Path<String>, Problem>) -> Response {
-    let source = match opened(&console) {
+    let source = match saving::editable(&console) {
         Ok(source) => source,
-        Err(response) => return response,
+        Err(closed) => return shut(&console, &closed),
     };
     let found = id.and_then(|Path(id)| console.app.provider(&id));
     let provider = match found {
@@ -113,10 +115,19 @@ pub(super) async fn edit(console: Console, id: Result<Path<String>, Problem>) ->
 
 /// Shows the form again, as it was sent.
 pub(super) async fn form(console: Console, form: Result<Form<Fields>, Problem>) -> Response {
-    let sent = opened(&console).and_then(|_| read(&console, form));
-    match sent {
+    if let Err(closed) = saving::editable(&console) {
+        return shut(&console, &closed);
+    }
+    match read(&console, form) {
+        Ok((form, _)) if form.what == What::Remove => match console.app.provider(&form.id) {
+            Ok(provider) => {
+                let path = format!("/admin/providers/{}/edit", provider.config.id);
+                respond::see_other(&console.app.path(&path))
+            }
+            Err(problem) => console.problem(Page::Providers, &problem),
+        },
         Ok((form, _)) => page(&console, &html! {}, &form, None),
-        Err(response) => response,
+        Err(problem) => console.problem(Page::Providers, &problem),
     }
 }
 
@@ -176,8 +187,9 @@ struct Change<'c> {
 /// # Errors
 /// The answer: a page with what is wrong, or with what another person has changed meanwhile.
 async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Result<Change<'_>, Response> {
-    let source = opened(console)?;
-    let (mut form, password) = read(console, form)?;
+    let source = saving::editable(console).map_err(|closed| shut(console, &closed))?;
+    let read = read(console, form);
+    let (mut form, password) = read.map_err(|problem| console.problem(Page::Providers, &problem))?;
     let proposal = match propose(console, source, &mut form).await {
         Ok(proposal) => proposal,
         Err(faults) => {
@@ -238,28 +250,24 @@ impl Change<'_> {
     }
 }
 
-/// Returns the file, if this administrator may change it here.
-///
-/// # Errors
-/// The answer.
-fn opened(console: &Console) -> Result<&Source, Response> {
-    saving::editable(console).map_err(|closed| match closed {
+/// Answers where this administrator changes nothing.
+fn shut(console: &Console, closed: &Closed) -> Response {
+    match closed {
         Closed::ReadOnly(_) => list_page(console, &html! {}),
         Closed::Off | Closed::Silent => console.problem(Page::Providers, &Problem::Forbidden),
-    })
+    }
 }
 
 /// Reads the fields of the form, with the secret that was entered there or on an earlier page; and the password.
 ///
 /// # Errors
-/// The answer.
+/// The problem of the request.
 fn read(
     console: &Console,
     form: Result<Form<Fields>, Problem>,
-) -> Result<(ProviderForm, Zeroizing<String>), Response> {
-    let sent = form.and_then(|Form(fields)| Sent::read(fields));
-    let Sent { mut form, kept_secret, password } =
-        sent.map_err(|problem| console.problem(Page::Providers, &problem))?;
+) -> Result<(ProviderForm, Zeroizing<String>), Problem> {
+    let Form(fields) = form?;
+    let Sent { mut form, kept_secret, password } = Sent::read(fields)?;
     if form.secret.is_none() && !kept_secret.is_empty() {
         form.secret = kept_secret::open(console, &form.subject(), &kept_secret);
         if form.secret.is_none() {
