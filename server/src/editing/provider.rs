@@ -145,9 +145,12 @@ impl ProviderChange {
     fn is_all(&self, mut before: toml::Table, mut after: toml::Table, known: Option<usize>) -> bool {
         let (Some(one), Some(other)) = (providers(&mut before), providers(&mut after)) else { return false };
         match (self, known) {
-            (Self::Add { draft, .. }, _) => {
-                let is_written =
-                    other.pop().is_some_and(|table| ProviderDraft::of_table(&table).as_ref() == Some(draft));
+            (Self::Add { id, issuer, draft, .. }, _) => {
+                let is_written = other.pop().is_some_and(|table| {
+                    let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
+                    (text("id"), text("issuer")) == (Some(id), Some(issuer))
+                        && ProviderDraft::of_table(&table).as_ref() == Some(draft)
+                });
                 is_written && before == after
             }
             (Self::Edit { draft, secret_file, .. }, Some(index)) => {

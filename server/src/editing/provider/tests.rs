@@ -42,7 +42,7 @@ fn list(texts: &[&str]) -> Vec<String> {
 fn added() -> ProviderChange {
     ProviderChange::Add {
         id: "new".to_owned(),
-        issuer: "https://new.example.com/a\"]\n[server]".to_owned(),
+        issuer: "https://new.example.com/a\"]'[server]".to_owned(),
         draft: ProviderDraft {
             display_name: "New".to_owned(),
             client_id: "sso".to_owned(),
@@ -73,8 +73,12 @@ fn a_provider_is_added_behind_the_others_and_nothing_else_changes() {
             assert!(after.contains(line), "{line} in {plain}");
         }
         let file: toml::Table = toml::from_str(&edited).expect("TOML");
-        assert_eq!(file["provider"][2]["issuer"].as_str(), Some("https://new.example.com/a\"]\n[server]"));
+        assert_eq!(file["provider"][2]["issuer"].as_str(), Some("https://new.example.com/a\"]'[server]"));
     }
+    // A line end in a text would become another one.
+    let ProviderChange::Add { id, draft, secret_file, .. } = added() else { return };
+    let change = ProviderChange::Add { id, issuer: "a\nb".to_owned(), draft, secret_file };
+    assert_eq!(change.apply(&FILE.replace('\n', "\r\n")), None);
     let inline = "provider = [{ id = \"a\", client_id = \"x\" }] # one\n";
     let edited = added().apply(inline).expect("a change");
     assert!(edited.ends_with("algorithms = [\"ES256\"] }] # one\n"), "{edited}");
@@ -99,7 +103,7 @@ fn settings_change_in_their_places_and_comments_stay() {
     let draft = ProviderDraft {
         display_name: "CRM".to_owned(),
         client_id: "other".to_owned(),
-        scopes: list(&["email", "phone"]),
+        scopes: list(&["email", "profile", "phone"]),
         algorithms: list(&["RS256", "ES256"]),
     };
     let change = ProviderChange::Edit { id: "crm".to_owned(), draft, secret_file: Some("file".to_owned()) };
@@ -108,7 +112,7 @@ fn settings_change_in_their_places_and_comments_stay() {
     for part in [
         "client_id = \"other\" # since May\n",
         "# From the vault.\nclient_secret_file = \"file\" # rotate in June\n",
-        "  \"email\", # for their addresses\n  \"phone\",\n]",
+        "  \"email\", # for their addresses\n  \"profile\",\n  \"phone\",\n]",
         "display_name = \"CRM\"\n",
         "algorithms = [\"RS256\", \"ES256\"]\n",
         "[provider.identity]\nusername = \"email\"\n",
