@@ -71,7 +71,7 @@ pub(super) struct Faults {
     /// What belongs to no field.
     pub(super) texts: Vec<String>,
     /// Whether it was not checked.
-    is_busy: bool,
+    pub(super) is_busy: bool,
 }
 
 const BUSY: &str = "The server checks other changes, one at a time: try again in a few seconds.";
