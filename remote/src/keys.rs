@@ -50,8 +50,8 @@ const NAMED_KEYS: usize = 8;
 /// | --- | --- | --- |
 /// | any | failed | cannot be judged |
 /// | its key is unknown or unusable | succeeded | cannot be judged: the key may be published at any moment |
-/// | its signature | since the token arrived, or brought the same keys as the one before | refused |
-/// | its signature | before the token arrived, and brought other keys | cannot be judged: keys are being rotated |
+/// | its signature | began after the token had arrived, or brought the same keys as the one before | refused |
+/// | its signature | began before the token arrived, and brought other keys | cannot be judged: keys are being rotated |
 ///
 /// Fetched keys replace all earlier ones. A set without a usable key is a failed fetch: the last good keys stay,
 /// until they have been stale for the grace.
@@ -235,8 +235,11 @@ impl RemoteKeys {
     /// Begins the search for the key of a token. Called before the token is verified.
     #[must_use]
     pub fn renewal(self: &Arc<Self>) -> KeyRenewal {
-        let seen = self.state.lock().key_fetches;
-        KeyRenewal { keys: Arc::clone(self), arrived: seen, seen, fetched: false }
+        let (arrived, seen) = {
+            let state = self.state.lock();
+            (state.begun_fetches, state.key_fetches)
+        };
+        KeyRenewal { keys: Arc::clone(self), arrived, seen, fetched: false }
     }
 
     /// Reports whether the keys for the algorithm of this unverified token are fetched: they are not among the
@@ -257,16 +260,12 @@ impl RemoteKeys {
 
     /// Fetches the keys, and the metadata first if unknown. The caller holds `single_flight`.
     async fn fetch_keys(&self) -> Result<(), RemoteError> {
+        let number = self.state.lock().begin_fetch();
         let result = self.try_fetch_keys().await;
         let now = self.now();
         let mut state = self.state.lock();
         match &result {
-            Ok(max_age) => {
-                state.key_schedule.record_success(*max_age, now);
-                state.keys_fetched_at = Some(now);
-                state.key_fetches += 1;
-                state.key_error = None;
-            }
+            Ok(max_age) => state.record_fetch(number, *max_age, now),
             Err(error) => {
                 let name = &self.options.name;
                 state.key_schedule.record_failure(now);
@@ -417,7 +416,7 @@ impl std::fmt::Debug for RemoteKeys {
 #[derive(Clone, Debug)]
 pub struct KeyRenewal {
     keys: Arc<RemoteKeys>,
-    /// The number of key fetches when the token arrived.
+    /// The number of key fetches that had begun when the token arrived: they may bring keys of before.
     arrived: u64,
     /// The number of key fetches before the token was last verified.
     seen: u64,
@@ -453,7 +452,7 @@ impl KeyRenewal {
                     return Err(no_keys(format!("the keys could not be fetched: {reason}")));
                 }
                 let is_signature = matches!(error, Error::Jws(JwsError::Signature(_)));
-                let since_arrival = state.key_fetches != self.arrived;
+                let since_arrival = state.last_fetch > self.arrived;
                 return match is_signature && (since_arrival || !state.keys_changed) {
                     true => Ok(false),
                     false => Err(no_keys("the keys were fetched just now".to_owned())),

@@ -1,6 +1,7 @@
 //! What was fetched of a provider, and when to fetch again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use claimgate::key::KeySet;
 use claimgate::oidc::discovery::ProviderMetadata;
@@ -22,6 +23,10 @@ pub(crate) struct State {
     pub(crate) keys_changed: bool,
     pub(crate) key_schedule: RefreshSchedule,
     pub(crate) keys_fetched_at: Option<UnixTime>,
+    /// The number of fetches of keys that have begun.
+    pub(crate) begun_fetches: u64,
+    /// The number that the last successful fetch had among them.
+    pub(crate) last_fetch: u64,
     /// The number of times that keys were fetched.
     pub(crate) key_fetches: u64,
     /// The number of attempts that failed.
@@ -43,11 +48,28 @@ impl State {
             keys_changed: false,
             key_schedule: RefreshSchedule::new(CacheOptions::JWKS, now),
             keys_fetched_at: None,
+            begun_fetches: 0,
+            last_fetch: 0,
             key_fetches: 0,
             key_failures: 0,
             key_error: None,
             usable_keys: 0,
         }
+    }
+
+    /// Counts a fetch of keys that begins. Returns its number.
+    pub(crate) fn begin_fetch(&mut self) -> u64 {
+        self.begun_fetches += 1;
+        self.begun_fetches
+    }
+
+    /// Records that the fetch of keys with this number has succeeded.
+    pub(crate) fn record_fetch(&mut self, number: u64, max_age: Option<Duration>, now: UnixTime) {
+        self.key_schedule.record_success(max_age, now);
+        self.keys_fetched_at = Some(now);
+        self.last_fetch = number;
+        self.key_fetches += 1;
+        self.key_error = None;
     }
 
     /// Takes over a fetched set of keys.

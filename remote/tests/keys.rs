@@ -93,6 +93,31 @@ async fn a_second_rotation_within_the_cool_down_is_no_forgery() {
     assert_eq!(provider.asked("/jwks"), 4);
 }
 
+/// A fetch that began before a token arrived may have brought the keys of before: it judges no token.
+#[tokio::test(start_paused = true)]
+async fn keys_that_were_asked_for_before_a_token_arrived_refuse_no_signature() {
+    let provider = Provider::new(&[key("a").named("same")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    provider.publish(&[key("b").named("same")]);
+    provider.hold();
+    let verify = |token: String| {
+        let tokens = tokens.clone();
+        tokio::spawn(async move { code(tokens.verify(&token).await) })
+    };
+    let first = verify(key("b").named("same").token());
+    pass(1).await;
+    assert_eq!(provider.asked("/jwks"), 2, "the answer with the second key is under way");
+    provider.publish(&[key("c").named("same")]);
+    let new = key("c").named("same").token();
+    let second = verify(new.clone());
+    pass(1).await;
+    provider.release();
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), ("ok", "provider.no_keys"));
+    pass(30).await;
+    assert_eq!(code(tokens.verify(&new).await), "ok");
+}
+
 // attack: key-fetch.invented-kids
 #[tokio::test(start_paused = true)]
 async fn unknown_kids_at_once_are_one_fetch() {

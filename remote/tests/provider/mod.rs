@@ -117,7 +117,7 @@ impl Provider {
         self.0.lock().unwrap().down = down;
     }
 
-    /// Holds each answer back until the [`release`](Self::release).
+    /// Holds each answer back until the [`release`](Self::release); its content is that of the time of the request.
     pub(crate) fn hold(&self) {
         self.0.lock().unwrap().held = Some(Arc::default());
     }
@@ -132,20 +132,19 @@ impl Provider {
     }
 
     async fn serve(&self, path: String) -> Result<Response, FetchError> {
-        let held = {
+        let (keys, held) = {
             let mut state = self.0.lock().unwrap();
             *state.asked.entry(path.clone()).or_default() += 1;
-            state.held.clone()
+            (state.keys.clone(), state.held.clone())
         };
         if let Some(held) = held {
             held.notified().await;
         }
-        let state = self.0.lock().unwrap();
-        if state.down {
+        if self.0.lock().unwrap().down {
             return Err(FetchError::Unreachable { host: "idp".to_owned(), reason: "down".to_owned() });
         }
         Ok(Response::new(match path.as_str() {
-            "/jwks" => state.keys.clone(),
+            "/jwks" => keys,
             _ => json!({
                 "issuer": ISSUER, "jwks_uri": format!("{ISSUER}/jwks"),
                 "authorization_endpoint": format!("{ISSUER}/auth"), "token_endpoint": format!("{ISSUER}/token"),
