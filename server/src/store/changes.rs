@@ -152,7 +152,8 @@ fn read_opened(
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let opened = statement.query_row([id.0], |row| {
-        Ok(Effect::Opened { id, user: read_user(row)?, session: read_session(row, 7, index)? })
+        let (user, session) = (read_user(row)?, read_session(row, 7, index)?);
+        Ok(Effect::Opened { id, user, session, created: None })
     });
     opened.optional()
 }

@@ -62,6 +62,12 @@ pub trait RefreshRecords {
     /// [`StoreError`]: the database failed.
     fn has_grant(&mut self, session: SessionId, sealed: &str) -> Result<bool, StoreError>;
 
+    /// Returns the present name of the issuer of a session; none for a session of a password, or that is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the database failed.
+    fn issuer_of(&mut self, session: SessionId) -> Result<Option<String>, StoreError>;
+
     /// Sets the time until the next refresh.
     ///
     /// # Errors
@@ -93,6 +99,11 @@ impl RefreshRecords for SqliteRecords<'_> {
             WHERE refresh.session = ?1 AND sealed = ?2 AND expires > ?3 AND NOT is_ended(session.id)";
         let found = self.query_first(sql, params![session.0, sealed, system::now().0], |_| Ok(()))?;
         Ok(found.is_some())
+    }
+
+    fn issuer_of(&mut self, session: SessionId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT issuer FROM session WHERE id = ?1";
+        Ok(self.query_first(sql, params![session.0], |row| row.get(0))?.flatten())
     }
 
     fn schedule_refresh(&mut self, session: SessionId, after: Duration) -> Result<(), StoreError> {

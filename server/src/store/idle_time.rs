@@ -75,16 +75,34 @@ mod tests {
 
     const ID: SessionId = SessionId([1; 16]);
 
+    /// Opens a session at 0 whose lifetime ends at 10,000.
+    fn open(records: &mut SqliteRecords<'_>) -> Result<(), StoreError> {
+        let user = records.create_user("ada", UserKind::Regular, UnixTime(0))?.id;
+        let (origin, facts) = (Origin::Password, SessionFacts::default());
+        let (created, expires) = (UnixTime(0), UnixTime(10_000));
+        records.open_session(&Session { id: ID, user, origin, facts, created, expires })
+    }
+
+    #[test]
+    fn a_session_that_is_opened_while_the_idle_time_is_set_is_limited_too() {
+        let store = SqliteStore::in_memory().expect("a store");
+        let reloading = store.clone();
+        let work = move |records: &mut SqliteRecords<'_>| {
+            open(records)?;
+            // The end of the session is decided, and memory does not have the session yet.
+            reloading.set_idle_time(Some(Duration::from_secs(1800)), UnixTime(0));
+            Ok::<(), StoreError>(())
+        };
+        store.transact_blocking(work).expect("a session");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(store.write_uses(false, UnixTime(1))).expect("a write");
+        assert!(store.session(ID, UnixTime(1800)).is_none(), "it was never used");
+    }
+
     #[test]
     fn a_purge_while_a_use_is_written_keeps_the_session_in_memory() {
         let store = SqliteStore::in_memory().expect("a store");
         store.set_idle_time(Some(Duration::from_secs(1800)), UnixTime(0));
-        let open = |records: &mut SqliteRecords<'_>| -> Result<(), StoreError> {
-            let user = records.create_user("ada", UserKind::Regular, UnixTime(0))?.id;
-            let (origin, facts) = (Origin::Password, SessionFacts::default());
-            let (created, expires) = (UnixTime(0), UnixTime(10_000));
-            records.open_session(&Session { id: ID, user, origin, facts, created, expires })
-        };
         store.transact_blocking(open).expect("a session");
         assert!(store.session(ID, UnixTime(1700)).is_some());
         let ends = store.index.take_ends(true);

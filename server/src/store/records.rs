@@ -181,7 +181,8 @@ impl SessionRecords for SqliteRecords<'_> {
         );
         let indexed =
             IndexedSession::new(user.id, SessionEnd::new(end, latest), origin, session.facts.clone());
-        self.effects.push(Effect::Opened { id: session.id, user, session: indexed });
+        let created = Some(session.created);
+        self.effects.push(Effect::Opened { id: session.id, user, session: indexed, created });
         Ok(())
     }
 

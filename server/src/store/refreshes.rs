@@ -142,7 +142,7 @@ impl Store {
                 store.transact(work).await
             }
             Store::Postgres(store) => {
-                Ok(store.node.schedule_refresh(due.session, &due.sealed, after).await?)
+                Ok(store.node.schedule_refresh(due.session, &due.sealed, after).await.map(drop)?)
             }
         }
     }
@@ -158,18 +158,18 @@ impl Store {
         next: Duration,
     ) -> Result<Refreshed, StoreError> {
         let Some(grant) = &due.grant else { return Ok(Refreshed::Gone) };
-        let person = (grant.original().issuer().to_owned(), grant.original().subject().to_owned());
+        let (issuer, subject) = (grant.original().issuer(), grant.original().subject().to_owned());
         if let Store::Postgres(store) = self {
             // Most refreshes change nothing: that takes no transaction of many statements.
             let live = store.node.peek(due.session).await;
             let live = live.map_err(|error| StoreError { reason: error.to_string() })?;
             let Some(live) = live else { return Ok(Refreshed::Gone) };
-            let lookup = Lookup { issuer: &person.0, subject: &person.1, sid: None, username: "" };
+            let lookup = Lookup { issuer, subject: &subject, sid: None, username: "" };
             let linked = store.node.view(&lookup).await?.by_link.map(|(user, _)| user);
             match decide(linked, live.user.id, &judgement) {
                 Ok(plan) if !plan.changes_anything(&live.facts.claims) => {
-                    store.node.schedule_refresh(due.session, &due.sealed, next).await?;
-                    return Ok(Refreshed::Kept(Box::new(plan)));
+                    let kept = store.node.schedule_refresh(due.session, &due.sealed, next).await?;
+                    return Ok(if kept { Refreshed::Kept(Box::new(plan)) } else { Refreshed::Gone });
                 }
                 _ => {}
             }
@@ -177,7 +177,9 @@ impl Store {
         let (session, sealed) = (due.session, due.sealed.clone());
         let work = move |records: &mut dyn AdminRecords| {
             let Some(owner) = owner_of(records, session, &sealed)? else { return Ok(Refreshed::Gone) };
-            let linked = records.user_by_link(&person.0, &person.1)?;
+            // Its name may be another than when the refresh was claimed.
+            let Some(issuer) = records.issuer_of(session)? else { return Ok(Refreshed::Gone) };
+            let linked = records.user_by_link(&issuer, &subject)?;
             match decide(linked, owner.id, &judgement) {
                 Ok(plan) => write(records, session, plan, (next, judgement.event.as_ref())),
                 Err(error) => end(records, session, owner, (error.code(), judgement.event.as_ref())),

@@ -25,6 +25,8 @@ pub(super) enum Effect {
         id: SessionId,
         user: User,
         session: IndexedSession,
+        /// When it was opened; none for a session that was read from the file.
+        created: Option<UnixTime>,
     },
     Ended(SessionId),
     /// A session keeps other values of claims.
@@ -235,6 +237,14 @@ impl SessionIndex {
         }
     }
 
+    /// Limits the rest of a session that was added to the idle time, which may have been set since its end was decided:
+    /// either this sees the new idle time, or [`set_idle_time`](Self::set_idle_time) sees the session.
+    fn limit_opened(&self, id: SessionId, created: UnixTime) {
+        if let Some(session) = self.shard(id).read().get(&id) {
+            self.uses.limit(id, &session.end, created.0);
+        }
+    }
+
     /// Takes the ends of sessions that are to be written; those of all uses, or those that are due. For each, the end and
     /// that of the lifetime.
     pub(super) fn take_ends(&self, all: bool) -> Vec<(SessionId, i64, i64)> {
@@ -287,9 +297,12 @@ impl SessionIndex {
                 self.users_version.fetch_add(1, Ordering::AcqRel);
             }
             match effect {
-                Effect::Opened { id, user, session } => {
+                Effect::Opened { id, user, session, created } => {
                     let origin = session.origin;
                     let before = self.shard(id).write().insert(id, session);
+                    if let Some(created) = created {
+                        self.limit_opened(id, created);
+                    }
                     self.origins.replace(id, before.as_ref().map(|before| before.origin), Some(origin));
                     let mut users = self.users.write();
                     let sessions = users.get(&user.id).map_or(0, |known| known.sessions);

@@ -31,19 +31,19 @@ async fn left(connection: &mut Connection, session: SessionId) -> (f64, Option<f
 #[test]
 fn a_use_at_one_node_keeps_the_session_at_the_other_and_without_use_it_is_over_at_both() {
     with_database(async |server| {
-        let idle = Some(Duration::from_secs(4));
+        let idle = Some(Duration::from_secs(8));
         let [a, b] = [node(&server, idle).await, node(&server, idle).await];
         let session = sign_in(&a, "ada", None).await;
         assert!(is_live(&a, session).await, "in the memory of both from now on");
-        for _ in 0..6 {
+        for _ in 0..5 {
             assert!(is_live(&b, session).await);
             b.write_uses(true).await.unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
         assert_eq!(a.session_user(session), Answer::Unknown, "over by what it knew");
         assert!(is_live(&a, session).await, "used at the other");
         a.write_uses(true).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(4200)).await;
+        tokio::time::sleep(Duration::from_millis(8200)).await;
         assert!(!is_live(&a, session).await && !is_live(&b, session).await);
         b.write_uses(true).await.unwrap();
         assert!(!is_live(&b, session).await, "what is over stays over");

@@ -59,7 +59,7 @@ fn rows(file: &Path, table: &str) -> i64 {
 }
 
 fn until(condition: impl Fn() -> bool) -> bool {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !condition() && std::time::Instant::now() < end {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -158,7 +158,7 @@ fn what_another_process_writes_is_followed() {
     let command = SqliteStore::open(&file).unwrap();
     command.transact_blocking(move |records| records.end_sessions_of(ada)).unwrap();
     open(&command, "grace", 2, 60);
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while (who(&server, 1).is_some() || who(&server, 2).is_none()) && std::time::Instant::now() < end {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -90,7 +90,7 @@ fn event() -> Event {
 
 async fn live(store: &Store, session: SessionId) -> Option<LiveSession> {
     // A node follows what its own administration wrote with its next beat.
-    for _ in 0..300 {
+    for _ in 0..6000 {
         if let Ok(live) = store.peek(session).await {
             return live;
         }
@@ -101,7 +101,7 @@ async fn live(store: &Store, session: SessionId) -> Option<LiveSession> {
 
 /// Waits until a session is as wanted.
 async fn until(store: &Store, session: SessionId, wanted: impl Fn(Option<&LiveSession>) -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if wanted(live(store, session).await.as_ref()) {
             return;
         }
@@ -126,6 +126,7 @@ pub(crate) async fn check(store: &Store) {
     a_session_that_has_ended_stays_ended(store).await;
     a_session_ends_with_an_event(store).await;
     grants_of_other_providers_are_forgotten(store).await;
+    an_issuer_that_is_renamed_during_a_refresh_ends_no_session(store).await;
 }
 
 async fn a_refresh_is_claimed_once_and_written_by_who_has_the_newest_grant(store: &Store) {
@@ -215,8 +216,29 @@ async fn a_session_ends_with_an_event(store: &Store) {
 async fn grants_of_other_providers_are_forgotten(store: &Store) {
     let session = sign_in(store, 6).await;
     assert_eq!(store.forget_grants_but(vec!["x".to_owned(), PROVIDER.to_owned()]).await, Ok(0));
+    let due = claim_one(store).await;
     assert_eq!(store.forget_grants_but(vec!["x".to_owned()]).await, Ok(1));
     assert!(claim(store).await.is_empty());
+    assert!(live(store, session).await.is_some());
+    let same = json!({"groups": ["t-sales"], "department": "x"});
+    let gone = store.complete_refresh(&due, judgement(same), HOUR).await.unwrap();
+    assert!(matches!(gone, Refreshed::Gone), "it was forgotten meanwhile");
+    store.end_session(session).await.unwrap();
+}
+
+async fn an_issuer_that_is_renamed_during_a_refresh_ends_no_session(store: &Store) {
+    let rename = async |from: &'static str, to: &'static str| {
+        let renamed: Result<_, StoreError> =
+            store.administer(move |records: &mut dyn AdminRecords| records.rename_issuer(from, to)).await;
+        assert_eq!(renamed.unwrap().sessions, 1);
+    };
+    let session = sign_in(store, 7).await;
+    let due = claim_one(store).await;
+    rename(ISSUER, "https://new.example.com").await;
+    let more = json!({"groups": ["t-sales"], "department": "z"});
+    let kept = store.complete_refresh(&due, judgement(more), HOUR).await.unwrap();
+    assert!(matches!(kept, Refreshed::Kept(_)), "{kept:?}");
+    rename("https://new.example.com", ISSUER).await;
     assert!(live(store, session).await.is_some());
     store.end_session(session).await.unwrap();
 }

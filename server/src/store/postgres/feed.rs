@@ -15,8 +15,10 @@
 //! feed: each read returns the position of its own snapshot, which shows everything up to that position. If the feed
 //! has been applied further meanwhile, the answer is not kept, because the step that ends the session may be among
 //! those that were applied already; if not, that step is still to come, and removes the session. So nothing needs to
-//! be recorded of a read under way.
+//! be recorded of a read under way. Until that step comes, the sessions that this node itself has ended are remembered:
+//! no read that was under way brings one of them back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -125,6 +127,8 @@ struct State {
     /// Another one after each time that the cache was emptied.
     epoch: u64,
     applied: i64,
+    /// The sessions that this node has ended, and when, until a beat that began later is applied: it has their steps.
+    forgotten: HashMap<SessionId, Duration>,
 }
 
 /// The feed as a node has applied it.
@@ -146,7 +150,7 @@ impl Feed {
     pub fn new(bound: Duration) -> Self {
         Self {
             bound,
-            state: Mutex::new(State { history: None, epoch: 0, applied: 0 }),
+            state: Mutex::new(State { history: None, epoch: 0, applied: 0, forgotten: HashMap::new() }),
             lease_until: AtomicU64::new(0),
             has_standby: AtomicBool::new(false),
             sessions: Cache::new(MAX_CACHED_SESSIONS),
@@ -186,6 +190,7 @@ impl Feed {
         }
         state.applied = reading.head;
         state.history = Some(reading.history);
+        state.forgotten.retain(|_, at| beat.begun < *at);
         let until = u64::try_from((beat.begun + self.bound).as_nanos()).unwrap_or(u64::MAX);
         // After the removals: a reader that sees this lease sees them too.
         self.lease_until.fetch_max(until, Ordering::Release);
@@ -211,8 +216,10 @@ impl Feed {
         self.sessions.len()
     }
 
-    /// Removes a session that this node has ended from the cache, before the feed does.
-    pub fn forget(&self, session: SessionId) {
+    /// Removes a session that this node has ended from the cache, before the feed does, and from the reads under way.
+    pub fn forget(&self, session: SessionId, now: Duration) {
+        let mut state = self.state.lock();
+        state.forgotten.insert(session, now);
         self.sessions.remove(&session);
     }
 
@@ -342,6 +349,9 @@ impl Feed {
         clock: impl FnOnce() -> Duration,
     ) -> Settled {
         let state = self.state.lock();
+        if state.forgotten.contains_key(&id) {
+            return Settled::Known(None);
+        }
         if state.epoch != ticket.epoch || position < ticket.applied || clock() >= ticket.lease_until {
             return Settled::Outdated;
         }

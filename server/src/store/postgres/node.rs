@@ -326,7 +326,7 @@ impl PgStore {
 
     /// Removes a session that this node has ended from memory: the person who signed out sees it at once.
     pub(super) fn forget(&self, session: SessionId) {
-        self.0.feed.forget(session);
+        self.0.feed.forget(session, system::boot_time());
     }
 
     /// Deletes what is over, in steps; the clock is the database's. Returns at once while another node does so. Limits the

@@ -43,16 +43,17 @@ impl PgStore {
         Ok(!self.write_beside(sql, &[&&session.0[..], &old, &new]).await?.is_empty())
     }
 
-    /// Sets the time until the next refresh, if the session has this sealed grant.
+    /// Sets the time until the next refresh. Returns `false` if the session does not have this sealed grant any more.
     pub(in crate::store) async fn schedule_refresh(
         &self,
         session: SessionId,
         sealed: &str,
         after: Duration,
-    ) -> Result<(), PostgresError> {
+    ) -> Result<bool, PostgresError> {
         let sql = "UPDATE refreshes SET due = now() + $3::bigint * interval '1 millisecond'
-            WHERE session = $1 AND sealed = $2";
-        self.write_beside(sql, &[&&session.0[..], &sealed, &milliseconds(after)]).await.map(drop)
+            WHERE session = $1 AND sealed = $2 RETURNING true";
+        let rows = self.write_beside(sql, &[&&session.0[..], &sealed, &milliseconds(after)]).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Deletes the grants of all providers but these. Returns their number.
@@ -69,6 +70,11 @@ impl RefreshRecords for PostgresRecords<'_> {
     fn has_grant(&mut self, session: SessionId, sealed: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM refreshes WHERE session = $1 AND sealed = $2";
         Ok(self.query_first(sql, &[&session.0.as_slice(), &sealed])?.is_some())
+    }
+
+    fn issuer_of(&mut self, session: SessionId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT i.name FROM sessions s JOIN issuers i ON i.id = s.issuer WHERE s.id = $1";
+        Ok(self.query_first(sql, &[&session.0.as_slice()])?.map(|row| row.get(0)))
     }
 
     fn schedule_refresh(&mut self, session: SessionId, after: Duration) -> Result<(), StoreError> {

@@ -234,6 +234,34 @@ fn a_read_from_an_older_snapshot_than_the_feed_is_not_told() {
 }
 
 #[test]
+fn a_read_under_way_brings_no_session_back_that_this_node_has_ended() {
+    for applied_before in [false, true] {
+        let feed = feed();
+        let before = feed.begin_beat(at(1));
+        let under_way = feed.begin_read(at(1)).expect("the lease lasts");
+        // The session ends at position 6, after the snapshot of the read and before its answer.
+        feed.forget(SESSION, at(2));
+        assert!(feed.complete_beat(before, reading(5, Vec::new())), "it began before the end");
+        assert_eq!(feed.state.lock().forgotten.len(), 1);
+        let next = || {
+            let step = Step { position: 6, ended: vec![SESSION], users: Vec::new() };
+            assert!(feed.complete_beat(feed.begin_beat(at(3)), reading(6, vec![step])));
+            assert!(feed.state.lock().forgotten.is_empty(), "its step is applied");
+        };
+        if applied_before {
+            next();
+        }
+        let settled = feed.settle(under_way, SESSION, 5, found("ada"), || at(4));
+        if !applied_before {
+            assert_eq!(settled, Settled::Known(None));
+            assert_eq!(feed.answer(SESSION, || at(5)), Answer::Unknown);
+            next();
+        }
+        assert_eq!(feed.answer(SESSION, || at(6)), Answer::Unknown, "nothing is kept");
+    }
+}
+
+#[test]
 fn a_session_expires_by_the_time_that_was_left_when_it_was_read() {
     let feed = feed();
     let ticket = feed.begin_read(at(10)).expect("the lease lasts");
