@@ -82,6 +82,8 @@ pub(crate) struct ProcessState {
     pub(crate) limiter: Limiter,
     pub(crate) logouts: LogoutQueue,
     pub(crate) events: EventBuffer,
+    /// Held while uses of sessions are written.
+    pub(crate) writes_uses: tokio::sync::Mutex<()>,
     pub(crate) passwords: Passwords,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) inactive_tokens: CountedLines,
@@ -133,7 +135,7 @@ impl Server {
     fn build(config: Config, store: Store, explains: bool) -> Result<Self, SetupError> {
         let process = Arc::new(ProcessState::new(&store, explains)?);
         let app = App::new(config, store, process, &[])?;
-        app.store.set_idle_time(app.config.idle_time);
+        app.begin_use();
         Ok(Self(Arc::new(ArcSwap::from_pointee(app))))
     }
 
@@ -143,7 +145,7 @@ impl Server {
     /// A [`SetupError`]; the old configuration then stays in use.
     pub fn reload(&self, config: Config) -> Result<(), SetupError> {
         let app = self.app().successor(config)?;
-        app.store.set_idle_time(app.config.idle_time);
+        app.begin_use();
         self.0.store(Arc::new(app));
         Ok(())
     }
@@ -169,6 +171,7 @@ impl ProcessState {
             limiter: Limiter::default(),
             logouts: LogoutQueue::start(store.clone(), Arc::clone(&metrics))?,
             events: EventBuffer::default(),
+            writes_uses: tokio::sync::Mutex::default(),
             passwords: Passwords::start().map_err(|error| StoreError { reason: error.to_string() })?,
             metrics,
             inactive_tokens: CountedLines::default(),
@@ -215,6 +218,12 @@ impl App {
         let appearance = Appearance::new(&config.pages, &server.public_url);
         let cookies = Cookies::new(&server);
         Ok(Self { cookies, appearance, config, server, providers, store, content_policy, process })
+    }
+
+    /// Sets what the state of the process has of the configuration: requests in progress follow it too.
+    fn begin_use(&self) {
+        self.store.set_idle_time(self.config.idle_time);
+        self.process.refreshes.follow(&self.config);
     }
 
     /// Builds the `App` that a reload puts in the place of this one.
@@ -362,4 +371,30 @@ fn content_policy(server: &ServerConfig) -> String {
         "default-src 'none'; style-src 'self' {own}; img-src 'self' {own} data:; form-action 'self'{shared}; base-uri 'none'; frame-ancestors 'none'",
         own = server.public_url.origin
     )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use claimgate::alg::Registry;
+
+    use super::*;
+    use crate::store::SqliteStore;
+
+    /// Returns a configuration of one provider with further settings of `[server]`.
+    pub(crate) fn config(settings: &str) -> Config {
+        let text = format!(
+            "[server]\npublic_url = \"https://sso.example.com\"\n{settings}\n\
+             [[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"a secret of the client\"\n\
+             [identity]\nusername = \"sub\"\n"
+        );
+        let config = Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin());
+        config.expect("a configuration")
+    }
+
+    /// Returns a server of this configuration.
+    pub(crate) fn server(store: &SqliteStore) -> Server {
+        Server::new(config(""), Store::Sqlite(store.clone())).expect("a server")
+    }
 }

@@ -30,6 +30,8 @@ const DROPPED: &str = "dropped";
 #[derive(Default)]
 pub(crate) struct EventBuffer {
     state: Mutex<State>,
+    /// Held while events are recorded: those of the last requests wait for the ones before.
+    turn: tokio::sync::Mutex<()>,
     /// Whether the last attempt to record events failed, which is logged once.
     is_failing: AtomicBool,
 }
@@ -115,6 +117,11 @@ impl EventBuffer {
     /// Notes whether an attempt to record events failed. Returns whether the one before failed, too.
     pub(crate) fn note_failure(&self, is_failing: bool) -> bool {
         self.is_failing.swap(is_failing, Ordering::Relaxed)
+    }
+
+    /// Waits for the events that are being recorded, for as long as the result lives no others are.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Takes the events that wait, and how many were dropped: these are counted by an event of their kind.

@@ -146,8 +146,9 @@ pub(super) fn change(admin: &Admin, action: &'static str) -> Event {
     Event::new(EventKind::Administration, action).client(request_log::client()).by(&by)
 }
 
-/// Records the events that wait. Those that cannot be recorded are counted and lost.
+/// Records the events that wait, after those that are being recorded. Those that cannot be recorded are counted and lost.
 pub(crate) async fn flush(app: &App) {
+    let _turn = app.process.events.turn().await;
     let (events, dropped) = app.process.events.take();
     app.metrics().dropped_events(dropped);
     if events.is_empty() {
@@ -167,7 +168,48 @@ pub(crate) async fn flush(app: &App) {
 
 #[cfg(test)]
 mod tests {
-    use super::origin_of;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use claimgate::oidc::records::StoreError;
+
+    use super::*;
+    use crate::store::{EventQuery, SqliteRecords, SqliteStore};
+    use crate::web::app::tests::server;
+
+    /// The periodic flush ends with the server: the last one waits for it.
+    #[tokio::test]
+    async fn the_last_events_are_recorded_after_those_that_are_being_recorded() {
+        let store = SqliteStore::in_memory().expect("a store");
+        let app = server(&store).app();
+        let (begin, begun) = channel();
+        let (release, released) = channel::<()>();
+        let hold = move |_: &mut SqliteRecords<'_>| -> Result<(), StoreError> {
+            begin.send(()).expect("it is waited for");
+            // An error is the release, too.
+            let _ = released.recv();
+            Ok(())
+        };
+        let held = store.clone();
+        let held = std::thread::spawn(move || held.transact_blocking(hold));
+        begun.recv().expect("the store is held");
+        app.process.events.add_refusal(Event::new(EventKind::Refusal, "test"), None);
+        let periodic = tokio::spawn({
+            let app = Arc::clone(&app);
+            async move { flush(&app).await }
+        });
+        tokio::task::yield_now().await;
+        let mut last = Box::pin(flush(&app));
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(last.as_mut().poll(context))).await;
+        assert!(polled.is_pending(), "nothing waits, and the one before it is not recorded");
+        drop(release);
+        last.await;
+        let query = EventQuery { limit: 10, ..EventQuery::default() };
+        assert_eq!(app.store.list_events(query).await.expect("a store").len(), 1);
+        periodic.await.expect("ends");
+        held.join().expect("a thread").expect("nothing fails");
+    }
 
     #[test]
     fn an_application_is_named_without_its_path() {

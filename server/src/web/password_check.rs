@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::request_log;
 use claimgate::identity::normal_username;
 use claimgate::oidc::password::Authenticated;
+use claimgate::oidc::user::User;
 
 /// Checks a password, and that its user may sign in with it.
 ///
@@ -33,6 +34,20 @@ pub(crate) async fn authenticate(
     let hash = candidate.hash().map(str::to_owned);
     let matches = app.process.passwords.verify(password, hash, address).await?;
     Ok(candidate.decide(matches, app.config.password)?)
+}
+
+/// Checks the password of a user who is signed in. One of another user, who has the name by now, proves nothing.
+///
+/// # Errors
+/// Those of [`authenticate`].
+pub(crate) async fn confirm(
+    app: &App,
+    address: IpAddr,
+    user: &User,
+    password: Zeroizing<String>,
+) -> Result<(), Problem> {
+    let authenticated = authenticate(app, address, &user.username, password).await?;
+    if authenticated.user().id == user.id { Ok(()) } else { Err(Problem::WrongPassword) }
 }
 
 /// Reports whether a page may repeat a username that was tried: it is shorter than every password, or an email
@@ -63,7 +78,44 @@ fn note_tried_name(app: &App, name: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::may_repeat;
+    use std::net::Ipv4Addr;
+
+    use claimgate::oidc::accounts::{self, AccountError, Administrator, NewUser};
+    use claimgate::oidc::user::UserKind;
+    use claimgate::time::UnixTime;
+
+    use super::*;
+    use crate::store::SqliteStore;
+    use crate::web::app::tests::server;
+    use crate::web::password::hash;
+
+    #[tokio::test]
+    async fn the_password_of_another_user_who_has_the_name_by_now_proves_nothing() {
+        const PASSWORD: &str = "correct horse battery staple";
+        let store = SqliteStore::in_memory().expect("a store");
+        let (app, now) = (server(&store).app(), UnixTime(1_800_000_000));
+        let normalise = app.config.normalise;
+        let add = async |name: &'static str| {
+            let by = Administrator::OPERATOR;
+            let mut new = NewUser::new(by, name, normalise, UserKind::SuperAdmin).expect("a name");
+            new.password_hash = Some(hash(PASSWORD).expect("long enough"));
+            let added = store.administer(move |records| accounts::add(records, by, new, now));
+            added.await.expect("added")
+        };
+        let confirms = async |user: &User| {
+            let password = Zeroizing::new(PASSWORD.to_owned());
+            confirm(&app, Ipv4Addr::LOCALHOST.into(), user, password).await.is_ok()
+        };
+        let ada = add("ada").await;
+        assert!(confirms(&ada).await);
+        let id = ada.id;
+        let rename = store.administer(move |records| {
+            accounts::rename(records, Administrator::OPERATOR, id, ("lovelace", normalise), now)
+        });
+        rename.await.map(drop).map_err(|error: AccountError| error.to_string()).expect("renamed");
+        add("ada").await;
+        assert!(!confirms(&ada).await);
+    }
 
     #[test]
     fn what_may_be_a_password_is_not_repeated() {

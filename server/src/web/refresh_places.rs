@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::counted_lines::CountedLines;
+use claimgate_config::Config;
 
 /// Most refreshes at one provider at a time, of one server: at 100 ms each, some 140,000 sessions every 15 minutes.
 const CONCURRENT: u32 = 16;
@@ -27,14 +28,33 @@ pub(crate) struct Refreshes {
     places: Mutex<HashMap<String, Arc<Places>>>,
     /// Signals that a provider with more refreshes due has places again.
     pub(crate) wake: Arc<Notify>,
-    is_finishing: AtomicBool,
+    is_finishing: Arc<AtomicBool>,
+    /// The providers whose sessions are refreshed, by the newest configuration.
+    providers: Mutex<Vec<String>>,
 }
 
 impl Refreshes {
     /// Returns the places at a provider. They outlive a reload.
     pub(crate) fn at(&self, provider: &str) -> Arc<Places> {
         let mut places = self.places.lock();
-        Arc::clone(places.entry(provider.to_owned()).or_insert_with(|| Arc::new(Places::new(&self.wake))))
+        let new = || Arc::new(Places::new(&self.wake, &self.is_finishing));
+        Arc::clone(places.entry(provider.to_owned()).or_insert_with(new))
+    }
+
+    /// Sets the providers whose sessions are refreshed from now on: those of a configuration that have an interval.
+    pub(crate) fn follow(&self, config: &Config) {
+        let refreshed = config.providers.iter().filter(|provider| provider.refresh_interval.is_some());
+        *self.providers.lock() = refreshed.map(|provider| provider.id.clone()).collect();
+    }
+
+    /// Returns the providers whose sessions are refreshed.
+    pub(crate) fn providers(&self) -> Vec<String> {
+        self.providers.lock().clone()
+    }
+
+    /// Reports whether the sessions of a provider are refreshed, whatever the configuration of a request says.
+    pub(crate) fn are_at(&self, provider: &str) -> bool {
+        self.providers.lock().iter().any(|known| known == provider)
     }
 
     /// Reports whether no further refresh may begin.
@@ -69,6 +89,7 @@ impl Refreshes {
 pub(crate) struct Places {
     free: Arc<Semaphore>,
     wake: Arc<Notify>,
+    is_finishing: Arc<AtomicBool>,
     /// Whether more were due than there were places.
     has_more: AtomicBool,
     pause: Mutex<Pause>,
@@ -105,22 +126,24 @@ impl Pause {
 }
 
 impl Places {
-    fn new(wake: &Arc<Notify>) -> Self {
+    fn new(wake: &Arc<Notify>, is_finishing: &Arc<AtomicBool>) -> Self {
         Self {
             free: Arc::new(Semaphore::new(CONCURRENT as usize)),
             wake: Arc::clone(wake),
+            is_finishing: Arc::clone(is_finishing),
             has_more: AtomicBool::new(false),
             pause: Mutex::default(),
             lines: CountedLines::default(),
         }
     }
 
-    /// Takes the places that are free and may be used now.
+    /// Takes the places that are free and may be used now: none after a [`stop`](Refreshes::stop).
     pub(crate) fn take(&self) -> Option<OwnedSemaphorePermit> {
         let free = u32::try_from(self.free.available_permits()).unwrap_or(CONCURRENT);
         let most = free.min(self.pause.lock().most(Instant::now()));
         let taken = (most > 0).then(|| Arc::clone(&self.free).try_acquire_many_owned(most).ok());
-        taken.flatten()
+        // Asked once they are taken: a stop either waits for them, or is seen here.
+        taken.flatten().filter(|_| !self.is_finishing.load(Ordering::Acquire))
     }
 
     /// Notes whether more are due than were claimed.
@@ -179,5 +202,6 @@ mod tests {
         };
         assert!(tokio::join!(finished, given_back).0);
         assert!(refreshes.is_finishing());
+        assert!(places.take().is_none() && refreshes.at("a third").take().is_none(), "none begins after it");
     }
 }

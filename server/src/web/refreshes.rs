@@ -183,16 +183,22 @@ fn conclude(
     }
 }
 
-/// Deletes the grants that no setting of this configuration uses.
+/// Deletes the grants that no setting of the newest configuration uses.
 pub(super) async fn forget_unused(app: &App) {
-    let refreshed = app.providers.iter().filter(|provider| provider.config.refresh_interval.is_some());
-    let used = refreshed.map(|provider| provider.config.id.clone()).collect();
-    match app.store.forget_grants_but(used).await {
+    match app.store.forget_grants_but(app.process.refreshes.providers()).await {
         Ok(0) => {}
         Ok(deleted) => info!(deleted, "deleted refresh tokens of providers without refresh_interval"),
         Err(error) => {
             warn!(%error, "refresh tokens of providers without refresh_interval could not be deleted")
         }
+    }
+}
+
+/// Deletes the grant of a sign-in that was under way while a reload took `refresh_interval` away from its provider: the
+/// grant may have been kept after the reload had deleted the others.
+pub(super) async fn forget_late(app: &App, provider: &Provider) {
+    if !app.process.refreshes.are_at(&provider.config.id) {
+        forget_unused(app).await;
     }
 }
 

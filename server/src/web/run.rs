@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use super::admission::MAX_HEAD;
-use super::app::Server;
+use super::app::{App, Server};
 use super::connection::Acceptor;
 use super::connection_places::MAX_FILES;
 use super::events;
@@ -24,6 +24,7 @@ use super::reload::{self, Reload};
 use crate::store::EventLimits;
 use crate::store::postgres::Address;
 use crate::system;
+use claimgate::oidc::records::StoreError;
 use claimgate_config::{Events, Postgres, Store};
 
 /// Longest time for the requests in progress when the server stops.
@@ -126,7 +127,7 @@ pub async fn run(
     refreshes::finish(&server.app()).await;
     // Those of the last requests.
     events::flush(&server.app()).await;
-    if let Err(error) = server.app().store.write_uses(true).await {
+    if let Err(error) = write_uses_in_turn(&server.app(), true).await {
         warn!(%error, "the last uses of sessions could not be written: idle sessions end earlier");
     }
     info!("stopped");
@@ -171,26 +172,26 @@ fn limited<A>(
 async fn take_reloads(server: Server, mut reloads: mpsc::Receiver<Reload>, tls: Option<RustlsConfig>) {
     let mut background = keep_fresh(&server);
     refreshes::forget_unused(&server.app()).await;
-    let store = server.app().server.store.clone();
+    // What needs a restart is in use as it was at the start, whatever has been reloaded since.
+    let started = server.app().server.clone();
     while let Some(Reload { config, answer }) = reloads.recv().await {
-        let before = server.app();
         let reloaded = config.and_then(|config| {
             server.reload(config).map_err(|error| {
                 error!(%error, "the new configuration is not used; the old one stays in use");
                 error.to_string()
             })
         });
-        before.metrics().reloaded(reloaded.is_ok());
+        server.app().metrics().reloaded(reloaded.is_ok());
         let outcome = match reloaded {
             Ok(()) => {
                 background = keep_fresh(&server);
                 info!("configuration reloaded");
                 refreshes::forget_unused(&server.app()).await;
-                let restart = restart_settings(&before.server, &server.app().server);
+                let restart = restart_settings(&started, &server.app().server);
                 for setting in &restart {
                     warn!(setting, "this setting has changed and takes effect at the next start");
                 }
-                use_store_access(&server, &store).await;
+                use_store_access(&server, &started.store).await;
                 Ok(restart)
             }
             Err(reason) => Err(reason),
@@ -228,20 +229,20 @@ async fn use_store_access(server: &Server, started_with: &Store) {
     }
 }
 
-/// Returns the changed settings that need a restart.
+/// Returns the settings that are others than at the start, and that need a restart.
 fn restart_settings(
-    before: &claimgate_config::Server,
+    started: &claimgate_config::Server,
     after: &claimgate_config::Server,
 ) -> Vec<&'static str> {
-    let store = match (&before.store, &after.store) {
+    let store = match (&started.store, &after.store) {
         (Store::Sqlite(before), Store::Sqlite(after)) if before.file == after.file => "logout_memory",
         (Store::Sqlite(_), Store::Sqlite(_)) => "database",
         _ => "store",
     };
     let settings = [
-        ("listen", before.listen != after.listen),
-        (store, !before.store.is_like(&after.store)),
-        ("tls_certificate", before.tls.is_some() != after.tls.is_some()),
+        ("listen", started.listen != after.listen),
+        (store, !started.store.is_like(&after.store)),
+        ("tls_certificate", started.tls.is_some() != after.tls.is_some()),
     ];
     settings.into_iter().filter(|(_, changed)| *changed).map(|(setting, _)| setting).collect()
 }
@@ -286,17 +287,24 @@ async fn write_uses(server: Server) {
     let (mut written, mut failing) = (Instant::now(), false);
     loop {
         tokio::time::sleep(WRITE_USES).await;
-        let store = server.app().store.clone();
-        let all = written.elapsed() >= store.use_step();
+        let app = server.app();
+        let all = written.elapsed() >= app.store.use_step();
         if all {
             written = Instant::now();
         }
-        let result = store.write_uses(all).await;
+        let result = write_uses_in_turn(&app, all).await;
         if let Some(error) = result.as_ref().err().filter(|_| !failing) {
             warn!(%error, "uses of sessions cannot be written: sessions in use may end after the idle time");
         }
         failing = result.is_err();
     }
+}
+
+/// Writes the uses of sessions that are due, or (`all`) all, after those that are being written: the task that writes them
+/// ends with the server.
+async fn write_uses_in_turn(app: &App, all: bool) -> Result<(), StoreError> {
+    let _turn = app.process.writes_uses.lock().await;
+    app.store.write_uses(all).await
 }
 
 /// Spawns the tasks that keep the providers' metadata and keys fresh; they end when the result is dropped.
@@ -312,7 +320,29 @@ fn keep_fresh(server: &Server) -> JoinSet<()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::store::SqliteStore;
+    use crate::web::app::tests::{config, server};
+
+    #[tokio::test]
+    async fn what_needs_a_restart_is_what_differs_from_the_start_whatever_was_reloaded_since() {
+        let server = server(&SqliteStore::in_memory().expect("a store"));
+        let (reloads, received) = mpsc::channel(1);
+        let taking = tokio::spawn(take_reloads(server, received, None));
+        let reload = async |settings: &str| {
+            let (answer, outcome) = oneshot::channel();
+            let reload = Reload { config: Ok(config(settings)), answer: Some(answer) };
+            reloads.send(reload).await.expect("they are taken");
+            outcome.await.expect("an answer").expect("a good configuration")
+        };
+        let other = "listen = \"127.0.0.1:7\"";
+        assert_eq!(reload(other).await, ["listen"]);
+        assert_eq!(reload(other).await, ["listen"], "it is not in use yet");
+        assert_eq!(reload("").await, [""; 0], "that of the start is in use");
+        taking.abort();
+    }
 
     #[tokio::test]
     async fn an_accepted_connection_sends_without_waiting_for_acknowledgements() {

@@ -280,7 +280,12 @@ async fn record(
 ) -> Result<SignedIn, SignInError> {
     let fields = provider.config.mapping.profile_fields().map(str::to_owned).collect();
     let event = events::sign_in(app, "provider").map(|event| event.provider(&provider.config.id));
-    app.store.sign_in(person, fields, app.config.sign_in, session, event, grant).await
+    let has_grant = grant.is_some();
+    let signed_in = app.store.sign_in(person, fields, app.config.sign_in, session, event, grant).await?;
+    if has_grant {
+        refreshes::forget_late(app, provider).await;
+    }
+    Ok(signed_in)
 }
 
 fn log(provider: &Provider, signed_in: &SignedIn, session: SessionId) {

@@ -38,7 +38,7 @@ pub(super) async fn open_session(
 /// Opens the session of an administrator who proves a password. Returns its cookies, and when it ends.
 ///
 /// # Errors
-/// Those of [`password_check::authenticate`]; [`Problem::Store`].
+/// Those of [`password_check::confirm`]; [`Problem::Store`].
 pub(super) async fn open(
     app: &App,
     address: IpAddr,
@@ -46,7 +46,7 @@ pub(super) async fn open(
     password: Zeroizing<String>,
 ) -> Result<([HeaderValue; 2], UnixTime), Problem> {
     // A password that is changed from here on ends the sign-in session, and with it this one.
-    let checked = password_check::authenticate(app, address, &admin.user.username, password).await;
+    let checked = password_check::confirm(app, address, &admin.user, password).await;
     checked.inspect_err(|problem| events::refused(app, problem))?;
     sign_in::open_administration(app, admin.session, &admin.user).await
 }

@@ -41,14 +41,16 @@ pub(super) async fn get(
     }
     let return_to = pending.as_ref().map_or_else(|_| String::new(), |pending| pending.return_to().to_owned());
     let result = match (app.provider(&name), pending.map_err(Problem::from)) {
-        (Ok(_), Ok(_)) if !app.process.limiter.may_send_code(address) => Err(Problem::TooManyCodes),
-        (Ok(provider), Ok(pending)) => {
-            let result = sign_in::complete(&app, provider, pending, &parameters, &headers).await;
-            if !matches!(result, Err(Problem::Token(TokenError::Refused { .. }))) {
-                app.process.limiter.code_not_refused(address);
+        (Ok(provider), Ok(pending)) => match app.process.limiter.send_code(address) {
+            Some(sent) => {
+                let result = sign_in::complete(&app, provider, pending, &parameters, &headers).await;
+                if !matches!(result, Err(Problem::Token(TokenError::Refused { .. }))) {
+                    app.process.limiter.code_not_refused(&sent);
+                }
+                result
             }
-            result
-        }
+            None => Err(Problem::TooManyCodes),
+        },
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     app.metrics().signed_in(known(&app, &name), result.as_ref().err().map_or("ok", |problem| problem.code()));

@@ -137,7 +137,7 @@ async fn begin(
     (address, password): (IpAddr, Zeroizing<String>),
 ) -> Result<Outcome, NotSaved> {
     let app = &console.app;
-    let checked = password_check::authenticate(app, address, &console.admin.user.username, password).await;
+    let checked = password_check::confirm(app, address, &console.admin.user, password).await;
     checked.inspect_err(|problem| events::refused(app, problem))?;
     app.successor(proposal.config.clone()).map_err(|error| NotSaved::Refused(error.to_string()))?;
     let (file, version, after) = (source.file.clone(), proposal.before.version, proposal.after.clone());
