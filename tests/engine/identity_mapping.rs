@@ -1,8 +1,6 @@
 //! From claims to a username, a profile and teams.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
-
 use claimgate::identity::{
     GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
     OneOrMany, TeamSpec, Unmatched,
@@ -648,11 +646,10 @@ fn kubernetes_usernames_and_groups() {
     assert!(compared >= 5, "{compared}");
 }
 
-/// Returns the setting and the text of the fault of a mapping, and how long it took to find it.
-fn refused(spec: &MappingSpec) -> (String, String, Duration) {
-    let begun = Instant::now();
+/// Returns the setting and the text of the fault of a mapping.
+fn refused(spec: &MappingSpec) -> (String, String) {
     let error = Mapping::compile(spec, &Limits::DEFAULT).unwrap_err();
-    (error.setting.to_string(), error.to_string(), begun.elapsed())
+    (error.setting.to_string(), error.to_string())
 }
 
 // attack: console.mapping-form-costs
@@ -660,15 +657,13 @@ fn refused(spec: &MappingSpec) -> (String, String, Duration) {
 fn the_expressions_of_rules_have_one_limit_that_is_checked_before_each_is_compiled() {
     let heavy = || rule("regex", r"\w{40}x{1000}", "a");
     assert!(Mapping::compile(&with_teams(vec![heavy()]), &Limits::DEFAULT).is_ok());
-    let (setting, text, _) = refused(&with_teams((0..300).map(|_| heavy()).collect()));
+    let (setting, text) = refused(&with_teams((0..300).map(|_| heavy()).collect()));
     assert!(setting == "team" && text.contains("together"), "{setting}: {text}");
-    let (setting, text, _) = refused(&with_teams(vec![rule("regex", r"\w{10000}", "a")]));
+    let (setting, text) = refused(&with_teams(vec![rule("regex", r"\w{10000}", "a")]));
     assert!(setting == "team[0].regex" && text.contains("larger than"), "{setting}: {text}");
-    let (setting, text, taken) = refused(&with_teams(vec![rule("regex", &r"\w".repeat(20_000), "a")]));
-    assert!(
-        setting == "team[0].regex" && text.contains("longer than") && taken.as_millis() < 500,
-        "{taken:?}"
-    );
+    // By its length, so that it is not compiled.
+    let (setting, text) = refused(&with_teams(vec![rule("regex", &r"\w".repeat(20_000), "a")]));
+    assert!(setting == "team[0].regex" && text.contains("longer than"), "{setting}: {text}");
     // A wrong one is named, whatever the others take.
     let mut rules: Vec<_> = (0..300).map(|_| heavy()).collect();
     rules.push(rule("regex", "(", "a"));

@@ -226,7 +226,7 @@ fn six_questions_at_a_terminal() {
         wait_for(question, &mut shown);
         all.push_str(&shown);
         // The prompt reads once it has written its question.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(std::time::Duration::from_millis(600));
         keys.write_all(typed.as_bytes()).unwrap();
     }
     wait_for("added root (super-admin)", &mut shown);
