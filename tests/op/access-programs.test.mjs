@@ -61,7 +61,7 @@ before(async () => {
   }
 });
 
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 async function ask(path, headers, host = 'wiki.example.com', agent = new Agent()) {
   const answer = await agent.request(`${gate.url}/auth/redirect`, { headers: { 'x-forwarded-host': host, 'x-forwarded-proto': 'https', 'x-forwarded-uri': path, 'x-forwarded-method': 'GET', ...headers } });

@@ -9,6 +9,9 @@ import { SERVED, compareAnswer } from './openapi.mjs';
 export const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
 export const PASSWORD = 'correct horse battery staple';
 
+/** Longest time without a byte of an answer, in milliseconds. */
+const PATIENCE = 120_000;
+
 /** Sends one request; fetch() would say of it that a script made it (`sec-fetch-mode: cors`). */
 function exchange(url, { method, headers, body }) {
   return new Promise((resolve, reject) => {
@@ -23,6 +26,7 @@ function exchange(url, { method, headers, body }) {
         resolve({ status: response.statusCode, headers: received, text });
       });
     });
+    request.setTimeout(PATIENCE, () => request.destroy(new Error(`no answer from ${url} in ${PATIENCE} ms`)));
     request.on('error', reject);
     request.end(body);
   });

@@ -14,7 +14,7 @@ let op;
 let bad;
 let gate;
 before(async () => { op = await OpenIdProvider.start(); bad = await MisbehavingProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); await bad?.stop(); });
 
 async function serve(options) {
   const made = await replace(gate, op, options);

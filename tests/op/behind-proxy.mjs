@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { applicationAt, RULES, startDomain } from './application.mjs';
 import { freePort, until } from './claimgate.mjs';
+import { endWithTests } from './patience.mjs';
 import { headersOf } from './proxies.mjs';
 import { testRules } from './rules-behind-proxy.mjs';
 
@@ -30,7 +31,7 @@ export async function startProxy({ configure }, domain, { port = domain.port, an
   const folder = mkdtempSync(join(tmpdir(), 'claimgate-proxy-'));
   const ports = { port, claimgate: domain.gate.port, application: domain.application.port };
   const [command, ...args] = configure({ folder, ...ports, headers: headersOf('claimgate'), ...options });
-  const proxy = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
+  const proxy = endWithTests(spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } }));
   let log = '';
   for (const stream of [proxy.stdout, proxy.stderr]) stream.on('data', (chunk) => { log += chunk; });
   const stop = () => { proxy.kill(); rmSync(folder, { recursive: true, force: true }); };

@@ -16,7 +16,7 @@ before(async () => {
   ({ gate } = await replace(undefined, op, { provider: { display_name: 'Example <Company>', frontchannel_logout: true }, pages }));
   gate.addUser('root', 'admin');
 });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 /** Runs a test in a new browser, which may not complain about a page. */
 async function open(run) {

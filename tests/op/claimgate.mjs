@@ -9,17 +9,38 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { PASSWORD } from './agent.mjs';
 import { SERVED, compareAnswer } from './openapi.mjs';
+import { endWithTests, within } from './patience.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
+/** Longest time for a server to start or to stop, and for a command, in milliseconds: a busy machine is slow. */
+const PATIENCE = 60_000;
+
 export const BINARY = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
 
+/** The files by which this process has ports for itself: other test files run at the same time. */
+const reserved = new Set();
+process.on('exit', () => { for (const file of reserved) rmSync(file, { force: true }); });
+
+/** Takes a port for this process, until it ends. Returns whether no other test file has it. */
+function reserve(port) {
+  const file = join(tmpdir(), `claimgate-test-port-${port}`);
+  try {
+    writeFileSync(file, `${process.pid}`, { flag: 'wx' });
+    reserved.add(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Returns a port of loopback that nothing listens on. It lies below the ports that the system gives to outgoing
- * connections, and is drawn by chance: test files that run at the same time do not take each other's.
+ * Returns a port of loopback that nothing listens on, and that no other test file gets. It lies below the ports that the
+ * system gives to outgoing connections.
  */
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (!reserve(port)) continue;
     const server = createServer();
     const free = await new Promise((done) => server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)));
     if (!free) continue;
@@ -99,27 +120,29 @@ export class Claimgate {
   async start({ expectReady = true, logLevel = 'debug', logFormat = 'json', env = {} } = {}) {
     SERVED.add(`http://127.0.0.1:${this.port}`);
     const log = openSync(this.logFile, 'a');
-    this.process = spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } });
+    this.process = endWithTests(spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } }));
     closeSync(log);
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
-    for (let tries = 0; tries < 200; tries += 1) {
+    for (const end = Date.now() + PATIENCE; Date.now() < end;) {
       if (this.exit) {
         if (expectReady) throw new Error(`claimgate exited: ${JSON.stringify(this.exit)}\n${this.log}`);
         return this;
       }
       try {
-        if ((await fetch(`http://127.0.0.1:${this.port}/healthz`)).ok) return this;
+        if ((await fetch(`http://127.0.0.1:${this.port}/healthz`, { signal: AbortSignal.timeout(PATIENCE / 4) })).ok) return this;
       } catch { /* not yet */ }
       await sleep(25);
     }
-    throw new Error(`claimgate does not answer\n${this.log}`);
+    const { log: text } = this;
+    await this.stop('SIGKILL');
+    throw new Error(`claimgate does not answer\n${text}`);
   }
 
   /** Ends the process and returns its exit code and signal. */
   async stop(signal = 'SIGTERM') {
     if (this.process && !this.exit) {
       this.process.kill(signal);
-      await this.exited;
+      await within(PATIENCE, `the server stops by ${signal}`, this.exited);
     }
     const { exit } = this;
     this.exit = undefined;
@@ -167,7 +190,8 @@ export class Claimgate {
 
   /** Runs the command on the same configuration. */
   command(args, input = '') {
-    const run = spawnSync(BINARY, [...args, '--config', this.config], { input, encoding: 'utf8' });
+    const run = spawnSync(BINARY, [...args, '--config', this.config], { input, encoding: 'utf8', timeout: PATIENCE });
+    if (run.error?.code === 'ETIMEDOUT') throw run.error;
     return { code: run.status, out: run.stdout, err: run.stderr };
   }
 
@@ -193,11 +217,11 @@ export class Claimgate {
 
   /** Runs a command without blocking, so that a provider of this process can answer it. */
   async commandBeside(args) {
-    const run = spawn(BINARY, args);
+    const run = endWithTests(spawn(BINARY, args));
     let out = '';
     run.stdout.on('data', (chunk) => { out += chunk; });
     run.stderr.on('data', (chunk) => { out += chunk; });
-    const code = await new Promise((done) => run.on('exit', done));
+    const code = await within(2 * PATIENCE, `the command ends: ${args.join(' ')}`, new Promise((done) => run.on('close', done)));
     return { code, out };
   }
 
@@ -212,13 +236,16 @@ export async function nextSecond() {
   await sleep(1000 - (Date.now() % 1000) + 20);
 }
 
-/** Waits for a condition, and fails where it does not hold in time. */
-export async function until(what, check, milliseconds = 10_000) {
-  const end = Date.now() + milliseconds;
-  for (;;) {
-    if (await check()) return;
-    if (Date.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}`);
-    await sleep(50);
+/** Waits for a condition, and fails where it does not hold in time, also where the question itself is not answered. */
+export async function until(what, check, milliseconds = 30_000) {
+  let over = false;
+  const holds = async () => {
+    while (!over && !await check()) await sleep(50);
+  };
+  try {
+    await within(milliseconds, what, holds());
+  } finally {
+    over = true;
   }
 }
 
@@ -258,6 +285,11 @@ export async function replace(before, op, { client: clientSettings, provider: pr
   const { client, provider } = pair(op, gate, op.clientName, { client: clientSettings, provider: providerSettings });
   op.configure([client], overrides);
   gate.write({ providers: [provider], ...configuration });
-  if (start) await gate.start(start);
+  try {
+    if (start) await gate.start(start);
+  } catch (error) {
+    await gate.close();
+    throw error;
+  }
   return { gate, provider };
 }

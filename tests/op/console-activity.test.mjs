@@ -26,7 +26,7 @@ before(async () => {
   root = new Agent();
   await root.administer(gate, 'root');
 });
-after(async () => { await op.stop(); await gate.close(); });
+after(async () => { await op?.stop(); await gate?.close(); });
 
 test('each refusal leads to its explanation', async () => {
   const boss = new Agent();

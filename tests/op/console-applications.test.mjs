@@ -34,7 +34,7 @@ before(async () => {
   root = new Agent();
   await root.administer(gate, 'root');
 });
-after(async () => { await op.stop(); await gate.close(); });
+after(async () => { await op?.stop(); await gate?.close(); });
 
 // finding: N3
 test('a request is tried out as forward-auth decides on it', async () => {

@@ -30,7 +30,7 @@ before(async () => {
   root = new Agent();
   await root.administer(gate, 'root');
 });
-after(async () => { await op.stop(); await other.stop(); await gate.close(); });
+after(async () => { await op?.stop(); await other?.stop(); await gate?.close(); });
 
 test('the page has what to register, and of secrets only whether they are set', async () => {
   await gate.keysFetched();

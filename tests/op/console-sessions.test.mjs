@@ -22,7 +22,7 @@ before(async () => {
   root = new Agent();
   await root.administer(gate, 'root');
 });
-after(async () => { await op.stop(); await gate.close(); });
+after(async () => { await op?.stop(); await gate?.close(); });
 
 test('sessions are found by a part of the name, and ended', async () => {
   const [grace, boss] = [new Agent(), new Agent()];

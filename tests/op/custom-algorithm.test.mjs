@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Agent } from './agent.mjs';
 import { claimsOf } from './jose.mjs';
+import { firstLine } from './patience.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const builtin = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
@@ -26,14 +27,14 @@ let jwks;
 before(async () => {
   gate = await Claimgate.prepare();
   op = spawn(process.execPath, [join(here, 'es256k-op.mjs'), 'crm', SECRET, `${gate.url}/callback/es256k`, `${gate.url}/api/v1/backchannelLogout`], { stdio: ['ignore', 'pipe', 'inherit'] });
-  issuer = (await new Promise((done) => op.stdout.once('data', done))).toString().trim();
+  issuer = await firstLine(op);
   jwks = await get('/jwks');
   gate.write({ providers: [PROVIDER()] });
   await gate.start();
 });
 after(async () => {
-  await gate.close();
-  op.kill();
+  await gate?.close();
+  op?.kill();
 });
 
 const PROVIDER = (more = {}) => ({ id: 'es256k', issuer, client_id: 'crm', client_secret: SECRET, algorithms: ['ES256K'], ...more });

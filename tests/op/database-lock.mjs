@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { firstLine } from './patience.mjs';
 
 const SCRIPT = `
 import sqlite3, sys
@@ -14,7 +15,7 @@ sys.stdin.read()
 /** Locks the database; the function that it returns ends the lock. */
 export async function lockDatabase(gate) {
   const process = spawn('python3', ['-c', SCRIPT, join(gate.folder, 'claimgate.db')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  await new Promise((done) => process.stdout.once('data', done));
+  await firstLine(process);
   return async () => {
     const ended = new Promise((done) => process.once('exit', done));
     process.stdin.end();

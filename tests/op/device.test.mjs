@@ -24,7 +24,7 @@ before(async () => {
   down = join(gate.folder, 'down');
   await gate.start({ env: { CLAIMGATE_DEVICE_DOWN: down } });
 });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 const takeDown = () => writeFileSync(down, '');
 const bringUp = () => rmSync(down, { force: true });

@@ -6,14 +6,13 @@
 // Prints its issuer. `POST /log-out?sid=…` sends a logout token to LOGOUT_URI and returns the answer;
 // `GET /id-token` returns an ID token, `GET /sids` the newest session; `?tamper=1` flips a bit of a signature.
 
-import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { createHash, randomUUID, sign } from 'node:crypto';
 import * as http from 'node:http';
-import { encode } from './jose.mjs';
-import { LOGOUT_EVENT } from './misbehaving-provider.mjs';
+import { LOGOUT_EVENT, encode, newKeys } from './jose.mjs';
 
 const [, , clientId, clientSecret, redirectUri, logoutUri] = process.argv;
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
-const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'ES256K' };
+const { privateKey, publicJwk } = newKeys('ec', { namedCurve: 'secp256k1' });
+const jwk = { ...publicJwk, kid: 'k1', use: 'sig', alg: 'ES256K' };
 const codes = new Map();
 let newest;
 

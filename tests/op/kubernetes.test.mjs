@@ -52,7 +52,7 @@ test('the configuration of the manifests is accepted, with the secrets that they
 test('the probes ask what the server answers, and a pod has the time that requests under way have', { skip }, async (t) => {
   const op = await OpenIdProvider.start();
   const { gate } = await replace(undefined, op, {});
-  t.after(async () => { await gate.close(); await op.stop(); });
+  t.after(async () => { await gate?.close(); await op?.stop(); });
   const { Deployment, Service, PodDisruptionBudget, NetworkPolicy } = manifests();
   const { template, replicas, selector } = Deployment.spec;
   const [container] = template.spec.containers;

@@ -3,6 +3,10 @@
 
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { within } from './patience.mjs';
+
+/** Longest time until the connections of a server that stops are closed, in milliseconds. */
+const PATIENCE = 30_000;
 
 export class LoopbackServer {
   /** Listens on a free port; with `tls`, a key and a certificate for `localhost`, by https. */
@@ -10,7 +14,7 @@ export class LoopbackServer {
     const server = new this();
     const handle = (request, response) => server.#answer(request, response);
     server.server = tls ? https.createServer(tls, handle) : http.createServer(handle);
-    await new Promise((done) => server.server.listen(0, '127.0.0.1', done));
+    await new Promise((done, fail) => server.server.once('error', fail).listen(0, '127.0.0.1', done));
     server.port = server.server.address().port;
     server.url = tls ? `https://localhost:${server.port}` : `http://127.0.0.1:${server.port}`;
     return server;
@@ -39,6 +43,6 @@ export class LoopbackServer {
 
   async stop() {
     this.server.closeAllConnections();
-    await new Promise((done) => this.server.close(done));
+    await within(PATIENCE, 'the server closes', new Promise((done) => this.server.close(done)));
   }
 }

@@ -2,10 +2,10 @@
 // header members, keys or whole answers. Without overrides it is a good provider.
 
 import { randomUUID } from 'node:crypto';
-import { rsaKey, sign } from './jose.mjs';
+import { LOGOUT_EVENT, rsaKey, sign } from './jose.mjs';
 import { LoopbackServer } from './loopback-server.mjs';
 
-export const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+export { LOGOUT_EVENT };
 
 export class MisbehavingProvider extends LoopbackServer {
   clientName = 'bad';

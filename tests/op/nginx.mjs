@@ -6,6 +6,7 @@ import * as http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './claimgate.mjs';
+import { endWithTests } from './patience.mjs';
 
 export const BINARY = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx'].find((path) => spawnSync(path, ['-v']).status === 0) ?? 'nginx';
 
@@ -23,7 +24,7 @@ http {
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
   ${configuration}
 }`);
-    nginx.process = spawn(BINARY, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: ['ignore', 'ignore', 'pipe'] });
+    nginx.process = endWithTests(spawn(BINARY, ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: ['ignore', 'ignore', 'pipe'] }));
     let log = '';
     nginx.process.stderr.on('data', (chunk) => { log += chunk; });
     const { host, port, pathname } = new URL(probe);

@@ -35,7 +35,7 @@ before(async () => {
     adminClients: [{ client: 'keeper', audience: ADMINISTRATION, read_only: false }],
   }).start();
 });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 const operations = OPERATIONS.flatMap(({ path, methods }) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
 

@@ -3,7 +3,6 @@
 // cookie and password used in it, in each spelling in which it travels.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { Claimgate, nextSecond, pair, replace } from './claimgate.mjs';
+import { newKeys } from './jose.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -21,7 +21,7 @@ let op;
 let bad;
 let gate;
 before(async () => { op = await OpenIdProvider.start(); bad = await MisbehavingProvider.start(); gate = await Claimgate.prepare(); });
-after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); await bad?.stop(); });
 
 const secrets = new Map();
 const answers = [];
@@ -48,13 +48,13 @@ test('a run through every interface', async () => {
   const first = pair(op, gate, 'crm');
   op.configure([first.client]);
   const other = { ...pair(bad, gate, 'bad').provider };
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, privateJwk } = newKeys('ec', { namedCurve: 'P-256' });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(join(gate.folder, 'client.pem'), pem);
   const signing = { id: 'signing', issuer: `${bad.issuer}/elsewhere`, client_id: 'signing', private_key_file: 'client.pem', authorization_endpoint: `${bad.issuer}/authorize`, token_endpoint: `${bad.issuer}/token`, jwks_uri: `${bad.issuer}/jwks`, discovery: false };
   await gate.write({ providers: [first.provider, other, signing], server: { verify_secret: VERIFY } }).start({ logLevel: 'trace' });
   gate.addUser('root', 'super-admin');
-  for (const [what, value] of [['password', PASSWORD], ['wrong password', WRONG], ['client secret', first.provider.client_secret], ['other client secret', other.client_secret], ['verify secret', VERIFY], ['private key', pem.split('\n')[1]], ['private number', privateKey.export({ format: 'jwk' }).d]]) remember(what, value);
+  for (const [what, value] of [['password', PASSWORD], ['wrong password', WRONG], ['client secret', first.provider.client_secret], ['other client secret', other.client_secret], ['verify secret', VERIFY], ['private key', pem.split('\n')[1]], ['private number', privateJwk.d]]) remember(what, value);
 
   // The exchange with the real provider.
   const exchanged = [];

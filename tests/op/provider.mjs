@@ -1,8 +1,9 @@
 // A real OpenID Provider on loopback: the npm package oidc-provider, with people, groups and clients of
 // every kind, pages of its own, outages and key rotation.
 
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { newKeys } from './jose.mjs';
 import { LoopbackServer } from './loopback-server.mjs';
 
 export const PEOPLE = {
@@ -14,10 +15,7 @@ export const PEOPLE = {
 export const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 export const SYMMETRIC = ['HS256', 'HS384', 'HS512'];
 
-function jwk(kind, options) {
-  const { privateKey } = generateKeyPairSync(kind, options);
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig' };
-}
+const jwk = (kind, options) => ({ ...newKeys(kind, options).privateJwk, kid: randomUUID(), use: 'sig' });
 
 /** One key of each family. */
 export function freshKeys() {

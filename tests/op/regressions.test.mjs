@@ -16,7 +16,7 @@ before(async () => {
   gate.addUser('root', 'super-admin');
   gate.addUser('boss', 'admin');
 });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 // Observed: "/.//evil.example.com" led to another host; with its dots resolved it begins with two slashes (d6a6165).
 // Every such spelling is in attacks.test.mjs; these came through the password form.

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import { SignJWT, UnsecuredJWT } from 'jose';
 import { Agent } from './agent.mjs';
 import { nextSecond, replace, until } from './claimgate.mjs';
+import { newKeys } from './jose.mjs';
 import { LoopbackServer } from './loopback-server.mjs';
 import { LOGOUT_EVENT, MisbehavingProvider } from './misbehaving-provider.mjs';
 
@@ -22,9 +23,9 @@ class Transmitter extends LoopbackServer {
     return response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [this.jwk] }));
   }
 
-  async makeKey() {
-    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
-    this.jwk = { ...await exportJWK(publicKey), kid: randomUUID(), alg: 'ES256', use: 'sig' };
+  makeKey() {
+    const { publicJwk, privateKey } = newKeys('ec', { namedCurve: 'P-256' });
+    this.jwk = { ...publicJwk, kid: randomUUID(), alg: 'ES256', use: 'sig' };
     this.key = privateKey;
   }
 
@@ -42,9 +43,9 @@ let gate;
 before(async () => {
   op = await MisbehavingProvider.start();
   transmitter = await Transmitter.start();
-  await transmitter.makeKey();
+  transmitter.makeKey();
 });
-after(async () => { await gate.close(); await op.stop(); await transmitter.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); await transmitter?.stop(); });
 
 const settings = () => ({ issuer: transmitter.url, jwks_uri: `${transmitter.url}/jwks`, algorithms: ['ES256'], audience: 'https://sso.example.com/events', transmitter_secret: SECRET });
 
@@ -132,7 +133,7 @@ test('what is no event of the transmitter about an account here ends nothing', a
   const token = (claims, header) => transmitter.token(end, { sub_id: subject(), ...claims }, header);
   const now = Math.floor(Date.now() / 1000);
   const { key } = transmitter;
-  const other = (await generateKeyPair('ES256')).privateKey;
+  const other = newKeys('ec', { namedCurve: 'P-256' }).privateKey;
   transmitter.key = other;
   const forged = await token();
   const forgedName = await token({}, { kid: 'invented' });

@@ -3,13 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from './agent.mjs';
-import { BINARY, nextSecond } from './claimgate.mjs';
+import { BINARY, nextSecond, until } from './claimgate.mjs';
+import { firstLine } from './patience.mjs';
 import { personsToken } from './access-tokens.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -34,14 +32,14 @@ before(async () => {
     { ...WEB, ...backChannel(web), redirect_uris: [`${web.url}/callback`], post_logout_redirect_uris: [`${web.url}/me`] },
   ]);
 });
-after(async () => { for (const { child } of [...services, web]) child.kill(); await op.stop(); });
+after(async () => { for (const service of [...services ?? [], web]) service?.child.kill(); await op?.stop(); });
 
 /** Starts a service, and returns its process and its address. */
 async function start(framework, audience, more = {}) {
   const child = spawn(PROGRAM, [framework, op.issuer, audience], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...more } });
   const service = { child, log: '' };
   child.stderr.setEncoding('utf8').on('data', (text) => { service.log += text; });
-  [service.url] = await once(createInterface({ input: child.stdout }), 'line');
+  service.url = await firstLine(child);
   return service;
 }
 
@@ -105,8 +103,7 @@ async function confirmSignOut(agent, address) {
 
 /** Waits for a line of the log: it is read apart from the answers. */
 async function logged(pattern) {
-  for (let tries = 0; tries < 100 && !pattern.test(web.log); tries += 1) await delay(20);
-  assert.match(web.log, pattern);
+  await until(`the log has ${pattern}`, () => pattern.test(web.log));
 }
 
 const FAILED = [400, 'The sign-in failed. Please begin again.'];

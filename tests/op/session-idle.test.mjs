@@ -15,7 +15,7 @@ let op;
 let gate;
 let time;
 before(async () => { op = await OpenIdProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 afterEach(() => time.set('+0'));
 
 async function serve(signIn) {
@@ -42,7 +42,8 @@ test('a session lives on while it is used, and is over everywhere once it was no
   time.set('+29m');
   assert.equal(await status(agent), 200);
   await written(opened);
-  assert.ok(Math.abs(end() - opened - 29 * MINUTES) <= 2);
+  const longer = end() - opened - 29 * MINUTES;
+  assert.ok(longer >= 0 && longer < MINUTES, `${longer} s: the test itself takes some`);
   const used = end();
   // Requests within a step are no writes.
   time.set('+30m');
@@ -87,7 +88,8 @@ test('a restart keeps the last use, and extends nothing', async () => {
   assert.equal(await status(agent), 200);
   assert.equal(end(), opened, 'less than a step: in memory');
   await gate.stop();
-  assert.ok(Math.abs(end() - opened - 2 * MINUTES) <= 2, 'written when the server stops');
+  const longer = end() - opened - 2 * MINUTES;
+  assert.ok(longer >= 0 && longer < MINUTES, `${longer} s: written when the server stops`);
   time.set('+33m');
   await gate.start({ env: time.env });
   assert.equal(await status(agent), 401);

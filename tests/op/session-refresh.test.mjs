@@ -22,7 +22,7 @@ let ahead;
 let issued;
 let presented;
 before(async () => { op = await OpenIdProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 afterEach(() => { op.claims = undefined; op.down = false; op.held = undefined; delete op.handle; });
 
 async function serve(provider = FOLLOWING, more = {}) {
@@ -271,5 +271,21 @@ test('without a refresh token, and after it is switched off, sessions go on as t
   pass();
   await sleep(2500);
   assert.equal(presented, 0);
+  assert.equal(await isLive(agent), true);
+});
+
+test('refresh_interval that is taken away while a sign-in is under way: its refresh token is not kept', async () => {
+  await serve();
+  const agent = new Agent();
+  const callback = await agent.walk(`${gate.url}/login/crm`, { as: 'ada', stopAt: `${gate.url}/callback` });
+  const release = op.hold('/token');
+  const answer = agent.request(callback.location);
+  await until('the code is being exchanged', () => op.requests['/token'] === 1);
+  writeFileSync(gate.config, readFileSync(gate.config, 'utf8').replace(/^refresh_interval.*$/m, ''));
+  await gate.reload();
+  assert.ok(!gate.log.includes('deleted refresh tokens'), 'there is none yet');
+  release();
+  assert.equal((await answer).status, 303);
+  await until('it is deleted', () => gate.log.includes('deleted refresh tokens'));
   assert.equal(await isLive(agent), true);
 });

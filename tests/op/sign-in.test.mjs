@@ -2,19 +2,18 @@
 // user creation and sync, several providers.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Agent, SAME_ORIGIN } from './agent.mjs';
 import { Claimgate, IDENTITY, nextSecond, pair, replace } from './claimgate.mjs';
-import { claimsOf, encode } from './jose.mjs';
+import { claimsOf, encode, newKeys } from './jose.mjs';
 import { ASYMMETRIC, OpenIdProvider, SYMMETRIC } from './provider.mjs';
 
 let op;
 let gate;
 before(async () => { op = await OpenIdProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 async function serve(options) {
   const made = await replace(gate, op, options);
@@ -42,13 +41,13 @@ test('an algorithm that is not allowed is refused', async () => {
   assert.equal(gate.logged('algorithm.not_allowed').length, 1);
 });
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { privateKey, publicJwk } = newKeys('ec', { namedCurve: 'P-256' });
 for (const [method, settings] of Object.entries({
   client_secret_basic: {},
   client_secret_post: {},
   client_secret_jwt: {},
   private_key_jwt: {
-    client: { jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'client', alg: 'ES256', use: 'sig' }] } },
+    client: { jwks: { keys: [{ ...publicJwk, kid: 'client', alg: 'ES256', use: 'sig' }] } },
     provider: { private_key_file: 'client.pem', private_key_id: 'client' },
   },
   none: {},

@@ -9,7 +9,7 @@ import { OpenIdProvider } from './provider.mjs';
 let op;
 let gate;
 before(async () => { op = await OpenIdProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 async function serve(options) {
   const made = await replace(gate, op, options);

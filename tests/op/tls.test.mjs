@@ -34,7 +34,7 @@ before(async () => {
 
   op = await MisbehavingProvider.start({ key: readFileSync(join(gate.folder, 'op.key')), cert: readFileSync(join(gate.folder, 'op.pem')) });
 });
-after(async () => { await gate.close(); await op.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); });
 
 function request(url, { cookies = '', headers = {} } = {}) {
   return new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ import { OpenIdProvider } from './provider.mjs';
 
 /** `revocation_bound`, its default, in milliseconds. */
 const BOUND = 1000;
-/** What a request itself may take on a busy machine, in milliseconds. */
+/** Between the answer of a server and the next question, in milliseconds. */
 const SLACK = 500;
 const options = { skip: binaries() ? false : 'PostgreSQL 15 or later is not installed' };
 
@@ -60,13 +60,16 @@ function carry(agent) {
 const me = (agent, gate) => agent.request(`${gate.url}/api/v1/me`);
 const status = async (agent, gate) => (await me(agent, gate)).status;
 
-/** Asks both servers until both answer so, and returns the milliseconds it took and all statuses seen. */
+/**
+ * Asks both servers until both answer so, and returns all statuses seen, and the milliseconds until the question that they
+ * answered so. However long an answer takes, a question that is asked after the limit is answered so.
+ */
 async function both(agent, wanted, limit) {
   const [begun, seen] = [performance.now(), new Set()];
   for (;;) {
+    const took = performance.now() - begun;
     const answers = await Promise.all([status(agent, a), status(agent, b)]);
     answers.forEach((answer) => seen.add(answer));
-    const took = performance.now() - begun;
     if (answers.every((answer) => answer === wanted)) return { took, seen: [...seen].sort() };
     assert.ok(took < limit, `${wanted} after ${took} ms: ${answers}`);
     await sleep(10);

@@ -13,7 +13,7 @@ let op;
 let bad;
 let gate;
 before(async () => { op = await OpenIdProvider.start(); bad = await MisbehavingProvider.start(); });
-after(async () => { await gate.close(); await op.stop(); await bad.stop(); });
+after(async () => { await gate?.close(); await op?.stop(); await bad?.stop(); });
 
 async function serveMisbehaving(options) {
   gate = (await replace(gate, bad, options)).gate;
