@@ -122,7 +122,11 @@ export class Claimgate {
     const log = openSync(this.logFile, 'a');
     this.process = endWithTests(spawn(BINARY, ['serve', '--config', this.config, '--log-level', logLevel, '--log-format', logFormat], { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } }));
     closeSync(log);
-    this.exited = new Promise((done) => this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); }));
+    this.exited = new Promise((done) => {
+      this.process.on('exit', (code, signal) => { this.exit = { code, signal }; done(); });
+      // It did not start: the program is not there, say.
+      this.process.on('error', ({ message }) => { this.exit ??= { code: null, signal: null, message }; done(); });
+    });
     for (const end = Date.now() + PATIENCE; Date.now() < end;) {
       if (this.exit) {
         if (expectReady) throw new Error(`claimgate exited: ${JSON.stringify(this.exit)}\n${this.log}`);
