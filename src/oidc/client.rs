@@ -106,6 +106,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Returns an identifier or a secret as HTTP Basic has it (RFC 6749 §2.3.1, appendix B), with `%20` in place of `+` for a
+/// space: form decoders read both, and providers that decode percent-encoding alone read this one.
+fn form_encoded(text: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20")
+}
+
 /// The client's proof in a token request: HTTP Basic credentials or form parameters.
 pub(crate) struct Authentication {
     /// The credentials of HTTP Basic, base64.
@@ -169,17 +176,29 @@ impl Client {
         AuthMethod::SecretBasic
     }
 
+    /// Reports whether HTTP Basic encodes characters of the identifier or the secret (RFC 6749 §2.3.1): providers that do not
+    /// decode them refuse the client.
+    ///
+    /// ```
+    /// use claimgate::oidc::client::{Client, Secret};
+    ///
+    /// let client = |secret: &str| Client::new("crm").with_secret(Secret::new(secret.to_owned()));
+    /// assert!(client("c2VjcmV0+/==").is_encoded_by_basic());
+    /// assert!(!client("0123456789abcdef").is_encoded_by_basic());
+    /// ```
+    #[must_use]
+    pub fn is_encoded_by_basic(&self) -> bool {
+        let secret = self.secret.as_ref().map_or("", Secret::expose);
+        form_encoded(&self.id) != self.id || form_encoded(secret) != secret
+    }
+
     /// Returns the proof of a method that sends the identifier, with the secret as it is or without one.
     pub(crate) fn plain_authentication(&self, method: AuthMethod) -> Authentication {
         let secret = self.secret.as_ref().map_or("", Secret::expose);
         let id = ("client_id", Zeroizing::new(self.id.clone()));
         match method {
             AuthMethod::SecretBasic => {
-                // RFC 6749 §2.3.1: both are form-encoded before they are joined.
-                let encode = |text: &str| -> String {
-                    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-                };
-                let joined = Zeroizing::new(format!("{}:{}", encode(&self.id), encode(secret)));
+                let joined = Zeroizing::new(format!("{}:{}", form_encoded(&self.id), form_encoded(secret)));
                 let basic = <base64ct::Base64 as base64ct::Encoding>::encode_string(joined.as_bytes());
                 Authentication { basic: Some(Zeroizing::new(basic)), parameters: Vec::new() }
             }

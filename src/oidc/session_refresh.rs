@@ -29,15 +29,17 @@
 //!     (keys, client_id): (&JwsVerifier, &str),
 //!     (mapping, policy): (&Mapping, &SignInPolicy),
 //!     (owner, kept): (User, &KeptClaims),
-//!     now: UnixTime,
+//!     (now, userinfo_is_complete): (UnixTime, bool),
 //! ) -> Result<Option<RefreshPlan>, Box<dyn std::error::Error>> {
 //!     let claims = match userinfo {
 //!         Some(answer) => {
-//!             RefreshedClaims::of_userinfo(answer, original, refreshed.tokens(), (keys, client_id), now)?
+//!             let known =
+//!                 RefreshedClaims::of_userinfo(answer, original, refreshed.tokens(), (keys, client_id), now)?;
+//!             if userinfo_is_complete { known.into_whole() } else { known }
 //!         }
 //!         None => RefreshedClaims::none(original),
 //!     };
-//!     assert!(!claims.is_whole());
+//!     assert_eq!(claims.is_whole(), userinfo.is_some() && userinfo_is_complete);
 //!     let (person, _) = RefreshedPerson::identify(&claims, mapping, &[])?;
 //!     let id = owner.id;
 //!     let plan = decide(Some(owner), id, &person, &["email"], policy)?;
@@ -98,6 +100,13 @@ impl RefreshedClaims {
         let mut claims = userinfo::read(&about, response, keys, client_id, now.into())?;
         original.restore_authentication(&mut claims);
         Ok(Self { claims: Value::Object(claims), is_whole: false })
+    }
+
+    /// Takes the claims for all that the provider says of the person, so that what is not there does not exist. Right for the
+    /// UserInfo of a provider that has there each claim that its ID tokens have.
+    #[must_use]
+    pub fn into_whole(self) -> Self {
+        Self { is_whole: true, ..self }
     }
 
     /// Returns those of a refresh that brought tokens alone: the grant lives, and nothing new is known.

@@ -120,6 +120,11 @@ fn without_an_id_token_what_userinfo_does_not_say_stays() {
     assert_eq!((plan.changes, plan.kept), (vec![], RefreshedKept::Known(KeptClaims::default())));
     let silent = of_userinfo(&json!({"sub": "s1", "preferred_username": "ada"})).unwrap();
     assert_eq!(decided(&silent, Some(ada())).unwrap().changes, []);
+    // Of a provider whose UserInfo is complete, what it does not say does not exist.
+    let complete = |claims| decided(&of_userinfo(&claims).unwrap().into_whole(), Some(ada()));
+    let plan = complete(json!({"sub": "s1", "preferred_username": "ada"})).unwrap();
+    assert_eq!(teams(&plan), ["by hand"]);
+    assert_eq!(complete(json!({"sub": "s1"})).map(drop), Err("identity.no_username"));
     let moved = json!({"sub": "s1", "preferred_username": "ada", "groups": ["t-support"]});
     assert_eq!(teams(&decided(&of_userinfo(&moved).unwrap(), Some(ada())).unwrap()), ["by hand", "support"]);
     assert_eq!(of_userinfo(&json!({"sub": "s2"})).map(drop), Err("userinfo.subject"));

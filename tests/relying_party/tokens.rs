@@ -21,6 +21,9 @@ fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     let sent = request(&client);
     // RFC 6749 §2.3.1: encoded before they are joined.
     assert_eq!(sent.headers()["authorization"], "Basic YyUzQTE6cyUzQWUlMjVjcmV0");
+    // A space is `%20`, which every decoder reads; some do not read `+`. "c:a%20%2Bb"
+    let spaced = Client::new("c").with_secret(Secret::new("a +b".to_owned()));
+    assert_eq!(request(&spaced).headers()["authorization"], "Basic YzphJTIwJTJCYg==");
     let body = String::from_utf8(sent.body().clone()).unwrap();
     assert!(body.starts_with("grant_type=authorization_code&code=c+d&redirect_uri=https%3A%2F%2Fcrm"));
     assert!(body.contains("&code_verifier=") && !body.contains("secret"));

@@ -250,6 +250,17 @@ impl PublicUrl {
     }
 }
 
+/// How sessions follow a provider.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRefresh {
+    /// The longest time between two refreshes of a session; none: sessions do not follow the provider.
+    pub interval: Option<Duration>,
+    /// Errors of the token endpoint that end a session at its refresh, beside `invalid_grant`.
+    pub end_errors: Vec<String>,
+    /// Whether UserInfo has each claim that ID tokens have: what it lacks at a refresh does not exist.
+    pub userinfo_is_complete: bool,
+}
+
 /// A provider: whose tokens are accepted, how they are verified, and how users sign in there.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -298,8 +309,8 @@ pub struct Provider {
     pub ca_file: Option<PathBuf>,
     /// What to ask for at sign-in.
     pub authorization: AuthorizationOptions,
-    /// The longest time between two refreshes of a session; none: sessions do not follow the provider.
-    pub refresh_interval: Option<Duration>,
+    /// How sessions follow the provider.
+    pub refresh: SessionRefresh,
     /// The address to go to after signing out, in place of the provider's end-session endpoint.
     pub logout_url: Option<String>,
     /// The networks that the provider sends logouts from: they have a share of their own. Logouts from elsewhere are

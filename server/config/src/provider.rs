@@ -71,7 +71,7 @@ pub(super) fn resolve(
     let presented_age = presented_age(section, &raw.verify);
     let logout_url = raw.logout_url.as_deref().map_or(Ok(()), |template| logout_url(section, template));
     let authorization = authorization::resolve(section, &raw);
-    let refresh_interval = refresh::resolve(section, &raw);
+    let refresh = refresh::resolve(section, &raw);
     let security_events = security_events(section, &raw, shared);
     let (id, client_id, mapping, mut authorization) = (id?, client_id?, mapping?, authorization?);
     authorization.essential_claims = mapping.plain_group_claims().map(str::to_owned).collect();
@@ -101,7 +101,7 @@ pub(super) fn resolve(
         danger_allow_http: raw.danger_allow_http,
         ca_file: raw.ca_file.map(|file| section.file("ca_file", &file, FileContent::Authorities)),
         authorization,
-        refresh_interval: refresh_interval?,
+        refresh: refresh?,
         logout_url: raw.logout_url,
         logout_from: logout_from(section, &raw.logout_from)?,
         security_events: security_events?,

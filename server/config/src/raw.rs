@@ -157,6 +157,10 @@ pub(super) struct Provider {
     #[serde(default)]
     pub(super) authorization_parameters: BTreeMap<String, String>,
     pub(super) refresh_interval: Option<Seconds>,
+    #[serde(default)]
+    pub(super) refresh_end_errors: Vec<String>,
+    #[serde(default)]
+    pub(super) userinfo_is_complete: bool,
     pub(super) logout_url: Option<String>,
     #[serde(default)]
     pub(super) logout_from: Vec<String>,

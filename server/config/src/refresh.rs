@@ -1,8 +1,9 @@
-//! `refresh_interval` of a provider: how often its sessions ask it again.
+//! `refresh_interval` of a provider: how often its sessions ask it again; and which of its errors end them.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::checked::SessionRefresh;
 use super::raw;
 use super::section::{Faulty, Section};
 
@@ -15,8 +16,18 @@ const OFFLINE_ACCESS: &str = "offline_access";
 /// The parameter for which Google issues them, in place of the scope.
 const ACCESS_TYPE: (&str, &str) = ("access_type", "offline");
 
-/// Resolves the setting. Says what providers mostly need beside it.
-pub(super) fn resolve(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Duration>, Faulty> {
+/// Resolves the settings.
+pub(super) fn resolve(section: &Section<'_>, raw: &raw::Provider) -> Result<SessionRefresh, Faulty> {
+    let (interval, end_errors) = (interval(section, raw), end_errors(section, &raw.refresh_end_errors));
+    Ok(SessionRefresh {
+        interval: interval?,
+        end_errors: end_errors?,
+        userinfo_is_complete: raw.userinfo_is_complete,
+    })
+}
+
+/// Resolves the interval. Says what providers mostly need beside it.
+fn interval(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Duration>, Faulty> {
     let setting = "refresh_interval";
     let Some(interval) = raw.refresh_interval.as_ref().map(|interval| Duration::from_secs(interval.0)) else {
         return Ok(None);
@@ -35,4 +46,38 @@ pub(super) fn resolve(section: &Section<'_>, raw: &raw::Provider) -> Result<Opti
         );
     }
     Ok(Some(interval))
+}
+
+/// Errors that say something of the client or the provider, and nothing of the person (RFC 6749 §5.2, §4.1.2.1): a wrong
+/// secret or an outage would sign everyone out.
+const OF_NO_PERSON: [&str; 7] = [
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "server_error",
+    "temporarily_unavailable",
+    "slow_down",
+];
+
+/// Checks the errors that end a session at its refresh beside `invalid_grant`.
+fn end_errors(section: &Section<'_>, errors: &[String]) -> Result<Vec<String>, Faulty> {
+    let setting = "refresh_end_errors";
+    for error in errors {
+        if OF_NO_PERSON.contains(&error.as_str()) {
+            let reason = format!(
+                "`{error}` says nothing of the person: a wrong setting or an outage would end every session of the provider"
+            );
+            return Err(section.fault(setting, reason));
+        }
+        let is_code =
+            !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if !is_code {
+            return Err(section.fault(
+                setting,
+                "must be errors as token endpoints write them, such as \"invalid_request\"",
+            ));
+        }
+    }
+    Ok(errors.to_vec())
 }

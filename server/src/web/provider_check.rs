@@ -5,6 +5,7 @@ use claimgate::jws::JwsVerifier;
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::limits::Limits;
 use claimgate::oidc::authorization::{self, AuthorizationRequest, CallbackParameters, CallbackProvider};
+use claimgate::oidc::client::AuthMethod;
 use claimgate::oidc::discovery::{self, DiscoveryError, ProviderMetadata};
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::token::{self, TokenError};
@@ -17,6 +18,10 @@ use super::provider::http_client;
 use super::provider_clock;
 use crate::plural::count;
 use crate::system;
+
+/// What may be wrong where HTTP Basic encodes characters of the identifier or the secret.
+const ENCODED_BY_BASIC: &str = "; client_secret_basic encodes characters other than letters, digits and `*-._` (RFC 6749 \
+     §2.3.1), which some providers do not decode: if all three are right, use client_secret_post, or a secret of letters and digits";
 
 /// Returns the addresses to register at a provider, each with its name.
 pub(crate) fn uris(config: &Config, provider: &Provider) -> Vec<(&'static str, String)> {
@@ -193,8 +198,10 @@ async fn check_client(
         }
         Err(TokenError::Refused { error, description }) if error == "invalid_client" => {
             let description = description.map(|text| format!(" ({text})")).unwrap_or_default();
+            let is_basic = client_of.method(&metadata.token_auth_methods) == AuthMethod::SecretBasic;
+            let hint = if is_basic && client_of.is_encoded_by_basic() { ENCODED_BY_BASIC } else { "" };
             steps.problem(&format!(
-                "the provider refuses the client{description}: check client_id, the secret and token_endpoint_auth_method"
+                "the provider refuses the client{description}: check client_id, the secret and token_endpoint_auth_method{hint}"
             ));
         }
         // Some providers answer `invalid_request` because of the redirect URI.
@@ -221,7 +228,7 @@ fn check_metadata(provider: &Provider, metadata: &ProviderMetadata, steps: &mut 
         steps.problem("the provider announces none of `algorithms`: its ID tokens would be refused");
     }
     let method = provider.client.method(&metadata.token_auth_methods);
-    let name = claimgate::oidc::client::AuthMethod::ALL.iter().find(|(_, known)| *known == method);
+    let name = AuthMethod::ALL.iter().find(|(_, known)| *known == method);
     let name = name.map_or("", |(name, _)| name);
     let supported = &metadata.token_auth_methods;
     if supported.is_empty() || supported.iter().any(|known| known == name) {

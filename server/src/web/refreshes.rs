@@ -36,7 +36,7 @@ fn spread(interval: Duration) -> Duration {
 /// Returns the grant to keep with the session of a sign-in, if the provider's sessions are refreshed and it issued a
 /// refresh token.
 pub(super) fn grant_of(app: &App, provider: &Provider, id_token: &ValidatedIdToken) -> Option<NewRefresh> {
-    let after = spread(provider.config.refresh_interval?);
+    let after = spread(provider.config.refresh.interval?);
     let id = &provider.config.id;
     let grant = StoredGrant::of(id_token);
     let (code, missing) = match &grant {
@@ -62,7 +62,7 @@ pub(super) async fn run(server: Server) {
         // A wait that ends early is no error.
         let _ = tokio::time::timeout(CHECK, wake.notified()).await;
         let (app, mut fault) = (server.app(), None);
-        for provider in app.providers.iter().filter(|provider| provider.config.refresh_interval.is_some()) {
+        for provider in app.providers.iter().filter(|provider| provider.config.refresh.interval.is_some()) {
             if app.process.refreshes.is_finishing() {
                 return;
             }
@@ -99,7 +99,7 @@ async fn refresh(
     (places, place): (&Places, OwnedSemaphorePermit),
 ) {
     let id = &provider.config.id;
-    let interval = provider.config.refresh_interval.unwrap_or(RETRY);
+    let interval = provider.config.refresh.interval.unwrap_or(RETRY);
     let outcome = match ask(app, provider, &mut due).await {
         Ok(judgement) => {
             let done = app.store.complete_refresh(&due, Arc::new(judgement), spread(interval)).await;

@@ -14,6 +14,7 @@ use claimgate::oidc::discovery::ProviderMetadata;
 use claimgate::oidc::id_token::{IdTokenError, ValidatedIdToken};
 use claimgate::oidc::refresh::{self, OriginalIdToken, Refreshed, StoredGrant};
 use claimgate::oidc::session_refresh::{RefreshedClaims, RefreshedPerson};
+use claimgate::oidc::token::TokenError;
 use claimgate::oidc::userinfo::{self, SignInClaims, UserInfoError};
 use claimgate::oidc::{MAX_RESPONSE, Request, Response};
 use claimgate_remote::Fetch;
@@ -92,7 +93,9 @@ async fn redeem(
             .map_err(|error| Failure::Refused(error.code(), error.to_string()))?;
     let response = call(provider, request.http).await?;
     refresh::read_with_id_token(&response, &request.secrets, &grant.tokens()).map_err(|error| {
-        if error.ends_grant() {
+        let ends = &provider.config.refresh.end_errors;
+        let is_end = matches!(&error, TokenError::Refused { error, .. } if ends.contains(error));
+        if error.ends_grant() || is_end {
             debug!(provider = provider.config.id, %error, "refresh");
             return Failure::Ends(error.code());
         }
@@ -189,7 +192,9 @@ async fn of_userinfo(
     let Some(request) = request else { return Ok(RefreshedClaims::none(original)) };
     let response = call(provider, request).await?;
     let by = (provider.remote.jws(), provider.config.client.id.as_str());
-    RefreshedClaims::of_userinfo(&response, original, tokens, by, system::now()).map_err(userinfo_failure)
+    let known = RefreshedClaims::of_userinfo(&response, original, tokens, by, system::now())
+        .map_err(userinfo_failure)?;
+    Ok(if provider.config.refresh.userinfo_is_complete { known.into_whole() } else { known })
 }
 
 fn userinfo_failure(error: UserInfoError) -> Failure {

@@ -25,7 +25,7 @@ fn every_example_loads() {
         let text = lines.collect::<Vec<_>>().join("\n");
         let config =
             Config::parse(&text, &file.display().to_string(), &folder, &Registry::builtin()).unwrap();
-        assert!(config.providers[0].refresh_interval.is_some(), "{}", file.display());
+        assert!(config.providers[0].refresh.interval.is_some(), "{}", file.display());
         examples += 1;
     }
     assert_eq!(examples, 7);

@@ -217,6 +217,8 @@ fn six_questions_at_a_terminal() {
         // The refusal, and the question again, with the text that was typed.
         ("public_url: ", "\u{15}https://sso.example.com\r"),
         ("Issuer, such as", "https://idp.example.com/realms/acme\r"),
+        // What the provider asks for before it gives a client id and a secret.
+        ("https://sso.example.com/callback/keycloak", ""),
         ("Client id", "crm\r"),
         ("Client secret", "a secret of the client\r"),
         ("first administrator", "root\r"),

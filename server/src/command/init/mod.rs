@@ -4,6 +4,7 @@
 mod file;
 mod kinds;
 mod questions;
+mod registration;
 
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
@@ -21,7 +22,6 @@ use self::kinds::{KINDS, Kind};
 use super::{configuration, owners, user};
 use crate::command::output::{self, Failure};
 use crate::store;
-use crate::web::provider_check;
 
 /// The mode of the configuration file, which holds no secret.
 const READABLE: u32 = 0o644;
@@ -89,6 +89,9 @@ pub(crate) struct Arguments {
     /// The client secret as typed; empty of a public client.
     #[arg(skip)]
     typed_secret: Option<Zeroizing<String>>,
+    /// Whether the terminal has shown what to enter at the provider.
+    #[arg(skip)]
+    registration_shown: bool,
 }
 
 fn kind(name: &str) -> Result<&'static Kind, String> {
@@ -274,18 +277,10 @@ impl Arguments {
     /// Says what to enter at the provider and which commands come next.
     fn next_steps(&self, answers: &Answers, config: &Config) -> String {
         let Answers { kind, listen, .. } = answers;
-        let mut text = format!("\nAt {}: {}.\nEnter there:\n", kind.title, kind.registration);
-        for provider in &config.providers {
-            let uris = provider_check::uris(config, provider).into_iter();
-            let is_used = |uri: &str| kind.sends_logouts || !uri.starts_with("back-channel");
-            for (uri, address) in uris.filter(|(uri, _)| is_used(uri)) {
-                text.push_str(&format!("  {uri:<26} {address}\n"));
-            }
-        }
-        if kind.sends_logouts {
-            text.push_str("The provider must reach the back-channel address itself. ");
-        }
-        text.push_str("More: docs/guide/providers.md\n\n");
+        let mut text = match self.registration_shown {
+            true => "\n".to_owned(),
+            false => registration::text(kind, config),
+        };
         text.push_str(&format!(
             "nginx passes {}/ on to {listen}, and asks its /auth for each application: docs/guide/forward-auth.md#nginx\n\n",
             answers.public_url.trim_end_matches('/'),

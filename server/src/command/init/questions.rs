@@ -7,10 +7,10 @@ use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Input, Select};
 use zeroize::Zeroizing;
 
-use super::Arguments;
 use super::file::Answers;
 use super::kinds::KINDS;
-use crate::command::output::Failure;
+use super::{Arguments, registration};
+use crate::command::output::{self, Failure};
 
 /// Asks what the options leave open, and puts the answers into them. An answer that a server would not start with is
 /// asked for again.
@@ -53,6 +53,7 @@ pub(super) fn ask(arguments: &mut Arguments, folder: &Path, registry: &Registry)
         issuer: typed.to_owned(),
         ..examples.clone()
     })?;
+    show_registration(arguments, examples.clone(), folder, registry)?;
     text(&mut arguments.client_id, "Client id at the provider", None, &|typed| Answers {
         client_id: typed.to_owned(),
         ..examples.clone()
@@ -70,6 +71,23 @@ pub(super) fn ask(arguments: &mut Arguments, folder: &Path, registry: &Registry)
         arguments.admin = optional(&theme, prompt)?;
     }
     Ok(())
+}
+
+/// Shows what to enter at the provider, unless an option gives the client id: the provider gives one in return.
+fn show_registration(
+    arguments: &mut Arguments,
+    mut answers: Answers,
+    folder: &Path,
+    registry: &Registry,
+) -> Result<(), Failure> {
+    if arguments.client_id.is_some() {
+        return Ok(());
+    }
+    answers.public_url = arguments.public_url.clone().unwrap_or_default();
+    answers.issuer = arguments.issuer.clone().unwrap_or_default();
+    let config = answers.check(folder, registry).map_err(Failure::Usage)?;
+    arguments.registration_shown = true;
+    output::write(output::escaped(&registration::text(answers.kind, &config)).as_bytes())
 }
 
 /// Asks for a text that may be left out.
