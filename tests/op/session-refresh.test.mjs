@@ -209,6 +209,32 @@ test('without a new ID token, UserInfo decides: groups change, and a value that 
   assert.deepEqual(details, ['identity.no_team', 'identity.email_not_verified', 'identity.username_unmatched', 'claims.missing', 'claims.value']);
 });
 
+test('of a complete UserInfo, groups that are not there are left', async () => {
+  withoutIdToken();
+  await serve({ ...FOLLOWING, userinfo: true, userinfo_is_complete: true });
+  const agent = await signIn();
+  assert.notDeepEqual(await teams(agent), []);
+  op.claims = { ada: { groups: undefined } };
+  await refreshed();
+  assert.deepEqual([await teams(agent), await isLive(agent)], [[], true]);
+});
+
+test('an error of refresh_end_errors ends the session, and another one does not', async () => {
+  for (const [refresh_end_errors, outcome, live] of [[undefined, 'refused', true], [['account_locked', 'invalid_request'], 'ended', false]]) {
+    await serve({ ...FOLLOWING, refresh_end_errors });
+    const agent = await signIn();
+    op.handle = (request, response, path) => {
+      if (path !== '/token') return OpenIdProvider.prototype.handle.call(op, request, response, path);
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end('{"error":"invalid_request","error_description":"There is no such person."}');
+      return undefined;
+    };
+    await refreshed(outcome);
+    assert.equal(await isLive(agent), live);
+    delete op.handle;
+  }
+});
+
 test('a refresh that changes the kind of a user ends all sessions of the user', async () => {
   const identity = IDENTITY.replace('[identity]\n', '[identity]\nadmin_groups = ["root"]\n');
   for (const bare of [false, true]) {

@@ -68,7 +68,7 @@ fn the_file_of_each_kind_passes_the_check() {
         let is_printed = ran.out.contains("https://sso.example.com/api/v1/backchannelLogout\n");
         assert_eq!(
             is_printed,
-            !["entra", "okta", "google", "gitlab", "dex", "apple"].contains(&kind.as_str()),
+            !["entra", "okta", "google", "gitlab", "dex", "canaille", "apple"].contains(&kind.as_str()),
             "{}",
             ran.out
         );

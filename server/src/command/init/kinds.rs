@@ -161,6 +161,26 @@ groups = ["groups"]"#,
         registration: "`staticClients` of Dex's configuration: the redirect URI in `redirectURIs`",
     },
     Kind {
+        name: "canaille",
+        title: "Canaille",
+        issuer: "https://canaille.example.com",
+        about_issuer: "`PREFERRED_URL_SCHEME` and `SERVER_NAME` of Canaille's configuration, without a slash at the end.",
+        open_issuer: None,
+        provider: r#"scopes = ["profile", "email", "groups"]
+# It sends no logouts: sessions ask it again, for the grant type refresh_token of the client. What it answers for a person
+# who is locked, and that its UserInfo has all claims.
+refresh_interval = "15m"
+refresh_end_errors = ["invalid_request"]
+userinfo_is_complete = true"#,
+        identity: r#"# The name that does not change: `preferred_username` is one that people choose.
+username = "sub"
+groups = ["groups"]"#,
+        team: "group = \"admins\"\nteam = \"Administrators\"",
+        sends_logouts: false,
+        registration: "Administration → Clients → Add: grant types authorization_code and refresh_token, the scopes openid, profile, email \
+                       and groups, and as its audience the client itself",
+    },
+    Kind {
         name: "apple",
         title: "Apple",
         issuer: "https://appleid.apple.com",
@@ -182,7 +202,8 @@ response_mode = "form_post""#,
         about_issuer: "As the provider writes it in its discovery document: it is compared exactly.",
         open_issuer: None,
         provider: "",
-        identity: r#"username = "preferred_username"
+        identity: r#"# A claim that people cannot choose: some providers let them change this one, and none `sub`.
+username = "preferred_username"
 # A claim name, or a JSONPath such as "$.realm_access.roles[*]"; `claimgate explain` shows what they select.
 groups = ["groups"]"#,
         team: "group = \"crm-admin\"\nteam = \"Administrators\"",
