@@ -67,6 +67,7 @@ async function signIn(name) {
 
 const me = async (page) => (await page.request.get(`${gate.url}/api/v1/me`)).json();
 
+// finding: V1, V2, V3, V6
 test('the documented settings sign people in and out, and sessions follow groups and locked accounts', { skip }, async (t) => {
   const checked = await gate.commandBeside(['config', 'check', '--online', gate.config]);
   assert.equal(checked.code, 0, checked.out);

@@ -338,6 +338,25 @@ for (const format of ['json', 'text']) {
   });
 }
 
+// finding: V4
+test('a session that a front-channel logout cannot end, for want of `sid`, is warned of', async () => {
+  const other = await Claimgate.prepare();
+  const { client, provider } = pair(bad, other, 'bad', { provider: { frontchannel_logout: true } });
+  bad.configure([client]);
+  await other.write({ providers: [provider] }).start();
+  try {
+    for (const [sid, lines] of [['s-1', 0], [undefined, 1], ['', 2]]) {
+      bad.overrides = { claims: { sid } };
+      const landed = await new Agent().walk(`${other.url}/login/bad`);
+      assert.equal(landed.status, 200, landed.text);
+      assert.equal(other.log.split('the ID token has no `sid`').length - 1, lines, String(sid));
+    }
+  } finally {
+    bad.overrides = {};
+    await other.close();
+  }
+});
+
 // attack: administration.erased-user-in-events
 test('a removed user is in no event: of a tenant, of a logout by sid alone, or under a name spelt otherwise', async () => {
   const tenant = '11111111-1111-1111-1111-111111111111';

@@ -209,6 +209,7 @@ test('without a new ID token, UserInfo decides: groups change, and a value that 
   assert.deepEqual(details, ['identity.no_team', 'identity.email_not_verified', 'identity.username_unmatched', 'claims.missing', 'claims.value']);
 });
 
+// finding: V3
 test('of a complete UserInfo, groups that are not there are left', async () => {
   withoutIdToken();
   await serve({ ...FOLLOWING, userinfo: true, userinfo_is_complete: true });
@@ -219,6 +220,7 @@ test('of a complete UserInfo, groups that are not there are left', async () => {
   assert.deepEqual([await teams(agent), await isLive(agent)], [[], true]);
 });
 
+// finding: V2
 test('an error of refresh_end_errors ends the session, and another one does not', async () => {
   for (const [refresh_end_errors, outcome, live] of [[undefined, 'refused', true], [['account_locked', 'invalid_request'], 'ended', false]]) {
     await serve({ ...FOLLOWING, refresh_end_errors });

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::provider::{CLIENT, ISSUER, NOW, Op, random, remove, set};
 
+// finding: V1
 #[test]
 fn the_token_request_proves_the_client_and_its_answer_is_read_with_care() {
     let op = Op::new();

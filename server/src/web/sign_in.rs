@@ -208,6 +208,14 @@ async fn validate(
         Ok(id_token) => {
             app.metrics().verified(Ok(id_token.token().header().algorithm()));
             token_log::accepted("ID token", id_token.token().header(), id_token.claims());
+            let has_sid = id_token.claims().session_id().is_some_and(|sid| !sid.is_empty());
+            if provider.config.frontchannel_logout && !has_sid {
+                warn!(
+                    provider = provider.config.id,
+                    "the ID token has no `sid`: a front-channel logout cannot end the session, which lasts until it ends by \
+                     itself, or by hand"
+                );
+            }
         }
         Err(error) => {
             app.metrics().verified(Err(error.code()));

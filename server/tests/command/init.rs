@@ -181,6 +181,7 @@ fn the_first_administrator_is_a_user_or_a_group() {
     assert!(explained.out.contains("admin"), "{}{}", explained.out, explained.err);
 }
 
+// finding: V5
 /// At a terminal a wrong answer is asked for again; the secret and the password are not shown.
 #[test]
 fn six_questions_at_a_terminal() {
