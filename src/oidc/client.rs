@@ -113,6 +113,11 @@ fn form_encoded(text: &str) -> String {
     encoded.replace('+', "%20")
 }
 
+/// Reports whether form encoding leaves a byte as it is.
+fn is_kept_by_forms(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"*-._".contains(&byte)
+}
+
 /// The client's proof in a token request: HTTP Basic credentials or form parameters.
 pub(crate) struct Authentication {
     /// The credentials of HTTP Basic, base64.
@@ -188,8 +193,8 @@ impl Client {
     /// ```
     #[must_use]
     pub fn is_encoded_by_basic(&self) -> bool {
-        let secret = self.secret.as_ref().map_or("", Secret::expose);
-        form_encoded(&self.id) != self.id || form_encoded(secret) != secret
+        let is_encoded = |text: &str| !text.bytes().all(|byte| is_kept_by_forms(byte));
+        is_encoded(&self.id) || self.secret.as_ref().is_some_and(|secret| is_encoded(secret.expose()))
     }
 
     /// Returns the proof of a method that sends the identifier, with the secret as it is or without one.

@@ -26,6 +26,7 @@ use serde_json::Value;
 use super::color::Color;
 use super::error::{Note, Place};
 use super::files::NamedFile;
+use super::refresh::SessionRefresh;
 
 /// A configuration whose settings have been checked.
 #[derive(Clone, Debug)]
@@ -248,17 +249,6 @@ impl PublicUrl {
     pub fn join(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.path)
     }
-}
-
-/// How sessions follow a provider.
-#[derive(Clone, Debug, Default)]
-pub struct SessionRefresh {
-    /// The longest time between two refreshes of a session; none: sessions do not follow the provider.
-    pub interval: Option<Duration>,
-    /// Errors of the token endpoint that end a session at its refresh, beside `invalid_grant`.
-    pub end_errors: Vec<String>,
-    /// Whether UserInfo has each claim that ID tokens have: what it lacks at a refresh does not exist.
-    pub userinfo_is_complete: bool,
 }
 
 /// A provider: whose tokens are accepted, how they are verified, and how users sign in there.

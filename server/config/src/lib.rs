@@ -12,9 +12,9 @@ mod color;
 mod document;
 mod section;
 mod claim;
-mod checked;
 mod raw;
 mod refresh;
+mod checked;
 mod settings;
 mod administration;
 mod store;
@@ -50,6 +50,7 @@ pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Seve
 pub use files::{FileContent, NamedFile};
 pub use provider::DEFAULT_PROVIDER_ID;
 pub use raw::{default_algorithms, default_scopes};
+pub use refresh::SessionRefresh;
 pub use settings::Table;
 
 impl Config {

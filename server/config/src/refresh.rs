@@ -3,9 +3,19 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::checked::SessionRefresh;
 use super::raw;
 use super::section::{Faulty, Section};
+
+/// How sessions follow a provider.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRefresh {
+    /// The longest time between two refreshes of a session; none: sessions do not follow the provider.
+    pub interval: Option<Duration>,
+    /// Errors of the token endpoint that end a session at its refresh, beside `invalid_grant`.
+    pub end_errors: Vec<String>,
+    /// Whether UserInfo has each claim that ID tokens have: what it lacks at a refresh does not exist.
+    pub userinfo_is_complete: bool,
+}
 
 /// The shortest and the longest time between two refreshes of a session.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
