@@ -193,7 +193,7 @@ impl Client {
     /// ```
     #[must_use]
     pub fn is_encoded_by_basic(&self) -> bool {
-        let is_encoded = |text: &str| !text.bytes().all(|byte| is_kept_by_forms(byte));
+        let is_encoded = |text: &str| !text.bytes().all(is_kept_by_forms);
         is_encoded(&self.id) || self.secret.as_ref().is_some_and(|secret| is_encoded(secret.expose()))
     }
 
