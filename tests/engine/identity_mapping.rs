@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use claimgate::identity::{
+use std::time::{Duration, Instant};
     GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
     OneOrMany, TeamSpec, Unmatched,
 };

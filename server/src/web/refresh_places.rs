@@ -43,7 +43,7 @@ impl Refreshes {
 
     /// Sets the providers whose sessions are refreshed from now on: those of a configuration that have an interval.
     pub(crate) fn follow(&self, config: &Config) {
-        let refreshed = config.providers.iter().filter(|provider| provider.refresh_interval.is_some());
+        let refreshed = config.providers.iter().filter(|provider| provider.refresh.interval.is_some());
         *self.providers.lock() = refreshed.map(|provider| provider.id.clone()).collect();
     }
 
