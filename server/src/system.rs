@@ -77,17 +77,33 @@ pub(crate) fn group_name(group: u32) -> String {
     name_in("/etc/group", group)
 }
 
-/// Returns the name for a number in a file as `passwd(5)` and `group(5)` describe: fields divided by colons, of which
-/// the first is the name and the third the number.
+/// Returns the primary group of a user; `None` for a user that `/etc/passwd` does not have.
+pub(crate) fn primary_group(user: u32) -> Option<u32> {
+    fields_in("/etc/passwd", user)?.get(3)?.parse().ok()
+}
+
+/// Returns the owner that `chown` gives a file to: a user with the primary group, or the number of a user that
+/// `/etc/passwd` does not have, whose group `chown` does not know.
+pub(crate) fn owner_with_group(user: u32) -> String {
+    match fields_in("/etc/passwd", user) {
+        Some(_) => format!("{}:", user_name(user)),
+        None => user.to_string(),
+    }
+}
+
 fn name_in(file: &str, number: u32) -> String {
+    let fields = fields_in(file, number).unwrap_or_default();
+    fields.into_iter().next().unwrap_or_else(|| number.to_string())
+}
+
+/// Returns the line for a number in a file as `passwd(5)` and `group(5)` describe: fields divided by colons, of which
+/// the first is the name and the third the number.
+fn fields_in(file: &str, number: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let number = number.to_string();
-    let name = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
-    });
-    name.unwrap_or(number)
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.find(|fields| fields.get(2) == Some(&number.as_str()))?;
+    Some(found.into_iter().map(str::to_owned).collect())
 }
 
 /// Fills a buffer from the operating system's randomness.
@@ -111,6 +127,8 @@ mod tests {
         assert_eq!(Some(group_name(0).as_str()), root.split(':').next());
         let unused = u32::MAX - 1;
         assert_eq!((user_name(unused), group_name(unused)), (unused.to_string(), unused.to_string()));
+        assert_eq!((primary_group(0), primary_group(unused)), (Some(0), None));
+        assert_eq!((owner_with_group(0), owner_with_group(unused)), ("root:".to_owned(), unused.to_string()));
     }
 
     // finding: S4

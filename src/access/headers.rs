@@ -160,14 +160,17 @@ impl Headers {
         name: &str,
         setting: &SettingPath,
     ) -> Result<String, AccessError> {
-        let reason = match written {
-            Some("") => "is empty",
-            Some(_) if !self.has_assertion() => {
-                "is written, and no header of the application has `value = \"assertion\"`"
+        let (reason, remedy) = match written {
+            Some("") => {
+                ("is empty", "write the audience, or remove it: the audience is the application's name then")
             }
+            Some(_) if !self.has_assertion() => (
+                "is written, and no header of the application has `value = \"assertion\"`",
+                "remove it, or write a [[headers.header]] or [[application.headers.header]] with that value",
+            ),
             written => return Ok(written.unwrap_or(name).to_owned()),
         };
-        Err(AccessError::new(setting.name("assertion_audience"), reason))
+        Err(AccessError::with_remedy(setting.name("assertion_audience"), reason, remedy))
     }
 
     /// Returns the headers, in their order.

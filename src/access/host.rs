@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::AccessError;
 use crate::identity::SettingPath;
@@ -30,11 +31,16 @@ impl HostIndex {
             None => (written, &mut self.exact),
         };
         let Some(host) = parse(name) else {
+            if let Ok(address) = name.parse::<Ipv6Addr>() {
+                let reason = format!("`{written}`: an IPv6 address stands in brackets in a request");
+                return Err(AccessError::with_remedy(setting, reason, format!("write `[{address}]`")));
+            }
             let reason = format!("`{written}` is no host, such as `wiki.example.com` or `*.example.com`");
             return Err(AccessError::with_remedy(setting, reason, "write it without scheme, port and path"));
         };
-        if written != name && host.parse::<std::net::Ipv4Addr>().is_ok() {
-            return Err(AccessError::new(setting, format!("`{written}`: an address has no hosts below it")));
+        if written != name && (host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok()) {
+            let reason = format!("`{written}`: an address has no hosts below it");
+            return Err(AccessError::with_remedy(setting, reason, format!("write `{host}`")));
         }
         match hosts.insert(host.into_owned(), application) {
             Some(_) => Err(AccessError::with_remedy(
@@ -82,7 +88,7 @@ pub(super) fn of_request(host: &str) -> Option<Cow<'_, str>> {
 /// Parses a host without a port. Names beyond ASCII have the form that clients send (`xn--…`) only.
 fn parse(name: &str) -> Option<Cow<'_, str>> {
     if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        let address: std::net::Ipv6Addr = address.parse().ok()?;
+        let address: Ipv6Addr = address.parse().ok()?;
         return Some(Cow::Owned(format!("[{address}]")));
     }
     let name = name.strip_suffix('.').unwrap_or(name);

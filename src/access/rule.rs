@@ -80,10 +80,15 @@ impl Rule {
             .map(|(index, text)| PathPattern::compile(text, &setting.name("paths").index(index)));
         let methods = spec.methods.iter().flatten().enumerate().map(|(index, name)| {
             let setting = setting.name("methods").index(index);
-            match !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
-                true => Ok(name.clone()),
-                false => Err(AccessError::new(setting, format!("`{name}` is no method, such as `GET`"))),
+            if is_method(name) {
+                return Ok(name.clone());
             }
+            let meant = Some(name.trim().to_ascii_uppercase()).filter(|name| is_method(name));
+            let remedy = match meant {
+                Some(meant) => format!("methods are compared to the letter: write `{meant}`"),
+                None => "write one such as `GET`".to_owned(),
+            };
+            Err(AccessError::with_remedy(setting, format!("`{name}` is no method"), remedy))
         });
         let (paths, methods) = (paths.collect::<Result<_, _>>()?, methods.collect::<Result<_, _>>()?);
         let who = Who::compile(spec, setting)?;
@@ -234,4 +239,9 @@ impl Rule {
         let own = |name: &str| self.methods.iter().any(|own| own == name);
         own(method) || method == "HEAD" && own("GET")
     }
+}
+
+/// Reports whether a text is a method as rules name one.
+fn is_method(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
 }

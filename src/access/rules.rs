@@ -286,7 +286,10 @@ impl Application {
         };
         let name = spec.name.clone().unwrap_or_else(|| first.clone());
         if name.is_empty() || name.chars().any(crate::text::is_unsafe) {
-            return Err(AccessError::new(setting.name("name"), "is empty, or holds an invisible character"));
+            let reason = "is empty, or holds an invisible character";
+            let remedy =
+                "write a name in letters that people see, or remove it: the name is the first host then";
+            return Err(AccessError::with_remedy(setting.name("name"), reason, remedy));
         }
         if spec.rule.is_empty() {
             let remedy = "write [[application.rule]], such as one with `allow = \"signed_in\"`";
@@ -310,7 +313,9 @@ impl Application {
         let reads_methods = rules.iter().any(|rule| !rule.methods().is_empty());
         let bearer_audience = spec.bearer_audience.clone();
         if let Some(index) = bearer_audience.iter().position(String::is_empty) {
-            return Err(AccessError::new(setting.name("bearer_audience").index(index), "is empty"));
+            let setting = setting.name("bearer_audience").index(index);
+            let remedy = "write the `aud` of the tokens, or remove it";
+            return Err(AccessError::with_remedy(setting, "is empty", remedy));
         }
         for (index, rule) in rules.iter().enumerate() {
             if bearer_audience.is_empty() && rule.who().names_clients() {

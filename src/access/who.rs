@@ -237,10 +237,15 @@ impl Condition {
             ("clients", &spec.clients),
         ];
         for (name, list) in lists {
-            if let Some(index) = list.iter().position(|text| text.trim().is_empty() || text.trim() != text) {
+            let has_blank = |text: &str| text.trim().is_empty() || text.trim() != text;
+            if let Some((index, text)) = list.iter().enumerate().find(|(_, text)| has_blank(text)) {
                 let setting = setting.name(name).index(index);
                 let reason = "is empty, or begins or ends with white space, and is compared exactly";
-                return Err(AccessError::new(setting, reason));
+                let remedy = match text.trim() {
+                    "" => "remove it".to_owned(),
+                    name => format!("write `{name}`"),
+                };
+                return Err(AccessError::with_remedy(setting, reason, remedy));
             }
         }
         let kind = |(index, name): (usize, &String)| {

@@ -1,4 +1,4 @@
-// What gRPC clients get before an application that speaks gRPC, through Envoy and nginx as docs/guide/forward-auth.md
+// What gRPC clients get before an application that speaks gRPC, through the proxies as docs/guide/forward-auth.md
 // configures them.
 
 import assert from 'node:assert/strict';
@@ -8,7 +8,7 @@ import * as grpc from '@grpc/grpc-js';
 import { applicationAt, startDomain } from './application.mjs';
 import { startProxy } from './behind-proxy.mjs';
 import { freePort } from './claimgate.mjs';
-import { envoy, nginx } from './proxies.mjs';
+import { caddy, envoy, haproxy, nginx, traefik } from './proxies.mjs';
 
 const bytes = (value) => value;
 const method = (path) => ({ path, requestStream: false, responseStream: false, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes });
@@ -24,7 +24,7 @@ let application;
 let calls = 0;
 
 before(async () => {
-  domain = await startDomain({ applications: [applicationAt('app', RULES)] });
+  domain = await startDomain({ server: traefik.server, applications: [applicationAt('app', RULES)] });
   application = new grpc.Server();
   const answer = ({ metadata }, callback) => { calls += 1; callback(null, Buffer.from(JSON.stringify(metadata.getMap()))); };
   application.addService(SERVICE, { get: answer, remove: answer });
@@ -47,9 +47,13 @@ function head(port, fields) {
   });
 }
 
+const PASSED_ON = { ':status': 401, 'grpc-status': undefined };
 for (const [name, proxy, wanted] of [
   ['Envoy', envoy, { ':status': 200, 'grpc-status': `${UNAUTHENTICATED}` }],
-  ['nginx', nginx, { ':status': 401, 'grpc-status': undefined }],
+  ['nginx', nginx, PASSED_ON],
+  ['Caddy', caddy, PASSED_ON],
+  ['Traefik', traefik, PASSED_ON],
+  ['HAProxy', haproxy, PASSED_ON],
 ]) {
   describe(`through ${name}`, { skip: proxy.skip }, () => {
     let port;

@@ -61,12 +61,19 @@ http {
   },
 };
 
+/** The text of a proxy for an application that speaks HTTP/2: a documented line in place of the one for HTTP/1.1. */
+function overHttp2(text, line, change) {
+  if (!DOCUMENTATION.includes(`\`${change}\``)) throw new Error(`the guide has no \`${change}\``);
+  return text.replace(line, () => change);
+}
+
 /** Writes a Caddyfile with these sites and returns the command line. */
-function caddyCommand({ folder, port, claimgate, application }, sites) {
+function caddyCommand({ folder, port, claimgate, application, grpc }, sites) {
   const file = join(folder, 'Caddyfile');
   writeFileSync(file, `{
   admin off
   auto_https off
+  ${grpc ? 'servers {\n protocols h1 h2c\n }' : ''}
   storage file_system ${folder}
 }
 ${sites
@@ -89,6 +96,7 @@ export const caddy = {
     }
     // The same application for a team alone, as documented.
     const [, forTeam] = /`(uri \/auth\/redirect\?team=Administrators)`/.exec(DOCUMENTATION);
+    if (options.grpc) text = overHttp2(text, 'reverse_proxy app:3000', 'reverse_proxy h2c://app:3000');
     const app = text.slice(text.indexOf('app.example.com {'));
     return caddyCommand(options, text + app.replace('app.', 'admin.').replace('uri /auth/redirect?', forTeam));
   },
@@ -106,8 +114,9 @@ const TRAEFIK = process.env.TRAEFIK ?? resolve(import.meta.dirname, '../../targe
 export const traefik = {
   server: { application_cookies: true },
   skip: installed('Traefik', TRAEFIK),
-  configure({ folder, port, claimgate, application, headers }) {
-    const configuration = documented('yaml', 'http:')
+  configure({ folder, port, claimgate, application, headers, grpc }) {
+    const documentation = documented('yaml', 'http:');
+    const configuration = (grpc ? overHttp2(documentation, 'url: http://app:3000', 'url: h2c://app:3000') : documentation)
       .replaceAll('claimgate:8080', `127.0.0.1:${claimgate}`)
       .replaceAll('app:3000', `127.0.0.1:${application}`)
       .replaceAll('app.example.com', 'app.gate.localhost')
@@ -176,7 +185,7 @@ ${cluster('claimgate', claimgate)}${cluster('app', application, grpc && http2)}`
 const LUA = resolve(import.meta.dirname, '../../packaging/haproxy/claimgate.lua');
 
 export const haproxy = {
-  configure({ folder, port, claimgate, application, headers, script = LUA }) {
+  configure({ folder, port, claimgate, application, headers, grpc, script = LUA }) {
     const ask = /^ *http-request lua\.claimgate (\S+) unless sso$/m;
     let text = documented('haproxy');
     if (!isOwn(headers)) {
@@ -187,10 +196,11 @@ export const haproxy = {
       if (pattern) text = text.replace('^x[^a-z0-9]auth[^a-z0-9]', () => pattern);
       else text = text.replace(/ *http-request del-header \^x.*\n/, '');
     }
+    if (grpc) text = overHttp2(text, 'server app app:3000', 'server app app:3000 proto h2');
     const file = join(folder, 'haproxy.cfg');
     writeFileSync(file, text
       .replace('/etc/haproxy/claimgate.lua', script)
-      .replace(':443 ssl crt /etc/ssl/example.com.pem', `127.0.0.1:${port}`)
+      .replace(':443 ssl crt /etc/ssl/example.com.pem', `127.0.0.1:${port}${grpc ? ' proto h2' : ''}`)
       // The same application for a team alone, as documented.
       .replace(ask, (line, address) => `    acl admin hdr(host),host_only -m str admin.gate.localhost
 ${line} or admin

@@ -18,8 +18,11 @@ const PATH = '/api/v1/securityEvents/bad';
 
 /** A transmitter with keys of its own. */
 class Transmitter extends LoopbackServer {
-  async handle(_request, response) {
+  async handle(_request, response, path) {
     if (this.down) return response.writeHead(500).end();
+    if (path.startsWith('/.well-known/ssf-configuration')) {
+      return this.configuration ? response.end(JSON.stringify(this.configuration)) : response.writeHead(404).end();
+    }
     return response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [this.jwk] }));
   }
 
@@ -210,4 +213,31 @@ test('by the keys of the provider, which is the transmitter then; without keys i
 test('a file without the table takes no events', async () => {
   ({ gate } = await replace(gate, op));
   assert.equal((await push(await revoked(subject()))).status, 404);
+});
+
+test('config check --online compares the settings with what the transmitter publishes', async () => {
+  await serve();
+  const check = async () => (await gate.commandBeside(['config', 'check', '--online', gate.config])).out;
+  assert.match(await check(), /note {5}\S+\/\.well-known\/ssf-configuration: the transmitter's configuration was answered with the status 404; .* not compared/);
+  const right = { issuer: transmitter.url, jwks_uri: `${transmitter.url}/jwks`, delivery_methods_supported: ['urn:ietf:rfc:8935'] };
+  transmitter.configuration = right;
+  const good = await check();
+  assert.ok(good.includes(`ok       the transmitter of its security events is ${transmitter.url}, by ${transmitter.url}/.well-known/ssf-configuration\n`), good);
+  assert.ok(good.includes(`ok       the transmitter names these keys: ${transmitter.url}/jwks\n`), good);
+  assert.ok(!good.includes('PROBLEM'), good);
+  for (const [change, problem] of [
+    [{ issuer: 'https://another.example.com' }, 'write `issuer = "https://another.example.com"` in [provider.security_events]'],
+    [{ jwks_uri: 'https://another.example.com/keys' }, `its events are verified by those at ${transmitter.url}/jwks; write \`jwks_uri = "https://another.example.com/keys"\``],
+    [{ jwks_uri: 'http://another.example.com/keys' }, 'the transmitter\'s keys are at http://another.example.com/keys, which is not used: not https'],
+    [{ delivery_methods_supported: ['urn:ietf:rfc:8936'] }, 'the transmitter does not announce delivery by push (urn:ietf:rfc:8935)'],
+  ]) {
+    transmitter.configuration = { ...right, ...change };
+    const wrong = await check();
+    assert.equal(wrong.match(/PROBLEM/g)?.length, 1, wrong);
+    assert.ok(wrong.includes(problem), wrong);
+  }
+  // A body without an end costs no memory.
+  transmitter.configuration = { issuer: 'x'.repeat(300_000) };
+  assert.match(await check(), /ssf-configuration: 127\.0\.0\.1 answered with more than 262144 bytes; .* not compared/);
+  transmitter.configuration = undefined;
 });

@@ -517,6 +517,46 @@ fn what_one_request_may_cost_is_bounded() {
 }
 
 #[test]
+fn mistakes_have_a_remedy_with_what_to_write() {
+    let remedy = |application: Value| {
+        let specs: Vec<ApplicationSpec> = serde_json::from_value(json!([application])).unwrap();
+        Applications::compile(&specs).unwrap_err().problem.remedy.unwrap_or_default()
+    };
+    let of_rule = |rule: Value| remedy(json!({"hosts": ["a.example.com"], "rule": [rule]}));
+    for (rule, expected) in [
+        (json!({"methods": ["get"], "allow": "anyone"}), "methods are compared to the letter: write `GET`"),
+        (
+            json!({"methods": [" Post"], "allow": "anyone"}),
+            "methods are compared to the letter: write `POST`",
+        ),
+        (json!({"methods": ["GET,POST"], "allow": "anyone"}), "write one such as `GET`"),
+        (json!({"methods": [""], "allow": "anyone"}), "write one such as `GET`"),
+        (json!({"teams": ["A "]}), "write `A`"),
+        (json!({"any_of": [{"users": ["\tada"]}]}), "write `ada`"),
+        (json!({"all_teams": ["A", " "]}), "remove it"),
+    ] {
+        assert_eq!(of_rule(rule.clone()), expected, "{rule}");
+    }
+    let of_host = |host: &str| remedy(json!({"hosts": [host], "rule": [{"allow": "anyone"}]}));
+    for (host, expected) in [
+        ("2001:DB8:0::1", "write `[2001:db8::1]`"),
+        ("*.::1", "write `[::1]`"),
+        ("*.[::1]", "write `[::1]`"),
+        ("*.127.0.0.1", "write `127.0.0.1`"),
+        ("a.example.com:443", "write it without scheme, port and path"),
+    ] {
+        assert_eq!(of_host(host), expected, "{host}");
+    }
+    let mut stray =
+        json!({"hosts": ["a.example.com"], "assertion_audience": "a", "rule": [{"allow": "anyone"}]});
+    let expected =
+        "remove it, or write a [[headers.header]] or [[application.headers.header]] with that value";
+    assert_eq!(remedy(stray.clone()), expected);
+    stray["assertion_audience"] = json!("");
+    assert!(remedy(stray).starts_with("write the audience, or remove it"));
+}
+
+#[test]
 fn mistakes_are_named() {
     let rules = |rules: Value| compile(&json!([{"hosts": ["a.example.com"], "rule": rules}])).unwrap_err();
     for (written, error) in [

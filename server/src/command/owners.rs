@@ -10,17 +10,18 @@ use crate::{store, system};
 /// Returns what gives this user, who runs the server, the rights that a server needs on its database; `None` if it has
 /// them.
 pub(crate) fn remedy_for_server(database: &Path) -> Option<String> {
-    let user = system::user_name(own_id());
     let folder = folder_of(database);
     if !folder.is_dir() {
         return Some(format!(
-            "`install -d -m 0700 -o {user} {}`, as root, makes the folder",
+            "`install -d -m 0700 -o {} {}`, as root, makes the folder",
+            system::user_name(own_id()),
             folder.display()
         ));
     }
     let denied = denied(database);
     (!denied.is_empty()).then(|| {
-        format!("`chown {user}: {}`, as root, gives this user what the server needs", listed(&denied))
+        let owner = system::owner_with_group(own_id());
+        format!("`chown {owner} {}`, as root, gives this user what the server needs", listed(&denied))
     })
 }
 
@@ -47,18 +48,27 @@ pub(crate) fn foreign_files(database: &Path) -> Option<(String, String)> {
     if user == 0 || foreign.is_empty() {
         return None;
     }
-    let (user, files) = (system::user_name(user), listed(&foreign));
+    let (owner, user, files) = (system::owner_with_group(user), system::user_name(user), listed(&foreign));
     let message = format!(
         "{files}: not of the user {user}, to whom the folder {} belongs: a server that runs as {user} cannot open them",
         folder.display()
     );
-    Some((message, format!("`chown {user}: {files}`, as root, gives them to it")))
+    Some((message, format!("`chown {owner} {files}`, as root, gives them to it")))
+}
+
+/// The user that runs a server, by name, and a group that this user is in.
+pub(crate) struct ServiceUser {
+    pub(crate) name: String,
+    /// The primary group; that of the folder where it is not known.
+    pub(crate) group: String,
 }
 
 /// Returns the user that runs the server of a database: the owner of its folder, if that is another than this one.
-pub(crate) fn service_user(database: &Path) -> Option<String> {
-    let owner = std::fs::metadata(folder_of(database)).ok()?.uid();
-    (owner != own_id()).then(|| system::user_name(owner))
+pub(crate) fn service_user(database: &Path) -> Option<ServiceUser> {
+    let folder = std::fs::metadata(folder_of(database)).ok()?;
+    let group = || system::primary_group(folder.uid()).unwrap_or(folder.gid());
+    (folder.uid() != own_id())
+        .then(|| ServiceUser { name: system::user_name(folder.uid()), group: system::group_name(group()) })
 }
 
 fn own_id() -> u32 {

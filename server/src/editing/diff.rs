@@ -51,7 +51,7 @@ pub(crate) fn diff(before: &str, after: &str) -> Vec<Line> {
     lines
 }
 
-/// Returns a text without its secrets: those in settings, and those in lines of comments that look like settings.
+/// Returns a text without its secrets: those in settings, and those in comments that name one.
 fn redacted(text: &str, known: &BTreeSet<&str>) -> Option<String> {
     let mut found = secrets(text)?;
     found.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
@@ -59,19 +59,36 @@ fn redacted(text: &str, known: &BTreeSet<&str>) -> Option<String> {
     for (span, value) in &found {
         text.replace_range(span.clone(), if known.contains(value.as_str()) { HIDDEN } else { NEW });
     }
-    let lines = text.split_inclusive('\n').map(|line| match secret_comment(line) {
-        Some(shown) => format!("{shown}# (hidden)\n"),
-        None => line.to_owned(),
-    });
-    Some(lines.collect())
+    Some(without_secret_comments(&text))
 }
 
-/// Returns what stands before a comment that names a secret setting, in whatever way: `# client_secret: …`. Text after a `#`
+/// Returns a text without the comments in which a secret may stand: a comment that names a secret setting, in whatever way
+/// (`# client_secret: …`), the comment of a setting that is one, and all lines of comment next to either. Text after a `#`
 /// within a string counts as a comment too.
-fn secret_comment(line: &str) -> Option<&str> {
-    let (before, comment) = line.split_once('#')?;
-    let mut names = comment.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
-    names.any(|name| is_secret(&name.to_lowercase().replace('-', "_"))).then_some(before)
+fn without_secret_comments(text: &str) -> String {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = lines.as_slice();
+    while !rest.is_empty() {
+        // A line that is no comment, or the first of the text, and the lines of comment behind it.
+        let comments = rest.iter().skip(1).take_while(|line| line.trim_start().starts_with('#')).count();
+        let (block, others) = rest.split_at(1 + comments);
+        let is_hidden = block.iter().chain(others.first()).any(|line| names_secret(line));
+        for line in block {
+            match line.split_once('#') {
+                Some((before, _)) if is_hidden => shown.push_str(&format!("{before}# (hidden)\n")),
+                _ => shown.push_str(line),
+            }
+        }
+        rest = others;
+    }
+    shown
+}
+
+/// Reports whether a line names a secret setting, which may be its own.
+fn names_secret(line: &str) -> bool {
+    let mut names = line.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
+    names.any(|name| is_secret(&name.to_lowercase().replace('-', "_")))
 }
 
 /// Returns the places and the texts of the secrets in a file; `None` where it is not TOML.
@@ -136,6 +153,28 @@ mod tests {
         let shown =
             format!("{:?}", diff("# the secret of success\nz = 1\n", "# the secret of success\nz = 2\n"));
         assert!(shown.contains("success"), "{shown}");
+    }
+
+    // attack: console.secret-in-diff
+    #[test]
+    fn comments_next_to_the_name_of_a_secret_setting_are_hidden() {
+        for before in [
+            "# client_secret:\n# hidden-one\nz = 1\n",
+            "# hidden-one\n#\n  # is the client_secret\nz = 1\n",
+            "x = 1 # verify_secret\n#\t\n# hidden-one\nz = 1\n",
+            "client_secret = \"a\"\n# hidden-one\n# before\nz = 1\n",
+            "client_secret = \"a\" # hidden-one\nz = 1\n",
+            "client_secret = '''\na''' # hidden-one\nz = 1\n",
+            "y = 1\n# hidden-one\n# before\nclient_secret = \"a\"\nz = 1\n",
+        ] {
+            let shown = format!("{:?}", diff(before, &before.replace("z = 1", "z = 2")));
+            assert!(!shown.contains("hidden-one") && shown.contains("# (hidden)"), "{before} {shown}");
+            assert!(shown.contains("Removed(\"z = 1\")"), "{shown}");
+        }
+        // Those of other settings stay.
+        let before = "# client_secret\n\n# of z\ny = 1 # of y\nz = 1\n";
+        let shown = format!("{:?}", diff(before, &before.replace("z = 1", "z = 2")));
+        assert!(shown.contains("# of z") && shown.contains("# of y"), "{shown}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use crate::system;
 use claimgate::oidc::records::StoreError;
 
 /// Most links that lead from one to the next.
@@ -77,17 +78,10 @@ pub(super) fn restrict(database: &Path) -> io::Result<()> {
 /// The file exists, or cannot be created.
 #[cfg(unix)]
 pub(super) fn create(file: &Path) -> io::Result<File> {
-    use rustix::fs::{CWD, Mode, OFlags, fchown, fstat, openat};
-    // To hold the folder and to create files in it takes no right to list it.
-    #[cfg(target_os = "linux")]
-    const HELD: OFlags = OFlags::PATH;
-    #[cfg(not(target_os = "linux"))]
-    const HELD: OFlags = OFlags::RDONLY;
+    use rustix::fs::{Mode, OFlags, fchown, fstat, openat};
     let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let safe = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = openat(CWD, folder, HELD | OFlags::DIRECTORY | safe, Mode::empty())?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | safe;
+    let folder = hold_folder(file)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let created = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?;
     let owner = fstat(&folder)?;
     if rustix::process::geteuid().is_root() && owner.st_uid != 0 {
@@ -97,6 +91,20 @@ pub(super) fn create(file: &Path) -> io::Result<File> {
         fchown(&created, Some(user), Some(group))?;
     }
     Ok(created.into())
+}
+
+/// Opens the folder of a file; one that is a symbolic link is refused.
+#[cfg(unix)]
+fn hold_folder(file: &Path) -> io::Result<std::os::fd::OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    // To hold the folder and to create files in it takes no right to list it.
+    #[cfg(target_os = "linux")]
+    const HELD: OFlags = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    const HELD: OFlags = OFlags::RDONLY;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = HELD | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(CWD, folder, flags, Mode::empty())?)
 }
 
 /// Creates a file.
@@ -111,21 +119,17 @@ pub(super) fn create(file: &Path) -> io::Result<File> {
 /// Takes the rights of other users away from a file, if it exists, and logs that. Returns whether there were any.
 ///
 /// # Errors
-/// The rights cannot be changed: the file belongs to another user.
+/// The rights cannot be changed: the file belongs to another user than this one; for root, than its folder.
 pub(super) fn narrow(file: &Path) -> io::Result<bool> {
     let Some(mode) = open_to_others(file) else { return Ok(false) };
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let own = std::fs::Permissions::from_mode(mode & 0o700);
-        std::fs::set_permissions(file, own).map_err(|error| {
-            let reason = format!(
-                "other users have rights to {} (mode {mode:o}), and they cannot be taken away: {error}",
-                file.display()
-            );
-            io::Error::new(error.kind(), reason)
-        })?;
-    }
+    close_to_others(file).map_err(|error| {
+        let reason = format!(
+            "other users have rights to {} (mode {mode:o}), and they cannot be taken away: {error}",
+            file.display()
+        );
+        io::Error::new(error.kind(), reason)
+    })?;
     let (file, may_have_changed) = (file.display(), mode & 0o022 != 0);
     let mode = format!("{mode:o}");
     if may_have_changed {
@@ -134,6 +138,41 @@ pub(super) fn narrow(file: &Path) -> io::Result<bool> {
         warn!(%file, mode, "other users could read this file; it is for its owner alone now");
     }
     Ok(true)
+}
+
+/// Takes the rights of other users away from a file that exists. The user of the folder decides where the names in it
+/// lead, also by symbolic links: root changes the rights of a file for that user alone if the file is that user's. The
+/// file is held while its owner is compared, so that no other file gets the rights, whatever the name leads to then.
+///
+/// # Errors
+/// The rights cannot be changed, or root finds a file that belongs neither to root in a folder of root's nor to the user
+/// of the folder.
+#[cfg(unix)]
+fn close_to_others(file: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, fstat, openat};
+    let file = in_its_folder(file);
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = hold_folder(&file)?;
+    // A descriptor that is opened for no access releases no locks when it is closed.
+    #[cfg(target_os = "linux")]
+    let held = openat(&folder, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    #[cfg(not(target_os = "linux"))]
+    let held = openat(&folder, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+    let (owner, found) = (fstat(&folder)?.st_uid, fstat(&held)?);
+    if rustix::process::geteuid().is_root() && owner != 0 && found.st_uid != owner {
+        let reason = format!(
+            "it belongs to the user {}, and the folder to {}",
+            system::user_name(found.st_uid),
+            system::user_name(owner)
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    let own = Mode::from_raw_mode(found.st_mode) & Mode::RWXU;
+    #[cfg(target_os = "linux")]
+    rustix::fs::chmod(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)), own)?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::fs::fchmod(&held, own)?;
+    Ok(())
 }
 
 /// Returns the mode of a file to which users other than its owner have rights.
@@ -211,7 +250,7 @@ impl Lock {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::os::unix::fs::{MetadataExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -234,6 +273,66 @@ mod tests {
         create(&file).expect("a file");
         assert_eq!(std::fs::metadata(&file).expect("a file").mode() & 0o777, 0o600);
         assert!(create(&file).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists));
+    }
+
+    // attack: deployment.link-to-foreign-file
+    #[test]
+    fn root_takes_no_rights_away_from_a_file_that_the_user_of_the_folder_does_not_have() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: root alone gives files to another user");
+            return;
+        }
+        let parent = tempfile::tempdir().expect("a folder");
+        let [folder, foreign, own] = ["state", "passwd", "own"].map(|name| parent.path().join(name));
+        std::fs::create_dir(&folder).expect("a folder");
+        chown(&folder, Some(ANOTHER), Some(ANOTHER)).expect("root may");
+        let mode = |file: &Path| std::fs::metadata(file).expect("a file").mode() & 0o777;
+        let write = |file: &Path, owner: u32| {
+            std::fs::write(file, "x").expect("a file");
+            std::fs::set_permissions(file, PermissionsExt::from_mode(0o644)).expect("root may");
+            chown(file, Some(owner), Some(owner)).expect("root may");
+        };
+        write(&foreign, 0);
+        write(&own, ANOTHER);
+        let database = folder.join("claimgate.db");
+        for name in [database.clone(), folder.join("claimgate.db-wal"), folder.join("hard")] {
+            match name.ends_with("hard") {
+                true => std::fs::hard_link(&foreign, &name).expect("a second name"),
+                false => symlink(&foreign, &name).expect("a link"),
+            }
+            let error = narrow(&name).expect_err("root's file, in another user's folder");
+            assert!(error.to_string().contains("it belongs to the user root"), "{error}");
+            assert_eq!(mode(&foreign), 0o644, "{}", name.display());
+        }
+        assert!(restrict(&database).is_err());
+        std::fs::remove_file(folder.join("claimgate.db-wal")).expect("a link");
+        std::fs::remove_file(&database).expect("a link");
+        // What is the user's own, also behind a link.
+        symlink(&own, &database).expect("a link");
+        restrict(&database).expect("the user's own file");
+        assert_eq!(mode(&own), 0o600);
+        // In a folder of root's, whose links are root's, too.
+        let link = parent.path().join("link");
+        symlink(&foreign, &link).expect("a link");
+        assert_eq!(narrow(&link).ok(), Some(true));
+        assert_eq!(mode(&foreign), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_is_narrowed_keeps_its_locks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = folder.path().join("claimgate.db");
+        let file = File::create(&name).expect("a file");
+        std::fs::set_permissions(&name, PermissionsExt::from_mode(0o644)).expect("its owner may");
+        rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("a lock");
+        let inode = file.metadata().expect("a file").ino();
+        let is_locked = || {
+            let locks = std::fs::read_to_string("/proc/locks").expect("the locks");
+            locks.contains(&format!(":{inode} "))
+        };
+        assert!(is_locked());
+        assert_eq!(narrow(&name).ok(), Some(true));
+        assert!(is_locked());
     }
 
     /// Exchanges a folder and a link, which leads to a folder of root's, again and again while files are created.

@@ -59,6 +59,7 @@ mod single_use;
 mod texts;
 pub(crate) mod token_log;
 mod transmitter;
+mod transmitter_check;
 mod wording;
 
 pub use app::{Server, SetupError};

@@ -15,7 +15,7 @@ use claimgate_remote::{Fetch, HttpClient};
 
 use super::check_steps::Steps;
 use super::provider::http_client;
-use super::provider_clock;
+use super::{provider_clock, transmitter_check};
 use crate::plural::count;
 use crate::system;
 
@@ -112,6 +112,9 @@ async fn check_provider(provider: &Provider, steps: &mut Steps) {
                 check_keys(provider, (&response, &keys.algorithms), false, steps);
             }
         }
+    }
+    if let Some(events) = &provider.security_events {
+        transmitter_check::check((provider, events), metadata.jwks_uri.as_ref(), &client, steps).await;
     }
     check_client(provider, &metadata, &client, steps).await;
 }

@@ -103,11 +103,14 @@ fn init_prints_the_commands_that_work_beside_a_service() {
     arguments.extend(["--database", "state/claimgate.db", "--config", &config]);
     let ran = run_with(&arguments, b"a client secret\n");
     assert_eq!(ran.code, 0, "{}", ran.err);
+    // Not of the user's name: it is `nogroup` on Debian.
+    let group = Command::new("id").args(["-gn", "nobody"]).output().unwrap();
+    let group = String::from_utf8(group.stdout).unwrap().trim_end().to_owned();
     for said in [
         "Next, as root:".to_owned(),
         format!("  runuser -u nobody -- claimgate user add root --kind super-admin --config {config}\n"),
         format!("  runuser -u nobody -- claimgate serve --config {config}\n"),
-        format!("  chgrp nobody {0} && chmod 640 {0}\n", folder.path("client-secret")),
+        format!("  chgrp {group} {0} && chmod 640 {0}\n", folder.path("client-secret")),
     ] {
         assert!(ran.out.contains(&said), "{said}: {}", ran.out);
     }

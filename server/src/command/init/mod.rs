@@ -297,12 +297,13 @@ impl Arguments {
             _ => None,
         };
         let service = database.and_then(|database| owners::service_user(&database.file));
-        let as_service = service.as_ref().map(|user| format!("runuser -u {user} -- ")).unwrap_or_default();
+        let as_service =
+            service.as_ref().map(|user| format!("runuser -u {} -- ", user.name)).unwrap_or_default();
         let mut text = format!("Next{}:\n", if service.is_some() { ", as root" } else { "" });
         let secret = folder_of(&self.config).join(SECRET_FILE);
         if let Some(user) = service.as_ref().filter(|_| secret.exists()) {
             let secret = secret.display();
-            text.push_str(&format!("  chgrp {user} {secret} && chmod 640 {secret}\n"));
+            text.push_str(&format!("  chgrp {} {secret} && chmod 640 {secret}\n", user.group));
         }
         text.push_str(&format!("  claimgate config check --online {file}   # asks the provider\n"));
         if self.admin.is_none() {
