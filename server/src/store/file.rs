@@ -275,7 +275,6 @@ mod tests {
         assert!(create(&file).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists));
     }
 
-    // attack: deployment.link-to-foreign-file
     #[test]
     fn root_takes_no_rights_away_from_a_file_that_the_user_of_the_folder_does_not_have() {
         if !rustix::process::geteuid().is_root() {

@@ -62,12 +62,10 @@ fn address(issuer: &str, allow_http: bool) -> Option<Endpoint> {
 /// # Errors
 /// What is wrong with the response.
 fn read(response: &Response) -> Result<Map<String, Value>, String> {
-    match response.status() {
-        http::StatusCode::OK => json::parse_document(response.body(), &Limits::DEFAULT)
+    match response.status().as_u16() {
+        200 => json::parse_document(response.body(), &Limits::DEFAULT)
             .map_err(|error| format!("the transmitter's configuration {error}")),
-        status => {
-            Err(format!("the transmitter's configuration was answered with the status {}", status.as_u16()))
-        }
+        status => Err(format!("the transmitter's configuration was answered with the status {status}")),
     }
 }
 
