@@ -1,8 +1,9 @@
 //! From claims to a username, a profile and teams.
 #![allow(clippy::unwrap_used)]
 
-use claimgate::identity::{
 use std::time::{Duration, Instant};
+
+use claimgate::identity::{
     GroupDetail, GroupSpec, GroupsState, IdentityError, Mapping, MappingSpec, NameSource, Normalisation,
     OneOrMany, TeamSpec, Unmatched,
 };
