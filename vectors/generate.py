@@ -173,7 +173,7 @@ attack("numbers", "exp-1e400", hs(b'{"exp":1e400}'), "claims.json", policy=JWT_P
 attack("numbers", "exp-fraction-still-valid", hs(b'{"exp":%d.5}' % NOW), True, policy={**JWT_POLICY, "leeway": 0})
 attack("numbers", "exp-fraction-in-the-past", hs(b'{"exp":1.5}'), "claims.expired", policy=JWT_POLICY)
 attack("numbers", "exp-2-53-accepted", hs(b'{"exp":9007199254740992}'), True, policy=JWT_POLICY)
-attack("numbers", "leeway-at-its-end", hs(b'{"exp":1}'), True, policy={**JWT_POLICY, "leeway": 2**64 - 1})
+attack("numbers", "leeway-at-its-end", hs(b'{"exp":1}'), True, policy={**JWT_POLICY, "danger_leeway": 2**64 - 1})
 
 for claim, values in {"aud": [[], [1], "", {}, None, ["crm", 1], [["crm"]], [""], True], "iss": [[ISSUER], 1, None, {}, False], "sub": [1, None, ["a"], {}], "jti": [1, None, []]}.items():
     for index, value in enumerate(values):

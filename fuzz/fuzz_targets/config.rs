@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use claimgate::alg::Registry;
-use claimgate_config::{Config, Position};
+use claimgate_config::{Config, Extensions, Position};
 use libfuzzer_sys::fuzz_target;
 
 /// Reports whether a position is one of the text: of a character, or just behind a line.
@@ -20,9 +19,9 @@ fuzz_target!(|text: &str| {
     if ["_file", "tls_", "\\u", "\\U", "\\x"].iter().any(|word| text.contains(word)) {
         return;
     }
-    let registry = Registry::builtin();
-    let names: Vec<&str> = registry.names().collect();
-    let config = Config::parse(text, "claimgate.toml", Path::new(""), &registry);
+    let extensions = Extensions::builtin();
+    let names: Vec<&str> = extensions.registry.names().collect();
+    let config = Config::parse(text, "claimgate.toml", Path::new(""), &extensions);
     let config = match config {
         Ok(config) => config,
         Err(error) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::claims::registered::Known;
 #[cfg(feature = "path")]
 use crate::claims::requirement::{ClaimRule, Requirement};
-use crate::claims::rules::{DEFAULT_LEEWAY, Required, Rules, required};
+use crate::claims::rules::{DEFAULT_LEEWAY, MAX_LEEWAY, Required, Rules, required};
 use crate::claims::{
     AccessKind, AccessToken, AnyKind, Claims, ClaimsError, IdToken, Jwt, Kind, LogoutToken, SecurityEvent,
     TenantIssuers, TokenKind, UnboundKind,
@@ -73,6 +73,10 @@ impl Policy<Jwt> {
     /// The greatest difference accepted between the clocks of issuer and verifier, unless
     /// [`leeway`](Policy::leeway) sets another.
     pub const DEFAULT_LEEWAY: Duration = DEFAULT_LEEWAY;
+
+    /// The longest [`leeway`](Policy::leeway), 5 minutes: RFC 7519 §4.1.4 allows "no more than a few minutes". A longer one
+    /// is an error when a verifier is built.
+    pub const MAX_LEEWAY: Duration = MAX_LEEWAY;
 
     /// Returns the rules for a plain JWT: `exp` is required, and a token that has an `aud` is rejected until
     /// [`audience`](Self::audience) names an accepted one.
@@ -185,14 +189,16 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Rejects a policy that would accept the tokens of any issuer or for any audience, and one with an empty name, such
-    /// as that of a variable which is not set.
+    /// Rejects a policy that would accept the tokens of any issuer or for any audience, one with an empty name, such
+    /// as that of a variable which is not set, and one that accepts tokens long after they expired.
     ///
     /// # Errors
     /// [`BuildError::NoIssuer`] and [`BuildError::NoAudience`]; a policy of [`TokenKind::Jwt`] needs neither, but no name
-    /// may be empty.
+    /// may be empty. [`BuildError::Leeway`].
     pub fn check(&self) -> Result<(), BuildError> {
-        if self.issuers().any(str::is_empty) {
+        if self.rules.leeway > MAX_LEEWAY.as_secs() && !self.rules.any_leeway {
+            Err(BuildError::Leeway { seconds: self.rules.leeway })
+        } else if self.issuers().any(str::is_empty) {
             Err(BuildError::NoIssuer)
         } else if self.rules.audiences.iter().any(String::is_empty) {
             Err(BuildError::NoAudience)
@@ -309,11 +315,22 @@ impl<K: Kind> Policy<K> {
         self
     }
 
-    /// Sets the greatest difference accepted between the clocks of issuer and verifier; a fraction of a second is
-    /// left out.
+    /// Sets the greatest difference accepted between the clocks of issuer and verifier, at most
+    /// [`MAX_LEEWAY`](Policy::MAX_LEEWAY); a fraction of a second is left out. An expired token is accepted for as long.
+    /// [`check`](Self::check), and so every verifier that is built, refuses a longer one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use claimgate::claims::Policy;
+    ///
+    /// assert!(Policy::jwt().leeway(Policy::MAX_LEEWAY).check().is_ok());
+    /// let day = Policy::jwt().leeway(Duration::from_secs(24 * 60 * 60));
+    /// assert_eq!(day.check().unwrap_err().code(), "build.leeway");
+    /// ```
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.rules.leeway = leeway.as_secs();
+        (self.rules.leeway, self.rules.any_leeway) = (leeway.as_secs(), false);
         self
     }
 
@@ -376,6 +393,24 @@ impl<K: Kind> Policy<K> {
         let expiry = Required::Known(Known::ExpiresAt);
         let others = std::mem::take(&mut self.rules.required).into_iter().filter(|claim| *claim != expiry);
         self.rules.required = required(self.rules.kind, others);
+        self
+    }
+
+    /// **Danger.** Sets a leeway without a bound, in place of [`leeway`](Self::leeway): tokens are accepted for as long
+    /// after they expired. For an issuer whose clock is wrong and cannot be set. What must outlive the tokens, such as the
+    /// record of a logout, must be kept for as much longer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use claimgate::claims::Policy;
+    ///
+    /// let policy = Policy::jwt().danger_leeway(Duration::from_secs(20 * 60));
+    /// assert!(policy.check().is_ok());
+    /// ```
+    #[must_use]
+    pub fn danger_leeway(mut self, leeway: Duration) -> Self {
+        (self.rules.leeway, self.rules.any_leeway) = (leeway.as_secs(), true);
         self
     }
 

@@ -18,6 +18,10 @@ use crate::time::UnixTime;
 /// The greatest difference accepted between the clocks of issuer and verifier, unless a policy sets another.
 pub(super) const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
+/// The greatest difference that a policy may accept: "no more than a few minutes" (RFC 7519 §4.1.4). An expired token is
+/// accepted for as long.
+pub(super) const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
 /// The maximum age of a security event token, since its `iat`. Transmitters send events again that were not acknowledged,
 /// also after days; the `jti` of each is remembered for as long.
 pub const SECURITY_EVENT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -50,6 +54,8 @@ pub(super) struct Rules {
     pub(super) types: Vec<String>,
     /// In seconds.
     pub(super) leeway: u64,
+    /// Whether the leeway may be longer than [`MAX_LEEWAY`].
+    pub(super) any_leeway: bool,
     /// In seconds.
     pub(super) max_token_age: Option<u64>,
     pub(super) required: Vec<Required>,
@@ -80,6 +86,7 @@ impl Rules {
             nonces: Vec::new(),
             types: Vec::new(),
             leeway: DEFAULT_LEEWAY.as_secs(),
+            any_leeway: false,
             // RFC 8417 §2.2 advises against `exp`: nothing else ends a security event token's validity.
             max_token_age: (kind == TokenKind::SecurityEvent).then_some(SECURITY_EVENT_AGE.as_secs()),
             required: required(kind, expiry(kind)),

@@ -98,6 +98,15 @@ pub enum BuildError {
     /// The policy names no audience, or an empty one, so that tokens for every recipient would be accepted (RFC 7519 §4.1.3).
     #[error("the policy names no audience; name the one that the tokens must be for")]
     NoAudience,
+    /// The leeway of the policy is longer than [`Policy::MAX_LEEWAY`](crate::claims::Policy::MAX_LEEWAY).
+    #[error(
+        "the leeway of {seconds} s is longer than 5 minutes, for which an expired token would be accepted; \
+         set the clocks"
+    )]
+    Leeway {
+        /// The leeway, in seconds.
+        seconds: u64,
+    },
     /// Two verifiers name the same issuer.
     #[error("two verifiers name the issuer `{issuer}`")]
     SharedIssuer {
@@ -129,6 +138,7 @@ impl BuildError {
             BuildError::Keys(error) => error.code(),
             BuildError::NoIssuer => "build.no_issuer",
             BuildError::NoAudience => "build.no_audience",
+            BuildError::Leeway { .. } => "build.leeway",
             BuildError::SharedIssuer { .. } => "build.shared_issuer",
             BuildError::SharedKeys { .. } => "build.shared_keys",
             BuildError::Registry(error) => error.code(),

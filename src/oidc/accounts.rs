@@ -392,7 +392,7 @@ pub fn end_sessions(records: &mut dyn Records, by: Administrator, id: UserId) ->
 }
 
 /// The longest time for which presented tokens are accepted, in seconds: 30 days and thrice the greatest leeway.
-const LONGEST_TOKEN_AGE: u64 = 30 * 86_400 + 3 * 3600;
+const LONGEST_TOKEN_AGE: u64 = 30 * 86_400 + 3 * 300;
 
 /// Records a logout of the subjects that are linked to a user: their tokens that were issued until now are refused
 /// for as long as they can live, whatever becomes of the user or the link.

@@ -254,7 +254,7 @@ fn check_authentication_context(claims: &Claims, wanted: &[String]) -> Result<()
 }
 
 /// Greatest difference accepted between the clocks of provider and relying party where the person must have
-/// authenticated anew, or within a time that a rule of access names, in seconds: a provider's leeway may be an hour.
+/// authenticated anew, or within a time that a rule of access names, in seconds: a provider's leeway may be 5 minutes.
 pub(crate) const MAX_CLOCK_DIFFERENCE: u64 = 60;
 
 /// Checks that the provider signed the person in at `earliest` or later, and not in the future: a time in

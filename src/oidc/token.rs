@@ -14,6 +14,8 @@ use super::discovery::ProviderMetadata;
 use super::endpoint::form;
 use super::status::UnexpectedStatus;
 use super::{Random, Request, Response};
+#[cfg(feature = "client-assertion")]
+use crate::alg::Unavailable;
 use crate::json::{self, JsonError};
 use crate::limits::Limits;
 #[cfg(feature = "client-assertion")]
@@ -163,6 +165,24 @@ impl TokenError {
     #[must_use]
     pub fn ends_grant(&self) -> bool {
         matches!(self, TokenError::Refused { error, .. } if error == "invalid_grant")
+    }
+
+    /// Returns what was not available if the client's signer could not sign the assertion now, and may do so later.
+    ///
+    /// ```
+    /// use claimgate::alg::Unavailable;
+    /// use claimgate::oidc::token::TokenError;
+    ///
+    /// let down = TokenError::Assertion(Unavailable::new("no connection").into());
+    /// assert!(down.unavailable().is_some());
+    /// ```
+    #[cfg(feature = "client-assertion")]
+    #[must_use]
+    pub fn unavailable(&self) -> Option<&Unavailable> {
+        match self {
+            TokenError::Assertion(SignError::Unavailable(reason)) => Some(reason),
+            _ => None,
+        }
     }
 
     /// Returns the stable code of this error; see `docs/reference/errors.md`.

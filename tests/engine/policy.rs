@@ -50,7 +50,7 @@ fn without(mut claims: Value, name: &str) -> Value {
 #[test]
 fn times_are_exact_for_every_leeway() {
     for leeway in [0, 1, 60, 86_400] {
-        let policy = jwt().leeway(Duration::from_secs(leeway));
+        let policy = jwt().danger_leeway(Duration::from_secs(leeway));
         let leeway = i64::try_from(leeway).unwrap();
         for (claim, offset, wanted) in [
             ("exp", -leeway - 1, "claims.expired"),
@@ -116,7 +116,8 @@ fn nothing_overflows_at_the_ends() {
         for now in [i64::MIN, i64::MIN + 1, -1, 0, 1, far, i64::MAX - 1, i64::MAX] {
             for seconds in [0, 1, far] {
                 for claim in ["exp", "nbf", "iat"] {
-                    let policy = jwt().leeway(Duration::from_secs(leeway)).max_token_age(Duration::MAX);
+                    let policy =
+                        jwt().danger_leeway(Duration::from_secs(leeway)).max_token_age(Duration::MAX);
                     let claims = json!({"iat": 0, claim: seconds});
                     let verdict = judge(&policy, None, &claims, now);
                     // The truth, in numbers that cannot overflow.

@@ -63,6 +63,7 @@ struct Rules {
     nonce: Option<String>,
     typ: Option<String>,
     leeway: Option<u64>,
+    danger_leeway: Option<u64>,
     now: i64,
     require: Option<Vec<String>>,
     max_token_age: Option<u64>,
@@ -100,6 +101,9 @@ impl Rules {
         policy = set(policy, &self.typ, Policy::typ);
         if let Some(seconds) = self.leeway {
             policy = policy.leeway(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.danger_leeway {
+            policy = policy.danger_leeway(Duration::from_secs(seconds));
         }
         if let Some(seconds) = self.max_token_age {
             policy = policy.max_token_age(Duration::from_secs(seconds));

@@ -1,8 +1,10 @@
 // RS256 by a device in the place of the built-in one (server/examples/claimgate_device): a real provider signs, the
-// device can only be awaited, and what arrives while it is down is answered 503 and nothing is lost.
+// device can only be awaited, and what arrives while it is down is answered 503 and nothing is lost. The same device signs
+// the client's assertions.
 
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,11 +20,21 @@ const { nextSecond, replace } = await import('./claimgate.mjs');
 let op;
 let gate;
 let down;
+let signerDown;
 before(async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'device', alg: 'ES256', use: 'sig' }] };
   op = await OpenIdProvider.start();
-  ({ gate } = await replace(undefined, op, { start: false }));
+  ({ gate } = await replace(undefined, op, {
+    client: { token_endpoint_auth_method: 'private_key_jwt', jwks },
+    provider: { private_key_signer: 'device' },
+    start: false,
+  }));
   down = join(gate.folder, 'down');
-  await gate.start({ env: { CLAIMGATE_DEVICE_DOWN: down } });
+  signerDown = join(gate.folder, 'signer-down');
+  const key = join(gate.folder, 'device.pem');
+  writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  await gate.start({ env: { CLAIMGATE_DEVICE_DOWN: down, CLAIMGATE_SIGNER_DOWN: signerDown, CLAIMGATE_SIGNER_KEY: key } });
 });
 after(async () => { await gate?.close(); await op?.stop(); });
 
@@ -73,4 +85,15 @@ test('a presented token and a sign-in that the device cannot judge are answered 
   bringUp();
   const document = await gate.verify(token);
   assert.deepEqual([document.active, document.username], [true, 'grace']);
+});
+
+test('a sign-in whose assertion the device cannot sign now is answered 503, and succeeds when it is tried again', async () => {
+  writeFileSync(signerDown, '');
+  gate.forgetLog();
+  const landed = await new Agent().walk(`${gate.url}/login/crm`, { as: 'ada' });
+  assert.equal(landed.status, 503);
+  assert.match(landed.text, /The sign-in cannot be completed now/);
+  assert.ok(gate.logged('token.assertion').some((line) => line.includes('the device does not answer')), gate.log);
+  rmSync(signerDown);
+  assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
 });

@@ -6,6 +6,7 @@
 //! the column and the setting; `docs/reference/configuration.md` is checked against `settings`.
 
 mod error;
+mod extensions;
 mod files;
 mod duration;
 mod color;
@@ -35,7 +36,6 @@ mod secret_files;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use claimgate::alg::Registry;
 use claimgate::oidc::client::Secret;
 
 pub use checked::{
@@ -47,6 +47,7 @@ use document::Document;
 pub use document::is_secret;
 pub use duration::seconds;
 pub use error::{ConfigError, Fault, Note, Place, Position, Problem, Reason, Severity};
+pub use extensions::Extensions;
 pub use files::{FileContent, NamedFile};
 pub use provider::DEFAULT_PROVIDER_ID;
 pub use raw::{default_algorithms, default_scopes};
@@ -54,23 +55,28 @@ pub use refresh::SessionRefresh;
 pub use settings::Table;
 
 impl Config {
-    /// Reads a file. `algorithms` may name those of the registry, which each [`Provider`] keeps.
+    /// Reads a file. It may name the algorithms and signers of the extensions; each [`Provider`] keeps the registry.
     /// Files that the configuration names are relative to its own folder. Secrets in files and
     /// environment variables are read now.
     ///
     /// # Errors
     /// A [`ConfigError`] with all faults found.
-    pub fn load(file: &Path, registry: &Registry) -> Result<Self, ConfigError> {
+    pub fn load(file: &Path, extensions: &Extensions) -> Result<Self, ConfigError> {
         let (name, text) = read(file)?;
-        Self::parse(&text, &name, folder_of(file), registry)
+        Self::parse(&text, &name, folder_of(file), extensions)
     }
 
     /// Parses a text. `name` is its name in errors, `folder` the folder of the files it names.
     ///
     /// # Errors
     /// A [`ConfigError`] with all faults found.
-    pub fn parse(text: &str, name: &str, folder: &Path, registry: &Registry) -> Result<Self, ConfigError> {
-        Self::parse_beside(text, name, folder, registry, None)
+    pub fn parse(
+        text: &str,
+        name: &str,
+        folder: &Path,
+        extensions: &Extensions,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_beside(text, name, folder, extensions, None)
     }
 
     /// Parses a text as [`parse`](Self::parse) does, where a file of a secret that it names is not written yet:
@@ -82,10 +88,10 @@ impl Config {
         text: &str,
         name: &str,
         folder: &Path,
-        registry: &Registry,
+        extensions: &Extensions,
         unwritten: Option<(&Path, &Secret)>,
     ) -> Result<Self, ConfigError> {
-        resolve::resolve(&Document::parse(name, text)?, (folder, unwritten), registry)
+        resolve::resolve(&Document::parse(name, text)?, (folder, unwritten), extensions)
     }
 
     /// Returns the database that a file names; none where it has no `[server]`. Reads no secret and no key but the

@@ -1,10 +1,11 @@
 //! `[[provider]]`: from its settings to a provider.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use claimgate::alg::Registry;
-use claimgate::claims::TokenKind;
+use claimgate::claims::{Policy, TokenKind};
 use claimgate::identity::Mapping;
 use claimgate::key::{KeyError, VerificationKey};
 use claimgate::oidc::client::{AuthMethod, Client, Secret};
@@ -27,9 +28,6 @@ use super::section::{Faulty, Section};
 use super::security_events;
 use super::server::networks_of_some;
 
-/// The most that clocks may be apart, in seconds.
-const MAX_LEEWAY: u64 = 3600;
-
 /// The maximum age of presented tokens unless the file sets another, in seconds.
 const DEFAULT_TOKEN_AGE: u64 = 24 * 60 * 60;
 
@@ -46,6 +44,8 @@ pub const DEFAULT_PROVIDER_ID: &str = "oidc";
 pub(super) struct Shared {
     /// The algorithms that exist.
     pub(super) registry: Registry,
+    /// The signers that exist.
+    pub(super) signers: BTreeMap<String, Arc<dyn Signer>>,
     /// The mapping of `[identity]`.
     pub(super) mapping: Result<Mapping, Faulty>,
     /// Whether the file has a `[server]`, so that people sign in.
@@ -229,7 +229,7 @@ fn client(
         raw.client_secret_file.as_ref(),
         raw.client_secret_env.as_ref(),
     );
-    let key = private_key(section, raw);
+    let key = signer(section, raw, &shared.signers);
     let (secret, key) = (secret?, key?);
     let hmac = raw.algorithms.iter().position(|name| uses_secret(&shared.registry, name));
     if let (true, None, Some(index)) = (shared.has_server, &secret, hmac) {
@@ -290,6 +290,30 @@ fn check_secret(
     }
 }
 
+/// Resolves what signs client assertions: the key of a file, or a signer of the program.
+fn signer(
+    section: &Section<'_>,
+    raw: &raw::Provider,
+    signers: &BTreeMap<String, Arc<dyn Signer>>,
+) -> Result<Option<Arc<dyn Signer>>, Faulty> {
+    let setting = "private_key_signer";
+    let Some(name) = &raw.private_key_signer else { return private_key(section, raw) };
+    if raw.private_key_file.is_some() || raw.private_key_algorithm.is_some() || raw.private_key_id.is_some() {
+        let message =
+            "stands beside another `private_key_` setting, and the signer has the key, its algorithm and id";
+        return Err(section.fault(setting, (message, "remove one of the two")));
+    }
+    let signer = signers.get(name).ok_or_else(|| {
+        let known: Vec<_> = signers.keys().map(String::as_str).collect();
+        let message = match known.as_slice() {
+            [] => format!("`{name}` is unknown: this program has no signers"),
+            known => format!("`{name}` is unknown: the signers of this program are {}", known.join(", ")),
+        };
+        section.fault(setting, (message, "run the program that registers it, or write private_key_file"))
+    })?;
+    Ok(Some(Arc::clone(signer)))
+}
+
 fn private_key(section: &Section<'_>, raw: &raw::Provider) -> Result<Option<Arc<dyn Signer>>, Faulty> {
     let Some(file) = &raw.private_key_file else { return Ok(None) };
     let path: PathBuf = section.file("private_key_file", file, FileContent::Secret);
@@ -321,7 +345,9 @@ fn auth_method(
         section.fault(setting, format!("`{name}` is none of {}", names.join(", ")))
     })?;
     match method {
-        AuthMethod::PrivateKeyJwt if !has_key => Err(section.fault(setting, "needs private_key_file")),
+        AuthMethod::PrivateKeyJwt if !has_key => {
+            Err(section.fault(setting, "needs private_key_file or private_key_signer"))
+        }
         AuthMethod::SecretBasic | AuthMethod::SecretPost | AuthMethod::SecretJwt if !has_secret => {
             Err(section.fault(setting, "needs client_secret, client_secret_file or client_secret_env"))
         }
@@ -330,8 +356,8 @@ fn auth_method(
 }
 
 fn leeway(section: &Section<'_>, seconds: u64) -> Result<u64, Faulty> {
-    if seconds > MAX_LEEWAY {
-        return Err(section.fault("leeway", "must be at most an hour: set the clocks instead"));
+    if seconds > Policy::MAX_LEEWAY.as_secs() {
+        return Err(section.fault("leeway", "must be at most 5 minutes: set the clocks instead"));
     }
     Ok(seconds)
 }

@@ -127,6 +127,7 @@ pub(super) struct Provider {
     pub(super) private_key_file: Option<PathBuf>,
     pub(super) private_key_algorithm: Option<String>,
     pub(super) private_key_id: Option<String>,
+    pub(super) private_key_signer: Option<String>,
     pub(super) token_endpoint_auth_method: Option<String>,
     #[serde(default = "default_algorithms")]
     pub(super) algorithms: Vec<String>,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use claimgate::access::{ApplicationSpec, Applications, Headers, HeadersSpec};
-use claimgate::alg::Registry;
 use claimgate::identity::{GroupSpec, Mapping, MappingSpec, Normalisation, SettingPath};
 use claimgate::limits::Limits;
 use claimgate::oidc::client::Secret;
@@ -15,6 +14,7 @@ use toml::de::DeValue;
 use super::checked::{AdminClient, Config, Database, Events, Listener, Pages, Postgres, Provider, Server};
 use super::document::Document;
 use super::error::ConfigError;
+use super::extensions::Extensions;
 use super::provider::{self, Shared};
 use super::section::{Faulty, Section, Source};
 use super::{admin_clients, applications, events, pages, raw, server, settings, sign_in, store};
@@ -28,11 +28,11 @@ use super::{admin_clients, applications, events, pages, raw, server, settings, s
 pub(super) fn resolve(
     document: &Document<'_>,
     (folder, unwritten): (&Path, Option<(&Path, &Secret)>),
-    registry: &Registry,
+    extensions: &Extensions,
 ) -> Result<Config, ConfigError> {
     settings::check(document)?;
     let source = Source { unwritten, ..source(document, folder) };
-    let config = file(&source, registry);
+    let config = file(&source, extensions);
     match (config, source.faults.into_inner()) {
         (Ok(mut config), faults) if faults.is_empty() => {
             config.notes = source.notes.into_inner();
@@ -110,7 +110,7 @@ fn pages(source: &Source<'_>) -> Result<Pages, Faulty> {
     pages::resolve(&source.section(path), raw.unwrap_or_default())
 }
 
-fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
+fn file(source: &Source<'_>, extensions: &Extensions) -> Result<Config, Faulty> {
     let identity = SettingPath::of("identity");
     let spec = read(source, &identity).map(Option::<MappingSpec>::unwrap_or_default);
     let normalise = spec.as_ref().map_or(Normalisation::Default, |spec| spec.normalise);
@@ -134,8 +134,13 @@ fn file(source: &Source<'_>, registry: &Registry) -> Result<Config, Faulty> {
     let sign_in = raw_sign_in.and_then(|raw| {
         sign_in::resolve(&source.section(SettingPath::of("sign_in")), &raw.unwrap_or_default())
     });
-    let shared =
-        Shared { registry: if by_ring { registry.by_ring() } else { registry.clone() }, mapping, has_server };
+    let registry = &extensions.registry;
+    let shared = Shared {
+        registry: if by_ring { registry.by_ring() } else { registry.clone() },
+        signers: extensions.signers.clone(),
+        mapping,
+        has_server,
+    };
     let providers = providers(source, &shared);
     let applications = applications(source, normalise);
     let ((sign_in, password, idle_time), server, providers) = (sign_in?, server?, providers?);

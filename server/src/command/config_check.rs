@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use claimgate::access::Header;
-use claimgate::alg::Registry;
-use claimgate_config::{Config, Fault, Note, Position, Severity};
+use claimgate_config::{Config, Extensions, Fault, Note, Position, Severity};
 use serde_json::{Value, json};
 
 use super::findings::Findings;
@@ -36,9 +35,9 @@ pub(crate) enum ConfigCommand {
 }
 
 impl ConfigCommand {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
         let ConfigCommand::Check { file, online, strict, format } = self;
-        let (config, findings) = match Config::load(&file, registry) {
+        let (config, findings) = match Config::load(&file, extensions) {
             Ok(config) => {
                 let findings = Findings::of(&config, &file)?;
                 (Some(config), findings)

@@ -4,18 +4,17 @@
 use std::path::Path;
 
 use claimgate::Verifier;
-use claimgate::alg::Registry;
 use claimgate::claims::AnyKind;
 use claimgate::key::KeySet;
 use claimgate::limits::Limits;
-use claimgate_config::{Config, Provider};
+use claimgate_config::{Config, Extensions, Provider};
 
 use crate::command::input;
 use crate::command::output::Failure;
 
-/// Loads a configuration file whose algorithms are those of the registry.
-pub(crate) fn load(file: &Path, registry: &Registry) -> Result<Config, Failure> {
-    Config::load(file, registry).map_err(|error| Failure::Usage(error.with_codes()))
+/// Loads a configuration file whose algorithms and signers are those of the program.
+pub(crate) fn load(file: &Path, extensions: &Extensions) -> Result<Config, Failure> {
+    Config::load(file, extensions).map_err(|error| Failure::Usage(error.with_codes()))
 }
 
 /// Reads the key file of a provider.

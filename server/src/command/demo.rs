@@ -7,12 +7,11 @@ use crate::demo::{DemoClient, DemoProvider};
 use crate::store::{SqliteStore, Store};
 use crate::system;
 use crate::web::{Server, password, run};
-use claimgate::alg::Registry;
 use claimgate::oidc::endpoint::Endpoint;
 use claimgate::oidc::random_token;
 use claimgate::oidc::records::{Records, SignInRecords, StoreError};
 use claimgate::oidc::user::UserKind;
-use claimgate_config::{Config, DEFAULT_PROVIDER_ID};
+use claimgate_config::{Config, DEFAULT_PROVIDER_ID, Extensions};
 
 use super::logging::LogArguments;
 use super::runtime::{runtime, stop_signal};
@@ -50,7 +49,7 @@ const DEMO_ID: &str = "demo";
 const ADMIN: &str = "root";
 
 impl Arguments {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
         for address in [self.listen, self.provider] {
             if !address.ip().is_loopback() {
                 return Err(Failure::Usage(format!(
@@ -62,7 +61,7 @@ impl Arguments {
         self.log.start()?;
         match (&self.site, &self.client_secret_file) {
             (Some(site), Some(secret)) => runtime()?.block_on(self.serve_provider_alone(site, secret)),
-            _ => runtime()?.block_on(self.serve(registry)),
+            _ => runtime()?.block_on(self.serve(extensions)),
         }
     }
 
@@ -99,7 +98,7 @@ impl Arguments {
         Ok(())
     }
 
-    async fn serve(self, registry: &Registry) -> Result<(), Failure> {
+    async fn serve(self, extensions: &Extensions) -> Result<(), Failure> {
         let provider = listen(self.provider, "--provider")?;
         let issuer = url(provider.local_addr().map_err(usage)?);
         // The configuration holds the address, and a port in use is reported before anything starts.
@@ -110,7 +109,7 @@ impl Arguments {
             &configuration(&site, listen, &issuer, &secret),
             "the demonstration's configuration",
             Path::new(""),
-            registry,
+            extensions,
         )
         .map_err(usage)?;
         serve_provider(provider, &issuer, (&site, DEMO_ID), secret)?;

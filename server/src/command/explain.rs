@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use claimgate::Error;
-use claimgate::alg::Registry;
 use claimgate::claims::{Claims, ClaimsError};
 use claimgate::identity::Explanation;
 use claimgate::jws::CompactJws;
@@ -22,7 +21,7 @@ use crate::command::input;
 use crate::command::output::{self, Failure, Format};
 use crate::system;
 use crate::web::access_trial::{Evidence, Sender};
-use claimgate_config::{Config, Provider};
+use claimgate_config::{Config, Extensions, Provider};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -84,8 +83,8 @@ struct Source {
 }
 
 impl Arguments {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
-        let config = load(&self.config, registry)?;
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
+        let config = load(&self.config, extensions)?;
         if let Some(url) = &self.url {
             return self.explain_request(&config, url);
         }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use claimgate::identity::Identity;
 use claimgate::text::for_display;
-use claimgate_config::{Config, Provider};
+use claimgate_config::{Config, Extensions, Provider};
 use maud::{PreEscaped, html};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -23,9 +22,9 @@ pub(crate) enum MappingCommand {
 }
 
 impl MappingCommand {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
         match self {
-            MappingCommand::Test(arguments) => arguments.run(registry),
+            MappingCommand::Test(arguments) => arguments.run(extensions),
         }
     }
 }
@@ -95,8 +94,8 @@ struct Outcome {
 }
 
 impl TestArguments {
-    fn run(self, registry: &Registry) -> Result<(), Failure> {
-        let config = load(&self.config, registry)?;
+    fn run(self, extensions: &Extensions) -> Result<(), Failure> {
+        let config = load(&self.config, extensions)?;
         let unreadable =
             |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", self.file.display()));
         let text = std::fs::read_to_string(&self.file).map_err(|error| unreadable(&error))?;

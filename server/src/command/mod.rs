@@ -49,13 +49,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use claimgate::alg::{Algorithm, Registry, RegistryBuilder};
+use claimgate::sign::Signer;
+use claimgate_config::Extensions;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::output::Failure;
 
-/// The `claimgate` command: server, verifier and tools, with the built-in algorithms and the
-/// program's own.
+/// The `claimgate` command: server, verifier and tools, with the built-in algorithms, and the
+/// algorithms and signers of the program.
 ///
 /// Every subcommand uses the one registry that this builder collects: `algorithms`, `verify` and its
 /// JSON lines, `explain`, `config check`, `serve` (after a reload too) and `demo`. Which of the
@@ -65,6 +67,7 @@ use self::output::Failure;
 #[must_use]
 pub struct Command {
     registry: RegistryBuilder,
+    signers: Vec<(String, Arc<dyn Signer>)>,
     name: &'static str,
     version: &'static str,
 }
@@ -80,6 +83,7 @@ impl Command {
     pub fn new() -> Self {
         Self {
             registry: Registry::builder().builtin(),
+            signers: Vec::new(),
             name: "claimgate",
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -105,6 +109,14 @@ impl Command {
         self
     }
 
+    /// Adds a signer of client assertions (`private_key_jwt`), such as a key service, under the name by which
+    /// `private_key_signer` of a `[[provider]]` chooses it. An empty name and one that is taken are reported by
+    /// [`run`](Self::run).
+    pub fn register_signer(mut self, name: impl Into<String>, signer: Arc<dyn Signer>) -> Self {
+        self.signers.push((name.into(), signer));
+        self
+    }
+
     /// Sets the program's name, as `--help`, `--version` and completion scripts show it.
     pub fn name(mut self, name: &'static str) -> Self {
         self.name = name;
@@ -120,7 +132,7 @@ impl Command {
     /// Runs the command with the arguments of the process.
     ///
     /// Returns exit code 0 for success, 1 for a refused token, path or claims, and 2 for wrong usage,
-    /// unreadable input or an algorithm that cannot be registered. `--help`, `--version` and arguments
+    /// unreadable input, or an algorithm or signer that cannot be registered. `--help`, `--version` and arguments
     /// that cannot be parsed end the process.
     #[must_use]
     pub fn run(self) -> ExitCode {
@@ -135,38 +147,56 @@ impl Command {
 
     fn execute(self, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         let parser = parser(self.name, self.version);
-        let registry = self
-            .registry
-            .build()
-            .map_err(|error| Failure::Usage(format!("{}: {error} [{}]", self.name, error.code())))?;
+        let extensions = extensions(self.registry, self.signers)
+            .map_err(|(reason, code)| Failure::Usage(format!("{}: {reason} [{code}]", self.name)))?;
+        let registry = &extensions.registry;
         let parsed = Arguments::from_arg_matches(&parser.clone().get_matches_from(arguments));
         match parsed.unwrap_or_else(|error| error.exit()).subcommand {
-            Subcommand::Init(arguments) => arguments.run(&registry),
-            Subcommand::Serve(arguments) => arguments.run(&registry),
-            Subcommand::Demo(arguments) => arguments.run(&registry),
+            Subcommand::Init(arguments) => arguments.run(&extensions),
+            Subcommand::Serve(arguments) => arguments.run(&extensions),
+            Subcommand::Demo(arguments) => arguments.run(&extensions),
             Subcommand::User(command) => command.run(),
             Subcommand::Session(command) => command.run(),
             Subcommand::Log(arguments) => arguments.run(),
             Subcommand::Provider(command) => command.run(),
             Subcommand::Store(command) => command.run(),
-            Subcommand::Doctor(arguments) => arguments.run(&registry),
+            Subcommand::Doctor(arguments) => arguments.run(&extensions),
             Subcommand::Health(arguments) => arguments.run(),
             Subcommand::Backup(arguments) => arguments.run(),
             Subcommand::Restore(arguments) => arguments.run(),
-            Subcommand::Verify(arguments) => arguments.run(&registry),
+            Subcommand::Verify(arguments) => arguments.run(registry),
             Subcommand::Query(arguments) => arguments.run(),
-            Subcommand::Explain(arguments) => arguments.run(&registry),
-            Subcommand::Config(command) => command.run(&registry),
-            Subcommand::Mapping(command) => command.run(&registry),
+            Subcommand::Explain(arguments) => arguments.run(&extensions),
+            Subcommand::Config(command) => command.run(&extensions),
+            Subcommand::Mapping(command) => command.run(&extensions),
             Subcommand::Decode(arguments) => arguments.run(),
             Subcommand::Keygen(arguments) => arguments.run(),
             Subcommand::Sign(arguments) => arguments.run(),
-            Subcommand::Algorithms(arguments) => arguments.run(&registry),
+            Subcommand::Algorithms(arguments) => arguments.run(registry),
             Subcommand::Completions(arguments) => arguments.run(parser, self.name),
             // A page holds the version, not the facts of the build.
             Subcommand::Man(arguments) => arguments.run(parser.long_version(Resettable::Reset)),
         }
     }
+}
+
+/// Returns what the program registers, or the reason that it cannot be registered, with its code.
+fn extensions(
+    registry: RegistryBuilder,
+    signers: Vec<(String, Arc<dyn Signer>)>,
+) -> Result<Extensions, (String, &'static str)> {
+    let registry = registry.build().map_err(|error| (error.to_string(), error.code()))?;
+    let mut extensions = Extensions::from(registry);
+    for (name, signer) in signers {
+        if name.is_empty() {
+            return Err(("a signer needs a name".to_owned(), "registry.name"));
+        }
+        if extensions.signers.contains_key(&name) {
+            return Err((format!("a signer named `{name}` is already registered"), "registry.duplicate"));
+        }
+        extensions.signers.insert(name, signer);
+    }
+    Ok(extensions)
 }
 
 #[derive(clap::Parser)]
@@ -261,4 +291,25 @@ fn rename_examples(command: clap::Command, name: &str) -> clap::Command {
         _ => command,
     };
     command.mut_subcommands(|subcommand| rename_examples(subcommand, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use claimgate::sign::SigningKey;
+
+    #[test]
+    fn a_signer_needs_a_name_of_its_own() {
+        let signers = |names: &[&str]| -> Vec<(String, Arc<dyn Signer>)> {
+            let key = || SigningKey::from_secret(&[7; 32], "HS256").expect("the secret is long enough");
+            names.iter().map(|name| ((*name).to_owned(), Arc::new(key()) as Arc<dyn Signer>)).collect()
+        };
+        let registered = |names: &[&str]| {
+            let extensions = extensions(Registry::builder().builtin(), signers(names));
+            extensions.map(|extensions| extensions.signers.len()).map_err(|(_, code)| code)
+        };
+        assert_eq!(registered(&["a", "b"]), Ok(2));
+        assert_eq!(registered(&["a", "a"]), Err("registry.duplicate"));
+        assert_eq!(registered(&[""]), Err("registry.name"));
+    }
 }

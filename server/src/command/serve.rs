@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
@@ -15,7 +14,7 @@ use crate::command::output::Failure;
 use crate::editing::ConfigFile;
 use crate::web::reload::{Answer, Reload, Source};
 use crate::web::{Server, run};
-use claimgate_config::{Config, Severity};
+use claimgate_config::{Config, Extensions, Severity};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -33,14 +32,14 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
         self.log.start()?;
-        let config = load(&self.config, registry)?;
-        runtime()?.block_on(serve(config, &self.config, registry))
+        let config = load(&self.config, extensions)?;
+        runtime()?.block_on(serve(config, &self.config, extensions))
     }
 }
 
-async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), Failure> {
+async fn serve(config: Config, file: &Path, extensions: &Extensions) -> Result<(), Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let Some(settings) = &config.server else {
         return Err(Failure::Usage(format!(
@@ -51,8 +50,8 @@ async fn serve(config: Config, file: &Path, registry: &Registry) -> Result<(), F
     log_warnings(&config, file);
     let store = open_for_server(&settings.store).await?;
     let server = Server::new(config, store.0.clone()).map_err(|error| usage(&error))?;
-    let (requests, configs) = reloads(file, registry)?;
-    server.set_source(Source { file: ConfigFile::new(file, registry), requests });
+    let (requests, configs) = reloads(file, extensions)?;
+    server.set_source(Source { file: ConfigFile::new(file, extensions), requests });
     run::run(server, stop_signal()?, configs).await.map_err(|error| usage(&error))
 }
 
@@ -69,7 +68,7 @@ fn log_warnings(config: &Config, file: &Path) {
 /// receiver. Signals that arrive while one reload waits count as one.
 fn reloads(
     file: &Path,
-    registry: &Registry,
+    extensions: &Extensions,
 ) -> Result<(mpsc::Sender<Answer>, mpsc::Receiver<Reload>), Failure> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let (requests, mut pending) = mpsc::channel(1);
@@ -79,11 +78,11 @@ fn reloads(
             let _ = of_signals.try_send(None);
         }
     });
-    let (file, registry) = (file.to_owned(), registry.clone());
+    let (file, extensions) = (file.to_owned(), extensions.clone());
     let (sender, configs) = mpsc::channel(1);
     tokio::spawn(async move {
         while let Some(answer) = pending.recv().await {
-            let config = match Config::load(&file, &registry) {
+            let config = match Config::load(&file, &extensions) {
                 Ok(config) => {
                     log_warnings(&config, &file);
                     Ok(config)

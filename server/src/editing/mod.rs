@@ -14,11 +14,10 @@ pub(crate) mod provider;
 
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use claimgate::base64url;
 use claimgate::oidc::client::Secret;
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate_config::{Config, ConfigError};
+use claimgate_config::{Config, ConfigError, Extensions};
 
 pub(crate) use diff::{Line, diff};
 pub(crate) use place::Obstacle;
@@ -32,7 +31,7 @@ const MAX_FILE: u64 = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
-    registry: Registry,
+    extensions: Extensions,
 }
 
 /// What a file held at one time.
@@ -78,9 +77,9 @@ pub(crate) enum EditError {
 }
 
 impl ConfigFile {
-    /// Returns a file, whose providers may use the algorithms of the registry.
-    pub(crate) fn new(path: &Path, registry: &Registry) -> Self {
-        Self { path: path.to_owned(), registry: registry.clone() }
+    /// Returns a file, whose providers may use the algorithms and signers of the program.
+    pub(crate) fn new(path: &Path, extensions: &Extensions) -> Self {
+        Self { path: path.to_owned(), extensions: extensions.clone() }
     }
 
     /// Returns the path, as the command names it.
@@ -109,12 +108,12 @@ impl ConfigFile {
     pub(crate) fn check(&self, edited: &Edited) -> Result<Config, ConfigError> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let secret = edited.secret.as_ref().map(|secret| (Path::new(&secret.name), &secret.value));
-        Config::parse_beside(&edited.text, &self.path.display().to_string(), folder, &self.registry, secret)
+        Config::parse_beside(&edited.text, &self.path.display().to_string(), folder, &self.extensions, secret)
     }
 
     /// Returns the names of the algorithms that providers may use.
     pub(crate) fn algorithms(&self) -> impl Iterator<Item = &str> {
-        self.registry.names()
+        self.extensions.registry.names()
     }
 
     /// Chooses a file for a new secret of the client at the provider with an id.

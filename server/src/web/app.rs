@@ -377,7 +377,7 @@ fn content_policy(server: &ServerConfig) -> String {
 pub(crate) mod tests {
     use std::path::Path;
 
-    use claimgate::alg::Registry;
+    use claimgate_config::Extensions;
 
     use super::*;
     use crate::store::SqliteStore;
@@ -389,7 +389,7 @@ pub(crate) mod tests {
              [[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"a secret of the client\"\n\
              [identity]\nusername = \"sub\"\n"
         );
-        let config = Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin());
+        let config = Config::parse(&text, "claimgate.toml", Path::new(""), &Extensions::builtin());
         config.expect("a configuration")
     }
 

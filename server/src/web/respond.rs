@@ -43,6 +43,7 @@ impl Problem {
             Problem::UserInfo(UserInfoError::Token(error)) if error.unavailable().is_some() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Problem::Token(error) if error.unavailable().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Provider(_)
             | Problem::Fetch(_)
             | Problem::Busy

@@ -90,7 +90,10 @@ async fn redeem(
     let request =
         refresh::request_async(grant.refresh_token(), client, metadata, system::now(), &mut system::random)
             .await
-            .map_err(|error| Failure::Refused(error.code(), error.to_string()))?;
+            .map_err(|error| match error.unavailable() {
+                Some(_) => unreachable(&error),
+                None => Failure::Refused(error.code(), error.to_string()),
+            })?;
     let response = call(provider, request.http).await?;
     refresh::read_with_id_token(&response, &request.secrets, &grant.tokens()).map_err(|error| {
         let ends = &provider.config.refresh.end_errors;

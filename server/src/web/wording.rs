@@ -86,6 +86,7 @@ impl Problem {
                 let description = description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
                 return fill(texts.token_refused, &[("reason", &format!("{error}{description}"))]);
             }
+            Problem::Token(error) if error.unavailable().is_some() => texts.signing,
             Problem::Token(_) | Problem::UserInfo(_) => texts.provider_answer,
             Problem::IdToken(IdTokenError::AuthContext { .. }) => texts.not_stronger,
             Problem::IdToken(IdTokenError::AuthTime { .. }) => texts.not_asked_again,

@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use claimgate::alg::Registry;
-use claimgate_config::{Config, Note, Severity};
+use claimgate_config::{Config, Extensions, Note, Severity};
 
 use super::support::{Folder, run};
 use serde_json::json;
@@ -15,7 +14,7 @@ const PROVIDER: &str =
     "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"s\"\n";
 
 fn notes(text: &str) -> Vec<Note> {
-    Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap().notes
+    Config::parse(text, "claimgate.toml", Path::new(""), &Extensions::builtin()).unwrap().notes
 }
 
 // finding: O-F1, D9
@@ -75,7 +74,7 @@ fn the_meaning_of_a_host_that_applications_share_is_said() {
 fn a_provider_names_the_networks_of_its_logouts() {
     let parse = |value: &str| {
         let text = format!("{PROVIDER}logout_from = [{value}]\n");
-        Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin())
+        Config::parse(&text, "claimgate.toml", Path::new(""), &Extensions::builtin())
     };
     let config = parse("\"192.0.2.7\", \"2001:db8::/32\"").unwrap();
     let networks: Vec<_> = config.providers[0].logout_from.iter().map(ToString::to_string).collect();
@@ -286,7 +285,8 @@ fn headers_that_cannot_be_sent_name_their_setting() {
         ),
     ] {
         let text = format!("{SERVER}{PROVIDER}{text}");
-        let error = Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap_err();
+        let error =
+            Config::parse(&text, "claimgate.toml", Path::new(""), &Extensions::builtin()).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
 }

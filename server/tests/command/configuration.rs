@@ -7,11 +7,12 @@ use std::sync::Arc;
 use claimgate::alg::{Algorithm, PreparedKey, Registry};
 use claimgate::claims::TokenKind;
 use claimgate::key::{KeyError, VerificationKey};
-use claimgate_config::{Config, ConfigError};
+use claimgate::sign::SigningKey;
+use claimgate_config::{Config, ConfigError, Extensions};
 use claimgate_server::web::provider::Provider;
 
 pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin())
+    Config::parse(text, "claimgate.toml", Path::new(""), &Extensions::builtin())
 }
 
 pub(super) const PROVIDER: &str = "[[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\n";
@@ -61,11 +62,38 @@ impl Algorithm for X1 {
 }
 
 #[test]
+fn a_registered_signer_proves_the_client() {
+    let mut extensions = Extensions::builtin();
+    let key = SigningKey::generate("ES256", SigningKey::DEFAULT_RSA_BITS).unwrap().with_kid("1");
+    extensions.signers.insert("kms".to_owned(), Arc::new(key));
+    let parse = |settings: &str| {
+        let text = format!("{PROVIDER}{settings}");
+        Config::parse(&text, "claimgate.toml", Path::new(""), &extensions)
+    };
+    let config =
+        parse("private_key_signer = \"kms\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\n").unwrap();
+    let signer = config.providers[0].client.key.clone().unwrap();
+    assert_eq!((signer.algorithm(), signer.kid()), ("ES256", Some("1")));
+    let unknown = parse("private_key_signer = \"hsm\"\n").unwrap_err().to_string();
+    assert!(
+        unknown.starts_with("claimgate.toml:4:22: provider[0].private_key_signer: `hsm` is unknown"),
+        "{unknown}"
+    );
+    assert!(unknown.contains("the signers of this program are kms"), "{unknown}");
+    for other in
+        ["private_key_file = \"key.pem\"", "private_key_algorithm = \"ES256\"", "private_key_id = \"2\""]
+    {
+        let both = parse(&format!("private_key_signer = \"kms\"\n{other}\n")).unwrap_err().to_string();
+        assert!(both.contains("stands beside another `private_key_` setting"), "{both}");
+    }
+}
+
+#[test]
 fn a_registered_algorithm_works_in_a_provider() {
     let registry = Registry::builder().builtin().register(std::sync::Arc::new(X1)).build().unwrap();
     let server = "[server]\npublic_url = \"https://sso.example.com\"\n";
     let text = format!("{server}{PROVIDER}algorithms = [\"X1\", \"RS256\"]\n");
-    let config = Config::parse(&text, "claimgate.toml", Path::new(""), &registry).unwrap();
+    let config = Config::parse(&text, "claimgate.toml", Path::new(""), &registry.into()).unwrap();
     let provider = config.providers[0].clone();
     assert!(provider.registry.get("X1").is_some());
     claimgate_server::web::run::install_tls();
@@ -119,7 +147,7 @@ fn each_fault_names_its_line_column_and_setting() {
         ),
         // A key that looks like a setting, in a text of several lines.
         (
-            format!("{PROVIDER}display_name = \"\"\"\nleeway = 1\n\"\"\"\nleeway = 3601\n"),
+            format!("{PROVIDER}display_name = \"\"\"\nleeway = 1\n\"\"\"\nleeway = 301\n"),
             "7:10: provider[0].leeway: ",
         ),
         // The table where a setting is missing.
@@ -301,7 +329,7 @@ fn a_duration_is_whole_seconds_or_has_a_unit() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let missing = Config::load(Path::new("no-such-file.toml"), &Registry::builtin()).unwrap_err();
+    let missing = Config::load(Path::new("no-such-file.toml"), &Extensions::builtin()).unwrap_err();
     assert_eq!(missing.code(), "config.read");
     assert!(missing.to_string().starts_with("no-such-file.toml: cannot be read: "), "{missing}");
 }

@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use claimgate::oidc::fingerprint::Fingerprint;
-use claimgate_config::{Config, Table};
+use claimgate_config::{Config, Extensions, Table};
 
 #[test]
 fn every_example_loads() {
@@ -14,7 +13,7 @@ fn every_example_loads() {
     let mut examples = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let file = entry.unwrap().path();
-        Config::load(&file, &Registry::builtin()).unwrap();
+        Config::load(&file, &Extensions::builtin()).unwrap();
         // With the settings that stand in comments: `#` is before a name without white space.
         let is_setting = |line: &str| {
             line.split_once(" = ").is_some_and(|(name, _)| !name.is_empty() && !name.contains(' '))
@@ -24,7 +23,7 @@ fn every_example_loads() {
             text.lines().map(|line| line.strip_prefix('#').filter(|rest| is_setting(rest)).unwrap_or(line));
         let text = lines.collect::<Vec<_>>().join("\n");
         let config =
-            Config::parse(&text, &file.display().to_string(), &folder, &Registry::builtin()).unwrap();
+            Config::parse(&text, &file.display().to_string(), &folder, &Extensions::builtin()).unwrap();
         assert!(config.providers[0].refresh.interval.is_some(), "{}", file.display());
         examples += 1;
     }
@@ -34,7 +33,7 @@ fn every_example_loads() {
 #[test]
 fn the_key_file_stands_beside_the_configuration() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/demo");
-    let config = Config::load(&folder.join("claimgate.toml"), &Registry::builtin()).unwrap();
+    let config = Config::load(&folder.join("claimgate.toml"), &Extensions::builtin()).unwrap();
     assert_eq!(config.providers[0].jwks_file.as_deref(), Some(folder.join("jwks.json").as_path()));
 }
 
@@ -80,7 +79,7 @@ fn the_configurations_in_the_documents_load() {
                 std::fs::write(folder.path().join(file), "a secret of 32 characters for the test\n").unwrap();
             }
             let name = document.display().to_string();
-            let config = Config::parse(&whole(&found[1]), &name, folder.path(), &Registry::builtin());
+            let config = Config::parse(&whole(&found[1]), &name, folder.path(), &Extensions::builtin());
             if let Err(error) = config {
                 panic!("{error}\n{}", &found[1]);
             }
@@ -210,7 +209,8 @@ fn the_defaults_of_the_configuration_reference_are_those_of_the_program() {
     let folder = tempfile::tempdir().unwrap();
     // Positions in the file are no settings.
     let position = regex::Regex::new(r"(?:line|column): \d+,| \(provider `oidc`\)").unwrap();
-    let read = |text: &str| match Config::parse(text, "claimgate.toml", folder.path(), &Registry::builtin()) {
+    let read = |text: &str| match Config::parse(text, "claimgate.toml", folder.path(), &Extensions::builtin())
+    {
         Ok(mut config) => {
             config.places.clear();
             config.version = Fingerprint::of("");

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use claimgate::alg::Registry;
-use claimgate_config::{Color, Config, ConfigError, Severity};
+use claimgate_config::{Color, Config, ConfigError, Extensions, Severity};
 
 use super::support::Folder;
 
@@ -13,7 +12,7 @@ const SITE: &str = "[server]\npublic_url = \"https://sso.example.com\"\n\
     [[provider]]\nissuer = \"https://idp.example.com\"\nclient_id = \"crm\"\nclient_secret = \"s\"\n[pages]\n";
 
 fn parse(pages: &str, folder: &Path) -> Result<Config, ConfigError> {
-    Config::parse(&format!("{SITE}{pages}\n"), "claimgate.toml", folder, &Registry::builtin())
+    Config::parse(&format!("{SITE}{pages}\n"), "claimgate.toml", folder, &Extensions::builtin())
 }
 
 #[test]

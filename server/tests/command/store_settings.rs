@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use claimgate::alg::Registry;
-use claimgate_config::{Config, Store};
+use claimgate_config::{Config, Extensions, Store};
 
 use super::support::{Folder, run};
 
@@ -15,12 +14,12 @@ const PROVIDER: &str =
 
 fn store(settings: &str) -> Store {
     let text = format!("{SERVER}{settings}{PROVIDER}");
-    let config = Config::parse(&text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap();
+    let config = Config::parse(&text, "claimgate.toml", Path::new(""), &Extensions::builtin()).unwrap();
     config.server.unwrap().store
 }
 
 fn error(text: &str) -> String {
-    Config::parse(text, "claimgate.toml", Path::new(""), &Registry::builtin()).unwrap_err().to_string()
+    Config::parse(text, "claimgate.toml", Path::new(""), &Extensions::builtin()).unwrap_err().to_string()
 }
 
 #[test]

@@ -6,9 +6,8 @@ mod system;
 
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use claimgate::identity::Normalisation;
-use claimgate_config::{Config, Fault, Severity, Sqlite, Store};
+use claimgate_config::{Config, Extensions, Fault, Severity, Sqlite, Store};
 use serde_json::json;
 
 use super::database::{MAKES_DATABASE, settings};
@@ -44,11 +43,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(self, extensions: &Extensions) -> Result<(), Failure> {
         let file = &self.config;
         let settings = settings(file)?;
         let mut report = Report::default();
-        let config = check_configuration(file, registry, &mut report)?;
+        let config = check_configuration(file, extensions, &mut report)?;
         // Unreadable: reported at the end, after what else was found.
         let mut unreadable = None;
         match &settings.store {
@@ -148,11 +147,11 @@ impl Arguments {
 /// Checks the configuration file as a server reads it. Returns it, if it can be used here.
 fn check_configuration(
     file: &Path,
-    registry: &Registry,
+    extensions: &Extensions,
     report: &mut Report,
 ) -> Result<Option<Config>, Failure> {
     report.line(&format!("configuration {}", file.display()));
-    let config = match Config::load(file, registry) {
+    let config = match Config::load(file, extensions) {
         Ok(config) => config,
         Err(error) => {
             error.faults().iter().for_each(|fault| add_fault(fault, report));

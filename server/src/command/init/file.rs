@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use claimgate::alg::Registry;
-use claimgate_config::{Config, DEFAULT_PROVIDER_ID};
+use claimgate_config::{Config, DEFAULT_PROVIDER_ID, Extensions};
 use toml::Value;
 
 use super::kinds::{Kind, is_open};
@@ -61,11 +60,11 @@ impl Answers {
     ///
     /// # Errors
     /// What the first fault is, and its remedy.
-    pub(super) fn check(&self, folder: &Path, registry: &Registry) -> Result<Config, String> {
+    pub(super) fn check(&self, folder: &Path, extensions: &Extensions) -> Result<Config, String> {
         if self.admin_group.is_some() && !self.kind.has_groups() {
             return Err(format!("{} has no groups in its tokens", self.kind.title));
         }
-        Config::parse(&self.file(), "", folder, registry).map_err(|error| {
+        Config::parse(&self.file(), "", folder, extensions).map_err(|error| {
             let faults = error.faults().iter();
             let texts = faults.map(|fault| match (&fault.setting, fault.remedy()) {
                 (Some(setting), Some(remedy)) => format!("{setting}: {}; {remedy}", fault.message()),
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Config {
-        let parsed = Config::parse(text, "claimgate.toml", Path::new("/nowhere"), &Registry::builtin());
+        let parsed = Config::parse(text, "claimgate.toml", Path::new("/nowhere"), &Extensions::builtin());
         parsed.unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
@@ -243,7 +242,7 @@ mod tests {
         for kind in KINDS {
             let group = "the \"chosen\"\n[server]".to_owned();
             let answers = Answers { admin_group: Some(group.clone()), ..Answers::examples(kind) };
-            let checked = answers.check(Path::new("/nowhere"), &Registry::builtin());
+            let checked = answers.check(Path::new("/nowhere"), &Extensions::builtin());
             assert_eq!(checked.is_ok(), kind.has_groups(), "{}: {:?}", kind.name, checked.err());
             if kind.has_groups() {
                 assert!(answers.file().contains("allow_admins = true"));
@@ -271,7 +270,7 @@ mod tests {
     fn a_wrong_answer_is_named_by_its_setting() {
         let kind = Kind::named("entra").expect("a kind");
         let check = |answers: Answers| {
-            answers.check(Path::new("/nowhere"), &Registry::builtin()).expect_err("a fault")
+            answers.check(Path::new("/nowhere"), &Extensions::builtin()).expect_err("a fault")
         };
         let examples = || Answers::examples(kind);
         let url = check(Answers { public_url: "http://sso.example.com".to_owned(), ..examples() });

@@ -10,11 +10,10 @@ use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use claimgate::alg::Registry;
 use claimgate::identity::Normalisation;
 use claimgate::oidc::accounts::{Administrator, NewUser};
 use claimgate::oidc::user::UserKind;
-use claimgate_config::{Config, Store};
+use claimgate_config::{Config, Extensions, Store};
 use zeroize::Zeroizing;
 
 use self::file::{Answers, Secret};
@@ -118,11 +117,11 @@ const UNITS: [&str; 2] =
 const SECRET_FILE: &str = "client-secret";
 
 impl Arguments {
-    pub(crate) fn run(mut self, registry: &Registry) -> Result<(), Failure> {
+    pub(crate) fn run(mut self, extensions: &Extensions) -> Result<(), Failure> {
         let folder = folder_of(&self.config).to_owned();
         self.refuse_existing(&self.config)?;
         if !self.yes && std::io::stdin().is_terminal() {
-            questions::ask(&mut self, &folder, registry)?;
+            questions::ask(&mut self, &folder, extensions)?;
         }
         let mut answers = self.answers()?;
         let secret = self.secret(&folder)?;
@@ -134,7 +133,7 @@ impl Arguments {
             ClientSecret::Given(_) => Secret::Example,
             ClientSecret::None => Secret::None,
         };
-        let config = answers.check(&folder, registry).map_err(Failure::Usage)?;
+        let config = answers.check(&folder, extensions).map_err(Failure::Usage)?;
         let admin = self.first_administrator(config.normalise)?;
         let mut written = vec![self.config.display().to_string()];
         let has_older = folder.join(SECRET_FILE).exists();
@@ -160,7 +159,7 @@ impl Arguments {
             output::text(&format!("added {} ({})\n", added.username, added.kind.name()))?;
         }
         // From the file: what is printed is what the server reads.
-        let config = configuration::load(&self.config, registry)?;
+        let config = configuration::load(&self.config, extensions)?;
         if let Some(Store::Sqlite(sqlite)) = config.server.as_ref().map(|server| &server.store)
             && sqlite.file.exists()
         {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use claimgate::alg::Registry;
+use claimgate_config::Extensions;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Input, Select};
 use zeroize::Zeroizing;
@@ -14,7 +14,7 @@ use crate::command::output::{self, Failure};
 
 /// Asks what the options leave open, and puts the answers into them. An answer that a server would not start with is
 /// asked for again.
-pub(super) fn ask(arguments: &mut Arguments, folder: &Path, registry: &Registry) -> Result<(), Failure> {
+pub(super) fn ask(arguments: &mut Arguments, folder: &Path, extensions: &Extensions) -> Result<(), Failure> {
     let theme = ColorfulTheme::default();
     let kind = match arguments.provider {
         Some(kind) => kind,
@@ -34,7 +34,7 @@ pub(super) fn ask(arguments: &mut Arguments, folder: &Path, registry: &Registry)
             }
             let mut input = Input::<String>::with_theme(&theme)
                 .with_prompt(prompt)
-                .validate_with(|typed: &String| with(typed.trim()).check(folder, registry).map(drop));
+                .validate_with(|typed: &String| with(typed.trim()).check(folder, extensions).map(drop));
             if let Some(default) = default {
                 input = input.default(default.to_owned());
             }
@@ -53,7 +53,7 @@ pub(super) fn ask(arguments: &mut Arguments, folder: &Path, registry: &Registry)
         issuer: typed.to_owned(),
         ..examples.clone()
     })?;
-    show_registration(arguments, examples.clone(), folder, registry)?;
+    show_registration(arguments, examples.clone(), folder, extensions)?;
     text(&mut arguments.client_id, "Client id at the provider", None, &|typed| Answers {
         client_id: typed.to_owned(),
         ..examples.clone()
@@ -78,14 +78,14 @@ fn show_registration(
     arguments: &mut Arguments,
     mut answers: Answers,
     folder: &Path,
-    registry: &Registry,
+    extensions: &Extensions,
 ) -> Result<(), Failure> {
     if arguments.client_id.is_some() {
         return Ok(());
     }
     answers.public_url = arguments.public_url.clone().unwrap_or_default();
     answers.issuer = arguments.issuer.clone().unwrap_or_default();
-    let config = answers.check(folder, registry).map_err(Failure::Usage)?;
+    let config = answers.check(folder, extensions).map_err(Failure::Usage)?;
     arguments.registration_shown = true;
     output::write(output::escaped(&registration::text(answers.kind, &config)).as_bytes())
 }

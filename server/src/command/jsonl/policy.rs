@@ -47,6 +47,7 @@ pub(super) fn policy(value: Value) -> Result<(Policy<AnyKind>, UnixTime), Malfor
             "nonce" => names()?.fold(policy, Policy::nonce),
             "typ" => names()?.fold(policy, Policy::typ),
             "leeway" => policy.leeway(seconds()?),
+            "danger_leeway" => policy.danger_leeway(seconds()?),
             "max_token_age" => policy.max_token_age(seconds()?),
             "max_age" => {
                 let reason = "`policy.max_age` is spelled `policy.max_token_age`";

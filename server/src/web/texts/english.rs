@@ -76,6 +76,7 @@ pub(super) const TEXTS: Texts = Texts {
     title_too_slow: "Request too slow",
 
     signatures: "Signatures cannot be verified now. Try again in a minute.",
+    signing: "The sign-in cannot be completed now. Try again in a minute.",
     provider_unavailable: "The sign-in provider cannot be reached, or does not answer as it should. Try again in a minute.",
     busy: "The server is busy. Try again in a minute.",
     unsure: "The server cannot tell at the moment whether you are signed in. Try again in a minute.",

@@ -76,6 +76,7 @@ pub(super) const TEXTS: Texts = Texts {
     title_too_slow: "Requête trop lente",
 
     signatures: "Les signatures ne peuvent pas être vérifiées pour le moment. Réessayez dans une minute.",
+    signing: "La connexion ne peut pas aboutir pour le moment. Réessayez dans une minute.",
     provider_unavailable: "Le service de connexion est injoignable ou ne répond pas comme prévu. Réessayez dans une minute.",
     busy: "Le serveur est surchargé. Réessayez dans une minute.",
     unsure: "Le serveur ne peut pas déterminer pour le moment si vous êtes connecté. Réessayez dans une minute.",

@@ -76,6 +76,7 @@ pub(super) const TEXTS: Texts = Texts {
     title_too_slow: "Anfrage zu langsam",
 
     signatures: "Signaturen lassen sich gerade nicht prüfen. Versuchen Sie es in einer Minute noch einmal.",
+    signing: "Die Anmeldung lässt sich gerade nicht abschließen. Versuchen Sie es in einer Minute noch einmal.",
     provider_unavailable: "Der Anmeldedienst ist nicht erreichbar oder antwortet nicht wie vorgesehen. Versuchen Sie es in einer Minute noch einmal.",
     busy: "Der Server ist ausgelastet. Versuchen Sie es in einer Minute noch einmal.",
     unsure: "Der Server kann gerade nicht feststellen, ob Sie angemeldet sind. Versuchen Sie es in einer Minute noch einmal.",

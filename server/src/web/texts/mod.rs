@@ -172,7 +172,7 @@ texts! {
     title_logout_refused, title_bad_request, title_too_many_requests, title_too_many_attempts, title_not_signed_in,
     title_not_allowed, title_no_access, title_not_found, title_method, title_taken, title_too_large, title_too_slow;
     // What happened and what to do: the server, the provider and the network.
-    signatures, provider_unavailable, busy, unsure, not_saved, provider_answer, token_refused, id_token,
+    signatures, signing, provider_unavailable, busy, unsure, not_saved, provider_answer, token_refused, id_token,
     not_stronger, not_asked_again;
     // Sign-ins that are refused.
     demand, not_linked, no_account, inactive, no_username, no_team, no_admins, unsuitable_kind, logged_out,

@@ -76,6 +76,7 @@ pub(super) const TEXTS: Texts = Texts {
     title_too_slow: "Solicitud demasiado lenta",
 
     signatures: "Ahora no se pueden verificar las firmas. Inténtelo de nuevo dentro de un minuto.",
+    signing: "Ahora no se puede completar el inicio de sesión. Inténtelo de nuevo dentro de un minuto.",
     provider_unavailable: "No se puede contactar con el proveedor de identidad, o no responde como debería. Inténtelo de nuevo dentro de un minuto.",
     busy: "El servidor está ocupado. Inténtelo de nuevo dentro de un minuto.",
     unsure: "El servidor no puede saber en este momento si ha iniciado sesión. Inténtelo de nuevo dentro de un minuto.",
