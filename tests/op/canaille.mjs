@@ -1,11 +1,11 @@
 // Canaille, an OpenID Provider in Python, as processes of its own with a database of its own.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { freePort, until } from './claimgate.mjs';
+import { newKeys } from './jose.mjs';
 
 /** Where `python-packages` installs it. */
 export const CANAILLE = resolve(import.meta.dirname, '../../target/canaille');
@@ -20,8 +20,8 @@ export class Canaille {
     canaille.folder = mkdtempSync(join(tmpdir(), 'claimgate-canaille-'));
     const config = join(canaille.folder, 'canaille.toml');
     canaille.env = { ...process.env, PYTHONPATH: CANAILLE, CANAILLE_CONFIG: config };
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const key = Object.entries({ ...privateKey.export({ format: 'jwk' }), kid: 'first', use: 'sig', alg: 'RS256' });
+    const { privateJwk } = newKeys('rsa', { modulusLength: 2048 });
+    const key = Object.entries({ ...privateJwk, kid: 'first', use: 'sig', alg: 'RS256' });
     writeFileSync(config, `
 SECRET_KEY = "for tests"
 SERVER_NAME = "127.0.0.1:${port}"

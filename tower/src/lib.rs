@@ -70,7 +70,7 @@ pub use claimgate_remote as remote;
 pub use claimgate_remote::{Issuer, RemoteIssuers, RemoteVerifier};
 
 pub use layer::BearerLayer;
-pub use logouts::{LogoutEndpoint, LogoutStore, Logouts, MemoryLogouts};
+pub use logouts::{Logout, LogoutEndpoint, LogoutStore, Logouts, MemoryLogouts, StoreError, TokenSession};
 pub use principal::{FromPrincipal, MappedIdentity, Principal, Verified};
 pub use refusal::Refusal;
 pub use require::Require;

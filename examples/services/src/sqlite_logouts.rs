@@ -7,8 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use claimgate_tower::claimgate::time::UnixTime;
-use claimgate_tower::logouts::{Logout, StoreError, TokenSession};
-use claimgate_tower::{LogoutStore, MemoryLogouts};
+use claimgate_tower::{Logout, LogoutStore, MemoryLogouts, StoreError, TokenSession};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 

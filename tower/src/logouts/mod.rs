@@ -27,7 +27,7 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Seconds by which the clocks of the parts of a provider may differ, and those of a provider and a service.
 const LEEWAY: u64 = 60;
-/// How long a record is kept beyond the lifetime of the tokens: many times the leeway of any policy.
+/// How long a record is kept beyond the lifetime of the tokens: many times the longest leeway of a policy.
 const KEPT_LONGER: Duration = Duration::from_secs(60 * 60);
 /// Longest time that a store is waited for.
 const STORE_TIME: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ impl Logout {
     ///
     /// ```
     /// use claimgate_tower::claimgate::time::UnixTime;
-    /// use claimgate_tower::logouts::{Logout, TokenSession};
+    /// use claimgate_tower::{Logout, TokenSession};
     ///
     /// let at = |seconds: i64| UnixTime(1_800_000_000 + seconds);
     /// let logout = Logout {
@@ -127,8 +127,7 @@ pub struct TokenSession<'t> {
 /// ```
 /// use std::sync::{Mutex, PoisonError};
 ///
-/// use claimgate_tower::LogoutStore;
-/// use claimgate_tower::logouts::{Logout, StoreError, TokenSession};
+/// use claimgate_tower::{Logout, LogoutStore, StoreError, TokenSession};
 ///
 /// #[derive(Default)]
 /// struct List(Mutex<Vec<Logout>>);
@@ -209,7 +208,8 @@ impl<S> Clone for Logouts<S> {
 
 impl<S: LogoutStore> Logouts<S> {
     /// Makes the logouts of a store. `longest_token` is the longest lifetime of an access token, from `iat` to `exp`:
-    /// logouts are kept for an hour longer, and the layer refuses tokens that live longer.
+    /// logouts are kept for an hour longer, and the layer refuses tokens that live longer. A policy with a
+    /// [`danger_leeway`](claimgate::claims::Policy::danger_leeway) of an hour or more accepts tokens for longer than that: add it.
     #[must_use]
     pub fn new(store: S, longest_token: Duration) -> Self {
         Self { store: Arc::new(store), longest_token }
