@@ -20,6 +20,7 @@ use super::algorithms::algorithms;
 use super::authorization;
 use super::checked::{Demands, Provider, SecurityEvents, Trust, uses_secret};
 use super::claim;
+use super::extensions::Extensions;
 use super::files::FileContent;
 use super::issuer::{self, Issuer};
 use super::raw;
@@ -50,6 +51,20 @@ pub(super) struct Shared {
     pub(super) mapping: Result<Mapping, Faulty>,
     /// Whether the file has a `[server]`, so that people sign in.
     pub(super) has_server: bool,
+}
+
+impl Shared {
+    /// Returns what the program and the file give to all providers; `by_ring`: RSA signatures are verified by ring.
+    pub(super) fn new(
+        extensions: &Extensions,
+        by_ring: bool,
+        mapping: Result<Mapping, Faulty>,
+        has_server: bool,
+    ) -> Self {
+        let registry = &extensions.registry;
+        let registry = if by_ring { registry.by_ring() } else { registry.clone() };
+        Self { registry, signers: extensions.signers.clone(), mapping, has_server }
+    }
 }
 
 /// Resolves the table; every fault in it is recorded. `mapping` is its own, or that of the file.

@@ -134,13 +134,7 @@ fn file(source: &Source<'_>, extensions: &Extensions) -> Result<Config, Faulty> 
     let sign_in = raw_sign_in.and_then(|raw| {
         sign_in::resolve(&source.section(SettingPath::of("sign_in")), &raw.unwrap_or_default())
     });
-    let registry = &extensions.registry;
-    let shared = Shared {
-        registry: if by_ring { registry.by_ring() } else { registry.clone() },
-        signers: extensions.signers.clone(),
-        mapping,
-        has_server,
-    };
+    let shared = Shared::new(extensions, by_ring, mapping, has_server);
     let providers = providers(source, &shared);
     let applications = applications(source, normalise);
     let ((sign_in, password, idle_time), server, providers) = (sign_in?, server?, providers?);
