@@ -52,6 +52,9 @@ const SHOWN: usize = 300;
 #[cfg(any(feature = "oidc", feature = "identity"))]
 #[must_use]
 pub fn for_display(text: &str) -> String {
+    if text.len() <= SHOWN && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().filter(|character| !is_unsafe(*character)).take(SHOWN).collect()
 }
 

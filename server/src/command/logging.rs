@@ -70,7 +70,7 @@ struct Plain<W>(W);
 impl<W: std::io::Write> std::io::Write for Plain<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         // Most lines are ASCII, of which DEL alone is escaped.
-        if line.iter().all(|byte| *byte < 0x7f) {
+        if line.is_ascii() && !line.contains(&0x7f) {
             self.0.write_all(line)?;
         } else {
             self.0.write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;

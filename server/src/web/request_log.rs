@@ -35,6 +35,7 @@ struct Noted {
 }
 
 /// The fields of a log line about the request at hand; absent where unknown.
+#[derive(Default)]
 pub(crate) struct Fields {
     /// The client's address, behind the proxies that the configuration trusts.
     pub(crate) client: Option<String>,
@@ -48,8 +49,6 @@ pub(crate) struct Fields {
     pub(crate) unverified_error: Option<String>,
     /// What was found in place of what is accepted.
     pub(crate) found: Option<String>,
-    /// The reference that the response shows.
-    pub(crate) reference: String,
 }
 
 /// Runs the handling of a request; within it, [`fields`] are those of the request.
@@ -125,18 +124,9 @@ pub(crate) fn fields() -> Fields {
             provider,
             unverified_error,
             found,
-            reference: request.reference.get_or_init(new_reference).clone(),
         }
     });
-    within.unwrap_or_else(|_| Fields {
-        client: None,
-        host: None,
-        user: None,
-        provider: None,
-        unverified_error: None,
-        found: None,
-        reference: new_reference(),
-    })
+    within.unwrap_or_default()
 }
 
 /// Returns the reference of the request at hand.

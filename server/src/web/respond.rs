@@ -95,8 +95,8 @@ impl Problem {
 
     /// Writes the line of this problem. Returns the reference that the response shows.
     fn log(&self, status: StatusCode) -> String {
-        let Fields { client, host, user, provider, unverified_error, found, reference } =
-            request_log::fields();
+        let Fields { client, host, user, provider, unverified_error, found } = request_log::fields();
+        let reference = request_log::reference();
         let (code, error) = (self.code(), self.to_string());
         let AccessFields { user, teams, application, rule, token_client } = self.access_fields(user);
         // The client's address comes first: no text of a client stands before it.
