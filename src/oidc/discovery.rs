@@ -9,6 +9,9 @@ use crate::json::{self, JsonError};
 use crate::limits::Limits;
 use crate::text;
 
+/// The scheme of issuers with TLS, which may be written in capitals (RFC 3986 §3.1).
+const HTTPS: &str = "https:";
+
 /// Endpoints from the configuration; each takes precedence over the discovered one.
 ///
 /// ```
@@ -177,7 +180,8 @@ pub fn read(
         return Err(DiscoveryError::Issuer { expected: issuer.to_owned(), found: text::for_display(found) });
     }
     // An https provider must not lead to plain http, not even on this machine.
-    let tls_only = issuer.starts_with("https:") && !allow_http;
+    let is_https = issuer.get(..HTTPS.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS));
+    let tls_only = is_https && !allow_http;
     let endpoint = |member: &'static str, own: &Option<Endpoint>| -> Result<Option<Endpoint>, _> {
         match (own, document.get(member)) {
             (Some(own), _) => Ok(Some(own.clone())),

@@ -83,6 +83,13 @@ fn a_lying_document_is_refused() {
         assert_eq!(spoiled("token_endpoint", json!(address)), Err("discovery.endpoint"), "{address}");
         assert_eq!(spoiled("jwks_uri", json!(address)), Err("discovery.endpoint"), "{address}");
     }
+    // A scheme in capitals is the same scheme.
+    let (issuer, mut capitals) = ("HTTPS://idp.example.com", document());
+    capitals["issuer"] = json!(issuer);
+    capitals["jwks_uri"] = json!("http://127.0.0.1/jwks");
+    let response = answer(capitals.to_string().as_bytes());
+    let refused = discovery::read(&response, issuer, &EndpointOverrides::default(), false).unwrap_err();
+    assert_eq!(refused.code(), "discovery.endpoint");
     let bytes = |body: &[u8]| {
         discovery::read(&answer(body), ISSUER, &EndpointOverrides::default(), false).unwrap_err().code()
     };

@@ -198,7 +198,7 @@ impl Inspection {
     /// Reads all rows of a table.
     fn rows(&mut self, connection: &Connection, table: &Table) -> rusqlite::Result<()> {
         let (mut rows_read, before) = (0_u64, self.problems.len());
-        let quoted = |name: &String| format!("\"{name}\"");
+        let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
         let all: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
         let key: Vec<String> = table.key.iter().map(quoted).collect();
         let reader = reader_of(&table.name);

@@ -142,7 +142,9 @@ pub(crate) struct Limiter {
     provider_tests: KeyedLimit<()>,
     /// Held by the test of a provider that takes place.
     provider_test: Arc<Semaphore>,
-    /// Held by the check or the trial that takes place.
+    /// Held by the check of an edited configuration that takes place.
+    check: Arc<Semaphore>,
+    /// Held by the trial that takes place.
     trial: Arc<Semaphore>,
 }
 
@@ -158,6 +160,7 @@ impl Default for Limiter {
             codes_searched: Mutex::new(Instant::now()),
             provider_tests: KeyedLimit::new(PROVIDER_TESTS),
             provider_test: Arc::new(Semaphore::new(1)),
+            check: Arc::new(Semaphore::new(1)),
             trial: Arc::new(Semaphore::new(1)),
         }
     }
@@ -192,11 +195,16 @@ impl Limiter {
         self.provider_tests.allow(&()).then_some(turn)
     }
 
-    /// Begins a check of an edited configuration, which compiles its expressions, or a trial of claims, which evaluates them: one
-    /// takes place at a time, so that what it takes is not multiplied. Returns `None` after [`TRIAL_WAIT`].
+    /// Begins a check of an edited configuration, which compiles its expressions: one takes place at a time, so that what it takes
+    /// is not multiplied. No trial delays it: every administrator may try claims out, and a super-admin alone changes the
+    /// configuration. Returns `None` after [`TRIAL_WAIT`].
+    pub(crate) async fn begin_check(&self) -> Option<OwnedSemaphorePermit> {
+        wait_for_turn(&self.check).await
+    }
+
+    /// Begins a trial of claims, which evaluates a mapping: one takes place at a time. Returns `None` after [`TRIAL_WAIT`].
     pub(crate) async fn begin_trial(&self) -> Option<OwnedSemaphorePermit> {
-        let turn = Arc::clone(&self.trial).acquire_owned();
-        tokio::time::timeout(TRIAL_WAIT, turn).await.ok()?.ok()
+        wait_for_turn(&self.trial).await
     }
 
     /// Counts a code that an address sends, as refused until [`code_not_refused`](Self::code_not_refused) takes it
@@ -233,6 +241,11 @@ impl Limiter {
         self.front_channel_by_address.drop_idle();
         self.refusals.drop_idle();
     }
+}
+
+async fn wait_for_turn(place: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let turn = Arc::clone(place).acquire_owned();
+    tokio::time::timeout(TRIAL_WAIT, turn).await.ok()?.ok()
 }
 
 #[cfg(test)]
@@ -273,9 +286,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn edited_configurations_are_checked_one_at_a_time_and_none_waits_for_long() {
         let limiter = Limiter::default();
-        let first = limiter.begin_trial().await.expect("none before it");
+        let trial = limiter.begin_trial().await.expect("none before it");
         assert!(limiter.begin_trial().await.is_none());
-        let (next, ()) = tokio::join!(limiter.begin_trial(), async {
+        // Trials of other administrators delay no check.
+        let first = limiter.begin_check().await.expect("none before it");
+        drop(trial);
+        assert!(limiter.begin_check().await.is_none());
+        let (next, ()) = tokio::join!(limiter.begin_check(), async {
             tokio::time::sleep(TRIAL_WAIT / 2).await;
             drop(first);
         });

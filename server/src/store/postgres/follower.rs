@@ -114,9 +114,23 @@ fn read(rows: &[Row]) -> Result<(Reading, bool), PostgresError> {
 
 fn read_step(row: &Row, position: i64) -> Result<Step, PostgresError> {
     let (ended, users): (Vec<&[u8]>, Vec<i64>) = (row.try_get(3)?, row.try_get(4)?);
-    Ok(Step {
-        position,
-        ended: ended.into_iter().filter_map(|id| id.try_into().ok().map(SessionId)).collect(),
-        users: users.into_iter().map(UserId).collect(),
-    })
+    Ok(Step { position, ended: read_ended(&ended)?, users: users.into_iter().map(UserId).collect() })
+}
+
+/// Reads the sessions that a step has ended. One that is no identifier may stand for any session.
+fn read_ended(ended: &[&[u8]]) -> Result<Vec<SessionId>, PostgresError> {
+    let no_id = |_| PostgresError::Unreadable("an ended session has no identifier of 16 bytes".to_owned());
+    ended.iter().map(|&id| id.try_into().map(SessionId).map_err(no_id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_with_a_session_that_is_no_identifier_cannot_be_read() {
+        let known: &[u8] = &[7; 16];
+        assert!(read_ended(&[known]).is_ok_and(|ended| ended == [SessionId([7; 16])]));
+        assert!(read_ended(&[known, &known[1..]]).is_err());
+    }
 }

@@ -47,7 +47,7 @@ fn fault_of_table(table: &str) -> Option<String> {
 /// # Errors
 /// A [`PostgresError`].
 pub(super) async fn describe(client: &Client) -> Result<Vec<String>, PostgresError> {
-    let sql = "SELECT c.table_name::text, quote_ident(c.column_name), c.data_type::text
+    let sql = "SELECT quote_ident(c.table_name), quote_ident(c.column_name), c.data_type::text
         FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
         WHERE c.table_schema = 'claimgate' AND t.table_type = 'BASE TABLE'";
     let mut faults = BTreeMap::<String, Vec<String>>::new();

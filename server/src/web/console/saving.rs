@@ -89,7 +89,7 @@ pub(crate) async fn propose(
     edit: impl FnOnce(&ConfigFile, &str) -> Result<Edited, Refused> + Send + 'static,
 ) -> Result<Proposal, Refused> {
     let file = source.file.clone();
-    let turn = app.process.limiter.begin_trial().await.ok_or(Refused::Busy)?;
+    let turn = app.process.limiter.begin_check().await.ok_or(Refused::Busy)?;
     let proposed = tokio::task::spawn_blocking(move || {
         // Until the work is done, also where the client has disconnected.
         let _turn = turn;

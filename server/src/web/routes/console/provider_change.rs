@@ -269,18 +269,26 @@ fn read(
     let Form(fields) = form?;
     let Sent { mut form, kept_secret, password } = Sent::read(fields)?;
     if form.secret.is_none() && !kept_secret.is_empty() {
-        form.secret = kept_secret::open(console, &form.subject(), &kept_secret);
+        form.secret = kept_secret::open(console, &subject(console, &form), &kept_secret);
         if form.secret.is_none() {
-            let text = "must be entered again: the page was open for too long";
+            let text =
+                "must be entered again: the page was open for too long, or the provider is another by now";
             form.faults.push(("client_secret".to_owned(), text.to_owned()));
         }
     }
     Ok((form, password))
 }
 
+/// Returns what the secret of a form is for: also the issuer, which another provider with the same id does not have.
+fn subject(console: &Console, form: &ProviderForm) -> String {
+    let issuer = console.app.provider(&form.id).ok().filter(|_| form.what != What::Add);
+    let issuer = issuer.map_or("", |provider| provider.config.issuer.as_str());
+    format!("{} {issuer}", form.subject())
+}
+
 /// Returns the secret of a form, sealed for the next page.
 fn kept(console: &Console, form: &ProviderForm) -> Option<String> {
-    form.secret.as_ref().map(|secret| kept_secret::seal(console, &form.subject(), secret))
+    form.secret.as_ref().map(|secret| kept_secret::seal(console, &subject(console, form), secret))
 }
 
 /// Checks the form against the file. The faults of its fields are noted in it.
