@@ -276,9 +276,12 @@ impl Announced {
         let Self { issuer, target, issued_at, jti, is_repeatable, longest } = self;
         let now = received.unix_time();
         // By then the token is too old, whatever its `exp`, also for a provider whose clock is ahead by the leeway.
-        let longest = now.saturating_add(longest.as_secs() + 2 * leeway + 1);
+        let longest =
+            now.saturating_add(longest.as_secs().saturating_add(leeway.saturating_mul(2)).saturating_add(1));
         let expires_at = token.claims().expires_at();
-        let valid_until = expires_at.map_or(longest, |at| at.seconds().saturating_add(leeway + 1));
+        let valid_until =
+            expires_at.map_or(longest, |at| at.seconds().saturating_add(leeway.saturating_add(1)));
+        let begun_sign_ins = now.saturating_add(SIGN_IN_LIFETIME.as_secs().saturating_add(leeway));
         let record = LogoutRecord {
             issuer,
             target,
@@ -286,7 +289,7 @@ impl Announced {
             received,
             token_until: valid_until.min(longest),
             // By then the token has expired, and so has every sign-in that is in progress now.
-            until: valid_until.min(longest).max(now.saturating_add(SIGN_IN_LIFETIME.as_secs() + leeway)),
+            until: valid_until.min(longest).max(begun_sign_ins),
         };
         let issued_until = issued_at.saturating_add(leeway);
         ValidatedLogout { issued_until, arrived: now, record, jti, is_repeatable, token }

@@ -109,7 +109,7 @@ impl NamedSession {
         let received: Position = arrived.into();
         let now = received.unix_time();
         // By then every sign-in that is in progress now has expired.
-        let shortest = SIGN_IN_LIFETIME + leeway;
+        let shortest = SIGN_IN_LIFETIME.saturating_add(leeway);
         let retention = Duration::from_secs(kept_for.max(shortest).as_secs());
         let record = LogoutRecord {
             issuer: self.issuer,

@@ -301,6 +301,12 @@ fn a_storage_of_two_methods_takes_logouts() {
     let logout = backchannel::validate(&verifier, &token, UnixTime(NOW)).unwrap();
     // The leeway is the policy's.
     assert_eq!(logout.issued_until(), UnixTime(NOW + 5));
+    // One without a bound keeps the logout for as long.
+    let policy = Policy::logout_token(ISSUER, CLIENT).danger_leeway(Duration::MAX);
+    let unbounded = Verifier::new(op.jws.clone(), policy).unwrap();
+    let unbounded = backchannel::validate(&unbounded, &token, UnixTime(NOW)).unwrap();
+    assert_eq!(unbounded.issued_until(), UnixTime(i64::MAX));
+    assert!(unbounded.retention() > Duration::from_secs(1 << 40));
     let logout = logout.kept_for(Duration::from_secs(7200));
     assert_eq!(logout.retention(), Duration::from_secs(7200));
     let mut sessions = Sessions { open: HashSet::from(["A".to_owned()]), ..Sessions::default() };
