@@ -317,7 +317,7 @@ impl RemoteKeys {
         }
         self.use_keys(&keys);
         info!(provider = self.options.name, usable = report.usable, "keys fetched");
-        self.state.lock().record_keys(keys, report.usable, hash_of(response.body()));
+        self.state.lock().record_keys(keys, report.usable, hash_of(response.body()), self.now());
         Ok(max_age)
     }
 

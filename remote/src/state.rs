@@ -35,7 +35,12 @@ pub(crate) struct State {
     pub(crate) key_error: Option<String>,
     /// The number of published keys that are usable.
     pub(crate) usable_keys: usize,
+    /// The number of usable keys before the last change of the set, if it left fewer, and the time of that change.
+    pub(crate) shrank: Option<(usize, UnixTime)>,
 }
+
+/// The time for which a key set that shrank is reported, in seconds.
+const REPORTED: i64 = 24 * 3600;
 
 impl State {
     pub(crate) fn new(now: UnixTime) -> Self {
@@ -54,6 +59,7 @@ impl State {
             key_failures: 0,
             key_error: None,
             usable_keys: 0,
+            shrank: None,
         }
     }
 
@@ -73,8 +79,11 @@ impl State {
     }
 
     /// Takes over a fetched set of keys.
-    pub(crate) fn record_keys(&mut self, keys: KeySet, usable: usize, hash: u64) {
+    pub(crate) fn record_keys(&mut self, keys: KeySet, usable: usize, hash: u64, now: UnixTime) {
         self.keys_changed = self.keys_hash.replace(hash).is_some_and(|before| before != hash);
+        if self.keys_changed {
+            self.shrank = (usable < self.usable_keys).then_some((self.usable_keys, now));
+        }
         self.usable_keys = usable;
         self.keys = keys;
     }
@@ -94,6 +103,10 @@ impl State {
             fetches: self.key_fetches,
             failures: self.key_failures,
             last_error: self.key_error.clone(),
+            shrank_from: self
+                .shrank
+                .filter(|(_, at)| now.0.saturating_sub(at.0) < REPORTED)
+                .map(|(before, _)| before),
         }
     }
 }
@@ -114,4 +127,7 @@ pub struct Health {
     pub failures: u64,
     /// The error of the last attempt; `None` if it succeeded.
     pub last_error: Option<String>,
+    /// The number of usable keys before the last change of the key set, if that left fewer, within a day of it. At the end
+    /// of a rotation this is as it should be.
+    pub shrank_from: Option<usize>,
 }

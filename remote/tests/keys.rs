@@ -227,6 +227,30 @@ async fn a_set_without_a_usable_key_replaces_no_good_keys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_set_that_shrank_is_reported_for_a_day() {
+    let provider = Provider::new(&[key("one"), key("two")]);
+    let tokens = verifier(&provider);
+    tokens.ready().await.unwrap();
+    let health = tokens.health();
+    assert_eq!((health.usable_keys, health.shrank_from), (2, None));
+    provider.publish(&[key("two")]);
+    pass(900).await;
+    let health = tokens.health();
+    assert_eq!((health.usable_keys, health.shrank_from), (1, Some(2)));
+    // Another change that takes none away is no longer reported.
+    provider.publish(&[key("three")]);
+    pass(900).await;
+    assert_eq!((tokens.health().usable_keys, tokens.health().shrank_from), (1, None));
+    provider.publish(&[key("three"), key("two")]);
+    pass(900).await;
+    provider.publish(&[key("two")]);
+    pass(900).await;
+    assert_eq!(tokens.health().shrank_from, Some(2));
+    pass(24 * 3600).await;
+    assert_eq!(tokens.health().shrank_from, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_huge_body_and_a_slow_one_are_failures() {
     let provider = Provider::new(&[key("one")]);
     let tokens = verifier(&provider);

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Agent, SAME_ORIGIN } from './agent.mjs';
-import { pair, replace } from './claimgate.mjs';
+import { IDENTITY, pair, replace } from './claimgate.mjs';
+import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
@@ -66,4 +67,32 @@ test('markup in names, scopes and answers of providers is text', async () => {
   const texts = [(await page('/admin/providers')).text, (await run('wrong')).text, (await run(encodeURIComponent(MARKUP))).text];
   for (const text of texts) assert.ok(!text.includes('<script>alert') && !text.includes('<img'), text);
   assert.ok(texts[0].includes('&lt;script&gt;'));
+});
+
+test('the overview names team rules that match no group, and a key set that shrank', async () => {
+  const bad = await MisbehavingProvider.start();
+  const settings = { overrides: { keys: ({ key, other: second }) => [key.jwk, second.jwk], claims: { groups: ['crm-admin'] } } };
+  const { gate: served } = await replace(undefined, bad, { ...settings, identity: `${IDENTITY}[[identity.team]]\ngroup = "never-there"\nteam = "Never"\n` });
+  try {
+    served.addUser('root', 'super-admin');
+    const administrator = new Agent();
+    await administrator.administer(served, 'root');
+    const overview = async () => (await administrator.request(`${served.url}/admin`, { headers: { accept: 'text/html', ...SAME_ORIGIN, 'sec-fetch-mode': 'navigate' } })).text;
+    const signIn = async () => assert.equal((await new Agent().walk(`${served.url}/login/bad`)).status, 200);
+    for (let count = 1; count < 20; count += 1) await signIn();
+    assert.doesNotMatch(await overview(), /has matched no group/, 'too few sign-ins to tell');
+    await signIn();
+    const shown = await overview();
+    assert.match(shown, /Team rule 3 \(group [^)]*never-there[^)]*\) has matched no group in 20 sign-ins/);
+    assert.match(shown, /Team rule 2 /);
+    assert.doesNotMatch(shown, /Team rule 1 /);
+    assert.doesNotMatch(shown, /key set shrank/);
+    bad.overrides = { keys: ({ key }) => [key.jwk] };
+    await served.reload();
+    await served.keysFetched();
+    assert.match(await overview(), /key set shrank from 2 usable keys to 1/);
+  } finally {
+    await served.close();
+    await bad.stop();
+  }
 });

@@ -48,6 +48,7 @@ mod request_log;
 mod requested;
 mod respond;
 mod routes;
+mod rule_use;
 pub mod run;
 mod sender;
 mod session_refresh;

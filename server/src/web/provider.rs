@@ -8,6 +8,7 @@ use super::own_keys::own_keys;
 use super::provider_clock::{NotingClient, ProviderClock};
 use super::provider_error::ProviderSetupError;
 use super::request_log;
+use super::rule_use::RuleUse;
 use super::shares::Shares;
 use super::transmitter::Transmitter;
 use crate::system;
@@ -45,6 +46,8 @@ pub struct Provider {
     pub(crate) transmitter: Option<Transmitter>,
     /// How long a logout is remembered at least.
     pub(crate) remembers_logouts_for: Duration,
+    /// The team rules that matched at sign-ins.
+    pub(crate) rules: RuleUse,
 }
 
 impl Provider {
@@ -106,6 +109,7 @@ impl Provider {
                 true => Duration::from_secs(config.presented_age.saturating_add(3 * config.leeway)),
                 false => Duration::ZERO,
             },
+            rules: RuleUse::default(),
             client,
             remote,
             clock,

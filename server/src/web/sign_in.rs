@@ -270,10 +270,15 @@ fn identify_and_explain(
     begun: Position,
 ) -> (Result<Person, SignInError>, Option<String>) {
     let mapping = &provider.config.mapping;
-    if app.process.explanations.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+    let is_shown = app.process.explanations.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+    if !is_shown && provider.rules.is_complete() {
         return (Person::identify(claims, mapping, begun), None);
     }
     let (person, explanation) = Person::explain(claims, mapping, begun);
+    provider.rules.record(&explanation);
+    if !is_shown {
+        return (person, None);
+    }
     let explanation = explanation.to_string();
     debug!(explanation, "mapping");
     (person, Some(explanation))

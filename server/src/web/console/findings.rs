@@ -1,5 +1,7 @@
 //! What needs an administrator's attention, each with its remedy.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::frame::{self, Icon};
@@ -11,6 +13,10 @@ use claimgate_remote::RemoteKeys;
 
 /// The age of keys, in seconds, from which their refresh is overdue.
 const OLD_KEYS: i64 = 24 * 3600;
+/// The sign-ins through a provider after which a team rule that has matched none of their groups is shown.
+const SIGN_INS: u64 = 20;
+/// Most team rules that are shown one by one.
+const RULES: usize = 5;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +42,7 @@ pub(crate) fn all(app: &App) -> Vec<Finding> {
     let mut found: Vec<Finding> = app.providers.iter().flat_map(|provider| of_provider(provider)).collect();
     found.extend(of_store(app));
     found.extend(of_settings(app));
+    found.extend(of_rules(app));
     found.sort_by_key(|finding| finding.weight);
     found
 }
@@ -124,6 +131,15 @@ fn of_fetches(fetched: &Fetched<'_>) -> Vec<Finding> {
             place: None,
         });
     }
+    if let Some(before) = health.shrank_from {
+        found.push(Finding {
+            weight: Weight::Note,
+            title: format!("{name}: its key set shrank from {before} usable keys to {}", health.usable_keys),
+            detail: None,
+            remedy: "At the end of a rotation that is as it should be. If not, tokens by the other keys are refused: the log names keys that cannot be used, and why.".to_owned(),
+            place: None,
+        });
+    }
     found
 }
 
@@ -152,6 +168,43 @@ fn of_store(app: &App) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// Returns the team rules that have matched no group. A rule that several providers share may be meant for one of them:
+/// it counts if it has matched at none.
+fn of_rules(app: &App) -> Vec<Finding> {
+    let uses: Vec<_> = app.providers.iter().map(|provider| (provider, provider.rules.counted())).collect();
+    let mut found = BTreeMap::new();
+    for (provider, counted) in uses.iter().filter(|(_, counted)| counted.sign_ins >= SIGN_INS) {
+        for (rule, text) in &counted.unmatched {
+            let place = app.config.team_rule_place(&provider.config, *rule);
+            let Some(place) = place else { continue };
+            let has_matched = uses.iter().any(|(other, counted)| {
+                counted.sign_ins > 0
+                    && !counted.unmatched.contains_key(rule)
+                    && app.config.team_rule_place(&other.config, *rule) == Some(place)
+            });
+            if !has_matched {
+                let sign_ins = counted.sign_ins;
+                let place = (place.file.clone(), place.position.line);
+                found.insert(place, (*rule, text.as_str(), sign_ins));
+            }
+        }
+    }
+    let more = found.len().saturating_sub(RULES);
+    let finding = |title: String, place| Finding {
+        weight: Weight::Note,
+        title,
+        detail: None,
+        remedy: "Try a person who should be in its team out on the page Mapping: groups may be spelt otherwise than in the rule, or not arrive. Remove a rule that is not needed.".to_owned(),
+        place,
+    };
+    let shown = found.into_iter().take(RULES).map(|(place, (rule, text, sign_ins))| {
+        let title = format!("Team rule {rule} ({text}) has matched no group in {sign_ins} sign-ins, since the start or the last reload");
+        finding(title, Some(place))
+    });
+    let rest = (more > 0).then(|| finding(format!("Further team rules that have matched no group: {more}"), None));
+    shown.chain(rest).collect()
 }
 
 fn of_settings(app: &App) -> impl Iterator<Item = Finding> {
