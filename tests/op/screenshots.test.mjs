@@ -8,6 +8,7 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
@@ -19,6 +20,7 @@ import { Scene, visit } from './scene.mjs';
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [REFERENCES, DOCUMENTATION, FOUND] = [folder('references'), folder('../../docs/images'), folder('../../target/screenshots')];
 const RENEW = process.argv.includes('--renew');
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const STEADY = ['--disable-lcd-text', '--force-color-profile=srgb', '--hide-scrollbars'];
 /** How glyphs are drawn, in place of what the machine says: as they are, without hints, which would change their widths too. */
 const FONTCONFIG = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>/usr/share/fonts</dir><cachedir>CACHE</cachedir>
@@ -45,6 +47,7 @@ const pages = new Map();
 const windows = new Map();
 const spoilt = new Map();
 const wide = [];
+const inaccessible = [];
 
 before(async () => {
   for (const path of RENEW ? [REFERENCES, DOCUMENTATION, FOUND] : [FOUND]) {
@@ -64,6 +67,8 @@ before(async () => {
       const size = page.viewportSize();
       pages.set(name, await whole(page));
       if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) wide.push(name);
+      // The console's tests look at its pages on a desktop.
+      if (!/^console-.*-1280$/.test(name)) inaccessible.push(...await violations(page, name));
       if (name !== SPOILT) return;
       for (const [what, style] of Object.entries({ ...DEFECTS, ...VARIATIONS })) {
         await page.setViewportSize(size);
@@ -81,6 +86,14 @@ before(async () => {
     rmSync(fonts, { recursive: true, force: true });
   }
 }, { timeout: 300_000 });
+
+/** What axe finds on a page that is serious or critical. */
+async function violations(page, name) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(() => globalThis.axe.run());
+  const grave = found.violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+  return grave.map(({ id, nodes }) => `${name} ${id}: ${nodes[0].html}`);
+}
 
 /** Takes a picture of the whole page, in a window as high: what keeps its place in the window is where it belongs. */
 async function whole(page) {
@@ -110,6 +123,8 @@ test('each page looks as its reference does, and as the documentation shows it',
 });
 
 test('no page is wider than its window', () => assert.deepEqual(wide, []));
+
+test('axe finds no serious violation, in light and dark, on a desktop and on a phone', () => assert.deepEqual(inaccessible, []));
 
 test('defects are found, and other glyphs are none', () => {
   for (const what of Object.keys(DEFECTS)) assert.notEqual(compare(shrink(spoilt.get(what)), reference(SPOILT)), undefined, what);
