@@ -185,7 +185,18 @@ pub fn no_window(scene: &Scene<'_>) {
 /// Forged logout tokens without `kid`, 960 at a time.
 pub fn forged(scene: &Scene<'_>) {
     let token = scene.provider.unsigned(r#"{"alg":"RS256"}"#, "");
-    let request = logout(scene.target.address, "/backchannel-logout", &token);
+    flood(scene, &logout(scene.target.address, "/backchannel-logout", &token));
+}
+
+/// Sign-outs with a cookie of no session, 960 at a time.
+pub fn sign_outs(scene: &Scene<'_>) {
+    let (address, cookie) = (scene.target.address, "A".repeat(43));
+    let head = format!("POST /logout HTTP/1.1\r\nHost: {address}\r\nCookie: claimgate={cookie}\r\n");
+    flood(scene, &format!("{head}Content-Length: 0\r\n\r\n"));
+}
+
+/// Sends a request on 960 connections of one address, on each again once it is answered.
+fn flood(scene: &Scene<'_>, request: &str) {
     std::thread::scope(|scope| {
         for _ in 0..60 {
             scope.spawn(|| {

@@ -53,25 +53,24 @@ struct Attack {
 }
 
 const ALL: &[Way] = &[Way::Direct, Way::Tls, Way::Nginx];
-const PLAIN: &[Way] = &[Way::Direct, Way::Nginx];
 
 const ATTACKS: &[Attack] = &[
     Attack { name: "none", ways: ALL, protocol: "http/1.1", run: |_| {} },
     Attack {
         name: "S1: 600 password attempts, hung up after 4 ms, from 22 addresses, again and again",
-        ways: PLAIN,
+        ways: ALL,
         protocol: "http/1.1",
         run: attacks::hang_ups,
     },
     Attack {
         name: "S2: wrong passwords one after the other, from 100 addresses",
-        ways: PLAIN,
+        ways: ALL,
         protocol: "http/1.1",
         run: attacks::guesses,
     },
     Attack {
         name: "S4: 500 clients that pipeline pages and do not read",
-        ways: PLAIN,
+        ways: ALL,
         protocol: "http/1.1",
         run: attacks::unread,
     },
@@ -80,6 +79,12 @@ const ATTACKS: &[Attack] = &[
         ways: &[Way::Tls],
         protocol: "h2",
         run: attacks::no_window,
+    },
+    Attack {
+        name: "S9: sign-outs with a cookie of no session, 960 at a time from one address",
+        ways: ALL,
+        protocol: "http/1.1",
+        run: attacks::sign_outs,
     },
     Attack {
         name: "S10: forged logout tokens without `kid`, 960 at a time from one address",
