@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { Agent, PASSWORD, SAME_ORIGIN } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
 import { replace, until } from './claimgate.mjs';
+import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
@@ -104,4 +105,34 @@ test('in the browser the list is live, stops while the switch is off, and is rel
     await close();
   }
   assert.deepEqual(complaints, []);
+});
+
+test('the claims of the last sign-ins are tried out, redacted, where the file asks for them', async () => {
+  const bad = await MisbehavingProvider.start();
+  const overrides = { claims: { groups: ['crm-admin'], address: { city: 'Paris-13' }, nickname: 'hidden-nickname' } };
+  const { gate: served, provider } = await replace(undefined, bad, { overrides, server: { admin_recent_sign_ins: true } });
+  try {
+    served.addUser('root', 'super-admin');
+    const administrator = new Agent();
+    await administrator.administer(served, 'root');
+    const shown = async (query = '') => (await administrator.request(`${served.url}/admin/mapping${query}`, { headers: { accept: 'text/html', ...SAME_ORIGIN, 'sec-fetch-mode': 'navigate' } })).text;
+    assert.match(await shown(), /None since the start/);
+    assert.equal((await new Agent().walk(`${served.url}/login/bad`)).status, 200);
+    bad.overrides = { claims: { preferred_username: undefined }, userinfo: (_response, send) => send({ sub: 's1' }) };
+    assert.notEqual((await new Agent().walk(`${served.url}/login/bad`)).status, 200);
+    const list = await shown();
+    assert.match(list, /\/admin\/mapping\?recent=1">ada</);
+    assert.match(list, /\/admin\/mapping\?recent=2">refused</);
+    const tried = await shown('?recent=1');
+    for (const part of ['>Administrators<', 'city', 'nickname', '(redacted)']) assert.ok(tried.includes(part), `${part} in ${tried}`);
+    for (const part of ['Paris-13', 'hidden-nickname']) assert.ok(!tried.includes(part), part);
+    assert.match(await shown('?recent=2'), /identity\.no_username/);
+    for (const unknown of ['3', '-1', 'x']) assert.doesNotMatch(await shown(`?recent=${unknown}`), /id="username"/);
+    served.write({ providers: [provider] });
+    await served.reload();
+    assert.doesNotMatch(await shown('?recent=1'), /recent=1"|>Administrators</, 'forgotten');
+  } finally {
+    await served.close();
+    await bad.stop();
+  }
 });

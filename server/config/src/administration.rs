@@ -1,5 +1,5 @@
 //! Where the administration over HTTP answers, and what it may change: `admin_url`, `admin_from`,
-//! `danger_admin_beside_applications` and `admin_edit_configuration` of `[server]`.
+//! `danger_admin_beside_applications` and `admin_edit_configuration` of `[server]`; and `admin_recent_sign_ins`.
 
 use claimgate::oidc::endpoint::Endpoint;
 use ipnet::IpNet;
@@ -18,6 +18,7 @@ pub(super) const PRIVATE: [&str; 6] =
 pub(super) struct Switches {
     pub(super) danger_beside_applications: bool,
     pub(super) edit_configuration: bool,
+    pub(super) recent_sign_ins: bool,
 }
 
 /// Resolves the settings. `url` is `public_url`.
@@ -35,14 +36,20 @@ pub(super) fn resolve(
     }
     let beside_applications = !url.path.is_empty() || cookie_domain.is_some();
     let is_apart = origin.is_some() || !beside_applications;
-    let Switches { danger_beside_applications, edit_configuration } = switches;
+    let Switches { danger_beside_applications, edit_configuration, recent_sign_ins } = switches;
     if edit_configuration && !is_apart {
         let message = "is true where applications share the host or the cookie: their scripts could choose who signs in";
         let remedy = "write `admin_url`, on a host that the administration shares with no application";
         return Err(section.fault("admin_edit_configuration", (message, remedy)));
     }
     let answers = is_apart || danger_beside_applications;
-    Ok(Administration { from, origin, answers, edits_configuration: edit_configuration })
+    Ok(Administration {
+        from,
+        origin,
+        answers,
+        edits_configuration: edit_configuration,
+        keeps_sign_ins: recent_sign_ins,
+    })
 }
 
 /// Says what becomes of passwords where applications share the host.

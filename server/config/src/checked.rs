@@ -215,6 +215,8 @@ pub struct Administration {
     pub answers: bool,
     /// Whether super-admins may change the configuration file in the console.
     pub edits_configuration: bool,
+    /// Whether the console has the claims of the last sign-ins, in memory and redacted.
+    pub keeps_sign_ins: bool,
 }
 
 /// A program that may use the administration over HTTP, by bearer tokens that are issued to it.

@@ -30,6 +30,8 @@ pub(super) struct Server {
     pub(super) danger_admin_beside_applications: bool,
     #[serde(default)]
     pub(super) admin_edit_configuration: bool,
+    #[serde(default)]
+    pub(super) admin_recent_sign_ins: bool,
     pub(super) verify_secret: Option<String>,
     pub(super) verify_secret_file: Option<PathBuf>,
     pub(super) verify_secret_env: Option<String>,

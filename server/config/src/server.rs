@@ -109,6 +109,7 @@ pub(super) fn resolve(
         administration::Switches {
             danger_beside_applications: raw.danger_admin_beside_applications,
             edit_configuration: raw.admin_edit_configuration,
+            recent_sign_ins: raw.admin_recent_sign_ins,
         },
     );
     Ok(Server {

@@ -35,6 +35,7 @@ use super::password::Passwords;
 use super::problem::Problem;
 use super::provider::Provider;
 use super::provider_error::ProviderSetupError;
+use super::recent_sign_ins::RecentSignIns;
 use super::refresh_places::Refreshes;
 use super::reload::Source;
 use super::single_use::SingleUse;
@@ -89,6 +90,8 @@ pub(crate) struct ProcessState {
     pub(crate) inactive_tokens: CountedLines,
     pub(crate) refreshes: Refreshes,
     pub(crate) assertions: Assertions,
+    /// Empty unless the file has `admin_recent_sign_ins`.
+    pub(crate) recent: RecentSignIns,
     /// In a demonstration: the explanation of each session's sign-in.
     pub(crate) explanations: Option<Mutex<HashMap<SessionId, String>>>,
     /// The file that the configuration was read from; a demonstration has none.
@@ -177,6 +180,7 @@ impl ProcessState {
             inactive_tokens: CountedLines::default(),
             refreshes: Refreshes::default(),
             assertions: Assertions::default(),
+            recent: RecentSignIns::default(),
             explanations: explains.then(Mutex::default),
             source: OnceLock::new(),
             description: OnceLock::new(),
@@ -224,6 +228,9 @@ impl App {
     fn begin_use(&self) {
         self.store.set_idle_time(self.config.idle_time);
         self.process.refreshes.follow(&self.config);
+        if !self.server.administration.keeps_sign_ins {
+            self.process.recent.forget();
+        }
     }
 
     /// Builds the `App` that a reload puts in the place of this one.

@@ -40,6 +40,7 @@ pub mod provider;
 pub(crate) mod provider_check;
 mod provider_clock;
 pub mod provider_error;
+mod recent_sign_ins;
 pub(crate) mod rehearsal;
 mod refresh_places;
 mod refreshes;

@@ -271,11 +271,15 @@ fn identify_and_explain(
 ) -> (Result<Person, SignInError>, Option<String>) {
     let mapping = &provider.config.mapping;
     let is_shown = app.process.explanations.is_some() || tracing::enabled!(tracing::Level::DEBUG);
-    if !is_shown && provider.rules.is_complete() {
+    let kept = app.server.administration.keeps_sign_ins.then(|| claims.as_value().clone());
+    if !is_shown && kept.is_none() && provider.rules.is_complete() {
         return (Person::identify(claims, mapping, begun), None);
     }
     let (person, explanation) = Person::explain(claims, mapping, begun);
     provider.rules.record(&explanation);
+    if let Some(claims) = kept {
+        app.process.recent.record(&provider.config.id, &claims, &explanation, system::now());
+    }
     if !is_shown {
         return (person, None);
     }

@@ -8,6 +8,7 @@ use super::frame::{self, Icon};
 use super::mapping_fields;
 use super::mapping_form::MappingForm;
 use super::trial::{Question, Refusal, Source, Trial};
+use crate::system;
 use crate::web::app::App;
 
 /// The identifier of the form.
@@ -53,6 +54,7 @@ fn input(app: &App, question: &Question) -> Markup {
                 placeholder="{ \"sub\": \"1\", \"preferred_username\": \"ada\", \"groups\": [\"crm-admin\"] }" { (*question.subject) }
             p.small.muted { "It is neither stored nor logged, and changes nothing." }
         }
+        @if app.server.administration.keeps_sign_ins { (recent(app)) }
         div.fields {
             div.field {
                 label for="provider" { "Mapping of" }
@@ -70,6 +72,28 @@ fn input(app: &App, question: &Question) -> Markup {
             }
         }
         div.actions data-scriptless { button type="submit" { "Try it out" } }
+    }
+}
+
+/// Returns the last sign-ins, each with a link that puts its claims into the field.
+fn recent(app: &App) -> Markup {
+    let (sign_ins, now) = (app.process.recent.list(), system::now());
+    html! {
+        details #recent {
+            summary { "Claims of the last sign-ins" }
+            @if sign_ins.is_empty() { p.small.muted { "None since the start." } }
+            ul.rows {
+                @for sign_in in &sign_ins {
+                    li {
+                        a href={ (app.path("/admin/mapping")) "?recent=" (sign_in.number) } {
+                            (sign_in.user.as_deref().unwrap_or("refused"))
+                        }
+                        span.small.muted { " by " (sign_in.provider) ", " (frame::duration(now.0.saturating_sub(sign_in.at.0))) " ago" }
+                    }
+                }
+            }
+            p.small.muted { "Texts and numbers that the mapping does not read are redacted." }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::system;
 use crate::web::app::App;
 use crate::web::extract::Body;
 use crate::web::provider::Provider;
+use crate::web::recent_sign_ins::RecentSignIn;
 use crate::web::rehearsal;
 use claimgate_config::Config;
 
@@ -51,6 +52,12 @@ impl Question {
             None => String::new(),
         };
         Self { subject: Zeroizing::new(subject), provider, ..Self::default() }
+    }
+
+    /// Returns the question of a recent sign-in: its redacted claims.
+    pub(crate) fn of_sign_in(sign_in: RecentSignIn) -> Self {
+        let RecentSignIn { provider, claims, .. } = sign_in;
+        Self { subject: Zeroizing::new(claims), provider, ..Self::default() }
     }
 
     /// Returns the path to look at.

@@ -42,14 +42,21 @@ pub(super) struct Known {
     /// What was saved just now.
     #[serde(default)]
     done: String,
+    /// The number of a recent sign-in, whose claims are tried out.
+    #[serde(default)]
+    recent: String,
 }
 
 pub(super) async fn show(console: Console, known: Result<Query<Known>, Problem>) -> Response {
-    let Known { provider, user, table, done } = match known {
+    let Known { provider, user, table, done, recent } = match known {
         Ok(Query(known)) => known,
         Err(problem) => return console.problem(Page::Mapping, &problem),
     };
-    let question = Question::of_user(&console.app, provider, user.trim());
+    let sign_in = recent.parse().ok().and_then(|number| console.app.process.recent.find(number));
+    let question = match sign_in {
+        Some(sign_in) => Question::of_sign_in(sign_in),
+        None => Question::of_user(&console.app, provider, user.trim()),
+    };
     let notice = saving::saved(&done);
     match saving::editable(&console) {
         Err(closed) => trial_page(&console, &notice, &question, saving::closed(&closed)).await,
