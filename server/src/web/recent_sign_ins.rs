@@ -80,7 +80,8 @@ impl RecentSignIns {
 fn redacted(claims: &Value, explanation: &Explanation) -> Value {
     let Value::Object(members) = claims else { return Value::Null };
     let traced = explanation.username.iter().chain(&explanation.groups).map(|trace| trace.path.as_str());
-    let paths: Vec<&str> = traced.chain(explanation.profile.iter().map(|trace| trace.path.as_str())).collect();
+    let paths: Vec<&str> =
+        traced.chain(explanation.profile.iter().map(|trace| trace.path.as_str())).collect();
     let member = |(name, value): (&String, &Value)| {
         let is_whole = WHOLE.contains(&name.as_str()) || paths.iter().any(|path| reads(path, name));
         (name.clone(), if is_whole { value.clone() } else { without_texts(value) })
@@ -138,7 +139,10 @@ mod tests {
         let recent = RecentSignIns::default();
         recent.record("crm", &claims, &mapping().explain(&claims), UnixTime(7));
         let kept = recent.find(1).expect("it is kept");
-        assert_eq!((kept.user.as_deref(), kept.provider.as_str(), kept.at), (Some("ada"), "crm", UnixTime(7)));
+        assert_eq!(
+            (kept.user.as_deref(), kept.provider.as_str(), kept.at),
+            (Some("ada"), "crm", UnixTime(7))
+        );
         let expected = json!({
             "sub": "ada", "nonce": REDACTED, "phone": REDACTED, "address": {"city": REDACTED, "home": true},
             "access": [REDACTED], "realm_access": {"roles": ["crm-admin"]}, "https://example.com/roles": ["sales"],

@@ -192,18 +192,21 @@ fn of_rules(app: &App) -> Vec<Finding> {
         }
     }
     let more = found.len().saturating_sub(RULES);
-    let finding = |title: String, place| Finding {
+    let finding = |title: String, place| {
+        Finding {
         weight: Weight::Note,
         title,
         detail: None,
         remedy: "Try a person who should be in its team out on the page Mapping: groups may be spelt otherwise than in the rule, or not arrive. Remove a rule that is not needed.".to_owned(),
         place,
+    }
     };
     let shown = found.into_iter().take(RULES).map(|(place, (rule, text, sign_ins))| {
         let title = format!("Team rule {rule} ({text}) has matched no group in {sign_ins} sign-ins, since the start or the last reload");
         finding(title, Some(place))
     });
-    let rest = (more > 0).then(|| finding(format!("Further team rules that have matched no group: {more}"), None));
+    let rest =
+        (more > 0).then(|| finding(format!("Further team rules that have matched no group: {more}"), None));
     shown.chain(rest).collect()
 }
 
