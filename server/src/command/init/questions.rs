@@ -87,7 +87,7 @@ fn show_registration(
     answers.issuer = arguments.issuer.clone().unwrap_or_default();
     let config = answers.check(folder, extensions).map_err(Failure::Usage)?;
     arguments.registration_shown = true;
-    output::write(output::escaped(&registration::text(answers.kind, &config)).as_bytes())
+    output::text(&registration::text(answers.kind, &config))
 }
 
 /// Asks for a text that may be left out.
