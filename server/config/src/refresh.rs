@@ -73,20 +73,19 @@ const OF_NO_PERSON: [&str; 7] = [
 /// Checks the errors that end a session at its refresh beside `invalid_grant`.
 fn end_errors(section: &Section<'_>, errors: &[String]) -> Result<Vec<String>, Faulty> {
     let setting = "refresh_end_errors";
-    for error in errors {
+    for (index, error) in errors.iter().enumerate() {
         if OF_NO_PERSON.contains(&error.as_str()) {
             let reason = format!(
                 "`{error}` says nothing of the person: a wrong setting or an outage would end every session of the provider"
             );
-            return Err(section.fault(setting, reason));
+            return Err(section.fault_in(setting, index, (reason, "remove it")));
         }
         let is_code =
             !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         if !is_code {
-            return Err(section.fault(
-                setting,
-                "must be errors as token endpoints write them, such as \"invalid_request\"",
-            ));
+            let reason = format!("`{error}` is no error of a token endpoint");
+            let remedy = "write one as the log shows it, such as \"invalid_request\"";
+            return Err(section.fault_in(setting, index, (reason, remedy)));
         }
     }
     Ok(errors.to_vec())

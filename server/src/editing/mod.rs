@@ -23,6 +23,7 @@ pub(crate) use diff::{Line, diff};
 pub(crate) use place::Obstacle;
 pub(crate) use replace::Prepared;
 pub(crate) use secret::NewSecret;
+pub(crate) use tables::provider as provider_of;
 
 /// The largest file that is edited, in bytes.
 const MAX_FILE: u64 = 1 << 20;

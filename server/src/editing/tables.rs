@@ -19,7 +19,7 @@ pub(super) fn edited(
 }
 
 /// Returns the place of the provider with an id among those of a file, and its table.
-pub(super) fn provider<'f>(file: &'f toml::Table, id: &str) -> Option<(usize, &'f toml::Value)> {
+pub(crate) fn provider<'f>(file: &'f toml::Table, id: &str) -> Option<(usize, &'f toml::Value)> {
     let is_named = |table: &toml::Value| {
         table.get("id").and_then(toml::Value::as_str).unwrap_or(DEFAULT_PROVIDER_ID) == id
     };

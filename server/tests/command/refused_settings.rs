@@ -52,8 +52,8 @@ fn settings_that_cannot_work_are_refused() {
         (server, "refresh_interval = 59\n", "provider[0].refresh_interval"),
         (server, "refresh_interval = \"25h\"\n", "provider[0].refresh_interval"),
         // A wrong secret would end every session.
-        (server, "refresh_end_errors = [\"invalid_client\"]\n", "provider[0].refresh_end_errors"),
-        (server, "refresh_end_errors = [\"401\"]\n", "provider[0].refresh_end_errors"),
+        (server, "refresh_end_errors = [\"invalid_client\"]\n", "provider[0].refresh_end_errors[0]"),
+        (server, "refresh_end_errors = [\"401\"]\n", "provider[0].refresh_end_errors[0]"),
         (server, "id = \"a/b\"\n", "provider[0].id"),
         (server, "jwks_uri = \"http://idp.example.com/jwks\"\n", "provider[0].jwks_uri"),
         (server, "token_endpoint = \"file:///etc/passwd\"\n", "provider[0].token_endpoint"),

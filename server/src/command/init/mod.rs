@@ -165,7 +165,7 @@ impl Arguments {
         {
             store::make_key(&sqlite.file)?;
         }
-        output::write(self.next_steps(&answers, &config).as_bytes())
+        output::text(&self.next_steps(&answers, &config))
     }
 
     /// Refuses a file that exists, unless it may be replaced.
@@ -285,7 +285,7 @@ impl Arguments {
             answers.public_url.trim_end_matches('/'),
         ));
         text.push_str(&self.next_commands(config));
-        output::escaped(&text)
+        text
     }
 
     /// Returns the commands that come next. What uses the database is run by the user that its folder belongs to.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::form_fields::{Fields, lines};
 use super::saving::Refused;
 use crate::editing::provider::{ProviderChange, ProviderDraft};
-use crate::editing::{ConfigFile, Edited, Snapshot, version_text};
+use crate::editing::{ConfigFile, Edited, Snapshot, provider_of, version_text};
 use crate::web::problem::Problem;
 use claimgate::oidc::client::Secret;
 use claimgate::oidc::discovery::ProviderMetadata;
@@ -293,13 +293,13 @@ impl ProviderForm {
     /// Returns the path of the provider's settings in a text with the change.
     fn path(&self, text: &str) -> String {
         let file: toml::Table = toml::from_str(text).unwrap_or_default();
-        let tables = file.get("provider").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
-        let is_own = |table: &toml::Value| {
-            table.get("id").and_then(toml::Value::as_str).unwrap_or(DEFAULT_PROVIDER_ID) == self.id
-        };
         let own = match self.what {
-            What::Add => tables.len().checked_sub(1),
-            _ => tables.iter().position(is_own),
+            // The last one: its id may be another's, which is a fault of this one.
+            What::Add => {
+                let all = file.get("provider").and_then(toml::Value::as_array);
+                all.and_then(|all| all.len().checked_sub(1))
+            }
+            _ => provider_of(&file, &self.id).map(|(index, _)| index),
         };
         own.map_or_else(|| "provider.".to_owned(), |index| format!("provider[{index}]."))
     }

@@ -236,8 +236,8 @@ pub(crate) fn faults(texts: &[String]) -> Markup {
 /// The settings that a reload does not change.
 const AT_RESTART: [&str; 5] = ["listen", "database", "logout_memory", "store", "tls_certificate"];
 
-/// Returns a problem of a save as the page of the change says it.
-pub(crate) fn told<'n>(problem: &Problem, notice: &Notice<'n>) -> Notice<'n> {
+/// Returns what the page of a change says of a problem of its save.
+pub(crate) fn notice_of<'n>(problem: &Problem, notice: &Notice<'n>) -> Notice<'n> {
     match problem {
         Problem::WrongPassword => Notice { message: "The password is wrong.", ..*notice },
         _ => Notice { ..*notice },

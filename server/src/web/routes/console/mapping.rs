@@ -136,7 +136,7 @@ pub(super) async fn store(
             respond::see_other(&done_address(&console, Page::Mapping, &table, &restart))
         }
         Saved::Problem(problem) => console.page_of(&problem, (Page::Mapping, &REVIEW), |notice| {
-            change.review(&console, Some(&saving::told(&problem, notice)))
+            change.review(&console, Some(&saving::notice_of(&problem, notice)))
         }),
         Saved::Conflict => change.conflict(&console).await,
         Saved::Notice(notice) => page(&console, change.source, &notice, &change.question, &change.form).await,

@@ -54,7 +54,7 @@ impl Body for Asked {
 pub(super) async fn begin(console: Console) -> Response {
     match saving::editable(&console) {
         Ok(_) => start_page(&console, &html! {}, &ProviderForm::default()),
-        Err(closed) => shut(&console, &closed),
+        Err(closed) => closed_page(&console, &closed),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn begin(console: Console) -> Response {
 pub(super) async fn discover(console: Console, asked: Result<Form<Asked>, Problem>) -> Response {
     let source = match saving::editable(&console) {
         Ok(source) => source,
-        Err(closed) => return shut(&console, &closed),
+        Err(closed) => return closed_page(&console, &closed),
     };
     let issuer = match asked {
         Ok(Form(Asked { issuer })) => issuer,
@@ -94,7 +94,7 @@ pub(super) async fn discover(console: Console, asked: Result<Form<Asked>, Proble
 pub(super) async fn edit(console: Console, id: Result<Path<String>, Problem>) -> Response {
     let source = match saving::editable(&console) {
         Ok(source) => source,
-        Err(closed) => return shut(&console, &closed),
+        Err(closed) => return closed_page(&console, &closed),
     };
     let found = id.and_then(|Path(id)| console.app.provider(&id));
     let provider = match found {
@@ -116,7 +116,7 @@ pub(super) async fn edit(console: Console, id: Result<Path<String>, Problem>) ->
 /// Shows the form again, as it was sent.
 pub(super) async fn form(console: Console, form: Result<Form<Fields>, Problem>) -> Response {
     if let Err(closed) = saving::editable(&console) {
-        return shut(&console, &closed);
+        return closed_page(&console, &closed);
     }
     match read(&console, form) {
         Ok((form, _)) if form.what == What::Remove => match console.app.provider(&form.id) {
@@ -164,7 +164,7 @@ pub(super) async fn store(
     match save(&console, change.source, (&change.proposal, &settings), (address, password)).await {
         Saved::Done(restart) => respond::see_other(&done_address(&console, Page::Providers, &[], &restart)),
         Saved::Problem(problem) => console.page_of(&problem, (Page::Providers, &REVIEW), |notice| {
-            change.review(&console, None, Some(&saving::told(&problem, notice)))
+            change.review(&console, None, Some(&saving::notice_of(&problem, notice)))
         }),
         Saved::Conflict => conflict(&console, change.source, change.form),
         Saved::Notice(notice) => match change.form.what {
@@ -187,7 +187,7 @@ struct Change<'c> {
 /// # Errors
 /// The answer: a page with what is wrong, or with what another person has changed meanwhile.
 async fn change(console: &Console, form: Result<Form<Fields>, Problem>) -> Result<Change<'_>, Response> {
-    let source = saving::editable(console).map_err(|closed| shut(console, &closed))?;
+    let source = saving::editable(console).map_err(|closed| closed_page(console, &closed))?;
     let read = read(console, form);
     let (mut form, password) = read.map_err(|problem| console.problem(Page::Providers, &problem))?;
     let proposal = match propose(console, source, &mut form).await {
@@ -251,7 +251,7 @@ impl Change<'_> {
 }
 
 /// Answers where this administrator changes nothing.
-fn shut(console: &Console, closed: &Closed) -> Response {
+fn closed_page(console: &Console, closed: &Closed) -> Response {
     match closed {
         Closed::ReadOnly(_) => list_page(console, &html! {}),
         Closed::Off | Closed::Silent => console.problem(Page::Providers, &Problem::Forbidden),
