@@ -10,7 +10,7 @@ const COMPILED_BYTES: usize = 8 << 20;
 /// The longest texts of expressions of team rules together, in bytes: parsed, two of them can take 6 KiB.
 const EXPRESSION_BYTES: usize = 32 << 10;
 /// Most claim paths of a mapping: of usernames, groups and the profile together. Each may visit as many nodes as
-/// [`Limits::path_nodes`](crate::limits::Limits::path_nodes).
+/// `Limits::path_nodes`.
 const PATHS: usize = 100;
 /// Most regular expressions in the claim paths of a mapping. Each takes a few MiB at most.
 const PATH_EXPRESSIONS: usize = 16;
