@@ -119,7 +119,7 @@ impl EventBuffer {
         self.is_failing.swap(is_failing, Ordering::Relaxed)
     }
 
-    /// Waits for the events that are being recorded, for as long as the result lives no others are.
+    /// Waits until no events are being recorded. No others are for as long as the result lives.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }

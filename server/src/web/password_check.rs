@@ -63,8 +63,8 @@ pub(crate) fn may_repeat(name: &str) -> bool {
     }
 }
 
-/// Notes a username that was tried, in the form in which usernames are kept: events of the person are found by it. A long one of no user may be a password that was typed into the wrong
-/// field; a password has at least [`MIN_PASSWORD`] characters.
+/// Notes a username that was tried, in the form in which usernames are kept: events of the person are found by it. A long
+/// one of no user may be a password that was typed into the wrong field; a password has at least [`MIN_PASSWORD`] characters.
 fn note_tried_name(app: &App, name: &str) {
     let length = name.chars().count();
     match length {
