@@ -35,8 +35,12 @@ impl RuleUse {
             let unmatched = explanation.unfired.iter().map(|rule| (rule.rule, rule.text.clone()));
             counted.unmatched = unmatched.collect();
         } else {
+            // Both lists of an explanation can be cut: that a rule is not in one of them does not say that it matched.
+            let fired: BTreeSet<usize> = explanation.fired.iter().map(|rule| rule.rule).collect();
             let unfired: BTreeSet<usize> = explanation.unfired.iter().map(|rule| rule.rule).collect();
-            counted.unmatched.retain(|rule, _| unfired.contains(rule));
+            let has_matched =
+                |rule| fired.contains(&rule) || unfired.range(rule..).next().is_some_and(|next| *next > rule);
+            counted.unmatched.retain(|rule, _| !has_matched(*rule));
         }
         counted.sign_ins += 1;
     }
@@ -80,5 +84,33 @@ mod tests {
         assert_eq!((unmatched(), rules.is_complete()), (vec![2], false));
         sign_in(json!({"sub": "ada", "groups": ["guests"]}));
         assert_eq!((rules.counted().sign_ins, unmatched(), rules.is_complete()), (3, vec![], true));
+    }
+
+    #[test]
+    fn a_rule_that_an_explanation_does_not_list_has_not_matched() {
+        let rule = |number: usize| TeamSpec {
+            group: Some(format!("group {number}")),
+            team: Some("Team".to_owned()),
+            ..TeamSpec::default()
+        };
+        let spec = MappingSpec {
+            groups: vec![GroupSpec::Path("groups".to_owned())],
+            team: (1..=210).map(rule).collect(),
+            ..MappingSpec::default()
+        };
+        let mapping = Mapping::compile(&spec, &Limits::DEFAULT).expect("it compiles");
+        let rules = RuleUse::default();
+        let sign_in =
+            |groups: &[String]| rules.record(&mapping.explain(&json!({"sub": "ada", "groups": groups})));
+        // All but the last ten rules are listed after the first; of the second's, others move up.
+        let first: Vec<String> = (1..=5).map(|number| format!("group {number}")).collect();
+        sign_in(&first);
+        let listed = rules.counted().unmatched;
+        assert_eq!((listed.len(), listed.contains_key(&205), listed.contains_key(&206)), (200, true, false));
+        sign_in(&[]);
+        assert_eq!(rules.counted().unmatched, listed, "no group matched");
+        sign_in(&["group 205".to_owned(), "group 7".to_owned()]);
+        let left = rules.counted().unmatched;
+        assert_eq!((left.len(), left.contains_key(&205), left.contains_key(&7)), (198, false, false));
     }
 }
