@@ -101,15 +101,16 @@ test('a mapping is tried out: written claims, a token that verifies, and one tha
   assert.match(unverified, /mallory-and-mallory/);
   assert.ok(!gate.log.includes('mallory-and-mallory') && !gate.log.includes(forged));
   assert.ok(!gate.users().some(({ username }) => ['zoe', 'mallory-and-mallory'].includes(username)));
-  // A keystroke is answered within 50 ms where nothing else runs. Half of the answers of a debug build beside other tests take
-  // no five times as long.
+  // A keystroke is answered within 50 ms. Half of the answers are, also of a debug build beside other tests.
   const times = [];
   for (let index = 0; index < 9; index += 1) {
     const begun = performance.now();
     await ask(`{"sub":"9","preferred_username":"zoe${index}","groups":["crm-admin"]}`);
     times.push(performance.now() - begun);
   }
-  assert.ok(times.sort((one, other) => one - other)[4] < 250, `${times}`);
+  times.sort((one, other) => one - other);
+  console.log(`ℹ an answer to a keystroke: median ${times[4].toFixed(1)}, longest ${times[8].toFixed(1)} ms`);
+  assert.ok(times[4] < 50, `${times}`);
 });
 
 test('users are found, and changed by the rules of accounts', async () => {
