@@ -26,7 +26,7 @@ use claimgate_config::Provider;
 
 const ADD: Heading<'_> = Heading {
     title: "Add a provider",
-    lead: "Its metadata fill the form in. Nothing is saved before the provider was tested and you have seen what changes.",
+    lead: "Its metadata fills in the form. Nothing is saved before the provider has been tested and you have seen what changes.",
 };
 const EDIT: Heading<'_> = Heading {
     title: "Change a provider",
