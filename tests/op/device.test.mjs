@@ -6,8 +6,10 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent } from './agent.mjs';
+import { clock } from './clock.mjs';
 import { newKeys } from './jose.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
@@ -15,26 +17,28 @@ const here = dirname(fileURLToPath(import.meta.url));
 const builtin = resolve(process.env.CLAIMGATE ?? join(here, '../../target/debug/claimgate'));
 // `claimgate.mjs` runs the program that this variable names when it is imported.
 process.env.CLAIMGATE = resolve(process.env.CLAIMGATE_DEVICE ?? join(dirname(builtin), 'examples/claimgate_device'));
-const { nextSecond, replace } = await import('./claimgate.mjs');
+const { nextSecond, replace, until } = await import('./claimgate.mjs');
 
 let op;
 let gate;
 let down;
 let signerDown;
+let time;
 before(async () => {
+  time = clock();
   const { privateKey, publicKey } = newKeys('ec', { namedCurve: 'P-256' });
   const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'device', alg: 'ES256', use: 'sig' }] };
   op = await OpenIdProvider.start();
   ({ gate } = await replace(undefined, op, {
-    client: { token_endpoint_auth_method: 'private_key_jwt', jwks },
-    provider: { private_key_signer: 'device' },
+    client: { token_endpoint_auth_method: 'private_key_jwt', jwks, grant_types: ['authorization_code', 'refresh_token'] },
+    provider: { private_key_signer: 'device', refresh_interval: '1m', scopes: ['profile', 'email', 'offline_access'], prompt: 'consent' },
     start: false,
   }));
   down = join(gate.folder, 'down');
   signerDown = join(gate.folder, 'signer-down');
   const key = join(gate.folder, 'device.pem');
   writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  await gate.start({ env: { CLAIMGATE_DEVICE_DOWN: down, CLAIMGATE_SIGNER_DOWN: signerDown, CLAIMGATE_SIGNER_KEY: key } });
+  await gate.start({ env: { ...time.env, CLAIMGATE_DEVICE_DOWN: down, CLAIMGATE_SIGNER_DOWN: signerDown, CLAIMGATE_SIGNER_KEY: key } });
 });
 after(async () => { await gate?.close(); await op?.stop(); });
 
@@ -96,4 +100,24 @@ test('a sign-in whose assertion the device cannot sign now is answered 503, and 
   assert.ok(gate.logged('token.assertion').some((line) => line.includes('the device does not answer')), gate.log);
   rmSync(signerDown);
   assert.equal((await new Agent().signIn(gate, 'crm', 'ada')).username, 'ada');
+});
+
+// The last one: it moves the server's clock.
+test('a refresh whose signer is down is put off: the session goes on, and is refreshed once the signer answers', async () => {
+  const agent = new Agent();
+  assert.ok(await agent.signIn(gate, 'crm', 'grace'));
+  const outcomes = async (outcome) => {
+    const text = await (await fetch(`${gate.url}/metrics`)).text();
+    return Number(new RegExp(`claimgate_refreshes_total\\{[^}]*outcome="${outcome}"[^}]*\\} (\\d+)`).exec(text)?.[1] ?? 0);
+  };
+  writeFileSync(signerDown, '');
+  time.set('+61');
+  await until('a refresh is put off', async () => await outcomes('unreachable') > 0);
+  assert.equal(await outcomes('refreshed'), 0);
+  assert.equal((await agent.me(gate)).username, 'grace');
+  rmSync(signerDown);
+  await sleep(2500);
+  time.set('+122');
+  await until('the session is refreshed', async () => await outcomes('refreshed') > 0);
+  assert.equal((await agent.me(gate)).username, 'grace');
 });
