@@ -3,16 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, beforeEach, test } from 'node:test';
 import { join } from 'node:path';
 import { Agent, PASSWORD } from './agent.mjs';
 import { lend, openBrowser } from './browser.mjs';
 import { IDENTITY, pair, replace } from './claimgate.mjs';
+import { look } from './looks.mjs';
 import { MisbehavingProvider } from './misbehaving-provider.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PAGE = { accept: 'text/html', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' };
 const SECRET = 'hunter2 & "quotes" <b>, and long enough for HS512: 0123456789abcdef0123456789abcdef';
 const POSTS = ['discover', 'form', 'review', 'save'].map((name) => `/admin/providers/${name}`);
@@ -363,23 +362,6 @@ test('markup in every text of a discovery document and of the form is text', asy
   assert.deepEqual(ran, []);
   assert.deepEqual(complaints, []);
 });
-
-const FOLDER = process.env.CLAIMGATE_SCREENSHOTS;
-async function look(page, name) {
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 900 });
-      if (FOLDER) await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}-${width}.png`, fullPage: true });
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${name} at ${width}`);
-      await page.evaluate(AXE);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-      assert.deepEqual(grave.map(({ id, nodes }) => `${name} ${colorScheme} ${id}: ${nodes[0].html}`), []);
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 for (const scripts of [true, false]) {
   test(`in the browser ${scripts ? 'with' : 'without'} scripts: a provider is added, changed and removed`, async () => {

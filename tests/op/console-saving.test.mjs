@@ -3,16 +3,15 @@
 import assert from 'node:assert/strict';
 import { chmodSync, lstatSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { Agent, PASSWORD } from './agent.mjs';
 import { openBrowser } from './browser.mjs';
 import { IDENTITY, replace, until } from './claimgate.mjs';
+import { look } from './looks.mjs';
 import { OpenIdProvider } from './provider.mjs';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
 const COMMENTED = IDENTITY.replace('username =', '# Not `sub`: it is a number.\nusername =').replace('[[identity.team]]\ngroup', '# Those who administer.\n[[identity.team]]\ngroup').replace('"Administrators"', '"Administrators" # by hand');
 const PAGE = { accept: 'text/html', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' };
@@ -359,23 +358,6 @@ test('without the setting nothing is saved', async () => {
     gate = open;
   }
 });
-
-const FOLDER = process.env.CLAIMGATE_SCREENSHOTS;
-async function look(page, name) {
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 900 });
-      if (FOLDER) await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}-${width}.png`, fullPage: true });
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${name} at ${width}`);
-      await page.evaluate(AXE);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-      assert.deepEqual(grave.map(({ id, nodes }) => `${name} ${colorScheme} ${id}: ${nodes[0].html}`), []);
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 test('in the browser: a rule is added, tried out as it is typed, reviewed and saved', async () => {
   const { page, complaints, close } = await openBrowser({ scripts: true });

@@ -8,19 +8,18 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openBrowser } from './browser.mjs';
+import { violations } from './looks.mjs';
 import { compare, shrink } from './pictures.mjs';
 import { Scene, visit } from './scene.mjs';
 
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [REFERENCES, DOCUMENTATION, FOUND] = [folder('references'), folder('../../docs/images'), folder('../../target/screenshots')];
 const RENEW = process.argv.includes('--renew');
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const STEADY = ['--disable-lcd-text', '--force-color-profile=srgb', '--hide-scrollbars'];
 /** How glyphs are drawn, in place of what the machine says: as they are, without hints, which would change their widths too. */
 const FONTCONFIG = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>/usr/share/fonts</dir><cachedir>CACHE</cachedir>
@@ -86,14 +85,6 @@ before(async () => {
     rmSync(fonts, { recursive: true, force: true });
   }
 }, { timeout: 300_000 });
-
-/** What axe finds on a page that is serious or critical. */
-async function violations(page, name) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() => globalThis.axe.run());
-  const grave = found.violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-  return grave.map(({ id, nodes }) => `${name} ${id}: ${nodes[0].html}`);
-}
 
 /** Takes a picture of the whole page, in a window as high: what keeps its place in the window is where it belongs. */
 async function whole(page) {

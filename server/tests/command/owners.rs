@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::support::{Folder, Outcome, run, run_with};
 
-/// The user id of `nobody`, an account of every Unix: the service's user in these tests.
+/// The user id of the account that runs the service in these tests; every Unix has it.
 const SERVICE: u32 = 65_534;
 
 const CONFIG: &str = r#"

@@ -9,7 +9,7 @@ use claimgate_server::store::postgres::{PgStore, Server, Settings, inspect};
 use claimgate_server::store::{Event, EventKind, Store};
 use tokio_postgres::Client;
 
-use super::bad_row_contract::{check, fill};
+use super::bad_row_contract::{Corruption, check, fill};
 use super::engine::{Engine, runtime};
 use super::nodes::{sign_in, until};
 use super::people::{logout, of_sid};
@@ -40,17 +40,6 @@ const ROWS: &str = r"
     INSERT INTO issuers (name) VALUES ('victim');
     INSERT INTO notices (action, about) VALUES ('user deactivate', 'victim');
     INSERT INTO refreshes SELECT id, 'idp', 'victim', now() FROM sessions WHERE subject = 'victim';";
-
-/// A value that a row is to have.
-#[derive(Clone, Debug)]
-struct Corruption {
-    table: &'static str,
-    condition: &'static str,
-    column: String,
-    value: &'static str,
-    /// Whether no row of the program has it.
-    is_unreadable: bool,
-}
 
 /// Values of a type that the program does not know.
 const UNREADABLE: [(&str, &str, &str); 5] = [

@@ -14,6 +14,17 @@ use super::refresh_contract::{claim, sign_in};
 /// The session of a person whose rows are well: it is live, and its refresh is due.
 const WELL: u8 = 1;
 
+/// A value that a row is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Corruption {
+    pub(crate) table: &'static str,
+    pub(crate) condition: &'static str,
+    pub(crate) column: String,
+    pub(crate) value: &'static str,
+    /// Whether no row of the program has it.
+    pub(crate) is_unreadable: bool,
+}
+
 fn now() -> UnixTime {
     UnixTime(UNIX_EPOCH.elapsed().unwrap().as_secs().try_into().unwrap())
 }

@@ -6,7 +6,7 @@ use claimgate::identity::Normalisation;
 use claimgate_server::store::{SqliteStore, Store, inspect};
 use rusqlite::Connection;
 
-use super::bad_row_contract::{check, fill};
+use super::bad_row_contract::{Corruption, check, fill};
 use super::refreshes::block_on;
 
 /// The row of each table that goes bad.
@@ -39,17 +39,6 @@ const READ_ONCE: &str = "
     INSERT INTO change (kind, about) SELECT 'user', id FROM user WHERE username = 'victim';
     INSERT INTO notice (action, about) VALUES ('user deactivate', 'victim');
     INSERT INTO ended_session (sessions) VALUES (CAST('0123456789abcdef' AS BLOB));";
-
-/// A value that a row is to have.
-#[derive(Debug)]
-struct Corruption {
-    table: &'static str,
-    condition: &'static str,
-    column: String,
-    value: &'static str,
-    /// Whether it is of another type than the column's, or of none that the program knows.
-    is_unreadable: bool,
-}
 
 /// Values that are no user, session, logout or event, although of the type of their column.
 const UNREADABLE: [(&str, &str, &str); 8] = [
