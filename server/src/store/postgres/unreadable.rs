@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use super::error::PostgresError;
 use super::keys::KEYS;
 use crate::plural::count;
+use crate::store::EventKind;
 use claimgate::oidc::seal::KEY_LEN;
 
 /// The table of the keys, whose values alone have other lengths than identifiers and fingerprints.
@@ -36,7 +37,8 @@ fn fault_of_table(table: &str) -> Option<String> {
             "issuer IS NOT NULL AND (subject IS NULL OR subject_tag IS NULL OR issued_at IS NULL)".to_owned(),
         ),
         "events" => {
-            Some("kind NOT BETWEEN 1 AND 5 OR least(id, n, count) < 0 OR count > 4294967295".to_owned())
+            let kinds = EventKind::ALL.map(|kind| kind.number().to_string()).join(", ");
+            Some(format!("kind NOT IN ({kinds}) OR least(id, n, count) < 0 OR count > {}", u32::MAX))
         }
         _ => None,
     }
